@@ -1,0 +1,7 @@
+//! What things are: plain types and pure functions.
+//!
+//! Nothing here waits, speaks to a printer, a database or a browser, or looks at a clock: the time comes in as a
+//! value. That is what lets the rules of the house be tested over every pair of state and command.
+
+pub mod reading;
+pub mod state;

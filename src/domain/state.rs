@@ -1,0 +1,253 @@
+//! The states of a printer, in OctoPrint's own order of things.
+//!
+//! OctoPrint tells its state as a text for people (`Offline after error`, `Printing from SD`). The text is
+//! mapped here, once, by prefix and the most specific first; flags, where a body has them, refine what the
+//! text leaves unknown. A text that is not known stays unknown and is kept for the reader.
+
+use serde::{Deserialize, Serialize};
+
+/// What a printer was seen doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PrinterState {
+    Operational,
+    Starting,
+    Printing,
+    Pausing,
+    Paused,
+    Resuming,
+    Finishing,
+    Cancelling,
+    /// OctoPrint answers, but has no connection to its printer.
+    Offline,
+    Connecting,
+    Error,
+    /// Not seen yet, not reachable now, or a text that this version does not know.
+    Unknown,
+}
+
+/// OctoPrint's state flags (`state.flags` of `GET /api/printer`, 1.9 to 2.x), those that decide a state.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct StateFlags {
+    pub operational: bool,
+    pub printing: bool,
+    pub pausing: bool,
+    pub paused: bool,
+    pub resuming: bool,
+    pub cancelling: bool,
+    pub finishing: bool,
+    pub error: bool,
+    #[serde(rename = "closedOrError")]
+    pub closed_or_error: bool,
+}
+
+impl PrinterState {
+    /// Every state, for tests and for tables.
+    pub const ALL: [PrinterState; 12] = [
+        Self::Operational,
+        Self::Starting,
+        Self::Printing,
+        Self::Pausing,
+        Self::Paused,
+        Self::Resuming,
+        Self::Finishing,
+        Self::Cancelling,
+        Self::Offline,
+        Self::Connecting,
+        Self::Error,
+        Self::Unknown,
+    ];
+
+    /// Reads OctoPrint's text (`state` of `GET /api/job`, `state.text` of `GET /api/printer`).
+    pub fn from_text(text: &str) -> Self {
+        const PREFIXES: [(&str, PrinterState); 18] = [
+            ("offline after error", PrinterState::Error),
+            ("error", PrinterState::Error),
+            ("offline", PrinterState::Offline),
+            ("closed", PrinterState::Offline),
+            ("opening", PrinterState::Connecting),
+            ("detecting", PrinterState::Connecting),
+            ("connecting", PrinterState::Connecting),
+            ("starting", PrinterState::Starting),
+            ("printing", PrinterState::Printing),
+            ("sending file", PrinterState::Printing),
+            ("transferring", PrinterState::Printing),
+            ("transfering", PrinterState::Printing),
+            ("pausing", PrinterState::Pausing),
+            ("paused", PrinterState::Paused),
+            ("resuming", PrinterState::Resuming),
+            ("finishing", PrinterState::Finishing),
+            ("cancelling", PrinterState::Cancelling),
+            ("operational", PrinterState::Operational),
+        ];
+        let text = text.trim().to_lowercase();
+        PREFIXES
+            .iter()
+            .find(|(prefix, _)| text.starts_with(prefix))
+            .map_or(Self::Unknown, |(_, state)| *state)
+    }
+
+    /// Reads `state_id` of the event `PrinterStateChanged`. `CLOSED_WITH_ERROR` and `ERROR` are errors; OctoPrint
+    /// sends `OFFLINE` for every closed connection, also after an error, so the text of a later reading may refine it.
+    pub fn from_state_id(state_id: &str) -> Self {
+        match state_id {
+            "OPERATIONAL" => Self::Operational,
+            "STARTING" => Self::Starting,
+            "PRINTING" | "TRANSFERING_FILE" | "TRANSFERRING_FILE" => Self::Printing,
+            "PAUSING" => Self::Pausing,
+            "PAUSED" => Self::Paused,
+            "RESUMING" => Self::Resuming,
+            "FINISHING" => Self::Finishing,
+            "CANCELLING" => Self::Cancelling,
+            "NONE" | "OFFLINE" | "CLOSED" => Self::Offline,
+            "OPEN_SERIAL" | "DETECT_SERIAL" | "DETECT_BAUDRATE" | "CONNECTING" => Self::Connecting,
+            "ERROR" | "CLOSED_WITH_ERROR" => Self::Error,
+            _ => Self::Unknown,
+        }
+    }
+
+    /// Lets flags decide what the text left unknown. Transient flags go first: while pausing, `printing` is true too.
+    pub fn refined(self, flags: StateFlags) -> Self {
+        if self != Self::Unknown {
+            return self;
+        }
+        let by_flag = [
+            (flags.error, Self::Error),
+            (flags.closed_or_error, Self::Offline),
+            (flags.cancelling, Self::Cancelling),
+            (flags.finishing, Self::Finishing),
+            (flags.pausing, Self::Pausing),
+            (flags.resuming, Self::Resuming),
+            (flags.paused, Self::Paused),
+            (flags.printing, Self::Printing),
+            (flags.operational, Self::Operational),
+        ];
+        by_flag
+            .into_iter()
+            .find_map(|(set, state)| set.then_some(state))
+            .unwrap_or(Self::Unknown)
+    }
+
+    /// A print is under way: it can be cancelled.
+    pub fn is_active(self) -> bool {
+        matches!(
+            self,
+            Self::Starting
+                | Self::Printing
+                | Self::Pausing
+                | Self::Paused
+                | Self::Resuming
+                | Self::Finishing
+                | Self::Cancelling
+        )
+    }
+
+    /// The printer itself is connected to its OctoPrint and idle or at work.
+    pub fn is_operational(self) -> bool {
+        self == Self::Operational || self.is_active()
+    }
+
+    /// A state that a printer passes through on its own.
+    pub fn is_transient(self) -> bool {
+        matches!(
+            self,
+            Self::Starting | Self::Pausing | Self::Resuming | Self::Cancelling | Self::Finishing | Self::Connecting
+        )
+    }
+
+    /// The word of the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Operational => "operational",
+            Self::Starting => "starting",
+            Self::Printing => "printing",
+            Self::Pausing => "pausing",
+            Self::Paused => "paused",
+            Self::Resuming => "resuming",
+            Self::Finishing => "finishing",
+            Self::Cancelling => "cancelling",
+            Self::Offline => "offline",
+            Self::Connecting => "connecting",
+            Self::Error => "error",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// Reads the word of the API.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == word)
+    }
+}
+
+/// Whether a printer's OctoPrint can be spoken to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Reachability {
+    Online,
+    /// No connection, or no answer.
+    Unreachable,
+    /// It answers, and refuses the key.
+    Unauthorized,
+    /// Something answers, but not as an OctoPrint does.
+    Incompatible,
+    /// Not tried yet, or the printer is disabled.
+    Unknown,
+}
+
+impl Reachability {
+    /// Every value, for filters.
+    pub const ALL: [Reachability; 5] =
+        [Self::Online, Self::Unreachable, Self::Unauthorized, Self::Incompatible, Self::Unknown];
+
+    /// The word of the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Online => "online",
+            Self::Unreachable => "unreachable",
+            Self::Unauthorized => "unauthorized",
+            Self::Incompatible => "incompatible",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// Reads the word of the API.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|value| value.as_str() == word)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_most_specific_prefix_decides() {
+        for (text, state) in [
+            ("Offline after error", PrinterState::Error),
+            ("Offline", PrinterState::Offline),
+            ("Closed", PrinterState::Offline),
+            ("Opening serial connection", PrinterState::Connecting),
+            ("Printing from SD", PrinterState::Printing),
+            ("Sending file to SD", PrinterState::Printing),
+            ("Error: Thermal Runaway", PrinterState::Error),
+            ("Dreaming", PrinterState::Unknown),
+        ] {
+            assert_eq!(PrinterState::from_text(text), state, "{text}");
+        }
+    }
+
+    #[test]
+    fn flags_refine_only_what_the_text_left_unknown() {
+        let pausing = StateFlags { operational: true, printing: true, pausing: true, ..StateFlags::default() };
+        assert_eq!(PrinterState::Unknown.refined(pausing), PrinterState::Pausing);
+        assert_eq!(PrinterState::Paused.refined(pausing), PrinterState::Paused);
+    }
+
+    #[test]
+    fn every_word_reads_back() {
+        for state in PrinterState::ALL {
+            assert_eq!(PrinterState::parse(state.as_str()), Some(state));
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! Printyard, the server that runs print farms.
+
+pub mod domain;
+pub mod octoprint;
+pub mod outbound;
+pub mod simulator;

@@ -1,0 +1,1 @@
+//! The one integration binary. Each module is named after the part of the house that it proves.
