@@ -1,5 +1,6 @@
 //! Printyard, the server that runs print farms.
 
+pub mod clock;
 pub mod domain;
 pub mod octoprint;
 pub mod outbound;

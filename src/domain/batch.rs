@@ -1,0 +1,308 @@
+//! A batch: one command for many printers, with the limits under which it goes out.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{
+    command::{Command, ExpectedJob, FileRef, Outcome, words},
+    invalid::{Invalid, check_text},
+    state::PrinterState,
+};
+
+/// Printers that one batch can name.
+pub const MAX_TARGETS: usize = 5_000;
+
+words! {
+    /// Where a batch is.
+    BatchState {
+        Scheduled = "scheduled",
+        Running = "running",
+        Finished = "finished",
+        /// Nothing more is sent; what was sent is followed to its end.
+        Stopped = "stopped",
+        /// Never stored: the answer to a dry run.
+        DryRun = "dry_run",
+    }
+}
+
+words! {
+    /// What became of a batch. A closed vocabulary.
+    BatchResult {
+        /// Every effect is done.
+        Ok = "ok",
+        Partial = "partial",
+        /// No effect is done.
+        Failed = "failed",
+        /// At least one effect is a maybe: somebody has to look.
+        Uncertain = "uncertain",
+    }
+}
+
+words! {
+    /// Whether a start may go onto a plate that nobody has cleared.
+    PlatePolicy { Check = "check", AssumeClear = "assume_clear", }
+}
+
+words! {
+    /// What to do about a printer that does not answer.
+    WhenUnreachable { Fail = "fail", Wait = "wait", }
+}
+
+words! {
+    /// What a failure means for the rest of the batch.
+    OnFailure { Continue = "continue", Stop = "stop", }
+}
+
+/// One named printer of a selector.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    pub id: Uuid,
+    pub expected_job: Option<ExpectedJob>,
+}
+
+/// Which printers a batch means. Resolved once, when the batch is made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Selector {
+    Printers(Vec<Target>),
+    /// Combined by AND; `states` compares with the state seen last.
+    Filter {
+        tags_all: Vec<String>,
+        tags_any: Vec<String>,
+        states: Vec<PrinterState>,
+    },
+    /// The printers of an earlier batch whose commands ended so.
+    Batch {
+        batch_id: Uuid,
+        outcomes: Vec<Outcome>,
+    },
+    All,
+}
+
+impl Selector {
+    /// The printers were named one by one, by somebody who had each of them in mind.
+    pub fn names_printers(&self) -> bool {
+        matches!(self, Self::Printers(_))
+    }
+}
+
+/// What a batch does and under which limits: everything that a retry inherits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BatchSpec {
+    pub command: Command,
+    pub file: Option<FileRef>,
+    pub expected_job: Option<ExpectedJob>,
+    pub plate: PlatePolicy,
+    /// Rows released and not final; 0 = no limit.
+    pub max_in_flight: u32,
+    /// Milliseconds between releases.
+    pub interval_ms: u32,
+    /// Printers of one power group that may heat at once; 0 = no limit.
+    pub max_heating: u32,
+    pub not_before: Option<DateTime<Utc>>,
+    /// Seconds from a row's release until it may no longer be sent.
+    pub expires_in_s: u32,
+    /// Seconds within which the whole batch must have been released.
+    pub window_s: u32,
+    /// Seconds from acceptance until an effect that did not show is reported.
+    pub confirm_within_s: u32,
+    pub when_unreachable: WhenUnreachable,
+    pub on_failure: OnFailure,
+    /// `disconnect` also with a job active.
+    pub force: bool,
+    /// The printers were named by id: a print paused at the printer may be resumed.
+    pub named: bool,
+    pub reason: Option<String>,
+    pub external_ref: Option<String>,
+}
+
+impl BatchSpec {
+    /// A command with the contract's defaults.
+    pub fn of(command: Command) -> Self {
+        Self {
+            command,
+            file: None,
+            expected_job: None,
+            plate: PlatePolicy::Check,
+            max_in_flight: 0,
+            interval_ms: 0,
+            max_heating: 0,
+            not_before: None,
+            expires_in_s: 60,
+            window_s: 14_400,
+            confirm_within_s: 60,
+            when_unreachable: WhenUnreachable::Fail,
+            on_failure: OnFailure::Continue,
+            force: false,
+            named: false,
+            reason: None,
+            external_ref: None,
+        }
+    }
+
+    /// Holds the fields against the rules of the contract. Pointers are those of `POST /batches`.
+    pub fn check(&self, invalid: &mut Invalid) {
+        let mut range = |pointer: &str, value: u32, min: u32, max: u32| {
+            if value < min || value > max {
+                invalid.add(pointer, "range", format!("must be {min} to {max}, and is {value}"));
+            }
+        };
+        range("/max_in_flight", self.max_in_flight, 0, 5_000);
+        range("/interval_ms", self.interval_ms, 0, 3_600_000);
+        range("/max_heating", self.max_heating, 0, 5_000);
+        range("/expires_in_s", self.expires_in_s, 1, 86_400);
+        range("/window_s", self.window_s, 1, 604_800);
+        range("/confirm_within_s", self.confirm_within_s, 1, 900);
+        if let Some(file) = &self.file {
+            if self.command != Command::Start {
+                invalid.add("/file", "not_for_this_command", "a file can only be named for start");
+            }
+            check_text(invalid, "/file/path", &file.path, 1, 1_000);
+            check_text(invalid, "/file/origin", &file.origin, 1, 50);
+        }
+        if let Some(expected) = &self.expected_job {
+            check_expected(invalid, "/expected_job", expected);
+        }
+        if self.plate == PlatePolicy::AssumeClear {
+            if !matches!(self.command, Command::Start | Command::Restart) {
+                invalid.add("/plate", "not_for_this_command", "assume_clear is for start and restart");
+            }
+            if !self.named {
+                invalid.add(
+                    "/plate",
+                    "needs_printer_ids",
+                    "assume_clear needs the printers named in select.printer_ids",
+                );
+            }
+            if self.reason.as_deref().is_none_or(|reason| reason.trim().is_empty()) {
+                invalid.add("/reason", "required", "assume_clear needs a reason");
+            }
+        }
+        if self.when_unreachable == WhenUnreachable::Wait && !matches!(self.command, Command::Pause | Command::Cancel) {
+            invalid.add("/when_unreachable", "not_for_this_command", "wait is for pause and cancel");
+        }
+        if self.force && self.command != Command::Disconnect {
+            invalid.add("/force", "not_for_this_command", "force is for disconnect");
+        }
+        for (pointer, text) in [("/reason", &self.reason), ("/external_ref", &self.external_ref)] {
+            if let Some(text) = text {
+                check_text(invalid, pointer, text, 0, 500);
+            }
+        }
+    }
+}
+
+/// An expected job names a path, a print, or both, and not nothing.
+pub fn check_expected(invalid: &mut Invalid, pointer: &str, expected: &ExpectedJob) {
+    match (&expected.path, expected.print_id) {
+        (None, None) => invalid.add(pointer, "required", "must name a path or a print_id"),
+        (Some(path), _) => check_text(invalid, &format!("{pointer}/path"), path, 1, 1_000),
+        (None, Some(_)) => {}
+    }
+}
+
+/// A stored batch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Batch {
+    pub id: Uuid,
+    pub spec: BatchSpec,
+    pub state: BatchState,
+    pub created_at: DateTime<Utc>,
+    pub finished_at: Option<DateTime<Utc>>,
+    /// Who asked: a person's or a token's name.
+    pub created_by: String,
+    pub retry_of: Option<Uuid>,
+}
+
+impl Batch {
+    /// When the batch becomes due.
+    pub fn due_at(&self) -> DateTime<Utc> {
+        self.spec.not_before.unwrap_or(self.created_at)
+    }
+}
+
+/// How many commands of a batch are where.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counts(std::collections::BTreeMap<Outcome, i64>);
+
+impl Counts {
+    /// Counts rows by outcome.
+    pub fn from_pairs(pairs: impl IntoIterator<Item = (Outcome, i64)>) -> Self {
+        let mut counts = Self::default();
+        for (outcome, n) in pairs {
+            *counts.0.entry(outcome).or_default() += n;
+        }
+        counts
+    }
+
+    /// Commands with this outcome.
+    pub fn of(&self, outcome: Outcome) -> i64 {
+        self.0.get(&outcome).copied().unwrap_or(0)
+    }
+
+    /// All commands.
+    pub fn total(&self) -> i64 {
+        self.0.values().sum()
+    }
+
+    /// Commands that have ended.
+    pub fn finals(&self) -> i64 {
+        self.0.iter().filter(|(outcome, _)| outcome.is_final()).map(|(_, n)| n).sum()
+    }
+
+    /// What became of the batch; none before its last command has ended.
+    pub fn result(&self) -> Option<BatchResult> {
+        use super::command::Effect;
+        if self.finals() < self.total() {
+            return None;
+        }
+        let with = |effect: Effect| -> i64 {
+            self.0.iter().filter(|(outcome, _)| outcome.effect() == Some(effect)).map(|(_, n)| n).sum()
+        };
+        Some(if with(Effect::Maybe) > 0 {
+            BatchResult::Uncertain
+        } else if with(Effect::Done) == self.total() {
+            BatchResult::Ok
+        } else if with(Effect::Done) == 0 {
+            BatchResult::Failed
+        } else {
+            BatchResult::Partial
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn result(pairs: &[(Outcome, i64)]) -> Option<BatchResult> {
+        Counts::from_pairs(pairs.iter().copied()).result()
+    }
+
+    #[test]
+    fn one_maybe_makes_a_batch_uncertain() {
+        assert_eq!(result(&[(Outcome::Confirmed, 9), (Outcome::Unknown, 1)]), Some(BatchResult::Uncertain));
+    }
+
+    #[test]
+    fn a_batch_has_no_result_before_its_last_command_ends() {
+        assert_eq!(result(&[(Outcome::Confirmed, 9), (Outcome::Accepted, 1)]), None);
+    }
+
+    #[test]
+    fn unchanged_counts_as_done() {
+        assert_eq!(result(&[(Outcome::Confirmed, 1), (Outcome::Unchanged, 1)]), Some(BatchResult::Ok));
+        assert_eq!(result(&[(Outcome::Confirmed, 1), (Outcome::Rejected, 1)]), Some(BatchResult::Partial));
+        assert_eq!(result(&[(Outcome::Rejected, 1)]), Some(BatchResult::Failed));
+    }
+
+    #[test]
+    fn assume_clear_needs_named_printers_and_a_reason() {
+        let mut spec = BatchSpec::of(Command::Start);
+        spec.plate = PlatePolicy::AssumeClear;
+        let mut invalid = Invalid::default();
+        spec.check(&mut invalid);
+        assert_eq!(invalid.0.len(), 2);
+    }
+}

@@ -1,0 +1,290 @@
+//! A command to one printer, and the one truthful outcome that it ends in.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::state::PrinterState;
+
+/// Declares an enum of words: the wire, the database and the pages use the same ones.
+macro_rules! words {
+    ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $word:literal,)+ }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
+        #[serde(rename_all = "snake_case")]
+        pub enum $name { $($(#[$doc])* $variant,)+ }
+
+        impl $name {
+            /// Every value, in the order of the contract.
+            pub const ALL: &[$name] = &[$($name::$variant,)+];
+
+            /// The word of the API and of the database.
+            pub fn as_str(self) -> &'static str {
+                match self { $($name::$variant => $word,)+ }
+            }
+
+            /// Reads the word back.
+            pub fn parse(word: &str) -> Option<Self> {
+                match word { $($word => Some($name::$variant),)+ _ => None }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { f.write_str(self.as_str()) }
+        }
+    };
+}
+pub(crate) use words;
+
+words! {
+    /// What a printer can be told.
+    Command {
+        Start = "start",
+        Pause = "pause",
+        Resume = "resume",
+        /// Pause what prints, resume what is paused; resolved once, on the first reading.
+        Toggle = "toggle",
+        Cancel = "cancel",
+        /// Cancel, wait until the printer is free, start the same file.
+        Restart = "restart",
+        /// OctoPrint's connection to its printer, not Printyard's to OctoPrint.
+        Connect = "connect",
+        Disconnect = "disconnect",
+    }
+}
+
+words! {
+    /// Where a command is. The vocabulary may grow; `final` and `effect` are what clients act on.
+    Outcome {
+        Queued = "queued",
+        Sent = "sent",
+        Accepted = "accepted",
+        /// The effect was seen.
+        Confirmed = "confirmed",
+        /// It was so already.
+        Unchanged = "unchanged",
+        /// Refused by a guard, the table or the printer; nothing was done.
+        Rejected = "rejected",
+        /// No byte of the command was written to the printer.
+        Unreachable = "unreachable",
+        /// The printer refused the key.
+        Unauthorized = "unauthorized",
+        /// Accepted, but the effect did not show.
+        Unconfirmed = "unconfirmed",
+        /// Sent, no answer, and reading the printer did not settle it.
+        Unknown = "unknown",
+        /// Its time passed before it could be sent.
+        Expired = "expired",
+        /// The batch was stopped, or a cancel overtook it.
+        Skipped = "skipped",
+    }
+}
+
+words! {
+    /// What a client may conclude. A closed vocabulary.
+    Effect { Done = "done", None = "none", Maybe = "maybe", }
+}
+
+words! {
+    /// Why a command ended as it did. New reasons may appear within v1.
+    Reason {
+        NoFileSelected = "no_file_selected",
+        FileNotFound = "file_not_found",
+        NotOperational = "not_operational",
+        AlreadyPrinting = "already_printing",
+        NotActive = "not_active",
+        JobActive = "job_active",
+        JobChanged = "job_changed",
+        PlateNotClear = "plate_not_clear",
+        CommandInFlight = "command_in_flight",
+        PausedAtPrinter = "paused_at_printer",
+        PrinterDisabled = "printer_disabled",
+        PrinterRemoved = "printer_removed",
+        NotFound = "not_found",
+        Forbidden = "forbidden",
+        BatchStopped = "batch_stopped",
+        OvertakenByCancel = "overtaken_by_cancel",
+        PrinterRefused = "printer_refused",
+        PrinterProtocol = "printer_protocol",
+        UnknownState = "unknown_state",
+        WaitedTooLong = "waited_too_long",
+        WindowOver = "window_over",
+        NoEffect = "no_effect",
+        StillStarting = "still_starting",
+        StillPausing = "still_pausing",
+        StillResuming = "still_resuming",
+        StillCancelling = "still_cancelling",
+        CancelledNotStarted = "cancelled_not_started",
+        NoAnswer = "no_answer",
+    }
+}
+
+words! {
+    /// One request that changes a printer. A restart is two of them; every other command is one.
+    Step {
+        Start = "start",
+        Pause = "pause",
+        Resume = "resume",
+        Cancel = "cancel",
+        Connect = "connect",
+        Disconnect = "disconnect",
+    }
+}
+
+impl Outcome {
+    /// No further change will come, `settled` aside.
+    pub fn is_final(self) -> bool {
+        !matches!(self, Self::Queued | Self::Sent | Self::Accepted)
+    }
+
+    /// What a client may conclude; none before the end.
+    pub fn effect(self) -> Option<Effect> {
+        match self {
+            Self::Queued | Self::Sent | Self::Accepted => None,
+            Self::Confirmed | Self::Unchanged => Some(Effect::Done),
+            Self::Rejected | Self::Unreachable | Self::Unauthorized | Self::Expired | Self::Skipped => {
+                Some(Effect::None)
+            }
+            Self::Unconfirmed | Self::Unknown => Some(Effect::Maybe),
+        }
+    }
+}
+
+impl Command {
+    /// It makes heaters draw current: what `max_heating` counts.
+    pub fn heats(self) -> bool {
+        matches!(self, Self::Start | Self::Restart | Self::Resume)
+    }
+}
+
+impl Step {
+    /// A second send does no harm: the printer ignores it or refuses it (measured on 1.11.8). Starting twice does.
+    pub fn may_be_repeated(self) -> bool {
+        matches!(self, Self::Pause | Self::Resume | Self::Cancel)
+    }
+}
+
+impl Reason {
+    /// What happened and what to do next, in one sentence. `detail` of a row starts from here.
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Self::NoFileSelected => "No file is selected on the printer: select one, or name it in the command.",
+            Self::FileNotFound => "The printer does not have this file: upload it first.",
+            Self::NotOperational => "OctoPrint has no working connection to its printer: connect it first.",
+            Self::AlreadyPrinting => "The printer has a job already.",
+            Self::NotActive => "The printer has no job that this could act on.",
+            Self::JobActive => "A job is active and would be lost: cancel it first, or use force.",
+            Self::JobChanged => "The printer has another job than the one that was meant.",
+            Self::PlateNotClear => "The last print may still lie on the plate: clear the plate, then say so.",
+            Self::CommandInFlight => "Another command to this printer has not ended yet.",
+            Self::PausedAtPrinter => {
+                "The print was paused at the printer, not by Printyard: look at it, then resume it by its id."
+            }
+            Self::PrinterDisabled => "The printer is disabled in Printyard.",
+            Self::PrinterRemoved => "The printer was removed from Printyard.",
+            Self::NotFound => "There is no printer with this id.",
+            Self::Forbidden => "This printer is outside what you may control.",
+            Self::BatchStopped => "The batch was stopped before this was sent.",
+            Self::OvertakenByCancel => "A cancel for this printer came first.",
+            Self::PrinterRefused => "OctoPrint refused the command.",
+            Self::PrinterProtocol => "What answers at this address does not answer as OctoPrint does.",
+            Self::UnknownState => "The printer is in a state that Printyard does not know.",
+            Self::WaitedTooLong => "The printer did not leave a passing state within 15 minutes.",
+            Self::WindowOver => "The time window of the batch was over before this was sent.",
+            Self::NoEffect => "OctoPrint accepted the command, but its effect was not seen in time.",
+            Self::StillStarting => "The printer is still starting.",
+            Self::StillPausing => "The printer is still pausing.",
+            Self::StillResuming => "The printer is still resuming.",
+            Self::StillCancelling => "The printer is still cancelling.",
+            Self::CancelledNotStarted => "The print was cancelled, and not started again: look at the printer.",
+            Self::NoAnswer => "The command was sent and no answer came: look at the printer.",
+        }
+    }
+}
+
+/// Which job a command means. Another one on the printer is `job_changed`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExpectedJob {
+    /// The file's path on the printer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// The print, as `GET /prints` names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub print_id: Option<Uuid>,
+}
+
+/// A file on a printer.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FileRef {
+    pub path: String,
+    #[serde(default = "local")]
+    pub origin: String,
+}
+
+fn local() -> String {
+    super::reading::LOCAL.to_owned()
+}
+
+/// An effect that showed only after the command had ended as `unconfirmed` or `unknown`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Settled {
+    pub effect: Effect,
+    pub state: PrinterState,
+    pub at: DateTime<Utc>,
+}
+
+/// One row of the ledger: a command to one printer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CommandRow {
+    pub id: Uuid,
+    pub batch_id: Uuid,
+    /// Position within the batch: the order asked for.
+    pub position: i64,
+    pub printer_id: Uuid,
+    /// Kept, so that the row reads well when the printer is gone.
+    pub printer_name: String,
+    pub command: Command,
+    /// What `toggle` turned out to be.
+    pub resolved_command: Option<Command>,
+    pub expected_job: Option<ExpectedJob>,
+    pub outcome: Outcome,
+    pub reason: Option<Reason>,
+    pub detail: Option<String>,
+    pub step: Option<Step>,
+    pub print_id: Option<Uuid>,
+    pub state_before: Option<PrinterState>,
+    pub state_after: Option<PrinterState>,
+    /// Requests sent, counted before each is.
+    pub attempts: i64,
+    pub released_at: Option<DateTime<Utc>>,
+    pub expires_at: Option<DateTime<Utc>>,
+    pub sent_at: Option<DateTime<Utc>>,
+    pub accepted_at: Option<DateTime<Utc>>,
+    pub finished_at: Option<DateTime<Utc>>,
+    pub settled: Option<Settled>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_final_outcome_has_an_effect_and_no_other_has() {
+        for outcome in Outcome::ALL {
+            assert_eq!(outcome.is_final(), outcome.effect().is_some(), "{outcome}");
+        }
+    }
+
+    #[test]
+    fn words_are_the_same_in_json_and_in_the_database() {
+        for reason in Reason::ALL {
+            assert_eq!(serde_json::to_value(reason).ok(), Some(serde_json::Value::from(reason.as_str())));
+            assert_eq!(Reason::parse(reason.as_str()), Some(*reason));
+        }
+        for outcome in Outcome::ALL {
+            assert_eq!(serde_json::to_value(outcome).ok(), Some(serde_json::Value::from(outcome.as_str())));
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! The register's entry of a printer: what people say about it, as opposed to what is seen of it.
+
+use chrono::{DateTime, Utc};
+use url::Url;
+use uuid::Uuid;
+
+use super::invalid::{Invalid, check_text};
+
+/// Tags of one printer.
+pub const MAX_TAGS: usize = 50;
+
+/// A registered printer. The API key is not part of it: it stays encrypted in the register.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Printer {
+    pub id: Uuid,
+    pub details: PrinterDetails,
+    /// Grows with every change that a client can make; the `ETag`.
+    pub version: i64,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+}
+
+/// What a client can write of a printer, the API key aside.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PrinterDetails {
+    pub name: String,
+    /// Normalised: see [`normalise_url`].
+    pub url: String,
+    /// Sorted, without repetition.
+    pub tags: Vec<String>,
+    pub enabled: bool,
+    pub model: Option<String>,
+    pub material: Option<String>,
+    /// `#rrggbb`.
+    pub color: Option<String>,
+    pub nozzle_mm: Option<f64>,
+    /// Width, depth and height in mm.
+    pub bed_mm: Option<[f64; 3]>,
+    /// Printers on one electrical circuit.
+    pub power_group: Option<String>,
+    pub notes: String,
+}
+
+impl PrinterDetails {
+    /// A printer of which only the name and the address are known.
+    pub fn new(name: impl Into<String>, url: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            url: url.into(),
+            tags: Vec::new(),
+            enabled: true,
+            model: None,
+            material: None,
+            color: None,
+            nozzle_mm: None,
+            bed_mm: None,
+            power_group: None,
+            notes: String::new(),
+        }
+    }
+
+    /// Holds the fields against the rules, and brings url and tags into their normal form.
+    pub fn checked(mut self) -> Result<Self, Invalid> {
+        let mut invalid = Invalid::default();
+        self.name = self.name.trim().to_owned();
+        check_text(&mut invalid, "/name", &self.name, 1, 100);
+        match normalise_url(&self.url) {
+            Ok(url) => self.url = url,
+            Err(rule) => invalid.add("/url", "url", rule),
+        }
+        if self.tags.len() > MAX_TAGS {
+            invalid.add("/tags", "too_many", format!("a printer has at most {MAX_TAGS} tags"));
+        }
+        for (i, tag) in self.tags.iter().enumerate() {
+            check_tag(&mut invalid, &format!("/tags/{i}"), tag);
+        }
+        self.tags.sort();
+        self.tags.dedup();
+        for (pointer, text) in
+            [("/model", &self.model), ("/material", &self.material), ("/power_group", &self.power_group)]
+        {
+            if let Some(text) = text {
+                check_text(&mut invalid, pointer, text, 1, 100);
+            }
+        }
+        if let Some(color) = &self.color {
+            let hex = color.strip_prefix('#').unwrap_or_default();
+            if hex.len() != 6 || !hex.bytes().all(|b| b.is_ascii_hexdigit()) {
+                invalid.add("/color", "color", "must be a color like #1a2b3c");
+            }
+        }
+        check_mm(&mut invalid, "/nozzle_mm", self.nozzle_mm, 10.0);
+        for (i, mm) in self.bed_mm.iter().flatten().enumerate() {
+            check_mm(&mut invalid, &format!("/bed_mm/{i}"), Some(*mm), 10_000.0);
+        }
+        check_text(&mut invalid, "/notes", &self.notes, 0, 10_000);
+        invalid.or_ok(self)
+    }
+}
+
+/// A tag: 1 to 50 characters without white space at its ends and without commas, which separate tags in a query.
+pub fn check_tag(invalid: &mut Invalid, pointer: &str, tag: &str) {
+    check_text(invalid, pointer, tag, 1, 50);
+    if tag.trim() != tag || tag.contains(',') {
+        invalid.add(pointer, "tag", "must not contain a comma, nor white space at its ends");
+    }
+}
+
+fn check_mm(invalid: &mut Invalid, pointer: &str, mm: Option<f64>, max: f64) {
+    if mm.is_some_and(|mm| !(mm > 0.0 && mm <= max)) {
+        invalid.add(pointer, "range", format!("must be more than 0 and at most {max} mm"));
+    }
+}
+
+/// An API key goes into a header: OctoPrint answers a key with other bytes by 500 (measured on 1.11.8).
+pub fn check_api_key(invalid: &mut Invalid, key: &str) {
+    if key.is_empty() || key.len() > 1_000 || !key.bytes().all(|b| b.is_ascii_graphic()) {
+        invalid.add("/api_key", "api_key", "must be 1 to 1000 visible ASCII characters, without spaces");
+    }
+}
+
+/// One name for one machine: scheme and host in lower case, no default port, no trailing slash, no user, query or
+/// fragment. Two registered addresses of the same OctoPrint would each believe that they alone command it.
+pub fn normalise_url(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    if text.len() > 1_000 {
+        return Err("must be at most 1000 characters long".to_owned());
+    }
+    let url = Url::parse(text).map_err(|error| format!("is not an address: {error}"))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err("must begin with http:// or https://".to_owned());
+    }
+    if url.host_str().is_none_or(str::is_empty) {
+        return Err("must name a host".to_owned());
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("must not contain a user or a password".to_owned());
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err("must not contain a query or a fragment".to_owned());
+    }
+    if url.port() == Some(0) {
+        return Err("must not name port 0".to_owned());
+    }
+    let host = url.host_str().unwrap_or_default().trim_end_matches('.').to_owned();
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    let segments: Vec<&str> = url.path().split('/').filter(|segment| !segment.is_empty()).collect();
+    let path = if segments.is_empty() { String::new() } else { format!("/{}", segments.join("/")) };
+    Ok(format!("{}://{host}{port}{path}", url.scheme()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn different_spellings_of_one_address_are_one() {
+        for spelling in ["http://Pi.local", "HTTP://pi.local:80/", " http://pi.local// ", "http://pi.local."] {
+            assert_eq!(normalise_url(spelling).as_deref(), Ok("http://pi.local"), "{spelling}");
+        }
+        assert_eq!(normalise_url("https://h:8443/octo/one/").as_deref(), Ok("https://h:8443/octo/one"));
+        assert_eq!(normalise_url("http://[::1]:5000/").as_deref(), Ok("http://[::1]:5000"));
+    }
+
+    #[test]
+    fn an_address_that_is_none_is_refused_with_the_rule() {
+        for bad in
+            ["", "pi", "ftp://pi", "http://", "http://u:p@pi", "http://pi/?a=b", "http://pi:0", "file:///etc/passwd"]
+        {
+            assert!(normalise_url(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn every_broken_field_is_named() {
+        let mut details = PrinterDetails::new("", "nowhere");
+        details.tags = vec![" a".into()];
+        details.nozzle_mm = Some(f64::NAN);
+        let pointers: Vec<String> = details.checked().unwrap_err().0.into_iter().map(|error| error.pointer).collect();
+        assert_eq!(pointers, ["/name", "/url", "/tags/0", "/nozzle_mm"]);
+    }
+}
