@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod domain;
+pub mod fleet;
 pub mod octoprint;
 pub mod outbound;
 pub mod simulator;

@@ -11,4 +11,5 @@ pub mod plate;
 pub mod print;
 pub mod printer;
 pub mod reading;
+pub mod stall;
 pub mod state;

@@ -1,0 +1,102 @@
+//! What an actor asks of its printer: one request each, run beside the actor's loop so that it never blocks.
+
+use std::{sync::Arc, time::Instant};
+
+use tokio::sync::{Semaphore, oneshot};
+use uuid::Uuid;
+
+use super::settings::{READ_TIMEOUT, SEND_TIMEOUT};
+use crate::{
+    domain::{
+        command::{FileRef, Step},
+        reading::JobReading,
+    },
+    octoprint::{Error, OctoPrint, RequestOptions, printer::PrinterReading, push::Push},
+};
+
+/// What came of an errand.
+pub enum Done {
+    Established(Result<Established, Error>),
+    Read {
+        started: Instant,
+        result: Result<JobReading, Error>,
+    },
+    Heaters(Result<Option<PrinterReading>, Error>),
+    /// The ledger's answer; `false` also when it went away.
+    Asked {
+        command_id: Uuid,
+        go: bool,
+    },
+    Sent {
+        command_id: Uuid,
+        result: Result<(), Error>,
+    },
+    /// Prints of a file, failed ones too; none where it could not be read.
+    Counted {
+        command_id: Uuid,
+        prints: Option<u64>,
+    },
+}
+
+/// A connection that works.
+pub struct Established {
+    pub version: String,
+    /// None where the event socket is refused: the printer is polled.
+    pub push: Option<Box<Push>>,
+}
+
+/// Finds out what answers at the address, and opens its event socket. Holds a permit, so that a farm that comes
+/// back after a power cut is not met by a thousand dials at once; commands need none.
+pub async fn establish(octoprint: OctoPrint, permits: Arc<Semaphore>) -> Done {
+    let Ok(_permit) = permits.acquire().await else {
+        return Done::Established(Err(Error::Offline { detail: "the server is shutting down".to_owned() }));
+    };
+    let options = RequestOptions::within(READ_TIMEOUT);
+    let result = async {
+        let version = octoprint.version(&options).await?;
+        let push = match Push::open(&octoprint).await {
+            Ok(push) => Some(Box::new(push)),
+            Err(Error::NoSocket { .. } | Error::Protocol { .. } | Error::NotFound | Error::Server { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        Ok(Established { version: version.server, push })
+    };
+    Done::Established(result.await)
+}
+
+/// Reads the job.
+pub async fn read(octoprint: OctoPrint, started: Instant) -> Done {
+    let result = octoprint.job().get(&RequestOptions::within(READ_TIMEOUT)).await;
+    Done::Read { started, result }
+}
+
+/// Reads temperatures and flags.
+pub async fn heaters(octoprint: OctoPrint) -> Done {
+    Done::Heaters(octoprint.printer().get(&RequestOptions::within(READ_TIMEOUT)).await)
+}
+
+/// Waits for the ledger's leave.
+pub async fn ask(command_id: Uuid, answer: oneshot::Receiver<bool>) -> Done {
+    Done::Asked { command_id, go: answer.await.unwrap_or(false) }
+}
+
+/// Sends one step. `file` is what a start names.
+pub async fn send(octoprint: OctoPrint, command_id: Uuid, step: Step, file: Option<FileRef>) -> Done {
+    let options = RequestOptions::within(SEND_TIMEOUT);
+    let result = match (step, file) {
+        (Step::Start, Some(file)) => octoprint.files().select(&file.path, &file.origin, true, &options).await,
+        (Step::Start, None) => octoprint.job().start(&options).await,
+        (Step::Pause, _) => octoprint.job().pause(&options).await,
+        (Step::Resume, _) => octoprint.job().resume(&options).await,
+        (Step::Cancel, _) => octoprint.job().cancel(&options).await,
+        (Step::Connect, _) => octoprint.connection().connect(&options).await,
+        (Step::Disconnect, _) => octoprint.connection().disconnect(&options).await,
+    };
+    Done::Sent { command_id, result }
+}
+
+/// Counts the prints of a file, for a start of which no event will tell.
+pub async fn count(octoprint: OctoPrint, command_id: Uuid, file: FileRef) -> Done {
+    let entry = octoprint.files().get(&file.path, &file.origin, &RequestOptions::within(READ_TIMEOUT)).await;
+    Done::Counted { command_id, prints: entry.ok().map(|entry| entry.prints.success + entry.prints.failure) }
+}

@@ -1,0 +1,128 @@
+//! What goes between the live side and the ledger: orders down, reports up.
+//!
+//! `fleet` never names `storage`. It asks before every send ([`Ready`] is answered by go or drop), and it tells what
+//! became of it ([`Report`]). What it merely sees goes up as [`Fact`]s on a channel of their own, so that a busy
+//! recorder never holds up a command.
+
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use crate::domain::{
+    command::{Command, ExpectedJob, FileRef, Outcome, Reason, Settled, Step},
+    plate::ClearResult,
+    print::{Mark, PrintFact},
+    state::PrinterState,
+};
+
+/// A command for one printer, with the limits under which it may go.
+#[derive(Debug, Clone)]
+pub struct Order {
+    pub command_id: Uuid,
+    pub command: Command,
+    pub expected_job: Option<ExpectedJob>,
+    pub file: Option<FileRef>,
+    /// The printer was named by id.
+    pub named: bool,
+    pub force: bool,
+    /// The plate is taken to be clear, whatever is known.
+    pub assume_clear: bool,
+    pub confirm_within: Duration,
+    /// A printer that does not answer is waited for until the order expires.
+    pub wait_when_unreachable: bool,
+    /// Not sent after this.
+    pub expires: Instant,
+    /// It was sent in an earlier life of the server: settle it, as one whose reply was lost.
+    pub recover: Option<Recover>,
+}
+
+/// What the ledger knows of a command that was on its way when the server died.
+#[derive(Debug, Clone)]
+pub struct Recover {
+    pub step: Step,
+    pub resolved: Option<Command>,
+    pub attempts: i64,
+    pub state_before: Option<PrinterState>,
+    pub print_id: Option<Uuid>,
+    pub accepted_at: Option<DateTime<Utc>>,
+}
+
+/// What an actor is told.
+#[derive(Debug)]
+pub enum Mail {
+    /// Carry this out. While another command is in flight, only a cancel comes, which overtakes it.
+    Perform(Box<Order>),
+    /// The ledger has ended this command before it was sent: forget it.
+    Drop(Uuid),
+    /// A person says that the plate is clear. `None` means whatever lies on it.
+    ClearPlate { print_id: Option<Uuid>, by: String, at: DateTime<Utc>, reply: oneshot::Sender<ClearResult> },
+    /// Something was done to the printer beside the job client (a file was selected): look at it.
+    Look,
+    /// The register has changed. Takes effect when nothing is in flight.
+    Change(Box<super::Member>),
+    /// The printer is disabled: finish what was sent, then end.
+    Retire,
+}
+
+/// Asks whether a step may be sent now; no byte leaves before the answer is `true`.
+#[derive(Debug)]
+pub struct Ready {
+    pub printer_id: Uuid,
+    pub command_id: Uuid,
+    /// The number that this send gets, from 1.
+    pub attempt: i64,
+    pub step: Step,
+    pub resolved: Option<Command>,
+    pub state_before: PrinterState,
+    pub print_id: Option<Uuid>,
+    pub go: oneshot::Sender<bool>,
+}
+
+/// Where a command is now.
+#[derive(Debug, Clone)]
+pub struct Report {
+    pub printer_id: Uuid,
+    pub command_id: Uuid,
+    pub outcome: Outcome,
+    pub reason: Option<Reason>,
+    pub detail: Option<String>,
+    pub resolved: Option<Command>,
+    pub print_id: Option<Uuid>,
+    pub state_after: Option<PrinterState>,
+    pub accepted_at: Option<DateTime<Utc>>,
+    pub at: DateTime<Utc>,
+}
+
+/// What an actor tells the ledger.
+#[derive(Debug)]
+pub enum Up {
+    Ready(Ready),
+    Report(Report),
+    /// An effect that showed after the end.
+    Settled {
+        command_id: Uuid,
+        settled: Settled,
+    },
+    /// The actor died and was started anew: what it held must be given again.
+    Restarted {
+        printer_id: Uuid,
+    },
+}
+
+/// What an actor saw.
+#[derive(Debug, Clone)]
+pub enum Fact {
+    Print {
+        printer_id: Uuid,
+        fact: PrintFact,
+    },
+    Seen {
+        printer_id: Uuid,
+        state: PrinterState,
+        mark: Mark,
+        at: DateTime<Utc>,
+        octoprint_version: Option<String>,
+    },
+}

@@ -1,0 +1,220 @@
+//! The live side: one actor per printer, their supervisor, and the snapshot that they write.
+//!
+//! `fleet` does not know the database. It takes [`message::Order`]s, asks leave before every send, and reports; see
+//! `message.rs`. Handing something to an actor never waits: a mailbox that is full says so, and whoever hands over
+//! is the ledger's dispatcher, which tries again.
+
+mod actor;
+mod conduct;
+mod errand;
+pub mod flight;
+pub mod message;
+pub mod settings;
+pub mod view;
+
+use std::{
+    collections::HashMap,
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use chrono::{DateTime, Utc};
+use futures_util::FutureExt;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use uuid::Uuid;
+
+use self::{
+    actor::{Actor, Surroundings},
+    message::{Fact, Mail, Order, Up},
+    settings::{CONNECTS, MAILBOX, Settings, UP_QUEUE},
+    view::View,
+};
+use crate::{
+    domain::{
+        plate::{ClearResult, Plate},
+        print::{Mark, Print},
+        state::PrinterState,
+    },
+    octoprint::OctoPrint,
+};
+
+/// Everything that an actor needs to take up its watch.
+#[derive(Debug, Clone)]
+pub struct Member {
+    pub id: Uuid,
+    pub octoprint: OctoPrint,
+    /// What was seen last, in an earlier life of the server.
+    pub last_state: PrinterState,
+    pub observed_at: Option<DateTime<Utc>>,
+    pub octoprint_version: Option<String>,
+    pub mark: Option<(Mark, DateTime<Utc>)>,
+    pub plate: Plate,
+    /// The print that had not ended.
+    pub print: Option<Print>,
+}
+
+/// Why an order was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotTaken {
+    /// There is no actor: the printer is disabled or was removed.
+    NoActor,
+    /// Its mailbox is full. Try again.
+    Busy,
+}
+
+/// The far ends of the fleet's channels: one for the ledger, one for the recorder.
+pub struct Inbox {
+    pub ledger: mpsc::Receiver<Up>,
+    pub facts: mpsc::Receiver<Fact>,
+}
+
+/// A handle on the live side. Cheap to clone.
+#[derive(Clone)]
+pub struct Fleet {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    actors: Mutex<HashMap<Uuid, Handle>>,
+    around: Surroundings,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+struct Handle {
+    mailbox: mpsc::Sender<Mail>,
+    stop: CancellationToken,
+}
+
+impl Fleet {
+    /// A live side without printers. Its actors end when `stop` falls.
+    pub fn new(settings: Settings, tasks: TaskTracker, stop: CancellationToken) -> (Self, Inbox) {
+        let (ledger, ledger_inbox) = mpsc::channel(UP_QUEUE);
+        let (facts, facts_inbox) = mpsc::channel(UP_QUEUE);
+        let around = Surroundings {
+            settings,
+            ledger,
+            facts,
+            view: Arc::new(View::default()),
+            connects: Arc::new(Semaphore::new(CONNECTS)),
+        };
+        let inner = Inner { actors: Mutex::default(), around, tasks, stop };
+        (Self { inner: Arc::new(inner) }, Inbox { ledger: ledger_inbox, facts: facts_inbox })
+    }
+
+    /// The snapshot of what is seen.
+    pub fn view(&self) -> &View {
+        &self.inner.around.view
+    }
+
+    /// Starts an actor for a printer; does nothing when there is one.
+    pub fn add(&self, member: Member) {
+        let mut actors = self.actors();
+        if actors.contains_key(&member.id) {
+            return;
+        }
+        let (mailbox, inbox) = mpsc::channel(MAILBOX);
+        let stop = self.inner.stop.child_token();
+        actors.insert(member.id, Handle { mailbox, stop: stop.clone() });
+        drop(actors);
+        let fleet = self.clone();
+        self.inner.tasks.spawn(async move { fleet.supervise(member, inbox, stop).await });
+    }
+
+    /// Gives an actor another address or key. `false` when there is no actor.
+    pub fn change(&self, member: Member) -> bool {
+        self.post(member.id, Mail::Change(Box::new(member))).is_ok()
+    }
+
+    /// Ends an actor at once and forgets what it saw: the printer was removed.
+    pub fn remove(&self, id: Uuid) {
+        if let Some(handle) = self.actors().remove(&id) {
+            handle.stop.cancel();
+        }
+        self.view().remove(id);
+    }
+
+    /// Lets an actor finish what it sent, and end: the printer was disabled.
+    pub fn retire(&self, id: Uuid) {
+        let _ = self.post(id, Mail::Retire);
+    }
+
+    /// The printer has an actor.
+    pub fn has(&self, id: Uuid) -> bool {
+        self.actors().contains_key(&id)
+    }
+
+    /// Hands an order to its printer's actor.
+    pub fn perform(&self, printer_id: Uuid, order: Order) -> Result<(), NotTaken> {
+        self.post(printer_id, Mail::Perform(Box::new(order)))
+    }
+
+    /// Tells an actor that the ledger has ended a command that was not sent.
+    pub fn drop_order(&self, printer_id: Uuid, command_id: Uuid) -> Result<(), NotTaken> {
+        self.post(printer_id, Mail::Drop(command_id))
+    }
+
+    /// Has a printer looked at soon.
+    pub fn look(&self, printer_id: Uuid) {
+        let _ = self.post(printer_id, Mail::Look);
+    }
+
+    /// Marks a plate as clear on the live side. `None` when there is no actor, or it does not answer within 2 s.
+    pub async fn clear_plate(
+        &self,
+        printer_id: Uuid,
+        print_id: Option<Uuid>,
+        by: String,
+        at: DateTime<Utc>,
+    ) -> Option<ClearResult> {
+        let (reply, answer) = oneshot::channel();
+        self.post(printer_id, Mail::ClearPlate { print_id, by, at, reply }).ok()?;
+        tokio::time::timeout(Duration::from_secs(2), answer).await.ok()?.ok()
+    }
+
+    fn post(&self, id: Uuid, mail: Mail) -> Result<(), NotTaken> {
+        let actors = self.actors();
+        let handle = actors.get(&id).ok_or(NotTaken::NoActor)?;
+        handle.mailbox.try_send(mail).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => NotTaken::Busy,
+            mpsc::error::TrySendError::Closed(_) => NotTaken::NoActor,
+        })
+    }
+
+    /// Runs one actor until it ends; one that panics is started anew, for its own printer only.
+    async fn supervise(self, member: Member, mut inbox: mpsc::Receiver<Mail>, stop: CancellationToken) {
+        let id = member.id;
+        let mut member = member;
+        loop {
+            let mut actor = Box::new(Actor::new(member.clone(), inbox, self.inner.around.clone()));
+            let ended = tokio::select! {
+                () = stop.cancelled() => return,
+                ended = AssertUnwindSafe(actor.run()).catch_unwind() => ended,
+            };
+            if ended.is_ok() {
+                break;
+            }
+            tracing::error!(printer.id = %id, "the actor of a printer panicked, and is started anew");
+            let (mailbox, fresh) = mpsc::channel(MAILBOX);
+            inbox = fresh;
+            if let Some(handle) = self.actors().get_mut(&id) {
+                handle.mailbox = mailbox;
+            }
+            if let Some(live) = self.view().get(id) {
+                member.plate = live.plate.clone();
+                member.last_state = live.last_state;
+            }
+            // A print that was under way is taken up as one that began while nobody watched.
+            member.print = None;
+            let _ = self.inner.around.ledger.send(Up::Restarted { printer_id: id }).await;
+        }
+        self.actors().remove(&id);
+        self.view().remove(id);
+    }
+
+    fn actors(&self) -> std::sync::MutexGuard<'_, HashMap<Uuid, Handle>> {
+        self.inner.actors.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,63 @@
+//! The live side's numbers: every queue has one, every wait has an end.
+
+use std::time::Duration;
+
+/// Orders and questions that wait for one actor.
+pub const MAILBOX: usize = 8;
+/// Printers that are being connected to at once. Commands need no permit.
+pub const CONNECTS: usize = 64;
+/// Messages of all actors that wait for the ledger, and for the recorder.
+pub const UP_QUEUE: usize = 4_096;
+/// One request that reads.
+pub const READ_TIMEOUT: Duration = Duration::from_secs(5);
+/// One request that commands.
+pub const SEND_TIMEOUT: Duration = Duration::from_secs(10);
+/// Between pings on the event socket: OctoPrint's side has no heartbeat.
+pub const PING_EVERY: Duration = Duration::from_secs(5);
+/// Writing one ping.
+pub const PING_WRITE: Duration = Duration::from_millis(500);
+/// A state heard of by the socket is fresh while it gave a frame or a pong within this.
+pub const FRESH_BY_SOCKET: Duration = Duration::from_secs(6);
+/// A state that was read is fresh for this long.
+pub const FRESH_BY_READING: Duration = Duration::from_secs(2);
+/// Without frame or pong for this long, the socket is dead.
+pub const SILENCE: Duration = Duration::from_secs(15);
+/// Backoff between attempts to connect, with full jitter.
+pub const BACKOFF_MIN: Duration = Duration::from_secs(1);
+/// The longest pause between attempts to connect.
+pub const BACKOFF_MAX: Duration = Duration::from_secs(60);
+/// A printer whose socket was refused is asked for one again after this.
+pub const SOCKET_AGAIN: Duration = Duration::from_secs(60);
+
+/// How often a printer is read.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    pub job: Duration,
+    pub heaters: Duration,
+}
+
+/// The pace for a printer: by whether it works, and whether its events are pushed.
+pub fn pace(active: bool, pushed: bool) -> Pace {
+    let s = Duration::from_secs;
+    match (active, pushed) {
+        (true, true) => Pace { job: s(4), heaters: s(8) },
+        (true, false) => Pace { job: s(2), heaters: s(8) },
+        (false, true) => Pace { job: s(30), heaters: s(60) },
+        (false, false) => Pace { job: s(5), heaters: s(60) },
+    }
+}
+
+/// What the person who runs the farm may set.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// A print whose position stands for this long is stalled.
+    pub stall_after: Duration,
+    /// Whether an occupied plate stops a start.
+    pub plate_gate: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { stall_after: Duration::from_secs(300), plate_gate: true }
+    }
+}

@@ -1,0 +1,273 @@
+//! What is seen of every printer, at this moment: a snapshot with a version on every entry.
+//!
+//! Actors write, everybody reads. A reader that was away asks for what changed since the version that it knows; a
+//! slow one skips versions and costs nobody anything.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{
+        Arc, RwLock,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use chrono::{DateTime, Utc};
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use crate::domain::{
+    command::Command,
+    plate::Plate,
+    print::By,
+    reading::{JobFile, Progress, Temperatures},
+    state::{PrinterState, Reachability},
+};
+
+/// How long after a start its heaters may not show yet, and count as heating until they were read.
+pub const HEATING_SHOWS_WITHIN: Duration = Duration::from_secs(120);
+
+/// A reading of temperatures this soon after a start proves nothing: OctoPrint learns targets with a delay.
+const TARGETS_SETTLE: Duration = Duration::from_secs(8);
+
+/// How news of a printer come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Channel {
+    /// Its event socket is open.
+    Push,
+    /// It is asked at intervals.
+    Poll,
+}
+
+impl Channel {
+    /// The word of the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Push => "push",
+            Self::Poll => "poll",
+        }
+    }
+}
+
+/// The job of a printer: the active print, or the file that is selected.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LiveJob {
+    /// The active print; none while a file is only selected.
+    pub print_id: Option<Uuid>,
+    pub file: Option<JobFile>,
+    pub user: Option<String>,
+    pub estimated_print_time_s: Option<f64>,
+    pub started_by: Option<By>,
+    pub paused_by: Option<By>,
+    pub progress: Progress,
+}
+
+/// What is seen of one printer.
+#[derive(Debug, Clone)]
+pub struct Live {
+    pub id: Uuid,
+    /// Grows with every change of any printer; unique.
+    pub version: u64,
+    pub reachability: Reachability,
+    /// `Unknown` while the printer is not online.
+    pub state: PrinterState,
+    /// What was seen last, also from before a restart of the server.
+    pub last_state: PrinterState,
+    pub state_text: String,
+    pub error: Option<String>,
+    /// When it was last seen to be as it says, in microseconds since 1970; 0 = never. Grows without a new version.
+    pub heard: Arc<AtomicI64>,
+    pub channel: Option<Channel>,
+    pub octoprint_version: Option<String>,
+    pub temperatures: Temperatures,
+    pub job: Option<LiveJob>,
+    pub plate: Plate,
+    pub stalled_since: Option<DateTime<Utc>>,
+    /// What is being done to it now.
+    pub in_flight: Option<Command>,
+    /// When temperatures were read last, on the monotonic clock.
+    pub heaters_read: Option<Instant>,
+    /// When a print was started or resumed last, on the monotonic clock.
+    pub heated_up: Option<Instant>,
+}
+
+impl Live {
+    /// A printer of which nothing has been seen in this life of the server.
+    pub fn unseen(id: Uuid, last_state: PrinterState, observed_at: Option<DateTime<Utc>>, plate: Plate) -> Self {
+        Self {
+            id,
+            version: 0,
+            reachability: Reachability::Unknown,
+            state: PrinterState::Unknown,
+            last_state,
+            state_text: String::new(),
+            error: None,
+            heard: Arc::new(AtomicI64::new(observed_at.map_or(0, |at| at.timestamp_micros()))),
+            channel: None,
+            octoprint_version: None,
+            temperatures: Temperatures::new(),
+            job: None,
+            plate,
+            stalled_since: None,
+            in_flight: None,
+            heaters_read: None,
+            heated_up: None,
+        }
+    }
+
+    /// When it was last seen to be as it says.
+    pub fn observed_at(&self) -> Option<DateTime<Utc>> {
+        Some(self.heard.load(Ordering::Relaxed)).filter(|at| *at > 0).and_then(DateTime::from_timestamp_micros)
+    }
+
+    /// Whether it draws heating current at `now`, or may be about to: whoever started it.
+    pub fn is_heating(&self, now: Instant) -> bool {
+        if self.temperatures.values().any(|heater| heater.is_heating()) {
+            return true;
+        }
+        self.heated_up.is_some_and(|start| {
+            let read_since = self.heaters_read.is_some_and(|read| read >= start + TARGETS_SETTLE);
+            !read_since && now.duration_since(start) < HEATING_SHOWS_WITHIN
+        })
+    }
+}
+
+#[derive(Default)]
+struct Inner {
+    printers: HashMap<Uuid, Arc<Live>>,
+    by_version: BTreeMap<u64, Uuid>,
+    removed: BTreeMap<u64, Uuid>,
+    version: u64,
+}
+
+/// What has changed since a version.
+#[derive(Debug, Clone, Default)]
+pub struct Changes {
+    /// Ask from here the next time.
+    pub version: u64,
+    pub changed: Vec<Arc<Live>>,
+    pub removed: Vec<Uuid>,
+}
+
+/// Removals that a reader can catch up with; one that was away for longer loads the page anew.
+const REMOVALS_KEPT: usize = 1_000;
+
+/// The snapshot of the farm.
+pub struct View {
+    inner: RwLock<Inner>,
+    version: watch::Sender<u64>,
+}
+
+impl Default for View {
+    fn default() -> Self {
+        Self { inner: RwLock::default(), version: watch::Sender::new(0) }
+    }
+}
+
+impl View {
+    /// Puts in what is seen now, under the next version.
+    pub fn put(&self, mut live: Live) {
+        let mut inner = self.write();
+        inner.version += 1;
+        let version = inner.version;
+        live.version = version;
+        if let Some(old) = inner.printers.insert(live.id, Arc::new(live.clone())) {
+            inner.by_version.remove(&old.version);
+        }
+        inner.by_version.insert(version, live.id);
+        drop(inner);
+        self.version.send_replace(version);
+    }
+
+    /// Forgets a printer.
+    pub fn remove(&self, id: Uuid) {
+        let mut inner = self.write();
+        let Some(old) = inner.printers.remove(&id) else { return };
+        inner.by_version.remove(&old.version);
+        inner.version += 1;
+        let version = inner.version;
+        inner.removed.insert(version, id);
+        while inner.removed.len() > REMOVALS_KEPT {
+            inner.removed.pop_first();
+        }
+        drop(inner);
+        self.version.send_replace(version);
+    }
+
+    /// What is seen of one printer.
+    pub fn get(&self, id: Uuid) -> Option<Arc<Live>> {
+        self.read().printers.get(&id).cloned()
+    }
+
+    /// What is seen of all printers, in no order.
+    pub fn all(&self) -> Vec<Arc<Live>> {
+        self.read().printers.values().cloned().collect()
+    }
+
+    /// What has changed since `version`; all of it since 0.
+    pub fn changes_since(&self, version: u64) -> Changes {
+        let inner = self.read();
+        let after = (std::ops::Bound::Excluded(version), std::ops::Bound::Unbounded);
+        Changes {
+            version: inner.version,
+            changed: inner.by_version.range(after).filter_map(|(_, id)| inner.printers.get(id)).cloned().collect(),
+            removed: inner.removed.range(after).map(|(_, id)| *id).collect(),
+        }
+    }
+
+    /// Tells of every new version; a slow listener sees only the newest.
+    pub fn subscribe(&self) -> watch::Receiver<u64> {
+        self.version.subscribe()
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, Inner> {
+        self.inner.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, Inner> {
+        self.inner.write().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn live(id: Uuid) -> Live {
+        Live::unseen(id, PrinterState::Unknown, None, Plate::clear())
+    }
+
+    #[test]
+    fn a_reader_gets_each_change_once_and_only_the_newest_of_a_printer() {
+        let view = View::default();
+        let (a, b) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        view.put(live(a));
+        view.put(live(b));
+        let first = view.changes_since(0);
+        assert_eq!(first.changed.len(), 2);
+        view.put(live(a));
+        view.put(live(a));
+        let second = view.changes_since(first.version);
+        assert_eq!(second.changed.iter().map(|live| live.id).collect::<Vec<_>>(), [a]);
+        view.remove(b);
+        let third = view.changes_since(second.version);
+        assert!(third.changed.is_empty());
+        assert_eq!(third.removed, [b]);
+    }
+
+    #[test]
+    fn a_printer_that_was_just_started_counts_as_heating_until_its_targets_were_read() {
+        let start = Instant::now();
+        let at = |s| start + Duration::from_secs(s);
+        let mut printer = live(Uuid::from_u128(1));
+        assert!(!printer.is_heating(start));
+        printer.heated_up = Some(start);
+        assert!(printer.is_heating(at(1)));
+        printer.heaters_read = Some(at(1));
+        assert!(printer.is_heating(at(2)), "OctoPrint may not know the targets yet");
+        printer.heaters_read = Some(at(10));
+        assert!(!printer.is_heating(at(11)));
+        printer.heaters_read = None;
+        assert!(!printer.is_heating(at(121)));
+    }
+}
