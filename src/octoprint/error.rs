@@ -189,7 +189,8 @@ fn connect_words(error: &reqwest::Error) -> String {
     if error.is_dns() { "its name could not be found".into() } else { io_words(error) }
 }
 
-fn io_words(error: &(dyn std::error::Error + 'static)) -> String {
+/// A failure of the connection in plain words.
+pub(super) fn io_words(error: &(dyn std::error::Error + 'static)) -> String {
     cause::<std::io::Error>(error).map_or_else(|| innermost(error), io_kind_words)
 }
 

@@ -221,3 +221,7 @@ impl Progressed {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "job_tests.rs"]
+mod tests;

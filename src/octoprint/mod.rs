@@ -14,6 +14,8 @@
 mod camera;
 mod connection;
 mod error;
+#[cfg(test)]
+mod error_tests;
 mod files;
 mod job;
 mod lenient;

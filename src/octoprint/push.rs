@@ -18,6 +18,7 @@ use tokio_tungstenite::{
 
 use super::{
     Error, OctoPrint, PushFrame, RequestOptions, Session,
+    error::io_words,
     push_frame::{EVENTS, Parsed, parse},
 };
 use crate::{
@@ -196,8 +197,12 @@ fn refusal(error: tungstenite::Error) -> Error {
 fn broken(error: tungstenite::Error) -> Error {
     match error {
         tungstenite::Error::ConnectionClosed | tungstenite::Error::AlreadyClosed => closed(),
-        tungstenite::Error::Io(error) => Error::Lost { detail: error.to_string() },
+        tungstenite::Error::Io(error) => Error::Lost { detail: io_words(&error) },
         tungstenite::Error::Protocol(tungstenite::error::ProtocolError::ResetWithoutClosingHandshake) => closed(),
         error => Error::protocol(error.to_string()),
     }
 }
+
+#[cfg(test)]
+#[path = "push_tests.rs"]
+mod tests;

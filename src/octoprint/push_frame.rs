@@ -82,7 +82,7 @@ struct Payload {
 
 /// Reads a text frame; nothing is an error.
 pub(super) fn parse(text: &str) -> Parsed {
-    let Ok(frame) = serde_json::from_str::<Frame>(text) else { return Parsed::Garbage };
+    let Ok(Object(Some(frame))) = serde_json::from_str::<Object<Frame>>(text) else { return Parsed::Garbage };
     if frame.reauth_required.0.is_some() {
         return Parsed::ReauthRequired;
     }

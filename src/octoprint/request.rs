@@ -9,7 +9,10 @@ use serde::{Deserialize, de::DeserializeOwned};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
-use super::{DEFAULT_TIMEOUT, Error, OctoPrint, RequestOptions, lenient::Text};
+use super::{
+    DEFAULT_TIMEOUT, Error, OctoPrint, RequestOptions,
+    lenient::{Object, Text},
+};
 use crate::outbound::read_body;
 
 /// The largest answer read to one printer's state, in bytes (seen: 0.6 to 30 KB).
@@ -159,13 +162,14 @@ impl Exchange {
         read.map_err(|error| Error::from_body(&error, self.timeout))
     }
 
-    /// The answer's JSON.
+    /// The answer's JSON, which is an object with OctoPrint.
     pub(super) async fn json<T: DeserializeOwned>(self, limit: usize) -> Result<T, Error> {
         if self.is_html() {
             return Err(Error::protocol("a web page came where data was due"));
         }
         let bytes = self.bytes(limit).await?;
-        serde_json::from_slice(&bytes).map_err(|_| Error::protocol("what came was not JSON of the expected kind"))
+        let object = serde_json::from_slice::<Object<T>>(&bytes).ok().and_then(|object| object.0);
+        object.ok_or_else(|| Error::protocol("what came was not JSON of the expected kind"))
     }
 
     /// Nothing more is wanted. A page (a captive portal's, another server's) is no success.
