@@ -1,1 +1,194 @@
-//! Being built.
+//! The one module that speaks to printers.
+//!
+//! [`OctoPrint`] is a client of one OctoPrint instance: the heir of OctoPrint's JavaScript client, whose job functions
+//! stand under their names in [`JobClient`], with the same request options. What is documented here was measured on
+//! OctoPrint 1.11.8, 2.0.0rc7 and 2.1.0.dev unless it says otherwise.
+//!
+//! Three rules hold everywhere:
+//! * **An answer is not an effect.** OctoPrint's `204` means accepted. Whoever calls looks for the effect.
+//! * **An error says whether the request may have arrived** ([`Error::may_have_acted`]); nothing here repeats a request.
+//! * **Answers are read tolerantly** ([`lenient`]): versions and plugins add, drop and retype fields.
+//!
+//! No version header is ever sent: 1.11 ignores it, 2.x changes its shapes for it, and answers 500 to one that it dislikes.
+
+mod camera;
+mod connection;
+mod error;
+#[cfg(test)]
+mod error_tests;
+mod files;
+mod job;
+mod lenient;
+mod login;
+mod printer;
+mod push;
+mod push_frame;
+mod request;
+mod settings;
+#[cfg(test)]
+mod testing;
+mod version;
+
+use std::{sync::Arc, time::Duration};
+
+pub use camera::Picture;
+pub use connection::{ConnectionClient, ConnectionReading};
+pub use error::Error;
+pub use files::{FileEntry, FilesClient, Prints, Upload, Uploaded};
+pub use job::JobClient;
+pub use login::Session;
+pub use printer::{PrinterClient, PrinterReading};
+pub use push::Push;
+pub use push_frame::PushFrame;
+use reqwest::header::HeaderValue;
+use url::Url;
+pub use version::Version;
+
+use crate::outbound::{Blocked, Outbound};
+
+/// What a request may take when its options do not say otherwise.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A client of one OctoPrint instance. A clone is a reference count.
+#[derive(Clone)]
+pub struct OctoPrint(Arc<Inner>);
+
+struct Inner {
+    /// Ends in `/`, without user, query and fragment.
+    base: Url,
+    /// Made once, for the one path that a thousand requests at once take.
+    job_url: Url,
+    key: Option<HeaderValue>,
+    /// From a user and password in the base url, for a proxy in front.
+    basic: Option<HeaderValue>,
+    /// The base url is written as an address that must not be spoken to.
+    blocked: Option<Blocked>,
+    outbound: Outbound,
+}
+
+/// What the caller may set for one request, as in OctoPrint's JavaScript client.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RequestOptions {
+    /// For the whole request, from the connection to the last byte. `None`: [`DEFAULT_TIMEOUT`].
+    pub timeout: Option<Duration>,
+    /// Sent besides the client's own, and in their stead where the name is the same.
+    pub headers: Vec<(String, String)>,
+    /// Added to the url's query.
+    pub params: Vec<(String, String)>,
+}
+
+impl RequestOptions {
+    /// Options with a timeout for the whole request and nothing else.
+    pub fn within(timeout: Duration) -> Self {
+        Self { timeout: Some(timeout), ..Self::default() }
+    }
+}
+
+/// A key that cannot be sent. OctoPrint 1.11 answers 500 to non-ASCII ones, so they are refused before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("an API key has only visible ASCII characters")]
+pub struct InvalidKey;
+
+impl OctoPrint {
+    /// A client for the instance at `base`, which may have a path of its own (`http://farm/printer-7/`). Nothing is sent yet.
+    ///
+    /// # Errors
+    /// When the key is empty, or has characters other than visible ASCII.
+    pub fn new(base: Url, api_key: Option<String>, outbound: Outbound) -> Result<Self, InvalidKey> {
+        let key = api_key.map(|key| secret(&key)).transpose()?;
+        let basic = request::basic_credentials(&base);
+        let blocked = outbound.check_literal(&base).err();
+        let base = tidy(base);
+        let job_url = request::endpoint(&base, &["api", "job"]);
+        Ok(Self(Arc::new(Inner { base, job_url, key, basic, blocked, outbound })))
+    }
+
+    /// The address of the instance, ending in `/`, without user and password.
+    pub fn base(&self) -> &Url {
+        &self.0.base
+    }
+
+    /// The print job.
+    pub fn job(&self) -> JobClient<'_> {
+        JobClient(self)
+    }
+
+    /// The printer behind OctoPrint: its flags, heaters and errors.
+    pub fn printer(&self) -> PrinterClient<'_> {
+        PrinterClient(self)
+    }
+
+    /// The connection between OctoPrint and its printer.
+    pub fn connection(&self) -> ConnectionClient<'_> {
+        ConnectionClient(self)
+    }
+
+    /// The files that OctoPrint has.
+    pub fn files(&self) -> FilesClient<'_> {
+        FilesClient(self)
+    }
+}
+
+impl std::fmt::Debug for OctoPrint {
+    /// Shows the address, never the key.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OctoPrint")
+            .field("base", &self.0.base.as_str())
+            .field("key", &self.0.key.as_ref().map(|_| "…"))
+            .finish_non_exhaustive()
+    }
+}
+
+/// A header value that is kept out of every `Debug`.
+fn secret(key: &str) -> Result<HeaderValue, InvalidKey> {
+    if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(InvalidKey);
+    }
+    let mut value = HeaderValue::from_str(key).map_err(|_| InvalidKey)?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// The base in the one form that the rest relies on.
+fn tidy(mut base: Url) -> Url {
+    base.set_query(None);
+    base.set_fragment(None);
+    // Both fail only for urls without a host, which are blocked.
+    let _ = base.set_username("");
+    let _ = base.set_password(None);
+    if !base.path().ends_with('/') {
+        base.set_path(&format!("{}/", base.path()));
+    }
+    base
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(base: &str, key: Option<&str>) -> Result<OctoPrint, InvalidKey> {
+        OctoPrint::new(base.parse().expect("url"), key.map(str::to_owned), testing::outbound())
+    }
+
+    #[test]
+    fn a_key_that_octoprint_cannot_read_is_refused() {
+        for key in ["", "schlüssel", "two words", "line\nbreak"] {
+            assert_eq!(client("http://127.0.0.1/", Some(key)).err(), Some(InvalidKey), "{key:?}");
+        }
+        assert!(client("http://127.0.0.1/", Some("4Q-zP_x")).is_ok());
+        assert!(client("http://127.0.0.1/", None).is_ok());
+    }
+
+    #[test]
+    fn secrets_do_not_show() {
+        let shown = format!("{:?}", client("http://ann:pass@127.0.0.1/farm?x=1", Some("SECRET")).expect("client"));
+        assert!(shown.contains("http://127.0.0.1/farm/"), "{shown}");
+        assert!(!shown.contains("SECRET") && !shown.contains("pass"), "{shown}");
+    }
+
+    #[test]
+    fn a_base_may_have_a_path() {
+        let client = client("https://farm.example/printers/7", None).expect("client");
+        assert_eq!(client.0.job_url.as_str(), "https://farm.example/printers/7/api/job");
+    }
+}

@@ -1,1 +1,176 @@
-//! Being built.
+//! The one maker of connections to the outside.
+//!
+//! A printer's url, a camera's and a webhook's are somebody's input. Whoever may type one could otherwise have this
+//! server fetch what only the server can reach (server-side request forgery). So every connection is made here: the
+//! address that is *actually dialled* is judged (names after resolving them, literals before the request), proxies
+//! from the environment and redirects are never followed, and every body and every wait has an end.
+//! `clippy.toml` keeps other modules from making clients of their own.
+
+mod body;
+mod dial;
+mod networks;
+mod resolver;
+mod stream;
+mod tls;
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+pub use body::{BodyError, read_body};
+pub use dial::DialError;
+pub use networks::{InvalidNetwork, Networks};
+pub use reqwest::{Body, Response};
+pub use stream::Stream;
+use url::{Host, Url};
+
+/// How long a connection may take to be made, names resolved and TLS included.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// An idle connection is kept this long: longer than the slowest poll of an idle printer, so that a command finds it warm.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// One connection per printer is right (OctoPrint is one process); a second one serves a transfer beside it.
+const IDLE_PER_HOST: usize = 2;
+
+/// Why an address is not spoken to. Nothing was sent.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Blocked {
+    /// The address, written out in the url or resolved, is not in an allowed network.
+    #[error("the address {0} is in a network that this server must not connect to")]
+    Address(IpAddr),
+    /// A name, all addresses of which are blocked (one of them is told).
+    #[error("{name} leads to {address}, in a network that this server must not connect to")]
+    Name {
+        /// The name as it was looked up.
+        name: String,
+        /// One of its addresses.
+        address: IpAddr,
+    },
+    /// Neither http nor https (for sockets: ws, wss), or no host.
+    #[error("only http and https addresses can be connected to")]
+    Scheme,
+}
+
+/// The way out: one HTTP client and one dialler, sharing their guard. A clone is a reference count.
+#[derive(Clone)]
+pub struct Outbound {
+    client: reqwest::Client,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    networks: Networks,
+    tls: tokio_rustls::TlsConnector,
+}
+
+/// The HTTP client could not be set up (at the start of the program only).
+#[derive(Debug, thiserror::Error)]
+#[error("the HTTP client could not be set up")]
+pub struct SetupError(#[source] reqwest::Error);
+
+impl Outbound {
+    /// Makes the client and the dialler. Costs some milliseconds (the system's certificates are read): make one per process.
+    ///
+    /// # Errors
+    /// When the TLS library refuses its set-up.
+    pub fn new(networks: Networks) -> Result<Self, SetupError> {
+        let tls = tls::config();
+        #[expect(clippy::disallowed_methods, reason = "this is the one place that makes HTTP clients")]
+        let client = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls.clone())
+            .http1_only()
+            .no_proxy()
+            .referer(false)
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .connect_timeout(CONNECT_TIMEOUT)
+            .tcp_nodelay(true)
+            .pool_max_idle_per_host(IDLE_PER_HOST)
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .user_agent(concat!("Printyard/", env!("CARGO_PKG_VERSION")))
+            .dns_resolver(resolver::Guarded::new(networks.clone()))
+            .build()
+            .map_err(SetupError)?;
+        Ok(Self { client, shared: Arc::new(Shared { networks, tls: Arc::new(tls).into() }) })
+    }
+
+    /// The HTTP client. It judges names itself; **literal addresses bypass its resolver**, so ask [`Self::check_literal`]
+    /// for each url first. It has no overall timeout: give every request one.
+    pub fn http(&self) -> &reqwest::Client {
+        &self.client
+    }
+
+    /// Which networks are spoken to.
+    pub fn networks(&self) -> &Networks {
+        &self.shared.networks
+    }
+
+    /// Judges scheme and host of a url as far as that can be done without resolving: an address written out, in any
+    /// notation that the url standard knows, must be allowed.
+    ///
+    /// # Errors
+    /// [`Blocked`] when the url must not be connected to.
+    pub fn check_literal(&self, url: &Url) -> Result<(), Blocked> {
+        if !matches!(url.scheme(), "http" | "https" | "ws" | "wss") {
+            return Err(Blocked::Scheme);
+        }
+        let address: IpAddr = match url.host() {
+            None => return Err(Blocked::Scheme),
+            Some(Host::Domain(_)) => return Ok(()),
+            Some(Host::Ipv4(address)) => address.into(),
+            Some(Host::Ipv6(address)) => address.into(),
+        };
+        if self.shared.networks.allows(address) { Ok(()) } else { Err(Blocked::Address(address)) }
+    }
+}
+
+impl std::fmt::Debug for Outbound {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Outbound").field("networks", &self.shared.networks).finish_non_exhaustive()
+    }
+}
+
+/// The [`Blocked`] in an error's chain of causes, if that is what it came from.
+pub fn blocked_in<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a Blocked> {
+    let mut cause: Option<&'a (dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if let Some(blocked) = error.downcast_ref::<Blocked>() {
+            return Some(blocked);
+        }
+        cause = error.source();
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(networks: &str, url: &str) -> Result<(), Blocked> {
+        let networks = networks.parse().expect("networks");
+        Outbound::new(networks).expect("set-up").check_literal(&url.parse().expect("url"))
+    }
+
+    #[test]
+    fn a_literal_address_is_judged_in_every_notation() {
+        for url in [
+            "http://169.254.169.254/",
+            "http://0xa9fea9fe/",
+            "http://2852039166/",
+            "http://[::ffff:169.254.169.254]/",
+            "http://[fe80::1]/",
+            "http://0/",
+        ] {
+            assert!(matches!(check("", url), Err(Blocked::Address(_))), "{url}");
+        }
+        assert_eq!(check("", "http://192.168.1.20:5000/"), Ok(()));
+        assert_eq!(check("", "http://octopi.local/"), Ok(()));
+        assert_eq!(check("", "file:///etc/passwd"), Err(Blocked::Scheme));
+    }
+
+    #[tokio::test]
+    async fn a_name_is_judged_by_what_it_resolves_to() {
+        let outbound = Outbound::new("10.0.0.0/8".parse().expect("networks")).expect("set-up");
+        let error = outbound.http().get("http://localhost:9/").send().await.expect_err("blocked");
+        assert!(matches!(blocked_in(&error), Some(Blocked::Name { name, .. }) if name == "localhost"), "{error:?}");
+    }
+}

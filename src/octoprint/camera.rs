@@ -1,0 +1,123 @@
+//! One picture from a printer's camera.
+//!
+//! OctoPrint 1.11 has no proxy for its camera: its settings name an address as seen from its own host, and whoever can
+//! write those settings chooses it. So the address is led back to the printer's own host, the picture is bounded, and
+//! the API key is not sent along.
+
+use bytes::Bytes;
+use reqwest::{Method, Request, header::AUTHORIZATION};
+use url::{Host, Url};
+
+use super::{Error, OctoPrint, RequestOptions, request};
+
+/// The largest picture, in bytes.
+const PICTURE: usize = 8 * 1024 * 1024;
+
+/// A camera's picture.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Picture {
+    /// As `image/jpeg`; never SVG, which can carry a program.
+    pub content_type: String,
+    /// The picture's file.
+    pub bytes: Bytes,
+}
+
+impl OctoPrint {
+    /// Leads an address as OctoPrint sees it to where it can be fetched from here: relative ones and those of its own
+    /// loopback lead to the printer's host; others must name that host already.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for another host, or for no http address.
+    pub fn picture_url(&self, seen_by_octoprint: &str) -> Result<Url, Error> {
+        let invalid = |detail: &str| Error::Invalid { detail: detail.to_owned() };
+        let mut url = self.base().join(seen_by_octoprint).map_err(|_| invalid("the camera's address is none"))?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(invalid("the camera's address is not http"));
+        }
+        let host = url.host().map(|host| host.to_owned());
+        if is_loopback(host.as_ref()) {
+            // Err: a base without a host, which is blocked anyway.
+            let _ = url.set_host(self.base().host_str());
+        } else if host != self.base().host().map(|host| host.to_owned()) {
+            return Err(invalid("the camera is at another host than its printer"));
+        }
+        Ok(url)
+    }
+
+    /// Fetches one picture (at most 8 MB) from an address of [`picture_url`](Self::picture_url), or from one that an
+    /// operator has set. The guard of `outbound` judges it; the printer's key is not sent.
+    ///
+    /// # Errors
+    /// [`Error::Protocol`] when it is no picture: a stream, for one.
+    pub async fn picture(&self, url: &Url, options: &RequestOptions) -> Result<Picture, Error> {
+        self.0.outbound.check_literal(url).map_err(Error::Blocked)?;
+        let basic = request::basic_credentials(url);
+        let mut url = url.clone();
+        // Err: an address without a host, which was blocked above.
+        let _ = url.set_username("").and_then(|()| url.set_password(None));
+        let mut request = Request::new(Method::GET, url);
+        if let Some(basic) = basic {
+            request.headers_mut().insert(AUTHORIZATION, basic);
+        }
+        let answer = self.exchange_with_any(request, options).await?;
+        let content_type = answer.content_type().unwrap_or_default();
+        if !content_type.starts_with("image/") || content_type.starts_with("image/svg") {
+            return Err(Error::protocol("the camera did not send a picture"));
+        }
+        Ok(Picture { content_type, bytes: answer.bytes(PICTURE).await? })
+    }
+}
+
+/// This machine, to whoever wrote the address.
+fn is_loopback(host: Option<&Host>) -> bool {
+    match host {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback() || address.is_unspecified(),
+        Some(Host::Ipv6(address)) => {
+            address.is_loopback()
+                || address.is_unspecified()
+                || address.to_ipv4_mapped().is_some_and(|address| address.is_loopback())
+        }
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::octoprint::testing::{Server, client};
+
+    #[test]
+    fn a_cameras_address_leads_to_the_printers_host() {
+        let printer = client("http://octopi-7.local:5000/octoprint/");
+        for (seen, url) in [
+            ("http://127.0.0.1:8080/?action=snapshot", "http://octopi-7.local:8080/?action=snapshot"),
+            ("http://localhost:8080/shot", "http://octopi-7.local:8080/shot"),
+            ("http://[::1]:8080/shot", "http://octopi-7.local:8080/shot"),
+            ("http://octopi-7.local/shot", "http://octopi-7.local/shot"),
+            ("/webcam/?action=snapshot", "http://octopi-7.local:5000/webcam/?action=snapshot"),
+        ] {
+            assert_eq!(printer.picture_url(seen).map(String::from).as_deref(), Ok(url), "{seen}");
+        }
+    }
+
+    #[test]
+    fn a_camera_elsewhere_is_refused() {
+        let printer = client("http://octopi-7.local/");
+        for seen in ["http://octopi-8.local/shot", "http://169.254.169.254/latest", "file:///etc/passwd", "//evil/x"] {
+            assert!(matches!(printer.picture_url(seen), Err(Error::Invalid { .. })), "{seen}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_picture_is_fetched_without_the_key_and_a_page_is_none() {
+        let server =
+            Server::answering("HTTP/1.1 200 OK\r\ncontent-type: image/jpeg\r\ncontent-length: 3\r\n\r\njpg").await;
+        let picture = server.client().picture(&server.url(), &RequestOptions::default()).await.expect("picture");
+        assert_eq!((picture.content_type.as_str(), &picture.bytes[..]), ("image/jpeg", &b"jpg"[..]));
+        assert!(!server.request().await.to_lowercase().contains("x-api-key"));
+        let page = Server::answering("HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 1\r\n\r\nx").await;
+        let result = page.client().picture(&page.url(), &RequestOptions::default()).await;
+        assert!(matches!(result, Err(Error::Protocol { .. })), "{result:?}");
+    }
+}

@@ -1,0 +1,117 @@
+//! The connection between OctoPrint and its printer.
+
+use bytes::Bytes;
+use serde::Deserialize;
+
+use super::{
+    Error, OctoPrint, RequestOptions,
+    lenient::{Number, Object, Text},
+    request::SMALL,
+};
+use crate::domain::state::PrinterState;
+
+/// The connection of one OctoPrint instance to its printer; from [`OctoPrint::connection`].
+#[derive(Debug, Clone, Copy)]
+pub struct ConnectionClient<'a>(pub(super) &'a OctoPrint);
+
+/// The answer to `GET /api/connection`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnectionReading {
+    /// Read from `state_text`.
+    pub state: PrinterState,
+    /// OctoPrint's own words: a closed connection is `Closed` on 1.11 and `Offline` on 2.x.
+    pub state_text: String,
+    /// `None` while closed, and for the connectors of 2.x that have none.
+    pub port: Option<String>,
+    /// Bits per second; `None` as for the port.
+    pub baudrate: Option<u64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Body {
+    current: Object<Current>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Current {
+    state: Text,
+    port: Text,
+    baudrate: Number,
+    parameters: Object<Parameters>,
+}
+
+/// 2.x with its version header; not asked for, and read all the same.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Parameters {
+    port: Text,
+    baudrate: Number,
+}
+
+impl ConnectionClient<'_> {
+    /// Reads the connection.
+    ///
+    /// # Errors
+    /// [`Error`]; JSON without a current connection is [`Error::Protocol`].
+    pub async fn get(self, options: &RequestOptions) -> Result<ConnectionReading, Error> {
+        let body: Body = self.0.get_json(self.url(), SMALL, options).await?;
+        body.reading()
+    }
+
+    /// Connects to the printer with the settings that OctoPrint prefers. Accepted (204) and ignored when it is connected
+    /// already, even while printing (1.11.8, 2.x). Needs the permission CONNECTION.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn connect(self, options: &RequestOptions) -> Result<(), Error> {
+        self.0.post(self.url(), Bytes::from_static(br#"{"command":"connect"}"#), options).await
+    }
+
+    /// Disconnects from the printer. **Accepted (204) in the middle of a print, which it ends** (1.11.8). Needs the
+    /// permission CONNECTION.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn disconnect(self, options: &RequestOptions) -> Result<(), Error> {
+        self.0.post(self.url(), Bytes::from_static(br#"{"command":"disconnect"}"#), options).await
+    }
+
+    fn url(self) -> url::Url {
+        self.0.endpoint(&["api", "connection"])
+    }
+}
+
+impl Body {
+    fn reading(self) -> Result<ConnectionReading, Error> {
+        let current = self.current.0.ok_or_else(|| Error::protocol("what came does not describe a connection"))?;
+        let state_text = current.state.0.unwrap_or_default();
+        let parameters = current.parameters.0.unwrap_or_default();
+        Ok(ConnectionReading {
+            state: PrinterState::from_text(&state_text),
+            state_text,
+            port: current.port.filled().or(parameters.port.filled()),
+            baudrate: current.baudrate.count().or(parameters.baudrate.count()),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::octoprint::testing::sample;
+
+    #[test]
+    fn every_shape_of_a_connection_is_read() {
+        for name in ["connection", "dev2-connection-v1", "dev2-connection-v2"] {
+            let reading = sample::<Body>(name).reading().expect(name);
+            assert_eq!(reading.state, PrinterState::Operational, "{name}");
+            assert_eq!((reading.port.as_deref(), reading.baudrate), (Some("VIRTUAL"), Some(115_200)), "{name}");
+        }
+        for name in ["connection-offline", "connection-error"] {
+            let reading = sample::<Body>(name).reading().expect(name);
+            assert_eq!((reading.state, reading.port), (PrinterState::Offline, None), "{name}");
+        }
+    }
+}

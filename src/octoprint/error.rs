@@ -1,0 +1,210 @@
+//! What can go wrong between here and a printer, sorted by the one question that matters: may it have acted?
+
+use std::time::Duration;
+
+use crate::outbound::{Blocked, BodyError, DialError, blocked_in};
+
+/// A request to a printer that did not succeed. Its text is for people; [`Error::wire_word`] is for programs.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// No connection could be made: not one byte of the request was written. (Name not found, refused, no route, no
+    /// connection within 3 s, TLS refused.)
+    #[error("could not be reached: {detail}")]
+    Offline {
+        /// In plain words.
+        detail: String,
+    },
+    /// The address must not be spoken to: not one byte was written.
+    #[error("is not contacted: {0}")]
+    Blocked(Blocked),
+    /// The request could not be built from what was given (a header, a camera's address): nothing was sent.
+    #[error("the request could not be made: {detail}")]
+    Invalid {
+        /// In plain words.
+        detail: String,
+    },
+    /// No complete answer in time. With a timeout shorter than the 3 s that a connection may take, it may also mean
+    /// that no connection was made.
+    #[error("did not answer within {} s", .after.as_secs_f32())]
+    Timeout {
+        /// How long was waited.
+        after: Duration,
+    },
+    /// The connection broke when the request was, or may have been, written.
+    #[error("the connection broke before the answer was complete: {detail}")]
+    Lost {
+        /// In plain words.
+        detail: String,
+    },
+    /// The key was refused, or lacks a permission. OctoPrint 1.11: 403, and 400 `CSRF validation failed` for a POST or
+    /// DELETE without a valid key; 401 comes from proxies.
+    #[error("refused the API key, or it lacks the permission for this")]
+    Unauthorized,
+    /// 409: the printer's state does not admit it.
+    #[error("refused in its present state: {message}")]
+    Conflict {
+        /// OctoPrint's own words.
+        message: String,
+    },
+    /// 404.
+    #[error("does not have that (404)")]
+    NotFound,
+    /// Any other 4xx.
+    #[error("refused the request ({status}): {message}")]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// OctoPrint's own words.
+        message: String,
+    },
+    /// 5xx: of OctoPrint, or of a proxy before it.
+    #[error("failed with an error of its own ({status})")]
+    Server {
+        /// The HTTP status.
+        status: u16,
+    },
+    /// Something answered, but not as an OctoPrint does: not HTTP (an OctoPrint that is starting does that for some 0.3 s),
+    /// a redirect, a page where JSON was due, too large.
+    #[error("did not answer as an OctoPrint does: {detail}")]
+    Protocol {
+        /// In plain words.
+        detail: String,
+    },
+    /// HTTP works and the event socket does not (a proxy without websockets): poll instead.
+    #[error("does not open an event socket ({status})")]
+    NoSocket {
+        /// The HTTP status that came in place of 101.
+        status: u16,
+    },
+}
+
+impl Error {
+    /// Whether the request may have had an effect. `false` is certain; `true` means that the printer has to be read.
+    pub fn may_have_acted(&self) -> bool {
+        match self {
+            Self::Timeout { .. } | Self::Lost { .. } | Self::Server { .. } | Self::Protocol { .. } => true,
+            Self::Offline { .. }
+            | Self::Blocked(_)
+            | Self::Invalid { .. }
+            | Self::Unauthorized
+            | Self::Conflict { .. }
+            | Self::NotFound
+            | Self::Refused { .. }
+            | Self::NoSocket { .. } => false,
+        }
+    }
+
+    /// Whether no byte of the request was written.
+    pub fn never_left(&self) -> bool {
+        match self {
+            Self::Offline { .. } | Self::Blocked(_) | Self::Invalid { .. } => true,
+            Self::Timeout { .. }
+            | Self::Lost { .. }
+            | Self::Unauthorized
+            | Self::Conflict { .. }
+            | Self::NotFound
+            | Self::Refused { .. }
+            | Self::Server { .. }
+            | Self::Protocol { .. }
+            | Self::NoSocket { .. } => false,
+        }
+    }
+
+    /// A short word that stays the same, for the API, logs and metrics.
+    pub fn wire_word(&self) -> &'static str {
+        match self {
+            Self::Offline { .. } => "offline",
+            Self::Blocked(_) => "blocked_address",
+            Self::Invalid { .. } => "invalid_request",
+            Self::Timeout { .. } => "timeout",
+            Self::Lost { .. } => "connection_lost",
+            Self::Unauthorized => "unauthorized",
+            Self::Conflict { .. } => "conflict",
+            Self::NotFound => "not_found",
+            Self::Refused { .. } => "refused",
+            Self::Server { .. } => "server_error",
+            Self::Protocol { .. } => "protocol_error",
+            Self::NoSocket { .. } => "no_event_socket",
+        }
+    }
+
+    /// Sorts what the HTTP client reports before there is a status.
+    pub(super) fn from_send(error: &reqwest::Error) -> Self {
+        if let Some(blocked) = blocked_in(error) {
+            return Self::Blocked(blocked.clone());
+        }
+        if error.is_builder() {
+            return Self::Invalid { detail: innermost(error) };
+        }
+        if error.is_connect() {
+            let detail = if error.is_timeout() { "no connection in time".to_owned() } else { connect_words(error) };
+            return Self::Offline { detail };
+        }
+        Self::from_exchange(error)
+    }
+
+    /// Sorts what goes wrong on a connection that was made. Whatever is not surely something else counts as lost.
+    pub(super) fn from_exchange(error: &reqwest::Error) -> Self {
+        match cause::<hyper::Error>(error) {
+            Some(hyper) if hyper.is_parse() => Self::Protocol { detail: "what came was not HTTP".into() },
+            Some(hyper) if hyper.is_incomplete_message() => Self::Lost { detail: "it was closed".into() },
+            _ => Self::Lost { detail: io_words(error) },
+        }
+    }
+
+    /// Sorts what the body's reader reports; `after` is the request's timeout.
+    pub(super) fn from_body(error: &BodyError, after: Duration) -> Self {
+        match error {
+            BodyError::TooLarge { .. } => Self::Protocol { detail: error.to_string() },
+            BodyError::TimedOut => Self::Timeout { after },
+            BodyError::Broken(error) => Self::from_exchange(error),
+        }
+    }
+
+    /// Sorts what the dialler reports.
+    pub(super) fn from_dial(error: DialError) -> Self {
+        match error {
+            DialError::Blocked(blocked) => Self::Blocked(blocked),
+            DialError::Connect(error) => Self::Offline { detail: io_kind_words(&error) },
+            DialError::Name(_) | DialError::Timeout(_) => Self::Offline { detail: error.to_string() },
+        }
+    }
+
+    pub(super) fn protocol(detail: impl Into<String>) -> Self {
+        Self::Protocol { detail: detail.into() }
+    }
+}
+
+/// The first cause of a type in an error's chain.
+fn cause<'a, T: std::error::Error + 'static>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a T> {
+    std::iter::successors(Some(error), |error| error.source()).find_map(|error| error.downcast_ref::<T>())
+}
+
+/// The text of the last cause. (reqwest's own text repeats the url, which the reader has.)
+fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    std::iter::successors(Some(error), |error| error.source()).last().map(ToString::to_string).unwrap_or_default()
+}
+
+fn connect_words(error: &reqwest::Error) -> String {
+    if error.is_dns() { "its name could not be found".into() } else { io_words(error) }
+}
+
+/// A failure of the connection in plain words.
+pub(super) fn io_words(error: &(dyn std::error::Error + 'static)) -> String {
+    cause::<std::io::Error>(error).map_or_else(|| innermost(error), io_kind_words)
+}
+
+/// The usual failures in words of our own; the system's text for the rest.
+fn io_kind_words(error: &std::io::Error) -> String {
+    use std::io::ErrorKind;
+    match error.kind() {
+        ErrorKind::ConnectionRefused => "it refused the connection".into(),
+        ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => "there is no way to its network".into(),
+        ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::ConnectionAborted => {
+            "it reset the connection".into()
+        }
+        ErrorKind::UnexpectedEof => "it was closed".into(),
+        ErrorKind::TimedOut => "no connection in time".into(),
+        _ => innermost(error),
+    }
+}

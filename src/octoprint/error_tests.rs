@@ -1,0 +1,185 @@
+//! Every way in which a printer can fail to answer, against servers that fail in just that way.
+
+use std::{future::pending, net::SocketAddr, time::Duration};
+
+use tokio::{
+    io::AsyncWriteExt,
+    net::{TcpListener, TcpStream},
+};
+
+use super::{
+    Error, RequestOptions,
+    testing::{Server, client},
+};
+
+/// Long enough to connect on loopback; the servers that hang do so for good.
+const SOON: Duration = Duration::from_millis(150);
+
+fn http(status: &str, kind: &str, body: &str) -> String {
+    let length = body.len();
+    format!("HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n\r\n{body}")
+}
+
+async fn start_at(server: &Server, options: &RequestOptions) -> Error {
+    server.client().job().start(options).await.expect_err("an error")
+}
+
+async fn start_of(answer: impl Into<Vec<u8>>) -> Error {
+    start_at(&Server::answering(answer).await, &RequestOptions::default()).await
+}
+
+async fn get_of(answer: impl Into<Vec<u8>>) -> Error {
+    let server = Server::answering(answer).await;
+    server.client().job().get(&RequestOptions::default()).await.expect_err("an error")
+}
+
+#[tokio::test]
+async fn a_refused_connection_never_left() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+    let url = format!("http://{}/", listener.local_addr().expect("address"));
+    drop(listener);
+    let error = client(&url).job().start(&RequestOptions::default()).await.expect_err("refused");
+    assert_eq!(error, Error::Offline { detail: "it refused the connection".into() });
+    assert!(!error.may_have_acted() && error.never_left());
+    assert_eq!(error.to_string(), "could not be reached: it refused the connection");
+}
+
+#[tokio::test]
+async fn a_name_that_is_nobodys_never_left() {
+    let error = client("http://nobody.invalid/").job().start(&RequestOptions::default()).await.expect_err("no name");
+    assert!(matches!(&error, Error::Offline { .. }), "{error:?}");
+    assert!(error.never_left());
+}
+
+#[tokio::test]
+async fn a_blocked_address_never_left() {
+    let error = client("http://169.254.169.254/").job().get(&RequestOptions::default()).await.expect_err("blocked");
+    assert!(matches!(&error, Error::Blocked(_)) && error.never_left(), "{error:?}");
+}
+
+/// A listener whose queue is full drops further connection attempts, so connecting takes for ever.
+#[tokio::test]
+async fn a_connection_that_does_not_come_about_is_offline() {
+    let socket = tokio::net::TcpSocket::new_v4().expect("socket");
+    socket.bind("127.0.0.1:0".parse().expect("address")).expect("bind");
+    let listener = socket.listen(1).expect("listen");
+    let address: SocketAddr = listener.local_addr().expect("address");
+    let mut waiting = Vec::new();
+    while let Ok(Ok(stream)) = tokio::time::timeout(SOON, TcpStream::connect(address)).await {
+        waiting.push(stream);
+        assert!(waiting.len() < 64, "the queue does not fill");
+    }
+    let error = client(&format!("http://{address}/")).job().start(&RequestOptions::default()).await.expect_err("none");
+    assert_eq!(error, Error::Offline { detail: "no connection in time".into() });
+}
+
+#[tokio::test]
+async fn a_connection_closed_without_an_answer_may_have_acted() {
+    let error = start_of("").await;
+    assert_eq!(error, Error::Lost { detail: "it was closed".into() });
+    assert!(error.may_have_acted());
+}
+
+#[tokio::test]
+async fn a_reset_may_have_acted() {
+    let server = Server::with(|stream| async move {
+        // A close with lingering off sends a reset.
+        stream.set_zero_linger().expect("linger");
+    })
+    .await;
+    let error = start_at(&server, &RequestOptions::default()).await;
+    assert!(matches!(&error, Error::Lost { .. }) && error.may_have_acted(), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_second_request_on_a_connection_closed_meanwhile_is_not_repeated() {
+    let server = Server::with(|mut stream| async move {
+        let kept = "HTTP/1.1 204 No Content\r\n\r\n";
+        let _ = stream.write_all(kept.as_bytes()).await;
+        // The second request of this connection is read, and never answered.
+        let mut buffer = [0; 4096];
+        let _ = tokio::io::AsyncReadExt::read(&mut stream, &mut buffer).await;
+    })
+    .await;
+    let client = server.client();
+    assert_eq!(client.job().start(&RequestOptions::default()).await, Ok(()));
+    let error = client.job().start(&RequestOptions::default()).await.expect_err("closed");
+    assert!(matches!(&error, Error::Lost { .. }) && error.may_have_acted(), "{error:?}");
+}
+
+#[tokio::test]
+async fn silence_and_dripping_end_with_the_timeout() {
+    let silent = Server::with(|stream| async move {
+        let _stream = stream;
+        pending::<()>().await;
+    })
+    .await;
+    let dripping = Server::with(|mut stream| async move {
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n").await;
+        while stream.write_all(b" ").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    let options = RequestOptions::within(SOON);
+    for server in [silent, dripping] {
+        let error = server.client().job().get(&options).await.expect_err("late");
+        assert_eq!(error, Error::Timeout { after: SOON });
+        assert!(error.may_have_acted());
+        assert_eq!(error.to_string(), "did not answer within 0.15 s");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_octoprint_is_told_apart() {
+    // An OctoPrint that is starting answers so for about 0.3 s.
+    let garbage = start_of("Not found").await;
+    assert!(matches!(&garbage, Error::Protocol { .. }) && garbage.may_have_acted(), "{garbage:?}");
+    let redirect =
+        start_of("HTTP/1.1 302 Found\r\nlocation: http://169.254.169.254/\r\ncontent-length: 0\r\n\r\n").await;
+    assert!(matches!(&redirect, Error::Protocol { detail } if detail.contains("169.254.169.254")), "{redirect:?}");
+    for page in [get_of(http("200 OK", "text/html", "<html>")).await, start_of(http("200 OK", "text/html", "")).await] {
+        assert!(matches!(&page, Error::Protocol { .. }), "{page:?}");
+    }
+    for body in ["", "nonsense", "[]", "{}", r#"{"status":"ok"}"#] {
+        let error = get_of(http("200 OK", "application/json", body)).await;
+        assert!(matches!(&error, Error::Protocol { .. }), "{body}: {error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_huge_answer_is_not_read() {
+    let announced = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 999999999\r\n\r\n";
+    assert!(matches!(get_of(announced).await, Error::Protocol { .. }));
+    let sent = [b"HTTP/1.1 200 OK\r\n\r\n".as_slice(), &vec![b' '; super::request::SMALL + 1]].concat();
+    assert!(matches!(get_of(sent).await, Error::Protocol { .. }));
+}
+
+#[tokio::test]
+async fn a_broken_off_answer_is_lost() {
+    let error = get_of("HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n{\"state\":").await;
+    assert!(matches!(&error, Error::Lost { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn every_status_has_its_meaning() {
+    let json = "application/json";
+    let csrf = http("400 BAD REQUEST", json, r#"{"error":"CSRF validation failed"}"#);
+    assert_eq!(start_of(csrf).await, Error::Unauthorized);
+    for status in ["401 UNAUTHORIZED", "403 FORBIDDEN"] {
+        assert_eq!(start_of(http(status, json, r#"{"error":"no"}"#)).await, Error::Unauthorized);
+    }
+    let conflict = start_of(http("409 CONFLICT", json, r#"{"error":"Printer is not operational"}"#)).await;
+    assert_eq!(conflict, Error::Conflict { message: "Printer is not operational".into() });
+    let page = start_of(http("409 CONFLICT", "text/html", "<html>long</html>")).await;
+    assert_eq!(page, Error::Conflict { message: "Conflict".into() });
+    assert_eq!(start_of(http("404 NOT FOUND", json, "{}")).await, Error::NotFound);
+    let wrong = start_of(http("400 BAD REQUEST", json, r#"{"error":"command is invalid"}"#)).await;
+    assert_eq!(wrong, Error::Refused { status: 400, message: "command is invalid".into() });
+    let server = start_of(http("502 BAD GATEWAY", "text/html", "<html>")).await;
+    assert_eq!(server, Error::Server { status: 502 });
+    assert!(server.may_have_acted());
+    for certain in [conflict, wrong, Error::NotFound, Error::Unauthorized] {
+        assert!(!certain.may_have_acted() && !certain.never_left(), "{certain:?}");
+    }
+}

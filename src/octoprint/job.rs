@@ -1,0 +1,227 @@
+//! The job client: what OctoPrint's JavaScript client offers as `OctoPrint.job`, function for function.
+//!
+//! All of them but [`get`](JobClient::get) post to `/api/job`, and OctoPrint answers `204 No Content` in 2 to 15 ms, before
+//! the printer has done anything: **`Ok(())` means accepted, never done**. What was accepted shows in `get` and on the
+//! event socket. Commands to one printer must not overlap: of 15 pairs of simultaneous `start`, 6 logged "Print job
+//! started" twice (1.11.8).
+//!
+//! Errors that all of them share: [`Error::Conflict`] with "Printer is not operational" while OctoPrint has no connection
+//! to its printer; [`Error::Unauthorized`] for a bad key or one without the permission PRINT (`get`: STATUS).
+
+use bytes::Bytes;
+use serde::Deserialize;
+
+use super::{
+    Error, OctoPrint, RequestOptions,
+    lenient::{Number, Object, Text},
+    request::SMALL,
+};
+use crate::domain::{
+    reading::{JobFile, JobReading, LOCAL, Progress},
+    state::PrinterState,
+};
+
+/// The print job of one OctoPrint instance; from [`OctoPrint::job`].
+#[derive(Debug, Clone, Copy)]
+pub struct JobClient<'a>(pub(super) &'a OctoPrint);
+
+impl JobClient<'_> {
+    /// Reads the job: the selected file, how far it is, and the printer's state (`GET /api/job`, about 3 ms).
+    ///
+    /// There is no job id: a job's only identity is its file's path and origin. After a print the file stays selected and
+    /// `completion` stays 100; after a cancel the progress is empty; a disconnect or an error deselects the file. A
+    /// firmware error has a text on 1.11, and none on 2.x.
+    ///
+    /// # Errors
+    /// Reading has no effect, whatever [`Error::may_have_acted`] says. JSON that has neither state nor job is
+    /// [`Error::Protocol`].
+    pub async fn get(self, options: &RequestOptions) -> Result<JobReading, Error> {
+        let body: Body = self.0.get_json(self.0.0.job_url.clone(), SMALL, options).await?;
+        body.reading()
+    }
+
+    /// Starts printing the selected file from its beginning.
+    ///
+    /// | state | OctoPrint's answer |
+    /// |-|-|
+    /// | operational, a file is selected | accepted; `Starting`, then `Printing` within 20 ms |
+    /// | operational, **no file**, or an empty one | **accepted, and nothing happens** |
+    /// | starting, printing, pausing, paused, resuming, cancelling, finishing | conflict: "Printer already has an active print job, did you mean 'restart'?" |
+    ///
+    /// # Errors
+    /// [`Error`]; when it [may have acted](Error::may_have_acted), a second start could print twice.
+    pub async fn start(self, options: &RequestOptions) -> Result<(), Error> {
+        self.command(br#"{"command":"start"}"#, options).await
+    }
+
+    /// Cancels the job.
+    ///
+    /// | state | OctoPrint's answer |
+    /// |-|-|
+    /// | starting, printing, pausing, resuming | accepted; `Cancelling` for the rest of the command in flight (0.1 s; an `M109` held it for 13 s), then `Operational` |
+    /// | paused | accepted; `Operational` at once |
+    /// | cancelling | accepted, nothing more happens |
+    /// | finishing | **accepted**: the print was done, and is reported cancelled as well |
+    /// | operational | conflict: "Printer is neither printing nor paused" |
+    ///
+    /// A cancelled job sends both `PrintCancelled` and `PrintFailed` (reason `cancelled`).
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn cancel(self, options: &RequestOptions) -> Result<(), Error> {
+        self.command(br#"{"command":"cancel"}"#, options).await
+    }
+
+    /// OctoPrint's own restart: prints the paused job from its beginning.
+    ///
+    /// | state | OctoPrint's answer |
+    /// |-|-|
+    /// | paused | 1.11: accepted, `Printing` from 0. **2.x: accepted, and nothing happens** (2.0.0rc7, 2.1.0.dev) |
+    /// | any other | conflict: "Printer does not have an active print job or is not paused" |
+    ///
+    /// What works in every state and version is [`cancel`](Self::cancel), waiting for `Operational`, [`start`](Self::start).
+    ///
+    /// # Errors
+    /// [`Error`]; when it [may have acted](Error::may_have_acted), a second restart could print twice.
+    pub async fn restart(self, options: &RequestOptions) -> Result<(), Error> {
+        self.command(br#"{"command":"restart"}"#, options).await
+    }
+
+    /// Pauses the job. Sends the action, so a repetition cannot turn it round.
+    ///
+    /// | state | OctoPrint's answer |
+    /// |-|-|
+    /// | printing, resuming | accepted; `Pausing` for 0.03 to 1.1 s or the command in flight, then `Paused` |
+    /// | starting | **accepted and lost**: `Pausing`, then `Printing` again, with an event `PrintPaused` all the same |
+    /// | pausing, paused, cancelling, finishing | accepted, nothing more happens |
+    /// | operational | conflict: "Printer is neither printing nor paused" |
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn pause(self, options: &RequestOptions) -> Result<(), Error> {
+        self.command(br#"{"command":"pause","action":"pause"}"#, options).await
+    }
+
+    /// Resumes the paused job. Sends the action, so a repetition cannot turn it round.
+    ///
+    /// | state | OctoPrint's answer |
+    /// |-|-|
+    /// | paused | accepted; `Printing` within 20 ms |
+    /// | pausing | **accepted and lost**: ends `Paused` |
+    /// | starting, printing, resuming, cancelling, finishing | accepted, nothing more happens |
+    /// | operational | conflict: "Printer is neither printing nor paused" |
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn resume(self, options: &RequestOptions) -> Result<(), Error> {
+        self.command(br#"{"command":"pause","action":"resume"}"#, options).await
+    }
+
+    /// Pauses what prints and resumes what is paused: OctoPrint decides. A repetition turns it round, so whoever can
+    /// reads the state and says [`pause`](Self::pause) or [`resume`](Self::resume).
+    ///
+    /// | state | OctoPrint's answer |
+    /// |-|-|
+    /// | printing, resuming | as `pause` |
+    /// | paused | as `resume` |
+    /// | starting | accepted, and the pause is lost |
+    /// | pausing, cancelling, finishing | accepted, nothing more happens |
+    /// | operational | conflict: "Printer is neither printing nor paused" |
+    ///
+    /// # Errors
+    /// [`Error`]; when it [may have acted](Error::may_have_acted), a second one may undo the first.
+    pub async fn toggle_pause(self, options: &RequestOptions) -> Result<(), Error> {
+        self.command(br#"{"command":"pause","action":"toggle"}"#, options).await
+    }
+
+    async fn command(self, json: &'static [u8], options: &RequestOptions) -> Result<(), Error> {
+        self.0.post(self.0.0.job_url.clone(), Bytes::from_static(json), options).await
+    }
+}
+
+/// `GET /api/job`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Body {
+    state: Text,
+    error: Text,
+    job: Object<Job>,
+    progress: Object<Progressed>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Job {
+    file: Object<File>,
+    estimated_print_time: Number,
+    user: Text,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct File {
+    name: Text,
+    path: Text,
+    origin: Text,
+    size: Number,
+    date: Number,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Progressed {
+    completion: Number,
+    filepos: Number,
+    print_time: Number,
+    print_time_left: Number,
+}
+
+impl Body {
+    fn reading(self) -> Result<JobReading, Error> {
+        if self.state.0.is_none() && self.job.0.is_none() {
+            return Err(Error::protocol("what came does not describe a print job"));
+        }
+        let state_text = self.state.0.unwrap_or_default();
+        let job = self.job.0.unwrap_or_default();
+        Ok(JobReading {
+            state: PrinterState::from_text(&state_text),
+            state_text,
+            error: self.error.filled(),
+            file: job.file.0.and_then(File::named),
+            user: job.user.filled(),
+            estimated_print_time_s: job.estimated_print_time.0,
+            progress: self.progress.0.map(Progressed::progress).unwrap_or_default(),
+        })
+    }
+}
+
+impl File {
+    /// A file without a path is none: OctoPrint sends the object with nulls when nothing is selected.
+    fn named(self) -> Option<JobFile> {
+        let path = self.path.filled()?;
+        let last = path.rsplit('/').next().unwrap_or(&path).to_owned();
+        Some(JobFile {
+            name: self.name.filled().unwrap_or(last),
+            origin: self.origin.filled().unwrap_or_else(|| LOCAL.to_owned()),
+            size: self.size.count(),
+            date: self.date.whole().and_then(|seconds| chrono::DateTime::from_timestamp(seconds, 0)),
+            path,
+        })
+    }
+}
+
+impl Progressed {
+    /// An empty file has a completion of -100 on 1.11: that is none.
+    fn progress(self) -> Progress {
+        Progress {
+            completion: self.completion.0.filter(|percent| *percent >= 0.0).map(|percent| percent.min(100.0)),
+            print_time_s: self.print_time.whole(),
+            print_time_left_s: self.print_time_left.whole(),
+            file_position: self.filepos.count(),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "job_tests.rs"]
+mod tests;

@@ -1,0 +1,255 @@
+//! Fields that cannot fail.
+//!
+//! OctoPrint's versions differ in which fields are there, null, whole or fractional, and plugins change more. A reading
+//! must not be lost for a field that nobody needed: what has another shape than expected is `None`. These types read
+//! straight from the stream, without a tree of the whole body in between (a list of files may have 16 MB).
+
+use std::{collections::BTreeMap, fmt, marker::PhantomData};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, IgnoredAny, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer},
+};
+
+/// A text.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Text(pub(super) Option<String>);
+
+/// A number, also one written as a text.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Number(pub(super) Option<f64>);
+
+/// True or false.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Flag(pub(super) Option<bool>);
+
+/// An object of a known shape, the fields of which are lenient themselves.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Object<T>(pub(super) Option<T>);
+
+/// A list; what is in it is lenient itself.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct List<T>(pub(super) Vec<T>);
+
+/// An object with keys of the other side's choice.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Dict<T>(pub(super) BTreeMap<String, T>);
+
+impl Text {
+    /// The text, unless it is absent or empty.
+    pub(super) fn filled(self) -> Option<String> {
+        self.0.filter(|text| !text.is_empty())
+    }
+}
+
+impl Number {
+    /// As a count (bytes, seconds since 1970). Negative ones are none.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be in range; fractions go")]
+    pub(super) fn count(self) -> Option<u64> {
+        self.0.filter(|number| (0.0..9.0e15).contains(number)).map(|number| number as u64)
+    }
+
+    /// As whole seconds.
+    #[expect(clippy::cast_possible_truncation, reason = "checked to be in range; fractions go")]
+    pub(super) fn whole(self) -> Option<i64> {
+        self.0.filter(|number| number.abs() < 9.0e15).map(|number| number as i64)
+    }
+}
+
+impl<T> Default for Object<T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<T> Default for List<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T> Default for Dict<T> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+/// What was met in the stream; the visitor of `T` keeps what it can use.
+trait Lenient<'de>: Default {
+    fn text(_: &str) -> Self {
+        Self::default()
+    }
+    fn number(_: f64) -> Self {
+        Self::default()
+    }
+    fn flag(_: bool) -> Self {
+        Self::default()
+    }
+    fn map<A: MapAccess<'de>>(mut map: A) -> Result<Self, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Self::default())
+    }
+    fn seq<A: SeqAccess<'de>>(mut seq: A) -> Result<Self, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Self::default())
+    }
+}
+
+struct Any<T>(PhantomData<T>);
+
+impl<'de, T: Lenient<'de>> Visitor<'de> for Any<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("anything")
+    }
+    fn visit_unit<E: de::Error>(self) -> Result<T, E> {
+        Ok(T::default())
+    }
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<T, E> {
+        Ok(T::flag(value))
+    }
+    #[expect(clippy::cast_precision_loss, reason = "whole numbers beyond 2^53 do not occur")]
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<T, E> {
+        Ok(T::number(value as f64))
+    }
+    #[expect(clippy::cast_precision_loss, reason = "whole numbers beyond 2^53 do not occur")]
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<T, E> {
+        Ok(T::number(value as f64))
+    }
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<T, E> {
+        Ok(T::number(value))
+    }
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<T, E> {
+        Ok(T::text(value))
+    }
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+        T::map(map)
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<T, A::Error> {
+        T::seq(seq)
+    }
+}
+
+impl Lenient<'_> for Text {
+    fn text(text: &str) -> Self {
+        Self(Some(text.to_owned()))
+    }
+}
+
+impl Lenient<'_> for Number {
+    fn text(text: &str) -> Self {
+        Self(text.trim().parse().ok().filter(|number: &f64| number.is_finite()))
+    }
+    fn number(number: f64) -> Self {
+        Self(Some(number).filter(|number| number.is_finite()))
+    }
+}
+
+impl Lenient<'_> for Flag {
+    fn flag(flag: bool) -> Self {
+        Self(Some(flag))
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Lenient<'de> for Object<T> {
+    fn map<A: MapAccess<'de>>(map: A) -> Result<Self, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map)).map(|object| Self(Some(object)))
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Lenient<'de> for List<T> {
+    fn seq<A: SeqAccess<'de>>(mut seq: A) -> Result<Self, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = seq.next_element()? {
+            list.push(item);
+        }
+        Ok(Self(list))
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Lenient<'de> for Dict<T> {
+    fn map<A: MapAccess<'de>>(mut map: A) -> Result<Self, A::Error> {
+        let mut dict = BTreeMap::new();
+        while let Some((key, value)) = map.next_entry()? {
+            dict.insert(key, value);
+        }
+        Ok(Self(dict))
+    }
+}
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Any(PhantomData))
+    }
+}
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Any(PhantomData))
+    }
+}
+
+impl<'de> Deserialize<'de> for Flag {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Any(PhantomData))
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Any(PhantomData))
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Any(PhantomData))
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Dict<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Any(PhantomData))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Default, PartialEq, Deserialize)]
+    #[serde(default)]
+    struct Shape {
+        text: Text,
+        number: Number,
+        flag: Flag,
+        inner: Object<Box<Shape>>,
+        list: List<Number>,
+        dict: Dict<Number>,
+    }
+
+    #[test]
+    fn every_field_may_have_every_shape() {
+        for value in
+            ["null", "true", "-1", "1.5", "18446744073709551615", "\"x\"", "[]", "[1,null,{}]", "{}", "{\"a\":[1]}"]
+        {
+            for field in ["text", "number", "flag", "inner", "list", "dict"] {
+                let body = format!(r#"{{"{field}":{value},"unknown":{value}}}"#);
+                serde_json::from_str::<Shape>(&body).unwrap_or_else(|error| panic!("{body}: {error}"));
+            }
+        }
+    }
+
+    #[test]
+    fn what_fits_is_kept() {
+        let body = r#"{"text":"a","number":"2.5","flag":true,"inner":{"number":3},"list":[1,"x"],"dict":{"k":4.0}}"#;
+        let shape: Shape = serde_json::from_str(body).expect("shape");
+        assert_eq!(shape.text.0.as_deref(), Some("a"));
+        assert_eq!(shape.number.0, Some(2.5));
+        assert_eq!(shape.flag.0, Some(true));
+        assert_eq!(shape.inner.0.and_then(|inner| inner.number.whole()), Some(3));
+        assert_eq!(shape.list.0, vec![Number(Some(1.0)), Number(None)]);
+        assert_eq!(shape.dict.0.get("k").and_then(|number| number.count()), Some(4));
+    }
+}

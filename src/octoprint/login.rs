@@ -1,0 +1,85 @@
+//! The passive login: turns an API key into the session that the event socket wants.
+
+use bytes::Bytes;
+use serde::Deserialize;
+
+use super::{
+    Error, OctoPrint, RequestOptions,
+    lenient::{List, Text},
+    request::SMALL,
+};
+
+/// Who the key belongs to. OctoPrint's answer also holds the user's API key, which is not read.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Session {
+    /// The user's name.
+    pub name: String,
+    /// A secret: with the name it opens the event socket. Lost when OctoPrint restarts.
+    pub session: String,
+    /// Permissions of the user's own; those of the groups come besides.
+    pub permissions: Vec<String>,
+    /// As `admins`, `users`, `readonly`.
+    pub groups: Vec<String>,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session")
+            .field("name", &self.name)
+            .field("permissions", &self.permissions)
+            .field("groups", &self.groups)
+            .finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Body {
+    name: Text,
+    session: Text,
+    permissions: List<Text>,
+    groups: List<Text>,
+}
+
+impl OctoPrint {
+    /// Logs in with the key (`POST /api/login`, passive): checks it, and yields a session for the event socket.
+    ///
+    /// # Errors
+    /// [`Error::Unauthorized`] for a bad key (1.11: 400 `CSRF validation failed`).
+    pub async fn login(&self, options: &RequestOptions) -> Result<Session, Error> {
+        let url = self.endpoint(&["api", "login"]);
+        let answer = self.post_json(url, Bytes::from_static(br#"{"passive":true}"#), options).await?;
+        answer.json::<Body>(SMALL).await?.session()
+    }
+}
+
+impl Body {
+    fn session(self) -> Result<Session, Error> {
+        let (Some(name), Some(session)) = (self.name.filled(), self.session.filled()) else {
+            return Err(Error::protocol("the answer to the login has no session"));
+        };
+        let words = |list: List<Text>| list.0.into_iter().filter_map(Text::filled).collect();
+        Ok(Session { name, session, permissions: words(self.permissions), groups: words(self.groups) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_is_read_and_does_not_show() {
+        let body =
+            r#"{"name":"admin","session":"S3SSION","apikey":"K3Y","groups":["admins"],"permissions":[],"needs":{}}"#;
+        let session = serde_json::from_str::<Body>(body).expect("json").session().expect("session");
+        assert_eq!((session.session.as_str(), session.groups.as_slice()), ("S3SSION", &["admins".to_owned()][..]));
+        let shown = format!("{session:?}");
+        assert!(!shown.contains("S3SSION") && !shown.contains("K3Y"), "{shown}");
+    }
+
+    #[test]
+    fn an_answer_without_a_session_is_no_login() {
+        let body: Body = serde_json::from_str(r#"{"name":null,"permissions":[]}"#).expect("json");
+        assert!(body.session().is_err());
+    }
+}

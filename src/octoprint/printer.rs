@@ -1,0 +1,186 @@
+//! The printer behind OctoPrint: flags, heaters, errors, and lines of G-code for tests.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::{
+    Error, OctoPrint, RequestOptions,
+    lenient::{Dict, Flag, Number, Object, Text},
+    request::SMALL,
+};
+use crate::domain::{
+    reading::{Temperature, Temperatures},
+    state::{PrinterState, StateFlags},
+};
+
+/// The printer of one OctoPrint instance; from [`OctoPrint::printer`].
+#[derive(Debug, Clone, Copy)]
+pub struct PrinterClient<'a>(pub(super) &'a OctoPrint);
+
+/// The answer to `GET /api/printer`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PrinterReading {
+    /// Read from the text, refined by the flags.
+    pub state: PrinterState,
+    /// OctoPrint's own words.
+    pub state_text: String,
+    /// As they came. While pausing, `printing` is set too (seen on 1.11.8).
+    pub flags: StateFlags,
+    /// Empty for about 2 s after a connect. Heaters without any value are left out.
+    pub temperatures: Temperatures,
+}
+
+impl PrinterClient<'_> {
+    /// Reads flags and temperatures; `None` while OctoPrint is not connected to its printer (409).
+    ///
+    /// # Errors
+    /// [`Error`]; JSON without a state is [`Error::Protocol`].
+    pub async fn get(self, options: &RequestOptions) -> Result<Option<PrinterReading>, Error> {
+        match self.0.get_json::<Body>(self.0.endpoint(&["api", "printer"]), SMALL, options).await {
+            Ok(body) => body.reading().map(Some),
+            Err(Error::Conflict { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The firmware's last error, if there is one (`GET /api/printer/error`; empty on 2.x also after an error).
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn error(self, options: &RequestOptions) -> Result<Option<String>, Error> {
+        let url = self.0.endpoint(&["api", "printer", "error"]);
+        let body: ErrorBody = self.0.get_json(url, SMALL, options).await?;
+        Ok(body.error.filled())
+    }
+
+    /// Sends lines of G-code, which go between those of a running print. Needs the permission CONTROL.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] while OctoPrint is not connected to its printer.
+    pub async fn command(self, lines: &[&str], options: &RequestOptions) -> Result<(), Error> {
+        let json = serde_json::json!({ "commands": lines }).to_string();
+        self.0.post(self.0.endpoint(&["api", "printer", "command"]), json, options).await
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Body {
+    state: Object<State>,
+    temperature: Dict<Object<Heater>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct State {
+    text: Text,
+    flags: Object<Flags>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Flags {
+    operational: Flag,
+    printing: Flag,
+    pausing: Flag,
+    paused: Flag,
+    resuming: Flag,
+    cancelling: Flag,
+    finishing: Flag,
+    error: Flag,
+    closed_or_error: Flag,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Heater {
+    actual: Number,
+    target: Number,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct ErrorBody {
+    error: Text,
+}
+
+impl Body {
+    fn reading(self) -> Result<PrinterReading, Error> {
+        let state = self.state.0.ok_or_else(|| Error::protocol("what came does not describe a printer"))?;
+        let state_text = state.text.0.unwrap_or_default();
+        let flags = state.flags.0.unwrap_or_default().flags();
+        Ok(PrinterReading {
+            state: PrinterState::from_text(&state_text).refined(flags),
+            state_text,
+            flags,
+            temperatures: temperatures(self.temperature.0),
+        })
+    }
+}
+
+impl Flags {
+    fn flags(&self) -> StateFlags {
+        let set = |flag: Flag| flag.0.unwrap_or(false);
+        StateFlags {
+            operational: set(self.operational),
+            printing: set(self.printing),
+            pausing: set(self.pausing),
+            paused: set(self.paused),
+            resuming: set(self.resuming),
+            cancelling: set(self.cancelling),
+            finishing: set(self.finishing),
+            error: set(self.error),
+            closed_or_error: set(self.closed_or_error),
+        }
+    }
+}
+
+/// A history (`temps`) is a list and not a heater, and a chamber that the printer lacks has nulls: both go.
+fn temperatures(heaters: BTreeMap<String, Object<Heater>>) -> Temperatures {
+    let read = |(name, heater): (String, Object<Heater>)| {
+        let heater = heater.0?;
+        let temperature = Temperature { actual: heater.actual.0, target: heater.target.0 };
+        (temperature.actual.is_some() || temperature.target.is_some()).then_some((name, temperature))
+    };
+    heaters.into_iter().filter_map(read).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::octoprint::testing::sample;
+
+    #[test]
+    fn every_shape_of_a_printer_is_read() {
+        for (name, state) in [
+            ("printer-idle", PrinterState::Operational),
+            ("printer-printing", PrinterState::Printing),
+            ("printer-paused", PrinterState::Paused),
+            ("dev2-printer-v1", PrinterState::Operational),
+            ("dev2-printer-v2", PrinterState::Operational),
+        ] {
+            let reading = sample::<Body>(name).reading().expect(name);
+            assert_eq!(reading.state, state, "{name}");
+            assert!(reading.flags.operational, "{name}");
+            let bed = Temperature { actual: Some(21.3), target: Some(0.0) };
+            assert_eq!(reading.temperatures.get("bed"), Some(&bed), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_firmware_error_has_its_text() {
+        let text = sample::<ErrorBody>("printer-error").error.filled();
+        assert!(text.is_some_and(|text| text.starts_with("Thermal Runaway")));
+    }
+
+    #[test]
+    fn heaters_that_are_not_there_are_left_out_and_unknown_texts_refined() {
+        let body = r#"{"state":{"text":"Träumt","flags":{"paused":true,"printing":"?"}},
+            "temperature":{"chamber":{"actual":null,"target":null},"history":[1],"tool0":{"actual":"20.5"}}}"#;
+        let reading = serde_json::from_str::<Body>(body).expect("json").reading().expect("reading");
+        assert_eq!(reading.state, PrinterState::Paused);
+        assert_eq!(reading.state_text, "Träumt");
+        assert_eq!(reading.temperatures.keys().collect::<Vec<_>>(), ["tool0"]);
+    }
+}

@@ -1,0 +1,208 @@
+//! The event socket: news from a printer within milliseconds, at about 100 bytes each.
+//!
+//! Raw websocket at `sockjs/websocket` (1.11 and 2.x). The subscription goes out *before* the login, or OctoPrint sends a
+//! whole history first (up to 100 KB) and 1 to 19 KB twice a second after. Events that happen while nobody listens are
+//! lost: after opening, read the printer before trusting what comes. OctoPrint never pings, so the caller does.
+
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use reqwest::header::{AUTHORIZATION, USER_AGENT};
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_tungstenite::{
+    WebSocketStream, client_async_with_config,
+    tungstenite::{
+        self, Bytes, Message, Utf8Bytes, client::IntoClientRequest, http::HeaderValue, protocol::WebSocketConfig,
+    },
+};
+
+use super::{
+    Error, OctoPrint, PushFrame, RequestOptions, Session,
+    error::io_words,
+    push_frame::{EVENTS, Parsed, parse},
+};
+use crate::{
+    domain::reading::PrinterEvent,
+    outbound::{CONNECT_TIMEOUT, Stream},
+};
+
+/// From the upgrade to the proof that the login was taken.
+const HANDSHAKE: Duration = Duration::from_secs(5);
+
+/// After greeting and login, a server that says nothing more is taken to have accepted; a refusal comes sooner.
+const SILENCE: Duration = Duration::from_secs(2);
+
+/// A ping must find room in the socket's buffer within this.
+const SEND: Duration = Duration::from_secs(5);
+
+/// A history may have 100 KB; what is asked for has 100 bytes.
+const LARGEST_MESSAGE: usize = 1024 * 1024;
+
+/// Allocated at once, for each socket. (The library's own choice is 128 KiB.)
+const READ_BUFFER: usize = 4096;
+
+/// An open event socket. Dropping it closes the connection.
+pub struct Push {
+    socket: WebSocketStream<Stream>,
+    /// An event that was the proof of the login; it must not be lost.
+    first: Option<Box<PrinterEvent>>,
+}
+
+impl std::fmt::Debug for Push {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Push").finish_non_exhaustive()
+    }
+}
+
+impl Push {
+    /// Logs in, connects, subscribes, and waits for the proof that events will come. Takes at most the options' timeout
+    /// for the login, 3 s for the connection and 5 s for the rest. The options' headers go with the upgrade, too.
+    ///
+    /// # Errors
+    /// [`Error::NoSocket`] when HTTP works and the upgrade is refused: poll instead. [`Error::Unauthorized`] for the key.
+    /// [`Error::Offline`] and the rest as for any request.
+    pub async fn open(octoprint: &OctoPrint, options: &RequestOptions) -> Result<Self, Error> {
+        let session = octoprint.login(options).await?;
+        let request = upgrade_request(octoprint, options)?;
+        let url = octoprint.endpoint(&["sockjs", "websocket"]);
+        let stream = octoprint.0.outbound.dial(&url, CONNECT_TIMEOUT).await.map_err(Error::from_dial)?;
+        let deadline = Instant::now() + HANDSHAKE;
+        let late = Error::Timeout { after: HANDSHAKE };
+        let config = WebSocketConfig::default()
+            .read_buffer_size(READ_BUFFER)
+            .write_buffer_size(0)
+            .max_message_size(Some(LARGEST_MESSAGE))
+            .max_frame_size(Some(LARGEST_MESSAGE));
+        let upgrade = client_async_with_config(request, stream, Some(config));
+        let (socket, _) = timeout_at(deadline, upgrade).await.map_err(|_| late.clone())?.map_err(refusal)?;
+        let mut push = Self { socket, first: None };
+        timeout_at(deadline, push.log_in(&session)).await.map_err(|_| late)??;
+        Ok(push)
+    }
+
+    /// Waits for the next frame. Cancel-safe: dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// [`Error::Lost`] when the socket is closed; [`Error::Unauthorized`] when the session has ended (the key changed, the
+    /// user was removed); [`Error::Protocol`] when it speaks no websocket. After an error, open another.
+    pub async fn next(&mut self) -> Result<PushFrame, Error> {
+        if let Some(event) = self.first.take() {
+            return Ok(PushFrame::Event(*event));
+        }
+        match self.message().await? {
+            Message::Text(text) => match parse(&text) {
+                Parsed::Event(event) => Ok(PushFrame::Event(event)),
+                Parsed::ReauthRequired => Err(Error::Unauthorized),
+                Parsed::Greeting | Parsed::Known | Parsed::Garbage => Ok(PushFrame::Other),
+            },
+            Message::Pong(_) => Ok(PushFrame::Pong),
+            Message::Close(_) => Err(closed()),
+            Message::Ping(_) | Message::Binary(_) | Message::Frame(_) => Ok(PushFrame::Other),
+        }
+    }
+
+    /// Sends a ping; the answer comes as [`PushFrame::Pong`].
+    ///
+    /// # Errors
+    /// [`Error::Lost`] when the socket is closed; [`Error::Timeout`] when nothing is taken from it any more.
+    pub async fn ping(&mut self) -> Result<(), Error> {
+        self.send(Message::Ping(Bytes::new())).await
+    }
+
+    async fn log_in(&mut self, session: &Session) -> Result<(), Error> {
+        let subscribe = serde_json::json!({ "subscribe": { "state": false, "events": EVENTS, "plugins": [] } });
+        self.send(Message::Text(Utf8Bytes::from(subscribe.to_string()))).await?;
+        let auth = serde_json::json!({ "auth": format!("{}:{}", session.name, session.session) });
+        self.send(Message::Text(Utf8Bytes::from(auth.to_string()))).await?;
+        let mut greeted = false;
+        loop {
+            let message = if greeted {
+                match timeout(SILENCE, self.message()).await {
+                    Ok(message) => message?,
+                    Err(_) => return Ok(()),
+                }
+            } else {
+                self.message().await?
+            };
+            match message {
+                Message::Text(text) => match parse(&text) {
+                    Parsed::Greeting => greeted = true,
+                    Parsed::ReauthRequired => return Err(Error::Unauthorized),
+                    Parsed::Known => return Ok(()),
+                    Parsed::Event(event) => {
+                        self.first = Some(Box::new(event));
+                        return Ok(());
+                    }
+                    Parsed::Garbage => {}
+                },
+                Message::Close(_) => return Err(closed()),
+                Message::Ping(_) | Message::Pong(_) | Message::Binary(_) | Message::Frame(_) => {}
+            }
+        }
+    }
+
+    async fn message(&mut self) -> Result<Message, Error> {
+        match self.socket.next().await {
+            Some(message) => message.map_err(broken),
+            None => Err(closed()),
+        }
+    }
+
+    async fn send(&mut self, message: Message) -> Result<(), Error> {
+        let sent = timeout(SEND, self.socket.send(message)).await;
+        sent.map_err(|_| Error::Timeout { after: SEND })?.map_err(broken)
+    }
+}
+
+/// The upgrade. OctoPrint wants no credentials here; a proxy in front may.
+fn upgrade_request(
+    octoprint: &OctoPrint,
+    options: &RequestOptions,
+) -> Result<tungstenite::handshake::client::Request, Error> {
+    let mut url = octoprint.endpoint(&["sockjs", "websocket"]);
+    if !options.params.is_empty() {
+        url.query_pairs_mut().extend_pairs(&options.params);
+    }
+    // http becomes ws, https wss.
+    let url = url.as_str().replacen("http", "ws", 1);
+    let invalid = |_| Error::Invalid { detail: "the address cannot be written as a websocket's".into() };
+    let mut request = url.into_client_request().map_err(invalid)?;
+    let given = octoprint.request(reqwest::Method::GET, octoprint.base().clone(), options)?;
+    for (name, value) in given.headers() {
+        if name == AUTHORIZATION || options.headers.iter().any(|(set, _)| name.as_str().eq_ignore_ascii_case(set)) {
+            request.headers_mut().insert(name.clone(), value.clone());
+        }
+    }
+    let agent = HeaderValue::from_static(concat!("Printyard/", env!("CARGO_PKG_VERSION")));
+    request.headers_mut().entry(USER_AGENT).or_insert(agent);
+    Ok(request)
+}
+
+fn closed() -> Error {
+    Error::Lost { detail: "the event socket was closed".into() }
+}
+
+/// Sorts what goes wrong in the upgrade.
+fn refusal(error: tungstenite::Error) -> Error {
+    match error {
+        tungstenite::Error::Http(response) => match response.status().as_u16() {
+            401 => Error::Unauthorized,
+            status => Error::NoSocket { status },
+        },
+        error => broken(error),
+    }
+}
+
+/// Sorts what goes wrong on an open socket.
+fn broken(error: tungstenite::Error) -> Error {
+    match error {
+        tungstenite::Error::ConnectionClosed | tungstenite::Error::AlreadyClosed => closed(),
+        tungstenite::Error::Io(error) => Error::Lost { detail: io_words(&error) },
+        tungstenite::Error::Protocol(tungstenite::error::ProtocolError::ResetWithoutClosingHandshake) => closed(),
+        error => Error::protocol(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+#[path = "push_tests.rs"]
+mod tests;

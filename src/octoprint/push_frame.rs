@@ -1,0 +1,180 @@
+//! What comes through the event socket, read.
+
+use serde::Deserialize;
+
+use super::lenient::{Object, Text};
+use crate::domain::{reading::LOCAL, reading::PrinterEvent, state::PrinterState};
+
+/// One frame of the event socket.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PushFrame {
+    /// News.
+    Event(PrinterEvent),
+    /// The answer to a ping.
+    Pong,
+    /// A sign of life: a frame that is not used, or not understood.
+    Other,
+}
+
+/// The events that are subscribed to: exactly those that [`PrinterEvent`] has, and the proof that the login was taken.
+pub(super) const EVENTS: [&str; 13] = [
+    "PrinterStateChanged",
+    "FileSelected",
+    "FileDeselected",
+    "PrintStarted",
+    "PrintDone",
+    "PrintFailed",
+    "PrintCancelled",
+    "PrintPaused",
+    "PrintResumed",
+    "Error",
+    "Connected",
+    "Disconnected",
+    "ClientAuthed",
+];
+
+/// What a text frame is, as far as opening the socket needs it.
+#[derive(Debug, PartialEq)]
+pub(super) enum Parsed {
+    /// The greeting, which comes before any login.
+    Greeting,
+    /// The login was refused, or has ended.
+    ReauthRequired,
+    Event(PrinterEvent),
+    /// Anything that only comes after the login.
+    Known,
+    /// Not understood.
+    Garbage,
+}
+
+/// A frame is one JSON object with one key, its kind. Kinds that are not needed (`current`, up to 100 KB of `history`)
+/// are skipped over without being built.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Frame {
+    connected: Object<Nothing>,
+    reauth_required: Object<Nothing>,
+    event: Object<Event>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Nothing {}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Event {
+    #[serde(rename = "type")]
+    kind: Text,
+    payload: Object<Payload>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Payload {
+    state_id: Text,
+    state_string: Text,
+    path: Text,
+    origin: Text,
+    reason: Text,
+    error: Text,
+}
+
+/// Reads a text frame; nothing is an error.
+pub(super) fn parse(text: &str) -> Parsed {
+    let Ok(Object(Some(frame))) = serde_json::from_str::<Object<Frame>>(text) else { return Parsed::Garbage };
+    if frame.reauth_required.0.is_some() {
+        return Parsed::ReauthRequired;
+    }
+    if frame.connected.0.is_some() {
+        return Parsed::Greeting;
+    }
+    match frame.event.0.and_then(Event::read) {
+        Some(event) => Parsed::Event(event),
+        None => Parsed::Known,
+    }
+}
+
+impl Event {
+    fn read(self) -> Option<PrinterEvent> {
+        let payload = self.payload.0.unwrap_or_default();
+        let path = payload.path.0.unwrap_or_default();
+        let origin = payload.origin.filled().unwrap_or_else(|| LOCAL.to_owned());
+        Some(match self.kind.0?.as_str() {
+            "PrinterStateChanged" => {
+                let text = payload.state_string.0.unwrap_or_default();
+                let state = changed_state(&payload.state_id.0.unwrap_or_default(), &text);
+                PrinterEvent::StateChanged { state, text }
+            }
+            "FileSelected" => PrinterEvent::FileSelected { path, origin },
+            "FileDeselected" => PrinterEvent::FileDeselected,
+            "PrintStarted" => PrinterEvent::PrintStarted { path, origin },
+            "PrintDone" => PrinterEvent::PrintDone { path },
+            "PrintFailed" => {
+                PrinterEvent::PrintFailed { path, reason: payload.reason.filled(), error: payload.error.filled() }
+            }
+            "PrintCancelled" => PrinterEvent::PrintCancelled { path },
+            "PrintPaused" => PrinterEvent::PrintPaused { path },
+            "PrintResumed" => PrinterEvent::PrintResumed { path },
+            "Error" => PrinterEvent::Error { error: payload.error.0.unwrap_or_default() },
+            "Connected" => PrinterEvent::Connected,
+            "Disconnected" => PrinterEvent::Disconnected,
+            _ => return None,
+        })
+    }
+}
+
+/// The id decides, except that OctoPrint says `OFFLINE` for every closed connection: there an error's text says more.
+fn changed_state(id: &str, text: &str) -> PrinterState {
+    let (by_id, by_text) = (PrinterState::from_state_id(id), PrinterState::from_text(text));
+    match (by_id, by_text) {
+        (PrinterState::Unknown, _) | (PrinterState::Offline, PrinterState::Error) => by_text,
+        _ => by_id,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::octoprint::testing::sample;
+
+    #[test]
+    fn every_recorded_frame_is_read() {
+        let frames: BTreeMap<String, serde_json::Value> = sample("push-messages");
+        let read = |name: &str| parse(&frames.get(name).expect(name).to_string());
+        assert_eq!(read("connected"), Parsed::Greeting);
+        for name in ["history", "current", "timelapse", "event:ClientAuthed", "event:Dwelling"] {
+            assert_eq!(read(name), Parsed::Known, "{name}");
+        }
+        let (path, origin) = ("job2.gcode".to_owned(), "local".to_owned());
+        assert_eq!(
+            read("event:PrinterStateChanged"),
+            Parsed::Event(PrinterEvent::StateChanged { state: PrinterState::Starting, text: "Starting".into() })
+        );
+        let selected = PrinterEvent::FileSelected { path: path.clone(), origin: origin.clone() };
+        assert_eq!(read("event:FileSelected"), Parsed::Event(selected));
+        let started = PrinterEvent::PrintStarted { path: path.clone(), origin };
+        assert_eq!(read("event:PrintStarted"), Parsed::Event(started));
+        assert_eq!(read("event:PrintDone"), Parsed::Event(PrinterEvent::PrintDone { path }));
+    }
+
+    #[test]
+    fn garbage_is_no_error() {
+        for text in ["", "o", "null", "[]", "\"x\"", "{\"event\":", "\u{0}"] {
+            assert_eq!(parse(text), Parsed::Garbage, "{text}");
+        }
+        for text in ["{}", r#"{"event":7}"#, r#"{"event":{"type":null,"payload":[]}}"#, r#"{"event":{"type":"New"}}"#] {
+            assert_eq!(parse(text), Parsed::Known, "{text}");
+        }
+        assert_eq!(parse(r#"{"reauthRequired":{"reason":"stale"}}"#), Parsed::ReauthRequired);
+    }
+
+    #[test]
+    fn a_connection_closed_by_an_error_is_an_error() {
+        assert_eq!(changed_state("OFFLINE", "Offline after error"), PrinterState::Error);
+        assert_eq!(changed_state("OFFLINE", "Offline"), PrinterState::Offline);
+        assert_eq!(changed_state("NEW_ID", "Paused"), PrinterState::Paused);
+    }
+}

@@ -1,0 +1,153 @@
+//! The event socket against servers that accept, refuse, and misbehave.
+
+use futures_util::{SinkExt, StreamExt};
+use tokio::{
+    io::AsyncWriteExt,
+    net::{TcpListener, TcpStream},
+    sync::mpsc,
+};
+use tokio_tungstenite::{WebSocketStream, accept_async, tungstenite::Message};
+
+use super::*;
+use crate::{domain::state::PrinterState, octoprint::testing::client};
+
+type Socket = WebSocketStream<TcpStream>;
+
+/// An OctoPrint with a login and, behind it, the given socket.
+async fn octoprint<F, Fut>(socket: F) -> (OctoPrint, tokio::task::JoinHandle<()>)
+where
+    F: FnOnce(TcpStream) -> Fut + Send + 'static,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+    let url = format!("http://{}/", listener.local_addr().expect("address"));
+    let task = tokio::spawn(async move {
+        let (mut login, _) = listener.accept().await.expect("login");
+        let mut buffer = [0; 4096];
+        let _ = tokio::io::AsyncReadExt::read(&mut login, &mut buffer).await;
+        let body = r#"{"name":"admin","session":"S"}"#;
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
+        let _ = login.write_all(format!("{head}{body}").as_bytes()).await;
+        let (stream, _) = listener.accept().await.expect("socket");
+        socket(stream).await;
+    });
+    (client(&url), task)
+}
+
+async fn accepted(stream: TcpStream) -> Socket {
+    let mut socket = accept_async(stream).await.expect("upgrade");
+    say(&mut socket, r#"{"connected":{"version":"1.11.8"}}"#).await;
+    socket
+}
+
+async fn say(socket: &mut Socket, text: &str) {
+    let _ = socket.send(Message::Text(text.into())).await;
+}
+
+async fn heard(socket: &mut Socket) -> serde_json::Value {
+    let text = socket.next().await.expect("frame").expect("frame").into_text().expect("text");
+    serde_json::from_str(&text).expect("json")
+}
+
+#[tokio::test]
+async fn it_subscribes_before_it_logs_in_and_then_yields_events() {
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let (printer, _task) = octoprint(move |stream| async move {
+        let mut socket = accepted(stream).await;
+        let _ = tell.send(heard(&mut socket).await);
+        let _ = tell.send(heard(&mut socket).await);
+        say(&mut socket, r#"{"timelapse":null}"#).await;
+        say(
+            &mut socket,
+            r#"{"event":{"type":"PrinterStateChanged","payload":{"state_id":"PAUSED","state_string":"Paused"}}}"#,
+        )
+        .await;
+        say(&mut socket, "garbage").await;
+        // Answers the ping, then ends.
+        let _ = socket.next().await;
+        let _ = socket.flush().await;
+        let _ = socket.close(None).await;
+    })
+    .await;
+    let mut push = Push::open(&printer, &RequestOptions::default()).await.expect("open");
+    let subscribe = told.recv().await.expect("subscribe");
+    assert_eq!(subscribe.pointer("/subscribe/state"), Some(&serde_json::Value::Bool(false)));
+    assert_eq!(told.recv().await, Some(serde_json::json!({"auth": "admin:S"})));
+    let paused = PrinterEvent::StateChanged { state: PrinterState::Paused, text: "Paused".into() };
+    assert_eq!(push.next().await, Ok(PushFrame::Event(paused)));
+    assert_eq!(push.next().await, Ok(PushFrame::Other));
+    assert_eq!(push.ping().await, Ok(()));
+    assert_eq!(push.next().await, Ok(PushFrame::Pong));
+    assert!(matches!(push.next().await, Err(Error::Lost { .. })));
+}
+
+#[tokio::test]
+async fn an_event_that_proves_the_login_is_not_lost() {
+    let (printer, _task) = octoprint(|stream| async move {
+        let mut socket = accepted(stream).await;
+        heard(&mut socket).await;
+        heard(&mut socket).await;
+        say(&mut socket, r#"{"event":{"type":"PrintDone","payload":{"path":"a.gcode"}}}"#).await;
+        std::future::pending::<()>().await;
+    })
+    .await;
+    let mut push = Push::open(&printer, &RequestOptions::default()).await.expect("open");
+    assert_eq!(push.next().await, Ok(PushFrame::Event(PrinterEvent::PrintDone { path: "a.gcode".into() })));
+}
+
+#[tokio::test]
+async fn a_refused_login_is_unauthorized_then_and_later() {
+    let (printer, _task) = octoprint(|stream| async move {
+        let mut socket = accepted(stream).await;
+        say(&mut socket, r#"{"reauthRequired":{"reason":"stale"}}"#).await;
+        std::future::pending::<()>().await;
+    })
+    .await;
+    assert_eq!(Push::open(&printer, &RequestOptions::default()).await.err(), Some(Error::Unauthorized));
+    let (printer, _task) = octoprint(|stream| async move {
+        let mut socket = accepted(stream).await;
+        say(&mut socket, r#"{"timelapse":null}"#).await;
+        say(&mut socket, r#"{"reauthRequired":{"reason":"removed"}}"#).await;
+        std::future::pending::<()>().await;
+    })
+    .await;
+    let mut push = Push::open(&printer, &RequestOptions::default()).await.expect("open");
+    assert_eq!(push.next().await, Err(Error::Unauthorized));
+}
+
+#[tokio::test]
+async fn a_refused_upgrade_is_not_unreachable() {
+    for (status, error) in [
+        ("404 Not Found", Error::NoSocket { status: 404 }),
+        ("200 OK", Error::NoSocket { status: 200 }),
+        ("401 Unauthorized", Error::Unauthorized),
+    ] {
+        let (printer, _task) = octoprint(move |mut stream| async move {
+            let mut buffer = [0; 4096];
+            let _ = tokio::io::AsyncReadExt::read(&mut stream, &mut buffer).await;
+            let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n");
+            let _ = stream.write_all(answer.as_bytes()).await;
+        })
+        .await;
+        let result = Push::open(&printer, &RequestOptions::default()).await;
+        assert_eq!(result.err(), Some(error), "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_socket_that_breaks_is_lost() {
+    let (printer, _task) = octoprint(|stream| async move {
+        let mut socket = accepted(stream).await;
+        heard(&mut socket).await;
+        heard(&mut socket).await;
+        say(&mut socket, r#"{"timelapse":null}"#).await;
+    })
+    .await;
+    let mut push = Push::open(&printer, &RequestOptions::default()).await.expect("open");
+    assert!(matches!(push.next().await, Err(Error::Lost { .. })));
+}
+
+#[test]
+fn a_push_is_small() {
+    assert!(size_of::<Push>() <= 512, "{}", size_of::<Push>());
+}

@@ -1,0 +1,229 @@
+//! One request and its answer: the only place that sends to a printer and sorts what comes back.
+
+use bytes::Bytes;
+use reqwest::{
+    Body, Method, Request, Response, StatusCode,
+    header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION},
+};
+use serde::{Deserialize, de::DeserializeOwned};
+use tokio::time::{Instant, timeout_at};
+use url::Url;
+
+use super::{
+    DEFAULT_TIMEOUT, Error, OctoPrint, RequestOptions,
+    lenient::{Object, Text},
+};
+use crate::outbound::read_body;
+
+/// The largest answer read to one printer's state, in bytes (seen: 0.6 to 30 KB).
+pub(super) const SMALL: usize = 256 * 1024;
+
+/// The largest error page that is looked into, in bytes.
+const ERROR_BODY: usize = 64 * 1024;
+
+/// The most of somebody's error text that is repeated, in characters.
+const ERROR_TEXT: usize = 200;
+
+const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+
+/// Headers that are the connection's, not the caller's. The version header would change the shapes of the answers on 2.x.
+const NOT_THE_CALLERS: [&str; 6] =
+    ["host", "content-length", "transfer-encoding", "connection", "upgrade", "x-octoprint-api-version"];
+
+/// The url of an endpoint; each segment is percent-encoded by itself.
+pub(super) fn endpoint(base: &Url, segments: &[&str]) -> Url {
+    let mut url = base.clone();
+    // Err: a url without a host, which is blocked before anything is sent.
+    if let Ok(mut path) = url.path_segments_mut() {
+        path.pop_if_empty().extend(segments);
+    }
+    url
+}
+
+/// The `Authorization` header for a user and password in a url, if it has them.
+pub(super) fn basic_credentials(url: &Url) -> Option<HeaderValue> {
+    use base64::Engine as _;
+    if url.username().is_empty() && url.password().is_none() {
+        return None;
+    }
+    let plain = |text: &str| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let pair = format!("{}:{}", plain(url.username()), plain(url.password().unwrap_or_default()));
+    let coded = base64::engine::general_purpose::STANDARD.encode(pair);
+    let mut value = HeaderValue::from_str(&format!("Basic {coded}")).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+impl OctoPrint {
+    /// The url of an endpoint of this instance.
+    pub(super) fn endpoint(&self, segments: &[&str]) -> Url {
+        endpoint(&self.0.base, segments)
+    }
+
+    /// `GET`, and the JSON that comes.
+    pub(super) async fn get_json<T: DeserializeOwned>(
+        &self,
+        url: Url,
+        limit: usize,
+        options: &RequestOptions,
+    ) -> Result<T, Error> {
+        let exchange = self.exchange(self.request(Method::GET, url, options)?, options).await?;
+        exchange.json(limit).await
+    }
+
+    /// `POST` of a JSON text; the answer has no content worth reading.
+    pub(super) async fn post(&self, url: Url, json: impl Into<Body>, options: &RequestOptions) -> Result<(), Error> {
+        let exchange = self.post_json(url, json, options).await?;
+        exchange.nothing()
+    }
+
+    /// `POST` of a JSON text.
+    pub(super) async fn post_json(
+        &self,
+        url: Url,
+        json: impl Into<Body>,
+        options: &RequestOptions,
+    ) -> Result<Exchange, Error> {
+        let mut request = self.request(Method::POST, url, options)?;
+        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        *request.body_mut() = Some(json.into());
+        self.exchange(request, options).await
+    }
+
+    /// A request with this instance's credentials and the caller's headers and parameters.
+    pub(super) fn request(&self, method: Method, mut url: Url, options: &RequestOptions) -> Result<Request, Error> {
+        if !options.params.is_empty() {
+            url.query_pairs_mut().extend_pairs(&options.params);
+        }
+        let mut request = Request::new(method, url);
+        let headers = request.headers_mut();
+        if let Some(key) = &self.0.key {
+            headers.insert(X_API_KEY, key.clone());
+        }
+        if let Some(basic) = &self.0.basic {
+            headers.insert(AUTHORIZATION, basic.clone());
+        }
+        for (name, value) in &options.headers {
+            let invalid = || Error::Invalid { detail: format!("the header {name:?} cannot be sent") };
+            let header = HeaderName::try_from(name).map_err(|_| invalid())?;
+            if NOT_THE_CALLERS.contains(&header.as_str()) {
+                return Err(invalid());
+            }
+            headers.insert(header, HeaderValue::try_from(value).map_err(|_| invalid())?);
+        }
+        Ok(request)
+    }
+
+    /// Sends to this instance, unless its address is blocked.
+    pub(super) async fn exchange(&self, request: Request, options: &RequestOptions) -> Result<Exchange, Error> {
+        if let Some(blocked) = &self.0.blocked {
+            return Err(Error::Blocked(blocked.clone()));
+        }
+        self.exchange_with_any(request, options).await
+    }
+
+    /// Sends to any address that the guard allows; the caller has asked it about a literal one.
+    pub(super) async fn exchange_with_any(
+        &self,
+        request: Request,
+        options: &RequestOptions,
+    ) -> Result<Exchange, Error> {
+        let timeout = options.timeout.unwrap_or(DEFAULT_TIMEOUT);
+        let deadline = Instant::now() + timeout;
+        let sent = timeout_at(deadline, self.0.outbound.http().execute(request)).await;
+        let response =
+            sent.map_err(|_| Error::Timeout { after: timeout })?.map_err(|error| Error::from_send(&error))?;
+        let exchange = Exchange { response, deadline, timeout };
+        if exchange.response.status().is_success() { Ok(exchange) } else { Err(exchange.refusal().await) }
+    }
+}
+
+/// A response that has begun, and the time that is left for the rest of it.
+pub(super) struct Exchange {
+    response: Response,
+    deadline: Instant,
+    timeout: std::time::Duration,
+}
+
+impl Exchange {
+    /// What the answer says it is, without parameters.
+    pub(super) fn content_type(&self) -> Option<String> {
+        let text = self.response.headers().get(CONTENT_TYPE)?.to_str().ok()?;
+        text.split(';').next().map(|kind| kind.trim().to_ascii_lowercase())
+    }
+
+    fn is_html(&self) -> bool {
+        self.content_type().as_deref() == Some("text/html")
+    }
+
+    /// The answer's bytes.
+    pub(super) async fn bytes(self, limit: usize) -> Result<Bytes, Error> {
+        let read = read_body(self.response, limit, self.deadline).await;
+        read.map_err(|error| Error::from_body(&error, self.timeout))
+    }
+
+    /// The answer's JSON, which is an object with OctoPrint.
+    pub(super) async fn json<T: DeserializeOwned>(self, limit: usize) -> Result<T, Error> {
+        if self.is_html() {
+            return Err(Error::protocol("a web page came where data was due"));
+        }
+        let bytes = self.bytes(limit).await?;
+        let object = serde_json::from_slice::<Object<T>>(&bytes).ok().and_then(|object| object.0);
+        object.ok_or_else(|| Error::protocol("what came was not JSON of the expected kind"))
+    }
+
+    /// Nothing more is wanted. A page (a captive portal's, another server's) is no success.
+    pub(super) fn nothing(self) -> Result<(), Error> {
+        if self.is_html() { Err(Error::protocol("a web page came where nothing was due")) } else { Ok(()) }
+    }
+
+    /// Sorts an answer that is no success.
+    async fn refusal(self) -> Error {
+        let status = self.response.status();
+        if status.is_redirection() {
+            let to = self.response.headers().get(LOCATION).and_then(|to| to.to_str().ok()).unwrap_or("nowhere");
+            return Error::protocol(format!("it redirects to {}", cut(to)));
+        }
+        if status.is_server_error() {
+            return Error::Server { status: status.as_u16() };
+        }
+        match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Error::Unauthorized,
+            StatusCode::NOT_FOUND => Error::NotFound,
+            StatusCode::CONFLICT => Error::Conflict { message: self.message().await },
+            StatusCode::BAD_REQUEST => match self.message().await {
+                message if message.contains("CSRF validation failed") => Error::Unauthorized,
+                message => Error::Refused { status: 400, message },
+            },
+            status if status.is_client_error() => {
+                Error::Refused { status: status.as_u16(), message: self.message().await }
+            }
+            status => Error::protocol(format!("it answered with the status {}", status.as_u16())),
+        }
+    }
+
+    /// OctoPrint's `{"error": "…"}`, or the text itself when it is short and no page. The status is known already, so
+    /// what goes wrong here costs only the words.
+    async fn message(self) -> String {
+        #[derive(Deserialize)]
+        struct Told {
+            #[serde(default)]
+            error: Text,
+        }
+        let page = self.is_html();
+        let status = self.response.status();
+        let words = || status.canonical_reason().unwrap_or("no reason given").to_owned();
+        let Ok(bytes) = self.bytes(ERROR_BODY).await else { return words() };
+        if let Some(text) = serde_json::from_slice::<Told>(&bytes).ok().and_then(|told| told.error.filled()) {
+            return cut(&text);
+        }
+        match std::str::from_utf8(&bytes) {
+            Ok(text) if !page && !text.trim().is_empty() => cut(text.trim()),
+            _ => words(),
+        }
+    }
+}
+
+fn cut(text: &str) -> String {
+    text.chars().filter(|char| !char.is_control()).take(ERROR_TEXT).collect()
+}

@@ -1,0 +1,108 @@
+//! What the tests of this folder share: recorded bodies, and tiny servers that misbehave in one way each.
+
+use std::{future::Future, net::SocketAddr};
+
+use serde::de::DeserializeOwned;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::mpsc,
+};
+use url::Url;
+
+use super::OctoPrint;
+use crate::outbound::{Networks, Outbound};
+
+/// A body recorded from a real OctoPrint.
+pub(super) fn sample<T: DeserializeOwned>(name: &str) -> T {
+    let path = format!("{}/tests/fixtures/octoprint/{name}.json", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+pub(super) fn outbound() -> Outbound {
+    Outbound::new(Networks::default()).expect("set-up")
+}
+
+pub(super) fn client(base: &str) -> OctoPrint {
+    OctoPrint::new(base.parse().expect("url"), Some("KEY".into()), outbound()).expect("client")
+}
+
+/// A server on loopback. It tells what it was asked, and ends with the test.
+pub(super) struct Server {
+    address: SocketAddr,
+    requests: tokio::sync::Mutex<mpsc::UnboundedReceiver<String>>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Server {
+    /// Reads one request per connection, and gives the connection to `then`.
+    pub(super) async fn with<F, Fut>(then: F) -> Self
+    where
+        F: Fn(TcpStream) -> Fut + Send + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+        let address = listener.local_addr().expect("address");
+        let (asked, requests) = mpsc::unbounded_channel();
+        let task = tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let _ = asked.send(read_request(&mut stream).await);
+                tokio::spawn(then(stream));
+            }
+        });
+        Self { address, requests: tokio::sync::Mutex::new(requests), task }
+    }
+
+    /// Answers every request with these bytes, and closes.
+    pub(super) async fn answering(answer: impl Into<Vec<u8>>) -> Self {
+        let answer = answer.into();
+        Self::with(move |mut stream| {
+            let answer = answer.clone();
+            async move {
+                let _ = stream.write_all(&answer).await;
+                let _ = stream.shutdown().await;
+            }
+        })
+        .await
+    }
+
+    pub(super) fn url(&self) -> Url {
+        format!("http://{}/", self.address).parse().expect("url")
+    }
+
+    pub(super) fn client(&self) -> OctoPrint {
+        client(self.url().as_str())
+    }
+
+    /// The next request that came: its head, and as much of its body as the head announced.
+    pub(super) async fn request(&self) -> String {
+        self.requests.lock().await.recv().await.expect("a request")
+    }
+}
+
+/// Up to the end of the body, by its announced length.
+async fn read_request(stream: &mut TcpStream) -> String {
+    let mut bytes = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length =
+                head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
+            if body.len() >= length.unwrap_or(0) {
+                return text;
+            }
+        }
+        match stream.read(&mut buffer).await {
+            Ok(0) | Err(_) => return text,
+            Ok(count) => bytes.extend_from_slice(&buffer[..count]),
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Which OctoPrint is there, and whether it takes the key: the cheapest question that needs a permission.
+
+use serde::Deserialize;
+
+use super::{Error, OctoPrint, RequestOptions, lenient::Text, request::SMALL};
+
+/// The answer to `GET /api/version`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version {
+    /// The version, as `1.11.8`; where the body has only a text, that text.
+    pub server: String,
+    /// The text for people, as `OctoPrint 1.11.8`. Servers that imitate OctoPrint say here who they are.
+    pub text: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Body {
+    server: Text,
+    text: Text,
+}
+
+impl OctoPrint {
+    /// Reads the version (`GET /api/version`). It needs the permission STATUS, so it also tests the key.
+    ///
+    /// # Errors
+    /// [`Error::Unauthorized`] for a key that is bad or lacks STATUS (1.11: 403); [`Error::Protocol`] or
+    /// [`Error::NotFound`] where something else than an OctoPrint answers.
+    pub async fn version(&self, options: &RequestOptions) -> Result<Version, Error> {
+        let body: Body = self.get_json(self.endpoint(&["api", "version"]), SMALL, options).await?;
+        body.version()
+    }
+}
+
+impl Body {
+    fn version(self) -> Result<Version, Error> {
+        let (server, text) = (self.server.filled(), self.text.filled());
+        match (server, text) {
+            (Some(server), Some(text)) => Ok(Version { server, text }),
+            (Some(only), None) | (None, Some(only)) => Ok(Version { server: only.clone(), text: only }),
+            (None, None) => Err(Error::protocol("what came does not tell a version")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::octoprint::testing::sample;
+
+    #[test]
+    fn every_shape_of_the_version_is_read() {
+        for (name, server) in [
+            ("version", "1.11.8"),
+            ("dev2-version-v1", "2.1.0.dev+unknown.g744c8359"),
+            ("dev2-version-v2", "2.1.0.dev+unknown.g744c8359"),
+        ] {
+            let version = sample::<Body>(name).version().expect(name);
+            assert_eq!(version.server, server);
+            assert!(version.text.starts_with("OctoPrint "), "{name}");
+        }
+    }
+
+    #[test]
+    fn another_programs_json_is_no_version() {
+        let body: Body = serde_json::from_str(r#"{"status":"ok","server":7}"#).expect("json");
+        assert!(matches!(body.version(), Err(Error::Protocol { .. })));
+    }
+}

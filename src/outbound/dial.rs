@@ -1,0 +1,94 @@
+//! Connections for websockets: the HTTP client cannot make them, and a websocket library of its own would dial unguarded.
+
+use std::{io, net::SocketAddr, time::Duration};
+
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+use url::{Host, Url};
+
+use super::{Blocked, CONNECT_TIMEOUT, Outbound, Stream, resolver};
+
+/// Why no connection was made. No byte of a request was written.
+#[derive(Debug, thiserror::Error)]
+pub enum DialError {
+    /// The address must not be connected to.
+    #[error(transparent)]
+    Blocked(#[from] Blocked),
+    /// The name could not be resolved.
+    #[error("the name {0} could not be found")]
+    Name(String),
+    /// No connection within the time.
+    #[error("no connection within {} s", .0.as_secs_f32())]
+    Timeout(Duration),
+    /// Refused, no route, or the TLS handshake failed.
+    #[error("{0}")]
+    Connect(#[source] io::Error),
+}
+
+impl Outbound {
+    /// Connects to a url's host: resolves, judges every address, dials the allowed ones in turn, and does the TLS
+    /// handshake for `https` and `wss`. The whole takes at most `timeout`, and never more than [`CONNECT_TIMEOUT`].
+    ///
+    /// # Errors
+    /// [`DialError`]; nothing of a request was written then.
+    pub async fn dial(&self, url: &Url, timeout: Duration) -> Result<Stream, DialError> {
+        let timeout = timeout.min(CONNECT_TIMEOUT);
+        self.check_literal(url)?;
+        match tokio::time::timeout(timeout, self.connect(url)).await {
+            Ok(result) => result,
+            Err(_) => Err(DialError::Timeout(timeout)),
+        }
+    }
+
+    async fn connect(&self, url: &Url) -> Result<Stream, DialError> {
+        let host = url.host().ok_or(Blocked::Scheme)?;
+        let port = url.port_or_known_default().ok_or(Blocked::Scheme)?;
+        let (addresses, server) = match host {
+            Host::Ipv4(address) => (vec![SocketAddr::from((address, port))], ServerName::from(address)),
+            Host::Ipv6(address) => (vec![SocketAddr::from((address, port))], ServerName::from(address)),
+            Host::Domain(name) => {
+                let not_found = || DialError::Name(name.to_owned());
+                let found = tokio::net::lookup_host((name, port)).await.map_err(|_| not_found())?;
+                let allowed = resolver::allowed(self.networks(), name, found.collect())?;
+                (allowed, ServerName::try_from(name.to_owned()).map_err(|_| not_found())?)
+            }
+        };
+        let tcp = TcpStream::connect(addresses.as_slice()).await.map_err(DialError::Connect)?;
+        tcp.set_nodelay(true).map_err(DialError::Connect)?;
+        if !matches!(url.scheme(), "https" | "wss") {
+            return Ok(Stream::Plain(tcp));
+        }
+        let tls = self.shared.tls.connect(server, tcp).await.map_err(DialError::Connect)?;
+        Ok(Stream::Tls(Box::new(tls)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outbound::Networks;
+
+    async fn dial(networks: Networks, url: &str) -> Result<Stream, DialError> {
+        let outbound = Outbound::new(networks).expect("set-up");
+        outbound.dial(&url.parse().expect("url"), CONNECT_TIMEOUT).await
+    }
+
+    #[tokio::test]
+    async fn a_blocked_address_is_not_dialled() {
+        let result = dial(Networks::default(), "ws://169.254.169.254/").await;
+        assert!(matches!(result, Err(DialError::Blocked(Blocked::Address(_)))), "{result:?}");
+        let only_far = "10.0.0.0/8".parse().expect("networks");
+        let result = dial(only_far, "ws://localhost:9/").await;
+        assert!(matches!(result, Err(DialError::Blocked(Blocked::Name { .. }))), "{result:?}");
+    }
+
+    #[tokio::test]
+    async fn an_allowed_address_is_dialled_and_a_refusal_told() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bind");
+        let port = listener.local_addr().expect("address").port();
+        let url = format!("ws://127.0.0.1:{port}/");
+        assert!(matches!(dial(Networks::default(), &url).await, Ok(Stream::Plain(_))));
+        drop(listener);
+        assert!(matches!(dial(Networks::default(), &url).await, Err(DialError::Connect(_))));
+    }
+}

@@ -1,0 +1,159 @@
+//! Which networks may be connected to.
+//!
+//! The default suits a farm: anything that a printer may sit in (private networks, loopback, the internet), and nothing
+//! that only an attacker would ask for (cloud metadata, link-local, multicast). An operator can narrow it to a list.
+
+use std::{fmt, net::IpAddr, str::FromStr};
+
+use ipnet::IpNet;
+
+/// Never connected to, unless a listed network lies wholly within one of these: listing `0.0.0.0/0` does not open the
+/// cloud's metadata service, listing `169.254.169.254/32` does.
+const FORBIDDEN: [&str; 9] = [
+    "0.0.0.0/8",
+    "169.254.0.0/16",
+    "169.254.169.254/32",
+    "100.100.100.200/32",
+    "224.0.0.0/4",
+    "255.255.255.255/32",
+    "fe80::/10",
+    "fd00:ec2::254/128",
+    "ff00::/8",
+];
+
+/// An allow-list of networks. An empty list (the default) allows everything but what is never connected to: link-local,
+/// cloud metadata, multicast, broadcast and unspecified addresses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Networks {
+    listed: Vec<IpNet>,
+    forbidden: Vec<IpNet>,
+}
+
+/// A part of the list that is neither an address nor a network.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a network; write 192.168.1.0/24 or 192.168.1.20, separated by commas")]
+pub struct InvalidNetwork(pub String);
+
+impl Default for Networks {
+    fn default() -> Self {
+        Self::new(Vec::new())
+    }
+}
+
+impl Networks {
+    /// Exactly these networks; none of them means the default.
+    pub fn new(listed: Vec<IpNet>) -> Self {
+        let mut forbidden: Vec<IpNet> = FORBIDDEN.iter().filter_map(|net| net.parse().ok()).collect();
+        forbidden.push(IpNet::from(IpAddr::from(std::net::Ipv6Addr::UNSPECIFIED)));
+        Self { listed, forbidden }
+    }
+
+    /// Whether an address may be dialled. An IPv4 address inside an IPv6 one (mapped, or NAT64) is judged as the IPv4
+    /// address that it is; a zone is no part of the judgement, for every zoned address is link-local.
+    pub fn allows(&self, address: IpAddr) -> bool {
+        let address = embedded_v4(address.to_canonical());
+        let listed = self.listed.is_empty() || self.listed.iter().any(|net| net.contains(&address));
+        let exempt =
+            |forbidden: &IpNet| self.listed.iter().any(|net| forbidden.contains(net) && net.contains(&address));
+        listed && self.forbidden.iter().filter(|net| net.contains(&address)).all(exempt)
+    }
+}
+
+/// `64:ff9b::/96` (RFC 6052) leads to the IPv4 address in its last 32 bits.
+fn embedded_v4(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V6(v6) => match v6.segments() {
+            [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
+                let [a, b] = high.to_be_bytes();
+                let [c, d] = low.to_be_bytes();
+                IpAddr::from([a, b, c, d])
+            }
+            _ => address,
+        },
+        IpAddr::V4(_) => address,
+    }
+}
+
+impl FromStr for Networks {
+    type Err = InvalidNetwork;
+
+    /// Reads a comma-separated list of networks and single addresses; an empty text is the default.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+        let listed = parts.map(|part| {
+            part.parse::<IpNet>()
+                .or_else(|_| part.parse::<IpAddr>().map(IpNet::from))
+                .map(|net| net.trunc())
+                .map_err(|_| InvalidNetwork(part.to_owned()))
+        });
+        Ok(Self::new(listed.collect::<Result<_, _>>()?))
+    }
+}
+
+impl fmt::Display for Networks {
+    /// The list as it is read back; empty for the default.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, net) in self.listed.iter().enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            write!(f, "{comma}{net}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn allows(networks: &str, address: &str) -> bool {
+        let networks: Networks = networks.parse().expect("networks");
+        networks.allows(address.parse().expect("address"))
+    }
+
+    #[test]
+    fn by_default_a_printer_can_be_anywhere_but_in_the_forbidden_networks() {
+        for address in ["127.0.0.1", "10.1.2.3", "192.168.0.9", "8.8.8.8", "::1", "fd12::1", "::ffff:10.0.0.1"] {
+            assert!(allows("", address), "{address}");
+        }
+        for address in [
+            "169.254.169.254",
+            "169.254.1.1",
+            "100.100.100.200",
+            "::ffff:169.254.169.254",
+            "64:ff9b::a9fe:a9fe",
+            "fd00:ec2::254",
+            "fe80::1",
+            "224.0.0.251",
+            "255.255.255.255",
+            "0.0.0.0",
+            "::",
+            "ff02::fb",
+        ] {
+            assert!(!allows("", address), "{address}");
+        }
+    }
+
+    #[test]
+    fn a_list_allows_exactly_what_it_names() {
+        assert!(allows("192.168.1.0/24, 10.0.0.7", "192.168.1.20"));
+        assert!(allows("192.168.1.0/24, 10.0.0.7", "10.0.0.7"));
+        assert!(!allows("192.168.1.0/24, 10.0.0.7", "10.0.0.8"));
+        assert!(!allows("192.168.1.0/24", "127.0.0.1"));
+    }
+
+    #[test]
+    fn metadata_opens_only_when_it_is_named() {
+        assert!(!allows("0.0.0.0/0", "169.254.169.254"));
+        assert!(allows("169.254.0.0/16", "169.254.3.4"));
+        assert!(!allows("169.254.0.0/16", "169.254.169.254"));
+        assert!(allows("169.254.169.254", "169.254.169.254"));
+    }
+
+    #[test]
+    fn a_wrong_list_says_which_part_is_wrong_and_a_right_one_reads_back() {
+        let wrong = "10.0.0.0/8,ten".parse::<Networks>();
+        assert_eq!(wrong, Err(InvalidNetwork("ten".into())));
+        let right: Networks = " 10.1.2.3/8 , ::1 ".parse().expect("networks");
+        assert_eq!(right.to_string(), "10.0.0.0/8,::1/128");
+    }
+}

@@ -1,0 +1,60 @@
+//! The resolver of the HTTP client: it hands out only addresses that may be dialled.
+//!
+//! Judging here, and not before the request, leaves no gap in which a name could change its address.
+
+use std::net::SocketAddr;
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+
+use super::{Blocked, Networks};
+
+/// The system's resolver with the guard behind it.
+pub(super) struct Guarded {
+    networks: Networks,
+}
+
+impl Guarded {
+    pub(super) fn new(networks: Networks) -> Self {
+        Self { networks }
+    }
+}
+
+impl Resolve for Guarded {
+    fn resolve(&self, name: Name) -> Resolving {
+        let networks = self.networks.clone();
+        Box::pin(async move {
+            // Port 0: the client puts in the url's.
+            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            let allowed = allowed(&networks, name.as_str(), found)?;
+            Ok(Box::new(allowed.into_iter()) as Addrs)
+        })
+    }
+}
+
+/// Keeps the addresses that may be dialled.
+///
+/// # Errors
+/// When there were some and none of them may.
+pub(super) fn allowed(networks: &Networks, name: &str, found: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, Blocked> {
+    let first = found.first().map(SocketAddr::ip);
+    let kept: Vec<SocketAddr> = found.into_iter().filter(|address| networks.allows(address.ip())).collect();
+    match first {
+        Some(address) if kept.is_empty() => Err(Blocked::Name { name: name.to_owned(), address }),
+        _ => Ok(kept),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_mixed_addresses_only_the_allowed_ones_are_dialled() {
+        let networks = Networks::default();
+        let bad: SocketAddr = "169.254.169.254:0".parse().expect("address");
+        let good: SocketAddr = "10.0.0.1:0".parse().expect("address");
+        assert_eq!(allowed(&networks, "mixed", vec![bad, good]), Ok(vec![good]));
+        assert_eq!(allowed(&networks, "none", Vec::new()), Ok(Vec::new()));
+        assert!(allowed(&networks, "bad", vec![bad]).is_err());
+    }
+}
