@@ -113,6 +113,10 @@ pub struct BatchSpec {
     pub force: bool,
     /// The printers were named by id: a print paused at the printer may be resumed.
     pub named: bool,
+    /// The selector's states, checked once more when a scheduled batch is due.
+    pub states: Vec<PrinterState>,
+    /// The token that made the batch; its rights are checked once more when a scheduled batch is due.
+    pub token_id: Option<Uuid>,
     pub reason: Option<String>,
     pub external_ref: Option<String>,
 }
@@ -136,6 +140,8 @@ impl BatchSpec {
             on_failure: OnFailure::Continue,
             force: false,
             named: false,
+            states: Vec::new(),
+            token_id: None,
             reason: None,
             external_ref: None,
         }
@@ -216,6 +222,15 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// Every row may go as soon as the batch is made: nothing spaces or limits the releases.
+    pub fn goes_at_once(&self) -> bool {
+        let spec = &self.spec;
+        spec.not_before.is_none_or(|at| at <= self.created_at)
+            && spec.max_in_flight == 0
+            && spec.interval_ms == 0
+            && (spec.max_heating == 0 || !spec.command.heats())
+    }
+
     /// When the batch becomes due.
     pub fn due_at(&self) -> DateTime<Utc> {
         self.spec.not_before.unwrap_or(self.created_at)

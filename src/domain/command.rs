@@ -95,6 +95,7 @@ words! {
         NotActive = "not_active",
         JobActive = "job_active",
         JobChanged = "job_changed",
+        StateChanged = "state_changed",
         PlateNotClear = "plate_not_clear",
         CommandInFlight = "command_in_flight",
         PausedAtPrinter = "paused_at_printer",
@@ -175,6 +176,7 @@ impl Reason {
             Self::NotActive => "The printer has no job that this could act on.",
             Self::JobActive => "A job is active and would be lost: cancel it first, or use force.",
             Self::JobChanged => "The printer has another job than the one that was meant.",
+            Self::StateChanged => "The printer was no longer in a state that was asked for when the batch was due.",
             Self::PlateNotClear => "The last print may still lie on the plate: clear the plate, then say so.",
             Self::CommandInFlight => "Another command to this printer has not ended yet.",
             Self::PausedAtPrinter => {

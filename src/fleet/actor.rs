@@ -33,10 +33,7 @@ use crate::{
         stall::StallWatch,
         state::{PrinterState, Reachability, StateFlags},
     },
-    octoprint::{
-        Error, OctoPrint,
-        push::{Push, PushFrame},
-    },
+    octoprint::{Error, OctoPrint, PrinterReading, Push, PushFrame},
 };
 
 /// How the printer is listened to.
@@ -329,7 +326,7 @@ impl Actor {
         self.conduct_read_failure(error, started).await;
     }
 
-    fn on_heaters(&mut self, result: Result<Option<crate::octoprint::printer::PrinterReading>, Error>) {
+    fn on_heaters(&mut self, result: Result<Option<PrinterReading>, Error>) {
         let now = Instant::now();
         self.heaters_under_way = false;
         let active = self.state.is_active();

@@ -681,7 +681,7 @@ impl Actor {
         let _ = self.around.ledger.send(Up::Report(report)).await;
     }
 
-    async fn report_unsent(&self, command_id: Uuid, outcome: Outcome, reason: Reason) {
+    async fn report_unsent(&mut self, command_id: Uuid, outcome: Outcome, reason: Reason) {
         let report = Report {
             printer_id: self.live.id,
             command_id,

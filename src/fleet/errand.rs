@@ -11,7 +11,7 @@ use crate::{
         command::{FileRef, Step},
         reading::JobReading,
     },
-    octoprint::{Error, OctoPrint, RequestOptions, printer::PrinterReading, push::Push},
+    octoprint::{Error, OctoPrint, PrinterReading, Push, RequestOptions},
 };
 
 /// What came of an errand.
@@ -54,7 +54,7 @@ pub async fn establish(octoprint: OctoPrint, permits: Arc<Semaphore>) -> Done {
     let options = RequestOptions::within(READ_TIMEOUT);
     let result = async {
         let version = octoprint.version(&options).await?;
-        let push = match Push::open(&octoprint).await {
+        let push = match Push::open(&octoprint, &options).await {
             Ok(push) => Some(Box::new(push)),
             Err(Error::NoSocket { .. } | Error::Protocol { .. } | Error::NotFound | Error::Server { .. }) => None,
             Err(error) => return Err(error),

@@ -1,0 +1,203 @@
+//! Unfinished batches in memory: which of their rows may be released now, and when to look again.
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    time::{Duration, Instant},
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use uuid::Uuid;
+
+use crate::domain::{batch::Batch, command::CommandRow};
+
+/// A batch whose last command has not ended.
+#[derive(Debug)]
+pub struct Run {
+    pub batch: Batch,
+    /// Not released yet, in the order in which they go.
+    pub queued: VecDeque<CommandRow>,
+    /// Released and not final, by command, with their printers.
+    pub open: HashMap<Uuid, Uuid>,
+    next_release: Option<Instant>,
+    /// Its time has come: what had to be checked then was checked.
+    pub due: bool,
+}
+
+/// What to do with a batch now.
+#[derive(Debug, Default)]
+pub struct Release {
+    pub rows: Vec<CommandRow>,
+    /// Nothing more can be released before this, or before something ends.
+    pub again: Option<Instant>,
+    /// The window is over: these end unsent.
+    pub over: Vec<CommandRow>,
+}
+
+impl Run {
+    /// A batch with the rows that have not been released.
+    pub fn new(batch: Batch, queued: VecDeque<CommandRow>) -> Self {
+        Self { batch, queued, open: HashMap::new(), next_release: None, due: false }
+    }
+
+    /// No row is open any more.
+    pub fn is_over(&self) -> bool {
+        self.queued.is_empty() && self.open.is_empty()
+    }
+
+    /// Takes the rows that may go now. `may_heat` says whether one more printer may heat beside this one's power
+    /// group, those included that were let go before within this call.
+    pub fn release(
+        &mut self,
+        now: Instant,
+        wall: DateTime<Utc>,
+        mut may_heat: impl FnMut(Uuid, &HashSet<Uuid>) -> bool,
+    ) -> Release {
+        let mut release = Release::default();
+        if self.queued.is_empty() {
+            return release;
+        }
+        if wall < self.batch.due_at() {
+            let wait = (self.batch.due_at() - wall).to_std().unwrap_or_default();
+            // Wall clocks are set: a long wait is looked at again before its end.
+            release.again = Some(now + wait.min(Duration::from_secs(60)));
+            return release;
+        }
+        let spec = &self.batch.spec;
+        if wall >= self.batch.due_at() + TimeDelta::seconds(i64::from(spec.window_s)) {
+            release.over = self.queued.drain(..).collect();
+            return release;
+        }
+        let limits_heating = spec.max_heating > 0 && spec.command.heats();
+        let max_in_flight = usize::try_from(spec.max_in_flight).unwrap_or(usize::MAX);
+        let mut let_go = HashSet::new();
+        let mut index = 0;
+        while index < self.queued.len() {
+            if max_in_flight > 0 && self.open.len() >= max_in_flight {
+                break;
+            }
+            if let Some(next) = self.next_release.filter(|next| *next > now) {
+                release.again = Some(next);
+                break;
+            }
+            if limits_heating && !may_heat(self.queued[index].printer_id, &let_go) {
+                // Another power group may have room.
+                index += 1;
+                release.again = Some(now + Duration::from_secs(1));
+                continue;
+            }
+            let Some(row) = self.queued.remove(index) else { break };
+            self.open.insert(row.id, row.printer_id);
+            let_go.insert(row.printer_id);
+            release.rows.push(row);
+            if spec.interval_ms > 0 {
+                self.next_release = Some(now + Duration::from_millis(u64::from(spec.interval_ms)));
+            }
+        }
+        if release.again.is_none() && !self.queued.is_empty() {
+            // The end of the window must not pass unseen.
+            release.again = Some(now + Duration::from_secs(1));
+        }
+        release
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{
+        batch::{BatchSpec, BatchState},
+        command::{Command, Outcome},
+    };
+
+    fn run(rows: u128, change: impl FnOnce(&mut BatchSpec)) -> (Run, DateTime<Utc>) {
+        let wall = DateTime::UNIX_EPOCH;
+        let mut spec = BatchSpec::of(Command::Start);
+        change(&mut spec);
+        let batch = Batch {
+            id: Uuid::nil(),
+            spec,
+            state: BatchState::Running,
+            created_at: wall,
+            finished_at: None,
+            created_by: String::new(),
+            retry_of: None,
+        };
+        let row = |n| CommandRow {
+            id: Uuid::from_u128(100 + n),
+            batch_id: Uuid::nil(),
+            position: 0,
+            printer_id: Uuid::from_u128(n),
+            printer_name: String::new(),
+            command: Command::Start,
+            resolved_command: None,
+            expected_job: None,
+            outcome: Outcome::Queued,
+            reason: None,
+            detail: None,
+            step: None,
+            print_id: None,
+            state_before: None,
+            state_after: None,
+            attempts: 0,
+            released_at: None,
+            expires_at: None,
+            sent_at: None,
+            accepted_at: None,
+            finished_at: None,
+            settled: None,
+        };
+        (Run::new(batch, (1..=rows).map(row).collect()), wall)
+    }
+
+    fn released(release: &Release) -> Vec<u128> {
+        release.rows.iter().map(|row| row.printer_id.as_u128()).collect()
+    }
+
+    #[test]
+    fn without_limits_everything_goes_at_once() {
+        let (mut run, wall) = run(3, |_| {});
+        assert_eq!(released(&run.release(Instant::now(), wall, |_, _| false)), [1, 2, 3]);
+    }
+
+    #[test]
+    fn max_in_flight_counts_rows_released_and_not_final() {
+        let (mut run, wall) = run(3, |spec| spec.max_in_flight = 2);
+        let now = Instant::now();
+        assert_eq!(released(&run.release(now, wall, |_, _| true)), [1, 2]);
+        assert!(run.release(now, wall, |_, _| true).rows.is_empty());
+        run.open.remove(&Uuid::from_u128(101));
+        assert_eq!(released(&run.release(now, wall, |_, _| true)), [3]);
+    }
+
+    #[test]
+    fn an_interval_spaces_releases() {
+        let (mut run, wall) = run(2, |spec| spec.interval_ms = 500);
+        let now = Instant::now();
+        let first = run.release(now, wall, |_, _| true);
+        assert_eq!((released(&first), first.again), (vec![1], Some(now + Duration::from_millis(500))));
+        let later = now + Duration::from_millis(500);
+        assert_eq!(released(&run.release(later, wall, |_, _| true)), [2]);
+    }
+
+    #[test]
+    fn a_full_power_group_does_not_hold_up_another() {
+        let (mut run, wall) = run(3, |spec| spec.max_heating = 1);
+        let release = run.release(Instant::now(), wall, |printer, let_go| printer.as_u128() != 2 && let_go.is_empty());
+        assert_eq!(released(&release), [1]);
+        assert!(release.again.is_some());
+    }
+
+    #[test]
+    fn what_was_not_released_within_the_window_ends() {
+        let (mut run, wall) = run(2, |spec| spec.window_s = 10);
+        let release = run.release(Instant::now(), wall + TimeDelta::seconds(10), |_, _| true);
+        assert_eq!((release.rows.len(), release.over.len()), (0, 2));
+    }
+
+    #[test]
+    fn nothing_goes_before_its_time() {
+        let (mut run, wall) = run(1, |spec| spec.not_before = Some(DateTime::UNIX_EPOCH + TimeDelta::seconds(5)));
+        assert!(run.release(Instant::now(), wall, |_, _| true).rows.is_empty());
+        assert_eq!(run.release(Instant::now(), wall + TimeDelta::seconds(5), |_, _| true).rows.len(), 1);
+    }
+}
