@@ -45,6 +45,21 @@ async fn a_refused_connection_never_left() {
 }
 
 #[tokio::test]
+async fn a_failed_tls_handshake_never_left() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+    let url = format!("https://{}/", listener.local_addr().expect("address"));
+    let server = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.expect("accept");
+        let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+        stream
+    });
+    let error = client(&url).job().start(&RequestOptions::default()).await.expect_err("no TLS");
+    assert!(matches!(&error, Error::Offline { .. }), "{error:?}");
+    assert!(!error.to_string().contains("127.0.0.1"), "{error}");
+    server.abort();
+}
+
+#[tokio::test]
 async fn a_name_that_is_nobodys_never_left() {
     let error = client("http://nobody.invalid/").job().start(&RequestOptions::default()).await.expect_err("no name");
     assert!(matches!(&error, Error::Offline { .. }), "{error:?}");

@@ -76,7 +76,7 @@ impl JobClient<'_> {
     ///
     /// | state | OctoPrint's answer |
     /// |-|-|
-    /// | paused | 1.11: accepted, `Printing` from 0. **2.x: accepted, and nothing happens** (2.0.0rc7, 2.1.0.dev) |
+    /// | paused | 1.11: accepted, `Printing` from 0, with `PrintStarted` and no event of a cancel. **2.x: accepted, and nothing happens** (2.0.0rc7, 2.1.0.dev) |
     /// | any other | conflict: "Printer does not have an active print job or is not paused" |
     ///
     /// What works in every state and version is [`cancel`](Self::cancel), waiting for `Operational`, [`start`](Self::start).

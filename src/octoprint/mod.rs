@@ -7,7 +7,7 @@
 //! Three rules hold everywhere:
 //! * **An answer is not an effect.** OctoPrint's `204` means accepted. Whoever calls looks for the effect.
 //! * **An error says whether the request may have arrived** ([`Error::may_have_acted`]); nothing here repeats a request.
-//! * **Answers are read tolerantly** ([`lenient`]): versions and plugins add, drop and retype fields.
+//! * **Answers are read tolerantly** (`lenient`): versions and plugins add, drop and retype fields.
 //!
 //! No version header is ever sent: 1.11 ignores it, 2.x changes its shapes for it, and answers 500 to one that it dislikes.
 

@@ -125,6 +125,7 @@ impl Event {
 }
 
 /// The id decides, except that OctoPrint says `OFFLINE` for every closed connection: there an error's text says more.
+/// (After a firmware error 2.0.0rc7 sends `Offline after error` with it, and 1.11.8 a mere `Offline`, after an `ERROR`.)
 fn changed_state(id: &str, text: &str) -> PrinterState {
     let (by_id, by_text) = (PrinterState::from_state_id(id), PrinterState::from_text(text));
     match (by_id, by_text) {

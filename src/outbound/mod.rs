@@ -18,7 +18,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 pub use body::{BodyError, read_body};
 pub use dial::DialError;
 pub use networks::{InvalidNetwork, Networks};
-pub use reqwest::{Body, Response};
+pub use reqwest::{Body, Request, Response};
 pub use stream::Stream;
 use url::{Host, Url};
 
@@ -67,6 +67,17 @@ struct Shared {
 #[error("the HTTP client could not be set up")]
 pub struct SetupError(#[source] reqwest::Error);
 
+/// Why a request got no response.
+#[derive(Debug, thiserror::Error)]
+pub enum SendError {
+    /// The address must not be connected to. Nothing was sent.
+    #[error(transparent)]
+    Blocked(#[from] Blocked),
+    /// No connection, no time left, or no HTTP. The url, which may hold a secret, is taken out.
+    #[error(transparent)]
+    Http(reqwest::Error),
+}
+
 impl Outbound {
     /// Makes the client and the dialler. Costs some milliseconds (the system's certificates are read): make one per process.
     ///
@@ -94,9 +105,21 @@ impl Outbound {
     }
 
     /// The HTTP client. It judges names itself; **literal addresses bypass its resolver**, so ask [`Self::check_literal`]
-    /// for each url first. It has no overall timeout: give every request one.
+    /// for each url first, or send by [`Self::execute`]. It has no overall timeout: give every request one.
     pub fn http(&self) -> &reqwest::Client {
         &self.client
+    }
+
+    /// Sends a request to an address of somebody's choice (a webhook's), judged in every way there is.
+    ///
+    /// # Errors
+    /// [`SendError`].
+    pub async fn execute(&self, request: Request) -> Result<Response, SendError> {
+        self.check_literal(request.url())?;
+        self.client.execute(request).await.map_err(|error| match blocked_in(&error) {
+            Some(blocked) => SendError::Blocked(blocked.clone()),
+            None => SendError::Http(error.without_url()),
+        })
     }
 
     /// Which networks are spoken to.
@@ -165,6 +188,13 @@ mod tests {
         assert_eq!(check("", "http://192.168.1.20:5000/"), Ok(()));
         assert_eq!(check("", "http://octopi.local/"), Ok(()));
         assert_eq!(check("", "file:///etc/passwd"), Err(Blocked::Scheme));
+    }
+
+    #[tokio::test]
+    async fn a_request_to_a_blocked_literal_is_not_sent() {
+        let outbound = Outbound::new(Networks::default()).expect("set-up");
+        let request = outbound.http().get("http://[::ffff:169.254.169.254]/latest").build().expect("request");
+        assert!(matches!(outbound.execute(request).await, Err(SendError::Blocked(Blocked::Address(_)))));
     }
 
     #[tokio::test]
