@@ -12,6 +12,8 @@ Environment:
   OCTOPRINT_BASEDIR   where settings and files live (default: /octoprint)
   OCTOPRINT_HOST      address to listen on (default: 0.0.0.0)
   OCTOPRINT_PORT      port to listen on (default: 5000)
+
+With the argument `healthcheck` it asks the OctoPrint that runs already, and fails where that does not answer its key.
 """
 
 import json
@@ -19,6 +21,7 @@ import os
 import pathlib
 import secrets
 import sys
+import urllib.request
 
 # Plugins that ask the internet, or the Raspberry Pi underneath, about something.
 UNNEEDED_PLUGINS = [
@@ -95,10 +98,23 @@ def write_if_missing(path, make):
         path.chmod(0o600)
 
 
+def healthcheck(api_key):
+    """Succeeds only if OctoPrint itself answers: while it starts, a stand-in listens on its port."""
+    port = os.environ.get("OCTOPRINT_PORT", "5000")
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/api/version", headers={"X-Api-Key": api_key})
+    try:
+        with urllib.request.urlopen(request, timeout=4) as response:
+            response.read()
+    except Exception as error:
+        sys.exit(f"OctoPrint does not answer: {error}")
+
+
 def main():
     api_key = os.environ.get("OCTOPRINT_API_KEY")
     if not api_key:
         sys.exit("OCTOPRINT_API_KEY is not set: give the key that Printyard will use.")
+    if sys.argv[1:] == ["healthcheck"]:
+        return healthcheck(api_key)
     basedir = pathlib.Path(os.environ.get("OCTOPRINT_BASEDIR", "/octoprint"))
     basedir.mkdir(parents=True, exist_ok=True)
     write_if_missing(basedir / "config.yaml", config)
