@@ -63,7 +63,8 @@ fn purity(file: &Source) -> Vec<String> {
         IMPURE_CRATES.contains(&text(at)) || reads_clock || waits
     };
     (0..file.tokens.len())
-        .filter(|at| impure(*at))
+        // Its unit tests may take a moment to count from, which no constructor gives.
+        .filter(|at| impure(*at) && !file.is_test(file.tokens[*at].line))
         .map(|at| format!("{}:{}: `{}` in the domain", file.path, file.tokens[at].line, text(at)))
         .collect()
 }
@@ -78,6 +79,7 @@ fn an_impure_domain_is_found() {
     fails(purity, "src/domain/a.rs", &["use tokio::sync::mpsc;", "let now = Utc::now();", "std::time::Instant::now()"]);
     fails(purity, "src/domain/a.rs", &["async fn a() {}", "sqlx::query(x)"]);
     passes(purity, "src/domain/a.rs", &["fn a(now: DateTime<Utc>) {} // Utc::now", "use std::time::Instant;"]);
+    passes(purity, "src/domain/a.rs", &["mod tests {\n let start = Instant::now();\n}"]);
     passes(purity, "src/fleet/a.rs", &["tokio::spawn(a)"]);
 }
 
