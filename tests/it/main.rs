@@ -1,1 +1,7 @@
 //! The one integration binary. Each module is named after the part of the house that it proves.
+
+mod support;
+
+mod containers;
+mod fixtures;
+mod tidy;

@@ -1,0 +1,128 @@
+//! The containers, as far as they can be proved without an engine to run them.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use crate::support::{
+    needs,
+    octoprint::{OctoPrintInstance, Version},
+    provided,
+};
+
+fn path(inside: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(inside)
+}
+
+fn read(inside: &str) -> String {
+    std::fs::read_to_string(path(inside)).unwrap_or_else(|error| panic!("{inside}: {error}"))
+}
+
+/// Runs a command line that `tests/run` gave, with more arguments. Its own words are split at spaces.
+fn run(command: &str, arguments: &[&str]) -> Output {
+    let mut words = command.split_whitespace();
+    let program = words.next().expect("a command");
+    let output = Command::new(program).args(words).args(arguments).output();
+    output.unwrap_or_else(|error| panic!("{program} does not start: {error}"))
+}
+
+#[track_caller]
+fn succeeds(output: &Output) -> String {
+    let (out, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{}\n{out}\n{error}", output.status);
+    out.into_owned()
+}
+
+/// A compose file with a mistake, to show that a checker sees one.
+fn mistaken_compose_file() -> tempfile::NamedTempFile {
+    let file = tempfile::Builder::new().suffix(".yml").tempfile().expect("a temporary file");
+    std::fs::write(file.path(), "services:\n  printyard:\n    imagee: printyard\n").expect("a written file");
+    file
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("a path in UTF-8")
+}
+
+#[test]
+fn docker_compose_takes_the_compose_file_with_every_profile() {
+    let compose = needs!(provided("PRINTYARD_TEST_COMPOSE", "docker compose or docker-compose"));
+    let file = path("docker-compose.yml");
+    let profiles = ["--profile", "octoprint", "--profile", "postgres"];
+    let config = succeeds(&run(&compose, &[&["-f", text(&file)], &profiles[..], &["config"]].concat()));
+    for service in ["printyard:", "octoprint-1:", "octoprint-2:", "postgres:"] {
+        assert!(config.contains(&format!("\n  {service}\n")), "{service} is missing from:\n{config}");
+    }
+    assert!(config.contains("sqlite:/data/printyard.db"), "SQLite unless told otherwise:\n{config}");
+
+    let mistaken = mistaken_compose_file();
+    assert!(!run(&compose, &["-f", text(mistaken.path()), "config"]).status.success());
+}
+
+#[test]
+fn the_compose_file_is_valid_by_the_compose_specification() {
+    let check = needs!(provided("PRINTYARD_TEST_CHECK_JSONSCHEMA", "check-jsonschema"));
+    let schema = ["--builtin-schema", "vendor.compose-spec"];
+    succeeds(&run(&check, &[&schema[..], &[text(&path("docker-compose.yml"))]].concat()));
+
+    let mistaken = mistaken_compose_file();
+    assert!(!run(&check, &[&schema[..], &[text(mistaken.path())]].concat()).status.success());
+}
+
+#[test]
+fn the_containers_hold_the_octoprints_that_the_tests_run_against() {
+    let (run, compose, image) = (read("tests/run"), read("docker-compose.yml"), read("docker/octoprint/Dockerfile"));
+    for variable in ["OCTOPRINT_1=", "OCTOPRINT_2="] {
+        let version = run.lines().find_map(|line| line.strip_prefix(variable)).expect("a pinned version");
+        assert!(compose.contains(&format!("OCTOPRINT_VERSION: {version}\n")), "{version} in the compose file");
+        assert!(compose.contains(&format!("image: printyard-octoprint:{version}\n")), "{version} in the image's name");
+        if variable == "OCTOPRINT_1=" {
+            assert!(image.contains(&format!("ARG OCTOPRINT_VERSION={version}\n")), "{version} is the default");
+        }
+    }
+}
+
+#[test]
+fn the_image_is_built_with_the_rust_that_the_manifest_asks_for() {
+    let manifest = read("Cargo.toml");
+    let asked = manifest.lines().find_map(|line| line.strip_prefix("rust-version = ")).expect("a version");
+    let from = format!("FROM rust:{}-bookworm AS", asked.trim_matches('"'));
+    let dockerfile = read("Dockerfile");
+    let builders: Vec<&str> = dockerfile.lines().filter(|line| line.starts_with("FROM rust:")).collect();
+    assert_eq!(builders.len(), 2);
+    assert!(builders.iter().all(|line| line.starts_with(&from)), "{builders:?} should begin with {from}");
+}
+
+/// The build context has no tests and benchmarks. Cargo refuses a manifest that names files which are not there, so the
+/// image takes those sections out; this runs the line that does it.
+#[test]
+fn the_manifest_of_the_image_does_without_tests_and_benchmarks() {
+    let dockerfile = read("Dockerfile");
+    let trim = dockerfile.lines().find_map(|line| line.strip_prefix("RUN awk")).expect("a line that trims");
+    let folder = tempfile::tempdir().expect("a folder");
+    let manifest =
+        "[package]\nname = \"a\"\n[[bench]]\nname = \"b\"\nharness = false\n[[test]]\nname = \"c\"\n[lints]\nd = 1\n";
+    std::fs::write(folder.path().join("Cargo.toml"), manifest).expect("a manifest");
+    let mut shell = Command::new("sh");
+    succeeds(&shell.args(["-c", &format!("awk{trim}")]).current_dir(folder.path()).output().expect("a shell"));
+    let trimmed = std::fs::read_to_string(folder.path().join("Cargo.toml")).expect("a manifest");
+    assert_eq!(trimmed, "[package]\nname = \"a\"\n[lints]\nd = 1\n");
+}
+
+#[tokio::test]
+async fn the_health_check_of_the_octoprint_container_tells_sick_from_well() {
+    for version in Version::ALL {
+        let mut printer = needs!(OctoPrintInstance::start(version).await);
+        let check = |printer: &OctoPrintInstance, key: &str| {
+            let mut command = Command::new("python3");
+            command.arg(path("docker/octoprint/entrypoint.py")).arg("healthcheck");
+            command.env("OCTOPRINT_PORT", printer.port.to_string()).env("OCTOPRINT_API_KEY", key);
+            command.output().expect("python3").status.success()
+        };
+        assert!(check(&printer, &printer.api_key));
+        assert!(!check(&printer, "another key"));
+        printer.kill();
+        assert!(!check(&printer, &printer.api_key));
+    }
+}

@@ -1,0 +1,50 @@
+//! What the tests stand on: real OctoPrints, a real PostgreSQL, and waiting without guessing.
+//!
+//! What a suite needs from outside comes by environment variables, which `tests/run` sets. Where
+//! one is missing the suite is left out and says so, past the test runner's capture of output;
+//! where `PRINTYARD_TEST_REQUIRE` is `all`, as in `tests/run` and in CI, it fails instead. So a
+//! green run of `tests/run` cannot hide a suite that never ran.
+
+use std::io::Write as _;
+
+pub mod octoprint;
+pub mod port;
+pub mod postgres;
+pub mod wait;
+
+/// Unwraps what a test needs from outside, or ends the test, which has then been left out aloud.
+macro_rules! needs {
+    ($given:expr) => {
+        match $given {
+            Some(value) => value,
+            None => return,
+        }
+    };
+}
+pub(crate) use needs;
+
+/// The value of an environment variable that `tests/run` sets, or `None` after saying what is left out.
+///
+/// # Panics
+/// If it is missing and `PRINTYARD_TEST_REQUIRE` is `all`.
+pub fn provided(variable: &str, what: &str) -> Option<String> {
+    if let Some(value) = std::env::var(variable).ok().filter(|value| !value.is_empty()) {
+        return Some(value);
+    }
+    let require = std::env::var("PRINTYARD_TEST_REQUIRE").unwrap_or_default();
+    assert!(require != "all", "{variable} is not set, so {what} is missing, and PRINTYARD_TEST_REQUIRE is all");
+    let thread = std::thread::current();
+    let test = thread.name().unwrap_or("a test");
+    // Not `eprintln!`: the test runner swallows that for a test that passes.
+    let line = format!("left out: {test}: needs {what} ({variable}); `tests/run` provides it\n");
+    let _ = std::io::stderr().write_all(line.as_bytes());
+    None
+}
+
+/// A client for the tests' own requests: no proxy, no address guard, since it only ever asks the loopback.
+#[expect(clippy::disallowed_methods, reason = "the tests look at servers from outside, past the guard of `outbound`")]
+pub fn client() -> reqwest::Client {
+    // The second caller finds a provider installed already, which is just as well.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().no_proxy().build().expect("a client without options")
+}

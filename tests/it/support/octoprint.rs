@@ -1,0 +1,290 @@
+//! Real OctoPrints with their bundled virtual printer: what the product is proved against.
+//!
+//! Each instance is a process of its own with a base directory of its own, written and started by
+//! the entry point of the container in `docker/octoprint`, so the tests prove that too. Instances
+//! are ended by their recorded process id. Start to Operational takes about 3 s alone and 1 s
+//! each on two cores when many start at once.
+
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use super::{port, wait};
+
+/// Bound on start to Operational: thirty at once took 32 s on a busy machine.
+const START_DEADLINE: Duration = Duration::from_secs(90);
+/// Bound on one request of the tests' own. A request takes about 10 ms where nothing is wrong.
+const REQUEST_DEADLINE: Duration = Duration::from_secs(10);
+/// How long SIGTERM is given before SIGKILL. A clean end takes less than 1 s.
+const END_DEADLINE: Duration = Duration::from_secs(3);
+
+/// The generations of OctoPrint that Printyard is proved against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// The stable 1.11 series.
+    V1,
+    /// The 2.0 series.
+    V2,
+}
+
+impl Version {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::V1, Self::V2];
+}
+
+/// The `octoprint` executable of that version that `tests/run` installed, or `None` after saying what is left out.
+pub fn available(version: Version) -> Option<PathBuf> {
+    let (variable, what) = match version {
+        Version::V1 => ("PRINTYARD_TEST_OCTOPRINT_1", "OctoPrint 1.11"),
+        Version::V2 => ("PRINTYARD_TEST_OCTOPRINT_2", "OctoPrint 2.0"),
+    };
+    super::provided(variable, what).map(PathBuf::from)
+}
+
+/// One running OctoPrint with a printer that is Operational when `start` returns.
+pub struct OctoPrintInstance {
+    /// `http://127.0.0.1:<port>`, without a slash at the end.
+    pub url: String,
+    /// The key of its only user, `admin`; another one for each instance.
+    pub api_key: String,
+    /// The port, kept across `restart`.
+    pub port: u16,
+    /// The process id; `restart` changes it.
+    pub pid: u32,
+    /// Which generation this is.
+    pub version: Version,
+    executable: PathBuf,
+    child: Child,
+    client: reqwest::Client,
+    // Last, so that it is removed after the process has ended.
+    basedir: TempDir,
+}
+
+impl OctoPrintInstance {
+    /// Starts one; `None` where that version is not there.
+    pub async fn start(version: Version) -> Option<Self> {
+        let executable = available(version)?;
+        // The port is free when it is chosen, but another program may be quicker to take it.
+        for _ in 0..2 {
+            if let Ok(instance) = Self::try_start(version, &executable).await {
+                return Some(instance);
+            }
+        }
+        match Self::try_start(version, &executable).await {
+            Ok(instance) => Some(instance),
+            Err(why) => panic!("OctoPrint {version:?} does not start: {why}"),
+        }
+    }
+
+    /// Starts several at the same time, in the order given; `None` where one of the versions is not there.
+    pub async fn start_many(versions: &[Version]) -> Option<Vec<Self>> {
+        let instances = futures_util::future::join_all(versions.iter().map(|version| Self::start(*version))).await;
+        instances.into_iter().collect()
+    }
+
+    async fn try_start(version: Version, executable: &Path) -> Result<Self, String> {
+        let basedir = tempfile::Builder::new().prefix("printyard-octoprint-").tempdir().expect("a temporary folder");
+        let port = port::free();
+        let api_key = format!("key-{}", Uuid::now_v7().simple());
+        let child = spawn(executable, basedir.path(), port, &api_key);
+        let mut instance = Self {
+            url: format!("http://127.0.0.1:{port}"),
+            api_key,
+            port,
+            pid: child.id(),
+            version,
+            executable: executable.to_owned(),
+            child,
+            client: super::client(),
+            basedir,
+        };
+        instance.until_operational().await.map(|()| instance)
+    }
+
+    /// Waits for Operational; the error says that the process ended, with the end of what it printed.
+    async fn until_operational(&mut self) -> Result<(), String> {
+        let what = format!("OctoPrint {:?} at {} is Operational", self.version, self.url);
+        let Self { child, client, url, api_key, basedir, .. } = self;
+        wait::until(&what, START_DEADLINE, async || {
+            if let Ok(Some(status)) = child.try_wait() {
+                return Ok(Err(format!("it ended with {status}; it printed:\n{}", printed(basedir.path()))));
+            }
+            match get(client, &format!("{url}/api/job"), api_key).await {
+                Ok(job) if job["state"] == "Operational" => Ok(Ok(())),
+                Ok(job) => Err(job["state"].to_string()),
+                Err(error) => Err(error),
+            }
+        })
+        .await
+    }
+
+    /// Freezes it: it accepts connections and answers nothing. `cont` wakes it.
+    pub fn stop(&self) {
+        signal("STOP", self.pid);
+    }
+
+    /// Wakes it after `stop`.
+    pub fn cont(&self) {
+        signal("CONT", self.pid);
+    }
+
+    /// Ends it as a power cut would: from now on connections are refused, and the print is lost.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("a process of our own can be killed");
+        self.child.wait().expect("a child can be waited for");
+    }
+
+    /// Starts it again on the same port and folder, and waits for Operational. Ends it first if it still runs.
+    pub async fn restart(&mut self) {
+        self.kill();
+        self.child = spawn(&self.executable, self.basedir.path(), self.port, &self.api_key);
+        self.pid = self.child.id();
+        if let Err(why) = self.until_operational().await {
+            panic!("OctoPrint {:?} does not start again: {why}", self.version);
+        }
+    }
+
+    /// Sends lines of gcode past any print, as its terminal does. `!!DEBUG:…` reaches the virtual printer itself.
+    pub async fn gcode(&self, lines: &[&str]) {
+        self.post("/api/printer/command", json!({ "commands": lines })).await;
+    }
+
+    /// Sets one of its gcode scripts, `beforePrintStarted` or `afterPrintPaused` say, which makes a short state last.
+    pub async fn set_script(&self, name: &str, gcode: &str) {
+        self.post("/api/settings", json!({ "scripts": { "gcode": { name: gcode } } })).await;
+    }
+
+    /// Puts a file into its local storage, in the folders that the path names, and selects it where asked to.
+    pub async fn upload(&self, path: &str, content: impl Into<String>, select: bool) {
+        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let file = reqwest::multipart::Part::text(content.into()).file_name(name.to_owned());
+        let form = reqwest::multipart::Form::new()
+            .text("path", folder.to_owned())
+            .text("select", select.to_string())
+            .part("file", file);
+        let request = self.request(reqwest::Method::POST, "/api/files/local").multipart(form);
+        assert_eq!(status(request).await, 201, "upload of {path}");
+    }
+
+    /// Deletes a file from its local storage.
+    pub async fn delete(&self, path: &str) {
+        let request = self.request(reqwest::Method::DELETE, &format!("/api/files/local/{path}"));
+        assert_eq!(status(request).await, 204, "deletion of {path}");
+    }
+
+    /// What `GET /api/job` says now.
+    ///
+    /// # Panics
+    /// If it does not answer; `try_job` is for an instance that may not.
+    pub async fn job(&self) -> Value {
+        self.try_job().await.expect("the job of a healthy OctoPrint")
+    }
+
+    /// What `GET /api/job` says now, or why there is no answer within 10 s.
+    pub async fn try_job(&self) -> Result<Value, String> {
+        get(&self.client, &format!("{}/api/job", self.url), &self.api_key).await
+    }
+
+    /// Waits until the state begins with `state`.
+    pub async fn until_state(&self, state: &str, deadline: Duration) {
+        wait::until(&format!("{} is {state}", self.url), deadline, async || {
+            let job = self.try_job().await?;
+            let seen = job["state"].as_str().unwrap_or_default();
+            if seen.starts_with(state) { Ok(()) } else { Err(job.to_string()) }
+        })
+        .await;
+    }
+
+    /// Sends a command to `/api/job`, past Printyard, as a person at the printer would; gives the status.
+    pub async fn post_job(&self, command: &str, action: Option<&str>) -> u16 {
+        let mut body = json!({ "command": command });
+        if let Some(action) = action {
+            body["action"] = action.into();
+        }
+        status(self.request(reqwest::Method::POST, "/api/job").json(&body)).await
+    }
+
+    /// A request to this instance with its key, for what has no method here.
+    pub fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
+        self.client
+            .request(method, format!("{}{path}", self.url))
+            .header("X-Api-Key", &self.api_key)
+            .timeout(REQUEST_DEADLINE)
+    }
+
+    async fn post(&self, path: &str, body: Value) {
+        let status = status(self.request(reqwest::Method::POST, path).json(&body)).await;
+        assert!((200..300).contains(&status), "{path} answered {status} to {body}");
+    }
+}
+
+impl Drop for OctoPrintInstance {
+    /// Asks it to end, and makes it end. A frozen one is woken first, else it could not hear.
+    fn drop(&mut self) {
+        if let Ok(Some(_)) = self.child.try_wait() {
+            return;
+        }
+        signal("CONT", self.pid);
+        signal("TERM", self.pid);
+        let child = &mut self.child;
+        if !wait::until_blocking(END_DEADLINE, || matches!(child.try_wait(), Ok(Some(_)))) {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// Starts the container's entry point with the Python that this OctoPrint is installed for.
+fn spawn(executable: &Path, basedir: &Path, port: u16, api_key: &str) -> Child {
+    let python = executable.with_file_name("python");
+    let entrypoint = Path::new(env!("CARGO_MANIFEST_DIR")).join("docker/octoprint/entrypoint.py");
+    let output = File::options().create(true).append(true).open(basedir.join("output.log")).expect("a log file");
+    let child = Command::new(&python)
+        .arg(&entrypoint)
+        .env("OCTOPRINT_BASEDIR", basedir)
+        .env("OCTOPRINT_HOST", "127.0.0.1")
+        .env("OCTOPRINT_PORT", port.to_string())
+        .env("OCTOPRINT_API_KEY", api_key)
+        .current_dir(basedir)
+        .stdin(Stdio::null())
+        .stdout(output.try_clone().expect("a second handle"))
+        .stderr(output)
+        .spawn()
+        .unwrap_or_else(|error| panic!("{} does not start: {error}", python.display()));
+    // `tests/run` ends by this what a killed test binary leaves behind.
+    std::fs::write(basedir.join("pid"), child.id().to_string()).expect("a pid file");
+    child
+}
+
+/// The shell's own `kill`, because a small machine may lack the program of that name.
+fn signal(name: &str, pid: u32) {
+    let _ = Command::new("sh").args(["-c", &format!("kill -{name} {pid}")]).stderr(Stdio::null()).status();
+}
+
+async fn get(client: &reqwest::Client, url: &str, api_key: &str) -> Result<Value, String> {
+    let request = client.get(url).header("X-Api-Key", api_key).timeout(REQUEST_DEADLINE);
+    let response = request.send().await.map_err(|error| format!("{error:?}"))?;
+    let status = response.status();
+    if !status.is_success() {
+        return Err(format!("status {status}"));
+    }
+    response.json().await.map_err(|error| format!("{error:?}"))
+}
+
+async fn status(request: reqwest::RequestBuilder) -> u16 {
+    request.send().await.expect("an answer from a healthy OctoPrint").status().as_u16()
+}
+
+/// The last lines that the process printed.
+fn printed(basedir: &Path) -> String {
+    let text = std::fs::read_to_string(basedir.join("output.log")).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(20)..].join("\n")
+}

@@ -1,0 +1,267 @@
+//! The laws of the house that no compiler knows: who may name whom, where SQL lives, what is documented.
+//!
+//! A table in a document is forgotten; one that fails the build is kept. Each rule is a function
+//! over one file's text, so that a test beside it can show that it is able to fail.
+
+use std::path::Path;
+
+use source::Source;
+
+mod layers;
+mod source;
+mod words;
+
+/// Files of `src/` that may be longer than `LONGEST`, each with the reason.
+const LONG_FOR_A_REASON: [(&str, &str); 0] = [];
+/// Lines past which a file of `src/` is asked why.
+const LONGEST: usize = 400;
+
+/// Every file below a folder of the project, sorted; none where the folder is not there.
+fn files(folder: &str, extensions: &[&str]) -> Vec<Source> {
+    fn collect(root: &Path, folder: &Path, extensions: &[&str], found: &mut Vec<Source>) {
+        let Ok(entries) = std::fs::read_dir(folder) else { return };
+        let mut paths: Vec<_> = entries.map(|entry| entry.expect("a readable folder").path()).collect();
+        paths.sort();
+        for path in paths {
+            if path.is_dir() {
+                collect(root, &path, extensions, found);
+            } else if path.extension().is_some_and(|extension| extensions.iter().any(|one| extension == *one)) {
+                let text = std::fs::read_to_string(&path).expect("a readable file");
+                let inside = path.strip_prefix(root).expect("below the root");
+                found.push(Source::new(&inside.to_string_lossy().replace('\\', "/"), &text));
+            }
+        }
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = Vec::new();
+    collect(root, &root.join(folder), extensions, &mut found);
+    found
+}
+
+/// Fails with every violation at once, so that one run tells all.
+fn hold(folders: &[&str], rule: impl Fn(&Source) -> Vec<String>) {
+    let extension = if folders == ["templates"] { ["html", "svg", "txt"].as_slice() } else { &["rs"] };
+    let violations: Vec<String> =
+        folders.iter().flat_map(|folder| files(folder, extension)).flat_map(|file| rule(&file)).collect();
+    assert!(violations.is_empty(), "\n{}\n", violations.join("\n"));
+}
+
+/// What a rule says about a text: for the tests that show that it can fail, and that it need not.
+#[track_caller]
+fn fails(rule: impl Fn(&Source) -> Vec<String>, path: &str, texts: &[&str]) {
+    for text in texts {
+        assert_ne!(rule(&Source::new(path, text)), Vec::<String>::new(), "passed, in {path}: {text}");
+    }
+}
+
+/// The opposite of `fails`.
+#[track_caller]
+fn passes(rule: impl Fn(&Source) -> Vec<String>, path: &str, texts: &[&str]) {
+    for text in texts {
+        assert_eq!(rule(&Source::new(path, text)), Vec::<String>::new(), "failed, in {path}: {text}");
+    }
+}
+
+// --- Headers ---------------------------------------------------------------------------------------------------------
+
+fn header(file: &Source) -> Vec<String> {
+    let headed = file.text.lines().next().is_some_and(|line| line.starts_with("//! ") && line.len() > 8);
+    if headed { vec![] } else { vec![format!("{}:1: no `//!` header that says why it exists", file.path)] }
+}
+
+#[test]
+fn every_file_says_why_it_exists() {
+    hold(&["src", "tests", "benches"], header);
+}
+
+#[test]
+fn a_file_without_a_header_is_found() {
+    fails(header, "src/a.rs", &["", "use std::fmt;\n//! Late.", "//!\n", "// Not a header of the module.\n"]);
+    passes(header, "src/a.rs", &["//! Why it is.\nuse std::fmt;\n"]);
+}
+
+// --- Documentation ---------------------------------------------------------------------------------------------------
+
+fn documented(file: &Source) -> Vec<String> {
+    let lines: Vec<&str> = file.text.lines().map(str::trim).collect();
+    let code: Vec<&str> = file.code.lines().map(str::trim).collect();
+    let undocumented = |at: &usize| is_public_item(code[*at]) && !file.is_test(at + 1) && !has_doc(&lines[..*at]);
+    (0..code.len())
+        .filter(undocumented)
+        .map(|at| format!("{}:{}: no doc comment above `{}`", file.path, at + 1, lines[at]))
+        .collect()
+}
+
+fn is_public_item(line: &str) -> bool {
+    let Some(rest) = line.strip_prefix("pub ") else { return false };
+    let mut words = rest.split_whitespace().skip_while(|word| ["async", "unsafe", "extern"].contains(word));
+    let kinds = ["fn", "struct", "enum", "trait", "const", "type", "static", "union"];
+    words.next().is_some_and(|word| kinds.contains(&word))
+}
+
+/// Whether the lines above an item end in a doc comment, attributes in between notwithstanding.
+fn has_doc(above: &[&str]) -> bool {
+    let mut above = above.iter().rev();
+    while let Some(line) = above.next() {
+        if line.starts_with("///") || line.ends_with("*/") || line.starts_with("#[doc") || line.starts_with("$(#[") {
+            return true;
+        }
+        // An attribute, perhaps of several lines: on to where it begins. A plain comment may stand between, too.
+        let attribute = line.starts_with("#[") || line.ends_with(']') && above.any(|line| line.starts_with("#["));
+        if !attribute && !line.starts_with("//") {
+            return false;
+        }
+    }
+    false
+}
+
+#[test]
+fn every_public_item_is_documented() {
+    hold(&["src"], documented);
+}
+
+#[test]
+fn a_public_item_without_words_is_found() {
+    fails(
+        documented,
+        "src/a.rs",
+        &[
+            "pub fn a() {}",
+            "#[derive(Debug)]\npub struct A;",
+            "/// Words.\npub struct A;\n\npub enum B {}",
+            "impl A {\n    pub async fn a(&self) {}\n}",
+            "let x = a[1]\npub const A: u8 = 1;",
+            "mod tests {\n}\npub type A = u8;",
+        ],
+    );
+    passes(
+        documented,
+        "src/a.rs",
+        &[
+            "/// Words.\n#[derive(\n    Debug,\n)]\n#[cfg(unix)]\npub struct A;",
+            "pub(crate) fn a() {}\npub(super) fn b() {}\nfn c() {}\npub mod d;\npub use e::F;",
+            "mod tests {\n    pub fn helper() {}\n}",
+            "const TEXT: &str = \"\npub fn a() {}\n\";",
+        ],
+    );
+}
+
+// --- Size ------------------------------------------------------------------------------------------------------------
+
+fn size(file: &Source) -> Vec<String> {
+    let lines = file.text.lines().count();
+    let excused = LONG_FOR_A_REASON.iter().any(|(path, reason)| *path == file.path && !reason.is_empty());
+    if lines <= LONGEST || excused {
+        return vec![];
+    }
+    vec![format!("{}:{lines}: {lines} lines; split it, or say why not in LONG_FOR_A_REASON", file.path)]
+}
+
+#[test]
+fn a_long_file_has_a_reason() {
+    hold(&["src"], size);
+}
+
+#[test]
+fn a_long_file_is_found() {
+    fails(size, "src/a.rs", &["x\n".repeat(LONGEST + 1).as_str()]);
+    passes(size, "src/a.rs", &["x\n".repeat(LONGEST).as_str()]);
+}
+
+// --- Waiting ---------------------------------------------------------------------------------------------------------
+
+fn sleepless(file: &Source) -> Vec<String> {
+    if file.path == "tests/it/support/wait.rs" {
+        return vec![];
+    }
+    let sleeps = file.tokens.windows(2).filter(|pair| pair[0].text == "sleep" && pair[1].text == "(");
+    sleeps.map(|pair| format!("{}:{}: a guessed time; use support::wait", file.path, pair[0].line)).collect()
+}
+
+#[test]
+fn no_test_waits_for_a_guessed_time() {
+    hold(&["tests"], sleepless);
+}
+
+#[test]
+fn a_sleeping_test_is_found() {
+    fails(sleepless, "tests/it/a.rs", &["fn a() { std::thread::sleep(second); }", "tokio::time::sleep(second).await"]);
+    passes(sleepless, "tests/it/a.rs", &["// sleep(1)\nlet a = \"sleep(1)\"; asleep(1)"]);
+    passes(sleepless, "tests/it/support/wait.rs", &["tokio::time::sleep(second).await"]);
+}
+
+// --- Templates -------------------------------------------------------------------------------------------------------
+
+/// What a Content-Security-Policy without `unsafe-inline` would stop in the browser, found before it gets there.
+fn inline_free(file: &Source) -> Vec<String> {
+    let text = file.text.to_ascii_lowercase();
+    let mut found = Vec::new();
+    let mut report = |at: usize, what: &str| {
+        found.push(format!("{}:{}: {what}", file.path, text[..at].matches('\n').count() + 1));
+    };
+    for (at, _) in text.match_indices('=') {
+        let name: String = text[..at]
+            .chars()
+            .rev()
+            .take_while(|character| !character.is_whitespace() && !"\"'<>{}".contains(*character))
+            .collect();
+        let name: String = name.chars().rev().collect();
+        let handler = name.strip_prefix("on").is_some_and(|event| event.len() > 2 && event.is_ascii())
+            && name.chars().all(|character| character.is_ascii_lowercase());
+        let quoted = text[at + 1..].starts_with(['"', '\'']);
+        if name == "style" {
+            report(at, "a `style=` attribute: use a class");
+        } else if name.starts_with("hx-on") || name.starts_with("data-hx-on") {
+            report(at, "`hx-on`: put the code into static/app.js");
+        } else if handler && quoted {
+            report(at, "an inline event handler: put the code into static/app.js");
+        } else if quoted && (text[at + 2..].starts_with("js:") || text[at + 2..].starts_with("javascript:")) {
+            report(at, "a script as a value: put the code into static/app.js");
+        }
+    }
+    for (at, _) in text.match_indices("<script") {
+        let (tag, rest) = text[at..].split_once('>').unwrap_or((&text[at..], ""));
+        let body = rest.split("</script").next().unwrap_or_default();
+        if !body.trim().is_empty() && !tag.contains("application/json") {
+            report(at, "a script with inline code: put the code into static/app.js");
+        }
+    }
+    for (at, _) in text.match_indices("<style") {
+        report(at, "an inline style sheet: put it into static/app.css");
+    }
+    found
+}
+
+#[test]
+fn no_template_has_inline_code_or_style() {
+    hold(&["templates"], inline_free);
+}
+
+#[test]
+fn inline_code_and_style_are_found() {
+    fails(
+        inline_free,
+        "templates/a.html",
+        &[
+            "<p style=\"width: {{ percent }}%\">",
+            "<p\n style='x'>",
+            "<p hx-on:click=\"go()\">",
+            "<p hx-on--after-request=\"go()\">",
+            "<p onclick=\"go()\">",
+            "<p hx-vals=\"js:{a: 1}\">",
+            "<a href='javascript:go()'>",
+            "<script>go()</script>",
+            "<script src=\"/static/a.js\">go()</script>",
+            "<style>p { color: red }</style>",
+        ],
+    );
+    passes(
+        inline_free,
+        "templates/a.html",
+        &[
+            "<script src=\"/static/app.js\" defer></script>",
+            "<script type=\"application/json\">{\"a\": 1}</script>",
+            "<p class=\"style\" data-style=\"a\" hx-get=\"/on\" hx-trigger=\"load\"> {% if one==\"a\" %}",
+        ],
+    );
+}

@@ -1,0 +1,215 @@
+//! Rust source as the rules of the house need it: code without comments and strings, the strings
+//! themselves, and where the unit tests are.
+//!
+//! A full parser would be one more dependency for less than it costs: the rules ask for names and
+//! lines only, and this much of the language's lexical grammar has not changed in ten years.
+
+/// One file, taken apart. Every text keeps its line breaks, so that lines can be told.
+pub struct Source {
+    /// The path below the project's root, with `/`.
+    pub path: String,
+    /// The text as it is.
+    pub text: String,
+    /// The text with comments, and what stands between quotes, made blank.
+    pub code: String,
+    /// What stands between quotes, each with the line on which it begins (from 1).
+    pub strings: Vec<(usize, String)>,
+    /// Identifiers and punctuation of the code, each with its line and its enclosing inline modules.
+    pub tokens: Vec<Token>,
+}
+
+/// An identifier, or one character of punctuation (`::` is one).
+#[derive(Debug)]
+pub struct Token {
+    /// The text of it.
+    pub text: String,
+    /// The line, from 1.
+    pub line: usize,
+    /// The inline modules around it, outermost first.
+    pub modules: Vec<String>,
+}
+
+impl Source {
+    /// Takes a text apart.
+    pub fn new(path: &str, text: &str) -> Self {
+        let (code, strings) = strip(text);
+        let tokens = tokens(&code);
+        Self { path: path.into(), text: text.into(), code, strings, tokens }
+    }
+
+    /// The first part of the path below `src/`: the layer. `None` outside `src/`.
+    pub fn layer(&self) -> Option<&str> {
+        let inner = self.path.strip_prefix("src/")?;
+        Some(inner.split('/').next().unwrap_or(inner).trim_end_matches(".rs"))
+    }
+
+    /// The module path of the file, as in `crate::a::b`.
+    pub fn module(&self) -> Vec<String> {
+        let inner = self.path.strip_prefix("src/").unwrap_or(&self.path).trim_end_matches(".rs");
+        let mut parts: Vec<String> = inner.split('/').map(str::to_owned).collect();
+        if parts.last().is_some_and(|last| ["mod", "lib", "main"].contains(&last.as_str())) {
+            parts.pop();
+        }
+        parts
+    }
+
+    /// Whether the line belongs to unit tests: an inline `mod tests`, or a file of that name.
+    pub fn is_test(&self, line: usize) -> bool {
+        self.path.ends_with("/tests.rs") || self.path.contains("/tests/") || self.test_lines().contains(&line)
+    }
+
+    fn test_lines(&self) -> std::collections::HashSet<usize> {
+        self.tokens.iter().filter(|token| token.in_tests()).map(|token| token.line).collect()
+    }
+}
+
+impl Token {
+    /// Whether it stands in an inline `mod tests`.
+    pub fn in_tests(&self) -> bool {
+        self.modules.iter().any(|module| module == "tests")
+    }
+
+    /// Whether it is a name or a number, not punctuation.
+    pub fn is_word(&self) -> bool {
+        self.text.starts_with(is_word)
+    }
+}
+
+fn is_word(character: char) -> bool {
+    character.is_alphanumeric() || character == '_'
+}
+
+/// Blanks comments and strings, and gives the strings.
+fn strip(text: &str) -> (String, Vec<(usize, String)>) {
+    let characters: Vec<char> = text.chars().collect();
+    let (mut code, mut strings) = (String::with_capacity(text.len()), Vec::new());
+    let (mut at, mut line) = (0, 1);
+    while at < characters.len() {
+        let rest = &characters[at..];
+        let before = at.checked_sub(1).map_or(' ', |previous| characters[previous]);
+        let length = match rest {
+            ['/', '/', ..] => rest.iter().position(|character| *character == '\n').unwrap_or(rest.len()),
+            ['/', '*', ..] => block_comment(rest),
+            ['"', ..] => quoted(rest),
+            ['r', '"' | '#', ..] if !is_word(before) || before == 'b' || before == 'c' => raw(rest),
+            ['\'', '\\', ..] => 2 + quoted_char(&rest[2..]),
+            ['\'', _, '\'', ..] => 3,
+            _ => 0,
+        };
+        if length == 0 {
+            code.push(rest[0]);
+            line += usize::from(rest[0] == '\n');
+            at += 1;
+            continue;
+        }
+        let taken: String = rest[..length].iter().collect();
+        if rest[0] == '"' || rest[0] == 'r' {
+            let inner = taken.trim_start_matches('r').trim_matches('#');
+            strings.push((line, inner.strip_prefix('"').unwrap_or(inner).trim_end_matches('"').to_owned()));
+        }
+        code.extend(taken.chars().map(|character| if character == '\n' { '\n' } else { ' ' }));
+        line += taken.matches('\n').count();
+        at += length;
+    }
+    (code, strings)
+}
+
+fn block_comment(rest: &[char]) -> usize {
+    let (mut depth, mut at) = (0_usize, 0);
+    while at + 1 < rest.len() {
+        match (rest[at], rest[at + 1]) {
+            ('/', '*') => (depth, at) = (depth + 1, at + 2),
+            ('*', '/') if depth == 1 => return at + 2,
+            ('*', '/') => (depth, at) = (depth - 1, at + 2),
+            _ => at += 1,
+        }
+    }
+    rest.len()
+}
+
+/// Length of a string with escapes that begins at `rest[0]`.
+fn quoted(rest: &[char]) -> usize {
+    let mut at = 1;
+    while at < rest.len() {
+        match rest[at] {
+            '\\' => at += 1,
+            '"' => return at + 1,
+            _ => {}
+        }
+        at += 1;
+    }
+    rest.len()
+}
+
+/// Length of `r"…"` or `r#"…"#`; 0 for a raw identifier such as `r#type`.
+fn raw(rest: &[char]) -> usize {
+    let hashes = rest[1..].iter().take_while(|character| **character == '#').count();
+    let start = 2 + hashes;
+    if rest.get(1 + hashes) != Some(&'"') {
+        return 0;
+    }
+    let closes = |at: &usize| {
+        rest[*at] == '"' && rest[at + 1..].iter().take_while(|character| **character == '#').count() >= hashes
+    };
+    (start..rest.len()).find(closes).map_or(rest.len(), |end| end + 1 + hashes)
+}
+
+/// Length of an escaped character from after the backslash to behind the closing quote.
+fn quoted_char(rest: &[char]) -> usize {
+    rest.iter().skip(1).position(|character| *character == '\'').map_or(rest.len(), |at| at + 2)
+}
+
+fn tokens(code: &str) -> Vec<Token> {
+    let mut tokens: Vec<Token> = Vec::new();
+    // The inline modules around, each with the depth of braces outside it.
+    let (mut modules, mut depth): (Vec<(String, usize)>, usize) = (Vec::new(), 0);
+    for (number, line) in code.lines().enumerate() {
+        let mut rest = line.trim_start();
+        while let Some(first) = rest.chars().next() {
+            let length = if is_word(first) {
+                rest.find(|character| !is_word(character)).unwrap_or(rest.len())
+            } else if rest.starts_with("::") {
+                2
+            } else {
+                first.len_utf8()
+            };
+            let text = &rest[..length];
+            if text == "{" {
+                if let [.., keyword, name] = &tokens[..]
+                    && keyword.text == "mod"
+                {
+                    modules.push((name.text.clone(), depth));
+                }
+                depth += 1;
+            }
+            let around = modules.iter().map(|(name, _)| name.clone()).collect();
+            tokens.push(Token { text: text.into(), line: number + 1, modules: around });
+            if text == "}" {
+                depth = depth.saturating_sub(1);
+                modules.retain(|(_, outside)| *outside < depth);
+            }
+            rest = rest[length..].trim_start();
+        }
+    }
+    tokens
+}
+
+#[test]
+fn comments_and_strings_are_no_code() {
+    let source = Source::new(
+        "src/a.rs",
+        "use x; // crate::no\n/* a /* nested */ crate::no */ let s = \"crate::no \\\" \" ; let r = r#\"crate \"no\" \"#;\n\
+         let c = '\"'; let d = '\\''; let life: &'static str = b\"crate::no\"; // \"\nend",
+    );
+    assert!(!source.code.contains("no"), "{}", source.code);
+    assert!(source.code.ends_with("\nend"));
+    let strings: Vec<&str> = source.strings.iter().map(|(_, text)| text.as_str()).collect();
+    assert_eq!(strings, ["crate::no \\\" ", "crate \"no\" ", "crate::no"]);
+    assert_eq!(source.strings[2].0, 3);
+}
+
+#[test]
+fn unit_tests_are_told_from_what_they_test() {
+    let source = Source::new("src/a.rs", "fn a() {}\nmod tests {\n    fn b() {}\n}\nfn c() {}\n");
+    assert_eq!((1..=5).map(|line| source.is_test(line)).collect::<Vec<_>>(), [false, true, true, true, false]);
+}

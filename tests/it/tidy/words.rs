@@ -1,0 +1,176 @@
+//! Words that belong to one layer: SQL to the storage, axum to http, sockets to the outbound side.
+
+use super::{fails, hold, passes, source::Source};
+
+/// Crates, and the folders in which they may be named.
+const HOMES: [(&[&str], &[&str]); 3] = [
+    (&["axum"], &["http", "simulator"]),
+    (&["sqlx"], &["storage"]),
+    (&["reqwest", "tungstenite", "tokio_tungstenite"], &["octoprint", "outbound"]),
+];
+/// What makes a domain impure: crates, and clocks with their method.
+const IMPURE_CRATES: [&str; 5] = ["tokio", "sqlx", "reqwest", "axum", "tungstenite"];
+const CLOCKS: [&str; 3] = ["Utc", "Instant", "SystemTime"];
+
+/// Crates that are named outside their home. Unit tests keep to it too.
+fn homes(file: &Source) -> Vec<String> {
+    let Some(layer) = file.layer() else { return vec![] };
+    let mut found = Vec::new();
+    for (at, token) in file.tokens.iter().enumerate() {
+        // The crate, not a module or a field of ours that has the same name.
+        let before = at.checked_sub(1).map_or("", |before| file.tokens[before].text.as_str());
+        let deeper = at.checked_sub(2).map(|before| &file.tokens[before]);
+        let deeper =
+            deeper.is_some_and(|token| token.is_word() && !["use", "as", "dyn"].contains(&token.text.as_str()));
+        if before == "." || before == "::" && deeper {
+            continue;
+        }
+        for (crates, layers) in HOMES {
+            if crates.contains(&token.text.as_str()) && !layers.contains(&layer) {
+                let homes = layers.join(" and ");
+                found.push(format!("{}:{}: `{}` lives in {homes} only", file.path, token.line, token.text));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn each_crate_stays_in_its_home() {
+    hold(&["src"], homes);
+}
+
+#[test]
+fn a_crate_away_from_home_is_found() {
+    fails(homes, "src/service/a.rs", &["use axum::Router;", "fn a() -> sqlx::Error {}", "use ::reqwest::Client;"]);
+    fails(homes, "src/simulator/mod.rs", &["use reqwest::Client;", "use tokio_tungstenite::connect_async;"]);
+    fails(homes, "src/cli/serve.rs", &["mod tests { use sqlx::Row; }"]);
+    passes(homes, "src/http/mod.rs", &["use axum::Router; use utoipa_axum::router::OpenApiRouter;"]);
+    passes(homes, "src/outbound/mod.rs", &["use reqwest::Client; // not axum"]);
+    passes(homes, "src/storage/mod.rs", &["use sqlx::Row;"]);
+    passes(homes, "src/service/a.rs", &["self.reqwest; outbound::reqwest::x()"]);
+}
+
+/// A domain that knows the time or the world cannot be tested over every case.
+fn purity(file: &Source) -> Vec<String> {
+    if file.layer() != Some("domain") {
+        return vec![];
+    }
+    let text = |at: usize| file.tokens.get(at).map_or("", |token| token.text.as_str());
+    let impure = |at: usize| {
+        let reads_clock = CLOCKS.contains(&text(at)) && text(at + 1) == "::" && text(at + 2) == "now";
+        let waits = text(at) == "async" || text(at) == "await";
+        IMPURE_CRATES.contains(&text(at)) || reads_clock || waits
+    };
+    (0..file.tokens.len())
+        // Its unit tests may take a moment to count from, which no constructor gives.
+        .filter(|at| impure(*at) && !file.is_test(file.tokens[*at].line))
+        .map(|at| format!("{}:{}: `{}` in the domain", file.path, file.tokens[at].line, text(at)))
+        .collect()
+}
+
+#[test]
+fn the_domain_knows_neither_clock_nor_world() {
+    hold(&["src"], purity);
+}
+
+#[test]
+fn an_impure_domain_is_found() {
+    fails(purity, "src/domain/a.rs", &["use tokio::sync::mpsc;", "let now = Utc::now();", "std::time::Instant::now()"]);
+    fails(purity, "src/domain/a.rs", &["async fn a() {}", "sqlx::query(x)"]);
+    passes(purity, "src/domain/a.rs", &["fn a(now: DateTime<Utc>) {} // Utc::now", "use std::time::Instant;"]);
+    passes(purity, "src/domain/a.rs", &["mod tests {\n let start = Instant::now();\n}"]);
+    passes(purity, "src/fleet/a.rs", &["tokio::spawn(a)"]);
+}
+
+/// SQL in a string outside the storage.
+fn sql(file: &Source) -> Vec<String> {
+    if file.layer().is_none_or(|layer| layer == "storage") {
+        return vec![];
+    }
+    let statements = file.strings.iter().filter(|(_, text)| is_sql(text));
+    statements.map(|(line, _)| format!("{}:{line}: SQL lives in storage only", file.path)).collect()
+}
+
+/// Whether a text is a statement, not an English sentence that begins with the same word.
+fn is_sql(text: &str) -> bool {
+    let text = text.to_ascii_lowercase().replace(['\\', '\n'], " ").replace("( ", "(");
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let [first, second, ..] = words[..] else { return false };
+    let third = words.get(2).copied().unwrap_or_default();
+    let is_name = |word: &str| word.chars().all(|one| one.is_ascii_alphanumeric() || "_.\"{}$".contains(one));
+    match first {
+        "select" => is_select(&words[1..]),
+        "insert" => second == "into" && is_name(third) || second == "or" && words.get(3) == Some(&"into"),
+        "update" => is_name(second) && words.iter().skip(2).take(3).any(|word| *word == "set"),
+        "delete" => {
+            let continued = words.get(3).is_none_or(|word| ["where", "using", "returning", "as"].contains(word));
+            second == "from" && is_name(third.trim_end_matches(';')) && continued
+        }
+        "with" => second == "recursive" || words.iter().skip(2).take(3).any(|word| *word == "as" || *word == "as("),
+        "create" | "drop" | "alter" => ["table", "index", "view", "trigger", "unique", "temp"].contains(&second),
+        "pragma" => true,
+        _ => false,
+    }
+}
+
+/// `select` is SQL when columns follow: a number, a call, a star, or names with commas between them up to `from`.
+fn is_select(words: &[&str]) -> bool {
+    let columns: Vec<&str> = words.iter().copied().take_while(|word| *word != "from").collect();
+    let first = columns.first().copied().unwrap_or_default();
+    if first == "*" || first.contains('(') || first.parse::<f64>().is_ok() || first == "distinct" {
+        return true;
+    }
+    let listed = columns.join(" ").replace(" as ", "_as_");
+    columns.len() < words.len() && listed.split(',').all(|column| column.split_whitespace().count() <= 1)
+}
+
+#[test]
+fn sql_lives_in_the_storage() {
+    hold(&["src"], sql);
+}
+
+#[test]
+fn sql_elsewhere_is_found() {
+    for statement in [
+        "select * from printers",
+        "SELECT id, name as n FROM printers WHERE id = $1",
+        "\\\n    select count(*) from printers",
+        "select 1",
+        "Insert into printers (id) values ($1)",
+        "insert or ignore into printers values (1)",
+        "update printers set name = $1",
+        "delete from printers where id = $1",
+        "delete from printers",
+        "with due as (select 1) select id from due",
+        "create table printers (id uuid)",
+        "create index a on b (c)",
+        "pragma journal_mode = wal",
+    ] {
+        fails(
+            sql,
+            "src/service/a.rs",
+            &[&format!("let a = \"{statement}\";"), &format!("let a = r#\"{statement}\"#;")],
+        );
+        passes(sql, "src/storage/a.rs", &[&format!("let a = \"{statement}\";")]);
+    }
+}
+
+#[test]
+fn english_is_no_sql() {
+    for sentence in [
+        "Select a file first.",
+        "select the printers from the list",
+        "Update the printer's key",
+        "update available: set it up",
+        "Delete from the printer too",
+        "With the key of a user",
+        "Create printers and tags",
+        "create user",
+        "insert the filament",
+        "selected",
+        "select",
+    ] {
+        passes(sql, "src/http/a.rs", &[&format!("let a = \"{sentence}\";")]);
+    }
+}
