@@ -4,4 +4,6 @@ pub mod clock;
 pub mod domain;
 pub mod octoprint;
 pub mod outbound;
+pub mod secrets;
 pub mod simulator;
+pub mod storage;
