@@ -5,4 +5,6 @@ pub mod domain;
 pub mod fleet;
 pub mod octoprint;
 pub mod outbound;
+pub mod secrets;
 pub mod simulator;
+pub mod storage;

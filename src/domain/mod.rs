@@ -3,6 +3,7 @@
 //! Nothing here waits, speaks to a printer, a database or a browser, or looks at a clock: the time comes in as a
 //! value. That is what lets the rules of the house be tested over every pair of state and command.
 
+pub mod access;
 pub mod batch;
 pub mod command;
 pub mod effect;

@@ -1,0 +1,219 @@
+//! Batches: made with all their rows in one transaction, stopped and finished by compare and set.
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sqlx::{AssertSqlSafe, types::Json};
+use uuid::Uuid;
+
+use super::{
+    Db, Error,
+    commands::{self, OPEN},
+    error::{Place, broken},
+    group, reading, transaction, writing,
+};
+use crate::domain::{
+    batch::{Batch, BatchState, Counts},
+    command::{Command, CommandRow, Outcome, Reason},
+};
+
+const COLUMNS: &str = "id, spec, state, created_at, finished_at, created_by, retry_of";
+
+/// Batches that one statement of [`delete_older_than`] deletes: 5,000 rows each would hold up the ledger for long.
+const DELETED_AT_ONCE: i64 = 20;
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: Uuid,
+    spec: Json<Value>,
+    state: String,
+    created_at: DateTime<Utc>,
+    finished_at: Option<DateTime<Utc>>,
+    created_by: String,
+    retry_of: Option<Uuid>,
+}
+
+impl Row {
+    fn read(self) -> Result<Batch, Error> {
+        let place = Place { table: "batches", row: self.id };
+        Ok(Batch {
+            id: self.id,
+            spec: place.json("spec", self.spec.0)?,
+            state: place.word("state", &self.state, BatchState::parse)?,
+            created_at: self.created_at,
+            finished_at: self.finished_at,
+            created_by: self.created_by,
+            retry_of: self.retry_of,
+        })
+    }
+}
+
+/// Which batches a page shows; what is absent does not restrict.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct BatchFilter {
+    pub state: Option<BatchState>,
+    pub command: Option<Command>,
+    pub external_ref: Option<String>,
+    /// Created at this time or later.
+    pub since: Option<DateTime<Utc>>,
+}
+
+/// What a stop did.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StopResult {
+    /// A batch that was finished or stopped before stays as it was.
+    pub before: BatchState,
+    /// The command rows that are now `skipped`.
+    pub skipped: Vec<Uuid>,
+    /// Nothing was open any more: `finished_at` is now set. Otherwise [`finish_done`] will set it.
+    pub finished: bool,
+}
+
+/// Writes down a batch and all its rows, or nothing.
+pub async fn create(db: &Db, batch: &Batch, rows: &[CommandRow]) -> Result<(), Error> {
+    let spec = serde_json::to_value(&batch.spec).map_err(|_| broken("batches", "spec", batch.id))?;
+    let insert_rows = commands::insert_sql(db);
+    let records = group::parameter(rows.iter().map(commands::record));
+    transaction!(db, |tx| {
+        sqlx::query(
+            "insert into batches
+                 (id, command, external_ref, due_at, spec, state, created_at, finished_at, created_by, retry_of)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        )
+        .bind(batch.id)
+        .bind(batch.spec.command.as_str())
+        .bind(&batch.spec.external_ref)
+        .bind(batch.due_at())
+        .bind(Json(spec))
+        .bind(batch.state.as_str())
+        .bind(batch.created_at)
+        .bind(batch.finished_at)
+        .bind(&batch.created_by)
+        .bind(batch.retry_of)
+        .execute(&mut *tx)
+        .await?;
+        sqlx::query(AssertSqlSafe(insert_rows)).bind(records).execute(&mut *tx).await?;
+    });
+    Ok(())
+}
+
+/// One batch.
+pub async fn get(db: &Db, id: Uuid) -> Result<Option<Batch>, Error> {
+    let sql = format!("select {COLUMNS} from batches where id = $1");
+    let row: Option<Row> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(id).fetch_optional(pool).await)?;
+    row.map(Row::read).transpose()
+}
+
+/// How many rows of a batch are where; all zero for a batch that does not exist.
+pub async fn counts(db: &Db, id: Uuid) -> Result<Counts, Error> {
+    let sql = "select outcome, count(*) from commands where batch_id = $1 group by outcome";
+    let pairs: Vec<(String, i64)> = reading!(db, |pool| sqlx::query_as(sql).bind(id).fetch_all(pool).await)?;
+    let place = Place { table: "commands", row: id };
+    let read = |(outcome, n): (String, i64)| Ok((place.word("outcome", &outcome, Outcome::parse)?, n));
+    Ok(Counts::from_pairs(pairs.into_iter().map(read).collect::<Result<Vec<_>, Error>>()?))
+}
+
+/// A page of batches, newest first, those older than `after`.
+pub async fn page(db: &Db, filter: &BatchFilter, after: Option<Uuid>, limit: i64) -> Result<Vec<Batch>, Error> {
+    let sql = format!(
+        "select {COLUMNS} from batches
+         where ($1 is null or state = $1) and ($2 is null or command = $2) and ($3 is null or external_ref = $3)
+             and ($4 is null or created_at >= $4) and ($5 is null or id < $5)
+         order by id desc limit $6"
+    );
+    let rows: Vec<Row> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql))
+        .bind(filter.state.map(BatchState::as_str))
+        .bind(filter.command.map(Command::as_str))
+        .bind(&filter.external_ref)
+        .bind(filter.since)
+        .bind(after)
+        .bind(limit)
+        .fetch_all(pool)
+        .await)?;
+    rows.into_iter().map(Row::read).collect()
+}
+
+/// Batches that have not ended, oldest first: scheduled, running, and stopped ones with open rows.
+pub async fn unfinished(db: &Db) -> Result<Vec<Batch>, Error> {
+    let sql = format!("select {COLUMNS} from batches where finished_at is null order by id");
+    let rows: Vec<Row> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).fetch_all(pool).await)?;
+    rows.into_iter().map(Row::read).collect()
+}
+
+/// A scheduled batch becomes running. False: it was not scheduled any more.
+pub async fn run(db: &Db, id: Uuid) -> Result<bool, Error> {
+    let sql = "update batches set state = 'running' where id = $1 and state = 'scheduled'";
+    let changed = writing!(db, |pool| sqlx::query(sql).bind(id).execute(pool).await.map(|done| done.rows_affected()))?;
+    Ok(changed > 0)
+}
+
+/// Stops a batch: every queued row becomes `skipped`, and no send is committed after this has returned. None: there
+/// is no such batch.
+pub async fn stop(db: &Db, id: Uuid, at: DateTime<Utc>) -> Result<Option<StopResult>, Error> {
+    let lock = format!("select state from batches where id = $1{}", db.for_update());
+    let skip = format!(
+        "update commands set outcome = 'skipped', reason = $2, detail = $3, finished_at = $4
+         where id in (select id from commands where batch_id = $1 and outcome = 'queued' order by id{})
+             and outcome = 'queued' returning id",
+        db.for_update()
+    );
+    let (before, skipped) = transaction!(db, |tx| {
+        let state: Option<(String,)> = sqlx::query_as(AssertSqlSafe(lock)).bind(id).fetch_optional(&mut *tx).await?;
+        let Some((state,)) = state else { return Ok(None) };
+        let before = Place { table: "batches", row: id }.word("state", &state, BatchState::parse)?;
+        if matches!(before, BatchState::Finished | BatchState::Stopped) {
+            return Ok(Some(StopResult { before, skipped: Vec::new(), finished: false }));
+        }
+        sqlx::query("update batches set state = 'stopped' where id = $1").bind(id).execute(&mut *tx).await?;
+        let skipped: Vec<(Uuid,)> = sqlx::query_as(AssertSqlSafe(skip))
+            .bind(id)
+            .bind(Reason::BatchStopped.as_str())
+            .bind(Reason::BatchStopped.sentence())
+            .bind(at)
+            .fetch_all(&mut *tx)
+            .await?;
+        (before, skipped)
+    });
+    // Apart, and after the commit: a report that ends the last row at this moment has either been seen by this
+    // statement, or sees our rows in its own.
+    let finished = !finish_done(db, &[id], at).await?.is_empty();
+    Ok(Some(StopResult { before, skipped: skipped.into_iter().map(|(id,)| id).collect(), finished }))
+}
+
+/// Finishes those of the batches whose rows are all final: sets `finished_at`, and the state unless it is `stopped`.
+/// Returns which, each once over all calls.
+pub async fn finish_done(db: &Db, batch_ids: &[Uuid], at: DateTime<Utc>) -> Result<Vec<Uuid>, Error> {
+    let sql = format!(
+        "update batches set finished_at = $2, state = case when state = 'stopped' then state else 'finished' end
+         where id in (select id from batches where id in {} and finished_at is null order by id{})
+             and finished_at is null
+             and not exists (select 1 from commands where batch_id = batches.id and {OPEN})
+         returning id",
+        db.uuids(1),
+        db.for_update()
+    );
+    let ids: Vec<(Uuid,)> = writing!(db, |pool| sqlx::query_as(AssertSqlSafe(sql))
+        .bind(group::ids(batch_ids.iter().copied()))
+        .bind(at)
+        .fetch_all(pool)
+        .await)?;
+    Ok(ids.into_iter().map(|(id,)| id).collect())
+}
+
+/// Deletes batches that finished before `at`, with their rows. Returns how many batches.
+pub async fn delete_older_than(db: &Db, at: DateTime<Utc>) -> Result<u64, Error> {
+    let sql = "delete from batches where id in
+               (select id from batches where finished_at < $1 order by finished_at limit $2)";
+    let mut deleted = 0;
+    loop {
+        let n = writing!(db, |pool| sqlx::query(sql)
+            .bind(at)
+            .bind(DELETED_AT_ONCE)
+            .execute(pool)
+            .await
+            .map(|done| done.rows_affected()))?;
+        if n == 0 {
+            return Ok(deleted);
+        }
+        deleted += n;
+    }
+}

@@ -1,0 +1,98 @@
+//! The ledger: one row for each command to each printer.
+//!
+//! Rows are written in groups, by compare and set: stop, expiry, removal of the printer, an overtaking cancel and the
+//! send itself all ask for the outcome that they found, so exactly one of them wins. A final outcome never changes.
+
+mod row;
+mod write;
+
+use chrono::{DateTime, Utc};
+use sqlx::AssertSqlSafe;
+use uuid::Uuid;
+
+use super::{Db, Error, group, reading};
+use crate::domain::command::{CommandRow, Outcome};
+
+use row::{COLUMNS, Row, read_all};
+pub(super) use row::{insert_sql, record};
+pub use write::{Report, Send, Touched, commit_sends, end_queued, release, report, settle, skip_queued};
+
+/// The condition of rows that are not final. The partial index has the very same words.
+pub(super) const OPEN: &str = "outcome in ('queued', 'sent', 'accepted')";
+
+/// The parameter of a list of outcomes.
+fn words(outcomes: &[Outcome]) -> group::Parameter {
+    group::texts(outcomes)
+}
+
+/// One row.
+pub async fn get(db: &Db, id: Uuid) -> Result<Option<CommandRow>, Error> {
+    let sql = format!("select {COLUMNS} from commands where id = $1");
+    let row: Option<Row> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(id).fetch_optional(pool).await)?;
+    row.map(Row::read).transpose()
+}
+
+/// A page of a batch's rows in their order, those after `after_position`. `outcomes`: only these, where given.
+pub async fn of_batch(
+    db: &Db,
+    batch_id: Uuid,
+    after_position: Option<i64>,
+    limit: i64,
+    outcomes: Option<&[Outcome]>,
+) -> Result<Vec<CommandRow>, Error> {
+    let sql = format!(
+        "select {COLUMNS} from commands where batch_id = $1 and position > $2 and (not $3 or outcome in {})
+         order by position limit $5",
+        db.texts(4)
+    );
+    let rows: Vec<Row> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql))
+        .bind(batch_id)
+        .bind(after_position.unwrap_or(i64::MIN))
+        .bind(outcomes.is_some())
+        .bind(words(outcomes.unwrap_or_default()))
+        .bind(limit)
+        .fetch_all(pool)
+        .await)?;
+    read_all(rows)
+}
+
+/// The rows of a batch that ended, or stand, in one of `outcomes`, in their order.
+pub async fn outcomes_of(db: &Db, batch_id: Uuid, outcomes: &[Outcome]) -> Result<Vec<CommandRow>, Error> {
+    of_batch(db, batch_id, None, i64::MAX, Some(outcomes)).await
+}
+
+/// The rows of a batch that are not final, in their order.
+pub async fn open_of_batch(db: &Db, batch_id: Uuid) -> Result<Vec<CommandRow>, Error> {
+    let sql = format!("select {COLUMNS} from commands where batch_id = $1 and {OPEN} order by position");
+    let rows: Vec<Row> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(batch_id).fetch_all(pool).await)?;
+    read_all(rows)
+}
+
+/// Every row that is not final, oldest first: what a start of the server has to settle.
+pub async fn open(db: &Db) -> Result<Vec<CommandRow>, Error> {
+    let sql = format!("select {COLUMNS} from commands where {OPEN} order by id");
+    let rows: Vec<Row> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).fetch_all(pool).await)?;
+    read_all(rows)
+}
+
+/// The rows that ended as `unconfirmed` or `unknown` after `at` and whose effect has not shown since.
+pub async fn unsettled_since(db: &Db, at: DateTime<Utc>) -> Result<Vec<CommandRow>, Error> {
+    let sql = format!(
+        "select {COLUMNS} from commands
+         where outcome in ('unconfirmed', 'unknown') and settled_at is null and finished_at > $1 order by id"
+    );
+    let rows: Vec<Row> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(at).fetch_all(pool).await)?;
+    read_all(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_open_outcomes_of_the_database_are_those_of_the_domain() {
+        let open: Vec<String> =
+            Outcome::ALL.iter().filter(|outcome| !outcome.is_final()).map(|outcome| format!("'{outcome}'")).collect();
+        assert_eq!(OPEN, format!("outcome in ({})", open.join(", ")));
+    }
+}

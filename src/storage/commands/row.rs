@@ -1,0 +1,164 @@
+//! How a row of the ledger is laid out, written and read back.
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use super::super::{
+    Db, Error,
+    error::{Place, broken},
+    group::{Kind, stamp_if},
+};
+use crate::domain::{
+    command::{Command, CommandRow, Effect, Outcome, Reason, Settled, Step},
+    state::PrinterState,
+};
+
+/// The columns of [`Row`].
+pub(super) const COLUMNS: &str = "id, batch_id, position, printer_id, printer_name, command, resolved_command, \
+     expected_job, outcome, reason, detail, step, print_id, state_before, state_after, attempts, released_at, \
+     expires_at, sent_at, accepted_at, finished_at, settled_effect, settled_state, settled_at";
+
+/// The same columns with their types, for a group.
+const KINDS: &[(&str, Kind)] = &[
+    ("id", Kind::Uuid),
+    ("batch_id", Kind::Uuid),
+    ("position", Kind::BigInt),
+    ("printer_id", Kind::Uuid),
+    ("printer_name", Kind::Text),
+    ("command", Kind::Text),
+    ("resolved_command", Kind::Text),
+    ("expected_job", Kind::Json),
+    ("outcome", Kind::Text),
+    ("reason", Kind::Text),
+    ("detail", Kind::Text),
+    ("step", Kind::Text),
+    ("print_id", Kind::Uuid),
+    ("state_before", Kind::Text),
+    ("state_after", Kind::Text),
+    ("attempts", Kind::BigInt),
+    ("released_at", Kind::Time),
+    ("expires_at", Kind::Time),
+    ("sent_at", Kind::Time),
+    ("accepted_at", Kind::Time),
+    ("finished_at", Kind::Time),
+    ("settled_effect", Kind::Text),
+    ("settled_state", Kind::Text),
+    ("settled_at", Kind::Time),
+];
+
+#[derive(sqlx::FromRow)]
+pub(super) struct Row {
+    id: Uuid,
+    batch_id: Uuid,
+    position: i64,
+    printer_id: Uuid,
+    printer_name: String,
+    command: String,
+    resolved_command: Option<String>,
+    expected_job: Option<Json<Value>>,
+    outcome: String,
+    reason: Option<String>,
+    detail: Option<String>,
+    step: Option<String>,
+    print_id: Option<Uuid>,
+    state_before: Option<String>,
+    state_after: Option<String>,
+    attempts: i64,
+    released_at: Option<DateTime<Utc>>,
+    expires_at: Option<DateTime<Utc>>,
+    sent_at: Option<DateTime<Utc>>,
+    accepted_at: Option<DateTime<Utc>>,
+    finished_at: Option<DateTime<Utc>>,
+    settled_effect: Option<String>,
+    settled_state: Option<String>,
+    settled_at: Option<DateTime<Utc>>,
+}
+
+impl Row {
+    pub(super) fn read(self) -> Result<CommandRow, Error> {
+        let place = Place { table: "commands", row: self.id };
+        let effect = place.word_if("settled_effect", self.settled_effect.as_deref(), Effect::parse)?;
+        let state = place.word_if("settled_state", self.settled_state.as_deref(), PrinterState::parse)?;
+        let settled = match (effect, state, self.settled_at) {
+            (None, None, None) => None,
+            (Some(effect), Some(state), Some(at)) => Some(Settled { effect, state, at }),
+            _ => return Err(broken("commands", "settled_effect", self.id)),
+        };
+        Ok(CommandRow {
+            command: place.word("command", &self.command, Command::parse)?,
+            resolved_command: place.word_if("resolved_command", self.resolved_command.as_deref(), Command::parse)?,
+            expected_job: self.expected_job.map(|Json(job)| place.json("expected_job", job)).transpose()?,
+            outcome: place.word("outcome", &self.outcome, Outcome::parse)?,
+            reason: place.word_if("reason", self.reason.as_deref(), Reason::parse)?,
+            step: place.word_if("step", self.step.as_deref(), Step::parse)?,
+            state_before: place.word_if("state_before", self.state_before.as_deref(), PrinterState::parse)?,
+            state_after: place.word_if("state_after", self.state_after.as_deref(), PrinterState::parse)?,
+            settled,
+            id: self.id,
+            batch_id: self.batch_id,
+            position: self.position,
+            printer_id: self.printer_id,
+            printer_name: self.printer_name,
+            detail: self.detail,
+            print_id: self.print_id,
+            attempts: self.attempts,
+            released_at: self.released_at,
+            expires_at: self.expires_at,
+            sent_at: self.sent_at,
+            accepted_at: self.accepted_at,
+            finished_at: self.finished_at,
+        })
+    }
+}
+
+pub(super) fn read_all(rows: Vec<Row>) -> Result<Vec<CommandRow>, Error> {
+    rows.into_iter().map(Row::read).collect()
+}
+
+/// The statement that inserts the records made by [`record`].
+pub(in crate::storage) fn insert_sql(db: &Db) -> String {
+    format!("insert into commands ({COLUMNS}) select {COLUMNS} from {}", db.records(KINDS))
+}
+
+/// A row as a record of a group.
+pub(in crate::storage) fn record(row: &CommandRow) -> Value {
+    json!({
+        "id": row.id,
+        "batch_id": row.batch_id,
+        "position": row.position,
+        "printer_id": row.printer_id,
+        "printer_name": row.printer_name,
+        "command": row.command,
+        "resolved_command": row.resolved_command,
+        "expected_job": row.expected_job,
+        "outcome": row.outcome,
+        "reason": row.reason,
+        "detail": row.detail,
+        "step": row.step,
+        "print_id": row.print_id,
+        "state_before": row.state_before,
+        "state_after": row.state_after,
+        "attempts": row.attempts,
+        "released_at": stamp_if(row.released_at),
+        "expires_at": stamp_if(row.expires_at),
+        "sent_at": stamp_if(row.sent_at),
+        "accepted_at": stamp_if(row.accepted_at),
+        "finished_at": stamp_if(row.finished_at),
+        "settled_effect": row.settled.map(|settled| settled.effect),
+        "settled_state": row.settled.map(|settled| settled.state),
+        "settled_at": stamp_if(row.settled.map(|settled| settled.at)),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_columns_read_are_the_columns_written() {
+        let names: Vec<&str> = KINDS.iter().map(|(name, _)| *name).collect();
+        assert_eq!(names.join(", "), COLUMNS);
+    }
+}

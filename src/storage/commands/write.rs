@@ -1,0 +1,254 @@
+//! The writes of the ledger: one statement for a group of any size, each row by compare and set.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use serde_json::json;
+use sqlx::AssertSqlSafe;
+use uuid::Uuid;
+
+use super::{
+    super::{
+        Db, Error,
+        group::{self, Kind, stamp, stamp_if},
+        transaction, writing,
+    },
+    OPEN,
+};
+use crate::domain::{
+    command::{Command, Outcome, Reason, Settled, Step},
+    state::PrinterState,
+};
+
+/// A row that a group write changed, and its batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, sqlx::FromRow)]
+pub struct Touched {
+    pub id: Uuid,
+    pub batch_id: Uuid,
+}
+
+/// A request that is ready to go out and asks for leave.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Send {
+    pub id: Uuid,
+    /// The number that this send gets, from 1.
+    pub attempt: i64,
+    pub step: Step,
+    /// What `toggle` turned out to be; kept when it was known before.
+    pub resolved: Option<Command>,
+    /// Kept from the first send.
+    pub state_before: Option<PrinterState>,
+    pub print_id: Option<Uuid>,
+    pub at: DateTime<Utc>,
+}
+
+/// What became of a command, or how far it is. Absent fields leave what is stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Report {
+    pub id: Uuid,
+    pub outcome: Outcome,
+    pub reason: Option<Reason>,
+    pub detail: Option<String>,
+    pub resolved: Option<Command>,
+    pub print_id: Option<Uuid>,
+    pub state_after: Option<PrinterState>,
+    /// The first one given is kept.
+    pub accepted_at: Option<DateTime<Utc>>,
+    /// When it ended; to be given with a final outcome, and kept only with one.
+    pub finished_at: Option<DateTime<Utc>>,
+}
+
+/// Releases queued rows until the time that stands with each. Returns those that were still queued.
+pub async fn release(db: &Db, rows: &[(Uuid, DateTime<Utc>)], at: DateTime<Utc>) -> Result<Vec<Touched>, Error> {
+    let source = db.command_records(&[("row_id", Kind::Uuid), ("expires_at", Kind::Time)]);
+    let sql = format!(
+        "update commands as c set released_at = $2, expires_at = x.expires_at from {source}
+         where c.id = x.row_id and c.outcome = 'queued' returning id, batch_id"
+    );
+    let records = rows.iter().map(|(id, expires_at)| json!({"row_id": id, "expires_at": stamp(*expires_at)}));
+    let records = group::parameter(records);
+    Ok(writing!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(records).bind(at).fetch_all(pool).await)?)
+}
+
+/// Writes down that requests are about to be sent. Only what is returned may be sent.
+///
+/// A first send needs a row that is queued and not expired at `at`; a later one needs that exactly the sends before
+/// it were committed and that the row is not final. None goes once the batch is stopped: when a stop has returned,
+/// no later commit of a send succeeds. An id that stands twice in the group counts once, the first time.
+pub async fn commit_sends(db: &Db, sends: &[Send]) -> Result<Vec<Touched>, Error> {
+    let source = db.command_records(&[
+        ("row_id", Kind::Uuid),
+        ("attempt", Kind::BigInt),
+        ("step", Kind::Text),
+        ("resolved", Kind::Text),
+        ("state_before", Kind::Text),
+        ("print_id", Kind::Uuid),
+        ("at", Kind::Time),
+    ]);
+    let sql = format!(
+        "update commands as c set
+             outcome = 'sent', attempts = x.attempt, step = x.step, sent_at = coalesce(c.sent_at, x.at),
+             state_before = coalesce(c.state_before, x.state_before),
+             resolved_command = coalesce(c.resolved_command, x.resolved),
+             print_id = coalesce(x.print_id, c.print_id)
+         from {source}
+         where c.id = x.row_id and c.attempts = x.attempt - 1
+             and ((x.attempt = 1 and c.outcome = 'queued' and (c.expires_at is null or c.expires_at > x.at))
+                 or (x.attempt > 1 and c.outcome in ('sent', 'accepted')))
+             and exists (select 1 from batches b where b.id = c.batch_id and b.state <> 'stopped')
+         returning id, batch_id"
+    );
+    // PostgreSQL would let a send pass a stop that commits meanwhile: a stop locks its batch first, and so do we.
+    let lock_sql = format!(
+        "select b.id from batches b where b.id in (select c.batch_id from commands c where c.id in {})
+         order by b.id for share",
+        db.uuids(1)
+    );
+    let mut seen = std::collections::HashSet::new();
+    let records = sends.iter().filter(|send| seen.insert(send.id)).map(|send| {
+        json!({
+            "row_id": send.id,
+            "attempt": send.attempt,
+            "step": send.step,
+            "resolved": send.resolved,
+            "state_before": send.state_before,
+            "print_id": send.print_id,
+            "at": stamp(send.at),
+        })
+    });
+    let records = group::parameter(records);
+    let ids = group::ids(sends.iter().map(|send| send.id));
+    Ok(transaction!(db, |tx| {
+        if db.is_postgres() {
+            sqlx::query(AssertSqlSafe(lock_sql)).bind(ids).execute(&mut *tx).await?;
+        }
+        sqlx::query_as(AssertSqlSafe(sql)).bind(records).fetch_all(&mut *tx).await?
+    }))
+}
+
+/// Writes down what became of commands, and returns the rows that changed.
+///
+/// A row that is final stays as it is. A row never goes back, and becomes `sent` through [`commit_sends`] alone.
+/// Reports of one id within the group are taken one after the other.
+pub async fn report(db: &Db, reports: &[Report]) -> Result<Vec<Touched>, Error> {
+    let source = db.command_records(&[
+        ("row_id", Kind::Uuid),
+        ("outcome", Kind::Text),
+        ("reason", Kind::Text),
+        ("detail", Kind::Text),
+        ("resolved", Kind::Text),
+        ("print_id", Kind::Uuid),
+        ("state_after", Kind::Text),
+        ("accepted_at", Kind::Time),
+        ("finished_at", Kind::Time),
+    ]);
+    let sql = format!(
+        "update commands as c set
+             outcome = x.outcome, reason = coalesce(x.reason, c.reason), detail = coalesce(x.detail, c.detail),
+             resolved_command = coalesce(c.resolved_command, x.resolved),
+             print_id = coalesce(x.print_id, c.print_id), state_after = coalesce(x.state_after, c.state_after),
+             accepted_at = coalesce(c.accepted_at, x.accepted_at), finished_at = x.finished_at
+         from {source}
+         where c.id = x.row_id and c.{OPEN}
+             and (not x.{OPEN} or x.outcome = c.outcome or (x.outcome = 'accepted' and c.outcome = 'sent'))
+         returning id, batch_id"
+    );
+    let records = merged(reports).into_iter().map(|report| {
+        json!({
+            "row_id": report.id,
+            "outcome": report.outcome,
+            "reason": report.reason,
+            "detail": report.detail,
+            "resolved": report.resolved,
+            "print_id": report.print_id,
+            "state_after": report.state_after,
+            "accepted_at": stamp_if(report.accepted_at),
+            "finished_at": stamp_if(report.finished_at.filter(|_| report.outcome.is_final())),
+        })
+    });
+    let records = group::parameter(records);
+    Ok(writing!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(records).fetch_all(pool).await)?)
+}
+
+/// One report for each id, as if they had been written in their order: an update that finds two records for one row
+/// takes any of them.
+fn merged(reports: &[Report]) -> Vec<Report> {
+    let mut index: HashMap<Uuid, usize> = HashMap::new();
+    let mut merged: Vec<Report> = Vec::with_capacity(reports.len());
+    for report in reports {
+        let Some(&i) = index.get(&report.id) else {
+            index.insert(report.id, merged.len());
+            merged.push(report.clone());
+            continue;
+        };
+        let before = &mut merged[i];
+        if before.outcome.is_final() || (before.outcome == Outcome::Accepted && !report.outcome.is_final()) {
+            continue;
+        }
+        *before = Report {
+            id: report.id,
+            outcome: report.outcome,
+            reason: report.reason.or(before.reason),
+            detail: report.detail.clone().or(before.detail.take()),
+            resolved: before.resolved.or(report.resolved),
+            print_id: report.print_id.or(before.print_id),
+            state_after: report.state_after.or(before.state_after),
+            accepted_at: before.accepted_at.or(report.accepted_at),
+            finished_at: report.finished_at,
+        };
+    }
+    merged
+}
+
+/// Ends queued rows with a final outcome. Returns those that were still queued.
+pub async fn end_queued(
+    db: &Db,
+    ids: &[Uuid],
+    outcome: Outcome,
+    reason: Option<Reason>,
+    detail: Option<&str>,
+    at: DateTime<Utc>,
+) -> Result<Vec<Touched>, Error> {
+    debug_assert!(outcome.is_final(), "{outcome} is no end");
+    let sql = format!(
+        "update commands set outcome = $2, reason = $3, detail = $4, finished_at = $5
+         where id in (select id from commands where id in {} and outcome = 'queued' order by id{})
+         and outcome = 'queued' returning id, batch_id",
+        db.uuids(1),
+        db.for_update()
+    );
+    Ok(writing!(db, |pool| sqlx::query_as(AssertSqlSafe(sql))
+        .bind(group::ids(ids.iter().copied()))
+        .bind(outcome.as_str())
+        .bind(reason.map(Reason::as_str))
+        .bind(detail.map(group::clean))
+        .bind(at)
+        .fetch_all(pool)
+        .await)?)
+}
+
+/// Ends queued rows as `skipped`. Returns those that were still queued.
+pub async fn skip_queued(
+    db: &Db,
+    ids: &[Uuid],
+    reason: Reason,
+    detail: Option<&str>,
+    at: DateTime<Utc>,
+) -> Result<Vec<Touched>, Error> {
+    end_queued(db, ids, Outcome::Skipped, Some(reason), detail, at).await
+}
+
+/// Adds the effect that showed after the end, once, to a row that ended as a maybe. False: there was nothing to add.
+pub async fn settle(db: &Db, id: Uuid, settled: &Settled) -> Result<bool, Error> {
+    let sql = "update commands set settled_effect = $2, settled_state = $3, settled_at = $4
+               where id = $1 and settled_at is null and outcome in ('unconfirmed', 'unknown')";
+    let changed = writing!(db, |pool| sqlx::query(sql)
+        .bind(id)
+        .bind(settled.effect.as_str())
+        .bind(settled.state.as_str())
+        .bind(settled.at)
+        .execute(pool)
+        .await
+        .map(|done| done.rows_affected()))?;
+    Ok(changed > 0)
+}

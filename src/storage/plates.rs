@@ -1,0 +1,62 @@
+//! What lies on the printers' plates.
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::{Db, Error, error::Place, group, reading, writing};
+use crate::domain::plate::{Plate, PlateState};
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    printer_id: Uuid,
+    state: String,
+    print_id: Option<Uuid>,
+    since: Option<DateTime<Utc>>,
+    cleared_by: Option<String>,
+}
+
+/// Every plate that was ever occupied, of the printers that are registered.
+pub async fn all(db: &Db) -> Result<Vec<(Uuid, Plate)>, Error> {
+    let sql = "select printer_id, state, print_id, since, cleared_by from plates
+               where printer_id in (select id from printers)";
+    let rows: Vec<Row> = reading!(db, |pool| sqlx::query_as(sql).fetch_all(pool).await)?;
+    let read = |row: Row| {
+        let state = Place { table: "plates", row: row.printer_id }.word("state", &row.state, PlateState::parse)?;
+        let plate = Plate { state, print_id: row.print_id, since: row.since, cleared_by: row.cleared_by };
+        Ok((row.printer_id, plate))
+    };
+    rows.into_iter().map(read).collect()
+}
+
+/// A print was seen: the plate is occupied by it from now on. Nothing happens for a printer that is gone.
+pub async fn occupy(db: &Db, printer_id: Uuid, print_id: Uuid, since: DateTime<Utc>) -> Result<(), Error> {
+    let sql = "insert into plates (printer_id, state, print_id, since, cleared_by)
+               select id, 'occupied', $2, $3, null from printers where id = $1
+               on conflict (printer_id) do update set
+                   state = excluded.state, print_id = excluded.print_id, since = excluded.since,
+                   cleared_by = excluded.cleared_by";
+    writing!(db, |pool| sqlx::query(sql).bind(printer_id).bind(print_id).bind(since).execute(pool).await.map(drop))?;
+    Ok(())
+}
+
+/// Somebody says that the plate is clear. False: it was not occupied, or not by `expected_print_id` (absent: by a
+/// print without identity) any more.
+pub async fn clear(
+    db: &Db,
+    printer_id: Uuid,
+    expected_print_id: Option<Uuid>,
+    by: &str,
+    at: DateTime<Utc>,
+) -> Result<bool, Error> {
+    let sql = "update plates set state = 'clear', print_id = null, since = $4, cleared_by = $3
+               where printer_id = $1 and state = 'occupied' and print_id is not distinct from $2";
+    let changed = writing!(db, |pool| sqlx::query(sql)
+        .bind(printer_id)
+        .bind(expected_print_id)
+        .bind(group::clean(by))
+        .bind(at)
+        .execute(pool)
+        .await
+        .map(|done| done.rows_affected()))?;
+    Ok(changed > 0)
+}

@@ -1,0 +1,289 @@
+//! The register of printers. API keys are kept sealed and leave this module sealed.
+
+mod search;
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, types::Json};
+use uuid::Uuid;
+
+use super::{
+    Db, Error,
+    commands::OPEN,
+    error::Place,
+    group::{self, Kind},
+    reading, transaction,
+};
+use crate::domain::{
+    command::Reason,
+    printer::{Printer, PrinterDetails},
+};
+
+pub use search::{PrinterFilter, Selection, page, select};
+
+/// What an update does to the stored key.
+#[derive(Clone, PartialEq, Eq)]
+pub enum KeyChange {
+    Keep,
+    Clear,
+    /// The sealed key.
+    Set(Vec<u8>),
+}
+
+impl std::fmt::Debug for KeyChange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Keep => "Keep",
+            Self::Clear => "Clear",
+            Self::Set(_) => "Set(…)",
+        })
+    }
+}
+
+/// The start of every query for printers `p`.
+fn select_sql(db: &Db) -> String {
+    format!(
+        "select id, name, url, enabled, model, material, color, nozzle_mm, bed_mm, power_group, notes, version,
+             created_at, updated_at, {} from printers p",
+        db.tags_column()
+    )
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: Uuid,
+    name: String,
+    url: String,
+    enabled: bool,
+    model: Option<String>,
+    material: Option<String>,
+    color: Option<String>,
+    nozzle_mm: Option<f64>,
+    bed_mm: Option<Json<Value>>,
+    power_group: Option<String>,
+    notes: String,
+    version: i64,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+    tags: Json<Vec<String>>,
+}
+
+impl Row {
+    fn read(self) -> Result<Printer, Error> {
+        let place = Place { table: "printers", row: self.id };
+        let mut tags = self.tags.0;
+        tags.sort();
+        Ok(Printer {
+            id: self.id,
+            details: PrinterDetails {
+                name: self.name,
+                url: self.url,
+                tags,
+                enabled: self.enabled,
+                model: self.model,
+                material: self.material,
+                color: self.color,
+                nozzle_mm: self.nozzle_mm,
+                bed_mm: self.bed_mm.map(|Json(mm)| place.json("bed_mm", mm)).transpose()?,
+                power_group: self.power_group,
+                notes: self.notes,
+            },
+            version: self.version,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+        })
+    }
+}
+
+/// Registers a printer. Errors: [`Error::NameTaken`], [`Error::UrlTaken`].
+pub async fn insert(db: &Db, printer: &Printer, sealed_key: Option<&[u8]>) -> Result<(), Error> {
+    match try_insert(db, printer, sealed_key).await {
+        Ok(()) => Ok(()),
+        Err(error) => Err(what_is_taken(db, printer, error).await),
+    }
+}
+
+async fn try_insert(db: &Db, printer: &Printer, sealed_key: Option<&[u8]>) -> Result<(), sqlx::Error> {
+    let details = &printer.details;
+    let tags_sql = insert_tags_sql(db);
+    let tags = tag_records(printer);
+    transaction!(db, |tx| {
+        sqlx::query(
+            "insert into printers
+                 (id, name, url, api_key, enabled, model, material, color, nozzle_mm, bed_mm, power_group, notes,
+                  version, created_at, updated_at)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+        )
+        .bind(printer.id)
+        .bind(&details.name)
+        .bind(&details.url)
+        .bind(sealed_key)
+        .bind(details.enabled)
+        .bind(&details.model)
+        .bind(&details.material)
+        .bind(&details.color)
+        .bind(details.nozzle_mm)
+        .bind(details.bed_mm.map(Json))
+        .bind(&details.power_group)
+        .bind(&details.notes)
+        .bind(printer.version)
+        .bind(printer.created_at)
+        .bind(printer.updated_at)
+        .execute(&mut *tx)
+        .await?;
+        sqlx::query(AssertSqlSafe(tags_sql)).bind(tags).execute(&mut *tx).await?;
+    });
+    Ok(())
+}
+
+/// Writes the new content of a printer over `expected_version`. False: it has another version by now, or is gone.
+/// Errors: [`Error::NameTaken`], [`Error::UrlTaken`].
+pub async fn update(db: &Db, printer: &Printer, expected_version: i64, key: KeyChange) -> Result<bool, Error> {
+    match try_update(db, printer, expected_version, key).await {
+        Ok(changed) => Ok(changed),
+        Err(error) => Err(what_is_taken(db, printer, error).await),
+    }
+}
+
+async fn try_update(db: &Db, printer: &Printer, expected_version: i64, key: KeyChange) -> Result<bool, sqlx::Error> {
+    let details = &printer.details;
+    let tags_sql = insert_tags_sql(db);
+    let tags = tag_records(printer);
+    let (keep, key) = match key {
+        KeyChange::Keep => (true, None),
+        KeyChange::Clear => (false, None),
+        KeyChange::Set(sealed) => (false, Some(sealed)),
+    };
+    transaction!(db, |tx| {
+        let changed = sqlx::query(
+            "update printers set
+                 name = $3, url = $4, enabled = $5, model = $6, material = $7, color = $8, nozzle_mm = $9,
+                 bed_mm = $10, power_group = $11, notes = $12, version = $13, updated_at = $14,
+                 api_key = case when $15 then api_key else $16 end
+             where id = $1 and version = $2",
+        )
+        .bind(printer.id)
+        .bind(expected_version)
+        .bind(&details.name)
+        .bind(&details.url)
+        .bind(details.enabled)
+        .bind(&details.model)
+        .bind(&details.material)
+        .bind(&details.color)
+        .bind(details.nozzle_mm)
+        .bind(details.bed_mm.map(Json))
+        .bind(&details.power_group)
+        .bind(&details.notes)
+        .bind(printer.version)
+        .bind(printer.updated_at)
+        .bind(keep)
+        .bind(key)
+        .execute(&mut *tx)
+        .await?
+        .rows_affected();
+        if changed == 0 {
+            return Ok(false);
+        }
+        sqlx::query("delete from printer_tags where printer_id = $1").bind(printer.id).execute(&mut *tx).await?;
+        sqlx::query(AssertSqlSafe(tags_sql)).bind(tags).execute(&mut *tx).await?;
+    });
+    Ok(true)
+}
+
+fn insert_tags_sql(db: &Db) -> String {
+    let source = db.records(&[("printer_id", Kind::Uuid), ("tag", Kind::Text)]);
+    format!("insert into printer_tags (printer_id, tag) select distinct x.printer_id, x.tag from {source}")
+}
+
+fn tag_records(printer: &Printer) -> group::Parameter {
+    group::parameter(printer.details.tags.iter().map(|tag| json!({"printer_id": printer.id, "tag": tag})))
+}
+
+/// Which of the unique columns a refused write ran into. Asked of the data: the databases name their constraints
+/// differently.
+async fn what_is_taken(db: &Db, printer: &Printer, error: sqlx::Error) -> Error {
+    if !error.as_database_error().is_some_and(|error| error.is_unique_violation()) {
+        return error.into();
+    }
+    let sql = "select name, url from printers where (name = $1 or url = $2) and id <> $3";
+    let others: Result<Vec<(String, String)>, _> = reading!(db, |pool| sqlx::query_as(sql)
+        .bind(&printer.details.name)
+        .bind(&printer.details.url)
+        .bind(printer.id)
+        .fetch_all(pool)
+        .await);
+    match others {
+        Ok(others) if others.iter().any(|(name, _)| *name == printer.details.name) => Error::NameTaken,
+        Ok(others) if !others.is_empty() => Error::UrlTaken,
+        Ok(_) => error.into(),
+        Err(error) => error.into(),
+    }
+}
+
+/// One printer.
+pub async fn get(db: &Db, id: Uuid) -> Result<Option<Printer>, Error> {
+    let sql = format!("{} where id = $1", select_sql(db));
+    let row: Option<Row> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(id).fetch_optional(pool).await)?;
+    row.map(Row::read).transpose()
+}
+
+/// Those of the printers that exist, by name.
+pub async fn get_many(db: &Db, ids: &[Uuid]) -> Result<Vec<Printer>, Error> {
+    let sql = format!("{} where id in {} order by name, id", select_sql(db), db.uuids(1));
+    let ids = group::ids(ids.iter().copied());
+    let rows: Vec<Row> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(ids).fetch_all(pool).await)?;
+    rows.into_iter().map(Row::read).collect()
+}
+
+/// The sealed key of a printer, where it has one.
+pub async fn sealed_key(db: &Db, id: Uuid) -> Result<Option<Vec<u8>>, Error> {
+    let sql = "select api_key from printers where id = $1";
+    let row: Option<(Option<Vec<u8>>,)> = reading!(db, |pool| sqlx::query_as(sql).bind(id).fetch_optional(pool).await)?;
+    Ok(row.and_then(|(key,)| key))
+}
+
+/// Every printer with its sealed key, by name: for the start of the server.
+pub async fn all(db: &Db) -> Result<Vec<(Printer, Option<Vec<u8>>)>, Error> {
+    #[derive(sqlx::FromRow)]
+    struct WithKey {
+        #[sqlx(flatten)]
+        row: Row,
+        api_key: Option<Vec<u8>>,
+    }
+    let sql = select_sql(db).replacen("select id,", "select api_key, id,", 1);
+    let sql = format!("{sql} order by name, id");
+    let rows: Vec<WithKey> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).fetch_all(pool).await)?;
+    rows.into_iter().map(|with| Ok((with.row.read()?, with.api_key))).collect()
+}
+
+/// Removes a printer with its tags, its sighting and its plate, and ends its commands: queued rows as `skipped`, sent
+/// ones as `unknown`. Returns the batches of those rows, each once; None: there is no such printer.
+pub async fn remove(db: &Db, id: Uuid, at: DateTime<Utc>) -> Result<Option<Vec<Uuid>>, Error> {
+    let end = format!(
+        "update commands set
+             outcome = case when outcome = 'queued' then 'skipped' else 'unknown' end,
+             reason = $2, detail = $3, finished_at = $4
+         where id in (select id from commands where printer_id = $1 and {OPEN} order by id{}) and {OPEN}
+         returning batch_id",
+        db.for_update()
+    );
+    let mut batches: Vec<Uuid> = transaction!(db, |tx| {
+        let gone = sqlx::query("delete from printers where id = $1").bind(id).execute(&mut *tx).await?;
+        if gone.rows_affected() == 0 {
+            return Ok(None);
+        }
+        sqlx::query("delete from sightings where printer_id = $1").bind(id).execute(&mut *tx).await?;
+        sqlx::query("delete from plates where printer_id = $1").bind(id).execute(&mut *tx).await?;
+        let ended: Vec<(Uuid,)> = sqlx::query_as(AssertSqlSafe(end))
+            .bind(id)
+            .bind(Reason::PrinterRemoved.as_str())
+            .bind(Reason::PrinterRemoved.sentence())
+            .bind(at)
+            .fetch_all(&mut *tx)
+            .await?;
+        ended.into_iter().map(|(batch_id,)| batch_id).collect()
+    });
+    batches.sort();
+    batches.dedup();
+    Ok(Some(batches))
+}

@@ -1,0 +1,125 @@
+//! Finding printers: pages for lists, selections for batches.
+
+use sqlx::AssertSqlSafe;
+use uuid::Uuid;
+
+use super::{
+    super::{Db, Error, group, reading},
+    Printer, Row, select_sql,
+};
+
+/// Which printers a page shows; what is absent does not restrict.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PrinterFilter {
+    pub tag: Option<String>,
+    /// Part of the name, the address, the model or the notes. Upper and lower case are one for ASCII letters on
+    /// SQLite, for all letters on PostgreSQL.
+    pub q: Option<String>,
+    /// Only printers with any of these tags: what the asker may see.
+    pub visible_tags: Option<Vec<String>>,
+}
+
+/// Which printers a batch means, by AND. Disabled printers are never among them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// Empty = any.
+    pub tags_all: Vec<String>,
+    /// Empty = any.
+    pub tags_any: Vec<String>,
+    /// Only printers with any of these tags: what the asker may see.
+    pub visible_tags: Option<Vec<String>>,
+}
+
+/// The condition that the printer `p` has any of the tags `$n`, unless `$given` is false.
+fn has_any(db: &Db, given: usize, n: usize) -> String {
+    format!(
+        "(not ${given} or exists (select 1 from printer_tags t where t.printer_id = p.id and t.tag in {}))",
+        db.texts(n)
+    )
+}
+
+/// A page of printers by name, those behind `after` (the last name and id of the page before).
+pub async fn page(
+    db: &Db,
+    filter: &PrinterFilter,
+    after: Option<(String, Uuid)>,
+    limit: i64,
+) -> Result<Vec<Printer>, Error> {
+    let like: Vec<String> = ["p.name", "p.url", "coalesce(p.model, '')", "p.notes"]
+        .iter()
+        .map(|column| format!(r"lower({column}) like lower($3) escape '\'"))
+        .collect();
+    let sql = format!(
+        "{}
+         where ($1 is null or exists (select 1 from printer_tags t where t.printer_id = p.id and t.tag = $1))
+             and ($2 is null or (p.name, p.id) > ($2, $4))
+             and ($3 is null or {}) and {}
+         order by p.name, p.id limit $7",
+        select_sql(db),
+        like.join(" or "),
+        has_any(db, 5, 6),
+    );
+    let (after_name, after_id) = after.unzip();
+    let pattern = filter.q.as_deref().map(|q| format!("%{}%", escaped(q)));
+    let rows: Vec<Row> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql))
+        .bind(&filter.tag)
+        .bind(after_name)
+        .bind(pattern)
+        .bind(after_id)
+        .bind(filter.visible_tags.is_some())
+        .bind(group::texts(filter.visible_tags.iter().flatten()))
+        .bind(limit)
+        .fetch_all(pool)
+        .await)?;
+    rows.into_iter().map(Row::read).collect()
+}
+
+/// The enabled printers of a selection, by name.
+pub async fn select(db: &Db, selection: &Selection) -> Result<Vec<Printer>, Error> {
+    let sql = format!(
+        "{} where p.enabled and {} and {}
+             and (select count(*) from printer_tags t where t.printer_id = p.id and t.tag in {}) = $6
+         order by p.name, p.id",
+        select_sql(db),
+        has_any(db, 1, 2),
+        has_any(db, 3, 4),
+        db.texts(5),
+    );
+    let mut all: Vec<&String> = selection.tags_all.iter().collect();
+    all.sort();
+    all.dedup();
+    let count = i64::try_from(all.len()).unwrap_or(i64::MAX);
+    let rows: Vec<Row> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql))
+        .bind(selection.visible_tags.is_some())
+        .bind(group::texts(selection.visible_tags.iter().flatten()))
+        .bind(!selection.tags_any.is_empty())
+        .bind(group::texts(&selection.tags_any))
+        .bind(group::texts(all))
+        .bind(count)
+        .fetch_all(pool)
+        .await)?;
+    rows.into_iter().map(Row::read).collect()
+}
+
+/// A text that `like` takes literally, with `\` as its escape.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        if matches!(c, '%' | '_' | '\\') {
+            escaped.push('\\');
+        }
+        escaped.push(c);
+    }
+    // PostgreSQL takes no U+0000 in a text.
+    group::clean(&escaped)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signs_of_a_pattern_are_escaped() {
+        assert_eq!(escaped(r"50%_a\b"), r"50\%\_a\\b");
+    }
+}

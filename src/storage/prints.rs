@@ -1,0 +1,180 @@
+//! Every print that was seen, whoever started it. Rows outlive their printers.
+
+use chrono::{DateTime, Utc};
+use sqlx::AssertSqlSafe;
+use uuid::Uuid;
+
+use super::{
+    Db, Error,
+    error::{Place, broken},
+    group, reading, writing,
+};
+use crate::domain::{
+    command::FileRef,
+    print::{ActorKind, By, Print, PrintResult},
+};
+
+const COLUMNS: &str = "id, printer_id, file_path, file_origin, started_at, ended_at, result, reason, \
+     started_by_kind, started_by_command, paused_by_kind, paused_by_command";
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: Uuid,
+    printer_id: Uuid,
+    file_path: Option<String>,
+    file_origin: Option<String>,
+    started_at: DateTime<Utc>,
+    ended_at: Option<DateTime<Utc>>,
+    result: Option<String>,
+    reason: Option<String>,
+    started_by_kind: String,
+    started_by_command: Option<Uuid>,
+    paused_by_kind: Option<String>,
+    paused_by_command: Option<Uuid>,
+}
+
+impl Row {
+    fn read(self) -> Result<Print, Error> {
+        let place = Place { table: "prints", row: self.id };
+        let file = match (self.file_path, self.file_origin) {
+            (None, None) => None,
+            (Some(path), Some(origin)) => Some(FileRef { path, origin }),
+            _ => return Err(broken("prints", "file_path", self.id)),
+        };
+        let paused_kind = place.word_if("paused_by_kind", self.paused_by_kind.as_deref(), ActorKind::parse)?;
+        Ok(Print {
+            id: self.id,
+            printer_id: self.printer_id,
+            file,
+            started_at: self.started_at,
+            ended_at: self.ended_at,
+            result: place.word_if("result", self.result.as_deref(), PrintResult::parse)?,
+            reason: self.reason,
+            started_by: By {
+                kind: place.word("started_by_kind", &self.started_by_kind, ActorKind::parse)?,
+                command_id: self.started_by_command,
+            },
+            paused_by: paused_kind.map(|kind| By { kind, command_id: self.paused_by_command }),
+        })
+    }
+}
+
+/// Where a print is, as a filter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PrintState {
+    /// It has not ended.
+    Open,
+    /// It ended so.
+    Ended(PrintResult),
+}
+
+/// Which prints a page shows; what is absent does not restrict.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PrintFilter {
+    pub printer_id: Option<Uuid>,
+    pub state: Option<PrintState>,
+    /// Started at this time or later.
+    pub since: Option<DateTime<Utc>>,
+    /// Only prints on registered printers with any of these tags: what the asker may see.
+    pub visible_tags: Option<Vec<String>>,
+}
+
+/// Notes a print that began. One that is known already stays as it is.
+pub async fn begin(db: &Db, print: &Print) -> Result<(), Error> {
+    let sql = format!(
+        "insert into prints ({COLUMNS}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+         on conflict (id) do nothing"
+    );
+    writing!(db, |pool| sqlx::query(AssertSqlSafe(sql))
+        .bind(print.id)
+        .bind(print.printer_id)
+        .bind(print.file.as_ref().map(|file| group::clean(&file.path)))
+        .bind(print.file.as_ref().map(|file| group::clean(&file.origin)))
+        .bind(print.started_at)
+        .bind(print.ended_at)
+        .bind(print.result.map(PrintResult::as_str))
+        .bind(print.reason.as_deref().map(group::clean))
+        .bind(print.started_by.kind.as_str())
+        .bind(print.started_by.command_id)
+        .bind(print.paused_by.map(|by| by.kind.as_str()))
+        .bind(print.paused_by.and_then(|by| by.command_id))
+        .execute(pool)
+        .await
+        .map(drop))?;
+    Ok(())
+}
+
+/// Notes who paused a print; absent: it is not paused. False: there is no such print.
+pub async fn set_paused_by(db: &Db, id: Uuid, by: Option<By>) -> Result<bool, Error> {
+    let sql = "update prints set paused_by_kind = $2, paused_by_command = $3 where id = $1";
+    let changed = writing!(db, |pool| sqlx::query(sql)
+        .bind(id)
+        .bind(by.map(|by| by.kind.as_str()))
+        .bind(by.and_then(|by| by.command_id))
+        .execute(pool)
+        .await
+        .map(|done| done.rows_affected()))?;
+    Ok(changed > 0)
+}
+
+/// Ends a print. False: it had ended before, or there is none.
+pub async fn end(
+    db: &Db,
+    id: Uuid,
+    at: DateTime<Utc>,
+    result: PrintResult,
+    reason: Option<&str>,
+) -> Result<bool, Error> {
+    let sql = "update prints set ended_at = $2, result = $3, reason = $4 where id = $1 and ended_at is null";
+    let changed = writing!(db, |pool| sqlx::query(sql)
+        .bind(id)
+        .bind(at)
+        .bind(result.as_str())
+        .bind(reason.map(group::clean))
+        .execute(pool)
+        .await
+        .map(|done| done.rows_affected()))?;
+    Ok(changed > 0)
+}
+
+/// The prints that have not ended, oldest first.
+pub async fn open(db: &Db) -> Result<Vec<Print>, Error> {
+    let sql = format!("select {COLUMNS} from prints where ended_at is null order by id");
+    let rows: Vec<Row> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).fetch_all(pool).await)?;
+    rows.into_iter().map(Row::read).collect()
+}
+
+/// One print.
+pub async fn get(db: &Db, id: Uuid) -> Result<Option<Print>, Error> {
+    let sql = format!("select {COLUMNS} from prints where id = $1");
+    let row: Option<Row> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(id).fetch_optional(pool).await)?;
+    row.map(Row::read).transpose()
+}
+
+/// A page of prints, newest first, those older than `after`.
+pub async fn page(db: &Db, filter: &PrintFilter, after: Option<Uuid>, limit: i64) -> Result<Vec<Print>, Error> {
+    let sql = format!(
+        "select {COLUMNS} from prints
+         where ($1 is null or printer_id = $1) and (not $2 or ended_at is null) and ($3 is null or result = $3)
+             and ($4 is null or started_at >= $4) and ($5 is null or id < $5)
+             and (not $6 or printer_id in (select t.printer_id from printer_tags t where t.tag in {}))
+         order by id desc limit $8",
+        db.texts(7)
+    );
+    let result = match filter.state {
+        Some(PrintState::Ended(result)) => Some(result.as_str()),
+        Some(PrintState::Open) | None => None,
+    };
+    let rows: Vec<Row> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql))
+        .bind(filter.printer_id)
+        .bind(filter.state == Some(PrintState::Open))
+        .bind(result)
+        .bind(filter.since)
+        .bind(after)
+        .bind(filter.visible_tags.is_some())
+        .bind(group::texts(filter.visible_tags.iter().flatten()))
+        .bind(limit)
+        .fetch_all(pool)
+        .await)?;
+    rows.into_iter().map(Row::read).collect()
+}

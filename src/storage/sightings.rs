@@ -1,0 +1,85 @@
+//! What was last seen of each printer, so that a restart knows where it left off.
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, types::Json};
+use uuid::Uuid;
+
+use super::{
+    Db, Error,
+    error::Place,
+    group::{self, Kind, stamp},
+    reading, writing,
+};
+use crate::domain::{print::Mark, state::PrinterState};
+
+/// What was seen of a printer at one moment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sighting {
+    pub printer_id: Uuid,
+    pub state: PrinterState,
+    pub mark: Mark,
+    pub observed_at: DateTime<Utc>,
+    pub octoprint_version: Option<String>,
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    printer_id: Uuid,
+    state: String,
+    mark: Json<Value>,
+    observed_at: DateTime<Utc>,
+    octoprint_version: Option<String>,
+}
+
+/// Keeps the group's last sighting of each printer. Those of printers that are gone are left out.
+pub async fn save(db: &Db, sightings: &[Sighting]) -> Result<(), Error> {
+    let source = db.records(&[
+        ("printer_id", Kind::Uuid),
+        ("state", Kind::Text),
+        ("mark", Kind::Json),
+        ("observed_at", Kind::Time),
+        ("octoprint_version", Kind::Text),
+    ]);
+    let sql = format!(
+        "insert into sightings (printer_id, state, mark, observed_at, octoprint_version)
+         select x.printer_id, x.state, x.mark, x.observed_at, x.octoprint_version from {source}
+         where x.printer_id in (select id from printers) order by x.printer_id
+         on conflict (printer_id) do update set
+             state = excluded.state, mark = excluded.mark, observed_at = excluded.observed_at,
+             octoprint_version = coalesce(excluded.octoprint_version, sightings.octoprint_version)"
+    );
+    // PostgreSQL refuses a group that names one printer twice.
+    let last: std::collections::HashMap<Uuid, &Sighting> =
+        sightings.iter().map(|sighting| (sighting.printer_id, sighting)).collect();
+    let records = last.into_values().map(|sighting| {
+        json!({
+            "printer_id": sighting.printer_id,
+            "state": sighting.state,
+            "mark": sighting.mark,
+            "observed_at": stamp(sighting.observed_at),
+            "octoprint_version": sighting.octoprint_version,
+        })
+    });
+    let records = group::parameter(records);
+    writing!(db, |pool| sqlx::query(AssertSqlSafe(sql)).bind(records).execute(pool).await.map(drop))?;
+    Ok(())
+}
+
+/// The last sighting of every registered printer that was ever seen.
+pub async fn all(db: &Db) -> Result<Vec<Sighting>, Error> {
+    let sql = "select printer_id, state, mark, observed_at, octoprint_version from sightings
+               where printer_id in (select id from printers)";
+    let rows: Vec<Row> = reading!(db, |pool| sqlx::query_as(sql).fetch_all(pool).await)?;
+    let read = |row: Row| {
+        let place = Place { table: "sightings", row: row.printer_id };
+        Ok(Sighting {
+            printer_id: row.printer_id,
+            state: place.word("state", &row.state, PrinterState::parse)?,
+            mark: place.json("mark", row.mark.0)?,
+            observed_at: row.observed_at,
+            octoprint_version: row.octoprint_version,
+        })
+    };
+    rows.into_iter().map(read).collect()
+}

@@ -1,0 +1,101 @@
+//! Tokens of the API. Only hashes of the secrets are kept.
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sqlx::{AssertSqlSafe, types::Json};
+use uuid::Uuid;
+
+use super::{Db, Error, error::Place, group, reading, transaction, writing};
+use crate::domain::access::{Role, Token};
+
+const COLUMNS: &str = "id, name, role, tags, created_at, expires_at, last_used_at";
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: Uuid,
+    name: String,
+    role: String,
+    tags: Json<Value>,
+    created_at: DateTime<Utc>,
+    expires_at: Option<DateTime<Utc>>,
+    last_used_at: Option<DateTime<Utc>>,
+}
+
+impl Row {
+    fn read(self) -> Result<Token, Error> {
+        let place = Place { table: "tokens", row: self.id };
+        Ok(Token {
+            id: self.id,
+            name: self.name,
+            role: place.word("role", &self.role, Role::parse)?,
+            tags: place.json("tags", self.tags.0)?,
+            created_at: self.created_at,
+            expires_at: self.expires_at,
+            last_used_at: self.last_used_at,
+        })
+    }
+}
+
+/// Keeps a token under the hash of its secret.
+pub async fn insert(db: &Db, token: &Token, hash: &[u8]) -> Result<(), Error> {
+    let sql = format!("insert into tokens ({COLUMNS}, hash) values ($1, $2, $3, $4, $5, $6, $7, $8)");
+    writing!(db, |pool| sqlx::query(AssertSqlSafe(sql))
+        .bind(token.id)
+        .bind(&token.name)
+        .bind(token.role.as_str())
+        .bind(group::texts(&token.tags))
+        .bind(token.created_at)
+        .bind(token.expires_at)
+        .bind(token.last_used_at)
+        .bind(hash)
+        .execute(pool)
+        .await
+        .map(drop))?;
+    Ok(())
+}
+
+/// The token of a secret, unless it is revoked. Whether it has expired is for the caller to see.
+pub async fn by_hash(db: &Db, hash: &[u8]) -> Result<Option<Token>, Error> {
+    let sql = format!("select {COLUMNS} from tokens where hash = $1 and revoked_at is null");
+    let row: Option<Row> =
+        reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(hash).fetch_optional(pool).await)?;
+    row.map(Row::read).transpose()
+}
+
+/// One token, unless it is revoked.
+pub async fn get(db: &Db, id: Uuid) -> Result<Option<Token>, Error> {
+    let sql = format!("select {COLUMNS} from tokens where id = $1 and revoked_at is null");
+    let row: Option<Row> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(id).fetch_optional(pool).await)?;
+    row.map(Row::read).transpose()
+}
+
+/// A page of the tokens that are not revoked, newest first, those older than `after`.
+pub async fn page(db: &Db, after: Option<Uuid>, limit: i64) -> Result<Vec<Token>, Error> {
+    let sql = format!(
+        "select {COLUMNS} from tokens where revoked_at is null and ($1 is null or id < $1) order by id desc limit $2"
+    );
+    let rows: Vec<Row> =
+        reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(after).bind(limit).fetch_all(pool).await)?;
+    rows.into_iter().map(Row::read).collect()
+}
+
+/// Revokes a token and ends the sessions that were opened with it. False: it was revoked before, or there is none.
+pub async fn revoke(db: &Db, id: Uuid, at: DateTime<Utc>) -> Result<bool, Error> {
+    let revoked = transaction!(db, |tx| {
+        let done = sqlx::query("update tokens set revoked_at = $2 where id = $1 and revoked_at is null")
+            .bind(id)
+            .bind(at)
+            .execute(&mut *tx)
+            .await?;
+        sqlx::query("delete from sessions where token_id = $1").bind(id).execute(&mut *tx).await?;
+        done.rows_affected()
+    });
+    Ok(revoked > 0)
+}
+
+/// Notes that a token was used. To be called now and then, not for each request: it is a write.
+pub async fn touch(db: &Db, id: Uuid, at: DateTime<Utc>) -> Result<(), Error> {
+    let sql = "update tokens set last_used_at = $2 where id = $1 and (last_used_at is null or last_used_at < $2)";
+    writing!(db, |pool| sqlx::query(sql).bind(id).bind(at).execute(pool).await.map(drop))?;
+    Ok(())
+}
