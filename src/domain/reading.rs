@@ -74,18 +74,41 @@ pub type Temperatures = BTreeMap<String, Temperature>;
 /// What OctoPrint's event socket tells, as far as Printyard subscribes to it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum PrinterEvent {
-    StateChanged { state: PrinterState, text: String },
-    FileSelected { path: String, origin: String },
+    StateChanged {
+        state: PrinterState,
+        text: String,
+    },
+    FileSelected {
+        path: String,
+        origin: String,
+    },
     FileDeselected,
-    PrintStarted { path: String, origin: String },
-    PrintDone { path: String },
+    PrintStarted {
+        path: String,
+        origin: String,
+    },
+    PrintDone {
+        path: String,
+    },
     /// `reason` is `cancelled` for a cancelled print, of which OctoPrint sends both `PrintCancelled` and `PrintFailed`.
-    PrintFailed { path: String, reason: Option<String>, error: Option<String> },
-    PrintCancelled { path: String },
-    PrintPaused { path: String },
-    PrintResumed { path: String },
+    PrintFailed {
+        path: String,
+        reason: Option<String>,
+        error: Option<String>,
+    },
+    PrintCancelled {
+        path: String,
+    },
+    PrintPaused {
+        path: String,
+    },
+    PrintResumed {
+        path: String,
+    },
     /// The firmware's own words.
-    Error { error: String },
+    Error {
+        error: String,
+    },
     Connected,
     Disconnected,
 }

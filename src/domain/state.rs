@@ -82,10 +82,7 @@ impl PrinterState {
             ("operational", PrinterState::Operational),
         ];
         let text = text.trim().to_lowercase();
-        PREFIXES
-            .iter()
-            .find(|(prefix, _)| text.starts_with(prefix))
-            .map_or(Self::Unknown, |(_, state)| *state)
+        PREFIXES.iter().find(|(prefix, _)| text.starts_with(prefix)).map_or(Self::Unknown, |(_, state)| *state)
     }
 
     /// Reads `state_id` of the event `PrinterStateChanged`. `CLOSED_WITH_ERROR` and `ERROR` are errors; OctoPrint
@@ -123,10 +120,7 @@ impl PrinterState {
             (flags.printing, Self::Printing),
             (flags.operational, Self::Operational),
         ];
-        by_flag
-            .into_iter()
-            .find_map(|(set, state)| set.then_some(state))
-            .unwrap_or(Self::Unknown)
+        by_flag.into_iter().find_map(|(set, state)| set.then_some(state)).unwrap_or(Self::Unknown)
     }
 
     /// A print is under way: it can be cancelled.
