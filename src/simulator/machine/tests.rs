@@ -52,7 +52,7 @@ impl Bench {
             }
             State::Printing => {
                 bench.send(START);
-                bench.wait(1000);
+                bench.wait(1_200);
             }
             State::Pausing => {
                 bench = Self::in_state(State::Printing);
@@ -60,7 +60,7 @@ impl Bench {
             }
             State::Paused => {
                 bench = Self::in_state(State::Pausing);
-                bench.wait(1000);
+                bench.wait(1_000);
             }
             State::Resuming => {
                 bench = Self::in_state(State::Paused);
@@ -196,10 +196,10 @@ fn printing_pauses_after_the_line_in_flight_and_the_printers_answer() {
         assert_eq!(Bench::in_state(State::Printing).after(pause), (Ok(true), State::Pausing, State::Paused));
     }
     let mut bench = Bench::in_state(State::Pausing);
-    // One second in, the third line of half a second has just begun: 5 + 3 * 500 + 40 ms.
-    bench.wait(500);
+    // At 1,200 ms the third line of half a second is in flight: paused at 5 + 3 * 500 + 40 ms.
+    bench.wait(344);
     assert_eq!(bench.machine.state(), State::Pausing);
-    bench.wait(60);
+    bench.wait(1);
     assert_eq!(bench.machine.state(), State::Paused);
     assert_eq!(bench.told(), ["PrintPaused", "PAUSED"]);
 }
