@@ -1,0 +1,217 @@
+//! What every request passes: the body is read, the latency waited for, the fault applied, the key checked, and what
+//! was carried out is remembered.
+//!
+//! **When a command acts:** at the end of the latency, just before its answer leaves. A client that has given up by
+//! then has not called it back: as with a real server, what was asked is carried out.
+
+use std::time::{Duration, Instant};
+
+use axum::{
+    body::{Body, Bytes, to_bytes},
+    extract::{ConnectInfo, Request},
+    http::{HeaderMap, Method, StatusCode, header, request::Parts},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use serde_json::Value;
+
+use super::{Acted, Refused};
+use crate::simulator::{
+    config::{Fault, Received},
+    wire::Conn,
+};
+
+/// `server.maxSize`.
+const LARGEST_BODY: usize = 100 * 1024;
+/// `server.uploads.maxSize`.
+const LARGEST_UPLOAD: usize = 1024 * 1024 * 1024;
+/// What is kept of a G-code command in the log.
+const LOGGED_COMMAND: usize = 200;
+
+const FORBIDDEN: &str = "You don't have the permission to access the requested resource. It is either \
+                         read-protected or not readable by the server.";
+
+/// The middleware.
+pub async fn gate(ConnectInfo(conn): ConnectInfo<Conn>, request: Request, next: Next) -> Response {
+    if request.uri().path().starts_with("/sim/") {
+        return next.run(request).await;
+    }
+    let (mut parts, body) = request.into_parts();
+    let limit = if is_of_type(&parts.headers, "multipart/form-data") { LARGEST_UPLOAD } else { LARGEST_BODY };
+    let Ok(bytes) = to_bytes(body, limit).await else {
+        // Measured: a bare 400 rather than 413.
+        return StatusCode::BAD_REQUEST.into_response();
+    };
+    let mut note = Note::of(&parts, &bytes);
+    let fault = match &note {
+        Some(_) => conn.printer.take_fault_for_command(),
+        None => None,
+    };
+    let delay = conn.printer.common().latency + slowness(fault.as_ref()) + slowness(conn.printer.fault().as_ref());
+    if let Some(note) = &mut note {
+        note.method = parts.method.to_string();
+    }
+    parts.headers.remove(header::TRANSFER_ENCODING);
+    let visit = Visit { conn, fault, note, request: Request::from_parts(parts, Body::from(bytes)), next };
+    if delay.is_zero() && !visit.conn.printer.has_fault(&Fault::Hang) {
+        return visit.carry_out().await;
+    }
+    // In a task of its own, which outlives a client that gives up.
+    let late = tokio::spawn(async move {
+        let stop = visit.conn.printer.common().stop.clone();
+        let wait = async {
+            tokio::time::sleep(delay).await;
+            let mut fault = visit.conn.printer.watch_fault();
+            let _ = fault.wait_for(|fault| *fault != Some(Fault::Hang)).await;
+        };
+        tokio::select! {
+            () = stop.cancelled() => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+            () = wait => visit.carry_out().await,
+        }
+    });
+    late.await.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
+}
+
+fn slowness(fault: Option<&Fault>) -> Duration {
+    match fault {
+        Some(Fault::Slow(more)) => *more,
+        _ => Duration::ZERO,
+    }
+}
+
+/// A request whose time has come.
+struct Visit {
+    conn: Conn,
+    /// The fault that waited for this command.
+    fault: Option<Fault>,
+    note: Option<Note>,
+    request: Request,
+    next: Next,
+}
+
+impl Visit {
+    async fn carry_out(self) -> Response {
+        let Self { conn, fault, note, request, next } = self;
+        let printer = conn.printer.clone();
+        let fault = fault.or_else(|| printer.fault());
+        let remember = |acted: bool, status: u16| {
+            if let Some(note) = note {
+                printer.remember(note.received(acted, status));
+            }
+        };
+        match &fault {
+            // The process is gone: nothing is carried out, and nobody is there to remember it.
+            Some(Fault::Refuse) => {
+                conn.reset();
+                return StatusCode::SERVICE_UNAVAILABLE.into_response();
+            }
+            Some(Fault::Reset) => {
+                conn.reset();
+                remember(false, 0);
+                return StatusCode::SERVICE_UNAVAILABLE.into_response();
+            }
+            Some(Fault::Garbage) => {
+                conn.garble();
+                remember(false, 0);
+                return StatusCode::SERVICE_UNAVAILABLE.into_response();
+            }
+            Some(Fault::Status(code)) => {
+                remember(false, *code);
+                return Refused::new(*code, "simulated").into_response();
+            }
+            _ => {}
+        }
+        let mut answer = match check_key(&conn, &request, fault == Some(Fault::WrongKey)) {
+            Ok(()) => next.run(request).await,
+            Err(refused) => refused.into_response(),
+        };
+        let acted = answer.extensions().get::<Acted>().map_or(answer.status().is_success(), |acted| acted.0);
+        match &fault {
+            Some(Fault::ResetAfterActing) => {
+                conn.reset();
+                remember(acted, 0);
+            }
+            Some(Fault::StatusAfterActing(code)) => {
+                remember(acted, *code);
+                answer = Refused::new(*code, "simulated").into_response();
+            }
+            _ => remember(acted, answer.status().as_u16()),
+        }
+        answer
+    }
+}
+
+/// What the log will say of a request.
+struct Note {
+    method: String,
+    path: String,
+    command: String,
+    action: Option<String>,
+}
+
+impl Note {
+    /// `None` for what cannot change anything.
+    fn of(parts: &Parts, bytes: &Bytes) -> Option<Self> {
+        let path = parts.uri.path();
+        if parts.method == Method::GET || parts.method == Method::HEAD || path == "/api/login" {
+            return None;
+        }
+        let body = match is_of_type(&parts.headers, "application/json") {
+            true => serde_json::from_slice::<Value>(bytes).unwrap_or_default(),
+            false => Value::Null,
+        };
+        let text = |name: &str| body.get(name).and_then(Value::as_str).map(str::to_owned);
+        let lines = || {
+            let lines = body.get("commands")?.as_array()?;
+            Some(lines.iter().filter_map(Value::as_str).collect::<Vec<_>>().join("\n"))
+        };
+        let mut command = text("command").or_else(lines).unwrap_or_else(|| {
+            let word = match (parts.method.as_str(), path) {
+                ("DELETE", _) => "delete",
+                (_, "/api/files/local") => "upload",
+                (_, "/api/settings") => "settings",
+                _ => "",
+            };
+            word.to_owned()
+        });
+        if let Some((at, _)) = command.char_indices().nth(LOGGED_COMMAND) {
+            command.truncate(at);
+        }
+        Some(Self { method: String::new(), path: path.to_owned(), command, action: text("action") })
+    }
+
+    fn received(self, acted: bool, status: u16) -> Received {
+        let Self { method, path, command, action } = self;
+        Received { at: Instant::now(), method, path, command, action, acted, status }
+    }
+}
+
+/// OctoPrint's precedence: query, `X-Api-Key`, Bearer. Readers with a bad key get 403, writers the CSRF check's 400.
+fn check_key(conn: &Conn, request: &Request, refuse_all: bool) -> Result<(), Refused> {
+    if !request.uri().path().starts_with("/api/") {
+        return Ok(());
+    }
+    let query = request.uri().query().unwrap_or_default();
+    let in_query = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "apikey");
+    let headers = request.headers();
+    let in_header = match headers.get("x-api-key") {
+        // Measured: a key that is not ASCII is an internal error.
+        Some(key) => Some(key.to_str().map_err(|_| Refused::new(500, "Internal server error"))?),
+        None => headers.get(header::AUTHORIZATION).and_then(|it| it.to_str().ok()?.strip_prefix("Bearer ")),
+    };
+    let key = in_query.as_ref().map(|(_, key)| &**key).or(in_header);
+    let revoked = refuse_all || conn.printer.with(|inner, _| inner.key_revoked);
+    if !revoked && key == Some(conn.printer.api_key()) {
+        return Ok(());
+    }
+    Err(match *request.method() {
+        Method::GET | Method::HEAD => Refused::new(403, FORBIDDEN),
+        _ => Refused::new(400, "CSRF validation failed"),
+    })
+}
+
+/// Whether a request's content is of this type, parameters aside.
+pub fn is_of_type(headers: &HeaderMap, kind: &str) -> bool {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(kind)
+}

@@ -1,0 +1,78 @@
+//! Version, login, settings, timelapse and the camera.
+
+use axum::{
+    Json,
+    http::header,
+    response::{IntoResponse, Response},
+};
+use serde_json::{Value, json};
+
+use super::{At, Body, Refused};
+use crate::simulator::{bodies, picture};
+
+/// `GET /api/version`.
+pub async fn version(At(printer): At) -> Json<Value> {
+    let version = bodies::version(printer.common().flavor);
+    Json(json!({"api": "0.1", "server": version, "text": format!("OctoPrint {version}")}))
+}
+
+/// `GET /api/server`.
+pub async fn server(At(printer): At) -> Json<Value> {
+    Json(json!({"safemode": null, "version": bodies::version(printer.common().flavor)}))
+}
+
+/// `POST /api/login {"passive": true}`: the session for the event socket.
+pub async fn login(At(printer): At, body: Body) -> Result<Json<Value>, Refused> {
+    if !body.is_true("passive") {
+        return Err(Refused::new(403, "User unknown or password incorrect"));
+    }
+    let roles: Vec<String> = bodies::PERMISSIONS.iter().map(|key| key.to_lowercase()).collect();
+    Ok(Json(json!({
+        "_is_external_client": true,
+        "_login_mechanism": "apikey",
+        "active": true,
+        "admin": true,
+        "apikey": printer.api_key(),
+        "groups": ["admins", "users"],
+        "name": "admin",
+        "needs": {"group": ["admins", "users"], "role": roles},
+        "permissions": bodies::PERMISSIONS,
+        "roles": ["user", "admin"],
+        "session": printer.new_session(),
+        "settings": {},
+        "user": true,
+    })))
+}
+
+/// `GET /api/settings`: what a farm reads of it.
+pub async fn settings(At(printer): At) -> Json<Value> {
+    let scripts = printer.with(|inner, _| inner.machine.scripts().clone());
+    Json(json!({
+        "appearance": {"color": "default", "name": printer.name()},
+        "scripts": {"gcode": scripts},
+        "webcam": bodies::webcam(printer.url()),
+    }))
+}
+
+/// `POST /api/settings`: of all settings only the G-code scripts do anything.
+pub async fn change_settings(At(printer): At, body: Body) -> Json<Value> {
+    if let Some(scripts) = body.0.pointer("/scripts/gcode").and_then(Value::as_object) {
+        for (name, gcode) in scripts {
+            printer.set_script(name, gcode.as_str().unwrap_or_default());
+        }
+    }
+    settings(At(printer)).await
+}
+
+/// `GET /api/timelapse`.
+pub async fn timelapse() -> Json<Value> {
+    Json(json!({"config": {"type": "off"}, "enabled": true, "files": [], "unrendered": []}))
+}
+
+/// `GET /webcam/?action=snapshot`, without a key, as a camera beside OctoPrint answers.
+pub async fn snapshot(At(printer): At) -> Response {
+    let completion =
+        printer.with(|inner, now| inner.machine.progress(now, None).map_or(0.0, |progress| progress.completion));
+    ([(header::CONTENT_TYPE, "image/png"), (header::CACHE_CONTROL, "no-store")], picture::snapshot(completion))
+        .into_response()
+}

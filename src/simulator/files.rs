@@ -1,0 +1,219 @@
+//! The files of one printer: bytes that are shared between printers, and what OctoPrint tells about them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    fmt::Write as _,
+    sync::{Arc, Mutex, PoisonError, Weak},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use sha2::{Digest, Sha256};
+
+use super::machine::{Ended, Selected};
+
+/// The bytes of a file. A thousand printers with the same file hold them once.
+#[derive(Debug)]
+pub struct Blob {
+    bytes: Box<[u8]>,
+    hash: String,
+}
+
+impl Blob {
+    /// The content.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// 40 hex digits, as OctoPrint's sha1 has; here a part of a sha256, which nobody compares with the bytes.
+    pub fn hash(&self) -> &str {
+        &self.hash
+    }
+}
+
+/// Finds bytes that some printer of the farm holds already.
+#[derive(Debug, Default)]
+pub struct Blobs(Mutex<HashMap<String, Weak<Blob>>>);
+
+impl Blobs {
+    /// The shared copy of these bytes.
+    pub fn intern(&self, bytes: Vec<u8>) -> Arc<Blob> {
+        let mut hash = String::with_capacity(40);
+        for byte in Sha256::digest(&bytes).iter().take(20) {
+            let _ = write!(hash, "{byte:02x}");
+        }
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(blob) = known.get(&hash).and_then(Weak::upgrade) {
+            return blob;
+        }
+        known.retain(|_, blob| blob.strong_count() > 0);
+        let blob = Arc::new(Blob { bytes: bytes.into_boxed_slice(), hash: hash.clone() });
+        known.insert(hash, Arc::downgrade(&blob));
+        blob
+    }
+}
+
+/// What is known about the prints of a file.
+#[derive(Debug, Clone, Default)]
+pub struct Prints {
+    pub success: u32,
+    pub failure: u32,
+    /// (seconds since 1970, seconds of printing for a success) of the last one.
+    pub last: Option<(f64, Option<f64>)>,
+    /// Seconds, of the successes.
+    pub last_time: Option<f64>,
+    total_time: f64,
+}
+
+impl Prints {
+    /// Mean seconds of the successful prints.
+    pub fn average(&self) -> Option<f64> {
+        (self.success > 0).then(|| self.total_time / f64::from(self.success))
+    }
+}
+
+/// A file.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    pub blob: Arc<Blob>,
+    /// Seconds since 1970.
+    pub date: i64,
+    pub prints: Prints,
+    /// What the upload gave, to come back with the entry.
+    pub userdata: Option<serde_json::Value>,
+}
+
+/// All files of a printer, by path.
+#[derive(Debug, Default)]
+pub struct Files {
+    entries: BTreeMap<String, Entry>,
+    folders: BTreeSet<String>,
+    version: u64,
+}
+
+impl Files {
+    /// Counts changes: the strong ETag of `GET /api/files` is made of it.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// By path.
+    pub fn get(&self, path: &str) -> Option<&Entry> {
+        self.entries.get(path)
+    }
+
+    /// Files in order of their paths.
+    pub fn entries(&self) -> impl Iterator<Item = (&str, &Entry)> {
+        self.entries.iter().map(|(path, entry)| (path.as_str(), entry))
+    }
+
+    /// Folders in order of their paths.
+    pub fn folders(&self) -> impl Iterator<Item = &str> {
+        self.folders.iter().map(String::as_str)
+    }
+
+    /// Puts a file, over another of the same path, whose counters are lost.
+    pub fn put(&mut self, path: &str, blob: Arc<Blob>, userdata: Option<serde_json::Value>) {
+        if let Some((folder, _)) = path.rsplit_once('/') {
+            self.put_folder(folder);
+        }
+        self.version += 1;
+        let entry = Entry { blob, date: unix_seconds(), prints: Prints::default(), userdata };
+        self.entries.insert(path.to_owned(), entry);
+    }
+
+    /// Makes a folder and those above it.
+    pub fn put_folder(&mut self, path: &str) {
+        for (at, _) in path.match_indices('/').chain([(path.len(), "")]) {
+            let folder = path.get(..at).unwrap_or_default();
+            if !folder.is_empty() && self.folders.insert(folder.to_owned()) {
+                self.version += 1;
+            }
+        }
+    }
+
+    /// Removes a file, or a folder with what is in it. False where there is none.
+    pub fn remove(&mut self, path: &str) -> bool {
+        let below = format!("{path}/");
+        let before = self.entries.len() + self.folders.len();
+        self.entries.retain(|name, _| name != path && !name.starts_with(&below));
+        self.folders.retain(|name| name != path && !name.starts_with(&below));
+        let removed = self.entries.len() + self.folders.len() < before;
+        self.version += u64::from(removed);
+        removed
+    }
+
+    /// As the machine selects it.
+    pub fn selection(&self, path: &str) -> Option<Selected> {
+        let entry = self.entries.get(path)?;
+        Some(Selected {
+            name: name_of(path).to_owned(),
+            path: path.to_owned(),
+            date: entry.date,
+            blob: entry.blob.clone(),
+        })
+    }
+
+    /// Counts a print.
+    pub fn count(&mut self, ended: &Ended) {
+        let Some(entry) = self.entries.get_mut(&ended.path) else { return };
+        let prints = &mut entry.prints;
+        if ended.success {
+            prints.success += 1;
+            prints.total_time += ended.print_time;
+            prints.last_time = Some(ended.print_time);
+        } else {
+            prints.failure += 1;
+        }
+        prints.last = Some((unix_time(), ended.success.then_some(ended.print_time)));
+        self.version += 1;
+    }
+}
+
+/// The part of a path behind its last slash.
+pub fn name_of(path: &str) -> &str {
+    path.rsplit_once('/').map_or(path, |(_, name)| name)
+}
+
+/// A name as OctoPrint keeps it: letters of any script, digits and `-_.() `.
+pub fn sanitised(name: &str) -> String {
+    let kept: String = name.chars().filter(|c| c.is_alphanumeric() || "-_.()[] ".contains(*c)).collect();
+    kept.trim().trim_start_matches('.').to_owned()
+}
+
+/// Seconds since 1970 with their fraction, as OctoPrint gives times of events.
+pub fn unix_time() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+}
+
+/// Whole seconds since 1970, as OctoPrint gives dates of files.
+pub fn unix_seconds() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_bytes_are_held_once() {
+        let blobs = Blobs::default();
+        assert!(Arc::ptr_eq(&blobs.intern(b"G4".to_vec()), &blobs.intern(b"G4".to_vec())));
+    }
+
+    #[test]
+    fn overwriting_a_file_drops_its_counters() {
+        let (blobs, mut files) = (Blobs::default(), Files::default());
+        files.put("a/b.gcode", blobs.intern(b"G4".to_vec()), None);
+        files.count(&Ended { path: "a/b.gcode".to_owned(), success: true, print_time: 2.0 });
+        assert_eq!(files.get("a/b.gcode").map(|entry| entry.prints.success), Some(1));
+        files.put("a/b.gcode", blobs.intern(b"G4".to_vec()), None);
+        assert_eq!(files.get("a/b.gcode").map(|entry| entry.prints.success), Some(0));
+        assert_eq!(files.folders().collect::<Vec<_>>(), ["a"]);
+    }
+
+    #[test]
+    fn names_lose_what_octoprint_does_not_keep() {
+        assert_eq!(sanitised("Ünï cödé & (1).gcode"), "Ünï cödé  (1).gcode");
+    }
+}

@@ -1,0 +1,166 @@
+//! How long a line of G-code takes on OctoPrint's virtual printer, as measured, and the sample files.
+//!
+//! Lines are read where they lie, one at a time: a thousand printers with the same file share its bytes.
+
+use std::{fmt::Write as _, time::Duration};
+
+/// What a line does, as far as a printer without a print can tell.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Op {
+    /// Empty or a comment: never sent.
+    Nothing,
+    /// Stands still this long.
+    Dwell(Duration),
+    /// A heater gets a target; `wait` holds the print until it is there.
+    Heat { heater: Heater, target: f64, wait: bool },
+    /// A move of the head: axes X, Y, Z, E and the feed rate in mm/min, where given.
+    Move { to: [Option<f64>; 4], feed: Option<f64> },
+    /// `G92`: the position is declared.
+    Declare([Option<f64>; 4]),
+    /// `G90`, `G91`.
+    Relative(bool),
+    /// `M25`, `M0`: the printer pauses the job.
+    Pause,
+    /// `M600`: the same, for filament.
+    ChangeFilament,
+    /// `M112`.
+    EmergencyStop,
+    /// Anything else: as long as its `ok` takes.
+    Quick,
+}
+
+/// The two heaters of a simulated printer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heater {
+    Tool,
+    Bed,
+}
+
+/// A line without work of its own, from send to `ok`.
+pub const QUICK_LINE: Duration = Duration::from_micros(1300);
+/// What the virtual printer's polling adds to a `G4`.
+pub const DWELL_OVERHEAD: Duration = Duration::from_millis(11);
+
+/// Reads one line.
+pub fn parse(line: &[u8]) -> Op {
+    let line = line.split(|byte| *byte == b';').next().unwrap_or_default();
+    let Ok(text) = std::str::from_utf8(line) else { return Op::Quick };
+    let mut words = text.split_ascii_whitespace();
+    let Some(code) = words.next() else { return Op::Nothing };
+    let value = |letter: char| {
+        words.clone().find_map(|word| word.strip_prefix(letter)?.parse::<f64>().ok()).filter(|value| value.is_finite())
+    };
+    let axes = || ['X', 'Y', 'Z', 'E'].map(value);
+    let heat = |heater, wait| match value('S').or_else(|| value('R')) {
+        Some(target) => Op::Heat { heater, target, wait },
+        None => Op::Quick,
+    };
+    match code {
+        "G4" => {
+            let seconds = value('P').map(|ms| ms / 1000.0).or_else(|| value('S')).unwrap_or(0.0);
+            Op::Dwell(Duration::try_from_secs_f64(seconds).unwrap_or_default())
+        }
+        "G0" | "G1" => Op::Move { to: axes(), feed: value('F') },
+        "G28" => Op::Declare([Some(0.0), Some(0.0), Some(0.0), None]),
+        "G92" => Op::Declare(axes()),
+        "G90" => Op::Relative(false),
+        "G91" => Op::Relative(true),
+        "M104" => heat(Heater::Tool, false),
+        "M109" => heat(Heater::Tool, true),
+        "M140" => heat(Heater::Bed, false),
+        "M190" => heat(Heater::Bed, true),
+        "M0" | "M25" | "M226" => Op::Pause,
+        "M600" => Op::ChangeFilament,
+        "M112" => Op::EmergencyStop,
+        _ => Op::Quick,
+    }
+}
+
+/// Where the line that begins at `from` ends, its line break included; `None` at the end of the file.
+pub fn line_end(content: &[u8], from: usize) -> Option<usize> {
+    let rest = content.get(from..).filter(|rest| !rest.is_empty())?;
+    Some(rest.iter().position(|byte| *byte == b'\n').map_or(content.len(), |at| from + at + 1))
+}
+
+/// The head: what a move costs depends on where it was.
+#[derive(Debug, Clone, Copy)]
+pub struct Head {
+    at: [f64; 4],
+    feed: f64,
+    relative: bool,
+}
+
+impl Default for Head {
+    fn default() -> Self {
+        Self { at: [0.0; 4], feed: 12_000.0, relative: false }
+    }
+}
+
+impl Head {
+    /// Ten times faster than a real printer, and only positive deltas cost time: so does the virtual printer.
+    pub fn travel(&mut self, to: [Option<f64>; 4], feed: Option<f64>) -> Duration {
+        if let Some(feed) = feed.filter(|feed| *feed > 0.0) {
+            self.feed = feed;
+        }
+        let mut longest = 0.0_f64;
+        for (at, to) in self.at.iter_mut().zip(to) {
+            let Some(to) = to else { continue };
+            let target = if self.relative { *at + to } else { to };
+            longest = longest.max(target - *at);
+            *at = target;
+        }
+        Duration::try_from_secs_f64(longest / self.feed * 60.0 * 0.1).unwrap_or_default()
+    }
+
+    /// `G92` and `G28`.
+    pub fn declare(&mut self, axes: [Option<f64>; 4]) {
+        for (at, axis) in self.at.iter_mut().zip(axes) {
+            *at = axis.unwrap_or(*at);
+        }
+    }
+
+    /// `G90` and `G91`.
+    pub fn set_relative(&mut self, relative: bool) {
+        self.relative = relative;
+    }
+}
+
+/// A file that takes about `seconds`: it heats a little and then dwells in lines of equal size, so that `completion`,
+/// which goes by bytes, is linear.
+pub fn sample_gcode(seconds: u32) -> String {
+    let mut gcode = String::with_capacity(64 + seconds as usize * 10);
+    gcode.push_str("; a sample of the simulator\nM140 S45\nM104 S60\nM109 S60\n");
+    // 21.3 to 60 degrees at 10 degrees a second.
+    for _ in 0..seconds.saturating_sub(4).max(1) {
+        let _ = writeln!(gcode, "G4 P0989");
+    }
+    gcode.push_str("M104 S0\nM140 S0\n");
+    gcode
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_move_costs_a_tenth_of_its_time_and_only_forwards() {
+        let mut head = Head::default();
+        assert_eq!(head.travel([Some(100.0), None, None, None], Some(6000.0)), Duration::from_millis(100));
+        assert_eq!(head.travel([Some(0.0), None, None, None], None), Duration::ZERO);
+    }
+
+    #[test]
+    fn lines_are_read_without_their_comments() {
+        assert_eq!(parse(b"; M600"), Op::Nothing);
+        assert_eq!(parse(b"G4 P1500 ; wait"), Op::Dwell(Duration::from_millis(1500)));
+        assert_eq!(parse(b"G4 S-1"), Op::Dwell(Duration::ZERO));
+        assert_eq!(parse(b"M109 S60"), Op::Heat { heater: Heater::Tool, target: 60.0, wait: true });
+    }
+
+    #[test]
+    fn the_last_line_needs_no_line_break() {
+        assert_eq!(line_end(b"a\nbc", 0), Some(2));
+        assert_eq!(line_end(b"a\nbc", 2), Some(4));
+        assert_eq!(line_end(b"a\nbc", 4), None);
+    }
+}

@@ -1,0 +1,292 @@
+//! The printer behind a simulated OctoPrint, as a state machine without a clock.
+//!
+//! Time comes in as a value, and [`Machine::advance`] catches up with everything that was due until then, in order and
+//! at the moment when it was due: it does not matter how late it is called. So nothing has to tick for a line of
+//! G-code; whoever asks advances first, and one sleeping task per printer *at work* sees to the events.
+//!
+//! * `commands.rs`: the measured table of `POST /api/job`
+//! * `printer_side.rs`: connection, errors, G-code from outside, what people do at the machine
+//! * `running.rs`: the lines of a file and of the scripts
+
+mod commands;
+mod heat;
+mod printer_side;
+mod progress;
+mod running;
+mod state;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+#[cfg(test)]
+use commands::Refusal;
+pub use commands::{JobCommand, PauseAction};
+use heat::HeaterModel;
+pub use printer_side::{CANNOT_SELECT, Trouble};
+pub use progress::Progress;
+use serde_json::{Value, json};
+pub use state::State;
+
+use super::{config::Flavor, files::Blob, gcode::Head};
+
+/// From a command to the next state where no script and no line in flight stands between.
+const STEP: Duration = Duration::from_millis(5);
+/// Each of the two steps of connecting.
+const CONNECT_STEP: Duration = Duration::from_millis(25);
+/// How long after printing has begun the pause that was lost in Starting is reported.
+const LOST_PAUSE_REPORT: Duration = Duration::from_millis(100);
+
+/// News for the event socket.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    pub kind: &'static str,
+    pub payload: Value,
+}
+
+/// A print that has ended, for the counters of its file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ended {
+    pub path: String,
+    pub success: bool,
+    /// Seconds, for a success.
+    pub print_time: f64,
+}
+
+/// The file that would print.
+#[derive(Debug, Clone)]
+pub struct Selected {
+    pub name: String,
+    pub path: String,
+    /// Seconds since 1970.
+    pub date: i64,
+    pub blob: Arc<Blob>,
+}
+
+/// A print under way.
+#[derive(Debug, Clone)]
+struct Job {
+    /// Position in the file behind the line in flight.
+    sent: usize,
+    /// When the line in flight is answered.
+    line_done: Instant,
+    began: Instant,
+    /// How long it stood paused, without the pause that lasts.
+    held: Duration,
+    held_since: Option<Instant>,
+}
+
+/// One printer and its OctoPrint's idea of it.
+#[derive(Debug)]
+pub struct Machine {
+    flavor: Flavor,
+    scale: f64,
+    pause_answer: Duration,
+    state: State,
+    /// When a transient state ends; `None` also for one that never ends (hung firmware).
+    until: Option<Instant>,
+    /// `Pausing` is shown, but the start goes on: the pause came too early and is lost.
+    pause_lost: bool,
+    /// `PrintPaused` has been sent before `Paused` was reached (`M600`).
+    pause_told: bool,
+    /// The firmware does not answer any more.
+    awol: bool,
+    selected: Option<Selected>,
+    job: Option<Job>,
+    /// What stays to be seen of the last print.
+    last: Option<Progress>,
+    trouble: Trouble,
+    tool: HeaterModel,
+    bed: HeaterModel,
+    head: Head,
+    scripts: BTreeMap<String, String>,
+    /// Events that come late, whatever happens meanwhile.
+    late: Vec<(Instant, Event)>,
+    events: Vec<Event>,
+    ended: Vec<Ended>,
+}
+
+impl Machine {
+    /// Connected and idle.
+    pub fn new(now: Instant, flavor: Flavor, scale: f64, pause_answer: Duration) -> Self {
+        Self {
+            flavor,
+            scale: if scale.is_finite() && scale > 0.0 { scale } else { 1.0 },
+            pause_answer,
+            state: State::Operational,
+            until: None,
+            pause_lost: false,
+            pause_told: false,
+            awol: false,
+            selected: None,
+            job: None,
+            last: None,
+            trouble: Trouble::default(),
+            tool: HeaterModel::new(now),
+            bed: HeaterModel::new(now),
+            head: Head::default(),
+            scripts: BTreeMap::new(),
+            late: Vec::new(),
+            events: Vec::new(),
+            ended: Vec::new(),
+        }
+    }
+
+    /// What it is doing, as of the last [`Machine::advance`].
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// The file that would print or prints.
+    pub fn selected(&self) -> Option<&Selected> {
+        self.selected.as_ref()
+    }
+
+    /// Why the connection was closed.
+    pub fn trouble(&self) -> &Trouble {
+        &self.trouble
+    }
+
+    /// G-code scripts by their OctoPrint names.
+    pub fn scripts(&self) -> &BTreeMap<String, String> {
+        &self.scripts
+    }
+
+    /// Sets a script (`beforePrintStarted` …); an empty one is none.
+    pub fn set_script(&mut self, name: &str, gcode: &str) {
+        if gcode.trim().is_empty() {
+            self.scripts.remove(name);
+        } else {
+            self.scripts.insert(name.to_owned(), gcode.to_owned());
+        }
+    }
+
+    /// (actual, target) of `tool0` and of `bed`.
+    pub fn temperatures(&self, now: Instant) -> [(f64, f64); 2] {
+        [self.tool, self.bed].map(|heater| (heater.actual(now, self.scale), heater.target()))
+    }
+
+    /// What happened since this was last asked.
+    pub fn take_events(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.events)
+    }
+
+    /// The prints that ended since this was last asked.
+    pub fn take_ended(&mut self) -> Vec<Ended> {
+        std::mem::take(&mut self.ended)
+    }
+
+    /// When something happens next without anybody's doing.
+    pub fn next_due(&self) -> Option<Instant> {
+        let line = match &self.job {
+            Some(job) if self.state == State::Printing && !self.awol => Some(job.line_done),
+            _ => None,
+        };
+        let late = self.late.iter().map(|(at, _)| *at).min();
+        [line, late, self.until].into_iter().flatten().min()
+    }
+
+    /// Lets everything happen that was due until `now`.
+    pub fn advance(&mut self, now: Instant) {
+        while let Some(due) = self.next_due().filter(|due| *due <= now) {
+            if let Some(index) = self.late.iter().position(|(at, _)| *at == due) {
+                let (_, event) = self.late.remove(index);
+                self.events.push(event);
+            } else if self.until == Some(due) {
+                self.until = None;
+                self.leave_transient_state(due);
+            } else {
+                self.next_line(due);
+            }
+        }
+    }
+
+    fn leave_transient_state(&mut self, at: Instant) {
+        match self.state {
+            State::Opening => {
+                self.enter(State::Connecting);
+                self.until = Some(at + CONNECT_STEP);
+            }
+            State::Connecting => {
+                self.enter(State::Operational);
+                self.tell("Connected", json!({"port": "VIRTUAL", "baudrate": 115_200}));
+            }
+            State::Pausing if !self.pause_lost => {
+                if let Some(job) = &mut self.job {
+                    job.held_since = Some(at);
+                }
+                if !std::mem::take(&mut self.pause_told) {
+                    let paused = self.paused_event();
+                    self.events.push(paused);
+                }
+                self.enter(State::Paused);
+            }
+            State::Starting | State::Pausing | State::Resuming => {
+                if let Some(job) = &mut self.job {
+                    job.line_done = at;
+                }
+                self.enter(State::Printing);
+                if std::mem::take(&mut self.pause_lost) {
+                    let paused = self.paused_event();
+                    self.late.push((at + LOST_PAUSE_REPORT, paused));
+                }
+            }
+            State::Cancelling | State::Finishing => {
+                self.job = None;
+                self.enter(State::Operational);
+            }
+            State::Offline | State::OfflineAfterError | State::Operational | State::Printing | State::Paused => {}
+        }
+    }
+
+    fn enter(&mut self, state: State) {
+        self.state = state;
+        self.tell("PrinterStateChanged", json!({"state_id": state.id(), "state_string": state.text()}));
+    }
+
+    fn tell(&mut self, kind: &'static str, payload: Value) {
+        self.events.push(Event { kind, payload });
+    }
+
+    /// Tells `kind` about the selected file, with what `more` adds.
+    fn tell_of_file(&mut self, kind: &'static str, more: Value) {
+        let payload = self.file_payload(more);
+        self.tell(kind, payload);
+    }
+
+    fn file_payload(&self, more: Value) -> Value {
+        let mut payload = match &self.selected {
+            Some(file) => json!({
+                "name": file.name, "path": file.path, "origin": "local", "size": file.blob.bytes().len(),
+            }),
+            None => json!({}),
+        };
+        if let (Some(payload), Value::Object(more)) = (payload.as_object_mut(), more) {
+            payload.extend(more);
+        }
+        payload
+    }
+
+    /// `owner` and `user`, which 2.x leaves out of `PrintStarted`.
+    fn people(&self) -> Value {
+        match self.flavor {
+            Flavor::V1_11 => json!({"owner": "admin", "user": "admin"}),
+            Flavor::V2_0 => json!({}),
+        }
+    }
+
+    fn paused_event(&self) -> Event {
+        let position = json!({"x": 0.0, "y": 0.0, "z": 0.0, "e": 0.0, "t": 0, "f": null});
+        let sent = self.job.as_ref().map_or(0, |job| job.sent);
+        let payload = self.file_payload(json!({"position": position, "fileposition": sent}));
+        Event { kind: "PrintPaused", payload }
+    }
+
+    fn scaled(&self, time: Duration) -> Duration {
+        Duration::try_from_secs_f64(time.as_secs_f64() / self.scale).unwrap_or_default()
+    }
+}

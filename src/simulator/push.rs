@@ -1,0 +1,208 @@
+//! OctoPrint's raw event socket, `/sockjs/websocket`.
+//!
+//! `connected` comes at once and nothing more before `auth`. Who subscribes without state first (as a farm should)
+//! costs no timer; the others get `current` twice a second.
+
+use std::time::Duration;
+
+use axum::{
+    extract::{
+        ConnectInfo,
+        ws::{Message, Utf8Bytes, WebSocket, WebSocketUpgrade},
+    },
+    response::Response,
+};
+use serde_json::{Value, json};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, Interval, MissedTickBehavior},
+};
+
+use super::{
+    bodies,
+    config::Fault,
+    hub::{self, Wanted},
+    machine::Event,
+    printer::SimulatedPrinter,
+    wire::Conn,
+};
+
+/// `current` at throttle 1.
+const CURRENT: Duration = Duration::from_millis(500);
+/// Nothing that a client sends is longer.
+const LONGEST_MESSAGE: usize = 64 * 1024;
+
+/// `GET /sockjs/websocket`.
+pub async fn socket(
+    ConnectInfo(conn): ConnectInfo<Conn>,
+    upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
+) -> Result<Response, super::api::Refused> {
+    if conn.printer.has_fault(&Fault::DropSocket) {
+        return Err(super::api::Refused::not_found());
+    }
+    let upgrade = upgrade.map_err(|_| super::api::Refused::new(400, "Can \"Upgrade\" only to \"WebSocket\"."))?;
+    Ok(upgrade
+        .read_buffer_size(4096)
+        .write_buffer_size(0)
+        .max_write_buffer_size(1024 * 1024)
+        .max_message_size(LONGEST_MESSAGE)
+        .on_upgrade(move |socket| Session::new(conn.printer).run(socket)))
+}
+
+/// What one client of the socket has said.
+struct Session {
+    printer: SimulatedPrinter,
+    /// `state` of `subscribe`, true without one.
+    wants_state: bool,
+    wants_events: Wanted,
+    throttle: u32,
+    /// Number and frames, once the client has shown a session.
+    listening: Option<(u64, mpsc::Receiver<Utf8Bytes>)>,
+    ticker: Option<Interval>,
+}
+
+impl Session {
+    fn new(printer: SimulatedPrinter) -> Self {
+        Self { printer, wants_state: true, wants_events: Wanted::All, throttle: 1, listening: None, ticker: None }
+    }
+
+    async fn run(mut self, mut socket: WebSocket) {
+        let mut fault = self.printer.watch_fault();
+        if send(&mut socket, self.connected()).await.is_err() {
+            return;
+        }
+        loop {
+            let current = fault.borrow_and_update().clone();
+            match current {
+                Some(Fault::Hang) => {
+                    // Not reading means not answering pings either.
+                    if fault.changed().await.is_err() {
+                        return;
+                    }
+                    continue;
+                }
+                Some(Fault::DropSocket | Fault::Refuse) => return,
+                _ => {}
+            }
+            let done = tokio::select! {
+                changed = fault.changed() => changed.is_err(),
+                message = socket.recv() => match message {
+                    Some(Ok(Message::Text(text))) => self.hear(&mut socket, &text).await.is_err(),
+                    Some(Ok(Message::Close(_)) | Err(_)) | None => true,
+                    Some(Ok(_)) => false,
+                },
+                frame = next_frame(&mut self.listening) => match frame {
+                    Some(frame) => socket.send(Message::Text(frame)).await.is_err(),
+                    // It was too slow and is cut off.
+                    None => true,
+                },
+                () = tick(&mut self.ticker) => send(&mut socket, self.state("current")).await.is_err(),
+            };
+            if done {
+                return;
+            }
+        }
+    }
+
+    async fn hear(&mut self, socket: &mut WebSocket, text: &str) -> Result<(), axum::Error> {
+        let Ok(message) = serde_json::from_str::<Value>(text) else { return Ok(()) };
+        if let Some(subscribe) = message.get("subscribe") {
+            self.subscribe(subscribe);
+        }
+        if let Some(throttle) = message.get("throttle").and_then(Value::as_u64) {
+            self.throttle = u32::try_from(throttle).unwrap_or(1).clamp(1, 600);
+            self.set_ticker();
+        }
+        if let Some(auth) = message.get("auth").and_then(Value::as_str) {
+            return self.authenticate(socket, auth).await;
+        }
+        Ok(())
+    }
+
+    fn subscribe(&mut self, subscribe: &Value) {
+        self.wants_state = !matches!(subscribe.get("state"), Some(Value::Bool(false)) | None);
+        self.wants_events = match subscribe.get("events") {
+            Some(Value::Bool(true)) => Wanted::All,
+            Some(Value::Array(kinds)) => {
+                Wanted::Only(kinds.iter().filter_map(Value::as_str).map(str::to_owned).collect())
+            }
+            _ => Wanted::Nothing,
+        };
+        if let Some((id, _)) = &self.listening {
+            let (id, wanted) = (*id, self.wants_events.clone());
+            self.printer.with(|inner, _| inner.hub.set_wanted(id, wanted));
+        }
+        self.set_ticker();
+    }
+
+    async fn authenticate(&mut self, socket: &mut WebSocket, auth: &str) -> Result<(), axum::Error> {
+        let session = auth.split_once(':').filter(|(name, _)| *name == "admin").map(|(_, session)| session);
+        let wanted = self.wants_events.clone();
+        let listening = self.printer.with(|inner, _| {
+            let known = session.is_some_and(|session| inner.sessions.iter().any(|known| known == session));
+            known.then(|| inner.hub.listen(wanted))
+        });
+        let Some(listening) = listening else {
+            return send(socket, json!({"reauthRequired": {"reason": "stale"}})).await;
+        };
+        self.listening = Some(listening);
+        if self.wants_state {
+            send(socket, self.state("history")).await?;
+        }
+        send(socket, json!({"timelapse": null})).await?;
+        if self.wants_state {
+            send(socket, self.state("current")).await?;
+        }
+        self.set_ticker();
+        let authed =
+            Event { kind: "ClientAuthed", payload: json!({"username": "admin", "remoteAddress": "127.0.0.1"}) };
+        if self.wants_events.includes(authed.kind) {
+            socket.send(Message::Text(hub::frame(&authed))).await?;
+        }
+        Ok(())
+    }
+
+    fn set_ticker(&mut self) {
+        self.ticker = (self.wants_state && self.listening.is_some()).then(|| {
+            let period = CURRENT * self.throttle;
+            let mut ticker = tokio::time::interval_at(Instant::now() + period, period);
+            ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            ticker
+        });
+    }
+
+    fn state(&self, kind: &str) -> Value {
+        let flavor = self.printer.common().flavor;
+        json!({ kind: self.printer.with(|inner, now| bodies::push_state(inner, flavor, now)) })
+    }
+
+    fn connected(&self) -> Value {
+        let version = bodies::version(self.printer.common().flavor);
+        let permissions: Vec<Value> = bodies::PERMISSIONS.iter().map(|key| json!({"key": key, "name": key})).collect();
+        json!({"connected": {
+            "version": version, "display_version": version, "branch": "HEAD", "python_version": "3.11.7",
+            "plugin_hash": "8f85e7d820474c48f01aec842916b3a2", "config_hash": "f40a3747cfe61b6c694964cf405e86ae",
+            "debug": false, "safe_mode": null, "online": true, "permissions": permissions,
+        }})
+    }
+}
+
+async fn send(socket: &mut WebSocket, frame: Value) -> Result<(), axum::Error> {
+    socket.send(Message::Text(frame.to_string().into())).await
+}
+
+async fn next_frame(listening: &mut Option<(u64, mpsc::Receiver<Utf8Bytes>)>) -> Option<Utf8Bytes> {
+    match listening {
+        Some((_, frames)) => frames.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn tick(ticker: &mut Option<Interval>) {
+    match ticker {
+        Some(ticker) => {
+            ticker.tick().await;
+        }
+        None => std::future::pending().await,
+    }
+}

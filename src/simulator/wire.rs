@@ -1,0 +1,128 @@
+//! The way between client and printer, below HTTP: it can be cut, garbled, or slow to a drip.
+//!
+//! axum serves a [`Wire`] like any socket. The handlers of a request reach their connection through [`Conn`], which is
+//! how a fault that is decided above HTTP (reset *after acting*) takes effect below it.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use axum::{extract::connect_info::Connected, serve::IncomingStream};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    time::Sleep,
+};
+use tokio_util::sync::WaitForCancellationFutureOwned;
+
+use super::{config::Fault, farm::Doors, printer::SimulatedPrinter};
+
+const WHOLE: u8 = 0;
+const RESET: u8 = 1;
+const GARBAGE: u8 = 2;
+
+/// What OctoPrint's intermediary server says instead of HTTP.
+const NO_HTTP: &[u8] = b"Not found";
+
+/// Between two bytes of [`Fault::Drip`].
+const DRIP: Duration = Duration::from_secs(1);
+
+/// A connection as the handlers of its requests know it.
+#[derive(Clone)]
+pub struct Conn {
+    pub printer: SimulatedPrinter,
+    damage: Arc<AtomicU8>,
+}
+
+impl Conn {
+    /// The answer that comes next is not sent; the connection is reset in its place.
+    pub fn reset(&self) {
+        self.damage.store(RESET, Ordering::Release);
+    }
+
+    /// The answer that comes next is replaced by what is no HTTP.
+    pub fn garble(&self) {
+        self.damage.store(GARBAGE, Ordering::Release);
+    }
+}
+
+impl Connected<IncomingStream<'_, Doors>> for Conn {
+    fn connect_info(stream: IncomingStream<'_, Doors>) -> Self {
+        stream.io().conn.clone()
+    }
+}
+
+/// A socket with faults.
+pub struct Wire {
+    stream: TcpStream,
+    conn: Conn,
+    /// Ready when every connection of the printer is to be cut.
+    dead: Pin<Box<WaitForCancellationFutureOwned>>,
+    drip: Option<Pin<Box<Sleep>>>,
+}
+
+impl Wire {
+    /// A connection to this printer.
+    pub fn new(stream: TcpStream, printer: SimulatedPrinter) -> Self {
+        let dead = Box::pin(printer.life().cancelled_owned());
+        Self { stream, conn: Conn { printer, damage: Arc::new(AtomicU8::new(WHOLE)) }, dead, drip: None }
+    }
+
+    fn is_dead(&mut self, cx: &mut Context<'_>) -> bool {
+        self.dead.as_mut().poll(cx).is_ready()
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.is_dead(cx) {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if self.is_dead(cx) {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
+        match self.conn.damage.load(Ordering::Acquire) {
+            RESET => {
+                self.stream.set_zero_linger()?;
+                return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+            }
+            GARBAGE => {
+                ready!(Pin::new(&mut self.stream).poll_write(cx, NO_HTTP))?;
+                return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+            }
+            _ => {}
+        }
+        if let Some(drip) = &mut self.drip {
+            ready!(drip.as_mut().poll(cx));
+            self.drip = None;
+        }
+        let drips = self.conn.printer.has_fault(&Fault::Drip);
+        let bytes = if drips { bytes.get(..1).unwrap_or_default() } else { bytes };
+        let written = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes))?;
+        if drips {
+            self.drip = Some(Box::pin(tokio::time::sleep(DRIP)));
+        }
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
