@@ -6,5 +6,6 @@ pub mod fleet;
 pub mod octoprint;
 pub mod outbound;
 pub mod secrets;
+pub mod service;
 pub mod simulator;
 pub mod storage;

@@ -18,7 +18,8 @@ use super::{
     flight::{Flight, Late},
     message::{Fact, Mail, Up},
     settings::{
-        BACKOFF_MAX, BACKOFF_MIN, FRESH_BY_READING, FRESH_BY_SOCKET, PING_EVERY, PING_WRITE, SILENCE, SOCKET_AGAIN, Settings, pace,
+        BACKOFF_MAX, BACKOFF_MIN, FRESH_BY_READING, FRESH_BY_SOCKET, PING_EVERY, PING_WRITE, SILENCE, SOCKET_AGAIN,
+        Settings, pace,
     },
     view::{Channel, Live, LiveJob, View},
 };
@@ -184,7 +185,10 @@ impl Actor {
                 let _ = reply.send(result);
             }
             Mail::Look => self.want_reading(Instant::now()),
-            Mail::Change(member) => self.change = Some(member),
+            Mail::Change(member) => {
+                self.retiring = false;
+                self.change = Some(member);
+            }
             Mail::Retire => self.retiring = true,
         }
     }
@@ -517,8 +521,7 @@ impl Actor {
         let by_socket = self.is_pushed()
             && self.in_touch
             && self.last_frame.is_some_and(|last| now.duration_since(last) <= FRESH_BY_SOCKET);
-        by_socket
-            || (self.in_touch && self.read_came.is_some_and(|came| now.duration_since(came) <= FRESH_BY_READING))
+        by_socket || (self.in_touch && self.read_came.is_some_and(|came| now.duration_since(came) <= FRESH_BY_READING))
     }
 
     /// What is known of the printer.

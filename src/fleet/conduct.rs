@@ -181,7 +181,9 @@ impl Actor {
         flight.before = Some(before);
         flight.evidence = Evidence::default();
         flight.moving = false;
-        if step == Step::Start && !pushed && flight.phase != Phase::Count
+        if step == Step::Start
+            && !pushed
+            && flight.phase != Phase::Count
             && let Some(file) = flight.target().cloned()
         {
             flight.phase = Phase::Count;
@@ -383,8 +385,7 @@ impl Actor {
                     self.finish(Outcome::Unconfirmed, Some(reason), None).await;
                     return true;
                 }
-                let limit =
-                    if flight.moving { super::flight::MOVING_LIMIT } else { flight.order.confirm_within };
+                let limit = if flight.moving { super::flight::MOVING_LIMIT } else { flight.order.confirm_within };
                 if now.duration_since(since) >= limit {
                     let state = self.sight().state;
                     self.finish(Outcome::Unconfirmed, Some(effect::overdue(state)), None).await;
@@ -571,7 +572,10 @@ impl Actor {
         let octoprint = self.octoprint.clone();
         let idle = self.sight().state == PrinterState::Operational;
         let Some(flight) = &mut self.slot else { return };
-        if flight.step == Step::Start && idle && flight.prints_before.is_some() && flight.looks == 4
+        if flight.step == Step::Start
+            && idle
+            && flight.prints_before.is_some()
+            && flight.looks == 4
             && let Some(file) = flight.target().cloned()
         {
             flight.looks += 1;

@@ -114,15 +114,6 @@ pub enum Up {
 /// What an actor saw.
 #[derive(Debug, Clone)]
 pub enum Fact {
-    Print {
-        printer_id: Uuid,
-        fact: PrintFact,
-    },
-    Seen {
-        printer_id: Uuid,
-        state: PrinterState,
-        mark: Mark,
-        at: DateTime<Utc>,
-        octoprint_version: Option<String>,
-    },
+    Print { printer_id: Uuid, fact: PrintFact },
+    Seen { printer_id: Uuid, state: PrinterState, mark: Mark, at: DateTime<Utc>, octoprint_version: Option<String> },
 }

@@ -29,13 +29,13 @@ use self::{
     actor::{Actor, Surroundings},
     message::{Fact, Mail, Order, Up},
     settings::{CONNECTS, MAILBOX, Settings, UP_QUEUE},
-    view::View,
+    view::{Live, View},
 };
 use crate::{
     domain::{
         plate::{ClearResult, Plate},
         print::{Mark, Print},
-        state::PrinterState,
+        state::{PrinterState, Reachability},
     },
     octoprint::OctoPrint,
 };
@@ -123,7 +123,14 @@ impl Fleet {
         self.inner.tasks.spawn(async move { fleet.supervise(member, inbox, stop).await });
     }
 
-    /// Gives an actor another address or key. `false` when there is no actor.
+    /// Shows a printer that has no actor: it is disabled.
+    pub fn show_disabled(&self, member: Member) {
+        let mut live = Live::unseen(member.id, member.last_state, member.observed_at, member.plate);
+        live.octoprint_version = member.octoprint_version;
+        self.view().put(live);
+    }
+
+    /// Gives an actor another address or key, and ends its retirement. `false` when there is no actor.
     pub fn change(&self, member: Member) -> bool {
         self.post(member.id, Mail::Change(Box::new(member))).is_ok()
     }
@@ -174,6 +181,20 @@ impl Fleet {
         tokio::time::timeout(Duration::from_secs(2), answer).await.ok()?.ok()
     }
 
+    /// Gives a printer's entry a new version: its name or its tags have changed.
+    pub fn touch(&self, printer_id: Uuid) {
+        if let Some(live) = self.view().get(printer_id) {
+            self.view().put(Live::clone(&live));
+        }
+    }
+
+    /// Shows a plate as it is now, for a printer without an actor.
+    pub fn show_plate(&self, printer_id: Uuid, plate: Plate) {
+        if let Some(live) = self.view().get(printer_id) {
+            self.view().put(Live { plate, ..Live::clone(&live) });
+        }
+    }
+
     fn post(&self, id: Uuid, mail: Mail) -> Result<(), NotTaken> {
         let actors = self.actors();
         let handle = actors.get(&id).ok_or(NotTaken::NoActor)?;
@@ -211,7 +232,14 @@ impl Fleet {
             let _ = self.inner.around.ledger.send(Up::Restarted { printer_id: id }).await;
         }
         self.actors().remove(&id);
-        self.view().remove(id);
+        // Disabled: nobody watches it any more.
+        if let Some(live) = self.view().get(id) {
+            let mut live = Live::clone(&live);
+            live.reachability = Reachability::Unknown;
+            live.state = PrinterState::Unknown;
+            live.channel = None;
+            self.view().put(live);
+        }
     }
 
     fn actors(&self) -> std::sync::MutexGuard<'_, HashMap<Uuid, Handle>> {

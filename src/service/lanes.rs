@@ -106,9 +106,11 @@ impl Lanes {
 
     /// Notes that the ledger has committed a send.
     pub fn mark_sent(&mut self, printer_id: Uuid, command_id: Uuid) {
-        let in_lane = self.0.get_mut(&printer_id).into_iter().flat_map(|lane| {
-            lane.in_flight.iter_mut().chain(lane.overtaking.iter_mut())
-        });
+        let in_lane = self
+            .0
+            .get_mut(&printer_id)
+            .into_iter()
+            .flat_map(|lane| lane.in_flight.iter_mut().chain(lane.overtaking.iter_mut()));
         for ticket in in_lane.filter(|ticket| ticket.command_id == command_id) {
             ticket.sent = true;
         }
@@ -144,9 +146,7 @@ impl Lanes {
         let over = |ticket: &&Ticket| ticket.expires_at.is_some_and(|at| at <= now);
         self.0
             .iter()
-            .flat_map(|(printer_id, lane)| {
-                lane.waiting.iter().filter(over).map(|ticket| (*printer_id, ticket.clone()))
-            })
+            .flat_map(|(printer_id, lane)| lane.waiting.iter().filter(over).map(|ticket| (*printer_id, ticket.clone())))
             .collect()
     }
 
@@ -182,13 +182,7 @@ mod tests {
     const PRINTER: Uuid = Uuid::from_u128(1);
 
     fn ticket(n: u128, command: Command) -> Ticket {
-        Ticket {
-            command_id: Uuid::from_u128(n),
-            batch_id: Uuid::nil(),
-            command,
-            expires_at: None,
-            sent: false,
-        }
+        Ticket { command_id: Uuid::from_u128(n), batch_id: Uuid::nil(), command, expires_at: None, sent: false }
     }
 
     #[test]

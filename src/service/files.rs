@@ -1,0 +1,97 @@
+//! Files on a printer: listed, uploaded as they stream in, selected and deleted, never beside a command.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::{Services, access::Principal, dispatch::Reservation, error::Error};
+use crate::{
+    domain::access::Role,
+    octoprint::{self, FileEntry, RequestOptions, Upload, Uploaded},
+};
+
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+impl Services {
+    /// The files of a printer, read now.
+    pub async fn list_files(&self, who: &Principal, id: Uuid) -> Result<Vec<FileEntry>, Error> {
+        let view = self.printer(who, id).await?;
+        let octoprint = self.client_of(&view.printer).await?;
+        Ok(octoprint.files().list(&RequestOptions::within(TIMEOUT)).await?)
+    }
+
+    /// Sends a file on to a printer as it comes in. The path that OctoPrint gave it may differ from what was asked.
+    pub async fn upload_file(&self, who: &Principal, id: Uuid, mut upload: Upload) -> Result<Uploaded, Error> {
+        who.require(Role::Operator)?;
+        let view = self.printer(who, id).await?;
+        let octoprint = self.client_of(&view.printer).await?;
+        let select = std::mem::take(&mut upload.select);
+        let permit = self.uploads.acquire().await;
+        let mut uploaded = octoprint.files().upload(upload, &RequestOptions::default()).await.map_err(busy_file)?;
+        drop(permit);
+        if select {
+            // A select of its own, so that a transfer of minutes keeps no command waiting.
+            self.select_file(who, id, &uploaded.path, &uploaded.origin).await?;
+            uploaded.effective_select = true;
+        }
+        self.fleet.look(id);
+        Ok(uploaded)
+    }
+
+    /// Selects a file without printing it. Fails with `command_in_flight` or `already_printing`.
+    pub async fn select_file(&self, who: &Principal, id: Uuid, path: &str, origin: &str) -> Result<(), Error> {
+        who.require(Role::Operator)?;
+        let view = self.printer(who, id).await?;
+        let octoprint = self.client_of(&view.printer).await?;
+        let _reservation = self.reserve(id).await?;
+        self.refuse_while_printing(id)?;
+        let options = RequestOptions::within(TIMEOUT);
+        octoprint.files().select(path, origin, false, &options).await.map_err(busy_file)?;
+        self.fleet.look(id);
+        Ok(())
+    }
+
+    /// Deletes a file from a printer. Fails with `command_in_flight` or `already_printing`.
+    pub async fn delete_file(&self, who: &Principal, id: Uuid, path: &str, origin: &str) -> Result<(), Error> {
+        who.require(Role::Operator)?;
+        let view = self.printer(who, id).await?;
+        let octoprint = self.client_of(&view.printer).await?;
+        let _reservation = self.reserve(id).await?;
+        octoprint.files().delete(path, origin, &RequestOptions::within(TIMEOUT)).await.map_err(busy_file)?;
+        self.fleet.look(id);
+        Ok(())
+    }
+
+    async fn reserve(&self, id: Uuid) -> Result<Reservation, Error> {
+        self.dispatch.reserve(id).await.map_err(|in_flight| {
+            let what = in_flight.map_or_else(|| "a change of its files".to_owned(), |command| command.to_string());
+            Error::Conflict {
+                code: "command_in_flight",
+                detail: format!("Something else is being done to this printer: {what}."),
+            }
+        })
+    }
+
+    fn refuse_while_printing(&self, id: Uuid) -> Result<(), Error> {
+        match self.fleet.view().get(id) {
+            Some(live) if live.state.is_active() => Err(already_printing()),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn already_printing() -> Error {
+    Error::Conflict { code: "already_printing", detail: "The printer has a job: wait for its end.".to_owned() }
+}
+
+/// OctoPrint answers 409 for a file in use, and for a printer that is busy or not connected.
+fn busy_file(error: octoprint::Error) -> Error {
+    match error {
+        octoprint::Error::Conflict { message } if message.contains("not operational") => {
+            Error::Conflict { code: "not_operational", detail: format!("The printer refused: {message}.") }
+        }
+        octoprint::Error::Conflict { .. } => already_printing(),
+        octoprint::Error::NotFound => Error::NotFound("file"),
+        other => Error::Printer(other),
+    }
+}

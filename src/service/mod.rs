@@ -1,0 +1,163 @@
+//! What the program does: every use case has one home here.
+//!
+//! A use case takes who asks and what they want, holds it against the rules, and changes the ledger or the register;
+//! the live side follows at once. HTTP knows nothing but these functions.
+
+pub mod access;
+pub mod batches;
+pub mod dispatch;
+pub mod error;
+pub mod files;
+mod lanes;
+pub mod plates;
+pub mod printers;
+pub mod prints;
+pub mod record;
+mod runs;
+pub mod select;
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use url::Url;
+use uuid::Uuid;
+
+use self::dispatch::{Dispatch, Dispatcher};
+pub use self::error::Error;
+use crate::{
+    domain::{plate::Plate, print::Print, printer::Printer, state::PrinterState},
+    fleet::{Fleet, Member, settings::Settings},
+    octoprint::OctoPrint,
+    outbound::Outbound,
+    secrets::Vault,
+    storage::{self, Db, sightings::Sighting},
+};
+
+/// Uploads to printers at once.
+const UPLOADS: usize = 8;
+
+/// Everything that use cases need. Cheap to clone.
+#[derive(Clone)]
+pub struct Services {
+    pub(crate) db: Db,
+    pub(crate) fleet: Fleet,
+    pub(crate) dispatch: Dispatch,
+    pub(crate) outbound: Outbound,
+    pub(crate) vault: Arc<Vault>,
+    pub(crate) admin_token: Option<Arc<str>>,
+    pub(crate) settings: Settings,
+    pub(crate) uploads: Arc<tokio::sync::Semaphore>,
+}
+
+/// What has to be there before the services can start.
+pub struct Parts {
+    pub db: Db,
+    pub outbound: Outbound,
+    pub vault: Vault,
+    pub admin_token: Option<String>,
+    pub settings: Settings,
+}
+
+impl Services {
+    /// Starts the live side, the dispatcher and the recorder, as tasks of `tasks` that end when `stop` falls.
+    /// `failed` falls when one of them ends by itself. Fails when the register cannot be read.
+    pub async fn start(
+        parts: Parts,
+        tasks: &TaskTracker,
+        stop: &CancellationToken,
+        failed: &CancellationToken,
+    ) -> Result<Self, Error> {
+        let (fleet, inbox) = Fleet::new(parts.settings, tasks.clone(), stop.clone());
+        let dispatcher = Dispatcher::new(parts.db.clone(), fleet.clone(), inbox.ledger);
+        let services = Self {
+            db: parts.db,
+            fleet,
+            dispatch: dispatcher.handle(),
+            outbound: parts.outbound,
+            vault: Arc::new(parts.vault),
+            admin_token: parts.admin_token.map(Arc::from),
+            settings: parts.settings,
+            uploads: Arc::new(tokio::sync::Semaphore::new(UPLOADS)),
+        };
+        services.assemble().await?;
+        let (guard, token) = (failed.clone().drop_guard(), stop.clone());
+        tasks.spawn(async move {
+            let _guard = guard;
+            dispatcher.run(token).await;
+        });
+        let (guard, token, db) = (failed.clone().drop_guard(), stop.clone(), services.db.clone());
+        tasks.spawn(async move {
+            let _guard = guard;
+            record::run(db, inbox.facts, token).await;
+        });
+        Ok(services)
+    }
+
+    /// Gives every registered printer its actor, with what is known from before.
+    async fn assemble(&self) -> Result<(), Error> {
+        let printers = storage::printers::all(&self.db).await?;
+        let sealed = printers.iter().filter_map(|(printer, key)| Some((printer.id, key.as_deref()?)));
+        self.vault.check(sealed)?;
+        let mut plates: HashMap<Uuid, Plate> = storage::plates::all(&self.db).await?.into_iter().collect();
+        let mut sightings: HashMap<Uuid, Sighting> =
+            storage::sightings::all(&self.db).await?.into_iter().map(|seen| (seen.printer_id, seen)).collect();
+        let mut prints: HashMap<Uuid, Print> =
+            storage::prints::open(&self.db).await?.into_iter().map(|print| (print.printer_id, print)).collect();
+        for (printer, key) in printers {
+            let octoprint = self.client(&printer, key.as_deref())?;
+            let seen = sightings.remove(&printer.id);
+            let member = Member {
+                id: printer.id,
+                octoprint,
+                last_state: seen.as_ref().map_or(PrinterState::Unknown, |seen| seen.state),
+                observed_at: seen.as_ref().map(|seen| seen.observed_at),
+                octoprint_version: seen.as_ref().and_then(|seen| seen.octoprint_version.clone()),
+                mark: seen.map(|seen| (seen.mark, seen.observed_at)),
+                plate: plates.remove(&printer.id).unwrap_or_else(Plate::clear),
+                print: prints.remove(&printer.id),
+            };
+            if printer.details.enabled { self.fleet.add(member) } else { self.fleet.show_disabled(member) }
+        }
+        Ok(())
+    }
+
+    /// A client for a printer, with its key opened.
+    pub(crate) fn client(&self, printer: &Printer, sealed_key: Option<&[u8]>) -> Result<OctoPrint, Error> {
+        let key = sealed_key.map(|sealed| self.vault.open(printer.id, sealed)).transpose()?;
+        self.client_for(&printer.details.url, key)
+    }
+
+    /// A client for an address and a key.
+    pub(crate) fn client_for(&self, url: &str, key: Option<String>) -> Result<OctoPrint, Error> {
+        let base = Url::parse(url).map_err(|error| Error::Internal(format!("a stored address is broken: {error}")))?;
+        OctoPrint::new(base, key, self.outbound.clone())
+            .map_err(|_| Error::Internal("a stored API key has bytes that no header takes".to_owned()))
+    }
+
+    /// Whether the database and the dispatcher work; what does not, in words.
+    pub async fn ready(&self) -> Result<(), &'static str> {
+        let ping = tokio::time::timeout(Duration::from_secs(2), self.db.ping()).await;
+        if !matches!(ping, Ok(Ok(()))) {
+            return Err("the database does not answer");
+        }
+        if self.dispatch.silent_for() > Duration::from_secs(10) {
+            return Err("the dispatcher hangs");
+        }
+        Ok(())
+    }
+
+    /// The live side, for pages and streams that follow it.
+    pub fn fleet(&self) -> &Fleet {
+        &self.fleet
+    }
+
+    /// The dispatcher, for those who follow batches.
+    pub fn dispatch(&self) -> &Dispatch {
+        &self.dispatch
+    }
+
+    /// Whether an occupied plate stops a start.
+    pub fn plate_gate(&self) -> bool {
+        self.settings.plate_gate
+    }
+}

@@ -1,0 +1,375 @@
+//! The register: every change takes effect on the live side at once.
+
+use std::{sync::Arc, time::Duration};
+
+use uuid::Uuid;
+
+use super::{Services, access::Principal, error::Error};
+use crate::{
+    clock,
+    domain::{
+        access::Role,
+        invalid::Invalid,
+        plate::Plate,
+        printer::{Printer, PrinterDetails, check_api_key, normalise_url},
+        reading::JobReading,
+        state::{PrinterState, Reachability},
+    },
+    fleet::{Member, view::Live},
+    octoprint::{self, OctoPrint, Picture, RequestOptions},
+    storage::{
+        self,
+        printers::{KeyChange, PrinterFilter},
+    },
+};
+
+/// Permissions that Printyard needs of a printer's key (OctoPrint's names, documented; `STATUS` carries the push).
+pub const NEEDED_PERMISSIONS: [&str; 8] =
+    ["STATUS", "CONNECTION", "PRINT", "FILES_LIST", "FILES_UPLOAD", "FILES_SELECT", "FILES_DELETE", "CONTROL"];
+const TEST_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A printer with what is seen of it.
+#[derive(Debug, Clone)]
+pub struct PrinterView {
+    pub printer: Printer,
+    pub live: Arc<Live>,
+}
+
+/// A change of a printer: `None` keeps, `Some(None)` clears.
+#[derive(Debug, Clone, Default)]
+pub struct PrinterPatch {
+    pub name: Option<String>,
+    pub url: Option<String>,
+    pub api_key: Option<Option<String>>,
+    pub tags: Option<Vec<String>>,
+    pub enabled: Option<bool>,
+    pub model: Option<Option<String>>,
+    pub material: Option<Option<String>>,
+    pub color: Option<Option<String>>,
+    pub nozzle_mm: Option<Option<f64>>,
+    pub bed_mm: Option<Option<[f64; 3]>>,
+    pub power_group: Option<Option<String>>,
+    pub notes: Option<String>,
+}
+
+/// Which printers a list shows.
+#[derive(Debug, Clone, Default)]
+pub struct ListPrinters {
+    pub tag: Option<String>,
+    pub q: Option<String>,
+    /// Compared with the state seen last.
+    pub state: Option<PrinterState>,
+    pub reachability: Option<Reachability>,
+}
+
+/// What a test of an address and a key found.
+#[derive(Debug, Clone)]
+pub struct TestReport {
+    pub reachability: Reachability,
+    pub octoprint_version: Option<String>,
+    /// Who the key belongs to.
+    pub user: Option<String>,
+    pub missing_permissions: Vec<String>,
+    /// What is wrong, by a stable word and in one sentence; none when all is well.
+    pub problem: Option<(&'static str, String)>,
+}
+
+impl Services {
+    /// Registers a printer. It need not be on. Fails with `Invalid`, `name_taken` or `url_taken`.
+    pub async fn register_printer(
+        &self,
+        who: &Principal,
+        details: PrinterDetails,
+        api_key: Option<String>,
+    ) -> Result<PrinterView, Error> {
+        who.require(Role::Manager)?;
+        let details = checked(details, api_key.as_deref())?;
+        let now = clock::now();
+        let printer = Printer { id: clock::new_id(), details, version: 1, created_at: now, updated_at: now };
+        if !who.may_see(&printer) {
+            return Err(
+                Invalid::one("/tags", "outside_your_limit", "must contain one of the tags you are limited to").into()
+            );
+        }
+        let sealed = api_key.as_deref().map(|key| self.vault.seal(printer.id, key)).transpose()?;
+        storage::printers::insert(&self.db, &printer, sealed.as_deref()).await?;
+        let octoprint = self.client_for(&printer.details.url, api_key)?;
+        let member = fresh_member(printer.id, octoprint);
+        if printer.details.enabled {
+            self.fleet.add(member)
+        } else {
+            self.fleet.show_disabled(member)
+        }
+        tracing::info!(printer.id = %printer.id, printer.name = %printer.details.name, by = %who.name, "printer registered");
+        Ok(self.view_of(printer))
+    }
+
+    /// One printer. One that may not be seen does not exist.
+    pub async fn printer(&self, who: &Principal, id: Uuid) -> Result<PrinterView, Error> {
+        let printer = storage::printers::get(&self.db, id).await?.filter(|printer| who.may_see(printer));
+        printer.map(|printer| self.view_of(printer)).ok_or(Error::NotFound("printer"))
+    }
+
+    /// A page of printers by name, after `after`; one more than `limit` when there are more.
+    pub async fn list_printers(
+        &self,
+        who: &Principal,
+        list: &ListPrinters,
+        mut after: Option<(String, Uuid)>,
+        limit: usize,
+    ) -> Result<Vec<PrinterView>, Error> {
+        let filter = PrinterFilter { tag: list.tag.clone(), q: list.q.clone(), visible_tags: who.visible_tags() };
+        let chunk = i64::try_from(limit + 1).unwrap_or(i64::MAX).max(200);
+        let mut found = Vec::new();
+        // What is seen is not in the database: pages are read until enough of them match.
+        loop {
+            let page = storage::printers::page(&self.db, &filter, after.take(), chunk).await?;
+            let last = page.last().map(|printer| (printer.details.name.clone(), printer.id));
+            let more = i64::try_from(page.len()).unwrap_or(i64::MAX) == chunk;
+            let matching = page.into_iter().map(|printer| self.view_of(printer)).filter(|view| {
+                list.state.is_none_or(|state| view.live.last_state == state)
+                    && list.reachability.is_none_or(|reachability| view.live.reachability == reachability)
+            });
+            found.extend(matching);
+            if found.len() > limit || !more {
+                found.truncate(limit + 1);
+                return Ok(found);
+            }
+            after = last;
+        }
+    }
+
+    /// Changes a printer. `if_match` is the version that the client knows. Fails with `Stale`.
+    pub async fn patch_printer(
+        &self,
+        who: &Principal,
+        id: Uuid,
+        if_match: Option<i64>,
+        patch: PrinterPatch,
+    ) -> Result<PrinterView, Error> {
+        who.require(Role::Manager)?;
+        let before = self.printer(who, id).await?.printer;
+        if if_match.is_some_and(|version| version != before.version) {
+            return Err(Error::Stale);
+        }
+        let new_key = patch.api_key.clone();
+        let details = checked(patched(before.details.clone(), patch), new_key.as_ref().and_then(|key| key.as_deref()))?;
+        let printer = Printer { details, version: before.version + 1, updated_at: clock::now(), ..before.clone() };
+        if !who.may_see(&printer) {
+            return Err(
+                Invalid::one("/tags", "outside_your_limit", "must contain one of the tags you are limited to").into()
+            );
+        }
+        let key_changed = new_key.is_some();
+        let change = match new_key {
+            None => KeyChange::Keep,
+            Some(None) => KeyChange::Clear,
+            Some(Some(key)) => KeyChange::Set(self.vault.seal(id, &key)?),
+        };
+        if !storage::printers::update(&self.db, &printer, before.version, change).await? {
+            return Err(Error::Stale);
+        }
+        self.follow_change(&before, &printer, key_changed).await?;
+        tracing::info!(printer.id = %id, printer.name = %printer.details.name, by = %who.name, "printer changed");
+        Ok(self.view_of(printer))
+    }
+
+    /// Lets the live side follow a change of the register.
+    async fn follow_change(&self, before: &Printer, after: &Printer, key_changed: bool) -> Result<(), Error> {
+        let id = after.id;
+        if before.details.enabled && !after.details.enabled {
+            self.fleet.retire(id);
+            self.dispatch.printer_disabled(id).await;
+            return Ok(());
+        }
+        let enabled = after.details.enabled && !before.details.enabled;
+        let moved = key_changed || before.details.url != after.details.url;
+        if enabled || (moved && after.details.enabled) {
+            let sealed = storage::printers::sealed_key(&self.db, id).await?;
+            let mut member = fresh_member(id, self.client(after, sealed.as_deref())?);
+            if let Some(live) = self.fleet.view().get(id) {
+                member.plate = live.plate.clone();
+                member.last_state = live.last_state;
+                member.observed_at = live.observed_at();
+            }
+            if enabled {
+                member.print = storage::prints::open(&self.db).await?.into_iter().find(|print| print.printer_id == id);
+                let seen = storage::sightings::all(&self.db).await?.into_iter().find(|seen| seen.printer_id == id);
+                member.mark = seen.map(|seen| (seen.mark, seen.observed_at));
+            }
+            if !self.fleet.change(member.clone()) {
+                self.fleet.add(member);
+            }
+        }
+        // A name or a tag has no actor, but whoever looks at the farm has to hear of it.
+        self.fleet.touch(id);
+        Ok(())
+    }
+
+    /// Removes a printer: its queued commands end as skipped, its sent ones as unknown; rows keep its name.
+    pub async fn remove_printer(&self, who: &Principal, id: Uuid) -> Result<(), Error> {
+        who.require(Role::Manager)?;
+        let printer = self.printer(who, id).await?.printer;
+        self.fleet.remove(id);
+        if storage::printers::remove(&self.db, id, clock::now()).await?.is_none() {
+            return Err(Error::NotFound("printer"));
+        }
+        self.dispatch.printer_removed(id).await;
+        tracing::info!(printer.id = %id, printer.name = %printer.details.name, by = %who.name, "printer removed");
+        Ok(())
+    }
+
+    /// Tries an address and a key, and says in plain words what is wrong.
+    pub async fn test_printer(&self, who: &Principal, url: &str, api_key: Option<String>) -> Result<TestReport, Error> {
+        who.require(Role::Manager)?;
+        let url = normalise_url(url).map_err(|rule| Invalid::one("/url", "url", rule))?;
+        let mut invalid = Invalid::default();
+        if let Some(key) = &api_key {
+            check_api_key(&mut invalid, key);
+        }
+        invalid.or_ok(())?;
+        let keyless = api_key.is_none();
+        let octoprint = self.client_for(&url, api_key)?;
+        Ok(probe(&octoprint, keyless).await)
+    }
+
+    /// Reads the job of a printer now.
+    pub async fn read_job(&self, who: &Principal, id: Uuid) -> Result<(PrinterView, JobReading), Error> {
+        let view = self.printer(who, id).await?;
+        let octoprint = self.client_of(&view.printer).await?;
+        let reading = octoprint.job().get(&RequestOptions::within(TEST_TIMEOUT)).await?;
+        self.fleet.look(id);
+        Ok((view, reading))
+    }
+
+    /// Fetches one picture of a printer's camera.
+    pub async fn snapshot(&self, who: &Principal, id: Uuid) -> Result<Picture, Error> {
+        let view = self.printer(who, id).await?;
+        let octoprint = self.client_of(&view.printer).await?;
+        let options = RequestOptions::within(TEST_TIMEOUT);
+        let Some(seen_by_octoprint) = octoprint.snapshot_url(&options).await? else {
+            return Err(Error::NotFound("camera"));
+        };
+        let url = octoprint.picture_url(&seen_by_octoprint)?;
+        Ok(octoprint.picture(&url, &options).await?)
+    }
+
+    pub(crate) async fn client_of(&self, printer: &Printer) -> Result<OctoPrint, Error> {
+        let sealed = storage::printers::sealed_key(&self.db, printer.id).await?;
+        self.client(printer, sealed.as_deref())
+    }
+
+    pub(crate) fn view_of(&self, printer: Printer) -> PrinterView {
+        let live = self
+            .fleet
+            .view()
+            .get(printer.id)
+            .unwrap_or_else(|| Arc::new(Live::unseen(printer.id, PrinterState::Unknown, None, Plate::clear())));
+        PrinterView { printer, live }
+    }
+}
+
+fn fresh_member(id: Uuid, octoprint: OctoPrint) -> Member {
+    Member {
+        id,
+        octoprint,
+        last_state: PrinterState::Unknown,
+        observed_at: None,
+        octoprint_version: None,
+        mark: None,
+        plate: Plate::clear(),
+        print: None,
+    }
+}
+
+fn checked(details: PrinterDetails, api_key: Option<&str>) -> Result<PrinterDetails, Invalid> {
+    let mut invalid = Invalid::default();
+    if let Some(key) = api_key {
+        check_api_key(&mut invalid, key);
+    }
+    match details.checked() {
+        Ok(details) => invalid.or_ok(details),
+        Err(mut errors) => {
+            errors.0.extend(invalid.0);
+            Err(errors)
+        }
+    }
+}
+
+fn patched(mut details: PrinterDetails, patch: PrinterPatch) -> PrinterDetails {
+    fn set<T>(field: &mut T, value: Option<T>) {
+        if let Some(value) = value {
+            *field = value;
+        }
+    }
+    set(&mut details.name, patch.name);
+    set(&mut details.url, patch.url);
+    set(&mut details.tags, patch.tags);
+    set(&mut details.enabled, patch.enabled);
+    set(&mut details.model, patch.model);
+    set(&mut details.material, patch.material);
+    set(&mut details.color, patch.color);
+    set(&mut details.nozzle_mm, patch.nozzle_mm);
+    set(&mut details.bed_mm, patch.bed_mm);
+    set(&mut details.power_group, patch.power_group);
+    set(&mut details.notes, patch.notes);
+    details
+}
+
+async fn probe(octoprint: &OctoPrint, keyless: bool) -> TestReport {
+    let options = RequestOptions::within(TEST_TIMEOUT);
+    let mut report = TestReport {
+        reachability: Reachability::Online,
+        octoprint_version: None,
+        user: None,
+        missing_permissions: Vec::new(),
+        problem: None,
+    };
+    match octoprint.version(&options).await {
+        Ok(version) => report.octoprint_version = Some(version.server),
+        Err(error) => return failed(report, &error, keyless),
+    }
+    match octoprint.login(&options).await {
+        Ok(session) => {
+            let admin = session.groups.iter().any(|group| group == "admins")
+                || session.permissions.iter().any(|permission| permission == "ADMIN");
+            report.user = Some(session.name);
+            if !admin {
+                let lacks = |needed: &&&str| !session.permissions.iter().any(|permission| permission == **needed);
+                report.missing_permissions =
+                    NEEDED_PERMISSIONS.iter().filter(lacks).map(|needed| (*needed).to_owned()).collect();
+            }
+            if !report.missing_permissions.is_empty() {
+                let missing = report.missing_permissions.join(", ");
+                let detail = format!("The key works, but its user lacks permissions: {missing}.");
+                report.problem = Some(("missing_permissions", detail));
+            }
+            report
+        }
+        Err(error) => failed(report, &error, keyless),
+    }
+}
+
+fn failed(mut report: TestReport, error: &octoprint::Error, keyless: bool) -> TestReport {
+    use octoprint::Error as E;
+    report.reachability = match error {
+        E::Unauthorized => Reachability::Unauthorized,
+        E::Offline { .. } | E::Blocked(_) | E::Timeout { .. } | E::Lost { .. } | E::Server { .. } => {
+            Reachability::Unreachable
+        }
+        E::Invalid { .. }
+        | E::Conflict { .. }
+        | E::NotFound
+        | E::Refused { .. }
+        | E::Protocol { .. }
+        | E::NoSocket { .. } => Reachability::Incompatible,
+    };
+    let detail = match error {
+        E::Unauthorized if keyless => "The printer wants an API key.".to_owned(),
+        E::Unauthorized => "The printer refused this API key.".to_owned(),
+        E::NotFound => "Something answers at this address, but it is no OctoPrint.".to_owned(),
+        other => format!("The printer {other}."),
+    };
+    report.problem = Some((error.wire_word(), detail));
+    report
+}

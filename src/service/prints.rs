@@ -1,0 +1,32 @@
+//! The record of prints, whoever started them.
+
+use uuid::Uuid;
+
+use super::{Services, access::Principal, error::Error};
+use crate::{
+    domain::print::Print,
+    storage::{self, prints::PrintFilter},
+};
+
+impl Services {
+    /// A page of prints, newest first, of printers that may be seen.
+    pub async fn list_prints(
+        &self,
+        who: &Principal,
+        filter: PrintFilter,
+        after: Option<Uuid>,
+        limit: i64,
+    ) -> Result<Vec<Print>, Error> {
+        let filter = PrintFilter { visible_tags: who.visible_tags(), ..filter };
+        Ok(storage::prints::page(&self.db, &filter, after, limit).await?)
+    }
+
+    /// One print, of a printer that may be seen.
+    pub async fn print(&self, who: &Principal, id: Uuid) -> Result<Print, Error> {
+        let print = storage::prints::get(&self.db, id).await?.ok_or(Error::NotFound("print"))?;
+        if who.visible_tags().is_some() {
+            self.printer(who, print.printer_id).await.map_err(|_| Error::NotFound("print"))?;
+        }
+        Ok(print)
+    }
+}
