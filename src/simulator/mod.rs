@@ -11,6 +11,7 @@
 //! temperatures are computed when they are asked for.
 
 mod api;
+mod app_keys;
 mod bodies;
 mod config;
 mod farm;

@@ -153,7 +153,7 @@ impl Note {
     /// `None` for what cannot change anything.
     fn of(parts: &Parts, bytes: &Bytes) -> Option<Self> {
         let path = parts.uri.path();
-        if parts.method == Method::GET || parts.method == Method::HEAD || path == "/api/login" {
+        if parts.method == Method::GET || parts.method == Method::HEAD || !changes_anything(path) {
             return None;
         }
         let body = match is_of_type(&parts.headers, "application/json") {
@@ -186,6 +186,11 @@ impl Note {
     }
 }
 
+/// Logging in and asking for a key change nothing of a printer.
+fn changes_anything(path: &str) -> bool {
+    path != "/api/login" && !path.starts_with("/plugin/")
+}
+
 /// OctoPrint's precedence: query, `X-Api-Key`, Bearer. Readers with a bad key get 403, writers the CSRF check's 400.
 fn check_key(conn: &Conn, request: &Request, refuse_all: bool) -> Result<(), Refused> {
     if !request.uri().path().starts_with("/api/") {
@@ -200,8 +205,10 @@ fn check_key(conn: &Conn, request: &Request, refuse_all: bool) -> Result<(), Ref
         None => headers.get(header::AUTHORIZATION).and_then(|it| it.to_str().ok()?.strip_prefix("Bearer ")),
     };
     let key = in_query.as_ref().map(|(_, key)| &**key).or(in_header);
-    let revoked = refuse_all || conn.printer.with(|inner, _| inner.key_revoked);
-    if !revoked && key == Some(conn.printer.api_key()) {
+    let own = conn.printer.api_key();
+    let known =
+        |key: &str| conn.printer.with(|inner, _| (key == own && !inner.key_revoked) || inner.app_keys.accepts(key));
+    if !refuse_all && key.is_some_and(known) {
         return Ok(());
     }
     Err(match *request.method() {
