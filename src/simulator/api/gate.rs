@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use super::{Acted, Refused};
 use crate::simulator::{
-    config::{Fault, Received},
+    config::{Fault, Flavor, Received},
     wire::Conn,
 };
 
@@ -121,7 +121,8 @@ impl Visit {
             }
             _ => {}
         }
-        let mut answer = match check_key(&conn, &request, fault == Some(Fault::WrongKey)) {
+        let allowed = check_key(&conn, &request, fault == Some(Fault::WrongKey));
+        let mut answer = match allowed.and_then(|()| check_version(&conn, &request)) {
             Ok(()) => next.run(request).await,
             Err(refused) => refused.into_response(),
         };
@@ -215,6 +216,18 @@ fn check_key(conn: &Conn, request: &Request, refuse_all: bool) -> Result<(), Ref
         Method::GET | Method::HEAD => Refused::new(403, FORBIDDEN),
         _ => Refused::new(400, "CSRF validation failed"),
     })
+}
+
+/// 2.x chooses its shapes by a header that a client had better not send: here every version has the old shapes, and
+/// garbage is the internal error that it is there.
+fn check_version(conn: &Conn, request: &Request) -> Result<(), Refused> {
+    let wanted =
+        request.headers().get("x-octoprint-api-version").filter(|_| conn.printer.common().flavor == Flavor::V2_0);
+    let is_version = |text: &str| text.split('.').all(|part| part.parse::<u32>().is_ok());
+    match wanted {
+        Some(wanted) if !wanted.to_str().is_ok_and(is_version) => Err(Refused::new(500, "Internal server error")),
+        _ => Ok(()),
+    }
 }
 
 /// Whether a request's content is of this type, parameters aside.

@@ -146,3 +146,37 @@ async fn an_application_key_is_asked_for_granted_and_good() {
     assert_eq!(ask(&printer, &version, "").await.unwrap().status, 200);
     assert_eq!(ask(&printer, &poll, "").await.unwrap().status, 404);
 }
+
+#[tokio::test]
+async fn settings_set_scripts_and_printer_commands_reach_the_printer() {
+    let (_farm, printer) = ready_farm().await;
+    let scripts = json!({"scripts": {"gcode": {"beforePrintStarted": "G4 S60"}}});
+    assert_eq!(post(&printer, "/api/settings", scripts).await.status, 200);
+    let settings = get(&printer, "/api/settings").await.json();
+    assert_eq!(settings["scripts"]["gcode"]["beforePrintStarted"], "G4 S60");
+    assert_eq!(settings["webcam"]["streamUrl"], "/webcam/?action=stream");
+    post(&printer, "/api/job", json!({"command": "start"})).await;
+    assert_eq!(printer.state_text(), "Starting");
+    let stop = json!({"commands": ["M105", "M112"]});
+    assert_eq!(post(&printer, "/api/printer/command", stop).await.status, 204);
+    assert_eq!(printer.state_text(), "Offline after error");
+    assert_eq!(post(&printer, "/api/printer/command", json!({"command": "M105"})).await.status, 409);
+    assert_eq!(printer.received().last().map(|it| (it.command.clone(), it.acted)), Some(("M105".to_owned(), false)));
+}
+
+#[tokio::test]
+async fn files_are_listed_with_an_etag_deleted_and_unselected() {
+    let (_farm, printer) = ready_farm().await;
+    let listed = get(&printer, "/api/files").await;
+    let tag = listed.head.lines().find_map(|line| line.strip_prefix("etag: ")).unwrap().to_uppercase();
+    let again = format!("GET /api/files\nX-Api-Key: {}\nIf-None-Match: {tag}", printer.api_key());
+    assert_eq!(ask(&printer, &again, "").await.unwrap().status, 304);
+    let delete = format!("DELETE /api/files/local/a.gcode\nX-Api-Key: {}", printer.api_key());
+    printer.at_printer(Act::StartSelected);
+    assert_eq!(ask(&printer, &delete, "").await.unwrap().status, 409);
+    printer.at_printer(Act::Cancel);
+    until_state(&printer, "Operational").await;
+    assert_eq!(ask(&printer, &delete, "").await.unwrap().status, 204);
+    assert_eq!(ask(&printer, &delete, "").await.unwrap().status, 404);
+    assert_eq!(get(&printer, "/api/job").await.json()["job"]["file"]["name"], json!(null));
+}

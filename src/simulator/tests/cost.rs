@@ -62,6 +62,9 @@ async fn what_a_thousand_printers_cost() {
     for printer in farm.printers() {
         streams.push((TcpStream::connect(address(printer)).await.unwrap(), printer.api_key().to_owned()));
     }
+    for printer in farm.printers() {
+        printer.set_fault(Some(Fault::Slow(Duration::from_millis(50))));
+    }
     let ticks = cpu_ticks();
     let started = Instant::now();
     let asked: Vec<_> = streams
@@ -81,5 +84,9 @@ async fn what_a_thousand_printers_cost() {
     for asked in asked {
         asked.await.unwrap();
     }
-    println!("{printers} pauses at once: {:?}, {} ms of processor", started.elapsed(), (cpu_ticks() - ticks) * 10);
+    println!(
+        "{printers} pauses at once, 50 ms late: {:?}, {} ms of processor",
+        started.elapsed(),
+        (cpu_ticks() - ticks) * 10
+    );
 }
