@@ -198,8 +198,13 @@ pub fn entry(path: &str, entry: &Entry, url: &str, flavor: Flavor) -> Value {
     let prints = &entry.prints;
     if let Some((date, time)) = prints.last {
         let mut last = json!({"date": date, "success": time.is_some()});
-        if let (Some(last), Some(time)) = (last.as_object_mut(), time) {
-            last.insert("printTime".to_owned(), time.into());
+        if let Some(last) = last.as_object_mut() {
+            if let Some(time) = time {
+                last.insert("printTime".to_owned(), time.into());
+            }
+            if flavor == Flavor::V2_0 {
+                last.insert("printerProfile".to_owned(), "_default".into());
+            }
         }
         let record = json!({"failure": prints.failure, "last": last, "success": prints.success});
         fields.insert("prints".to_owned(), record);

@@ -115,6 +115,9 @@ impl Farm {
 impl Drop for Farm {
     fn drop(&mut self) {
         self.stop.cancel();
+        for printer in &self.printers {
+            printer.close();
+        }
     }
 }
 

@@ -18,14 +18,18 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    app_keys::AppKeys,
     config::{Act, FarmConfig, Fault, Flavor, Received},
     files::{Blob, Blobs, Files},
     hub::Hub,
-    machine::Machine,
+    machine::{Machine, State},
 };
 
-/// The shortest sleep of a printer at work. Lines of a millisecond are caught up with in one go.
-const NAP: Duration = Duration::from_millis(5);
+/// The shortest sleep of a printer that is between two states.
+const NAP: Duration = Duration::from_millis(1);
+/// The shortest sleep of one that only runs lines. Who asks catches up anyway, so lines of a millisecond need not
+/// wake anybody one by one; the events of what a line does (its end, `M600`) come this much late at most.
+const LINE_NAP: Duration = Duration::from_millis(20);
 /// Requests that are remembered.
 const LOG_LENGTH: usize = 20_000;
 /// Push sessions that stay valid; every passive login makes one.
@@ -38,6 +42,7 @@ pub struct Inner {
     pub hub: Hub,
     pub sessions: VecDeque<String>,
     pub key_revoked: bool,
+    pub app_keys: AppKeys,
     log: VecDeque<Received>,
     /// Faults that hit one command each.
     once: VecDeque<Fault>,
@@ -107,6 +112,7 @@ impl SimulatedPrinter {
                 hub: Hub::default(),
                 sessions: VecDeque::new(),
                 key_revoked: false,
+                app_keys: AppKeys::default(),
                 log: VecDeque::new(),
                 once: VecDeque::new(),
                 worker_due: None,
@@ -142,7 +148,7 @@ impl SimulatedPrinter {
         if refuse {
             *listener = None;
             self.cut_connections();
-        } else if listener.is_none() {
+        } else if listener.is_none() && !self.0.common.stop.is_cancelled() {
             *listener = self.listen_again();
             // The task at the door has looked before the listener was there.
             self.0.fault.send_modify(|_| ());
@@ -209,6 +215,11 @@ impl SimulatedPrinter {
         self.with(|inner, _| inner.key_revoked = false);
     }
 
+    /// Somebody at OctoPrint's own page answers the oldest request for an application key. False where none waits.
+    pub fn decide_app_key(&self, grant: bool) -> bool {
+        self.with(|inner, now| inner.app_keys.decide(grant, now))
+    }
+
     /// Degrees Celsius of the tool, now.
     pub fn tool_temperature(&self) -> f64 {
         self.with(|inner, now| inner.machine.temperatures(now)[0].0)
@@ -264,6 +275,11 @@ impl SimulatedPrinter {
     /// Cancelled when the connections of now are to be cut.
     pub(super) fn life(&self) -> CancellationToken {
         self.0.life.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The farm has ended; a handle that somebody still holds must not keep the port.
+    pub(super) fn close(&self) {
+        *self.0.listener.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     fn cut_connections(&self) {
@@ -328,7 +344,8 @@ impl SimulatedPrinter {
                 let mut inner = self.0.inner.lock().unwrap_or_else(PoisonError::into_inner);
                 inner.machine.advance(now);
                 inner.settle();
-                inner.worker_due = inner.machine.next_due().map(|due| due.max(now + NAP));
+                let nap = if inner.machine.state() == State::Printing { LINE_NAP } else { NAP };
+                inner.worker_due = inner.machine.next_due().map(|due| due.max(now + nap));
                 inner.worker_due
             };
             let Some(due) = due else { return };

@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use super::{Acted, Refused};
 use crate::simulator::{
-    config::{Fault, Received},
+    config::{Fault, Flavor, Received},
     wire::Conn,
 };
 
@@ -121,7 +121,8 @@ impl Visit {
             }
             _ => {}
         }
-        let mut answer = match check_key(&conn, &request, fault == Some(Fault::WrongKey)) {
+        let allowed = check_key(&conn, &request, fault == Some(Fault::WrongKey));
+        let mut answer = match allowed.and_then(|()| check_version(&conn, &request)) {
             Ok(()) => next.run(request).await,
             Err(refused) => refused.into_response(),
         };
@@ -153,7 +154,7 @@ impl Note {
     /// `None` for what cannot change anything.
     fn of(parts: &Parts, bytes: &Bytes) -> Option<Self> {
         let path = parts.uri.path();
-        if parts.method == Method::GET || parts.method == Method::HEAD || path == "/api/login" {
+        if parts.method == Method::GET || parts.method == Method::HEAD || !changes_anything(path) {
             return None;
         }
         let body = match is_of_type(&parts.headers, "application/json") {
@@ -186,6 +187,11 @@ impl Note {
     }
 }
 
+/// Logging in and asking for a key change nothing of a printer.
+fn changes_anything(path: &str) -> bool {
+    path != "/api/login" && !path.starts_with("/plugin/")
+}
+
 /// OctoPrint's precedence: query, `X-Api-Key`, Bearer. Readers with a bad key get 403, writers the CSRF check's 400.
 fn check_key(conn: &Conn, request: &Request, refuse_all: bool) -> Result<(), Refused> {
     if !request.uri().path().starts_with("/api/") {
@@ -200,14 +206,28 @@ fn check_key(conn: &Conn, request: &Request, refuse_all: bool) -> Result<(), Ref
         None => headers.get(header::AUTHORIZATION).and_then(|it| it.to_str().ok()?.strip_prefix("Bearer ")),
     };
     let key = in_query.as_ref().map(|(_, key)| &**key).or(in_header);
-    let revoked = refuse_all || conn.printer.with(|inner, _| inner.key_revoked);
-    if !revoked && key == Some(conn.printer.api_key()) {
+    let own = conn.printer.api_key();
+    let known =
+        |key: &str| conn.printer.with(|inner, _| (key == own && !inner.key_revoked) || inner.app_keys.accepts(key));
+    if !refuse_all && key.is_some_and(known) {
         return Ok(());
     }
     Err(match *request.method() {
         Method::GET | Method::HEAD => Refused::new(403, FORBIDDEN),
         _ => Refused::new(400, "CSRF validation failed"),
     })
+}
+
+/// 2.x chooses its shapes by a header that a client had better not send: here every version has the old shapes, and
+/// garbage is the internal error that it is there.
+fn check_version(conn: &Conn, request: &Request) -> Result<(), Refused> {
+    let wanted =
+        request.headers().get("x-octoprint-api-version").filter(|_| conn.printer.common().flavor == Flavor::V2_0);
+    let is_version = |text: &str| text.split('.').all(|part| part.parse::<u32>().is_ok());
+    match wanted {
+        Some(wanted) if !wanted.to_str().is_ok_and(is_version) => Err(Refused::new(500, "Internal server error")),
+        _ => Ok(()),
+    }
 }
 
 /// Whether a request's content is of this type, parameters aside.

@@ -1,5 +1,6 @@
 //! The routes of a simulated OctoPrint, behind one gate (`gate.rs`) that delays, refuses, breaks and remembers.
 
+mod app_keys;
 pub mod control;
 mod files;
 mod gate;
@@ -36,6 +37,9 @@ pub fn router() -> Router {
         .route("/api/files", get(files::list))
         .route("/api/files/local", get(files::list).post(upload::upload))
         .route("/api/files/local/{*path}", get(files::show).post(files::command).delete(files::remove))
+        .route("/plugin/appkeys/probe", get(app_keys::probe))
+        .route("/plugin/appkeys/request", post(app_keys::request))
+        .route("/plugin/appkeys/request/{token}", get(app_keys::poll))
         .route("/webcam/", get(system::snapshot))
         .route("/sockjs/websocket", get(push::socket))
         .route("/sim/fault", post(control::set_own_fault))

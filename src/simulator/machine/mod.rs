@@ -38,6 +38,8 @@ use super::{config::Flavor, files::Blob, gcode::Head};
 const STEP: Duration = Duration::from_millis(5);
 /// Each of the two steps of connecting.
 const CONNECT_STEP: Duration = Duration::from_millis(25);
+/// A line that asks for more is cut to this, so that no G-code brings the sums of times to overflow.
+const LONGEST_LINE: Duration = Duration::from_secs(365 * 24 * 3600);
 /// How long after printing has begun the pause that was lost in Starting is reported.
 const LOST_PAUSE_REPORT: Duration = Duration::from_millis(100);
 
@@ -287,6 +289,6 @@ impl Machine {
     }
 
     fn scaled(&self, time: Duration) -> Duration {
-        Duration::try_from_secs_f64(time.as_secs_f64() / self.scale).unwrap_or_default()
+        Duration::try_from_secs_f64(time.as_secs_f64() / self.scale).unwrap_or(LONGEST_LINE).min(LONGEST_LINE)
     }
 }

@@ -69,7 +69,7 @@ impl Machine {
     pub(super) fn work(&mut self, op: Op, now: Instant) -> Duration {
         match op {
             Op::Nothing => Duration::ZERO,
-            Op::Dwell(time) => time + DWELL_OVERHEAD,
+            Op::Dwell(time) => time.saturating_add(DWELL_OVERHEAD),
             Op::Heat { heater, target, wait } => {
                 let heater = match heater {
                     Heater::Tool => &mut self.tool,
@@ -79,7 +79,7 @@ impl Machine {
                 let time = heater.set(target, now, self.scale).mul_f64(self.scale);
                 if wait { time + QUICK_LINE } else { QUICK_LINE }
             }
-            Op::Move { to, feed } => self.head.travel(to, feed) + QUICK_LINE,
+            Op::Move { to, feed } => self.head.travel(to, feed).saturating_add(QUICK_LINE),
             Op::Declare(axes) => {
                 self.head.declare(axes);
                 QUICK_LINE

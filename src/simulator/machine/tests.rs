@@ -410,3 +410,15 @@ fn how_late_it_is_asked_makes_no_difference() {
     let filepos = |bench: &Bench| bench.machine.progress(bench.now, None).map(|it| it.filepos);
     assert_eq!(filepos(&often), filepos(&once));
 }
+
+#[test]
+fn no_gcode_overflows_the_clock() {
+    let gcode = "G4 S1e19\nG1 X1e308 F1e-300\nG91\nG1 X1e308\nM109 S1e300\nG4 P-1\nG4 Pnan\n";
+    let mut bench = Bench::with(Flavor::V1_11, Some(gcode));
+    bench.machine.set_script("beforePrintStarted", gcode);
+    bench.send(START);
+    for _ in 0..20 {
+        bench.wait(400 * 24 * 3_600 * 1_000);
+    }
+    assert_eq!(bench.machine.state(), State::Operational);
+}
