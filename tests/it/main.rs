@@ -1,1 +1,3 @@
 //! The one integration binary. Each module is named after the part of the house that it proves.
+
+mod storage;
