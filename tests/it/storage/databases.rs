@@ -54,7 +54,10 @@ fn postgres_server() -> Option<String> {
         assert!(!required, "PRINTYARD_TEST_REQUIRE=all, and PRINTYARD_TEST_POSTGRES is not set");
         TOLD.call_once(|| {
             // Not by a macro: the test harness would keep it to itself.
-            let told = writeln!(std::io::stderr(), "left out: the storage tests on PostgreSQL (PRINTYARD_TEST_POSTGRES is not set)");
+            let told = writeln!(
+                std::io::stderr(),
+                "left out: the storage tests on PostgreSQL (PRINTYARD_TEST_POSTGRES is not set)"
+            );
             drop(told);
         });
     }

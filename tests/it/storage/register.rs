@@ -156,8 +156,7 @@ async fn a_selection_combines_its_tags_by_and_and_leaves_out_the_disabled() {
         register(&db, &[off, tagged("ab", &["a", "b"]), tagged("ac", &["a", "c"]), tagged("none", &[])]).await;
         let list = |tags: &[&str]| -> Vec<String> { tags.iter().map(|tag| (*tag).to_owned()).collect() };
         let selected = async |all: &[&str], any: &[&str], visible: Option<&[&str]>| {
-            let selection =
-                Selection { tags_all: list(all), tags_any: list(any), visible_tags: visible.map(list) };
+            let selection = Selection { tags_all: list(all), tags_any: list(any), visible_tags: visible.map(list) };
             let printers = printers::select(&db, &selection).await.expect("read");
             names(&printers).join(" ")
         };
