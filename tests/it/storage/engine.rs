@@ -49,7 +49,7 @@ async fn sqlite_is_new_enough_and_set_so_that_nothing_written_is_lost() {
         for (name, pool) in [("write", write), ("read", read)] {
             let (version,): (String,) = sqlx::query_as("select sqlite_version()").fetch_one(pool).await.expect("read");
             let parts: Vec<u32> = version.split('.').map(|part| part.parse().expect("a number")).collect();
-            assert!(parts >= vec![3, 45, 0], "{version}: group writes need unhex, ->> and more");
+            assert!(parts >= vec![3, 51, 0], "{version}: group writes need jsonb_each");
             let (journal,): (String,) = sqlx::query_as("pragma journal_mode").fetch_one(pool).await.expect("read");
             let (synchronous,): (i64,) = sqlx::query_as("pragma synchronous").fetch_one(pool).await.expect("read");
             let (keys,): (i64,) = sqlx::query_as("pragma foreign_keys").fetch_one(pool).await.expect("read");
