@@ -100,6 +100,33 @@ async fn two_sends_of_one_row_are_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn when_a_stop_has_returned_no_further_send_is_committed() {
+    on_each(async |db| {
+        for _ in 0..ROUNDS {
+            let (batch, rows) = stored(&db, 20).await;
+            let first: Vec<Send> = rows.iter().map(|row| send(row.id, 1)).collect();
+            commands::commit_sends(&db, &first).await.expect("sent");
+            let attempts = async || -> Vec<i64> {
+                let rows = commands::of_batch(&db, batch.id, None, 500, None).await.expect("read");
+                rows.iter().map(|row| row.attempts).collect()
+            };
+            let again = async {
+                for row in &rows {
+                    commands::commit_sends(&db, &[send(row.id, 2)]).await.expect("asked");
+                }
+            };
+            let stop = async {
+                batches::stop(&db, batch.id, at(9)).await.expect("stopped");
+                attempts().await
+            };
+            let (at_stop, ()) = tokio::join!(stop, again);
+            assert_eq!(attempts().await, at_stop);
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn groups_that_share_rows_wait_for_each_other_and_never_fail() {
     on_each(async |db| {
         for _ in 0..ROUNDS {
