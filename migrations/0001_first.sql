@@ -76,7 +76,6 @@ create table batches (
     retry_of uuid
 );
 create index batches_by_ref on batches (external_ref, id);
-create index batches_unfinished on batches (id) where finished_at is null;
 create index batches_by_end on batches (finished_at);
 
 -- The ledger. A row is open while its outcome is queued, sent or accepted.

@@ -1,11 +1,95 @@
 //! Printyard, the server that runs print farms.
+//!
+//! Every command is written down before it is sent, is sent at most once where a second send could do harm, and ends
+//! in one truthful outcome, for every printer, whatever happens.
+//!
+//! The house, from the top: [`http`] speaks to programs and people, [`service`] is what the program does,
+//! [`storage`] is the ledger, [`fleet`] is the live side with one actor per printer, [`octoprint`] speaks to
+//! printers through [`outbound`], and [`domain`] decides. `ARCHITECTURE.md` tells the rest.
 
 pub mod clock;
+pub mod config;
 pub mod domain;
 pub mod fleet;
+pub mod http;
+pub mod lifecycle;
 pub mod octoprint;
 pub mod outbound;
 pub mod secrets;
 pub mod service;
 pub mod simulator;
 pub mod storage;
+pub mod telemetry;
+
+use std::future::Future;
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+
+use self::{
+    config::Config,
+    lifecycle::Lifecycle,
+    outbound::{Networks, Outbound},
+    secrets::Vault,
+    service::{Parts, Services},
+    storage::Db,
+};
+
+/// A server that is ready to serve.
+pub struct Server {
+    pub services: Services,
+    lifecycle: Lifecycle,
+}
+
+impl Server {
+    /// Opens the ledger and starts the live side. Fails with a sentence for the operator.
+    pub async fn start(config: &Config) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(&config.data_dir)
+            .with_context(|| format!("the data folder {} cannot be made", config.data_dir.display()))?;
+        let vault = match &config.secret_key {
+            Some(key) => Vault::from_key(key).context("PRINTYARD_SECRET_KEY")?,
+            None => Vault::from_data_dir(&config.data_dir)?,
+        };
+        let networks = match &config.printer_networks {
+            Some(text) => text.parse::<Networks>().context("PRINTYARD_PRINTER_NETWORKS")?,
+            None => Networks::default(),
+        };
+        let db = Db::connect(&config.database_url).await.context("the database cannot be used")?;
+        let lifecycle = Lifecycle::default();
+        let parts = Parts {
+            db,
+            outbound: Outbound::new(networks)?,
+            vault,
+            admin_token: config.admin_token.clone(),
+            settings: config.settings,
+        };
+        let services = Services::start(parts, &lifecycle.tasks, &lifecycle.stop, &lifecycle.failed).await?;
+        Ok(Self { services, lifecycle })
+    }
+
+    /// Serves until `shutdown` is ready, then ends every task. Fails when an essential task ended by itself.
+    pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
+        let stop = self.lifecycle.stop.clone();
+        let router = http::router(self.services.clone(), stop.clone());
+        let server = tokio::spawn(http::serve(listener, router, stop.clone()));
+        let failed = tokio::select! {
+            () = shutdown => false,
+            () = self.lifecycle.failed.cancelled() => true,
+        };
+        stop.cancel();
+        server.await.context("the HTTP server panicked")??;
+        if !self.lifecycle.drain().await {
+            tracing::warn!("some tasks did not end in time");
+        }
+        self.services.close().await;
+        if failed {
+            anyhow::bail!("an essential task ended by itself; see the log above");
+        }
+        Ok(())
+    }
+}
+
+/// Runs a server from its settings and a listener until `shutdown` is ready.
+pub async fn run(config: Config, listener: TcpListener, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
+    Server::start(&config).await?.serve(listener, shutdown).await
+}

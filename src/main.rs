@@ -1,3 +1,9 @@
-//! The command line.
+//! The command line: arguments in, one subcommand out.
 
-fn main() {}
+mod cli;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::main()
+}

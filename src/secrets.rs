@@ -188,3 +188,99 @@ pub fn token_hash(token: &str) -> [u8; 32] {
 pub fn is_equal(a: &[u8], b: &[u8]) -> bool {
     a.ct_eq(b).into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEX: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+    const BASE64: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
+    fn vault() -> Vault {
+        Vault::from_key(HEX).expect("a key")
+    }
+
+    #[test]
+    fn one_key_in_any_spelling_opens_what_it_sealed() {
+        let id = Uuid::from_u128(1);
+        let sealed = vault().seal(id, "the key äöü").expect("sealed");
+        for spelling in [HEX, BASE64, BASE64.trim_end_matches('='), &HEX.to_uppercase(), &format!(" {BASE64}\n")] {
+            let opened = Vault::from_key(spelling).expect("a key").open(id, &sealed).expect("opened");
+            assert_eq!(opened, "the key äöü", "{spelling}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_key_is_refused() {
+        for bad in ["", "secret", &HEX[2..], &format!("{HEX}00"), "ä", &"z".repeat(64)] {
+            assert!(matches!(Vault::from_key(bad), Err(Error::BadKey)), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_secret_opens_for_its_own_id_only_and_undamaged_only() {
+        let (one, two) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let sealed = vault().seal(one, "k").expect("sealed");
+        assert!(matches!(vault().open(two, &sealed), Err(Error::CannotOpen)));
+        for i in 0..sealed.len() {
+            let mut damaged = sealed.clone();
+            damaged[i] ^= 1;
+            assert!(matches!(vault().open(one, &damaged), Err(Error::CannotOpen)), "byte {i}");
+            assert!(matches!(vault().open(one, &sealed[..i]), Err(Error::CannotOpen)), "cut at {i}");
+        }
+    }
+
+    #[test]
+    fn the_same_secret_is_sealed_differently_each_time() {
+        let id = Uuid::from_u128(1);
+        assert_ne!(vault().seal(id, "k").expect("sealed"), vault().seal(id, "k").expect("sealed"));
+    }
+
+    #[test]
+    fn a_wrong_key_is_told_from_a_damaged_value() {
+        let id = Uuid::from_u128(1);
+        let (good, bad) = (vault().seal(id, "k").expect("sealed"), [VERSION; 60]);
+        let other = Vault::from_key(&HEX.replace('0', "f")).expect("a key");
+        assert!(matches!(other.check([(id, good.as_slice())]), Err(Error::WrongKey)));
+        assert!(vault().check([(id, bad.as_slice()), (id, good.as_slice())]).is_ok());
+        assert!(other.check([]).is_ok());
+    }
+
+    #[test]
+    fn the_key_file_is_made_once_for_its_owner_only_and_leaves_nothing_beside_it() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let made: Vec<Vault> = std::thread::scope(|scope| {
+            let makers: Vec<_> = (0..8).map(|_| scope.spawn(|| Vault::from_data_dir(dir.path()))).collect();
+            makers.into_iter().map(|maker| maker.join().expect("no panic").expect("a vault")).collect()
+        });
+        let sealed = made[0].seal(Uuid::nil(), "k").expect("sealed");
+        assert!(made.iter().all(|vault| vault.open(Uuid::nil(), &sealed).is_ok()), "all have the one key");
+        let names: Vec<_> =
+            fs::read_dir(dir.path()).expect("read").map(|entry| entry.expect("read").file_name()).collect();
+        assert_eq!(names, [KEY_FILE]);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let mode = fs::metadata(dir.path().join(KEY_FILE)).expect("there").permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
+        }
+        fs::write(dir.path().join(KEY_FILE), "").expect("written");
+        assert!(matches!(Vault::from_data_dir(dir.path()), Err(Error::BadKey)), "an empty key is no key");
+        assert!(matches!(Vault::from_data_dir(&dir.path().join("no")), Err(Error::KeyFile { .. })));
+    }
+
+    #[test]
+    fn nothing_shows_the_key() {
+        assert_eq!(format!("{:?}", vault()), "Vault(…)");
+    }
+
+    #[test]
+    fn a_token_is_recognised_by_its_hash() {
+        let (token, hash) = new_token().expect("random numbers");
+        assert!(token.starts_with("pyd_") && token.len() == 47, "{token}");
+        assert!(token[4..].bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'));
+        assert_eq!(token_hash(&token), hash);
+        assert_ne!(new_token().expect("random numbers").0, token);
+        assert!(is_equal(b"abc", b"abc") && !is_equal(b"abc", b"abd") && !is_equal(b"abc", b"ab"));
+    }
+}

@@ -146,6 +146,11 @@ impl Services {
         Ok(())
     }
 
+    /// Closes the database, after all tasks have ended.
+    pub async fn close(&self) {
+        self.db.close().await;
+    }
+
     /// The live side, for pages and streams that follow it.
     pub fn fleet(&self) -> &Fleet {
         &self.fleet

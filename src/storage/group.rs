@@ -115,7 +115,8 @@ fn each(columns: &[(&str, Kind)]) -> String {
             _ => format!("value ->> '{name}' as {name}"),
         })
         .collect();
-    format!("(select {} from json_each($1))", list.join(", "))
+    // Not json_each, which writes each record out as text only for every `->>` to read it again (SQLite 3.51).
+    format!("(select {} from jsonb_each($1))", list.join(", "))
 }
 
 /// The one parameter of a group.

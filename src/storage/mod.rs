@@ -38,6 +38,9 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Readers of a SQLite file. They never wait for the writer (WAL).
 const SQLITE_READERS: u32 = 8;
 
+/// Rows that SQLite's thread may have ahead of their reader: a group's answer passes without stops between them.
+const SQLITE_ROW_BUFFER: usize = 5_000;
+
 /// Connections to PostgreSQL; its own default limit is 100 for everybody.
 const POSTGRES_CONNECTIONS: u32 = 16;
 
@@ -131,7 +134,8 @@ impl Db {
             // A `sent` that a power cut takes back would be a second start.
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
-            .busy_timeout(BUSY_TIMEOUT);
+            .busy_timeout(BUSY_TIMEOUT)
+            .row_buffer_size(SQLITE_ROW_BUFFER);
         let failed = |error| Error::Setup(format!("the database file {shown} cannot be opened: {error}"));
         let pool = || SqlitePoolOptions::new().acquire_timeout(ACQUIRE_TIMEOUT).idle_timeout(None).max_lifetime(None);
         let write = pool().min_connections(1).max_connections(1).connect_with(options.clone()).await.map_err(failed)?;

@@ -4,4 +4,5 @@ mod support;
 
 mod containers;
 mod fixtures;
+mod storage;
 mod tidy;

@@ -70,19 +70,26 @@ pub async fn open_of_batch(db: &Db, batch_id: Uuid) -> Result<Vec<CommandRow>, E
 
 /// Every row that is not final, oldest first: what a start of the server has to settle.
 pub async fn open(db: &Db) -> Result<Vec<CommandRow>, Error> {
-    let sql = format!("select {COLUMNS} from commands where {OPEN} order by id");
+    let sql = format!("select {COLUMNS} from commands where {OPEN}");
     let rows: Vec<Row> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).fetch_all(pool).await)?;
-    read_all(rows)
+    oldest_first(rows)
 }
 
 /// The rows that ended as `unconfirmed` or `unknown` after `at` and whose effect has not shown since.
 pub async fn unsettled_since(db: &Db, at: DateTime<Utc>) -> Result<Vec<CommandRow>, Error> {
     let sql = format!(
         "select {COLUMNS} from commands
-         where outcome in ('unconfirmed', 'unknown') and settled_at is null and finished_at > $1 order by id"
+         where outcome in ('unconfirmed', 'unknown') and settled_at is null and finished_at > $1"
     );
     let rows: Vec<Row> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(at).fetch_all(pool).await)?;
-    read_all(rows)
+    oldest_first(rows)
+}
+
+/// Sorted here: asked for the order of ids, SQLite walks the whole ledger by its primary key, for a few open rows.
+fn oldest_first(rows: Vec<Row>) -> Result<Vec<CommandRow>, Error> {
+    let mut rows = read_all(rows)?;
+    rows.sort_by_key(|row| row.id);
+    Ok(rows)
 }
 
 #[cfg(test)]

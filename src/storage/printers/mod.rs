@@ -40,10 +40,10 @@ impl std::fmt::Debug for KeyChange {
     }
 }
 
-/// The start of every query for printers `p`.
-fn select_sql(db: &Db) -> String {
+/// The start of every query for printers `p`. `more`: columns beside those of [`Row`], each with a comma behind it.
+fn select_sql(db: &Db, more: &str) -> String {
     format!(
-        "select id, name, url, enabled, model, material, color, nozzle_mm, bed_mm, power_group, notes, version,
+        "select {more} id, name, url, enabled, model, material, color, nozzle_mm, bed_mm, power_group, notes, version,
              created_at, updated_at, {} from printers p",
         db.tags_column()
     )
@@ -222,14 +222,14 @@ async fn what_is_taken(db: &Db, printer: &Printer, error: sqlx::Error) -> Error 
 
 /// One printer.
 pub async fn get(db: &Db, id: Uuid) -> Result<Option<Printer>, Error> {
-    let sql = format!("{} where id = $1", select_sql(db));
+    let sql = format!("{} where id = $1", select_sql(db, ""));
     let row: Option<Row> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(id).fetch_optional(pool).await)?;
     row.map(Row::read).transpose()
 }
 
 /// Those of the printers that exist, by name.
 pub async fn get_many(db: &Db, ids: &[Uuid]) -> Result<Vec<Printer>, Error> {
-    let sql = format!("{} where id in {} order by name, id", select_sql(db), db.uuids(1));
+    let sql = format!("{} where id in {} order by name, id", select_sql(db, ""), db.uuids(1));
     let ids = group::ids(ids.iter().copied());
     let rows: Vec<Row> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(ids).fetch_all(pool).await)?;
     rows.into_iter().map(Row::read).collect()
@@ -250,8 +250,7 @@ pub async fn all(db: &Db) -> Result<Vec<(Printer, Option<Vec<u8>>)>, Error> {
         row: Row,
         api_key: Option<Vec<u8>>,
     }
-    let sql = select_sql(db).replacen("select id,", "select api_key, id,", 1);
-    let sql = format!("{sql} order by name, id");
+    let sql = format!("{} order by name, id", select_sql(db, "api_key,"));
     let rows: Vec<WithKey> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).fetch_all(pool).await)?;
     rows.into_iter().map(|with| Ok((with.row.read()?, with.api_key))).collect()
 }

@@ -55,7 +55,7 @@ pub async fn page(
              and ($2 is null or (p.name, p.id) > ($2, $4))
              and ($3 is null or {}) and {}
          order by p.name, p.id limit $7",
-        select_sql(db),
+        select_sql(db, ""),
         like.join(" or "),
         has_any(db, 5, 6),
     );
@@ -80,7 +80,7 @@ pub async fn select(db: &Db, selection: &Selection) -> Result<Vec<Printer>, Erro
         "{} where p.enabled and {} and {}
              and (select count(*) from printer_tags t where t.printer_id = p.id and t.tag in {}) = $6
          order by p.name, p.id",
-        select_sql(db),
+        select_sql(db, ""),
         has_any(db, 1, 2),
         has_any(db, 3, 4),
         db.texts(5),

@@ -1,0 +1,117 @@
+//! `printyard demo`: the server and a simulated farm, in memory of nobody: its data goes when it ends.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use printyard::{
+    Server,
+    config::Given,
+    domain::printer::PrinterDetails,
+    lifecycle, secrets,
+    service::{
+        Services,
+        access::{PrincipalKind, admin_principal},
+    },
+    simulator::{Farm, FarmConfig, SimulatedPrinter},
+    telemetry,
+};
+use tokio::net::TcpListener;
+
+/// Arguments of `demo`.
+#[derive(clap::Args)]
+pub struct Demo {
+    /// Simulated printers
+    #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=5_000))]
+    printers: u32,
+    /// Address and port to listen on
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    listen: String,
+    /// How many times faster than real printers they print
+    #[arg(long, default_value_t = 1.0)]
+    speed: f64,
+}
+
+impl Demo {
+    /// Runs the demo until a signal comes.
+    pub async fn run(self) -> anyhow::Result<()> {
+        telemetry::init("printyard=warn,warn");
+        super::raise_descriptors();
+        let folder = Folder::new()?;
+        let farm = Farm::start(FarmConfig {
+            printers: usize::try_from(self.printers)?,
+            with_sample_files: true,
+            select: Some("bracket.gcode".to_owned()),
+            time_scale: self.speed.clamp(0.01, 1_000.0),
+            ..FarmConfig::default()
+        })
+        .await?;
+        let (token, _) = secrets::new_token()?;
+        let config = Given {
+            listen: Some(self.listen.clone()),
+            database_url: Some(format!("sqlite:{}", folder.0.join("demo.db").display())),
+            data_dir: Some(folder.0.clone()),
+            admin_token: Some(token.clone()),
+            ..Given::default()
+        }
+        .checked()?;
+        let listener = TcpListener::bind(config.listen)
+            .await
+            .with_context(|| format!("{} cannot be listened on; choose another with --listen", self.listen))?;
+        let address = listener.local_addr()?;
+        let server = Server::start(&config).await?;
+        register(&server.services, farm.printers()).await?;
+        println!("Printyard runs {} simulated printers.", self.printers);
+        println!();
+        println!("  Open   http://{address}/login?token={token}");
+        println!("  API    curl -H 'Authorization: Bearer {token}' http://{address}/api/v1/printers");
+        println!("  Docs   http://{address}/api/docs");
+        println!();
+        println!("Ctrl-C ends it and deletes its data.");
+        let result = server.serve(listener, lifecycle::shutdown_signal()).await;
+        farm.stop().await;
+        result
+    }
+}
+
+async fn register(services: &Services, printers: &[SimulatedPrinter]) -> anyhow::Result<()> {
+    let who = admin_principal(PrincipalKind::AdminToken);
+    let models = [("MK4", "PETG", "#f2711c"), ("MINI+", "PLA", "#2185d0"), ("XL", "ASA", "#333333")];
+    for (i, printer) in printers.iter().enumerate() {
+        let (model, material, color) = models[i % models.len()];
+        let hall = if i % 2 == 0 { "hall-a" } else { "hall-b" };
+        let mut details = PrinterDetails::new(printer.name(), printer.url());
+        details.tags = vec![hall.to_owned(), material.to_lowercase()];
+        details.model = Some(model.to_owned());
+        details.material = Some(material.to_owned());
+        details.color = Some(color.to_owned());
+        details.nozzle_mm = Some(0.4);
+        details.power_group = Some(format!("{hall}-{}", i / 8));
+        services.register_printer(&who, details, Some(printer.api_key().to_owned())).await?;
+    }
+    Ok(())
+}
+
+/// A folder of its own in the system's temporary one, deleted in the end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> anyhow::Result<Self> {
+        let path = std::env::temp_dir().join(format!("printyard-demo-{}", printyard::clock::new_id()));
+        make_private(&path)?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // Left behind at worst: it holds nothing but the demo's own data.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn make_private(path: &Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}

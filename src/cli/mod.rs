@@ -1,0 +1,73 @@
+//! One file per subcommand.
+
+mod demo;
+mod healthcheck;
+mod serve;
+mod simulate;
+mod token;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The server that runs print farms: one command to many OctoPrint instances, and the truth about each.
+#[derive(Parser)]
+#[command(name = "printyard", version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the server
+    Serve(serve::Serve),
+    /// Run the server with a simulated farm, and print a link that logs in
+    Demo(demo::Demo),
+    /// Run a simulated farm alone; its printers are printed as JSON
+    Simulate(simulate::Simulate),
+    /// Make, list and revoke API tokens
+    Token(token::Token),
+    /// Ask a running server on this machine whether it is ready; for containers
+    Healthcheck(healthcheck::Healthcheck),
+}
+
+/// Runs the subcommand that was asked for. Errors go to standard error in one sentence.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("printyard: the runtime cannot be started: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let result = runtime.block_on(async {
+        match arguments.command {
+            Command::Serve(serve) => serve.run().await,
+            Command::Demo(demo) => demo.run().await,
+            Command::Simulate(simulate) => simulate.run().await,
+            Command::Token(token) => token.run().await,
+            Command::Healthcheck(healthcheck) => healthcheck.run().await,
+        }
+    });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("printyard: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Two descriptors per printer: raises the soft limit to the hard one, and says so where that is low.
+fn raise_descriptors() {
+    const COMFORTABLE: u64 = 4_096;
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(limit) if limit < COMFORTABLE => {
+            eprintln!("printyard: only {limit} open files are allowed, two are needed per printer: raise ulimit -n");
+        }
+        Ok(_) => {}
+        Err(error) => eprintln!("printyard: the limit of open files cannot be raised: {error}"),
+    }
+}

@@ -1,0 +1,113 @@
+//! `printyard token`: API tokens, for the person at the terminal. Works on the database of the server's settings,
+//! whether it runs or not.
+
+use anyhow::{Context, bail};
+use chrono::{DateTime, Utc};
+use clap::Subcommand;
+use printyard::{
+    clock,
+    config::Given,
+    domain::access::{Role, Token as ApiToken},
+    secrets,
+    storage::{self, Db},
+};
+use uuid::Uuid;
+
+/// Arguments of `token`.
+#[derive(clap::Args)]
+pub struct Token {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// Make a token; it is printed this once, alone, on standard output
+    Create {
+        /// What it is for
+        #[arg(long)]
+        name: String,
+        /// viewer, operator, manager or admin
+        #[arg(long, default_value = "operator")]
+        role: String,
+        /// Only printers with one of these tags (repeatable)
+        #[arg(long = "tag")]
+        tags: Vec<String>,
+        /// When it stops to work (RFC 3339); never, where absent
+        #[arg(long)]
+        expires_at: Option<DateTime<Utc>>,
+        #[command(flatten)]
+        given: Given,
+    },
+    /// List the tokens, newest first
+    List {
+        #[command(flatten)]
+        given: Given,
+    },
+    /// Revoke a token at once
+    Revoke {
+        /// Its id, as `list` shows it
+        id: Uuid,
+        #[command(flatten)]
+        given: Given,
+    },
+}
+
+impl Token {
+    /// Does what was asked.
+    pub async fn run(self) -> anyhow::Result<()> {
+        match self.action {
+            Action::Create { name, role, tags, expires_at, given } => {
+                create(given, name, &role, tags, expires_at).await
+            }
+            Action::List { given } => list(given).await,
+            Action::Revoke { id, given } => {
+                if !storage::tokens::revoke(&open(given).await?, id, clock::now()).await? {
+                    bail!("there is no token {id} that is not revoked");
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+async fn open(given: Given) -> anyhow::Result<Db> {
+    let config = given.with_file()?.checked()?;
+    Db::connect(&config.database_url).await.context("the database cannot be used")
+}
+
+async fn create(
+    given: Given,
+    name: String,
+    role: &str,
+    tags: Vec<String>,
+    expires_at: Option<DateTime<Utc>>,
+) -> anyhow::Result<()> {
+    let role = Role::parse(role).context("--role must be viewer, operator, manager or admin")?;
+    if name.trim().is_empty() || name.chars().count() > 100 {
+        bail!("--name must be 1 to 100 characters long");
+    }
+    let db = open(given).await?;
+    let (secret, hash) = secrets::new_token()?;
+    let token = ApiToken {
+        id: clock::new_id(),
+        name: name.trim().to_owned(),
+        role,
+        tags,
+        created_at: clock::now(),
+        expires_at,
+        last_used_at: None,
+    };
+    storage::tokens::insert(&db, &token, &hash).await?;
+    println!("{secret}");
+    Ok(())
+}
+
+async fn list(given: Given) -> anyhow::Result<()> {
+    let db = open(given).await?;
+    for token in storage::tokens::page(&db, None, 500).await? {
+        let used = token.last_used_at.map_or_else(|| "never used".to_owned(), |at| format!("used {at}"));
+        println!("{}  {:8}  {}  {used}", token.id, token.role, token.name);
+    }
+    Ok(())
+}

@@ -1,0 +1,163 @@
+//! Settings: flags first, then `PRINTYARD_*`, then `printyard.toml`, then the defaults.
+//!
+//! Everything is read and held against its rules at start, and what is wrong is one clear sentence. Empty variables
+//! count as not given: container files pass them so.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use serde::Deserialize;
+
+use crate::fleet::settings::Settings;
+
+/// The settings file in the working directory.
+const FILE: &str = "printyard.toml";
+const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
+const DEFAULT_DATABASE: &str = "sqlite:printyard.db";
+/// An admin token that is always valid has to resist guessing.
+const MIN_ADMIN_TOKEN: usize = 16;
+
+/// Settings as they are given, on the command line, in the environment or in the file. `docs/settings.md` explains each.
+#[derive(Debug, Clone, Default, clap::Args, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Given {
+    /// Address and port to listen on [default: 127.0.0.1:8080]
+    #[arg(long, env = "PRINTYARD_LISTEN")]
+    pub listen: Option<String>,
+    /// `sqlite:FILE` or `postgres://…` [default: sqlite:printyard.db]
+    #[arg(long, env = "PRINTYARD_DATABASE_URL", hide_env_values = true)]
+    pub database_url: Option<String>,
+    /// Folder of the secret key and of files [default: the working directory]
+    #[arg(long, env = "PRINTYARD_DATA_DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Key of the printers' API keys: 32 bytes as hexadecimal digits or base64 [default: a file in the data folder]
+    #[arg(long, env = "PRINTYARD_SECRET_KEY", hide_env_values = true)]
+    pub secret_key: Option<String>,
+    /// An admin API token that is always valid, for unattended set-up
+    #[arg(long, env = "PRINTYARD_ADMIN_TOKEN", hide_env_values = true)]
+    pub admin_token: Option<String>,
+    /// Networks in which printers may be called, as comma-separated CIDRs [default: all but link-local and metadata]
+    #[arg(long, env = "PRINTYARD_PRINTER_NETWORKS")]
+    pub printer_networks: Option<String>,
+    /// Whether an occupied plate stops a start: on or off [default: on]
+    #[arg(long, env = "PRINTYARD_PLATE_GATE")]
+    pub plate_gate: Option<String>,
+    /// Seconds without progress after which a print counts as stalled [default: 300]
+    #[arg(long, env = "PRINTYARD_STALL_AFTER_S")]
+    pub stall_after_s: Option<String>,
+}
+
+/// Settings that hold.
+#[derive(Clone)]
+pub struct Config {
+    pub listen: SocketAddr,
+    pub database_url: String,
+    pub data_dir: PathBuf,
+    pub secret_key: Option<String>,
+    pub admin_token: Option<String>,
+    /// Comma-separated CIDRs; none means the default.
+    pub printer_networks: Option<String>,
+    pub settings: Settings,
+}
+
+/// What is wrong with the settings, for the person at the terminal.
+#[derive(Debug, thiserror::Error)]
+#[error("{name}: {rule}")]
+pub struct ConfigError {
+    name: &'static str,
+    rule: String,
+}
+
+impl Given {
+    /// Fills what is absent from `printyard.toml`, where there is one.
+    pub fn with_file(self) -> Result<Self, ConfigError> {
+        let text = match std::fs::read_to_string(FILE) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(self),
+            Err(error) => return Err(ConfigError { name: FILE, rule: format!("cannot be read: {error}") }),
+        };
+        let file: Self =
+            toml::from_str(&text).map_err(|error| ConfigError { name: FILE, rule: error.message().to_owned() })?;
+        Ok(self.or(file))
+    }
+
+    fn or(self, other: Self) -> Self {
+        let text = |a: Option<String>, b: Option<String>| a.filter(|text| !text.trim().is_empty()).or(b);
+        let data_dir = self.data_dir.filter(|path| !path.as_os_str().is_empty());
+        Self {
+            listen: text(self.listen, other.listen),
+            database_url: text(self.database_url, other.database_url),
+            data_dir: data_dir.or(other.data_dir),
+            secret_key: text(self.secret_key, other.secret_key),
+            admin_token: text(self.admin_token, other.admin_token),
+            printer_networks: text(self.printer_networks, other.printer_networks),
+            plate_gate: text(self.plate_gate, other.plate_gate),
+            stall_after_s: text(self.stall_after_s, other.stall_after_s),
+        }
+    }
+
+    /// Holds the settings against their rules.
+    pub fn checked(self) -> Result<Config, ConfigError> {
+        let given = self.or(Self::default());
+        let listen = given.listen.as_deref().unwrap_or(DEFAULT_LISTEN);
+        let listen = listen.parse().map_err(|_| ConfigError {
+            name: "PRINTYARD_LISTEN",
+            rule: format!("must be an address and a port like 127.0.0.1:8080, and is {listen}"),
+        })?;
+        let plate_gate = match given.plate_gate.as_deref() {
+            None | Some("on") => true,
+            Some("off") => false,
+            Some(other) => {
+                let rule = format!("must be on or off, and is {other}");
+                return Err(ConfigError { name: "PRINTYARD_PLATE_GATE", rule });
+            }
+        };
+        let mut settings = Settings { plate_gate, ..Settings::default() };
+        if let Some(text) = &given.stall_after_s {
+            let seconds = text.parse::<u64>().ok().filter(|s| (10..=86_400).contains(s)).ok_or(ConfigError {
+                name: "PRINTYARD_STALL_AFTER_S",
+                rule: format!("must be 10 to 86400 seconds, and is {text}"),
+            })?;
+            settings.stall_after = std::time::Duration::from_secs(seconds);
+        }
+        if given.admin_token.as_ref().is_some_and(|token| token.len() < MIN_ADMIN_TOKEN) {
+            let rule = format!("must be at least {MIN_ADMIN_TOKEN} characters long");
+            return Err(ConfigError { name: "PRINTYARD_ADMIN_TOKEN", rule });
+        }
+        Ok(Config {
+            listen,
+            database_url: given.database_url.unwrap_or_else(|| DEFAULT_DATABASE.to_owned()),
+            data_dir: given.data_dir.unwrap_or_else(|| PathBuf::from(".")),
+            secret_key: given.secret_key,
+            admin_token: given.admin_token,
+            printer_networks: given.printer_networks,
+            settings,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn empty_variables_count_as_not_given() {
+        let given = Given { listen: Some(String::new()), admin_token: Some(" ".to_owned()), ..Given::default() };
+        let config = given.checked().expect("defaults hold");
+        assert_eq!(config.listen.to_string(), DEFAULT_LISTEN);
+        assert!(config.admin_token.is_none());
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let given = Given { plate_gate: Some("maybe".to_owned()), ..Given::default() };
+        let error = given.checked().map(|_| ()).expect_err("maybe is no answer").to_string();
+        assert_eq!(error, "PRINTYARD_PLATE_GATE: must be on or off, and is maybe");
+    }
+
+    #[test]
+    fn flags_and_variables_win_over_the_file() {
+        let file = Given { listen: Some("1.1.1.1:1".into()), plate_gate: Some("off".into()), ..Given::default() };
+        let given = Given { listen: Some("2.2.2.2:2".into()), ..Given::default() }.or(file);
+        assert_eq!((given.listen.as_deref(), given.plate_gate.as_deref()), (Some("2.2.2.2:2"), Some("off")));
+    }
+}

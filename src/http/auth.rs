@@ -1,0 +1,43 @@
+//! Who asks: a bearer token in the API, a session cookie on the pages. One never stands in for the other, so that
+//! no page of somebody else's can make a browser command a farm through the API.
+
+use axum::http::{HeaderMap, header};
+
+use crate::service::{Error, Services, access::Principal};
+
+/// The cookie of a browser session.
+pub const COOKIE: &str = "printyard_session";
+
+/// The token of `Authorization: Bearer`.
+pub fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    (scheme.eq_ignore_ascii_case("bearer") && !token.trim().is_empty()).then(|| token.trim())
+}
+
+/// The secret of the session cookie.
+pub fn session_cookie(headers: &HeaderMap) -> Option<&str> {
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|cookies| cookies.split(';'))
+        .filter_map(|cookie| cookie.trim().split_once('='))
+        .find_map(|(name, value)| (name == COOKIE).then_some(value))
+}
+
+/// Who holds the bearer token of a request.
+pub async fn by_bearer(services: &Services, headers: &HeaderMap) -> Result<Option<Principal>, Error> {
+    match bearer(headers) {
+        Some(token) => services.principal_by_token(token).await,
+        None => Ok(None),
+    }
+}
+
+/// Whose session a request belongs to.
+pub async fn by_session(services: &Services, headers: &HeaderMap) -> Result<Option<Principal>, Error> {
+    match session_cookie(headers) {
+        Some(secret) => services.principal_by_session(secret).await,
+        None => Ok(None),
+    }
+}

@@ -1,0 +1,11 @@
+//! The store, on SQLite and, where one is given, on PostgreSQL: every function is called on both, so every statement
+//! is prepared by both.
+
+mod databases;
+mod engine;
+mod fixtures;
+mod ledger;
+mod people;
+mod races;
+mod register;
+mod seen;

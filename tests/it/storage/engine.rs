@@ -1,0 +1,111 @@
+//! The database itself: opening it, its version, and what it says about stored values that nobody can read.
+
+use printyard::{
+    domain::batch::BatchState,
+    storage::{Db, Error, batches, commands, plates, printers, prints},
+};
+
+use super::{
+    databases::{execute, on_each, on_sqlite},
+    fixtures::{at, full_printer, stored},
+};
+
+#[tokio::test]
+async fn a_url_of_another_scheme_is_refused_with_a_sentence_and_without_its_password() {
+    let error = Db::connect("mysql://root:hunter2@db/x").await.expect_err("refused");
+    let text = error.to_string();
+    assert!(matches!(error, Error::Setup(_)));
+    assert!(text.contains("sqlite:") && text.contains("\"mysql\"") && !text.contains("hunter2"), "{text}");
+    for url in ["sqlite::memory:", "sqlite:///no/such/dir/x.db", "printyard.db", ""] {
+        assert!(matches!(Db::connect(url).await, Err(Error::Setup(_))), "{url}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_written_is_there_after_the_database_was_closed_and_opened_again() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let url = format!("sqlite:{}", dir.path().join("yard.db").display());
+    let db = Db::connect(&url).await.expect("made");
+    let printer = full_printer("a");
+    printers::insert(&db, &printer, None).await.expect("inserted");
+    db.close().await;
+    let files = std::fs::read_dir(dir.path()).expect("read").count();
+    assert_eq!(files, 1, "the log is folded into the file, which is complete in itself");
+    let db = Db::connect(&url).await.expect("opened");
+    assert_eq!(printers::get(&db, printer.id).await.expect("read"), Some(printer));
+    db.close().await;
+    assert!(matches!(db.ping().await, Err(Error::Unavailable(_))));
+}
+
+#[tokio::test]
+async fn the_database_answers_a_ping() {
+    on_each(async |db| db.ping().await.expect("an answer")).await;
+}
+
+#[tokio::test]
+async fn sqlite_is_new_enough_and_set_so_that_nothing_written_is_lost() {
+    on_sqlite(async |db| {
+        let Db::Sqlite { write, read } = &db else { unreachable!("on SQLite") };
+        for (name, pool) in [("write", write), ("read", read)] {
+            let (version,): (String,) = sqlx::query_as("select sqlite_version()").fetch_one(pool).await.expect("read");
+            let parts: Vec<u32> = version.split('.').map(|part| part.parse().expect("a number")).collect();
+            assert!(parts >= vec![3, 51, 0], "{version}: group writes need jsonb_each");
+            let (journal,): (String,) = sqlx::query_as("pragma journal_mode").fetch_one(pool).await.expect("read");
+            let (synchronous,): (i64,) = sqlx::query_as("pragma synchronous").fetch_one(pool).await.expect("read");
+            let (keys,): (i64,) = sqlx::query_as("pragma foreign_keys").fetch_one(pool).await.expect("read");
+            assert_eq!((journal.as_str(), synchronous, keys), ("wal", 2, 1), "{name}");
+        }
+        assert_eq!(write.options().get_max_connections(), 1);
+        assert!(sqlx::query("delete from printers").execute(read).await.is_err(), "readers cannot write");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_word_that_nobody_knows_is_reported_with_its_place() {
+    on_each(async |db| {
+        let (batch, rows) = stored(&db, 1).await;
+        let printer = full_printer("a");
+        printers::insert(&db, &printer, None).await.expect("inserted");
+        plates::occupy(&db, printer.id, batch.id, at(0)).await.expect("occupied");
+
+        execute(&db, "update commands set step = 'dance'").await;
+        let error = commands::get(&db, rows[0].id).await.expect_err("broken");
+        assert_eq!(
+            error.to_string(),
+            format!("table commands, column step, row {}: the stored value cannot be read", rows[0].id)
+        );
+        execute(&db, "update commands set step = null, settled_effect = 'done'").await;
+        assert!(matches!(commands::open(&db).await, Err(Error::Broken { column: "settled_effect", .. })));
+        execute(&db, "update commands set outcome = 'lost'").await;
+        assert!(matches!(batches::counts(&db, batch.id).await, Err(Error::Broken { column: "outcome", .. })));
+        execute(&db, "update batches set spec = '{}'").await;
+        assert!(matches!(
+            batches::get(&db, batch.id).await,
+            Err(Error::Broken { table: "batches", column: "spec", .. })
+        ));
+        execute(&db, "update printers set bed_mm = '[1]'").await;
+        assert!(matches!(printers::get(&db, printer.id).await, Err(Error::Broken { column: "bed_mm", .. })));
+        execute(&db, "update plates set state = 'dirty'").await;
+        assert!(matches!(plates::all(&db).await, Err(Error::Broken { table: "plates", column: "state", .. })));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_no_error() {
+    on_each(async |db| {
+        let nobody = printyard::clock::new_id();
+        assert_eq!(printers::get(&db, nobody).await.expect("read"), None);
+        assert_eq!(printers::remove(&db, nobody, at(0)).await.expect("read"), None);
+        assert_eq!(printers::sealed_key(&db, nobody).await.expect("read"), None);
+        assert_eq!(batches::get(&db, nobody).await.expect("read"), None);
+        assert_eq!(batches::counts(&db, nobody).await.expect("read").total(), 0);
+        assert_eq!(batches::stop(&db, nobody, at(0)).await.expect("read"), None);
+        assert_eq!(commands::get(&db, nobody).await.expect("read"), None);
+        assert_eq!(prints::get(&db, nobody).await.expect("read"), None);
+        assert!(!batches::run(&db, nobody).await.expect("read"));
+        assert!(BatchState::parse("").is_none());
+    })
+    .await;
+}

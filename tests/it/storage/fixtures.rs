@@ -1,0 +1,134 @@
+//! Values to store: full ones, in which no optional field is absent, and bare ones.
+
+use chrono::{DateTime, Duration, Utc};
+use printyard::{
+    clock::new_id,
+    domain::{
+        batch::{Batch, BatchSpec, BatchState},
+        command::{Command, CommandRow, ExpectedJob, Outcome},
+        printer::{Printer, PrinterDetails},
+    },
+    storage::{
+        Db, batches,
+        commands::{self, Report, Send, Touched},
+    },
+};
+use uuid::Uuid;
+
+/// A fixed moment, plus seconds. Its microseconds are not zero, because those of real times are not.
+pub fn at(seconds: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_790_000_000, 123_456_000).expect("a time") + Duration::seconds(seconds)
+}
+
+pub fn printer(name: &str) -> Printer {
+    Printer {
+        id: new_id(),
+        details: PrinterDetails::new(name, format!("http://{name}.test")),
+        version: 1,
+        created_at: at(0),
+        updated_at: at(0),
+    }
+}
+
+pub fn tagged(name: &str, tags: &[&str]) -> Printer {
+    let mut printer = printer(name);
+    printer.details.tags = tags.iter().map(|tag| (*tag).to_owned()).collect();
+    printer
+}
+
+pub fn full_printer(name: &str) -> Printer {
+    let mut printer = tagged(name, &["hall-a", "petg"]);
+    let details = &mut printer.details;
+    details.enabled = false;
+    details.model = Some("MK4".into());
+    details.material = Some("PETG".into());
+    details.color = Some("#1a2b3c".into());
+    details.nozzle_mm = Some(0.4);
+    details.bed_mm = Some([250.0, 210.5, 220.0]);
+    details.power_group = Some("rack 1".into());
+    details.notes = "by the door, \"left\" – 50 %".into();
+    printer
+}
+
+pub fn batch(command: Command) -> Batch {
+    Batch {
+        id: new_id(),
+        spec: BatchSpec::of(command),
+        state: BatchState::Running,
+        created_at: at(0),
+        finished_at: None,
+        created_by: "anna".into(),
+        retry_of: None,
+    }
+}
+
+pub fn row(batch: &Batch, position: i64) -> CommandRow {
+    CommandRow {
+        id: new_id(),
+        batch_id: batch.id,
+        position,
+        printer_id: new_id(),
+        printer_name: format!("MK4-{position:03}"),
+        command: batch.spec.command,
+        resolved_command: None,
+        expected_job: Some(ExpectedJob { path: Some("a.gcode".into()), print_id: None }),
+        outcome: Outcome::Queued,
+        reason: None,
+        detail: None,
+        step: None,
+        print_id: None,
+        state_before: None,
+        state_after: None,
+        attempts: 0,
+        released_at: None,
+        expires_at: None,
+        sent_at: None,
+        accepted_at: None,
+        finished_at: None,
+        settled: None,
+    }
+}
+
+/// A stored batch with this many queued rows.
+pub async fn stored(db: &Db, rows: i64) -> (Batch, Vec<CommandRow>) {
+    let batch = batch(Command::Pause);
+    let rows: Vec<CommandRow> = (0..rows).map(|position| row(&batch, position)).collect();
+    batches::create(db, &batch, &rows).await.expect("created");
+    (batch, rows)
+}
+
+pub fn send(id: Uuid, attempt: i64) -> Send {
+    Send {
+        id,
+        attempt,
+        step: printyard::domain::command::Step::Pause,
+        resolved: None,
+        state_before: None,
+        print_id: None,
+        at: at(10),
+    }
+}
+
+pub fn report(id: Uuid, outcome: Outcome) -> Report {
+    Report {
+        id,
+        outcome,
+        reason: None,
+        detail: None,
+        resolved: None,
+        print_id: None,
+        state_after: None,
+        accepted_at: None,
+        finished_at: outcome.is_final().then(|| at(20)),
+    }
+}
+
+pub async fn outcome(db: &Db, id: Uuid) -> Outcome {
+    commands::get(db, id).await.expect("read").expect("there").outcome
+}
+
+pub fn ids(touched: &[Touched]) -> Vec<Uuid> {
+    let mut ids: Vec<Uuid> = touched.iter().map(|touched| touched.id).collect();
+    ids.sort();
+    ids
+}

@@ -1,0 +1,190 @@
+//! Races of the ledger: whoever comes first wins, and nobody is told that they won who did not.
+
+use std::collections::HashSet;
+
+use printyard::{
+    domain::command::{Outcome, Reason},
+    storage::{
+        batches,
+        commands::{self, Report, Send},
+        printers,
+    },
+};
+use uuid::Uuid;
+
+use super::{
+    databases::on_each,
+    fixtures::{at, ids, outcome, printer, report, row, send, stored},
+};
+
+/// Repetitions of a race: enough that both orders come up.
+const ROUNDS: usize = 12;
+
+#[tokio::test]
+async fn a_send_before_the_stop_is_kept_and_one_after_it_is_refused() {
+    on_each(async |db| {
+        let (batch, rows) = stored(&db, 2).await;
+        let (before, after) = (rows[0].id, rows[1].id);
+        assert_eq!(ids(&commands::commit_sends(&db, &[send(before, 1)]).await.expect("asked")), [before]);
+        let stopped = batches::stop(&db, batch.id, at(1)).await.expect("stopped").expect("there");
+        assert_eq!(stopped.skipped, [after]);
+        assert_eq!(commands::commit_sends(&db, &[send(after, 1)]).await.expect("asked"), []);
+        assert_eq!(outcome(&db, before).await, Outcome::Sent);
+        assert_eq!(outcome(&db, after).await, Outcome::Skipped);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_stop_send_and_expiry_exactly_one_wins_each_row() {
+    on_each(async |db| {
+        for _ in 0..ROUNDS {
+            let (batch, rows) = stored(&db, 40).await;
+            let all: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
+            // In halves and from the other end, so that the three meet in the middle.
+            let sends = async {
+                let mut won = Vec::new();
+                for part in all.chunks(10) {
+                    let sends: Vec<Send> = part.iter().map(|id| send(*id, 1)).collect();
+                    won.extend(ids(&commands::commit_sends(&db, &sends).await.expect("asked")));
+                }
+                won
+            };
+            let expiry = async {
+                let mut won = Vec::new();
+                for part in all.rchunks(10) {
+                    let ended = commands::end_queued(&db, part, Outcome::Expired, None, None, at(9)).await;
+                    won.extend(ids(&ended.expect("asked")));
+                }
+                won
+            };
+            let stop = async {
+                tokio::task::yield_now().await;
+                batches::stop(&db, batch.id, at(9)).await.expect("asked").expect("there").skipped
+            };
+            let (sent, expired, skipped) = tokio::join!(sends, expiry, stop);
+            let mut union: Vec<Uuid> = [&sent[..], &expired, &skipped].concat();
+            union.sort();
+            assert_eq!(union, all, "each row has one winner");
+            for (winners, expected) in [(sent, Outcome::Sent), (expired, Outcome::Expired), (skipped, Outcome::Skipped)]
+            {
+                for id in winners {
+                    assert_eq!(outcome(&db, id).await, expected);
+                }
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_sends_of_one_row_are_one() {
+    on_each(async |db| {
+        for attempt in 1..=3 {
+            let (_, rows) = stored(&db, 30).await;
+            for before in 1..attempt {
+                let sends: Vec<Send> = rows.iter().map(|row| send(row.id, before)).collect();
+                assert_eq!(commands::commit_sends(&db, &sends).await.expect("asked").len(), 30);
+            }
+            let forward: Vec<Send> = rows.iter().map(|row| send(row.id, attempt)).collect();
+            let backward: Vec<Send> = forward.iter().rev().cloned().collect();
+            let (one, two) =
+                tokio::join!(commands::commit_sends(&db, &forward), commands::commit_sends(&db, &backward));
+            let (one, two) = (ids(&one.expect("asked")), ids(&two.expect("asked")));
+            assert_eq!(one.len() + two.len(), 30);
+            let union: HashSet<Uuid> = one.into_iter().chain(two).collect();
+            assert_eq!(union.len(), 30);
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_a_stop_has_returned_no_further_send_is_committed() {
+    on_each(async |db| {
+        for _ in 0..ROUNDS {
+            let (batch, rows) = stored(&db, 20).await;
+            let first: Vec<Send> = rows.iter().map(|row| send(row.id, 1)).collect();
+            commands::commit_sends(&db, &first).await.expect("sent");
+            let attempts = async || -> Vec<i64> {
+                let rows = commands::of_batch(&db, batch.id, None, 500, None).await.expect("read");
+                rows.iter().map(|row| row.attempts).collect()
+            };
+            let again = async {
+                for row in &rows {
+                    commands::commit_sends(&db, &[send(row.id, 2)]).await.expect("asked");
+                }
+            };
+            let stop = async {
+                batches::stop(&db, batch.id, at(9)).await.expect("stopped");
+                attempts().await
+            };
+            let (at_stop, ()) = tokio::join!(stop, again);
+            assert_eq!(attempts().await, at_stop);
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn groups_that_share_rows_wait_for_each_other_and_never_fail() {
+    on_each(async |db| {
+        for _ in 0..ROUNDS {
+            let owner = printer(&format!("p{}", printyard::clock::new_id().simple()));
+            printers::insert(&db, &owner, None).await.expect("inserted");
+            let batch = super::fixtures::batch(printyard::domain::command::Command::Pause);
+            let rows: Vec<_> = (0..40)
+                .map(|position| {
+                    let mut row = row(&batch, position);
+                    row.printer_id = owner.id;
+                    row
+                })
+                .collect();
+            batches::create(&db, &batch, &rows).await.expect("created");
+            let all: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
+            let backward: Vec<Uuid> = all.iter().rev().copied().collect();
+            let reports: Vec<Report> = backward.iter().map(|id| report(*id, Outcome::Rejected)).collect();
+            let sends: Vec<Send> = all.iter().map(|id| send(*id, 1)).collect();
+            let times: Vec<_> = backward.iter().map(|id| (*id, at(99))).collect();
+            let results = tokio::join!(
+                commands::report(&db, &reports),
+                commands::commit_sends(&db, &sends),
+                commands::release(&db, &times, at(1)),
+                commands::skip_queued(&db, &backward, Reason::OvertakenByCancel, None, at(2)),
+                printers::remove(&db, owner.id, at(3)),
+                batches::stop(&db, batch.id, at(4)),
+            );
+            results.0.expect("reported");
+            results.1.expect("asked");
+            results.2.expect("released");
+            results.3.expect("skipped");
+            results.4.expect("removed").expect("there");
+            results.5.expect("stopped").expect("there");
+            assert!(commands::open_of_batch(&db, batch.id).await.expect("read").is_empty());
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_ends_once_whoever_ends_its_last_row() {
+    on_each(async |db| {
+        for _ in 0..ROUNDS {
+            let (batch, rows) = stored(&db, 3).await;
+            let (a, b) = (rows[0].id, rows[1].id);
+            commands::commit_sends(&db, &[send(a, 1), send(b, 1)]).await.expect("sent");
+            let end = async |id: Uuid| {
+                commands::report(&db, &[report(id, Outcome::Confirmed)]).await.expect("reported");
+                batches::finish_done(&db, &[batch.id], at(20)).await.expect("asked").len()
+            };
+            let stop = async {
+                let stopped = batches::stop(&db, batch.id, at(20)).await.expect("stopped").expect("there");
+                usize::from(stopped.finished)
+            };
+            let (one, two, three) = tokio::join!(end(a), end(b), stop);
+            assert_eq!(one + two + three, 1);
+            assert!(batches::unfinished(&db).await.expect("read").is_empty());
+        }
+    })
+    .await;
+}

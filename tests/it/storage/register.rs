@@ -1,0 +1,225 @@
+//! The register: what is read back, what is taken, what is found, and what a removal takes along.
+
+use printyard::{
+    clock::new_id,
+    domain::{
+        command::{Command, Outcome, Reason},
+        print::Mark,
+        printer::Printer,
+        state::PrinterState,
+    },
+    storage::{
+        Db, Error, batches, commands, plates,
+        printers::{self, KeyChange, PrinterFilter, Selection},
+        sightings::{self, Sighting},
+    },
+};
+
+use super::{
+    databases::on_each,
+    fixtures::{at, batch, full_printer, ids, outcome, printer, report, row, send, tagged},
+};
+
+async fn register(db: &Db, printers: &[Printer]) {
+    for printer in printers {
+        printers::insert(db, printer, None).await.expect("inserted");
+    }
+}
+
+fn names(printers: &[Printer]) -> Vec<&str> {
+    printers.iter().map(|printer| printer.details.name.as_str()).collect()
+}
+
+#[tokio::test]
+async fn a_printer_reads_back_as_it_was_written() {
+    on_each(async |db| {
+        let (full, bare) = (full_printer("full"), printer("bare"));
+        printers::insert(&db, &full, Some(b"sealed")).await.expect("inserted");
+        printers::insert(&db, &bare, None).await.expect("inserted");
+        assert_eq!(printers::get(&db, full.id).await.expect("read").as_ref(), Some(&full));
+        assert_eq!(printers::sealed_key(&db, full.id).await.expect("read").as_deref(), Some(b"sealed".as_slice()));
+        assert_eq!(printers::sealed_key(&db, bare.id).await.expect("read"), None);
+        let all = printers::all(&db).await.expect("read");
+        assert_eq!(all, [(bare.clone(), None), (full.clone(), Some(b"sealed".to_vec()))]);
+        let many = printers::get_many(&db, &[full.id, new_id(), bare.id]).await.expect("read");
+        assert_eq!(many, [bare, full]);
+        assert_eq!(printers::get_many(&db, &[]).await.expect("read"), []);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_taken_name_and_a_taken_address_are_told_apart() {
+    on_each(async |db| {
+        let (a, mut b) = (printer("a"), printer("b"));
+        register(&db, &[a.clone(), b.clone()]).await;
+        let mut same_name = printer("a");
+        same_name.details.url = "http://elsewhere.test".into();
+        assert!(matches!(printers::insert(&db, &same_name, None).await, Err(Error::NameTaken)));
+        let mut same_url = printer("c");
+        same_url.details.url.clone_from(&a.details.url);
+        assert!(matches!(printers::insert(&db, &same_url, None).await, Err(Error::UrlTaken)));
+        b.details.name = "a".into();
+        assert!(matches!(printers::update(&db, &b, 1, KeyChange::Keep).await, Err(Error::NameTaken)));
+        // The same id again is neither: a defect.
+        assert!(matches!(printers::insert(&db, &a, None).await, Err(Error::Database(_))));
+        let other_case = printer("A");
+        printers::insert(&db, &other_case, None).await.expect("names are told apart by case");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn of_two_changes_of_one_version_only_the_first_counts() {
+    on_each(async |db| {
+        let mut printer = full_printer("a");
+        printers::insert(&db, &printer, Some(b"one")).await.expect("inserted");
+        printer.version = 2;
+        printer.updated_at = at(5);
+        printer.details.tags = vec!["new".into()];
+        printer.details.model = None;
+        printer.details.bed_mm = None;
+        assert!(printers::update(&db, &printer, 1, KeyChange::Keep).await.expect("written"));
+        assert!(!printers::update(&db, &full_printer("other"), 1, KeyChange::Keep).await.expect("written"));
+        let mut late = printer.clone();
+        late.details.notes = "late".into();
+        late.details.tags.clear();
+        assert!(!printers::update(&db, &late, 1, KeyChange::Clear).await.expect("written"));
+        assert_eq!(printers::get(&db, printer.id).await.expect("read").as_ref(), Some(&printer));
+        let key = || async { printers::sealed_key(&db, printer.id).await.expect("read") };
+        assert_eq!(key().await.as_deref(), Some(b"one".as_slice()));
+        assert!(printers::update(&db, &printer, 2, KeyChange::Set(b"two".to_vec())).await.expect("written"));
+        assert_eq!(key().await.as_deref(), Some(b"two".as_slice()));
+        assert!(printers::update(&db, &printer, 2, KeyChange::Clear).await.expect("written"));
+        assert_eq!(key().await, None);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn pages_are_complete_and_repeat_nothing() {
+    on_each(async |db| {
+        let all: Vec<Printer> = (0..25).map(|i| printer(&format!("p{i:02}"))).collect();
+        register(&db, &all).await;
+        let mut seen = Vec::new();
+        let mut after = None;
+        loop {
+            let page = printers::page(&db, &PrinterFilter::default(), after, 10).await.expect("read");
+            let Some(last) = page.last() else { break };
+            after = Some((last.details.name.clone(), last.id));
+            seen.extend(page);
+        }
+        assert_eq!(seen, all);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_search_takes_its_text_literally_and_sees_only_what_may_be_seen() {
+    on_each(async |db| {
+        let mut noted = tagged("alpha", &["hall-a"]);
+        noted.details.notes = "runs at 100% on friday_night".into();
+        let mut model = tagged("beta", &["hall-b", "petg"]);
+        model.details.model = Some("MK4".into());
+        register(&db, &[noted, model, tagged("gamma", &[])]).await;
+        let found = async |tag: Option<&str>, q: Option<&str>, visible: Option<&[&str]>| {
+            let filter = PrinterFilter {
+                tag: tag.map(str::to_owned),
+                q: q.map(str::to_owned),
+                visible_tags: visible.map(|tags| tags.iter().map(|tag| (*tag).to_owned()).collect()),
+            };
+            let page = printers::page(&db, &filter, None, 10).await.expect("read");
+            names(&page).join(" ")
+        };
+        assert_eq!(found(None, None, None).await, "alpha beta gamma");
+        assert_eq!(found(None, Some("0% on FRIDAY_"), None).await, "alpha");
+        assert_eq!(found(None, Some("%"), None).await, "alpha");
+        assert_eq!(found(None, Some("y_n"), None).await, "alpha");
+        assert_eq!(found(None, Some("_"), None).await, "alpha");
+        assert_eq!(found(None, Some("mk4"), None).await, "beta");
+        assert_eq!(found(None, Some("GAMMA.test"), None).await, "gamma");
+        assert_eq!(found(None, Some("\\"), None).await, "");
+        assert_eq!(found(None, Some("' or 1=1 --\0"), None).await, "");
+        assert_eq!(found(Some("petg"), None, None).await, "beta");
+        assert_eq!(found(None, None, Some(&["hall-a", "petg"])).await, "alpha beta");
+        assert_eq!(found(None, Some("a"), Some(&["petg"])).await, "beta");
+        assert_eq!(found(None, None, Some(&[])).await, "");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_selection_combines_its_tags_by_and_and_leaves_out_the_disabled() {
+    on_each(async |db| {
+        let mut off = tagged("off", &["a", "b"]);
+        off.details.enabled = false;
+        register(&db, &[off, tagged("ab", &["a", "b"]), tagged("ac", &["a", "c"]), tagged("none", &[])]).await;
+        let list = |tags: &[&str]| -> Vec<String> { tags.iter().map(|tag| (*tag).to_owned()).collect() };
+        let selected = async |all: &[&str], any: &[&str], visible: Option<&[&str]>| {
+            let selection = Selection { tags_all: list(all), tags_any: list(any), visible_tags: visible.map(list) };
+            let printers = printers::select(&db, &selection).await.expect("read");
+            names(&printers).join(" ")
+        };
+        assert_eq!(selected(&[], &[], None).await, "ab ac none");
+        assert_eq!(selected(&["a"], &[], None).await, "ab ac");
+        assert_eq!(selected(&["a", "b", "a"], &[], None).await, "ab");
+        assert_eq!(selected(&["a"], &["c", "x"], None).await, "ac");
+        assert_eq!(selected(&[], &["x"], None).await, "");
+        assert_eq!(selected(&[], &[], Some(&["b"])).await, "ab");
+        assert_eq!(selected(&[], &[], Some(&[])).await, "");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn removing_a_printer_ends_its_commands_and_takes_all_that_was_known_of_it() {
+    on_each(async |db| {
+        let gone = full_printer("gone");
+        let stays = full_printer("stays");
+        register(&db, &[gone.clone(), stays.clone()]).await;
+        let batch = batch(Command::Pause);
+        let mut rows: Vec<_> = (0..5).map(|position| row(&batch, position)).collect();
+        for row in &mut rows[..4] {
+            row.printer_id = gone.id;
+        }
+        batches::create(&db, &batch, &rows).await.expect("created");
+        let sends: Vec<_> = rows[1..4].iter().map(|row| send(row.id, 1)).collect();
+        commands::commit_sends(&db, &sends).await.expect("sent");
+        let reports = [report(rows[2].id, Outcome::Accepted), report(rows[3].id, Outcome::Confirmed)];
+        assert_eq!(ids(&commands::report(&db, &reports).await.expect("reported")).len(), 2);
+        let sighting = |printer: &Printer| Sighting {
+            printer_id: printer.id,
+            state: PrinterState::Printing,
+            mark: Mark::default(),
+            observed_at: at(1),
+            octoprint_version: None,
+        };
+        sightings::save(&db, &[sighting(&gone), sighting(&stays)]).await.expect("saved");
+        plates::occupy(&db, gone.id, new_id(), at(1)).await.expect("occupied");
+
+        assert_eq!(printers::remove(&db, gone.id, at(30)).await.expect("removed"), Some(vec![batch.id]));
+
+        assert_eq!(printers::get(&db, gone.id).await.expect("read"), None);
+        let expected = [
+            (Outcome::Skipped, Some(Reason::PrinterRemoved)),
+            (Outcome::Unknown, Some(Reason::PrinterRemoved)),
+            (Outcome::Unknown, Some(Reason::PrinterRemoved)),
+            (Outcome::Confirmed, None),
+            (Outcome::Queued, None),
+        ];
+        for (row, (outcome, reason)) in rows.iter().zip(expected) {
+            let row = commands::get(&db, row.id).await.expect("read").expect("kept");
+            assert_eq!((row.outcome, row.reason), (outcome, reason));
+        }
+        assert_eq!(sightings::all(&db).await.expect("read"), [sighting(&stays)]);
+        assert_eq!(plates::all(&db).await.expect("read"), []);
+        // What comes late from its actor changes nothing and fails nothing.
+        sightings::save(&db, &[sighting(&gone), sighting(&stays)]).await.expect("saved");
+        plates::occupy(&db, gone.id, new_id(), at(31)).await.expect("nothing to do");
+        assert_eq!(plates::all(&db).await.expect("read"), []);
+        assert!(commands::commit_sends(&db, &[send(rows[0].id, 1)]).await.expect("asked").is_empty());
+        assert_eq!(outcome(&db, rows[0].id).await, Outcome::Skipped);
+        printers::insert(&db, &full_printer("gone"), None).await.expect("the name and the address are free again");
+    })
+    .await;
+}

@@ -1,0 +1,176 @@
+//! What is seen of printers: sightings, plates, prints.
+
+use printyard::{
+    clock::new_id,
+    domain::{
+        command::FileRef,
+        plate::{Plate, PlateState},
+        print::{By, Mark, Print, PrintResult},
+        state::PrinterState,
+    },
+    storage::{
+        plates, printers,
+        prints::{self, PrintFilter, PrintState},
+        sightings::{self, Sighting},
+    },
+};
+
+use super::{
+    databases::on_each,
+    fixtures::{at, printer, tagged},
+};
+
+fn file() -> FileRef {
+    FileRef { path: "dir/b\"x'.gcode".into(), origin: "local".into() }
+}
+
+#[tokio::test]
+async fn the_last_sighting_of_each_printer_is_kept() {
+    on_each(async |db| {
+        let (a, b) = (printer("a"), printer("b"));
+        printers::insert(&db, &a, None).await.expect("inserted");
+        printers::insert(&db, &b, None).await.expect("inserted");
+        let mut first = Sighting {
+            printer_id: a.id,
+            state: PrinterState::Printing,
+            mark: Mark {
+                file: Some(file()),
+                completion: Some(42.125),
+                file_position: Some(9_000_000_000),
+                print_time_s: None,
+            },
+            observed_at: at(1),
+            octoprint_version: Some("1.11.8".into()),
+        };
+        let bare = Sighting {
+            printer_id: b.id,
+            state: PrinterState::Unknown,
+            mark: Mark::default(),
+            observed_at: at(2),
+            octoprint_version: None,
+        };
+        let stale = Sighting { observed_at: at(0), ..first.clone() };
+        sightings::save(&db, &[stale, first.clone(), bare.clone()]).await.expect("saved");
+        let all = async || {
+            let mut all = sightings::all(&db).await.expect("read");
+            all.sort_by_key(|sighting| sighting.observed_at);
+            all
+        };
+        assert_eq!(all().await, [first.clone(), bare.clone()]);
+        let later = Sighting {
+            state: PrinterState::Offline,
+            mark: Mark::default(),
+            observed_at: at(3),
+            octoprint_version: None,
+            ..first.clone()
+        };
+        sightings::save(&db, &[later]).await.expect("saved");
+        (first.state, first.mark, first.observed_at) = (PrinterState::Offline, Mark::default(), at(3));
+        assert_eq!(all().await, [bare, first], "a version that was known stays known");
+        sightings::save(&db, &[]).await.expect("nothing to do");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_plate_is_cleared_of_the_print_that_was_meant_and_of_no_other() {
+    on_each(async |db| {
+        let a = printer("a");
+        printers::insert(&db, &a, None).await.expect("inserted");
+        let (one, two) = (new_id(), new_id());
+        plates::occupy(&db, a.id, one, at(1)).await.expect("occupied");
+        plates::occupy(&db, a.id, two, at(2)).await.expect("occupied");
+        assert!(!plates::clear(&db, a.id, Some(one), "anna", at(3)).await.expect("asked"));
+        assert!(!plates::clear(&db, a.id, None, "anna", at(3)).await.expect("asked"));
+        assert_eq!(plates::all(&db).await.expect("read"), [(a.id, Plate::occupied(two, at(2)))]);
+        assert!(plates::clear(&db, a.id, Some(two), "anna", at(4)).await.expect("asked"));
+        assert!(!plates::clear(&db, a.id, Some(two), "bert", at(5)).await.expect("asked"));
+        let clear =
+            Plate { state: PlateState::Clear, print_id: None, since: Some(at(4)), cleared_by: Some("anna".into()) };
+        assert_eq!(plates::all(&db).await.expect("read"), [(a.id, clear)]);
+        plates::occupy(&db, a.id, one, at(6)).await.expect("occupied");
+        assert_eq!(plates::all(&db).await.expect("read"), [(a.id, Plate::occupied(one, at(6)))]);
+    })
+    .await;
+}
+
+fn print(started: i64) -> Print {
+    Print {
+        id: new_id(),
+        printer_id: new_id(),
+        file: Some(file()),
+        started_at: at(started),
+        ended_at: None,
+        result: None,
+        reason: None,
+        started_by: By::command(new_id()),
+        paused_by: None,
+    }
+}
+
+#[tokio::test]
+async fn a_print_begins_once_and_ends_once() {
+    on_each(async |db| {
+        let mut one = print(0);
+        prints::begin(&db, &one).await.expect("begun");
+        prints::begin(&db, &Print { file: None, ..one.clone() }).await.expect("known already");
+        assert_eq!(prints::open(&db).await.expect("read"), [one.clone()]);
+        one.paused_by = Some(By::printer());
+        assert!(prints::set_paused_by(&db, one.id, one.paused_by).await.expect("noted"));
+        assert_eq!(prints::get(&db, one.id).await.expect("read").as_ref(), Some(&one));
+        one.paused_by = Some(By::command(new_id()));
+        assert!(prints::set_paused_by(&db, one.id, one.paused_by).await.expect("noted"));
+        assert_eq!(prints::get(&db, one.id).await.expect("read").as_ref(), Some(&one));
+        one.paused_by = None;
+        assert!(prints::set_paused_by(&db, one.id, None).await.expect("noted"));
+        assert!(prints::end(&db, one.id, at(9), PrintResult::Failed, Some("Thermal\0 runaway")).await.expect("ended"));
+        assert!(!prints::end(&db, one.id, at(10), PrintResult::Done, None).await.expect("asked"));
+        one.ended_at = Some(at(9));
+        one.result = Some(PrintResult::Failed);
+        one.reason = Some("Thermal\u{fffd} runaway".into());
+        assert_eq!(prints::get(&db, one.id).await.expect("read").as_ref(), Some(&one));
+        assert_eq!(prints::open(&db).await.expect("read"), []);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn prints_are_paged_newest_first_and_filtered() {
+    on_each(async |db| {
+        let hall = tagged("hall", &["a"]);
+        printers::insert(&db, &hall, None).await.expect("inserted");
+        let mut all: Vec<Print> = (0..7).map(print).collect();
+        for print in &mut all[..3] {
+            print.printer_id = hall.id;
+            print.file = None;
+            print.started_by = By::unknown();
+        }
+        for print in &all {
+            prints::begin(&db, print).await.expect("begun");
+        }
+        for (print, result) in all.iter_mut().zip([PrintResult::Done, PrintResult::Cancelled]) {
+            prints::end(&db, print.id, at(50), result, None).await.expect("ended");
+            (print.ended_at, print.result) = (Some(at(50)), Some(result));
+        }
+        all.reverse();
+        let mut seen = Vec::new();
+        loop {
+            let after = seen.last().map(|print: &Print| print.id);
+            let page = prints::page(&db, &PrintFilter::default(), after, 3).await.expect("read");
+            if page.is_empty() {
+                break;
+            }
+            seen.extend(page);
+        }
+        assert_eq!(seen, all);
+        let count = async |filter: PrintFilter| prints::page(&db, &filter, None, 50).await.expect("read").len();
+        let some = PrintFilter::default;
+        assert_eq!(count(PrintFilter { printer_id: Some(hall.id), ..some() }).await, 3);
+        assert_eq!(count(PrintFilter { state: Some(PrintState::Open), ..some() }).await, 5);
+        assert_eq!(count(PrintFilter { state: Some(PrintState::Ended(PrintResult::Done)), ..some() }).await, 1);
+        assert_eq!(count(PrintFilter { since: Some(at(4)), ..some() }).await, 3);
+        assert_eq!(count(PrintFilter { visible_tags: Some(vec!["a".into()]), ..some() }).await, 3);
+        assert_eq!(count(PrintFilter { visible_tags: Some(vec![]), ..some() }).await, 0);
+    })
+    .await;
+}
