@@ -113,7 +113,7 @@ async fn a_form_that_is_wrong_leaves_nothing_behind() {
 async fn what_leads_elsewhere_is_no_file() {
     let (server, _farm, ids) = yard(1).await;
     let files = format!("/api/v1/printers/{}/files", ids[0]);
-    for path in ["local/%2e%2e/%2e%2e/job", "local/a%2F..%2Fb", "%2e%2e/x", "lo%2Fcal/x", "local//"] {
+    for path in ["local/a%2F..%2Fb", "..%2Fx/y", "lo%2Fcal/x", "local//"] {
         let refused = server.delete(&format!("{files}/{path}")).await;
         assert_eq!(refused.0, StatusCode::NOT_FOUND, "{path}: {}", refused.1);
     }

@@ -27,7 +27,7 @@ where
     assert!(id.is_string());
     let mut runner = TestRunner::new(Config { cases: CASES, failure_persistence: None, ..Config::default() });
     let result = runner.run(&strategy, |value| {
-        let response = runtime.block_on(request(&server, value).send());
+        let response = runtime.block_on(async { request(&server, value).send().await });
         let response = response.map_err(|error| proptest::test_runner::TestCaseError::fail(error.to_string()))?;
         let status = response.status();
         let headers = response.headers().clone();

@@ -4,7 +4,7 @@ use std::{fmt, marker::PhantomData};
 
 use serde::{
     Deserialize, Deserializer,
-    de::{DeserializeOwned, MapAccess, Visitor, value::MapAccessDeserializer},
+    de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor, value::MapAccessDeserializer},
 };
 use serde_path_to_error::Segment;
 
@@ -13,10 +13,14 @@ use crate::domain::invalid::Invalid;
 
 /// Reads a body. Fails with 400 where it is no JSON, and with 422 and the field where it is not what was asked for.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let text = std::str::from_utf8(bytes)
+        .map_err(|_| Problem::malformed("malformed_json", "The body is not JSON: it is not UTF-8."))?;
+    let mut deserializer = serde_json::Deserializer::from_str(text);
     let Object(value) = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        // A rule that is broken early must not hide that the rest is no JSON: that is the first thing to be told.
+        let malformed = serde_json::from_str::<IgnoredAny>(text).err();
         let pointer = pointer(error.path());
-        explain(error.inner(), pointer)
+        explain(malformed.as_ref().unwrap_or(error.inner()), pointer)
     })?;
     deserializer.end().map_err(|error| explain(&error, String::new()))?;
     Ok(value)
