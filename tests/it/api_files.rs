@@ -100,6 +100,8 @@ async fn a_form_that_is_wrong_leaves_nothing_behind() {
         is_problem(&refused, 422, "invalid_input");
         assert_eq!(refused.1["errors"][0]["pointer"], pointer, "{}", refused.1);
     }
+    let text = Form::new().part("file", Part::text(GCODE).file_name("a.txt"));
+    is_problem(&upload(&server, &files, text).await, 422, "file_type_refused");
     let json = server.post(&files, json!({"file": "x"})).await;
     is_problem(&json, 415, "unsupported_media_type");
     let cut = "--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.gcode\"\r\n\r\nG28\n";

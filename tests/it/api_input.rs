@@ -7,7 +7,11 @@ use proptest::{
 use reqwest::{Method, RequestBuilder, header::HeaderValue};
 use serde_json::{Value, json};
 
-use crate::support::server::TestServer;
+use crate::support::{
+    needs,
+    postgres::fresh_database,
+    server::{Options, TestServer},
+};
 
 /// Cases of each property: enough to find what is common, few enough for every run.
 const CASES: u32 = 150;
@@ -195,4 +199,46 @@ fn headers_of_any_bytes() {
         }
         request.header(name, value).body(body)
     });
+}
+
+#[tokio::test]
+async fn odd_texts_are_no_failure_on_postgresql_either() {
+    let database = needs!(fresh_database().await);
+    let server = TestServer::with(Options { database_url: Some(database.url.clone()), ..Options::default() }).await;
+    let odd = [
+        "\u{0}",
+        "%00",
+        "\u{202e}",
+        "a\\u0000b",
+        "\u{10ffff}",
+        "'",
+        "-1",
+        "0000-01-01T00:00:00Z",
+        "9999-12-31T23:59:60Z",
+    ];
+    for text in odd {
+        let query: String = url::form_urlencoded::byte_serialize(text.as_bytes()).collect();
+        for path in
+            ["printers?q", "printers?tag", "batches?external_ref", "batches?since", "prints?since", "tokens?cursor"]
+        {
+            let (status, body, _) = server.get(&format!("/api/v1/{path}={query}")).await;
+            assert!(status.as_u16() < 500, "{path}={text:?}: {body}");
+        }
+        for (path, body) in [
+            ("printers", json!({"name": text, "url": format!("http://a/{text}"), "notes": text, "enabled": false})),
+            ("printers", json!({"name": "x", "url": "http://x", "api_key": text, "tags": [text], "model": text})),
+            ("tokens", json!({"name": text, "role": "viewer", "tags": [text], "expires_at": text})),
+            ("tokens", json!({"name": "x", "role": "viewer", "expires_at": text})),
+            ("batches", json!({"command": "pause", "select": {"tags_all": [text]}, "reason": text})),
+            (
+                "batches",
+                json!({"command": "start", "select": {"printer_ids": [uuid::Uuid::nil()]},
+                "file": {"path": text, "origin": text}, "external_ref": text}),
+            ),
+        ] {
+            let (status, body, _) = server.post(&format!("/api/v1/{path}"), body).await;
+            assert!(status.as_u16() < 500, "{path} {text:?}: {body}");
+        }
+    }
+    server.stop().await;
 }

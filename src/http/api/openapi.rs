@@ -29,8 +29,10 @@ const INTRODUCTION: &str = "One command to many OctoPrint printers, and the trut
     New fields, outcomes, reasons and states may appear within v1: ignore what you do not know, and act on `final`, \
     `effect` and `result`, whose vocabularies are closed. Times are RFC 3339 UTC.";
 const SCHEME: &str = "token";
-/// Nothing from elsewhere, nothing inline. The page makes some of its signs as `data:` pictures.
-const POLICY: &str = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'self'; \
+/// Nothing from elsewhere, nothing inline but the one style that is inside of Swagger's own logo. The page makes some of
+/// its signs as `data:` pictures.
+const POLICY: &str = "default-src 'self'; img-src 'self' data:; \
+    style-src 'self' 'sha256-RL3ie0nH+Lzz2YNqQN83mnU0J1ot4QL7b99vMdIX99w='; object-src 'none'; base-uri 'self'; \
     form-action 'none'; frame-ancestors 'none'";
 
 /// How lists are paged.
