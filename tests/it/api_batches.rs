@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 use crate::{
     api_problems::is_problem,
     support::{
+        needs,
+        postgres::fresh_database,
         server::{Options, TestServer, answer, farm, yard},
         wait,
     },
@@ -323,11 +325,8 @@ async fn a_retry_repeats_what_ended_so() {
         assert_eq!(refused.1["errors"][0]["pointer"], pointer, "{}", refused.1);
     }
     is_problem(&server.post(&path, json!({"outcomes": ["expired"]})).await, 422, "nothing_selected");
-    let later = json!({"command": "pause", "select": {"all": true}, "not_before": "2026-12-31T00:00:00Z"});
-    let not_before = (chrono::DateTime::from_timestamp(4_000_000_000, 0)).expect("a time");
-    let _ = not_before;
-    let mut later = later;
-    later["not_before"] = json!((printyard::clock::now() + chrono::TimeDelta::hours(1)).to_rfc3339());
+    let mut later = json!({"command": "pause", "select": {"all": true}});
+    later["not_before"] = json!(printyard::clock::now() + chrono::TimeDelta::hours(1));
     let (_, open, _) = server.post("/api/v1/batches", later).await;
     assert_eq!(open["state"], "scheduled", "{open}");
     let early = server.post(&format!("{}/retry", path_of(&open)), json!({"outcomes": ["expired"]})).await;
@@ -437,4 +436,35 @@ async fn a_batch_is_there_after_a_restart_of_the_server() {
         server.post_and_wait("/api/v1/batches", json!({"command": "start", "select": {"all": true}})).await;
     let server = server.restart().await;
     assert_eq!(server.get(&path_of(&batch)).await.1, batch);
+}
+
+#[tokio::test]
+async fn the_main_roads_lead_over_postgresql_too() {
+    let database = needs!(fresh_database().await);
+    let server = TestServer::with(Options { database_url: Some(database.url.clone()), ..Options::default() }).await;
+    let farm = farm(2).await;
+    for printer in farm.printers() {
+        let id = server.register_as(printer, json!({"tags": ["hall-a"], "bed_mm": [1, 2.5, 3]})).await;
+        server.until_online(&id).await;
+    }
+    let wish = json!({"command": "start", "select": {"tags_all": ["hall-a"]}, "external_ref": "PP-1"});
+    let (status, batch, _) = server.post_and_wait("/api/v1/batches", wish).await;
+    assert_eq!((status, &batch["result"]), (StatusCode::MULTI_STATUS, &json!("ok")), "{batch}");
+    let again = json!({"command": "pause", "select": {"batch_id": batch["id"], "outcomes": ["confirmed"]}});
+    let (_, paused, _) = server.post_and_wait("/api/v1/batches", again).await;
+    assert_eq!(paused["counts"]["total"], 2, "{paused}");
+    for (path, items) in [
+        ("printers?tag=hall-a&q=SIM&limit=1", 1),
+        ("printers?state=paused", 2),
+        ("batches?external_ref=PP-1&state=finished&command=start&since=2020-01-01T00:00:00Z", 1),
+        ("prints?state=open&since=2020-01-01T00:00:00Z", 2),
+        ("prints?state=done", 0),
+        ("tokens", 0),
+    ] {
+        let (status, page, _) = server.get(&format!("/api/v1/{path}")).await;
+        assert_eq!((status, page["items"].as_array().map(Vec::len)), (StatusCode::OK, Some(items)), "{path}: {page}");
+    }
+    let (status, page, _) = server.get(&format!("{}/commands?effect=done&limit=1", path_of(&batch))).await;
+    assert_eq!((status, page["next_cursor"].is_string()), (StatusCode::OK, true), "{page}");
+    server.stop().await;
 }
