@@ -157,8 +157,8 @@ impl From<(Batch, Counts)> for SummaryBody {
             id: Some(batch.id),
             command: batch.spec.command,
             state: batch.state,
-            // Rows end a moment before their batch does.
-            result: counts.result(),
+            // The last row ends a moment before its batch does: no result of what still runs.
+            result: counts.result().filter(|_| batch.finished_at.is_some()),
             created_at: batch.created_at,
             finished_at: batch.finished_at,
             created_by: batch.created_by,
