@@ -17,6 +17,7 @@ pub mod printers;
 pub mod prints;
 pub mod sessions;
 pub mod sightings;
+pub mod sights;
 pub mod tokens;
 
 use std::{str::FromStr, time::Duration};

@@ -6,11 +6,13 @@ use printyard::{
     domain::{
         batch::{Batch, BatchSpec, BatchState},
         command::{Command, CommandRow, ExpectedJob, Outcome},
+        print::{By, PrintFact},
         printer::{Printer, PrinterDetails},
     },
     storage::{
         Db, batches,
         commands::{self, Report, Send, Touched},
+        sights,
     },
 };
 use uuid::Uuid;
@@ -131,4 +133,10 @@ pub fn ids(touched: &[Touched]) -> Vec<Uuid> {
     let mut ids: Vec<Uuid> = touched.iter().map(|touched| touched.id).collect();
     ids.sort();
     ids
+}
+
+/// A print begins on a printer, and occupies its plate.
+pub async fn occupy(db: &Db, printer_id: Uuid, print_id: Uuid, since: DateTime<Utc>) {
+    let fact = PrintFact::Began { id: print_id, file: None, at: since, by: By::unknown() };
+    sights::record(db, &[(printer_id, fact)]).await.expect("recorded");
 }
