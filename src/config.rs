@@ -16,7 +16,7 @@ const DEFAULT_DATABASE: &str = "sqlite:printyard.db";
 /// An admin token that is always valid has to resist guessing.
 const MIN_ADMIN_TOKEN: usize = 16;
 
-/// Settings as they are given, on the command line, in the environment or in the file. `docs/settings.md` explains each.
+/// Settings as they are given, on the command line, in the environment or in the file. The README lists them.
 #[derive(Debug, Clone, Default, clap::Args, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Given {

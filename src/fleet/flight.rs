@@ -47,6 +47,8 @@ pub struct Flight {
     pub step: Step,
     /// What was seen before the current step was sent.
     pub before: Option<Sight>,
+    /// The state that was decided on.
+    pub seen_before: Option<PrinterState>,
     /// What was seen before the first step: a restart starts this file again.
     pub first_before: Option<Sight>,
     pub evidence: Evidence,
@@ -81,6 +83,7 @@ impl Flight {
             resolved: None,
             step: Step::Cancel,
             before: None,
+            seen_before: None,
             first_before: None,
             evidence: Evidence::default(),
             attempts: 0,
@@ -188,3 +191,6 @@ pub const LATE_LIMIT: Duration = Duration::from_secs(24 * 3_600);
 
 /// How long a printer must be seen untouched before a command without an answer counts as not carried out.
 pub const UNTOUCHED: Duration = Duration::from_secs(30);
+
+/// Commands that ended as a maybe and are watched on for one printer.
+pub const LATE_KEPT: usize = 4;

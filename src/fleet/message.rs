@@ -49,6 +49,20 @@ pub struct Recover {
     pub accepted_at: Option<DateTime<Utc>>,
 }
 
+/// A command that ended as a maybe, to be watched on.
+#[derive(Debug, Clone)]
+pub struct LateOrder {
+    pub command_id: Uuid,
+    pub step: Step,
+    /// The file that a start named.
+    pub file: Option<FileRef>,
+    pub state_before: PrinterState,
+    pub print_id: Option<Uuid>,
+    /// It ended as `unknown`.
+    pub unanswered: bool,
+    pub until: Instant,
+}
+
 /// What an actor is told.
 #[derive(Debug)]
 pub enum Mail {
@@ -58,6 +72,8 @@ pub enum Mail {
     Drop(Uuid),
     /// A person says that the plate is clear. `None` means whatever lies on it.
     ClearPlate { print_id: Option<Uuid>, by: String, at: DateTime<Utc>, reply: oneshot::Sender<ClearResult> },
+    /// Watch on for the effect of a command that ended as a maybe in an earlier life of the server.
+    WatchLate(Box<LateOrder>),
     /// Something was done to the printer beside the job client (a file was selected): look at it.
     Look,
     /// The register has changed. Takes effect when nothing is in flight.
@@ -90,6 +106,7 @@ pub struct Report {
     pub detail: Option<String>,
     pub resolved: Option<Command>,
     pub print_id: Option<Uuid>,
+    pub state_before: Option<PrinterState>,
     pub state_after: Option<PrinterState>,
     pub accepted_at: Option<DateTime<Utc>>,
     pub at: DateTime<Utc>,

@@ -15,6 +15,7 @@ pub mod prints;
 pub mod record;
 mod runs;
 pub mod select;
+pub mod upkeep;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -90,6 +91,7 @@ impl Services {
             let _guard = guard;
             record::run(db, inbox.facts, token).await;
         });
+        tasks.spawn(upkeep::run(services.db.clone(), stop.clone()));
         Ok(services)
     }
 

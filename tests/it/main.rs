@@ -3,6 +3,7 @@
 mod support;
 
 mod containers;
+mod crash;
 mod fixtures;
 mod storage;
 mod tidy;

@@ -119,6 +119,7 @@ pub fn report(id: Uuid, outcome: Outcome) -> Report {
         detail: None,
         resolved: None,
         print_id: None,
+        state_before: None,
         state_after: None,
         accepted_at: None,
         finished_at: outcome.is_final().then(|| at(20)),
