@@ -17,10 +17,11 @@ use super::{
     errand::Done,
     flight::{Flight, Late},
     message::{Fact, Mail, Up},
-    settings::{PING_EVERY, Settings},
+    settings::PING_EVERY,
     view::{Live, View},
 };
 use crate::{
+    config::Settings,
     domain::{
         plate::{ClearResult, Plate, PlateState},
         print::Tracker,
@@ -39,6 +40,10 @@ pub(super) enum Link {
 }
 
 /// What woke the actor.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "lives for one turn, on the stack; boxing it would allocate for every event"
+)]
 enum Turn {
     Mail(Option<Mail>),
     Frame(Result<PushFrame, Error>),

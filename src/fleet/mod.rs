@@ -32,10 +32,11 @@ use uuid::Uuid;
 use self::{
     actor::{Actor, Surroundings},
     message::{Fact, LateOrder, Mail, Order, Up},
-    settings::{CONNECTS, MAILBOX, Settings, UP_QUEUE},
+    settings::{CONNECTS, MAILBOX, UP_QUEUE},
     view::{Live, View},
 };
 use crate::{
+    config::Settings,
     domain::{
         plate::{ClearResult, Plate},
         print::{Mark, Print},

@@ -149,7 +149,7 @@ impl Services {
         );
         let counts = Counts::from_pairs(rows.iter().map(|row| (row.outcome, 1)));
         let shown = usize::try_from(COMMANDS_SHOWN).unwrap_or(usize::MAX);
-        let next = (rows.len() > shown).then(|| COMMANDS_SHOWN - 1);
+        let next = (rows.len() > shown).then_some(COMMANDS_SHOWN - 1);
         let commands = rows.into_iter().take(shown).collect();
         Ok(BatchView { batch, counts, commands, next })
     }

@@ -26,8 +26,9 @@ use uuid::Uuid;
 use self::dispatch::{Dispatch, Dispatcher};
 pub use self::error::Error;
 use crate::{
+    config::Settings,
     domain::{plate::Plate, print::Print, printer::Printer, state::PrinterState},
-    fleet::{Fleet, Member, settings::Settings},
+    fleet::{Fleet, Member},
     octoprint::OctoPrint,
     outbound::Outbound,
     secrets::Vault,
