@@ -216,6 +216,7 @@ impl Actor {
             resolved: flight.resolved,
             state_before: flight.before.as_ref().map_or(PrinterState::Unknown, |before| before.state),
             print_id: flight.print_id,
+            file_path: flight.target().filter(|_| flight.places_a_print()).map(|file| file.path.clone()),
             go,
         };
         self.errands.push(Box::pin(errand::ask(flight.order.command_id, answer)));

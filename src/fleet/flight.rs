@@ -113,7 +113,7 @@ impl Flight {
             flight.print_id = recover.print_id;
             flight.before = Some(Sight {
                 state: recover.state_before.unwrap_or(PrinterState::Unknown),
-                file: None,
+                file: recover.file.clone(),
                 print_id: recover.print_id,
                 paused_by_printyard: false,
             });
@@ -140,6 +140,11 @@ impl Flight {
     /// The file that a start is to print: the one named, or the one that was selected.
     pub fn target(&self) -> Option<&FileRef> {
         self.order.file.as_ref().or_else(|| self.first_before.as_ref().and_then(|before| before.file.as_ref()))
+    }
+
+    /// A print of the target is to begin by it.
+    pub fn places_a_print(&self) -> bool {
+        matches!(self.order.command, Command::Start | Command::Restart)
     }
 
     /// It is in the second half of a restart, or waits for it.

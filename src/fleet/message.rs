@@ -46,6 +46,7 @@ pub struct Recover {
     pub attempts: i64,
     pub state_before: Option<PrinterState>,
     pub print_id: Option<Uuid>,
+    pub file: Option<FileRef>,
     pub accepted_at: Option<DateTime<Utc>>,
 }
 
@@ -93,6 +94,8 @@ pub struct Ready {
     pub resolved: Option<Command>,
     pub state_before: PrinterState,
     pub print_id: Option<Uuid>,
+    /// What a start is to print.
+    pub file_path: Option<String>,
     pub go: oneshot::Sender<bool>,
 }
 

@@ -122,13 +122,10 @@ impl Actor {
     pub(super) async fn tell(&mut self, facts: Vec<PrintFact>) {
         for fact in facts {
             match &fact {
-                PrintFact::Began { id, file, at, .. } => {
+                PrintFact::Began { id, at, .. } => {
                     self.live.plate = Plate::occupied(*id, *at);
                     self.live.heated_up = Some(Instant::now());
                     self.heaters_due = self.heaters_due.min(Instant::now() + Duration::from_secs(3));
-                    if let Some(file) = file {
-                        self.note_started(&file.path);
-                    }
                 }
                 PrintFact::Resumed { .. } => self.live.heated_up = Some(Instant::now()),
                 PrintFact::Paused { .. } | PrintFact::Ended { .. } => {}

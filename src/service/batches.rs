@@ -353,6 +353,7 @@ fn row(batch: &Batch, position: usize, selected: Selected, command: Command, now
         detail: refused.map(|reason| reason.sentence().to_owned()),
         step: None,
         print_id: None,
+        file_path: None,
         state_before: None,
         state_after: None,
         attempts: 0,

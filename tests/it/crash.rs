@@ -105,11 +105,22 @@ async fn crash_once(
     let rows = server.get(&format!("/batches/{id}/commands?limit=500")).await;
     let rows = rows["items"].as_array().expect("rows");
     assert_eq!(rows.len(), PRINTERS, "seed {seed}");
+    println!("seed {seed}, {command}, killed after {delay:?}: {}", tally(rows));
     for row in rows {
         let id = row["printer_id"].as_str().expect("an id");
         agree(seed, command, row, &by_id[id], before[id]);
     }
     server
+}
+
+/// Outcomes with their numbers, for whoever reads a failure.
+fn tally(rows: &[Value]) -> String {
+    let mut counts = std::collections::BTreeMap::new();
+    for row in rows {
+        let reason = row["reason"].as_str().map(|reason| format!("/{reason}")).unwrap_or_default();
+        *counts.entry(format!("{}{reason}", row["outcome"].as_str().unwrap_or("?"))).or_insert(0) += 1;
+    }
+    format!("{counts:?}")
 }
 
 /// Whether what the ledger says of a command is what its printer saw.

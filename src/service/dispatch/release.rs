@@ -14,7 +14,8 @@ use crate::{
     domain::{
         access::Role,
         batch::{Batch, BatchSpec, BatchState, PlatePolicy, WhenUnreachable},
-        command::{Command, CommandRow, Outcome, Reason},
+        command::{Command, CommandRow, FileRef, Outcome, Reason},
+        reading::LOCAL,
         state::PrinterState,
     },
     fleet::{
@@ -216,12 +217,11 @@ impl Dispatcher {
             if row.command == Command::Restart {
                 continue;
             }
-            let Ok(Some(batch)) = storage::batches::get(&self.db, row.batch_id).await else { continue };
             let left = LATE_LIMIT.saturating_sub((clock::now() - finished_at).to_std().unwrap_or_default());
             let order = LateOrder {
                 command_id: row.id,
                 step,
-                file: batch.spec.file,
+                file: row.file_path.map(|path| FileRef { path, origin: LOCAL.to_owned() }),
                 state_before: row.state_before.unwrap_or(PrinterState::Unknown),
                 print_id: row.print_id,
                 unanswered: row.outcome == Outcome::Unknown,
@@ -265,6 +265,7 @@ fn order(row: &CommandRow, spec: &BatchSpec) -> Order {
         attempts: row.attempts,
         state_before: row.state_before,
         print_id: row.print_id,
+        file: row.file_path.clone().map(|path| FileRef { path, origin: LOCAL.to_owned() }),
         accepted_at: row.accepted_at,
     });
     Order {

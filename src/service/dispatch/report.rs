@@ -72,6 +72,7 @@ impl Dispatcher {
                 resolved: ready.resolved,
                 state_before: Some(ready.state_before),
                 print_id: ready.print_id,
+                file_path: ready.file_path.clone(),
                 at,
             })
             .collect();

@@ -39,6 +39,8 @@ pub struct Send {
     /// Kept from the first send.
     pub state_before: Option<PrinterState>,
     pub print_id: Option<Uuid>,
+    /// What a start is to print.
+    pub file_path: Option<String>,
     pub at: DateTime<Utc>,
 }
 
@@ -85,6 +87,7 @@ pub async fn commit_sends(db: &Db, sends: &[Send]) -> Result<Vec<Touched>, Error
         ("resolved", Kind::Text),
         ("state_before", Kind::Text),
         ("print_id", Kind::Uuid),
+        ("file_path", Kind::Text),
         ("at", Kind::Time),
     ]);
     let sql = format!(
@@ -92,7 +95,7 @@ pub async fn commit_sends(db: &Db, sends: &[Send]) -> Result<Vec<Touched>, Error
              outcome = 'sent', attempts = x.attempt, step = x.step, sent_at = coalesce(c.sent_at, x.at),
              state_before = coalesce(c.state_before, x.state_before),
              resolved_command = coalesce(c.resolved_command, x.resolved),
-             print_id = coalesce(x.print_id, c.print_id)
+             print_id = coalesce(x.print_id, c.print_id), file_path = coalesce(x.file_path, c.file_path)
          from {source}
          where c.id = x.row_id and c.attempts = x.attempt - 1
              and ((x.attempt = 1 and c.outcome = 'queued' and (c.expires_at is null or c.expires_at > x.at))
@@ -114,6 +117,7 @@ pub async fn commit_sends(db: &Db, sends: &[Send]) -> Result<Vec<Touched>, Error
             "step": send.step,
             "resolved": send.resolved,
             "state_before": send.state_before,
+            "file_path": send.file_path,
             "print_id": send.print_id,
             "at": stamp(send.at),
         })
