@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use printyard::{
     domain::command::Outcome,
-    storage::{Db, batches},
+    storage::{Db, batches, commands},
 };
 use serde_json::{Value, json};
 use support::{Farm, Printer, Server, client, median, ms, until};
@@ -69,6 +69,7 @@ async fn command(client: &reqwest::Client, printers: &[Printer], body: Value) {
 async fn product(farm: &Farm) -> Vec<f64> {
     let server = Server::start(farm).await;
     let ledger = Db::connect(&server.database()).await.expect("the ledger");
+    until("every printer prints", || async { server.count("printing").await == PRINTERS }).await;
     let mut figures = Vec::new();
     for round in 0..ROUNDS + 2 {
         let body = json!({"command": if round % 2 == 0 { "pause" } else { "resume" },
@@ -94,10 +95,29 @@ async fn product(farm: &Farm) -> Vec<f64> {
         .await;
         let counts = batches::counts(&ledger, id).await.expect("counts");
         assert_eq!(counts.of(Outcome::Confirmed), i64::try_from(PRINTERS).expect("few"), "{counts:?}");
+        if std::env::var_os("PHASES").is_some() {
+            phases(&ledger, id, took).await;
+        }
         if round >= 2 {
             figures.push(took);
         }
         tokio::time::sleep(REST).await;
     }
     figures
+}
+
+/// Where the time of a batch went, for whoever makes it shorter (`PHASES=1`).
+async fn phases(ledger: &Db, id: Uuid, took: f64) {
+    let batch = batches::get(ledger, id).await.expect("a batch").expect("there");
+    let rows = commands::of_batch(ledger, id, None, 5_000, None).await.expect("rows");
+    let since = |at: Option<chrono::DateTime<chrono::Utc>>| (at.expect("a time") - batch.created_at).num_milliseconds();
+    let sent: Vec<i64> = rows.iter().map(|row| since(row.sent_at)).collect();
+    let accepted: Vec<i64> = rows.iter().map(|row| since(row.accepted_at)).collect();
+    println!(
+        "after the batch was made: sent {:?} to {:?} ms, accepted {:?} to {:?} ms; seen in the ledger {took:.0} ms after the POST",
+        sent.iter().min(),
+        sent.iter().max(),
+        accepted.iter().min(),
+        accepted.iter().max(),
+    );
 }

@@ -49,7 +49,7 @@ fn main() {
 async fn rounds(server: &Server, dead: &HashSet<&str>) -> Vec<f64> {
     let mut figures = Vec::new();
     for round in 0..=ROUNDS {
-        let ids = ids(server).await;
+        let ids: Vec<_> = server.printers().await.iter().map(|printer| printer["id"].clone()).collect();
         server
             .batch(&json!({"command": "start", "select": {"printer_ids": ids}, "plate": "assume_clear",
                 "reason": "benchmark", "confirm_within_s": 10}))
@@ -73,25 +73,6 @@ async fn rounds(server: &Server, dead: &HashSet<&str>) -> Vec<f64> {
         tokio::time::sleep(Duration::from_secs(2)).await;
     }
     figures
-}
-
-async fn ids(server: &Server) -> Vec<String> {
-    let mut ids = Vec::new();
-    let mut cursor = String::new();
-    loop {
-        let page = server.get(&format!("/printers?limit=500{cursor}")).await;
-        ids.extend(
-            page["items"]
-                .as_array()
-                .expect("printers")
-                .iter()
-                .map(|item| item["id"].as_str().expect("an id").to_owned()),
-        );
-        match page["next_cursor"].as_str() {
-            Some(next) => cursor = format!("&cursor={next}"),
-            None => return ids,
-        }
-    }
 }
 
 fn time(value: &Value) -> DateTime<Utc> {

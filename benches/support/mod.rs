@@ -92,15 +92,24 @@ impl Server {
 
     /// Printers that are online with their event socket open.
     pub async fn online(&self) -> usize {
+        self.printers().await.iter().filter(|item| item["status"]["channel"] == "push").count()
+    }
+
+    /// Printers in this state.
+    pub async fn count(&self, state: &str) -> usize {
+        self.printers().await.iter().filter(|item| item["status"]["state"] == state).count()
+    }
+
+    /// Every printer, as the API gives it.
+    pub async fn printers(&self) -> Vec<Value> {
         let mut cursor = String::new();
-        let mut online = 0;
+        let mut printers = Vec::new();
         loop {
             let page = self.get(&format!("/printers?limit=500{cursor}")).await;
-            let items = page["items"].as_array().expect("printers");
-            online += items.iter().filter(|item| item["status"]["channel"] == "push").count();
+            printers.extend(page["items"].as_array().expect("printers").clone());
             match page["next_cursor"].as_str() {
                 Some(next) => cursor = format!("&cursor={next}"),
-                None => return online,
+                None => return printers,
             }
         }
     }
@@ -192,7 +201,9 @@ pub fn ms(start: Instant) -> f64 {
     start.elapsed().as_secs_f64() * 1_000.0
 }
 
+/// A free port below those that the system gives away by itself, of which the farm takes a thousand.
 fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("its address").port()
+    std::iter::repeat_with(|| rand::random_range(20_000..30_000))
+        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .expect("a free port")
 }
