@@ -3,6 +3,7 @@
 mod support;
 
 mod containers;
+mod dashboard;
 mod fixtures;
 mod storage;
 mod tidy;

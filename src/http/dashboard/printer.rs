@@ -8,7 +8,6 @@ use axum::{
     http::StatusCode,
     response::{Html, IntoResponse, Redirect, Response},
 };
-use uuid::Uuid;
 
 use super::{
     Dashboard,
