@@ -10,8 +10,8 @@ const parse = (html) => {
 
 // --- Times: the server writes UTC, people live in a zone ------------------------------------------------------------
 
-const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
-const day = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" });
+const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+const day = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 
 function localise(root) {
@@ -160,6 +160,7 @@ function showSelection() {
   const boxes = picks();
   const n = boxes.filter((box) => box.checked).length;
   count.textContent = n === 0 ? "Tick printers, then choose" : `${n} selected`;
+  byId("act").classList.toggle("idle", n === 0);
   const picker = byId("picker");
   picker.replaceChildren();
   const link = (text, act) => {

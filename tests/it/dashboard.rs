@@ -334,7 +334,9 @@ async fn a_start_on_a_plate_that_is_not_clear_is_told_and_mended_on_the_spot() {
     let id = site.ids[0].as_str();
     site.command(&[("printer_id", id), ("command", "start")]).await;
     site.command(&[("printer_id", id), ("command", "cancel"), ("confirm", "1")]).await;
-    let page = site.command(&[("printer_id", id), ("command", "start")]).await;
+    let asked = site.submit("/batches", &[("printer_id", id), ("command", "start")]).await;
+    assert!(asked.text().await.expect("a page").contains("not marked as clear"));
+    let page = site.command(&[("printer_id", id), ("command", "start"), ("confirm", "1")]).await;
     assert!(page.contains("plate_not_clear") && page.contains("Plate is clear"), "{page}");
     let cleared = site.submit(&format!("/printers/{id}/plate"), &[("back", "/?show=plate")]).await;
     assert_eq!(header(&cleared, "location"), "/?show=plate");
@@ -420,4 +422,16 @@ async fn a_viewer_looks_and_does_nothing() {
     assert!(!site.page("/").await.contains("value=\"start\""));
     let fields = [("printer_id", site.ids[0].as_str()), ("command", "start")];
     assert_eq!(site.submit("/batches", &fields).await.status(), StatusCode::FORBIDDEN);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_goes_once_somebody_has_looked_at_the_plate() {
+    let site = Site::with(1).await;
+    let id = site.ids[0].as_str();
+    site.command(&[("printer_id", id), ("command", "start")]).await;
+    let fields = [("printer_id", id), ("command", "restart"), ("confirm", "1"), ("plates_clear", "1")];
+    let refused = site.submit("/batches", &fields).await;
+    assert_eq!(refused.status(), StatusCode::UNPROCESSABLE_ENTITY, "a reason has to be given");
+    let page = site.command(&[&fields[..], &[("reason", "I stand in front of it")]].concat()).await;
+    assert!(page.contains("<b>1</b> restarted"), "{page}");
 }
