@@ -262,6 +262,10 @@ function showForecast(command) {
   byId("forecast").textContent = forecasts[command]?.text ?? "";
 }
 
+document.addEventListener("pointerout", (event) => {
+  if (event.target.closest?.(".bar .act")) byId("forecast").textContent = "";
+});
+
 for (const kind of ["pointerover", "focusin"]) {
   document.addEventListener(kind, (event) => {
     const button = event.target.closest?.(".bar .act");
