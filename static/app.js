@@ -40,9 +40,14 @@ const release = () => {
   // After the click that follows this.
   setTimeout(() => { if (!pressed) waiting.splice(0).forEach((change) => change()); }, 0);
 };
-addEventListener("pointerdown", () => { pressed = true; });
-addEventListener("pointerup", release);
-addEventListener("pointercancel", release);
+let grip = 0;
+addEventListener("pointerdown", () => {
+  pressed = true;
+  clearTimeout(grip);
+  // A finger whose lifting nobody reports must not hold the page for good.
+  grip = setTimeout(release, 3000);
+});
+for (const kind of ["pointerup", "pointercancel", "blur"]) addEventListener(kind, release);
 
 /** Puts new tiles over old ones. The checkbox stays the same element; a focus inside goes to its successor. */
 function putTiles(html, mayAdd) {
