@@ -10,8 +10,8 @@ const parse = (html) => {
 
 // --- Times: the server writes UTC, people live in a zone ------------------------------------------------------------
 
-const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
-const day = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" });
+const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+const day = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 
 function localise(root) {
@@ -40,9 +40,14 @@ const release = () => {
   // After the click that follows this.
   setTimeout(() => { if (!pressed) waiting.splice(0).forEach((change) => change()); }, 0);
 };
-addEventListener("pointerdown", () => { pressed = true; });
-addEventListener("pointerup", release);
-addEventListener("pointercancel", release);
+let grip = 0;
+addEventListener("pointerdown", () => {
+  pressed = true;
+  clearTimeout(grip);
+  // A finger whose lifting nobody reports must not hold the page for good.
+  grip = setTimeout(release, 3000);
+});
+for (const kind of ["pointerup", "pointercancel", "blur"]) addEventListener(kind, release);
 
 /** Puts new tiles over old ones. The checkbox stays the same element; a focus inside goes to its successor. */
 function putTiles(html, mayAdd) {
@@ -160,6 +165,7 @@ function showSelection() {
   const boxes = picks();
   const n = boxes.filter((box) => box.checked).length;
   count.textContent = n === 0 ? "Tick printers, then choose" : `${n} selected`;
+  byId("act").classList.toggle("idle", n === 0);
   const picker = byId("picker");
   picker.replaceChildren();
   const link = (text, act) => {
@@ -260,6 +266,10 @@ function showForecast(command) {
   }
   byId("forecast").textContent = forecasts[command]?.text ?? "";
 }
+
+document.addEventListener("pointerout", (event) => {
+  if (event.target.closest?.(".bar .act")) byId("forecast").textContent = "";
+});
 
 for (const kind of ["pointerover", "focusin"]) {
   document.addEventListener(kind, (event) => {

@@ -4,6 +4,7 @@ mod support;
 
 mod containers;
 mod crash;
+mod dashboard;
 mod fixtures;
 mod storage;
 mod tidy;

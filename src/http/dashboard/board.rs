@@ -52,6 +52,7 @@ impl Entry {
         Ok(Self { version, place, html: html.replace('\r', " ").into(), order, text, view })
     }
 
+    /// The printer.
     pub fn id(&self) -> Uuid {
         self.view.printer.id
     }
@@ -115,6 +116,7 @@ pub(super) struct Board {
 }
 
 impl Board {
+    /// An empty board; the first look fills it.
     pub fn new(services: Services) -> Self {
         Self { services, life: clock::new_id().simple().to_string(), inner: Mutex::default() }
     }

@@ -7,11 +7,17 @@ use super::{
     Dashboard,
     form::Form,
     page::{Failure, Frame},
-    plan::{Forecast, Plan},
+    plan::Plan,
     tile::is_paused_at_printer,
     words,
 };
-use crate::{domain::command::Command, service::access::Principal};
+use crate::{
+    domain::{
+        batch::PlatePolicy,
+        command::{Command, Reason},
+    },
+    service::access::Principal,
+};
 
 /// From this many prints on, the number has to be typed.
 const TYPED_FROM: usize = 20;
@@ -22,8 +28,13 @@ pub(super) struct ConfirmPage {
     frame: Frame,
     command: Command,
     title: String,
+    harmful: bool,
     warning: &'static str,
-    forecast: Forecast,
+    /// What is left as it is.
+    others: Vec<String>,
+    /// Printers that are left out unless somebody says that their plates are clear.
+    plates: usize,
+    reason: String,
     /// The number that has to be typed, where it has to.
     typed: Option<usize>,
     wrong: bool,
@@ -61,15 +72,20 @@ pub(super) async fn ask(
         plan.ids.retain(|id| !held.contains(id));
     }
     let harmful = matches!(command, Command::Cancel | Command::Restart);
+    let gated = matches!(command, Command::Start | Command::Restart) && plan.spec.plate == PlatePolicy::Check;
     let typed_wrong = form.text("number").is_some_and(|number| form.text("typed") != Some(number));
-    if (confirmed && !typed_wrong) || (!harmful && held.is_empty()) {
+    if (confirmed && !typed_wrong) || (!harmful && !gated && held.is_empty()) {
         return Ok(None);
     }
     let forecast = plan.foresee(dashboard, who).await?;
-    if harmful && forecast.acts == 0 {
-        // Nothing would be lost: the batch says for each printer why.
+    let plates = if gated { forecast.plates } else { 0 };
+    let n = forecast.acts + plates;
+    if (n == 0 || !harmful && plates == 0) && held.is_empty() {
+        // Nothing would be lost: the batch says for each printer what became of it.
         return Ok(None);
     }
+    let others = forecast.others.iter();
+    let others = others.filter(|other| plates == 0 || !other.ends_with(words::refusal(Reason::PlateNotClear)));
     let mut names = Vec::new();
     for id in plan.ids.iter().take(NAMES) {
         names.extend(dashboard.services.printer(who, *id).await.ok().map(|view| view.printer.details.name));
@@ -77,18 +93,23 @@ pub(super) async fn ask(
     if plan.ids.len() > NAMES {
         names.push(format!("and {} more", plan.ids.len() - NAMES));
     }
-    let carried = CARRIED.iter().filter_map(|name| Some((*name, form.text(name)?.to_owned())));
+    let carried = CARRIED.iter().filter(|name| plates == 0 || **name != "reason");
+    let carried = carried.filter_map(|name| Some((*name, form.text(name)?.to_owned())));
     Ok(Some(ConfirmPage {
         frame: Frame::of(who, "farm"),
         command,
-        title: format!("{}?", words::verb_for(command, forecast.acts)),
+        harmful,
+        title: format!("{}?", words::verb_for(command, n)),
         warning: match command {
             Command::Cancel => "A cancelled print cannot be taken up again.",
             Command::Restart => "What is printed so far is lost: each print is cancelled, then begins anew.",
+            Command::Start => "On some of their plates a print may still lie.",
             _ => "Somebody paused some of these at the printer itself: filament, or hands in it.",
         },
-        typed: (harmful && forecast.acts >= TYPED_FROM).then_some(forecast.acts),
-        forecast,
+        typed: (harmful && n >= TYPED_FROM).then_some(n),
+        others: others.cloned().collect(),
+        plates,
+        reason: form.text("reason").unwrap_or_default().to_owned(),
         wrong: typed_wrong,
         at_printer: held.len(),
         ids: plan.ids.clone(),

@@ -70,6 +70,7 @@ pub(super) struct Live {
 }
 
 impl Live {
+    /// A batch as it is now.
     pub fn of(view: &BatchView, operates: bool) -> Self {
         let batch = &view.batch;
         let command = batch.spec.command;
@@ -206,6 +207,7 @@ pub(super) struct Line {
 }
 
 impl Line {
+    /// A batch as a line.
     pub fn of(batch: &Batch, counts: &Counts) -> Self {
         let done = counts.of(Outcome::Confirmed) + counts.of(Outcome::Unchanged);
         Self {

@@ -65,14 +65,17 @@ pub(super) struct Frame {
 }
 
 impl Frame {
+    /// The frame of a page for somebody.
     pub fn of(who: &Principal, here: &'static str) -> Self {
         Self { name: who.name.clone(), role: who.role, here }
     }
 
+    /// May command printers.
     pub fn operates(&self) -> bool {
         self.role >= Role::Operator
     }
 
+    /// May change the register.
     pub fn manages(&self) -> bool {
         self.role >= Role::Manager
     }
@@ -102,19 +105,23 @@ struct FailurePage<'a> {
 }
 
 impl Failure {
+    /// A failure in people's words.
     pub fn new(status: StatusCode, title: impl Into<String>, text: impl Into<String>) -> Self {
         Self { status, title: title.into(), text: text.into(), details: Vec::new() }
     }
 
+    /// What was sent is no form of ours.
     pub fn broken_form() -> Self {
         Self::new(StatusCode::BAD_REQUEST, "The form did not arrive", "Nothing was done. Go back and send it again.")
     }
 
+    /// An address that leads nowhere.
     pub fn no_page() -> Self {
         let text = "The address may be mistyped, or the page may have moved.";
         Self::new(StatusCode::NOT_FOUND, "There is no such page", text)
     }
 
+    /// A defect of ours; its cause is in the log.
     pub fn internal() -> Self {
         let text = "Nothing more is known on this page; the server's log says what happened.";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong here", text)

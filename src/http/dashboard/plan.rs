@@ -9,7 +9,7 @@ use super::{Dashboard, form::Form, page::Failure, tile::Show, words};
 use crate::{
     domain::{
         batch::{BatchSpec, PlatePolicy, Selector, Target},
-        command::Command,
+        command::{Command, Reason},
         effect::Decision,
     },
     service::{
@@ -33,6 +33,8 @@ pub(super) struct Forecast {
     pub command: Command,
     /// Printers that would be commanded.
     pub acts: usize,
+    /// Printers that would be, but for their plates.
+    pub plates: usize,
     /// What about the others: "3 not printing".
     pub others: Vec<String>,
 }
@@ -109,7 +111,7 @@ impl Plan {
         let Created::Dry { rows, .. } = dashboard.services.create_batch(who, self.batch(true)).await? else {
             return Err(Failure::internal());
         };
-        let mut acts = 0;
+        let (mut acts, mut plates) = (0, 0);
         let mut others: BTreeMap<&'static str, usize> = BTreeMap::new();
         for row in rows {
             let word = match row.decision {
@@ -118,12 +120,20 @@ impl Plan {
                     continue;
                 }
                 Decision::Unchanged => words::already(row.resolved.unwrap_or(command)),
-                Decision::Reject(reason) => words::refusal(reason),
+                Decision::Reject(reason) => {
+                    plates += usize::from(reason == Reason::PlateNotClear);
+                    words::refusal(reason)
+                }
             };
             *others.entry(word).or_default() += 1;
         }
         let mut others: Vec<_> = others.into_iter().collect();
         others.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
-        Ok(Forecast { command, acts, others: others.into_iter().map(|(word, n)| format!("{n} {word}")).collect() })
+        Ok(Forecast {
+            command,
+            acts,
+            plates,
+            others: others.into_iter().map(|(word, n)| format!("{n} {word}")).collect(),
+        })
     }
 }

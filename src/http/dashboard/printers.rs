@@ -31,6 +31,7 @@ pub(super) struct Filter {
 }
 
 impl Filter {
+    /// Which printers are asked for.
     pub fn show(&self) -> Show {
         Show::parse(&self.show).unwrap_or(Show::All)
     }
@@ -141,7 +142,9 @@ pub(super) async fn farm(
     let tags = tags.into_iter().map(|tag| (tag.clone(), tag == filter.tag)).collect();
     let matching =
         entries.into_iter().filter(|entry| entry.matches(filter.show()) && entry.is_among(&filter.tag, &filter.q));
-    let (needy, others) = matching.partition(|entry| entry.place.is_need());
+    let (mut needy, others): (Vec<_>, _) = matching.partition(|entry| entry.place.is_need());
+    // The worst first, each kind by name.
+    needy.sort_by_key(|entry| Show::NEEDS.iter().position(|kind| *kind == entry.place));
     let stream = filter.href("/stream", &filter.show, "");
     let join = if stream.contains('?') { '&' } else { '?' };
     let buttons = OFFERED.iter().map(|command| Button {

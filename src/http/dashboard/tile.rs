@@ -146,6 +146,7 @@ pub(super) struct Tile {
 }
 
 impl Tile {
+    /// What is seen of a printer, as a tile.
     pub fn of(view: &PrinterView, place: Show) -> Self {
         let (live, details) = (&view.live, &view.printer.details);
         let (headline, since) = headline(view, place);
@@ -159,7 +160,7 @@ impl Tile {
             headline,
             since,
             note: note(view, place),
-            job: job(view),
+            job: job(view, place),
             heaters: heaters(view),
             plate_print,
             in_flight: live.in_flight.map(words::under_way),
@@ -212,12 +213,12 @@ fn percent(view: &PrinterView) -> Option<u8> {
     completion.is_finite().then(|| completion.clamp(0.0, 100.0).floor() as u8)
 }
 
-fn job(view: &PrinterView) -> Option<Job> {
+fn job(view: &PrinterView, place: Show) -> Option<Job> {
     let live = &view.live;
     let job = live.job.as_ref()?;
     let file = job.file.as_ref()?;
     let active = live.state.is_active();
-    let left = job.progress.print_time_left_s.filter(|left| active && *left >= 0);
+    let left = job.progress.print_time_left_s.filter(|left| active && *left >= 0 && place != Show::AtPrinter);
     Some(Job {
         file: file.path.clone(),
         percent: percent(view).filter(|_| active),
