@@ -133,6 +133,7 @@ impl Machine {
         self.until = None;
         self.late.clear();
         self.pause_lost = false;
+        self.cancelled_in_start = false;
         self.pause_told = false;
         self.awol = false;
         self.enter(state);
