@@ -28,6 +28,7 @@ use tokio::net::TcpListener;
 
 use self::{
     config::Config,
+    http::api::limits::Limits,
     lifecycle::Lifecycle,
     outbound::{Networks, Outbound},
     secrets::Vault,
@@ -38,6 +39,8 @@ use self::{
 /// A server that is ready to serve.
 pub struct Server {
     pub services: Services,
+    /// The rate at which one token may ask; measurements and tests raise it.
+    pub limits: Limits,
     lifecycle: Lifecycle,
 }
 
@@ -64,13 +67,13 @@ impl Server {
             settings: config.settings,
         };
         let services = Services::start(parts, &lifecycle.tasks, &lifecycle.stop, &lifecycle.failed).await?;
-        Ok(Self { services, lifecycle })
+        Ok(Self { services, limits: Limits::default(), lifecycle })
     }
 
     /// Serves until `shutdown` is ready, then ends every task. Fails when an essential task ended by itself.
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
         let stop = self.lifecycle.stop.clone();
-        let router = http::router(self.services.clone(), stop.clone());
+        let router = http::router(self.services.clone(), self.limits, stop.clone());
         let server = tokio::spawn(http::serve(listener, router, stop.clone()));
         let failed = tokio::select! {
             () = shutdown => false,

@@ -6,21 +6,26 @@
 pub mod api;
 pub mod auth;
 pub mod dashboard;
+pub mod request;
 
 use std::{future::Future, io, time::Duration};
 
-use axum::Router;
+use axum::{Router, middleware::from_fn};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use self::api::limits::Limits;
 use crate::service::Services;
 
 /// How long requests under way may take to end when the server ends.
 const DRAIN: Duration = Duration::from_secs(10);
 
 /// The whole site.
-pub fn router(services: Services, stop: CancellationToken) -> Router {
-    Router::new().merge(api::router(services.clone())).merge(dashboard::router(services, stop))
+pub fn router(services: Services, limits: Limits, stop: CancellationToken) -> Router {
+    Router::new()
+        .merge(api::router(services.clone(), limits))
+        .merge(dashboard::router(services, stop))
+        .layer(from_fn(request::identify))
 }
 
 /// Serves until `stop` falls, then lets requests under way end, for a bounded time.

@@ -7,6 +7,7 @@ use tokio::sync::broadcast;
 use uuid::Uuid;
 
 use super::{Services, access::Principal, error::Error, select::Selected};
+pub use crate::storage::batches::BatchFilter;
 use crate::{
     clock,
     domain::{
@@ -20,7 +21,7 @@ use crate::{
         state::{PrinterState, Reachability},
     },
     fleet::view::Live,
-    storage::{self, batches::BatchFilter},
+    storage,
 };
 
 /// Commands that the answer about a batch holds; the rest is paged.

@@ -1,6 +1,8 @@
 //! What can go wrong with a use case: typed here, turned into HTTP last.
 
 use crate::{domain::invalid::Invalid, octoprint, secrets, storage};
+/// What the layers below report, for whoever turns errors into answers.
+pub use crate::{octoprint::Error as PrinterError, storage::Error as StorageError};
 
 /// Why a use case was not carried out. The texts are for the person or program that asked; causes are for the log.
 #[derive(Debug, thiserror::Error)]

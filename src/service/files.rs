@@ -7,7 +7,11 @@ use uuid::Uuid;
 use super::{Services, access::Principal, dispatch::Reservation, error::Error};
 use crate::{
     domain::access::Role,
-    octoprint::{self, FileEntry, RequestOptions, Upload, Uploaded},
+    octoprint::{self, RequestOptions},
+};
+pub use crate::{
+    octoprint::{FileEntry, Upload, Uploaded},
+    outbound::Body,
 };
 
 const TIMEOUT: Duration = Duration::from_secs(10);

@@ -3,10 +3,8 @@
 use uuid::Uuid;
 
 use super::{Services, access::Principal, error::Error};
-use crate::{
-    domain::print::Print,
-    storage::{self, prints::PrintFilter},
-};
+pub use crate::storage::prints::{PrintFilter, PrintState};
+use crate::{domain::print::Print, storage};
 
 impl Services {
     /// A page of prints, newest first, of printers that may be seen.

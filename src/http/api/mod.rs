@@ -1,10 +1,96 @@
 //! The REST API, version 1: the contract that ERP systems rely on.
+//!
+//! The order of things for a request: its id (`http::request`), the skin of its problems (`problem`), the token and its
+//! rate (`caller`, `limits`), then the handler, whose extractors ask for the role first, and after that for the query,
+//! the path and the body (`extract`). Every route is below [`documented`]; the document shows exactly these.
 
-use axum::{Router, routing::get};
+mod batch_body;
+mod batch_view;
+mod batches;
+mod caller;
+mod decode;
+mod extract;
+mod files;
+mod health;
+mod job;
+pub mod limits;
+mod me;
+mod openapi;
+mod page;
+mod plates;
+mod prefer;
+mod printer_body;
+mod printers;
+mod prints;
+mod problem;
+mod snapshot;
+mod tokens;
+mod upload;
 
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    http::{HeaderValue, header},
+    middleware::{from_fn, from_fn_with_state},
+    routing::any,
+};
+use tower_http::{catch_panic::CatchPanicLayer, set_header::SetResponseHeaderLayer};
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+
+use self::{
+    limits::{Buckets, Limits},
+    problem::Problem,
+};
 use crate::service::Services;
 
 /// Every route of the API.
-pub fn router(services: Services) -> Router {
-    Router::new().route("/healthz", get(|| async { "ok" })).with_state(services)
+pub fn router(services: Services, limits: Limits) -> Router {
+    let (open, closed, document) = documented();
+    let authenticated = from_fn_with_state((services.clone(), Buckets::new(limits)), caller::authenticate);
+    let closed = closed
+        .route("/api/v1", any(nothing))
+        .route("/api/v1/", any(nothing))
+        .route("/api/v1/{*rest}", any(nothing))
+        // Each reader of a body has a limit of its own, and words for it.
+        .layer(DefaultBodyLimit::disable())
+        .layer(authenticated);
+    let live = SetResponseHeaderLayer::if_not_present(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let literal =
+        SetResponseHeaderLayer::overriding(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    open.merge(openapi::router(&document))
+        .route("/api", any(nothing))
+        .route("/api/", any(nothing))
+        .route("/api/{*rest}", any(nothing))
+        .merge(closed)
+        .layer(CatchPanicLayer::custom(problem::panicked))
+        .layer(from_fn(problem::dress))
+        .layer(live)
+        .layer(literal)
+        .with_state(services)
+}
+
+/// The routes that are open to everybody, those that need a token, and the document of both.
+fn documented() -> (Router<Services>, Router<Services>, OpenApi) {
+    let version_1 = OpenApiRouter::new()
+        .merge(printers::routes())
+        .merge(job::routes())
+        .merge(files::routes())
+        .merge(snapshot::routes())
+        .merge(batches::routes())
+        .merge(plates::routes())
+        .merge(prints::routes())
+        .merge(tokens::routes())
+        .merge(me::routes());
+    let closed = OpenApiRouter::with_openapi(openapi::frame()).nest("/api/v1", version_1).merge(health::metrics());
+    let (closed, mut document) = closed.split_for_parts();
+    let (open, health) = health::routes().split_for_parts();
+    document.merge(health);
+    openapi::finish(&mut document);
+    (open, closed, document)
+}
+
+/// Where nothing is.
+async fn nothing() -> Problem {
+    Problem::not_found("path")
 }

@@ -10,6 +10,7 @@ use std::io::Write as _;
 pub mod octoprint;
 pub mod port;
 pub mod postgres;
+pub mod server;
 pub mod wait;
 
 /// Unwraps what a test needs from outside, or ends the test, which has then been left out aloud.

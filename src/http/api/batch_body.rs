@@ -1,0 +1,281 @@
+//! A batch as programs ask for it.
+
+use chrono::{DateTime, Utc};
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, MapAccess, Visitor, value::MapAccessDeserializer},
+};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::extract::moment;
+use crate::{
+    domain::{
+        batch::{BatchSpec, OnFailure, PlatePolicy, Selector, Target, WhenUnreachable},
+        command::{Command, ExpectedJob, FileRef, Outcome},
+        invalid::Invalid,
+        state::PrinterState,
+    },
+    service::batches::{NewBatch, Retry},
+};
+
+/// Declares a request with the fields of every batch, and with its own before them. (`flatten` would let unknown
+/// fields pass.)
+macro_rules! batch_request {
+    ($(#[$meta:meta])* $name:ident { $($(#[$own_meta:meta])* $own:ident: $kind:ty,)* }) => {
+        #[derive(Debug, Deserialize, ToSchema)]
+        #[serde(deny_unknown_fields)]
+        $(#[$meta])*
+        pub struct $name {
+            command: Command,
+            $($(#[$own_meta])* $own: $kind,)*
+            /// For start only: select and print this file. Absent: print what is selected.
+            file: Option<FileRef>,
+            /// Only where this is the job: another one is rejected as `job_changed`.
+            expected_job: Option<ExpectedJob>,
+            /// `assume_clear` is for start and restart, needs named printers and a reason, and is logged.
+            plate: Option<PlatePolicy>,
+            /// Commands under way at once; 0 = no limit.
+            max_in_flight: Option<u32>,
+            /// Between two commands.
+            interval_ms: Option<u32>,
+            /// Printers of one power group that may heat at once; 0 = no limit.
+            max_heating: Option<u32>,
+            /// Not before this time. The printers are chosen now.
+            #[serde(default, deserialize_with = "time")]
+            not_before: Option<DateTime<Utc>>,
+            /// How long a command may wait for its printer once it is its turn; default 60.
+            expires_in_s: Option<u32>,
+            /// Within which the turn of every command has to come; default 14400.
+            window_s: Option<u32>,
+            /// How long the effect of an accepted command may take to show; default 60.
+            confirm_within_s: Option<u32>,
+            /// `wait` is for pause and cancel: until the command expires.
+            when_unreachable: Option<WhenUnreachable>,
+            on_failure: Option<OnFailure>,
+            /// `disconnect` also with a job active, which is then lost.
+            force: Option<bool>,
+            /// Create nothing unless this many printers are selected.
+            expect_total: Option<u32>,
+            /// Say what would happen, and do nothing.
+            dry_run: Option<bool>,
+            /// For people, and for the log.
+            reason: Option<String>,
+            /// Your own name for this: `GET /batches?external_ref=` finds it.
+            external_ref: Option<String>,
+        }
+
+        impl $name {
+            fn with(self, selector: Selector) -> NewBatch {
+                let defaults = BatchSpec::of(self.command);
+                let spec = BatchSpec {
+                    file: self.file,
+                    expected_job: self.expected_job,
+                    plate: self.plate.unwrap_or(defaults.plate),
+                    max_in_flight: self.max_in_flight.unwrap_or(defaults.max_in_flight),
+                    interval_ms: self.interval_ms.unwrap_or(defaults.interval_ms),
+                    max_heating: self.max_heating.unwrap_or(defaults.max_heating),
+                    not_before: self.not_before,
+                    expires_in_s: self.expires_in_s.unwrap_or(defaults.expires_in_s),
+                    window_s: self.window_s.unwrap_or(defaults.window_s),
+                    confirm_within_s: self.confirm_within_s.unwrap_or(defaults.confirm_within_s),
+                    when_unreachable: self.when_unreachable.unwrap_or(defaults.when_unreachable),
+                    on_failure: self.on_failure.unwrap_or(defaults.on_failure),
+                    force: self.force.unwrap_or(defaults.force),
+                    reason: self.reason,
+                    external_ref: self.external_ref,
+                    ..defaults
+                };
+                let expect_total = self.expect_total.map(|total| usize::try_from(total).unwrap_or(usize::MAX));
+                NewBatch { spec, selector, expect_total, dry_run: self.dry_run.unwrap_or(false) }
+            }
+        }
+    };
+}
+
+batch_request! {
+    /// One command to many printers.
+    #[schema(as = NewBatch, example = json!({
+        "command": "pause", "select": {"tags_all": ["hall-a"], "states": ["printing"]}, "max_in_flight": 50,
+        "reason": "shift end", "external_ref": "PP-100234"
+    }))]
+    NewBatchBody {
+        select: SelectBody,
+    }
+}
+
+batch_request! {
+    /// One command to the printer of the path: the fields of a batch but `select`.
+    #[schema(as = NewJobCommand, example = json!({"command": "start", "expected_job": {"path": "bracket.gcode"}}))]
+    JobCommandBody {}
+}
+
+impl NewBatchBody {
+    /// The wish for a batch. Fails where the selector says nothing, or too much.
+    pub fn into_new(mut self) -> Result<NewBatch, Invalid> {
+        let selector = std::mem::take(&mut self.select).into_selector()?;
+        Ok(self.with(selector))
+    }
+}
+
+impl JobCommandBody {
+    /// The wish for a batch of one.
+    pub fn into_new(self, printer_id: Uuid) -> NewBatch {
+        self.with(Selector::Printers(vec![Target { id: printer_id, expected_job: None }]))
+    }
+}
+
+/// Which printers are meant: `printer_ids`, or tags and states (combined by AND), or what an earlier batch did, or
+/// `all`. Exactly one of these ways; nothing at all is an error.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Selector, example = json!({"tags_all": ["hall-a"], "states": ["printing"]}))]
+pub struct SelectBody {
+    /// At most 5,000, in the order in which they are to come, each once.
+    #[schema(value_type = Option<Vec<TargetForm>>)]
+    printer_ids: Option<Vec<TargetBody>>,
+    /// Printers with every one of these tags.
+    tags_all: Option<Vec<String>>,
+    /// Printers with any of these tags.
+    tags_any: Option<Vec<String>>,
+    /// Printers whose last seen state is one of these.
+    states: Option<Vec<PrinterState>>,
+    /// The printers of this batch …
+    batch_id: Option<Uuid>,
+    /// … whose commands ended so. Absent: all of them.
+    outcomes: Option<Vec<Outcome>>,
+    /// Has to be said: `true`.
+    all: Option<bool>,
+}
+
+impl SelectBody {
+    fn into_selector(self) -> Result<Selector, Invalid> {
+        let given = [
+            ("printer_ids", self.printer_ids.is_some(), 1),
+            ("tags_all", self.tags_all.is_some(), 2),
+            ("tags_any", self.tags_any.is_some(), 2),
+            ("states", self.states.is_some(), 2),
+            ("batch_id", self.batch_id.is_some(), 3),
+            ("outcomes", self.outcomes.is_some(), 3),
+            ("all", self.all.is_some(), 4),
+        ];
+        let mut ways = given.iter().filter(|(_, given, _)| *given);
+        let Some((first, _, way)) = ways.next() else {
+            let rule = "must say which printers: printer_ids, tags_all, tags_any, states, batch_id, or all";
+            return Err(Invalid::one("/select", "empty_selector", rule));
+        };
+        let mut invalid = Invalid::default();
+        for (other, _, _) in ways.filter(|(_, _, other)| other != way) {
+            invalid.add(format!("/select/{other}"), "mixed_selector", format!("cannot be combined with {first}"));
+        }
+        // An empty list would mean everything to one reader, and nothing to another.
+        let empty = [
+            ("tags_all", self.tags_all.as_ref().is_some_and(Vec::is_empty)),
+            ("tags_any", self.tags_any.as_ref().is_some_and(Vec::is_empty)),
+            ("states", self.states.as_ref().is_some_and(Vec::is_empty)),
+            ("outcomes", self.outcomes.as_ref().is_some_and(Vec::is_empty)),
+        ];
+        for (field, _) in empty.iter().filter(|(_, empty)| *empty) {
+            invalid.add(format!("/select/{field}"), "empty_selector", "must not be empty");
+        }
+        if self.all == Some(false) {
+            invalid.add("/select/all", "empty_selector", "must be true");
+        }
+        if self.outcomes.is_some() && self.batch_id.is_none() {
+            invalid.add("/select/batch_id", "required", "must be given with outcomes");
+        }
+        invalid.or_ok(())?;
+        Ok(match (self.printer_ids, self.batch_id, self.all) {
+            (Some(targets), _, _) => Selector::Printers(targets.into_iter().map(|target| target.0).collect()),
+            (None, Some(batch_id), _) => {
+                let outcomes = self.outcomes.unwrap_or_else(|| Outcome::ALL.to_vec());
+                Selector::Batch { batch_id, outcomes }
+            }
+            (None, None, Some(_)) => Selector::All,
+            (None, None, None) => Selector::Filter {
+                tags_all: self.tags_all.unwrap_or_default(),
+                tags_any: self.tags_any.unwrap_or_default(),
+                states: self.states.unwrap_or_default(),
+            },
+        })
+    }
+}
+
+/// A printer's id, alone or with the job that it is expected to have.
+#[derive(Debug)]
+struct TargetBody(Target);
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = TargetWithJob)]
+struct TargetWithJob {
+    #[serde(deserialize_with = "id")]
+    id: Uuid,
+    expected_job: Option<ExpectedJob>,
+}
+
+/// A printer's id, alone or with the job that it is expected to have.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[schema(as = Target)]
+#[expect(dead_code, reason = "it describes the two forms for the document; `TargetBody` reads them")]
+enum TargetForm {
+    Id(Uuid),
+    WithJob(TargetWithJob),
+}
+
+struct TargetVisitor;
+
+impl<'de> Deserialize<'de> for TargetBody {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(TargetVisitor)
+    }
+}
+
+impl<'de> Visitor<'de> for TargetVisitor {
+    type Value = TargetBody;
+
+    fn expecting(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
+        formatter.write_str("a printer's UUID, or an object with id and expected_job")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<TargetBody, E> {
+        Ok(TargetBody(Target { id: uuid(text)?, expected_job: None }))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<TargetBody, A::Error> {
+        let target = TargetWithJob::deserialize(MapAccessDeserializer::new(map))?;
+        Ok(TargetBody(Target { id: target.id, expected_job: target.expected_job }))
+    }
+}
+
+fn uuid<E: de::Error>(text: &str) -> Result<Uuid, E> {
+    Uuid::try_parse(text).map_err(|_| E::custom("must be a UUID"))
+}
+
+fn id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Uuid, D::Error> {
+    uuid(&String::deserialize(deserializer)?)
+}
+
+/// Reads a time as RFC 3339 has it: chrono's own reading admits years beyond what a database keeps.
+pub fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DateTime<Utc>>, D::Error> {
+    let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
+    let time = moment(&text);
+    time.map(Some).ok_or_else(|| de::Error::custom("must be a time as in RFC 3339: 2026-12-03T16:00:00Z"))
+}
+
+/// Which commands of a finished batch are to be tried again.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = RetryBatch, example = json!({"outcomes": ["unreachable", "expired"]}))]
+pub struct RetryBody {
+    outcomes: Vec<Outcome>,
+    /// Somebody has looked at the printers: needed for `unknown` and `unconfirmed` starts and restarts.
+    after_look: Option<bool>,
+}
+
+impl From<RetryBody> for Retry {
+    fn from(body: RetryBody) -> Self {
+        Self { outcomes: body.outcomes, after_look: body.after_look.unwrap_or(false) }
+    }
+}

@@ -1,0 +1,276 @@
+//! A batch as programs read it, and the rows of its commands.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::page;
+use crate::{
+    clock,
+    domain::{
+        batch::{Batch, BatchResult, BatchSpec, BatchState, Counts},
+        command::{Command, CommandRow, Effect, Outcome, Reason, Settled, Step},
+        effect::Decision,
+        state::PrinterState,
+    },
+    service::batches::{BatchView, DryRow},
+};
+
+/// What a cursor of a batch's commands belongs to.
+pub const COMMANDS: &str = "commands";
+
+/// A batch without its commands, as lists show it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = BatchSummary)]
+pub struct SummaryBody {
+    /// Null in the answer to a dry run.
+    id: Option<Uuid>,
+    command: Command,
+    state: BatchState,
+    /// Null before the last command has ended.
+    result: Option<BatchResult>,
+    created_at: DateTime<Utc>,
+    finished_at: Option<DateTime<Utc>>,
+    /// Name of the token or person that made it.
+    created_by: String,
+    reason: Option<String>,
+    external_ref: Option<String>,
+    /// The batch of which this is a retry.
+    retry_of: Option<Uuid>,
+    counts: CountsBody,
+}
+
+/// How many commands of a batch are where.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = BatchCounts)]
+pub struct CountsBody {
+    total: i64,
+    queued: i64,
+    sent: i64,
+    accepted: i64,
+    confirmed: i64,
+    unchanged: i64,
+    rejected: i64,
+    unreachable: i64,
+    unauthorized: i64,
+    unconfirmed: i64,
+    unknown: i64,
+    expired: i64,
+    skipped: i64,
+}
+
+/// A batch with its first commands.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Batch)]
+pub struct BatchBody {
+    #[serde(flatten)]
+    summary: SummaryBody,
+    /// The first 500, in the order of the batch.
+    commands: Vec<CommandBody>,
+    /// `GET /batches/{id}/commands?cursor=…` goes on after `commands`; null when these are all.
+    commands_next: Option<String>,
+}
+
+/// A command to one printer.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = CommandRow)]
+pub struct CommandBody {
+    /// Null in the answer to a dry run.
+    pub id: Option<Uuid>,
+    pub batch_id: Option<Uuid>,
+    pub printer_id: Uuid,
+    /// Empty where there is no such printer, or it may not be seen.
+    pub printer_name: String,
+    pub command: Command,
+    /// Null in the answer to a dry run.
+    pub outcome: Option<Outcome>,
+    /// The outcome will not change any more.
+    #[serde(rename = "final")]
+    pub is_final: bool,
+    /// What may be concluded; null before the end.
+    pub effect: Option<Effect>,
+    pub reason: Option<Reason>,
+    /// In one sentence, for people.
+    pub detail: Option<String>,
+    /// What a toggle turned out to be.
+    pub resolved_command: Option<Command>,
+    /// The request that was sent last.
+    pub step: Option<Step>,
+    /// The print that it acted on, or began.
+    pub print_id: Option<Uuid>,
+    pub state_before: Option<PrinterState>,
+    pub state_after: Option<PrinterState>,
+    /// Requests sent.
+    pub attempts: i64,
+    pub expires_at: Option<DateTime<Utc>>,
+    pub sent_at: Option<DateTime<Utc>>,
+    pub accepted_at: Option<DateTime<Utc>>,
+    pub finished_at: Option<DateTime<Utc>>,
+    /// From the sending to OctoPrint's answer.
+    pub latency_ms: Option<i64>,
+    /// An effect that showed after the command had ended as `unconfirmed` or `unknown`.
+    pub settled: Option<Settled>,
+    /// In the answer to a dry run: what would happen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    pub would: Option<Would>,
+}
+
+/// What a command would do now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Would {
+    /// It would be sent.
+    Send,
+    /// The printer is in a passing state: it would wait for its end.
+    Wait,
+    /// It is so already.
+    Unchanged,
+    /// It would be refused, for `reason`.
+    Reject,
+}
+
+impl From<&Counts> for CountsBody {
+    fn from(counts: &Counts) -> Self {
+        Self {
+            total: counts.total(),
+            queued: counts.of(Outcome::Queued),
+            sent: counts.of(Outcome::Sent),
+            accepted: counts.of(Outcome::Accepted),
+            confirmed: counts.of(Outcome::Confirmed),
+            unchanged: counts.of(Outcome::Unchanged),
+            rejected: counts.of(Outcome::Rejected),
+            unreachable: counts.of(Outcome::Unreachable),
+            unauthorized: counts.of(Outcome::Unauthorized),
+            unconfirmed: counts.of(Outcome::Unconfirmed),
+            unknown: counts.of(Outcome::Unknown),
+            expired: counts.of(Outcome::Expired),
+            skipped: counts.of(Outcome::Skipped),
+        }
+    }
+}
+
+impl From<(Batch, Counts)> for SummaryBody {
+    fn from((batch, counts): (Batch, Counts)) -> Self {
+        Self {
+            id: Some(batch.id),
+            command: batch.spec.command,
+            state: batch.state,
+            // Rows end a moment before their batch does.
+            result: counts.result(),
+            created_at: batch.created_at,
+            finished_at: batch.finished_at,
+            created_by: batch.created_by,
+            reason: batch.spec.reason,
+            external_ref: batch.spec.external_ref,
+            retry_of: batch.retry_of,
+            counts: CountsBody::from(&counts),
+        }
+    }
+}
+
+impl From<BatchView> for BatchBody {
+    fn from(view: BatchView) -> Self {
+        Self {
+            summary: (view.batch, view.counts).into(),
+            commands: view.commands.into_iter().map(CommandBody::from).collect(),
+            commands_next: view.next.map(|position| page::cursor(COMMANDS, &position)),
+        }
+    }
+}
+
+impl BatchBody {
+    /// What a batch would do. All of its rows: there is nothing to page through.
+    pub fn dry(created_by: String, spec: BatchSpec, rows: Vec<DryRow>) -> Self {
+        let total = i64::try_from(rows.len()).unwrap_or(i64::MAX);
+        let counts = CountsBody { total, ..CountsBody::from(&Counts::default()) };
+        let summary = SummaryBody {
+            id: None,
+            command: spec.command,
+            state: BatchState::DryRun,
+            result: None,
+            created_at: clock::now(),
+            finished_at: None,
+            created_by,
+            reason: spec.reason,
+            external_ref: spec.external_ref,
+            retry_of: None,
+            counts,
+        };
+        let commands = rows.into_iter().map(|row| CommandBody::dry(spec.command, row)).collect();
+        Self { summary, commands, commands_next: None }
+    }
+}
+
+impl From<CommandRow> for CommandBody {
+    fn from(row: CommandRow) -> Self {
+        let latency_ms = row.accepted_at.zip(row.sent_at).map(|(to, from)| (to - from).num_milliseconds().max(0));
+        Self {
+            id: Some(row.id),
+            batch_id: Some(row.batch_id),
+            printer_id: row.printer_id,
+            printer_name: row.printer_name,
+            command: row.command,
+            outcome: Some(row.outcome),
+            is_final: row.outcome.is_final(),
+            effect: row.outcome.effect(),
+            reason: row.reason,
+            detail: row.detail,
+            resolved_command: row.resolved_command,
+            step: row.step,
+            print_id: row.print_id,
+            state_before: row.state_before,
+            state_after: row.state_after,
+            attempts: row.attempts,
+            expires_at: row.expires_at,
+            sent_at: row.sent_at,
+            accepted_at: row.accepted_at,
+            finished_at: row.finished_at,
+            latency_ms,
+            settled: row.settled,
+            would: None,
+        }
+    }
+}
+
+impl CommandBody {
+    /// What a command would do.
+    pub fn dry(command: Command, row: DryRow) -> Self {
+        let (would, reason) = match row.decision {
+            Decision::Send(_) => (Would::Send, None),
+            Decision::Wait => (Would::Wait, None),
+            Decision::Unchanged => (Would::Unchanged, None),
+            Decision::Reject(reason) => (Would::Reject, Some(reason)),
+        };
+        let step = match row.decision {
+            Decision::Send(step) => Some(step),
+            Decision::Wait | Decision::Unchanged | Decision::Reject(_) => None,
+        };
+        Self {
+            id: None,
+            batch_id: None,
+            printer_id: row.selected.printer_id,
+            printer_name: row.selected.printer_name,
+            command,
+            outcome: None,
+            is_final: false,
+            effect: None,
+            reason,
+            detail: reason.map(|reason| reason.sentence().to_owned()),
+            resolved_command: row.resolved,
+            step,
+            print_id: None,
+            state_before: Some(row.state),
+            state_after: None,
+            attempts: 0,
+            expires_at: None,
+            sent_at: None,
+            accepted_at: None,
+            finished_at: None,
+            latency_ms: None,
+            settled: None,
+            would: Some(would),
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! Batches: one command to many printers.
+
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
+
+use super::{
+    batch_body::{NewBatchBody, RetryBody},
+    batch_view::{BatchBody, COMMANDS, CommandBody, SummaryBody},
+    caller::{Operator, Viewer},
+    extract::{Id, Input, NoQuery, Params},
+    openapi::words_of,
+    page::{self, Page},
+    prefer::Wait,
+    problem::{Problem, ProblemBody},
+};
+use crate::{
+    domain::{
+        batch::BatchState,
+        command::{Command, Effect, Outcome},
+    },
+    service::{
+        Error, Services,
+        batches::{BatchFilter, BatchView, Created},
+    },
+};
+
+const LIST: &str = "batches";
+/// Seconds after which a batch that had not ended may be asked for again.
+const ASK_AGAIN_S: u32 = 1;
+
+/// Routes of this resource.
+pub fn routes() -> OpenApiRouter<Services> {
+    OpenApiRouter::new()
+        .routes(routes!(list_batches, create_batch))
+        .routes(routes!(get_batch))
+        .routes(routes!(list_batch_commands))
+        .routes(routes!(stop_batch))
+        .routes(routes!(retry_batch))
+}
+
+/// Sends one command to many printers.
+///
+/// The printers are chosen once, the batch is written down, and only then is anything sent. Without `Prefer` the answer
+/// comes at once; with `Prefer: wait=n` it waits until every command has ended, or for n seconds (at most 30).
+#[utoipa::path(post, path = "/batches", tag = "batches", params(super::openapi::PreferWait),
+    request_body = NewBatchBody, responses(
+    (status = OK, description = "What a dry run would do", body = BatchBody),
+    (status = ACCEPTED, description = "It is written down, and not every command has ended", body = BatchBody, headers(
+        ("Location", description = "Path of the batch."), ("Retry-After", description = "Seconds."),
+    )),
+    (status = MULTI_STATUS, description = "Every command has ended: each row has its own outcome", body = BatchBody),
+    (status = CONFLICT, description = "`selection_changed`, with `total`", body = ProblemBody,
+        content_type = "application/problem+json"),
+))]
+async fn create_batch(
+    who: Operator,
+    _: NoQuery,
+    State(services): State<Services>,
+    headers: HeaderMap,
+    Input(body): Input<NewBatchBody>,
+) -> Result<Response, Problem> {
+    let wait = Wait::from_headers(&headers);
+    // Before there is anything to hear of: the end may come first otherwise.
+    let changes = services.dispatch().subscribe();
+    match services.create_batch(&who.0, body.into_new()?).await? {
+        Created::Dry { spec, rows } => Ok(Json(BatchBody::dry(who.0.name, spec, rows)).into_response()),
+        Created::Batch(view) => {
+            let view = match wait {
+                None => view,
+                Some(wait) => services.await_batch(view.batch.id, changes, wait.patience()).await?,
+            };
+            Ok(made(view, wait))
+        }
+    }
+}
+
+/// Lists batches, newest first, without their commands.
+#[utoipa::path(get, path = "/batches", tag = "batches", params(
+    ("state" = Option<BatchState>, Query, description = "Only batches in this state."),
+    ("command" = Option<Command>, Query, description = "Only batches of this command."),
+    ("external_ref" = Option<String>, Query, description = "Only batches with this reference."),
+    ("since" = Option<chrono::DateTime<chrono::Utc>>, Query, description = "Only batches made at this time or later."),
+    super::openapi::Paging,
+), responses((status = OK, body = Page<SummaryBody>)))]
+async fn list_batches(
+    _: Viewer,
+    mut params: Params,
+    State(services): State<Services>,
+) -> Result<Json<Page<SummaryBody>>, Problem> {
+    let filter = BatchFilter {
+        state: params.word("state", BatchState::parse, &words_of(BatchState::ALL, BatchState::as_str)),
+        command: params.word("command", Command::parse, &words_of(Command::ALL, Command::as_str)),
+        external_ref: params.text("external_ref"),
+        since: params.time("since"),
+    };
+    let (limit, after) = (params.limit(), params.cursor::<Uuid>(LIST));
+    params.finish()?;
+    let found = services.list_batches(&filter, after, page::one_more(limit)).await?;
+    Ok(Json(Page::cut(LIST, found, limit, |(batch, _)| batch.id, SummaryBody::from)))
+}
+
+/// Reads a batch with its first 500 commands. `Prefer: wait=n` waits for its end.
+#[utoipa::path(get, path = "/batches/{id}", tag = "batches", params(("id" = Uuid, Path), super::openapi::PreferWait),
+    responses((status = OK, body = BatchBody)))]
+async fn get_batch(
+    _: Viewer,
+    _: NoQuery,
+    Id(id): Id,
+    State(services): State<Services>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let Some(wait) = Wait::from_headers(&headers) else {
+        return Ok(Json(BatchBody::from(services.batch(id).await?)).into_response());
+    };
+    let changes = services.dispatch().subscribe();
+    services.batch(id).await?;
+    let view = services.await_batch(id, changes, wait.patience()).await?;
+    let mut response = Json(BatchBody::from(view)).into_response();
+    wait.applied(response.headers_mut());
+    Ok(response)
+}
+
+/// Lists the commands of a batch, in its order.
+#[utoipa::path(get, path = "/batches/{id}/commands", tag = "batches", params(
+    ("id" = Uuid, Path),
+    ("outcome" = Option<String>, Query, description = "Only commands with this outcome, or one of several with commas between."),
+    ("effect" = Option<String>, Query, description = "Only commands with this effect (`done`, `none`, `maybe`), or one of several."),
+    super::openapi::Paging,
+), responses((status = OK, body = Page<CommandBody>)))]
+async fn list_batch_commands(
+    _: Viewer,
+    mut params: Params,
+    Id(id): Id,
+    State(services): State<Services>,
+) -> Result<Json<Page<CommandBody>>, Problem> {
+    let outcomes = params.words("outcome", Outcome::parse, &words_of(Outcome::ALL, Outcome::as_str));
+    let effects = params.words("effect", Effect::parse, &words_of(Effect::ALL, Effect::as_str));
+    let (limit, after) = (params.limit(), params.cursor::<i64>(COMMANDS));
+    params.finish()?;
+    let outcomes = filtered(outcomes, effects);
+    let (rows, next) =
+        services.batch_commands(id, after, i64::try_from(limit).unwrap_or(i64::MAX), outcomes.as_deref()).await?;
+    if rows.is_empty() {
+        // Nothing there, or nothing like this: only one of them is an error.
+        services.batch(id).await?;
+    }
+    let next_cursor = next.map(|position| page::cursor(COMMANDS, &position));
+    Ok(Json(Page { items: rows.into_iter().map(CommandBody::from).collect(), next_cursor }))
+}
+
+/// The outcomes that pass both filters; none where there is no filter.
+fn filtered(outcomes: Option<Vec<Outcome>>, effects: Option<Vec<Effect>>) -> Option<Vec<Outcome>> {
+    if outcomes.is_none() && effects.is_none() {
+        return None;
+    }
+    let mut all = outcomes.unwrap_or_else(|| Outcome::ALL.to_vec());
+    if let Some(effects) = effects {
+        all.retain(|outcome| outcome.effect().is_some_and(|effect| effects.contains(&effect)));
+    }
+    Some(all)
+}
+
+/// Stops a batch: what is not sent is skipped at once, what was sent is followed to its end.
+#[utoipa::path(post, path = "/batches/{id}/stop", tag = "batches", params(("id" = Uuid, Path)),
+    responses((status = OK, body = BatchBody)))]
+async fn stop_batch(
+    who: Operator,
+    _: NoQuery,
+    Id(id): Id,
+    State(services): State<Services>,
+) -> Result<Json<BatchBody>, Problem> {
+    Ok(Json(services.stop_batch(&who.0, id).await?.into()))
+}
+
+/// Makes a new batch of those commands of a finished one that ended so. Limits and guards are inherited.
+#[utoipa::path(post, path = "/batches/{id}/retry", tag = "batches",
+    params(("id" = Uuid, Path), super::openapi::PreferWait), request_body = RetryBody, responses(
+    (status = ACCEPTED, description = "It is written down, and not every command has ended", body = BatchBody, headers(
+        ("Location", description = "Path of the new batch."), ("Retry-After", description = "Seconds."),
+    )),
+    (status = MULTI_STATUS, description = "Every command has ended", body = BatchBody),
+    (status = CONFLICT, description = "`batch_not_finished`", body = ProblemBody,
+        content_type = "application/problem+json"),
+))]
+async fn retry_batch(
+    who: Operator,
+    _: NoQuery,
+    Id(id): Id,
+    State(services): State<Services>,
+    headers: HeaderMap,
+    Input(body): Input<RetryBody>,
+) -> Result<Response, Problem> {
+    let wait = Wait::from_headers(&headers);
+    let changes = services.dispatch().subscribe();
+    let mut view = services.retry_batch(&who.0, id, body.into()).await?;
+    if let Some(wait) = wait {
+        view = services.await_batch(view.batch.id, changes, wait.patience()).await?;
+    }
+    Ok(made(view, wait))
+}
+
+/// The answer about a batch that was just made.
+fn made(view: BatchView, wait: Option<Wait>) -> Response {
+    let location = location(&view);
+    let ended = wait.is_some() && view.is_final();
+    let body = Json(BatchBody::from(view));
+    let mut response = if ended {
+        (StatusCode::MULTI_STATUS, [(header::LOCATION, location)], body).into_response()
+    } else {
+        let headers = [(header::LOCATION, location), (header::RETRY_AFTER, ASK_AGAIN_S.to_string())];
+        (StatusCode::ACCEPTED, headers, body).into_response()
+    };
+    if let Some(wait) = wait {
+        wait.applied(response.headers_mut());
+    }
+    response
+}
+
+/// Path of a batch.
+pub fn location(view: &BatchView) -> String {
+    format!("/api/v1/batches/{}", view.batch.id)
+}
+
+/// What a batch of one row has instead of one: a defect.
+pub fn no_row() -> Problem {
+    Error::Internal("a batch of one printer has no row".to_owned()).into()
+}

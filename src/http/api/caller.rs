@@ -1,0 +1,68 @@
+//! Who asks, decided before anything else about a request is looked at: the token first, then its role, then the rest.
+
+use axum::{
+    extract::{FromRequestParts, Request, State},
+    http::request::Parts,
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+
+use super::{limits::Buckets, problem::Problem};
+use crate::{
+    domain::access::Role,
+    http::auth,
+    service::{Services, access::Principal},
+};
+
+/// Lets in who holds a valid bearer token, at no more than its rate. A session cookie never counts here.
+pub async fn authenticate(
+    State((services, buckets)): State<(Services, Buckets)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let principal = match auth::by_bearer(&services, request.headers()).await {
+        Ok(Some(principal)) => principal,
+        Ok(None) => return Problem::unauthenticated().into_response(),
+        Err(error) => return Problem::from(error).into_response(),
+    };
+    if let Err(problem) = buckets.take(principal.token_id) {
+        return problem.into_response();
+    }
+    request.extensions_mut().insert(principal);
+    next.run(request).await
+}
+
+/// The principal that [`authenticate`] let in, if its role is enough.
+fn admitted(parts: &Parts, role: Role) -> Result<Principal, Problem> {
+    // Absent only where a route was put outside of the layer; then nobody gets in.
+    let principal = parts.extensions.get::<Principal>().ok_or_else(Problem::unauthenticated)?;
+    principal.require(role)?;
+    Ok(principal.clone())
+}
+
+/// Declares extractors that admit a role. They come first in a handler: what follows is not looked at before.
+macro_rules! roles {
+    ($($(#[$doc:meta])* $name:ident,)+) => {$(
+        $(#[$doc])*
+        pub struct $name(pub Principal);
+
+        impl<S: Sync> FromRequestParts<S> for $name {
+            type Rejection = Problem;
+
+            async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+                admitted(parts, Role::$name).map(Self)
+            }
+        }
+    )+};
+}
+
+roles! {
+    /// May look.
+    Viewer,
+    /// May command printers.
+    Operator,
+    /// May change the register.
+    Manager,
+    /// May make and revoke tokens.
+    Admin,
+}

@@ -1,0 +1,113 @@
+//! What a JSON body did wrong, told by the field and in words that do not need serde to be understood.
+
+use serde::de::DeserializeOwned;
+use serde_path_to_error::Segment;
+
+use super::problem::Problem;
+use crate::domain::invalid::Invalid;
+
+/// Reads a body. Fails with 400 where it is no JSON, and with 422 and the field where it is not what was asked for.
+pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let pointer = pointer(error.path());
+        explain(error.inner(), pointer)
+    })?;
+    deserializer.end().map_err(|error| explain(&error, String::new()))?;
+    Ok(value)
+}
+
+fn explain(error: &serde_json::Error, pointer: String) -> Problem {
+    let text = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    let text = text.strip_suffix(&place).unwrap_or(&text);
+    // Not a number that any type of ours holds: well-formed all the same.
+    if text == "number out of range" {
+        return Invalid::one(pointer, "range", "is too large a number").into();
+    }
+    if !error.is_data() {
+        let detail = format!("The body is not JSON: {text}, in line {}, column {}.", error.line(), error.column());
+        return Problem::malformed("malformed_json", detail);
+    }
+    let (pointer, code, detail) = rule(text, pointer);
+    Invalid::one(pointer, code, detail).into()
+}
+
+/// Which rule was broken, from the text of serde: it has no other form.
+fn rule(text: &str, pointer: String) -> (String, &'static str, String) {
+    let named = |pointer: String, name: &str| {
+        let last = format!("/{}", escaped(name));
+        if pointer.ends_with(&last) { pointer } else { format!("{pointer}{last}") }
+    };
+    if let Some(rest) = text.strip_prefix("unknown field `") {
+        let (name, known) = rest
+            .rsplit_once("`, ")
+            .filter(|(name, _)| !name.contains("`, expected"))
+            .unwrap_or_else(|| rest.split_once("`, ").unwrap_or((rest, "")));
+        let known = known.strip_prefix("expected ").unwrap_or(known);
+        return (named(pointer, name), "unknown_field", format!("is not known here; known are: {known}"));
+    }
+    if let Some(rest) = text.strip_prefix("missing field `") {
+        return (format!("{pointer}/{}", escaped(rest.trim_end_matches('`'))), "required", "must be given".to_owned());
+    }
+    if let Some(rest) = text.strip_prefix("duplicate field `") {
+        return (named(pointer, rest.trim_end_matches('`')), "duplicate_field", "must be given only once".to_owned());
+    }
+    if text.starts_with("unknown variant `") {
+        let known = text.rsplit_once("expected ").map_or("", |(_, known)| known);
+        return (pointer, "unknown_value", format!("must be {}", known.replace('`', "\"")));
+    }
+    let expected = |text: &str| text.rsplit_once(", expected ").map(|(_, expected)| in_words(expected));
+    if text.starts_with("invalid type: ")
+        && let Some(expected) = expected(text)
+    {
+        return (pointer, "type", format!("must be {expected}"));
+    }
+    if text.starts_with("invalid value: ")
+        && let Some(expected) = expected(text)
+    {
+        let code = if text.starts_with("invalid value: integer") { "range" } else { "value" };
+        return (pointer, code, format!("must be {expected}"));
+    }
+    if text.starts_with("invalid length ")
+        && let Some(expected) = expected(text)
+    {
+        return (pointer, "length", format!("must be {expected}"));
+    }
+    (pointer, "value", text.to_owned())
+}
+
+/// What serde expected, in words of JSON.
+fn in_words(expected: &str) -> String {
+    match expected {
+        "u32" => format!("a whole number, 0 to {}", u32::MAX),
+        "u64" | "usize" => "a whole number, 0 or more".to_owned(),
+        "i32" | "i64" => "a whole number".to_owned(),
+        "f32" | "f64" => "a number".to_owned(),
+        "a sequence" => "an array".to_owned(),
+        "a map" => "an object".to_owned(),
+        "string or map" => "a string".to_owned(),
+        other if other.starts_with("struct ") => "an object".to_owned(),
+        other if other.starts_with("enum ") || other.starts_with("variant ") => "a string".to_owned(),
+        other => other.to_owned(),
+    }
+}
+
+fn pointer(path: &serde_path_to_error::Path) -> String {
+    let mut pointer = String::new();
+    for segment in path.iter() {
+        pointer.push('/');
+        match segment {
+            Segment::Seq { index } => pointer.push_str(&index.to_string()),
+            Segment::Map { key } => pointer.push_str(&escaped(key)),
+            Segment::Enum { variant } => pointer.push_str(&escaped(variant)),
+            Segment::Unknown => pointer.push('?'),
+        }
+    }
+    pointer
+}
+
+/// A name as a part of a JSON pointer (RFC 6901).
+fn escaped(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
+}

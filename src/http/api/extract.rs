@@ -1,0 +1,276 @@
+//! What handlers take in: path ids, query parameters and JSON bodies, each refused by a problem of its own.
+
+use std::time::Duration;
+
+use axum::{
+    extract::{FromRequest, FromRequestParts, RawPathParams, Request, rejection::RawPathParamsRejection},
+    http::{HeaderMap, StatusCode, header, request::Parts},
+};
+use bytes::{Bytes, BytesMut};
+use chrono::{DateTime, SubsecRound, Utc};
+use futures_util::StreamExt;
+use percent_encoding::percent_decode_str;
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+
+use super::{decode::decode, page, problem::Problem};
+
+/// The largest JSON body, in bytes: a batch that names 5,000 printers with a job each has less than a quarter of it.
+const LARGEST_JSON: usize = 2 * 1024 * 1024;
+/// Of a body that is too large this much more is read and thrown away: who is still sending does not read the answer.
+const DRAINED: usize = 8 * 1024 * 1024;
+const DRAIN_FOR: Duration = Duration::from_secs(2);
+
+/// The parts of the path by name, percent-decoded.
+pub struct PathParts(Vec<(String, String)>);
+
+impl PathParts {
+    /// One of them; empty where the route has none of that name.
+    pub fn get(&self, name: &str) -> &str {
+        self.0.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
+    }
+
+    /// The id in the path. What is no UUID names nothing.
+    pub fn id(&self) -> Result<Uuid, Problem> {
+        Uuid::try_parse(self.get("id")).map_err(|_| Problem::not_found("id"))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for PathParts {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let params = RawPathParams::from_request_parts(parts, state).await.map_err(|rejection| match rejection {
+            RawPathParamsRejection::InvalidUtf8InPathParam(_) => {
+                Problem::malformed("malformed_path", "The path is not UTF-8.")
+            }
+            _ => Problem::not_found("path"),
+        })?;
+        Ok(Self(params.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()))
+    }
+}
+
+/// The id of the path.
+pub struct Id(pub Uuid);
+
+impl<S: Send + Sync> FromRequestParts<S> for Id {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        PathParts::from_request_parts(parts, state).await?.id().map(Self)
+    }
+}
+
+/// Query parameters, taken one by one; what is left over in the end was a typo.
+pub struct Params {
+    pairs: Vec<(String, String)>,
+    errors: Vec<(String, &'static str, String)>,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Params {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let mut pairs = Vec::new();
+        for pair in parts.uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            pairs.push((decoded(name)?, decoded(value)?));
+        }
+        Ok(Self { pairs, errors: Vec::new() })
+    }
+}
+
+fn decoded(text: &str) -> Result<String, Problem> {
+    let spaced = text.replace('+', " ");
+    let decoded = percent_decode_str(&spaced).decode_utf8();
+    decoded
+        .map(std::borrow::Cow::into_owned)
+        .map_err(|_| Problem::malformed("malformed_query", "The query is not UTF-8."))
+}
+
+impl Params {
+    fn refuse(&mut self, name: &str, code: &'static str, rule: impl Into<String>) {
+        self.errors.push((name.to_owned(), code, rule.into()));
+    }
+
+    fn take(&mut self, name: &str) -> Option<String> {
+        let at = self.pairs.iter().position(|(key, _)| key == name)?;
+        let (_, value) = self.pairs.remove(at);
+        if self.pairs.iter().any(|(key, _)| key == name) {
+            self.pairs.retain(|(key, _)| key != name);
+            self.refuse(name, "repeated", "must be given only once");
+        }
+        Some(value)
+    }
+
+    /// A filter; one without a value does not restrict.
+    fn filter(&mut self, name: &str) -> Option<String> {
+        self.take(name).filter(|value| !value.is_empty())
+    }
+
+    /// A text to compare with.
+    pub fn text(&mut self, name: &str) -> Option<String> {
+        let text = self.filter(name)?;
+        if text.chars().count() > 500 || text.chars().any(char::is_control) {
+            self.refuse(name, "text", "must be at most 500 characters, without control characters");
+            return None;
+        }
+        Some(text)
+    }
+
+    /// A word of a vocabulary.
+    pub fn word<T>(&mut self, name: &str, parse: impl Fn(&str) -> Option<T>, known: &[&str]) -> Option<T> {
+        let word = self.filter(name)?;
+        let value = parse(&word);
+        if value.is_none() {
+            self.refuse(name, "unknown_value", format!("must be one of {}", known.join(", ")));
+        }
+        value
+    }
+
+    /// Words of a vocabulary with commas between them.
+    pub fn words<T>(&mut self, name: &str, parse: impl Fn(&str) -> Option<T>, known: &[&str]) -> Option<Vec<T>> {
+        let list = self.filter(name)?;
+        let values: Option<Vec<T>> = list.split(',').map(|word| parse(word.trim())).collect();
+        if values.is_none() {
+            self.refuse(name, "unknown_value", format!("must be some of {}", known.join(", ")));
+        }
+        values
+    }
+
+    /// An id.
+    pub fn id(&mut self, name: &str) -> Option<Uuid> {
+        let text = self.filter(name)?;
+        let id = Uuid::try_parse(&text).ok();
+        if id.is_none() {
+            self.refuse(name, "uuid", "must be a UUID");
+        }
+        id
+    }
+
+    /// A moment.
+    pub fn time(&mut self, name: &str) -> Option<DateTime<Utc>> {
+        let text = self.filter(name)?;
+        let time = moment(&text);
+        if time.is_none() {
+            self.refuse(name, "time", "must be a time as in RFC 3339: 2026-12-03T16:00:00Z");
+        }
+        time
+    }
+
+    /// Yes or no.
+    pub fn flag(&mut self, name: &str) -> Option<bool> {
+        self.word(name, |word| word.parse().ok(), &["true", "false"])
+    }
+
+    /// How many items a page has.
+    pub fn limit(&mut self) -> usize {
+        let Some(text) = self.take("limit") else { return page::DEFAULT_LIMIT };
+        match text.parse() {
+            Ok(limit) if (1..=page::MOST).contains(&limit) => limit,
+            _ => {
+                self.refuse("limit", "range", format!("must be 1 to {}", page::MOST));
+                page::DEFAULT_LIMIT
+            }
+        }
+    }
+
+    /// Where a page begins. `list` is what the cursor was made for.
+    pub fn cursor<T: DeserializeOwned>(&mut self, list: &str) -> Option<T> {
+        let text = self.take("cursor")?;
+        let position = page::position(list, &text);
+        if position.is_none() {
+            self.refuse("cursor", "cursor", "must be the next_cursor of a page of this list");
+        }
+        position
+    }
+
+    /// Ends the reading: whatever is left over is not known here.
+    pub fn finish(mut self) -> Result<(), Problem> {
+        for (name, _) in std::mem::take(&mut self.pairs) {
+            self.refuse(&name, "unknown_parameter", "is not known here");
+        }
+        if self.errors.is_empty() { Ok(()) } else { Err(Problem::bad_query(self.errors)) }
+    }
+}
+
+/// For what takes no query: a parameter would be a misunderstanding (`?dry_run=true`), so it is refused.
+pub struct NoQuery;
+
+impl<S: Send + Sync> FromRequestParts<S> for NoQuery {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        Params::from_request_parts(parts, state).await?.finish().map(|()| Self)
+    }
+}
+
+/// A time as in RFC 3339, in UTC and whole microseconds.
+pub fn moment(text: &str) -> Option<DateTime<Utc>> {
+    // A plus sign that nobody encoded has become a space.
+    let text = text.replace(' ', "+");
+    DateTime::parse_from_rfc3339(&text).ok().map(|time| time.to_utc().trunc_subsecs(6))
+}
+
+/// A JSON body.
+pub struct Input<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Input<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        check_media_type(request.headers(), &["application/json"])?;
+        decode(&read(request).await?).map(Self)
+    }
+}
+
+/// A JSON merge patch (RFC 7396).
+pub struct Patch<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Patch<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        check_media_type(request.headers(), &["application/merge-patch+json", "application/json"])?;
+        decode(&read(request).await?).map(Self)
+    }
+}
+
+fn check_media_type(headers: &HeaderMap, accepted: &[&str]) -> Result<(), Problem> {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = value.split(';').next().unwrap_or_default().trim();
+    if accepted.iter().any(|accepted| accepted.eq_ignore_ascii_case(essence)) {
+        return Ok(());
+    }
+    let detail = format!("The body must be sent as {}.", accepted.join(" or "));
+    Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail))
+}
+
+async fn read(request: Request) -> Result<Bytes, Problem> {
+    let mut stream = request.into_body().into_data_stream();
+    let mut bytes = BytesMut::new();
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk.map_err(|_| Problem::malformed("incomplete_body", "The body did not come to its end."))?;
+        if bytes.len() + chunk.len() > LARGEST_JSON {
+            drain(stream).await;
+            return Err(Problem::too_large("A JSON body has at most 2 MiB."));
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes.freeze())
+}
+
+/// Reads on for a while, so that the client comes to read the answer.
+async fn drain(mut stream: axum::body::BodyDataStream) {
+    let mut read = 0;
+    let rest = async {
+        while let Some(Ok(chunk)) = stream.next().await {
+            read += chunk.len();
+            if read > DRAINED {
+                break;
+            }
+        }
+    };
+    // Who sends on is cut off: the limit is theirs to keep.
+    let _ = tokio::time::timeout(DRAIN_FOR, rest).await;
+}

@@ -1,0 +1,183 @@
+//! The files that a printer has.
+
+use axum::{
+    Json,
+    extract::{Request, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{
+    caller::{Operator, Viewer},
+    extract::{Id, Input, NoQuery, Params, PathParts},
+    page::Page,
+    problem::{Problem, ProblemBody},
+    upload,
+};
+use crate::{
+    domain::{
+        command::FileRef,
+        invalid::{Invalid, check_text},
+    },
+    service::{Services, files::FileEntry},
+};
+
+const LIST: &str = "files";
+
+/// Routes of this resource.
+pub fn routes() -> OpenApiRouter<Services> {
+    OpenApiRouter::new()
+        .routes(routes!(list_printer_files, upload_printer_file))
+        .routes(routes!(select_printer_file))
+        .routes(routes!(delete_printer_file))
+}
+
+/// A file on a printer.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PrinterFile)]
+struct FileBody {
+    /// With folders, separated by `/`; with `origin` the file's only identity.
+    path: String,
+    /// `local`, `sdcard` or `printer`.
+    origin: String,
+    name: String,
+    /// Bytes.
+    size: Option<u64>,
+    /// When OctoPrint got it.
+    date: Option<DateTime<Utc>>,
+    estimated_print_time_s: Option<f64>,
+    /// How often it was printed to its end on this printer.
+    prints_done: u64,
+    /// How often a print of it failed or was cancelled.
+    prints_failed: u64,
+}
+
+impl From<FileEntry> for FileBody {
+    fn from(file: FileEntry) -> Self {
+        Self {
+            path: file.path,
+            origin: file.origin,
+            name: file.name,
+            size: file.size,
+            date: file.date,
+            estimated_print_time_s: file.estimated_print_time_s,
+            prints_done: file.prints.success,
+            prints_failed: file.prints.failure,
+        }
+    }
+}
+
+/// Lists the files of a printer, read now, by path.
+#[utoipa::path(get, path = "/printers/{id}/files", tag = "files", params(("id" = Uuid, Path), super::openapi::Paging),
+    responses((status = OK, body = Page<FileBody>), super::openapi::FromPrinter))]
+async fn list_printer_files(
+    who: Viewer,
+    mut params: Params,
+    Id(id): Id,
+    State(services): State<Services>,
+) -> Result<Json<Page<FileBody>>, Problem> {
+    let (limit, after) = (params.limit(), params.cursor::<(String, String)>(LIST));
+    params.finish()?;
+    let position = |file: &FileEntry| (file.path.clone(), file.origin.clone());
+    let mut files = services.list_files(&who.0, id).await?;
+    files.sort_by_cached_key(position);
+    files.retain(|file| after.as_ref().is_none_or(|after| position(file) > *after));
+    Ok(Json(Page::cut(LIST, files, limit, position, FileBody::from)))
+}
+
+/// Sends a file on to a printer as it comes in; at most 1 GiB.
+///
+/// Where `path` and `select` are known before the file begins (as earlier parts, or in the query), it is streamed
+/// through. Otherwise it is kept on disk until the last part has come.
+#[utoipa::path(post, path = "/printers/{id}/files", tag = "files", params(
+    ("id" = Uuid, Path),
+    ("path" = Option<String>, Query, description = "In place of the part `path`."),
+    ("select" = Option<bool>, Query, description = "In place of the part `select`."),
+), request_body(content = upload::UploadForm, content_type = "multipart/form-data"), responses(
+    (status = CREATED, body = upload::UploadedBody),
+    (status = CONFLICT, description = "`already_printing`, `command_in_flight`, `not_operational`", body = ProblemBody,
+        content_type = "application/problem+json"),
+    super::openapi::FromPrinter,
+))]
+async fn upload_printer_file(
+    who: Operator,
+    mut params: Params,
+    Id(id): Id,
+    State(services): State<Services>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let wishes = upload::Wishes { folder: params.text("path"), select: params.flag("select") };
+    params.finish()?;
+    // Before the body is read, which may take minutes.
+    services.printer(&who.0, id).await?;
+    let uploaded = upload::receive(&services, &who.0, id, wishes, request).await?;
+    Ok((StatusCode::CREATED, Json(uploaded)).into_response())
+}
+
+/// Selects a file without printing it.
+#[utoipa::path(post, path = "/printers/{id}/files/select", tag = "files", params(("id" = Uuid, Path)),
+    request_body(content = FileRef, example = json!({"path": "bracket.gcode", "origin": "local"})), responses(
+    (status = NO_CONTENT),
+    (status = CONFLICT, description = "`already_printing`, `command_in_flight`, `not_operational`", body = ProblemBody,
+        content_type = "application/problem+json"),
+    super::openapi::FromPrinter,
+))]
+async fn select_printer_file(
+    who: Operator,
+    _: NoQuery,
+    Id(id): Id,
+    State(services): State<Services>,
+    Input(file): Input<FileRef>,
+) -> Result<StatusCode, Problem> {
+    let mut invalid = Invalid::default();
+    check_text(&mut invalid, "/path", &file.path, 1, 1_000);
+    check_text(&mut invalid, "/origin", &file.origin, 1, 50);
+    if !leads_to_a_file(&file.path) {
+        invalid.add("/path", "path", "must name a file, without . and .. as parts");
+    }
+    if file.origin.contains('/') || matches!(file.origin.as_str(), "." | "..") {
+        invalid.add("/origin", "origin", "must be a word like local");
+    }
+    invalid.or_ok(())?;
+    services.select_file(&who.0, id, &file.path, &file.origin).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Deletes a file from a printer.
+#[utoipa::path(delete, path = "/printers/{id}/files/{origin}/{*path}", tag = "files", params(
+    ("id" = Uuid, Path),
+    ("origin" = String, Path, description = "`local`, `sdcard` or `printer`."),
+    ("path" = String, Path, description = "Path of the file, with its folders; slashes need no encoding."),
+), responses(
+    (status = NO_CONTENT),
+    (status = CONFLICT, description = "`already_printing`, `command_in_flight`", body = ProblemBody,
+        content_type = "application/problem+json"),
+    super::openapi::FromPrinter,
+))]
+async fn delete_printer_file(
+    who: Operator,
+    _: NoQuery,
+    parts: PathParts,
+    State(services): State<Services>,
+) -> Result<StatusCode, Problem> {
+    let (id, origin, path) = (parts.id()?, parts.get("origin"), parts.get("path"));
+    if !leads_to_a_file(path) || origin.contains('/') || matches!(origin, "." | "..") {
+        return Err(Problem::not_found("file"));
+    }
+    services.delete_file(&who.0, id, path, origin).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Parts that lead elsewhere have no place in a file's path.
+fn leads_to_a_file(path: &str) -> bool {
+    path.split('/').any(|part| !part.is_empty()) && !path.split('/').any(|part| matches!(part, "." | ".."))
+}
+
+/// A folder is a path, too, or empty.
+pub fn is_folder(path: &str) -> bool {
+    path.is_empty() || leads_to_a_file(path)
+}

@@ -1,0 +1,96 @@
+//! Whether the server lives and works, for whoever restarts it or draws curves of it.
+
+use std::{collections::BTreeMap, fmt::Write};
+
+use axum::{
+    Json,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{
+    caller::Viewer,
+    problem::{Problem, ProblemBody},
+};
+use crate::service::Services;
+
+/// Routes that are open to everybody.
+pub fn routes() -> OpenApiRouter<Services> {
+    OpenApiRouter::new().routes(routes!(get_health)).routes(routes!(get_readiness))
+}
+
+/// The route that needs a token.
+pub fn metrics() -> OpenApiRouter<Services> {
+    OpenApiRouter::new().routes(routes!(get_metrics))
+}
+
+/// All is well.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Health)]
+struct HealthBody {
+    status: &'static str,
+}
+
+/// Says that the process lives.
+#[utoipa::path(get, path = "/healthz", tag = "operations", security(()), responses((status = OK, body = HealthBody)))]
+async fn get_health() -> Json<HealthBody> {
+    Json(HealthBody { status: "ok" })
+}
+
+/// Says whether the database and the dispatcher work.
+#[utoipa::path(get, path = "/readyz", tag = "operations", security(()), responses(
+    (status = OK, body = HealthBody),
+    (status = SERVICE_UNAVAILABLE, description = "`not_ready`", body = ProblemBody,
+        content_type = "application/problem+json"),
+))]
+async fn get_readiness(State(services): State<Services>) -> Result<Json<HealthBody>, Problem> {
+    match services.ready().await {
+        Ok(()) => Ok(Json(HealthBody { status: "ready" })),
+        Err(what) => Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", format!("Not ready: {what}."))),
+    }
+}
+
+/// Gauges for Prometheus, of the whole farm.
+#[utoipa::path(get, path = "/metrics", tag = "operations", responses(
+    (status = OK, description = "Prometheus text format", content_type = "text/plain", body = String),
+))]
+async fn get_metrics(who: Viewer, State(services): State<Services>) -> Result<Response, Problem> {
+    if who.0.visible_tags().is_some() {
+        return Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "forbidden",
+            "A token that is limited by tags cannot see the whole farm.",
+        ));
+    }
+    let mut reachability: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut states: BTreeMap<&str, usize> = BTreeMap::new();
+    for live in services.fleet().view().all() {
+        *reachability.entry(live.reachability.as_str()).or_default() += 1;
+        *states.entry(live.state.as_str()).or_default() += 1;
+    }
+    let mut text = String::new();
+    gauge(&mut text, "printyard_printers", "Printers by reachability.", "reachability", &reachability);
+    gauge(&mut text, "printyard_printer_states", "Printers by state.", "state", &states);
+    let open = services.dispatch().open_batches();
+    let silence = services.dispatch().silent_for().as_secs_f64();
+    // Writing into a string cannot fail.
+    let _ = write!(
+        text,
+        "# HELP printyard_open_batches Batches that have not ended.\n# TYPE printyard_open_batches gauge\n\
+         printyard_open_batches {open}\n\
+         # HELP printyard_dispatcher_silence_seconds Since the dispatcher looked around last.\n\
+         # TYPE printyard_dispatcher_silence_seconds gauge\nprintyard_dispatcher_silence_seconds {silence}\n"
+    );
+    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
+}
+
+fn gauge(text: &mut String, name: &str, help: &str, label: &str, values: &BTreeMap<&str, usize>) {
+    let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge");
+    for (value, count) in values {
+        let _ = writeln!(text, "{name}{{{label}=\"{value}\"}} {count}");
+    }
+}

@@ -1,0 +1,133 @@
+//! The job of one printer: read now, and commanded as a batch of one.
+
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{
+    batch_body::JobCommandBody,
+    batch_view::CommandBody,
+    batches::{location, no_row},
+    caller::{Operator, Viewer},
+    extract::{Id, Input, NoQuery},
+    prefer::Wait,
+    printer_body::{JobBody, live_job},
+    problem::{Problem, ProblemBody},
+};
+use crate::{
+    domain::{reading::JobReading, state::PrinterState},
+    service::{Services, batches::Created, printers::PrinterView},
+};
+
+/// Routes of this resource.
+pub fn routes() -> OpenApiRouter<Services> {
+    OpenApiRouter::new().routes(routes!(get_printer_job, command_printer_job))
+}
+
+/// What a printer answered just now.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = JobReading)]
+struct ReadingBody {
+    state: PrinterState,
+    /// OctoPrint's own words.
+    state_text: String,
+    error: Option<String>,
+    job: Option<JobBody>,
+}
+
+/// Reads the job from the printer, now.
+#[utoipa::path(get, path = "/printers/{id}/job", tag = "job", params(("id" = Uuid, Path)), responses(
+    (status = OK, body = ReadingBody), super::openapi::FromPrinter,
+))]
+async fn get_printer_job(
+    who: Viewer,
+    _: NoQuery,
+    Id(id): Id,
+    State(services): State<Services>,
+) -> Result<Json<ReadingBody>, Problem> {
+    let (view, reading) = services.read_job(&who.0, id).await?;
+    Ok(Json(ReadingBody {
+        state: reading.state,
+        state_text: reading.state_text.clone(),
+        error: reading.error.clone(),
+        job: job_of(&view, reading),
+    }))
+}
+
+/// What was read, with what OctoPrint does not know: the print's identity, and who began it.
+fn job_of(view: &PrinterView, reading: JobReading) -> Option<JobBody> {
+    if reading.file.is_none() && !reading.state.is_active() {
+        return None;
+    }
+    let path = |file: &Option<crate::domain::reading::JobFile>| file.as_ref().map(|file| file.path.clone());
+    let known = live_job(view).filter(|job| reading.state.is_active() && path(&job.file) == path(&reading.file));
+    let mut job = JobBody {
+        print_id: None,
+        file: reading.file,
+        user: reading.user,
+        estimated_print_time_s: reading.estimated_print_time_s,
+        started_by: None,
+        paused_by: None,
+        stalled_since: None,
+        progress: reading.progress,
+    };
+    if let Some(known) = known {
+        job.print_id = known.print_id;
+        job.started_by = known.started_by;
+        job.paused_by = known.paused_by;
+        job.stalled_since = known.stalled_since;
+    }
+    Some(job)
+}
+
+/// Sends a command to one printer: a batch of one, answered by its only row.
+#[utoipa::path(post, path = "/printers/{id}/job", tag = "job", params(("id" = Uuid, Path), super::openapi::PreferWait),
+    request_body = JobCommandBody, responses(
+    (status = OK, description = "It has ended, or it was a dry run", body = CommandBody),
+    (status = ACCEPTED, description = "It is written down, and has not ended", body = CommandBody, headers(
+        ("Location", description = "Path of the batch."), ("Retry-After", description = "Seconds."),
+    )),
+    (status = CONFLICT, description = "`selection_changed`", body = ProblemBody,
+        content_type = "application/problem+json"),
+))]
+async fn command_printer_job(
+    who: Operator,
+    _: NoQuery,
+    Id(id): Id,
+    State(services): State<Services>,
+    headers: HeaderMap,
+    Input(body): Input<JobCommandBody>,
+) -> Result<Response, Problem> {
+    // A row that says `not_found` is for batches: here it is the resource itself that is missing.
+    services.printer(&who.0, id).await?;
+    let wait = Wait::from_headers(&headers);
+    let changes = services.dispatch().subscribe();
+    let mut view = match services.create_batch(&who.0, body.into_new(id)).await? {
+        Created::Dry { spec, rows } => {
+            let row = rows.into_iter().next().ok_or_else(no_row)?;
+            return Ok(Json(CommandBody::dry(spec.command, row)).into_response());
+        }
+        Created::Batch(view) => view,
+    };
+    if let Some(wait) = wait {
+        view = services.await_batch(view.batch.id, changes, wait.patience()).await?;
+    }
+    let location = location(&view);
+    let row = CommandBody::from(view.commands.into_iter().next().ok_or_else(no_row)?);
+    let mut response = if row.is_final {
+        Json(row).into_response()
+    } else {
+        let headers = [(header::LOCATION, location), (header::RETRY_AFTER, "1".to_owned())];
+        (StatusCode::ACCEPTED, headers, Json(row)).into_response()
+    };
+    if let Some(wait) = wait {
+        wait.applied(response.headers_mut());
+    }
+    Ok(response)
+}

@@ -1,0 +1,33 @@
+//! Who am I: what a client can ask to try its token.
+
+use axum::Json;
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{caller::Viewer, extract::NoQuery};
+use crate::{domain::access::Role, service::Services};
+
+/// Routes of this resource.
+pub fn routes() -> OpenApiRouter<Services> {
+    OpenApiRouter::new().routes(routes!(get_me))
+}
+
+/// Who asks.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Me, example = json!({"name": "erp", "kind": "token", "role": "operator", "tags": ["hall-a"]}))]
+struct MeBody {
+    name: String,
+    /// `token`, or `admin_token` for the one that the operator of the server has set.
+    kind: &'static str,
+    role: Role,
+    /// Only printers with any of these tags; empty = all.
+    tags: Vec<String>,
+}
+
+/// Says who the token belongs to, and what it may do.
+#[utoipa::path(get, path = "/me", tag = "access", responses((status = OK, body = MeBody)))]
+async fn get_me(who: Viewer, _: NoQuery) -> Json<MeBody> {
+    let who = who.0;
+    Json(MeBody { name: who.name, kind: who.kind.as_str(), role: who.role, tags: who.tags })
+}

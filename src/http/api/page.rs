@@ -1,0 +1,72 @@
+//! Lists come in pages: a page, and an opaque cursor to the next one.
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use serde::{Serialize, de::DeserializeOwned};
+use utoipa::ToSchema;
+
+/// Items of a page where nobody says how many.
+pub const DEFAULT_LIMIT: usize = 50;
+/// The most items of one page.
+pub const MOST: usize = 500;
+/// The form of the cursors that this version makes and reads.
+const VERSION: u8 = 1;
+/// The longest cursor that is read; those made here are shorter.
+const LONGEST: usize = 2_000;
+
+/// One page of a list.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Page<T> {
+    pub items: Vec<T>,
+    /// The next page: `?cursor=…`. Null: this is the last one.
+    pub next_cursor: Option<String>,
+}
+
+impl<T> Page<T> {
+    /// A page from up to one item more than `limit`: the surplus one says that there is a next page, which begins
+    /// after the `position` of the last one shown.
+    pub fn cut<R, P: Serialize>(
+        list: &str,
+        mut rows: Vec<R>,
+        limit: usize,
+        position: impl Fn(&R) -> P,
+        item: impl FnMut(R) -> T,
+    ) -> Self {
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        let next_cursor = rows.last().filter(|_| more).map(|last| cursor(list, &position(last)));
+        Self { items: rows.into_iter().map(item).collect(), next_cursor }
+    }
+}
+
+/// `limit` and one, as the storage counts.
+pub fn one_more(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1)
+}
+
+/// A cursor of a list that goes on after a position.
+pub fn cursor<P: Serialize>(list: &str, position: &P) -> String {
+    // Infallible for the positions that lists have: names, ids and numbers.
+    BASE64_URL_SAFE_NO_PAD.encode(serde_json::to_vec(&(VERSION, list, position)).unwrap_or_default())
+}
+
+/// Reads a cursor back. None: it was not made for this list.
+pub fn position<P: DeserializeOwned>(list: &str, cursor: &str) -> Option<P> {
+    if cursor.len() > LONGEST {
+        return None;
+    }
+    let bytes = BASE64_URL_SAFE_NO_PAD.decode(cursor).ok()?;
+    let (version, of, position): (u8, String, serde_json::Value) = serde_json::from_slice(&bytes).ok()?;
+    // PostgreSQL takes no U+0000 in a text.
+    if version != VERSION || of != list || has_nul(&position) {
+        return None;
+    }
+    serde_json::from_value(position).ok()
+}
+
+fn has_nul(value: &serde_json::Value) -> bool {
+    match value {
+        serde_json::Value::String(text) => text.contains('\0'),
+        serde_json::Value::Array(values) => values.iter().any(has_nul),
+        _ => false,
+    }
+}

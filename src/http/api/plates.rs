@@ -1,0 +1,91 @@
+//! Plates: cleared by whoever has looked at them.
+
+use axum::{Json, extract::State, http::StatusCode};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
+
+use super::{
+    caller::Operator,
+    extract::{Input, NoQuery},
+    problem::Problem,
+};
+use crate::{
+    domain::{invalid::Invalid, plate::ClearResult},
+    service::{Services, plates::ClearPlate},
+};
+
+/// Routes of this resource.
+pub fn routes() -> OpenApiRouter<Services> {
+    OpenApiRouter::new().routes(routes!(clear_plates))
+}
+
+/// Plates that are clear now: by printer, or by printer and the print that lay there. Exactly one of the two.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = ClearPlates, example = json!({"printer_ids": ["0193e1c7-7d1c-7a52-9a3e-2f3b5a0c9e11"]}))]
+struct ClearBody {
+    /// Whatever lies on the plates of these printers.
+    printer_ids: Option<Vec<Uuid>>,
+    /// Only where this print lies there: another one is `plate_changed`.
+    plates: Option<Vec<PlateBody>>,
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = PlateRef)]
+struct PlateBody {
+    printer_id: Uuid,
+    print_id: Uuid,
+}
+
+/// What became of each plate, in the order asked.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PlatesCleared)]
+struct ClearedBody {
+    items: Vec<ClearedItem>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PlateCleared)]
+struct ClearedItem {
+    printer_id: Uuid,
+    print_id: Option<Uuid>,
+    result: ClearResult,
+}
+
+/// Says that plates are clear. Nothing changes while a printer prints.
+#[utoipa::path(post, path = "/plates/clear", tag = "plates", request_body = ClearBody, responses(
+    (status = MULTI_STATUS, description = "Each plate has its own result", body = ClearedBody),
+))]
+async fn clear_plates(
+    who: Operator,
+    _: NoQuery,
+    State(services): State<Services>,
+    Input(body): Input<ClearBody>,
+) -> Result<(StatusCode, Json<ClearedBody>), Problem> {
+    let (field, plates): (_, Vec<ClearPlate>) = match (body.printer_ids, body.plates) {
+        (Some(ids), None) => {
+            ("printer_ids", ids.into_iter().map(|printer_id| ClearPlate { printer_id, print_id: None }).collect())
+        }
+        (None, Some(plates)) => {
+            let plate = |plate: PlateBody| ClearPlate { printer_id: plate.printer_id, print_id: Some(plate.print_id) };
+            ("plates", plates.into_iter().map(plate).collect())
+        }
+        (None, None) => return Err(Invalid::one("", "required", "must have printer_ids or plates").into()),
+        (Some(_), Some(_)) => {
+            return Err(Invalid::one("/plates", "mixed_selector", "cannot be combined with printer_ids").into());
+        }
+    };
+    if plates.is_empty() {
+        return Err(Invalid::one(format!("/{field}"), "length", "must not be empty").into());
+    }
+    let items = services
+        .clear_plates(&who.0, &plates)
+        .await?
+        .into_iter()
+        .map(|(plate, result)| ClearedItem { printer_id: plate.printer_id, print_id: plate.print_id, result })
+        .collect();
+    Ok((StatusCode::MULTI_STATUS, Json(ClearedBody { items })))
+}

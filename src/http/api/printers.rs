@@ -1,0 +1,219 @@
+//! The register of printers.
+
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
+
+use super::{
+    caller::{Manager, Viewer},
+    extract::{Id, Input, NoQuery, Params, Patch},
+    openapi::words_of,
+    page::Page,
+    printer_body::{NewPrinterBody, PrinterBody, PrinterPatchBody},
+    problem::{Problem, ProblemBody},
+};
+use crate::{
+    domain::state::{PrinterState, Reachability},
+    service::{
+        Error, Services,
+        printers::{ListPrinters, PrinterView},
+    },
+};
+
+const LIST: &str = "printers";
+
+/// Routes of this resource.
+pub fn routes() -> OpenApiRouter<Services> {
+    OpenApiRouter::new()
+        .routes(routes!(list_printers, create_printer))
+        .routes(routes!(get_printer, update_printer, delete_printer))
+        .routes(routes!(test_printer))
+}
+
+/// Lists printers by name, each with what is seen of it.
+#[utoipa::path(get, path = "/printers", tag = "printers", params(
+    ("tag" = Option<String>, Query, description = "Only printers with this tag."),
+    ("state" = Option<PrinterState>, Query, description = "Only printers whose last seen state is this."),
+    ("reachability" = Option<Reachability>, Query, description = "Only printers that are this reachable."),
+    ("q" = Option<String>, Query, description = "Part of the name, address, model or notes."),
+    super::openapi::Paging,
+), responses((status = OK, body = Page<PrinterBody>)))]
+async fn list_printers(
+    who: Viewer,
+    mut params: Params,
+    State(services): State<Services>,
+) -> Result<Json<Page<PrinterBody>>, Problem> {
+    let list = ListPrinters {
+        tag: params.text("tag"),
+        q: params.text("q"),
+        state: params.word("state", PrinterState::parse, &words_of(&PrinterState::ALL, PrinterState::as_str)),
+        reachability: params.word(
+            "reachability",
+            Reachability::parse,
+            &words_of(&Reachability::ALL, Reachability::as_str),
+        ),
+    };
+    let (limit, after) = (params.limit(), params.cursor::<(String, Uuid)>(LIST));
+    params.finish()?;
+    let found = services.list_printers(&who.0, &list, after, limit).await?;
+    let position = |view: &PrinterView| (view.printer.details.name.clone(), view.printer.id);
+    Ok(Json(Page::cut(LIST, found, limit, position, PrinterBody::from)))
+}
+
+/// Registers a printer. It need not be on.
+#[utoipa::path(post, path = "/printers", tag = "printers", request_body = NewPrinterBody, responses(
+    (status = CREATED, body = PrinterBody, headers(
+        ("Location", description = "Path of the printer."), ("ETag", description = "Version of what can be written."),
+    )),
+    (status = CONFLICT, description = "`name_taken`, `url_taken`", body = ProblemBody,
+        content_type = "application/problem+json"),
+))]
+async fn create_printer(
+    who: Manager,
+    _: NoQuery,
+    State(services): State<Services>,
+    Input(body): Input<NewPrinterBody>,
+) -> Result<Response, Problem> {
+    let (details, api_key) = body.into_parts();
+    let view = services.register_printer(&who.0, details, api_key).await?;
+    let location = [(header::LOCATION, format!("/api/v1/printers/{}", view.printer.id))];
+    Ok((StatusCode::CREATED, location, tagged(view)).into_response())
+}
+
+/// Reads a printer, as it was seen last; no printer is asked.
+#[utoipa::path(get, path = "/printers/{id}", tag = "printers", params(("id" = Uuid, Path)), responses(
+    (status = OK, body = PrinterBody, headers(("ETag", description = "Version of what can be written."))),
+))]
+async fn get_printer(
+    who: Viewer,
+    _: NoQuery,
+    Id(id): Id,
+    State(services): State<Services>,
+) -> Result<Response, Problem> {
+    Ok(tagged(services.printer(&who.0, id).await?))
+}
+
+/// Changes a printer by a JSON merge patch; also taken as `application/json`.
+#[utoipa::path(patch, path = "/printers/{id}", tag = "printers", params(
+    ("id" = Uuid, Path),
+    ("If-Match" = Option<String>, Header, description = "The ETag that is to be changed, or `*`."),
+), request_body(content = PrinterPatchBody, content_type = "application/merge-patch+json"), responses(
+    (status = OK, body = PrinterBody, headers(("ETag", description = "The new version."))),
+    (status = CONFLICT, description = "`name_taken`, `url_taken`", body = ProblemBody,
+        content_type = "application/problem+json"),
+    (status = PRECONDITION_FAILED, description = "`stale`: it was changed in the meantime", body = ProblemBody,
+        content_type = "application/problem+json"),
+))]
+async fn update_printer(
+    who: Manager,
+    _: NoQuery,
+    Id(id): Id,
+    State(services): State<Services>,
+    headers: HeaderMap,
+    Patch(body): Patch<PrinterPatchBody>,
+) -> Result<Response, Problem> {
+    let patch = body.into_patch()?;
+    let if_match = match expected_versions(&headers) {
+        None => None,
+        Some(versions) => {
+            let version = services.printer(&who.0, id).await?.printer.version;
+            if !versions.contains(&version) {
+                return Err(Error::Stale.into());
+            }
+            Some(version)
+        }
+    };
+    Ok(tagged(services.patch_printer(&who.0, id, if_match, patch).await?))
+}
+
+/// Removes a printer. Commands that were not sent to it end as `skipped`; rows of past batches keep its name.
+#[utoipa::path(delete, path = "/printers/{id}", tag = "printers", params(("id" = Uuid, Path)), responses(
+    (status = NO_CONTENT),
+))]
+async fn delete_printer(
+    who: Manager,
+    _: NoQuery,
+    Id(id): Id,
+    State(services): State<Services>,
+) -> Result<StatusCode, Problem> {
+    services.remove_printer(&who.0, id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// An address and a key that are to be tried.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = PrinterTest, example = json!({"url": "http://10.0.3.17", "api_key": "3F2504E04F8911D39A0C0305E82C3301"}))]
+struct TestBody {
+    url: String,
+    api_key: Option<String>,
+}
+
+/// What was found at an address.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PrinterTestReport)]
+struct ReportBody {
+    /// The address, the key and its permissions are what Printyard needs.
+    ok: bool,
+    reachability: Reachability,
+    octoprint_version: Option<String>,
+    /// Who the key belongs to.
+    user: Option<String>,
+    missing_permissions: Vec<String>,
+    /// What is wrong, as a stable word; null when all is well.
+    code: Option<&'static str>,
+    /// What is wrong, in one sentence.
+    detail: Option<String>,
+}
+
+/// Tries an address and a key without registering anything.
+#[utoipa::path(post, path = "/printers/test", tag = "printers", request_body = TestBody, responses(
+    (status = OK, body = ReportBody),
+))]
+async fn test_printer(
+    who: Manager,
+    _: NoQuery,
+    State(services): State<Services>,
+    Input(body): Input<TestBody>,
+) -> Result<Json<ReportBody>, Problem> {
+    let report = services.test_printer(&who.0, &body.url, body.api_key).await?;
+    let (code, detail) = report.problem.unzip();
+    Ok(Json(ReportBody {
+        ok: code.is_none(),
+        reachability: report.reachability,
+        octoprint_version: report.octoprint_version,
+        user: report.user,
+        missing_permissions: report.missing_permissions,
+        code,
+        detail,
+    }))
+}
+
+fn tagged(view: PrinterView) -> Response {
+    let etag = format!("\"v{}\"", view.printer.version);
+    let mut response = Json(PrinterBody::from(view)).into_response();
+    if let Ok(etag) = HeaderValue::from_str(&etag) {
+        response.headers_mut().insert(header::ETAG, etag);
+    }
+    response
+}
+
+/// The versions that `If-Match` names. None: any will do. What cannot be read names none, and so never matches:
+/// whoever sets a condition does not want to be let through because of a typo in it.
+fn expected_versions(headers: &HeaderMap) -> Option<Vec<i64>> {
+    let mut values = headers.get_all(header::IF_MATCH).iter().peekable();
+    values.peek()?;
+    let tags: Vec<&str> = values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).collect();
+    if tags.iter().any(|tag| tag.trim() == "*") {
+        return None;
+    }
+    let version = |tag: &&str| tag.trim().strip_prefix("\"v")?.strip_suffix('"')?.parse().ok();
+    Some(tags.iter().filter_map(version).collect())
+}

@@ -1,0 +1,105 @@
+//! The record of prints, whoever started them.
+
+use axum::{Json, extract::State};
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
+
+use super::{
+    caller::Viewer,
+    extract::{Id, NoQuery, Params},
+    page::{self, Page},
+    problem::Problem,
+};
+use crate::{
+    domain::{
+        command::FileRef,
+        print::{By, Print, PrintResult},
+    },
+    service::{
+        Services,
+        prints::{PrintFilter, PrintState},
+    },
+};
+
+const LIST: &str = "prints";
+const STATES: [&str; 5] = ["open", "done", "failed", "cancelled", "unknown"];
+
+/// Routes of this resource.
+pub fn routes() -> OpenApiRouter<Services> {
+    OpenApiRouter::new().routes(routes!(list_prints)).routes(routes!(get_print))
+}
+
+/// A print that was seen.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Print)]
+struct PrintBody {
+    id: Uuid,
+    printer_id: Uuid,
+    /// Null where the print was never seen with its file.
+    file: Option<FileRef>,
+    started_at: DateTime<Utc>,
+    ended_at: Option<DateTime<Utc>>,
+    /// Null while it has not ended.
+    result: Option<PrintResult>,
+    /// OctoPrint's or the firmware's own words.
+    reason: Option<String>,
+    started_by: By,
+}
+
+impl From<Print> for PrintBody {
+    fn from(print: Print) -> Self {
+        Self {
+            id: print.id,
+            printer_id: print.printer_id,
+            file: print.file,
+            started_at: print.started_at,
+            ended_at: print.ended_at,
+            result: print.result,
+            reason: print.reason,
+            started_by: print.started_by,
+        }
+    }
+}
+
+/// Lists prints, newest first.
+#[utoipa::path(get, path = "/prints", tag = "prints", params(
+    ("printer_id" = Option<Uuid>, Query, description = "Only prints on this printer."),
+    ("state" = Option<String>, Query, description = "`open`, or how it ended: `done`, `failed`, `cancelled`, `unknown`."),
+    ("since" = Option<DateTime<Utc>>, Query, description = "Only prints that began at this time or later."),
+    super::openapi::Paging,
+), responses((status = OK, body = Page<PrintBody>)))]
+async fn list_prints(
+    who: Viewer,
+    mut params: Params,
+    State(services): State<Services>,
+) -> Result<Json<Page<PrintBody>>, Problem> {
+    let state = |word: &str| match word {
+        "open" => Some(PrintState::Open),
+        other => PrintResult::parse(other).map(PrintState::Ended),
+    };
+    let filter = PrintFilter {
+        printer_id: params.id("printer_id"),
+        state: params.word("state", state, &STATES),
+        since: params.time("since"),
+        visible_tags: None,
+    };
+    let (limit, after) = (params.limit(), params.cursor::<Uuid>(LIST));
+    params.finish()?;
+    let found = services.list_prints(&who.0, filter, after, page::one_more(limit)).await?;
+    Ok(Json(Page::cut(LIST, found, limit, |print| print.id, PrintBody::from)))
+}
+
+/// Reads a print.
+#[utoipa::path(get, path = "/prints/{id}", tag = "prints", params(("id" = Uuid, Path)),
+    responses((status = OK, body = PrintBody)))]
+async fn get_print(
+    who: Viewer,
+    _: NoQuery,
+    Id(id): Id,
+    State(services): State<Services>,
+) -> Result<Json<PrintBody>, Problem> {
+    Ok(Json(services.print(&who.0, id).await?.into()))
+}

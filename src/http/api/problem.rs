@@ -1,0 +1,322 @@
+//! What went wrong, as a program reads it: `application/problem+json` (RFC 9457), with a stable `code`.
+//!
+//! A [`Problem`] travels as an extension of its response and is written out by [`dress`], the outermost layer, which
+//! knows the request's id and path. So everything below `/api` that fails is one of these, whoever refused it.
+
+use axum::{
+    body::Body,
+    extract::Request,
+    http::{HeaderValue, StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{
+    domain::invalid::Invalid,
+    http::request::RequestId,
+    service::{
+        Error,
+        error::{PrinterError, StorageError},
+    },
+};
+
+/// The media type of a problem.
+pub const MEDIA_TYPE: &str = "application/problem+json";
+/// Seconds after which a request that met a busy server may be repeated.
+const BUSY_RETRY_S: u32 = 5;
+
+/// A refusal or failure on its way to the client. Its texts are for the client; causes are in the log.
+#[derive(Debug, Clone)]
+pub struct Problem(Box<Inner>);
+
+#[derive(Debug, Clone)]
+struct Inner {
+    status: StatusCode,
+    code: &'static str,
+    detail: String,
+    errors: Vec<ProblemError>,
+    total: Option<usize>,
+    retry_after_s: Option<u32>,
+}
+
+/// What went wrong (RFC 9457).
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Problem, example = json!({
+    "type": "urn:printyard:problem:name_taken", "title": "Conflict", "status": 409,
+    "detail": "Another printer has this name.", "instance": "/api/v1/printers", "code": "name_taken",
+    "request_id": "0193e1c7-7d1c-7a52-9a3e-2f3b5a0c9e11"
+}))]
+pub struct ProblemBody {
+    /// A name for this kind of problem, made of its code.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The status in words.
+    pub title: &'static str,
+    pub status: u16,
+    /// What went wrong here, in a sentence for people.
+    pub detail: String,
+    /// The path that was asked for.
+    pub instance: String,
+    /// A stable word for programs.
+    pub code: &'static str,
+    /// As in `X-Request-Id`: what to look for in the server's log.
+    pub request_id: String,
+    /// Every part of the input that broke a rule.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    pub errors: Vec<ProblemError>,
+    /// The query parameter that is wrong; the first one where there are several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    pub parameter: Option<String>,
+    /// With `selection_changed`: how many printers are selected now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    pub total: Option<usize>,
+}
+
+/// One part of the input that broke a rule.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct ProblemError {
+    /// JSON pointer into the body: `/select/printer_ids/3`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    pub pointer: Option<String>,
+    /// The name of the query parameter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    pub parameter: Option<String>,
+    /// A stable word for programs.
+    pub code: &'static str,
+    /// The rule, in one sentence.
+    pub detail: String,
+}
+
+impl Problem {
+    /// A problem with a code and a sentence.
+    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        let detail = detail.into();
+        Self(Box::new(Inner { status, code, detail, errors: Vec::new(), total: None, retry_after_s: None }))
+    }
+
+    /// There is nothing at this path, or not for this asker.
+    pub fn not_found(what: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", format!("There is no such {what}."))
+    }
+
+    /// No valid bearer token came with the request.
+    pub fn unauthenticated() -> Self {
+        let detail = "A valid token is needed: send `Authorization: Bearer <token>`.";
+        Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail)
+    }
+
+    /// Well-formed, but not as a request: the bytes are not UTF-8.
+    pub fn malformed(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, detail)
+    }
+
+    /// The body is larger than what is read.
+    pub fn too_large(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
+    }
+
+    /// Query parameters that broke a rule: name, code and rule of each.
+    pub fn bad_query(errors: Vec<(String, &'static str, String)>) -> Self {
+        let errors = errors.into_iter().map(|(parameter, code, detail)| ProblemError {
+            pointer: None,
+            parameter: Some(parameter),
+            code,
+            detail,
+        });
+        let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_query", "The query breaks a rule.");
+        problem.0.errors = errors.collect();
+        problem
+    }
+
+    /// The same problem, and when to try again.
+    pub fn retry_after(mut self, seconds: u32) -> Self {
+        self.0.retry_after_s = Some(seconds);
+        self
+    }
+
+    fn body(self, instance: String, request_id: String) -> ProblemBody {
+        let parameter = self.0.errors.iter().find_map(|error| error.parameter.clone());
+        ProblemBody {
+            kind: format!("urn:printyard:problem:{}", self.0.code),
+            title: self.0.status.canonical_reason().unwrap_or("Error"),
+            status: self.0.status.as_u16(),
+            detail: self.0.detail,
+            instance,
+            code: self.0.code,
+            request_id,
+            errors: self.0.errors,
+            parameter,
+            total: self.0.total,
+        }
+    }
+}
+
+impl From<Invalid> for Problem {
+    fn from(invalid: Invalid) -> Self {
+        // The contract names this one as the code of the answer; every other rule is told by its field.
+        let code = if invalid.0.iter().any(|error| error.code == "duplicate_target") {
+            "duplicate_target"
+        } else {
+            "invalid_input"
+        };
+        let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, sentence(&invalid));
+        problem.0.errors = invalid
+            .0
+            .into_iter()
+            .map(|error| ProblemError {
+                pointer: Some(error.pointer),
+                parameter: None,
+                code: error.code,
+                detail: error.detail,
+            })
+            .collect();
+        problem
+    }
+}
+
+fn sentence(invalid: &Invalid) -> String {
+    match invalid.0.as_slice() {
+        [only] if !only.pointer.is_empty() => format!("{}: {}.", only.pointer, only.detail),
+        [only] => format!("The body {}.", only.detail),
+        several => format!("{} fields break a rule.", several.len()),
+    }
+}
+
+impl From<Error> for Problem {
+    /// The one place where what can go wrong with a use case becomes HTTP.
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Invalid(invalid) => invalid.into(),
+            Error::Unprocessable { code, detail } => Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail),
+            Error::NotFound(what) => Self::not_found(what),
+            Error::Conflict { code, detail } => Self::new(StatusCode::CONFLICT, code, detail),
+            Error::SelectionChanged { total } => {
+                let detail = format!("{total} printers are selected now. Nothing was created.");
+                let mut problem = Self::new(StatusCode::CONFLICT, "selection_changed", detail);
+                problem.0.total = Some(total);
+                problem
+            }
+            Error::Stale => {
+                let detail = "It was changed in the meantime: read it again, then change what is there now.";
+                Self::new(StatusCode::PRECONDITION_FAILED, "stale", detail)
+            }
+            Error::Forbidden(detail) => Self::new(StatusCode::FORBIDDEN, "forbidden", detail),
+            Error::TooLarge(detail) => Self::too_large(detail),
+            Error::Busy(detail) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail).retry_after(BUSY_RETRY_S),
+            Error::Printer(error) => printer(&error),
+            Error::Storage(error) => storage(&error),
+            Error::Internal(cause) => {
+                tracing::error!(cause, "a request failed");
+                internal()
+            }
+        }
+    }
+}
+
+fn printer(error: &PrinterError) -> Problem {
+    let (status, code) = match error {
+        PrinterError::Timeout { .. }
+        | PrinterError::Offline { .. }
+        | PrinterError::Lost { .. }
+        | PrinterError::Blocked(_)
+        | PrinterError::Server { .. } => (StatusCode::GATEWAY_TIMEOUT, "printer_unreachable"),
+        PrinterError::Unauthorized => (StatusCode::BAD_GATEWAY, "printer_unauthorized"),
+        PrinterError::Protocol { .. }
+        | PrinterError::NotFound
+        | PrinterError::NoSocket { .. }
+        | PrinterError::Refused { .. }
+        | PrinterError::Conflict { .. }
+        | PrinterError::Invalid { .. } => (StatusCode::BAD_GATEWAY, "printer_protocol"),
+    };
+    Problem::new(status, code, format!("The printer {error}."))
+}
+
+fn storage(error: &StorageError) -> Problem {
+    let causes: Vec<String> = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source())
+        .map(|error| error.to_string())
+        .collect();
+    tracing::error!(cause = causes.join(": "), "the ledger failed");
+    match error {
+        StorageError::Unavailable(_) => {
+            let detail = "The database is not available at the moment.";
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail).retry_after(BUSY_RETRY_S)
+        }
+        StorageError::NameTaken
+        | StorageError::UrlTaken
+        | StorageError::Broken { .. }
+        | StorageError::Setup(_)
+        | StorageError::Database(_) => internal(),
+    }
+}
+
+fn internal() -> Problem {
+    let detail = "Something went wrong in the server. Its log has the cause under this request id.";
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
+}
+
+/// What a handler that panicked answers. The panic itself is in the log.
+pub fn panicked(_: Box<dyn std::any::Any + Send + 'static>) -> Response {
+    tracing::error!("a handler panicked");
+    internal().into_response()
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = self.0.status.into_response();
+        if let Some(seconds) = self.0.retry_after_s {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        if self.0.status == StatusCode::UNAUTHORIZED {
+            let challenge = HeaderValue::from_static("Bearer realm=\"printyard\"");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// Writes problems out, those of the router included, which have no body of their own.
+pub async fn dress(request: Request, next: Next) -> Response {
+    let path = request.uri().path().to_owned();
+    let id = request.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
+    let mut response = next.run(request).await;
+    let Some(problem) = response.extensions_mut().remove::<Problem>().or_else(|| bare(&response)) else {
+        return response;
+    };
+    let (mut parts, _) = response.into_parts();
+    parts.status = problem.0.status;
+    parts.headers.remove(header::CONTENT_LENGTH);
+    parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+    parts.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // Infallible for these types; an empty body at worst.
+    let body = serde_json::to_vec(&problem.body(path, id)).unwrap_or_default();
+    Response::from_parts(parts, Body::from(body))
+}
+
+/// A refusal that no handler of ours has worded.
+fn bare(response: &Response) -> Option<Problem> {
+    let status = response.status();
+    if !status.is_client_error() && !status.is_server_error() {
+        return None;
+    }
+    Some(match status {
+        StatusCode::METHOD_NOT_ALLOWED => {
+            let detail = "This path does not take this method: see `Allow`.";
+            Problem::new(status, "method_not_allowed", detail)
+        }
+        StatusCode::NOT_FOUND => Problem::not_found("path"),
+        StatusCode::PAYLOAD_TOO_LARGE => Problem::too_large("The body is too large."),
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+            Problem::new(status, "unsupported_media_type", "The body is of the wrong media type.")
+        }
+        _ if status.is_client_error() => Problem::new(status, "bad_request", "The request cannot be read."),
+        _ => internal(),
+    })
+}

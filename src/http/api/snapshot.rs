@@ -1,0 +1,41 @@
+//! One picture of a printer's camera, passed on.
+
+use axum::{
+    extract::State,
+    http::{HeaderName, HeaderValue, header},
+    response::{IntoResponse, Response},
+};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{
+    caller::Viewer,
+    extract::{Id, NoQuery},
+    problem::Problem,
+};
+use crate::service::Services;
+
+/// Routes of this resource.
+pub fn routes() -> OpenApiRouter<Services> {
+    OpenApiRouter::new().routes(routes!(get_printer_snapshot))
+}
+
+/// Passes on one picture of the printer's camera.
+#[utoipa::path(get, path = "/printers/{id}/snapshot", tag = "printers", params(("id" = Uuid, Path)), responses(
+    (status = OK, description = "The picture", content_type = "image/jpeg", body = Vec<u8>),
+    super::openapi::FromPrinter,
+))]
+async fn get_printer_snapshot(
+    who: Viewer,
+    _: NoQuery,
+    Id(id): Id,
+    State(services): State<Services>,
+) -> Result<Response, Problem> {
+    let picture = services.snapshot(&who.0, id).await?;
+    let unknown = HeaderValue::from_static("application/octet-stream");
+    let content_type = HeaderValue::from_str(&picture.content_type).unwrap_or(unknown);
+    // What a camera sends is somebody's input: a browser shall see a picture in it, or nothing.
+    let confined = HeaderValue::from_static("default-src 'none'; sandbox");
+    let headers: [(HeaderName, HeaderValue); 2] =
+        [(header::CONTENT_TYPE, content_type), (header::CONTENT_SECURITY_POLICY, confined)];
+    Ok((headers, picture.bytes).into_response())
+}

@@ -1,0 +1,131 @@
+//! Tokens of the API. A secret is shown once, when it is made.
+
+use axum::{
+    Json,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
+
+use super::{
+    batch_body::time,
+    caller::Admin,
+    extract::{Id, Input, NoQuery, Params},
+    page::{self, Page},
+    problem::Problem,
+};
+use crate::{
+    domain::access::{Role, Token},
+    service::{Services, access::NewToken},
+};
+
+const LIST: &str = "tokens";
+
+/// Routes of this resource.
+pub fn routes() -> OpenApiRouter<Services> {
+    OpenApiRouter::new().routes(routes!(list_tokens, create_token)).routes(routes!(delete_token))
+}
+
+/// A token that is to be made.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NewToken, example = json!({"name": "erp", "role": "operator", "tags": ["hall-a"], "expires_at": null}))]
+struct NewTokenBody {
+    name: String,
+    role: Role,
+    /// Only printers with any of these tags; empty = all.
+    tags: Option<Vec<String>>,
+    /// Null or absent: it does not expire.
+    #[serde(default, deserialize_with = "time")]
+    expires_at: Option<DateTime<Utc>>,
+}
+
+/// A token, without its secret.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Token)]
+struct TokenBody {
+    id: Uuid,
+    name: String,
+    role: Role,
+    tags: Vec<String>,
+    created_at: DateTime<Utc>,
+    expires_at: Option<DateTime<Utc>>,
+    /// To the minute.
+    last_used_at: Option<DateTime<Utc>>,
+}
+
+/// A new token, with its secret.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = TokenCreated)]
+struct CreatedBody {
+    /// The secret, shown this once.
+    #[schema(example = "pyd_…")]
+    token: String,
+    #[serde(flatten)]
+    rest: TokenBody,
+}
+
+impl From<Token> for TokenBody {
+    fn from(token: Token) -> Self {
+        Self {
+            id: token.id,
+            name: token.name,
+            role: token.role,
+            tags: token.tags,
+            created_at: token.created_at,
+            expires_at: token.expires_at,
+            last_used_at: token.last_used_at,
+        }
+    }
+}
+
+/// Makes a token.
+#[utoipa::path(post, path = "/tokens", tag = "access", request_body = NewTokenBody, responses(
+    (status = CREATED, body = CreatedBody, headers(("Location", description = "Path of the token."))),
+))]
+async fn create_token(
+    who: Admin,
+    _: NoQuery,
+    State(services): State<Services>,
+    Input(body): Input<NewTokenBody>,
+) -> Result<Response, Problem> {
+    let new =
+        NewToken { name: body.name, role: body.role, tags: body.tags.unwrap_or_default(), expires_at: body.expires_at };
+    let (token, secret) = services.create_token(new).await?;
+    tracing::info!(token.id = %token.id, by = %who.0.name, "token handed out");
+    let location = [(header::LOCATION, format!("/api/v1/tokens/{}", token.id))];
+    Ok((StatusCode::CREATED, location, Json(CreatedBody { token: secret, rest: token.into() })).into_response())
+}
+
+/// Lists tokens, newest first, without their secrets.
+#[utoipa::path(get, path = "/tokens", tag = "access", params(super::openapi::Paging),
+    responses((status = OK, body = Page<TokenBody>)))]
+async fn list_tokens(
+    _: Admin,
+    mut params: Params,
+    State(services): State<Services>,
+) -> Result<Json<Page<TokenBody>>, Problem> {
+    let (limit, after) = (params.limit(), params.cursor::<Uuid>(LIST));
+    params.finish()?;
+    let found = services.list_tokens(after, page::one_more(limit)).await?;
+    Ok(Json(Page::cut(LIST, found, limit, |token| token.id, TokenBody::from)))
+}
+
+/// Revokes a token, at once and for good, with the sessions that were opened with it.
+#[utoipa::path(delete, path = "/tokens/{id}", tag = "access", params(("id" = Uuid, Path)),
+    responses((status = NO_CONTENT)))]
+async fn delete_token(
+    who: Admin,
+    _: NoQuery,
+    Id(id): Id,
+    State(services): State<Services>,
+) -> Result<StatusCode, Problem> {
+    services.revoke_token(id).await?;
+    tracing::info!(token.id = %id, by = %who.0.name, "token revoked");
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,296 @@
+//! A file on its way through to a printer: streamed where everything else is known, kept on disk where it is not.
+//!
+//! The printer is told the folder before the content, so a `path` that comes after the file has to be waited for, with
+//! the file on disk meanwhile. In both ways nothing is complete on the printer before the whole form was read and held
+//! against the rules: until then the last byte is kept back, and a form that turns out wrong breaks the transfer off.
+
+use std::path::PathBuf;
+
+use axum::{
+    extract::{FromRequest, Multipart, Request, multipart::Field},
+    http::StatusCode,
+};
+use bytes::Bytes;
+use futures_util::stream;
+use serde::Serialize;
+use tokio::{
+    fs::File,
+    io::{AsyncSeekExt, AsyncWriteExt},
+    sync::mpsc,
+    task::JoinHandle,
+};
+use tokio_util::io::ReaderStream;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::{files::is_folder, problem::Problem};
+use crate::{
+    clock,
+    domain::invalid::{Invalid, check_text},
+    service::{
+        Error, Services,
+        access::Principal,
+        files::{Body, Upload, Uploaded},
+    },
+};
+
+/// The largest file, in bytes: OctoPrint's own limit.
+const LARGEST: u64 = 1024 * 1024 * 1024;
+/// The longest text of a part that is no file, in bytes.
+const LONGEST_TEXT: usize = 4_096;
+/// Chunks between the client and the printer.
+const IN_BETWEEN: usize = 4;
+
+/// The form of an upload.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it describes the form for the document; the parts are read one by one")]
+pub struct UploadForm {
+    /// The content, with a file name.
+    #[schema(value_type = String, format = Binary)]
+    file: Vec<u8>,
+    /// Folder on the printer; made as needed. Empty or absent: the top.
+    path: Option<String>,
+    /// Select it afterwards: `true` or `false`.
+    select: Option<bool>,
+}
+
+/// What became of an upload.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Uploaded, example = json!({"path": "parts/bracket.gcode", "origin": "local", "size": 1048576}))]
+pub struct UploadedBody {
+    /// The path that OctoPrint gave it, which may differ from what was asked.
+    path: String,
+    origin: String,
+    /// Bytes.
+    size: u64,
+}
+
+/// What is wanted beside the content.
+#[derive(Debug, Default)]
+pub struct Wishes {
+    pub folder: Option<String>,
+    pub select: Option<bool>,
+}
+
+impl Wishes {
+    /// Reads one of the parts beside the file.
+    async fn read(&mut self, field: Field<'_>) -> Result<(), Problem> {
+        let name = field.name().unwrap_or_default().to_owned();
+        let text = text(field, &name).await?;
+        let pointer = format!("/{name}");
+        match name.as_str() {
+            "path" if self.folder.is_none() => {
+                let mut invalid = Invalid::default();
+                check_text(&mut invalid, "/path", &text, 0, 1_000);
+                if !is_folder(&text) {
+                    invalid.add("/path", "path", "must name a folder, without . and .. as parts");
+                }
+                invalid.or_ok(())?;
+                self.folder = Some(text);
+            }
+            "select" if self.select.is_none() => {
+                let value = text.parse().map_err(|_| Invalid::one("/select", "type", "must be true or false"))?;
+                self.select = Some(value);
+            }
+            "path" | "select" => return Err(Invalid::one(pointer, "duplicate_field", "must be given only once").into()),
+            _ => {
+                let rule = "is not known here; known are: `file`, `path`, `select`";
+                return Err(Invalid::one(pointer, "unknown_field", rule).into());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Receives a form and passes its file on.
+pub async fn receive(
+    services: &Services,
+    who: &Principal,
+    id: Uuid,
+    mut wishes: Wishes,
+    request: Request,
+) -> Result<UploadedBody, Problem> {
+    if wishes.folder.as_deref().is_some_and(|folder| !is_folder(folder)) {
+        let rule = "must name a folder, without . and .. as parts".to_owned();
+        return Err(Problem::bad_query(vec![("path".to_owned(), "path", rule)]));
+    }
+    let mut form = Multipart::from_request(request, &()).await.map_err(|_| {
+        let detail = "The body must be sent as multipart/form-data, with a boundary.";
+        Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
+    })?;
+    let mut file: Option<Incoming> = None;
+    while let Some(mut field) = form.next_field().await.map_err(|_| broken_form())? {
+        if field.name() != Some("file") {
+            wishes.read(field).await?;
+            continue;
+        }
+        if file.is_some() {
+            return Err(Invalid::one("/file", "duplicate_field", "must be given only once").into());
+        }
+        let filename = filename(&field)?;
+        let mut incoming = match (&wishes.folder, wishes.select) {
+            (Some(folder), Some(select)) => Incoming::through(services, who, id, filename, folder.clone(), select),
+            _ => Incoming::on_disk(filename).await?,
+        };
+        while let Some(chunk) = field.chunk().await.map_err(|_| broken_form())? {
+            if !incoming.push(chunk).await? {
+                break;
+            }
+        }
+        file = Some(incoming);
+    }
+    match file {
+        Some(incoming) => incoming.finish(services, who, id, wishes).await,
+        None => Err(Invalid::one("/file", "required", "must be given").into()),
+    }
+}
+
+/// A file that is coming in.
+struct Incoming {
+    size: u64,
+    goal: Goal,
+}
+
+enum Goal {
+    /// Into a transfer to the printer that is under way.
+    Printer {
+        chunks: mpsc::Sender<Option<Bytes>>,
+        transfer: JoinHandle<Result<Uploaded, Error>>,
+    },
+    Disk {
+        file: File,
+        folder: Folder,
+        filename: String,
+    },
+}
+
+impl Incoming {
+    fn through(services: &Services, who: &Principal, id: Uuid, filename: String, folder: String, select: bool) -> Self {
+        let (chunks, received) = mpsc::channel(IN_BETWEEN);
+        let upload = Upload { body: body(received), length: None, filename, folder, select, print: false };
+        let (services, who) = (services.clone(), who.clone());
+        // A task of its own: the form is read and the printer is written to at the same time. If the form breaks off,
+        // so does the transfer.
+        let transfer = tokio::spawn(async move { services.upload_file(&who, id, upload).await });
+        Self { size: 0, goal: Goal::Printer { chunks, transfer } }
+    }
+
+    async fn on_disk(filename: String) -> Result<Self, Problem> {
+        let folder = Folder::new().await.map_err(|error| disk(&error))?;
+        let mut options = File::options();
+        options.read(true).write(true).create_new(true);
+        let file = options.open(folder.0.join("upload")).await.map_err(|error| disk(&error))?;
+        Ok(Self { size: 0, goal: Goal::Disk { file, folder, filename } })
+    }
+
+    /// Takes the next piece. False: the printer wants no more of it.
+    async fn push(&mut self, chunk: Bytes) -> Result<bool, Problem> {
+        self.size += u64::try_from(chunk.len()).unwrap_or(u64::MAX);
+        if self.size > LARGEST {
+            return Err(Problem::too_large("A file has at most 1 GiB."));
+        }
+        match &mut self.goal {
+            Goal::Printer { chunks, .. } => Ok(chunks.send(Some(chunk)).await.is_ok()),
+            Goal::Disk { file, .. } => file.write_all(&chunk).await.map(|()| true).map_err(|error| disk(&error)),
+        }
+    }
+
+    /// The form was read to its end: the file goes, or its last part.
+    async fn finish(
+        self,
+        services: &Services,
+        who: &Principal,
+        id: Uuid,
+        wishes: Wishes,
+    ) -> Result<UploadedBody, Problem> {
+        let size = self.size;
+        let uploaded = match self.goal {
+            Goal::Printer { chunks, transfer } => {
+                // Nobody takes it when the transfer has failed, which is told next.
+                let _ = chunks.send(None).await;
+                let ended = transfer.await;
+                ended.map_err(|error| Error::Internal(format!("an upload panicked: {error}")))??
+            }
+            Goal::Disk { mut file, folder: _folder, filename } => {
+                file.flush().await.map_err(|error| disk(&error))?;
+                file.rewind().await.map_err(|error| disk(&error))?;
+                let upload = Upload {
+                    body: Body::wrap_stream(ReaderStream::new(file)),
+                    length: Some(size),
+                    filename,
+                    folder: wishes.folder.unwrap_or_default(),
+                    select: wishes.select.unwrap_or(false),
+                    print: false,
+                };
+                services.upload_file(who, id, upload).await?
+            }
+        };
+        Ok(UploadedBody { path: uploaded.path, origin: uploaded.origin, size })
+    }
+}
+
+/// The content for the printer. It ends well only when it was said to end: a form that breaks off must not leave a
+/// shortened file behind.
+fn body(received: mpsc::Receiver<Option<Bytes>>) -> Body {
+    Body::wrap_stream(stream::unfold(Some(received), |state| async move {
+        let mut received = state?;
+        match received.recv().await {
+            Some(Some(chunk)) => Some((Ok(chunk), Some(received))),
+            Some(None) => None,
+            None => Some((Err(std::io::Error::from(std::io::ErrorKind::ConnectionAborted)), None)),
+        }
+    }))
+}
+
+/// A private folder in the system's temporary one, deleted when it is dropped.
+struct Folder(PathBuf);
+
+impl Folder {
+    async fn new() -> std::io::Result<Self> {
+        let path = std::env::temp_dir().join(format!("printyard-upload-{}", clock::new_id()));
+        let mut builder = tokio::fs::DirBuilder::new();
+        #[cfg(unix)]
+        builder.mode(0o700);
+        builder.create(&path).await?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // Left behind at worst, in a folder that the system clears.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The name that the file is to have: folders in it are not for this field to say.
+fn filename(field: &Field<'_>) -> Result<String, Problem> {
+    let name = field.file_name().unwrap_or_default();
+    let name = name.rsplit(['/', '\\']).next().unwrap_or_default().trim();
+    let mut invalid = Invalid::default();
+    check_text(&mut invalid, "/file", name, 1, 255);
+    if matches!(name, "." | "..") {
+        invalid.add("/file", "filename", "must have a file name");
+    }
+    invalid.or_ok(name.to_owned()).map_err(Problem::from)
+}
+
+async fn text(mut field: Field<'_>, name: &str) -> Result<String, Problem> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = field.chunk().await.map_err(|_| broken_form())? {
+        if bytes.len() + chunk.len() > LONGEST_TEXT {
+            let rule = format!("must be at most {LONGEST_TEXT} bytes long");
+            return Err(Invalid::one(format!("/{name}"), "length", rule).into());
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    String::from_utf8(bytes).map_err(|_| Problem::malformed("malformed_multipart", "A part of the form is not UTF-8."))
+}
+
+fn broken_form() -> Problem {
+    Problem::malformed("malformed_multipart", "The form is not multipart/form-data, or did not come to its end.")
+}
+
+fn disk(error: &std::io::Error) -> Problem {
+    Error::Internal(format!("an upload cannot be kept on disk: {error}")).into()
+}

@@ -1,0 +1,46 @@
+//! What identifies a request: its id, taken or made, returned, and on every line that it logs.
+
+use axum::{
+    extract::Request,
+    http::{HeaderMap, HeaderName, HeaderValue},
+    middleware::Next,
+    response::Response,
+};
+use tracing::Instrument;
+
+use crate::clock;
+
+/// The header that carries the id, both ways.
+pub const HEADER: HeaderName = HeaderName::from_static("x-request-id");
+/// The longest id that is taken over.
+const LONGEST: usize = 128;
+
+/// The id of a request; an extension of each.
+#[derive(Debug, Clone)]
+pub struct RequestId(pub String);
+
+/// Gives a request its id, logs within it, and sends it back.
+pub async fn identify(mut request: Request, next: Next) -> Response {
+    let id = taken(request.headers()).unwrap_or_else(|| clock::new_id().to_string());
+    let trace = visible(request.headers(), "traceparent", LONGEST).unwrap_or_default().to_owned();
+    let span = tracing::info_span!(
+        "request", request.id = %id, method = %request.method(), path = %request.uri().path(), traceparent = %trace
+    );
+    request.extensions_mut().insert(RequestId(id.clone()));
+    let mut response = next.run(request).instrument(span).await;
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(HEADER, value);
+    }
+    response
+}
+
+fn taken(headers: &HeaderMap) -> Option<String> {
+    visible(headers, HEADER.as_str(), LONGEST).map(str::to_owned)
+}
+
+/// The value of a header, where it is 1 to `longest` visible ASCII characters: others have no place in a log.
+fn visible<'a>(headers: &'a HeaderMap, name: &str, longest: usize) -> Option<&'a str> {
+    let value = headers.get(name)?.to_str().ok()?;
+    let fits = !value.is_empty() && value.len() <= longest && value.bytes().all(|byte| byte.is_ascii_graphic());
+    fits.then_some(value)
+}
