@@ -4,5 +4,7 @@
 //! and of the simulator is compared with the same expectation, so a difference reads as a line of a table. The rest
 //! goes through a whole Printyard: the same scenarios, by the same code, on both kinds.
 
+mod job;
 mod subject;
 mod table;
+mod yard;

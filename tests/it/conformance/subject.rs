@@ -22,6 +22,7 @@ pub struct Subject {
     pub version: Version,
     client: reqwest::Client,
     kind: Kind,
+    socket: bool,
 }
 
 enum Kind {
@@ -36,7 +37,7 @@ impl Subject {
         let name = format!("OctoPrint {version:?} at {}", instance.url);
         let (url, api_key) = (instance.url.clone(), instance.api_key.clone());
         let kind = Kind::Real(Box::new(instance));
-        Some(Self { name, url, api_key, version, client: crate::support::client(), kind })
+        Some(Self { name, url, api_key, version, client: crate::support::client(), kind, socket: true })
     }
 
     /// A simulated one, in real time.
@@ -49,12 +50,13 @@ impl Subject {
         let printer = farm.printers()[0].clone();
         let (url, api_key) = (printer.url().to_owned(), printer.api_key().to_owned());
         let name = format!("simulated {version:?} at {url}");
-        Self { name, url, api_key, version, client: crate::support::client(), kind: Kind::Simulated(printer, farm) }
+        let kind = Kind::Simulated(printer, farm);
+        Self { name, url, api_key, version, client: crate::support::client(), kind, socket: true }
     }
 
-    /// It is the simulator.
-    pub fn is_simulated(&self) -> bool {
-        matches!(self.kind, Kind::Simulated(..))
+    /// Its event socket can be opened.
+    pub fn has_socket(&self) -> bool {
+        self.socket
     }
 
     /// Freezes it: it accepts connections and answers nothing.
@@ -81,11 +83,14 @@ impl Subject {
         }
     }
 
-    /// Takes the event socket away, which only the simulator can.
-    pub fn drop_socket(&self) {
+    /// The same printer without an event socket, which only the simulator can be.
+    pub fn without_socket(mut self) -> Self {
         if let Kind::Simulated(printer, _) = &self.kind {
             printer.set_fault(Some(Fault::DropSocket));
+            self.name = format!("{} by polling", self.name);
+            self.socket = false;
         }
+        self
     }
 
     /// Lines past any print; `!!DEBUG:…` reaches the virtual printer itself.
@@ -115,12 +120,6 @@ impl Subject {
     pub async fn select(&self, path: &str) {
         let status = self.post(&format!("/api/files/local/{path}"), json!({ "command": "select" })).await;
         assert_eq!(status, 204, "{}: selection of {path}", self.name);
-    }
-
-    /// Uploads and selects.
-    pub async fn give(&self, path: &str, content: impl Into<String>) {
-        self.upload(path, content).await;
-        self.select(path).await;
     }
 
     /// What somebody at OctoPrint's own page does to the job; gives the status and the text of an error.
@@ -165,9 +164,4 @@ impl Subject {
     fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
         self.client.request(method, format!("{}{path}", self.url)).header("X-Api-Key", &self.api_key).timeout(SOON)
     }
-}
-
-/// A print of this many tenths of a second.
-pub fn dwell(tenths: usize) -> String {
-    "G4 P100\n".repeat(tenths)
 }
