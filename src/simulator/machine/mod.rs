@@ -253,7 +253,11 @@ impl Machine {
 
     fn enter(&mut self, state: State) {
         self.state = state;
-        self.tell("PrinterStateChanged", json!({"state_id": state.id(), "state_string": state.text()}));
+        let id = match (self.flavor, state) {
+            (Flavor::V2_0, State::OfflineAfterError) => "CLOSED_WITH_ERROR",
+            _ => state.id(),
+        };
+        self.tell("PrinterStateChanged", json!({"state_id": id, "state_string": state.text()}));
     }
 
     fn tell(&mut self, kind: &'static str, payload: Value) {

@@ -249,6 +249,7 @@ async fn a_firmware_error_fails_the_print_in_its_own_words(yard: &Yard) {
         assert!(print["reason"].as_str().is_some_and(|words| words.starts_with("MINTEMP triggered")), "{print}");
     }
     yard.until_state("error").await;
+    yard.says("start", "rejected/not_operational").await;
     yard.says("connect", "confirmed").await;
 }
 
