@@ -231,7 +231,7 @@ pub fn judge(step: Step, target: Option<&FileRef>, before: &Sight, evidence: &Ev
         Step::Start => judge_start(target.or(before.file.as_ref()), evidence, now),
         Step::Pause => judge_pause(before, evidence, now),
         Step::Resume => judge_resume(before, evidence, now),
-        Step::Cancel => judge_cancel(before, evidence, now),
+        Step::Cancel => judge_cancel(before, now),
         Step::Connect => match now.state {
             state if state.is_operational() => Verdict::Confirmed,
             state => Verdict::Pending { moving: state == PrinterState::Connecting },
@@ -294,7 +294,7 @@ fn judge_resume(before: &Sight, evidence: &Evidence, now: &Sight) -> Verdict {
     }
 }
 
-fn judge_cancel(before: &Sight, evidence: &Evidence, now: &Sight) -> Verdict {
+fn judge_cancel(before: &Sight, now: &Sight) -> Verdict {
     use PrinterState as S;
     // The print that was meant is gone, whatever came after it.
     if is_other_print(before, now) {
@@ -304,7 +304,7 @@ fn judge_cancel(before: &Sight, evidence: &Evidence, now: &Sight) -> Verdict {
         S::Operational | S::Offline | S::Error => Verdict::Confirmed,
         S::Cancelling | S::Finishing => Verdict::Pending { moving: true },
         S::Connecting | S::Unknown => Verdict::Pending { moving: false },
-        _ if evidence.passed(S::Cancelling) => Verdict::Lost,
+        // Also after `Cancelling`: a cancel in Starting shows Printing for a moment before it is through (measured).
         _ => Verdict::Pending { moving: false },
     }
 }

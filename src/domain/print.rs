@@ -268,7 +268,8 @@ impl Tracker {
             PrinterEvent::PrintFailed { path, reason, error } => {
                 let cancelled = reason.as_deref() == Some("cancelled");
                 let result = if cancelled { PrintResult::Cancelled } else { PrintResult::Failed };
-                let error = error.clone().filter(|error| !cancelled && !error.is_empty());
+                // 2.0.0rc7 says `unknown` for every error; its event `Error` had the words.
+                let error = error.clone().filter(|error| !cancelled && !error.is_empty() && error != "unknown");
                 self.will_end(path, result, error);
                 if self.current.as_ref().is_some_and(|current| current.cut_off) {
                     self.end(moment.at, result, None, &mut facts);
@@ -300,7 +301,8 @@ impl Tracker {
         }
         let before = self.state.replace(state);
         if state.is_active() {
-            if self.current.is_none() && !matches!(state, PrinterState::Cancelling | PrinterState::Finishing) {
+            // Also in Finishing or Cancelling: a short print between two looks is seen at its end only.
+            if self.current.is_none() {
                 self.begin(moment, facts);
             }
             self.follow_pause(before, state, moment, facts);

@@ -2,6 +2,7 @@
 
 mod support;
 
+mod conformance;
 mod containers;
 mod crash;
 mod dashboard;

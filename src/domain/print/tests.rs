@@ -251,6 +251,19 @@ fn a_firmware_error_fails_the_print_in_the_firmwares_own_words_whatever_the_orde
 }
 
 #[test]
+fn the_error_event_has_the_words_that_octoprint_2_0_calls_unknown() {
+    let mut watch = Watch::over(&idle(A));
+    watch.begins(A);
+    watch.states(&[S::Error]);
+    watch.hear(PrinterEvent::Error { error: "MINTEMP triggered!".to_owned() });
+    watch.hear(PrinterEvent::FileDeselected);
+    watch.hear(PrinterEvent::Disconnected);
+    watch.states(&[S::Error]);
+    watch.failed("error", "unknown");
+    assert_eq!(watch.told()[1..], ["failed: MINTEMP triggered!"]);
+}
+
+#[test]
 fn a_disconnect_fails_the_print_without_words() {
     let mut watch = Watch::over(&idle(A));
     watch.begins(A);

@@ -27,7 +27,7 @@ const INTRODUCTION: &str = "One command to many OctoPrint printers, and the trut
     `effect` and `result`, whose vocabularies are closed. Times are RFC 3339 UTC.";
 const SCHEME: &str = "token";
 /// Nothing from elsewhere, nothing inline. The page makes some of its signs as `data:` pictures.
-const POLICY: &str = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; \
+const POLICY: &str = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'self'; \
     form-action 'none'; frame-ancestors 'none'";
 
 /// How lists are paged.
@@ -160,7 +160,8 @@ fn asset(tail: &str, config: Arc<utoipa_swagger_ui::Config<'static>>) -> Respons
     let mut bytes = file.bytes.into_owned();
     if file.content_type.starts_with("text/html") {
         // Its paths are relative to a folder, and the page is served without the slash, too.
-        bytes = String::from_utf8_lossy(&bytes).replace("\"./", "\"/api/docs/").into_bytes();
+        let based = "<head>\n    <base href=\"/api/docs/\">";
+        bytes = String::from_utf8_lossy(&bytes).replacen("<head>", based, 1).into_bytes();
     }
     let content_type = HeaderValue::from_str(&file.content_type)
         .unwrap_or_else(|_| HeaderValue::from_static("application/octet-stream"));

@@ -306,18 +306,14 @@ fn bare(response: &Response) -> Option<Problem> {
     if !status.is_client_error() && !status.is_server_error() {
         return None;
     }
-    let allow = response.headers().get(header::ALLOW).and_then(|value| value.to_str().ok());
-    Some(match (status, allow) {
-        (StatusCode::METHOD_NOT_ALLOWED, Some(allow)) => {
-            let detail = format!("This path takes {}.", allow.replace(',', ", "));
+    Some(match status {
+        StatusCode::METHOD_NOT_ALLOWED => {
+            let detail = "This path does not take this method: see `Allow`.";
             Problem::new(status, "method_not_allowed", detail)
         }
-        (StatusCode::METHOD_NOT_ALLOWED, None) => {
-            Problem::new(status, "method_not_allowed", "This path does not take this method.")
-        }
-        (StatusCode::NOT_FOUND, _) => Problem::not_found("path"),
-        (StatusCode::PAYLOAD_TOO_LARGE, _) => Problem::too_large("The body is too large."),
-        (StatusCode::UNSUPPORTED_MEDIA_TYPE, _) => {
+        StatusCode::NOT_FOUND => Problem::not_found("path"),
+        StatusCode::PAYLOAD_TOO_LARGE => Problem::too_large("The body is too large."),
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => {
             Problem::new(status, "unsupported_media_type", "The body is of the wrong media type.")
         }
         _ if status.is_client_error() => Problem::new(status, "bad_request", "The request cannot be read."),

@@ -11,6 +11,7 @@ pub mod octoprint;
 pub mod port;
 pub mod postgres;
 pub mod process;
+pub mod server;
 pub mod wait;
 
 /// Unwraps what a test needs from outside, or ends the test, which has then been left out aloud.

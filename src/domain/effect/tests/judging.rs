@@ -67,8 +67,9 @@ fn a_resume_in_pausing_is_lost() {
 }
 
 #[test]
-fn a_cancel_after_which_the_same_print_goes_on_is_lost() {
-    assert_eq!(verdict(Step::Cancel, &seen(&[S::Cancelling, S::Printing]), &sight(S::Printing)), Verdict::Lost);
+fn a_cancel_that_shows_printing_once_more_is_not_lost() {
+    // Measured of a cancel in Starting: Cancelling, Printing for 8 ms, Operational.
+    assert_eq!(verdict(Step::Cancel, &seen(&[S::Cancelling, S::Printing]), &sight(S::Printing)), PENDING);
 }
 
 #[test]

@@ -54,6 +54,16 @@ fn by_polling_a_print_that_ran_between_two_looks_is_found_all_the_same() {
 }
 
 #[test]
+fn by_polling_a_print_that_is_seen_at_its_end_only_is_a_print() {
+    let mut watch = Watch::over(&idle(A));
+    watch.read(&reading(S::Finishing, Some(A), Some(100.0), 1_000, 1));
+    watch.read(&done(A, 1));
+    watch.read(&reading(S::Cancelling, Some(A), None, 0, 0));
+    watch.read(&idle(A));
+    assert_eq!(watch.told(), ["began a.gcode by printer", "done", "began a.gcode by printer", "cancelled"]);
+}
+
+#[test]
 fn a_print_that_events_told_of_is_not_found_again_by_the_next_look() {
     let mut watch = Watch::over(&idle(A));
     watch.begins(A);

@@ -1,0 +1,240 @@
+//! A whole Printyard in the test's own process, on a port of its own, spoken to over HTTP.
+
+use std::time::Duration;
+
+use printyard::{
+    Server,
+    config::{Config, Given},
+    http::api::limits::Limits,
+    service::Services,
+    simulator::{Farm, FarmConfig, SimulatedPrinter},
+};
+use reqwest::{Method, RequestBuilder, StatusCode, header::HeaderMap};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+use super::wait;
+
+/// The token that is always valid.
+pub const ADMIN: &str = "test-admin-token-0123456789";
+/// A printer is seen online within this, on a busy machine too.
+const ONLINE_WITHIN: Duration = Duration::from_secs(20);
+/// No request of a test takes longer; one that does hangs.
+pub const DEADLINE: Duration = Duration::from_secs(60);
+
+/// What a test may choose.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Whether an occupied plate stops a start.
+    pub plate_gate: bool,
+    /// A database of its own where absent: SQLite in a temporary folder.
+    pub database_url: Option<String>,
+    /// How fast one token may ask.
+    pub limits: Limits,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { plate_gate: true, database_url: None, limits: Limits::generous() }
+    }
+}
+
+/// A server that is running. Dropping it ends it.
+pub struct TestServer {
+    /// Without a slash at its end.
+    pub url: String,
+    pub services: Services,
+    client: reqwest::Client,
+    stop: CancellationToken,
+    task: Option<JoinHandle<anyhow::Result<()>>>,
+    folder: Option<TempDir>,
+    options: Options,
+}
+
+/// An answer: status, body as JSON (null where there is none), headers.
+pub type Answer = (StatusCode, Value, HeaderMap);
+
+impl TestServer {
+    /// Starts a server with a fresh database.
+    pub async fn start() -> Self {
+        Self::with(Options::default()).await
+    }
+
+    /// Starts a server with other settings.
+    pub async fn with(options: Options) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        Self::over(folder, options).await
+    }
+
+    async fn over(folder: TempDir, options: Options) -> Self {
+        let server_config = config(&folder, &options);
+        let mut server = Server::start(&server_config).await.expect("the server starts");
+        server.limits = options.limits;
+        let services = server.services.clone();
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(server.serve(listener, stop.clone().cancelled_owned()));
+        let client = super::client();
+        Self { url, services, client, stop, task: Some(task), folder: Some(folder), options }
+    }
+
+    /// Ends the server in good order.
+    pub async fn stop(mut self) {
+        self.end().await;
+    }
+
+    /// Ends the server in good order, and starts it again over the same data, on another port.
+    pub async fn restart(mut self) -> Self {
+        self.end().await;
+        let folder = self.folder.take().expect("the folder of a server that runs");
+        Self::over(folder, self.options.clone()).await
+    }
+
+    async fn end(&mut self) {
+        self.stop.cancel();
+        if let Some(task) = self.task.take() {
+            task.await.expect("no panic").expect("a good end");
+        }
+    }
+
+    /// A request as the admin, for what the helpers below do not cover.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.bare(method, path).bearer_auth(ADMIN)
+    }
+
+    /// A request without credentials.
+    pub fn bare(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, format!("{}{path}", self.url)).timeout(DEADLINE)
+    }
+
+    /// `GET` as the admin.
+    pub async fn get(&self, path: &str) -> Answer {
+        answer(self.request(Method::GET, path)).await
+    }
+
+    /// `POST` of JSON as the admin.
+    pub async fn post(&self, path: &str, body: Value) -> Answer {
+        answer(self.request(Method::POST, path).json(&body)).await
+    }
+
+    /// `POST` of JSON as the admin that waits for the end, for at most 30 s.
+    pub async fn post_and_wait(&self, path: &str, body: Value) -> Answer {
+        answer(self.request(Method::POST, path).header("Prefer", "wait=30").json(&body)).await
+    }
+
+    /// `PATCH` of JSON as the admin.
+    pub async fn patch(&self, path: &str, body: Value) -> Answer {
+        answer(self.request(Method::PATCH, path).json(&body)).await
+    }
+
+    /// `DELETE` as the admin.
+    pub async fn delete(&self, path: &str) -> Answer {
+        answer(self.request(Method::DELETE, path)).await
+    }
+
+    /// A new token of a role, for all printers.
+    pub async fn token(&self, role: &str) -> String {
+        self.token_for(role, &[]).await
+    }
+
+    /// A new token of a role, for printers with any of these tags.
+    pub async fn token_for(&self, role: &str, tags: &[&str]) -> String {
+        let (status, body, _) = self.post("/api/v1/tokens", json!({"name": role, "role": role, "tags": tags})).await;
+        assert_eq!(status, StatusCode::CREATED, "{body}");
+        body["token"].as_str().expect("a secret").to_owned()
+    }
+
+    /// Registers a simulated printer; returns its id.
+    pub async fn register(&self, printer: &SimulatedPrinter) -> String {
+        self.register_as(printer, json!({})).await
+    }
+
+    /// Registers a simulated printer with further fields; returns its id.
+    pub async fn register_as(&self, printer: &SimulatedPrinter, fields: Value) -> String {
+        let mut body = json!({"name": printer.name(), "url": printer.url(), "api_key": printer.api_key()});
+        for (name, value) in fields.as_object().expect("fields") {
+            body[name] = value.clone();
+        }
+        let (status, body, _) = self.post("/api/v1/printers", body).await;
+        assert_eq!(status, StatusCode::CREATED, "{body}");
+        body["id"].as_str().expect("an id").to_owned()
+    }
+
+    /// Waits until a printer is seen online.
+    pub async fn until_online(&self, id: &str) {
+        let path = format!("/api/v1/printers/{id}");
+        wait::until("the printer is online", ONLINE_WITHIN, async || {
+            let (_, body, _) = self.get(&path).await;
+            if body["status"]["reachability"] == "online" { Ok(()) } else { Err(body["status"].clone()) }
+        })
+        .await;
+    }
+
+    /// Waits until a printer is seen in a state; returns it.
+    pub async fn until_state(&self, id: &str, state: &str) -> Value {
+        let path = format!("/api/v1/printers/{id}");
+        wait::until(&format!("the printer is {state}"), ONLINE_WITHIN, async || {
+            let (_, body, _) = self.get(&path).await;
+            if body["status"]["state"] == state { Ok(body) } else { Err(body["status"].clone()) }
+        })
+        .await
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+fn config(folder: &TempDir, options: &Options) -> Config {
+    let database = || format!("sqlite:{}", folder.path().join("printyard.db").display());
+    let given = Given {
+        listen: Some("127.0.0.1:0".to_owned()),
+        database_url: Some(options.database_url.clone().unwrap_or_else(database)),
+        data_dir: Some(folder.path().to_owned()),
+        admin_token: Some(ADMIN.to_owned()),
+        plate_gate: Some(if options.plate_gate { "on" } else { "off" }.to_owned()),
+        ..Given::default()
+    };
+    given.checked().expect("settings that hold")
+}
+
+/// Sends a request and reads its answer.
+pub async fn answer(request: RequestBuilder) -> Answer {
+    let response = request.send().await.expect("an answer");
+    let (status, headers) = (response.status(), response.headers().clone());
+    let bytes = response.bytes().await.expect("a whole answer");
+    let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+    (status, body, headers)
+}
+
+/// A farm of simulated printers with sample files of which `bracket.gcode` is selected, a hundred times faster than
+/// real ones.
+pub async fn farm(printers: usize) -> Farm {
+    Farm::start(FarmConfig {
+        printers,
+        with_sample_files: true,
+        select: Some("bracket.gcode".to_owned()),
+        time_scale: 100.0,
+        ..FarmConfig::default()
+    })
+    .await
+    .expect("a farm")
+}
+
+/// A server with a farm that it has registered and sees; the ids are in the order of the printers.
+pub async fn yard(printers: usize) -> (TestServer, Farm, Vec<String>) {
+    let (server, farm) = (TestServer::start().await, farm(printers).await);
+    let mut ids = Vec::new();
+    for printer in farm.printers() {
+        ids.push(server.register(printer).await);
+    }
+    for id in &ids {
+        server.until_online(id).await;
+    }
+    (server, farm, ids)
+}
