@@ -96,6 +96,10 @@ fn busy_file(error: octoprint::Error) -> Error {
         }
         octoprint::Error::Conflict { .. } => already_printing(),
         octoprint::Error::NotFound => Error::NotFound("file"),
+        octoprint::Error::Refused { status: 415, .. } => Error::Unprocessable {
+            code: "file_type_refused",
+            detail: "OctoPrint takes no files with this extension.".to_owned(),
+        },
         other => Error::Printer(other),
     }
 }

@@ -2,6 +2,13 @@
 
 mod support;
 
+mod api_access;
+mod api_batches;
+mod api_files;
+mod api_input;
+mod api_openapi;
+mod api_printers;
+mod api_problems;
 mod conformance;
 mod containers;
 mod crash;

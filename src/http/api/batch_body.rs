@@ -8,7 +8,7 @@ use serde::{
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::extract::moment;
+use super::{decode::Object, extract::moment};
 use crate::{
     domain::{
         batch::{BatchSpec, OnFailure, PlatePolicy, Selector, Target, WhenUnreachable},
@@ -30,9 +30,11 @@ macro_rules! batch_request {
             command: Command,
             $($(#[$own_meta])* $own: $kind,)*
             /// For start only: select and print this file. Absent: print what is selected.
-            file: Option<FileRef>,
+            #[schema(value_type = Option<FileRef>)]
+            file: Option<Object<FileRef>>,
             /// Only where this is the job: another one is rejected as `job_changed`.
-            expected_job: Option<ExpectedJob>,
+            #[schema(value_type = Option<ExpectedJob>)]
+            expected_job: Option<Object<ExpectedJob>>,
             /// `assume_clear` is for start and restart, needs named printers and a reason, and is logged.
             plate: Option<PlatePolicy>,
             /// Commands under way at once; 0 = no limit.
@@ -69,8 +71,8 @@ macro_rules! batch_request {
             fn with(self, selector: Selector) -> NewBatch {
                 let defaults = BatchSpec::of(self.command);
                 let spec = BatchSpec {
-                    file: self.file,
-                    expected_job: self.expected_job,
+                    file: self.file.map(|file| file.0),
+                    expected_job: self.expected_job.map(|expected| expected.0),
                     plate: self.plate.unwrap_or(defaults.plate),
                     max_in_flight: self.max_in_flight.unwrap_or(defaults.max_in_flight),
                     interval_ms: self.interval_ms.unwrap_or(defaults.interval_ms),
@@ -100,7 +102,8 @@ batch_request! {
         "reason": "shift end", "external_ref": "PP-100234"
     }))]
     NewBatchBody {
-        select: SelectBody,
+        #[schema(value_type = SelectBody)]
+        select: Object<SelectBody>,
     }
 }
 
@@ -113,7 +116,7 @@ batch_request! {
 impl NewBatchBody {
     /// The wish for a batch. Fails where the selector says nothing, or too much.
     pub fn into_new(mut self) -> Result<NewBatch, Invalid> {
-        let selector = std::mem::take(&mut self.select).into_selector()?;
+        let selector = std::mem::replace(&mut self.select, Object(SelectBody::default())).0.into_selector()?;
         Ok(self.with(selector))
     }
 }
@@ -211,7 +214,8 @@ struct TargetBody(Target);
 struct TargetWithJob {
     #[serde(deserialize_with = "id")]
     id: Uuid,
-    expected_job: Option<ExpectedJob>,
+    #[schema(value_type = Option<ExpectedJob>)]
+    expected_job: Option<Object<ExpectedJob>>,
 }
 
 /// A printer's id, alone or with the job that it is expected to have.
@@ -245,12 +249,12 @@ impl<'de> Visitor<'de> for TargetVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<TargetBody, A::Error> {
         let target = TargetWithJob::deserialize(MapAccessDeserializer::new(map))?;
-        Ok(TargetBody(Target { id: target.id, expected_job: target.expected_job }))
+        Ok(TargetBody(Target { id: target.id, expected_job: target.expected_job.map(|expected| expected.0) }))
     }
 }
 
 fn uuid<E: de::Error>(text: &str) -> Result<Uuid, E> {
-    Uuid::try_parse(text).map_err(|_| E::custom("must be a UUID"))
+    Uuid::try_parse(text).map_err(E::custom)
 }
 
 fn id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Uuid, D::Error> {

@@ -1,6 +1,11 @@
 //! What a JSON body did wrong, told by the field and in words that do not need serde to be understood.
 
-use serde::de::DeserializeOwned;
+use std::{fmt, marker::PhantomData};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor, value::MapAccessDeserializer},
+};
 use serde_path_to_error::Segment;
 
 use super::problem::Problem;
@@ -8,13 +13,42 @@ use crate::domain::invalid::Invalid;
 
 /// Reads a body. Fails with 400 where it is no JSON, and with 422 and the field where it is not what was asked for.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+    let text = std::str::from_utf8(bytes)
+        .map_err(|_| Problem::malformed("malformed_json", "The body is not JSON: it is not UTF-8."))?;
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let Object(value) = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        // A rule that is broken early must not hide that the rest is no JSON: that is the first thing to be told.
+        let malformed = serde_json::from_str::<IgnoredAny>(text).err();
         let pointer = pointer(error.path());
-        explain(error.inner(), pointer)
+        explain(malformed.as_ref().unwrap_or(error.inner()), pointer)
     })?;
     deserializer.end().map_err(|error| explain(&error, String::new()))?;
     Ok(value)
+}
+
+/// A structure that is written as an object. Left alone, serde takes an array of its fields in order as well, and a
+/// command that nobody spelled out would go to printers that nobody named.
+#[derive(Debug)]
+pub struct Object<T>(pub T);
+
+struct ObjectVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor(PhantomData))
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+    type Value = Object<T>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+    }
 }
 
 fn explain(error: &serde_json::Error, pointer: String) -> Problem {
@@ -44,7 +78,7 @@ fn rule(text: &str, pointer: String) -> (String, &'static str, String) {
             .rsplit_once("`, ")
             .filter(|(name, _)| !name.contains("`, expected"))
             .unwrap_or_else(|| rest.split_once("`, ").unwrap_or((rest, "")));
-        let known = known.strip_prefix("expected ").unwrap_or(known);
+        let known = known.trim_start_matches("expected ").trim_start_matches("one of ");
         return (named(pointer, name), "unknown_field", format!("is not known here; known are: {known}"));
     }
     if let Some(rest) = text.strip_prefix("missing field `") {
@@ -74,6 +108,10 @@ fn rule(text: &str, pointer: String) -> (String, &'static str, String) {
     {
         return (pointer, "length", format!("must be {expected}"));
     }
+    if text.starts_with("UUID parsing failed") {
+        return (pointer, "uuid", "must be a UUID".to_owned());
+    }
+    // Words of our own readers.
     (pointer, "value", text.to_owned())
 }
 

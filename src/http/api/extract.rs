@@ -20,6 +20,8 @@ const LARGEST_JSON: usize = 2 * 1024 * 1024;
 /// Of a body that is too large this much more is read and thrown away: who is still sending does not read the answer.
 const DRAINED: usize = 8 * 1024 * 1024;
 const DRAIN_FOR: Duration = Duration::from_secs(2);
+/// A JSON body that has not come whole within this will not come.
+const READ_WITHIN: Duration = Duration::from_secs(30);
 
 /// The parts of the path by name, percent-decoded.
 pub struct PathParts(Vec<(String, String)>);
@@ -247,17 +249,42 @@ fn check_media_type(headers: &HeaderMap, accepted: &[&str]) -> Result<(), Proble
 }
 
 async fn read(request: Request) -> Result<Bytes, Problem> {
+    let declared = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    let asks_first = request.headers().contains_key(header::EXPECT);
     let mut stream = request.into_body().into_data_stream();
-    let mut bytes = BytesMut::new();
-    while let Some(chunk) = stream.next().await {
-        let chunk = chunk.map_err(|_| Problem::malformed("incomplete_body", "The body did not come to its end."))?;
-        if bytes.len() + chunk.len() > LARGEST_JSON {
-            drain(stream).await;
-            return Err(Problem::too_large("A JSON body has at most 2 MiB."));
-        }
-        bytes.extend_from_slice(&chunk);
+    if asks_first && declared.is_some_and(|length: u64| length > LARGEST_JSON as u64) {
+        // Nothing has been sent yet, and nothing need be.
+        return Err(too_large());
     }
-    Ok(bytes.freeze())
+    let mut bytes = BytesMut::new();
+    let whole = async {
+        while let Some(chunk) = stream.next().await {
+            let chunk =
+                chunk.map_err(|_| Problem::malformed("incomplete_body", "The body did not come to its end."))?;
+            if bytes.len() + chunk.len() > LARGEST_JSON {
+                return Err(too_large());
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(())
+    };
+    match tokio::time::timeout(READ_WITHIN, whole).await {
+        Ok(Ok(())) => Ok(bytes.freeze()),
+        Ok(Err(problem)) => {
+            drain(stream).await;
+            Err(problem)
+        }
+        Err(_) => Err(too_slow()),
+    }
+}
+
+fn too_large() -> Problem {
+    Problem::too_large("A JSON body has at most 2 MiB.")
+}
+
+/// The client began to send and went silent.
+pub fn too_slow() -> Problem {
+    Problem::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", "The body did not come in time.")
 }
 
 /// Reads on for a while, so that the client comes to read the answer.

@@ -15,6 +15,7 @@ mod health;
 mod job;
 pub mod limits;
 mod me;
+mod meanings;
 mod openapi;
 mod page;
 mod plates;

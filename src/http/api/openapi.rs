@@ -19,15 +19,20 @@ use utoipa::{
     },
 };
 
-use super::problem::{MEDIA_TYPE, Problem, ProblemBody};
+use super::{
+    meanings,
+    problem::{MEDIA_TYPE, Problem, ProblemBody},
+};
 
 const INTRODUCTION: &str = "One command to many OctoPrint printers, and the truth about each.\n\n\
     Errors are `application/problem+json` with a stable `code`. Unknown fields and query parameters are errors (422). \
     New fields, outcomes, reasons and states may appear within v1: ignore what you do not know, and act on `final`, \
     `effect` and `result`, whose vocabularies are closed. Times are RFC 3339 UTC.";
 const SCHEME: &str = "token";
-/// Nothing from elsewhere, nothing inline. The page makes some of its signs as `data:` pictures.
-const POLICY: &str = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'self'; \
+/// Nothing from elsewhere, nothing inline but the one style that is inside of Swagger's own logo. The page makes some of
+/// its signs as `data:` pictures.
+const POLICY: &str = "default-src 'self'; img-src 'self' data:; \
+    style-src 'self' 'sha256-RL3ie0nH+Lzz2YNqQN83mnU0J1ot4QL7b99vMdIX99w='; object-src 'none'; base-uri 'self'; \
     form-action 'none'; frame-ancestors 'none'";
 
 /// How lists are paged.
@@ -94,6 +99,10 @@ pub fn frame() -> OpenApi {
 
 /// Adds to every operation what can go wrong with all of its kind.
 pub fn finish(document: &mut OpenApi) {
+    // The router's sign for "the rest of the path" is none of OpenAPI's.
+    let paths = std::mem::take(&mut document.paths.paths);
+    document.paths.paths = paths.into_iter().map(|(path, item)| (path.replace("{*", "{"), item)).collect();
+    meanings::add(document);
     for (path, item) in &mut document.paths.paths {
         let operations = [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete];
         for operation in operations.into_iter().flatten() {
@@ -110,7 +119,7 @@ fn add_problems(path: &str, operation: &mut Operation) {
         (true, "401", "`unauthenticated`: no valid token"),
         (true, "403", "`forbidden`: the token's role does not allow this"),
         (path.contains("{id}"), "404", "`not_found`, also for a path id that is no UUID"),
-        (has_body, "400", "`malformed_json`, `malformed_multipart`, `malformed_path`, `malformed_query`"),
+        (true, "400", "`malformed_json`, `malformed_multipart`, `malformed_path`, `malformed_query`"),
         (has_body, "413", "`too_large`"),
         (has_body, "415", "`unsupported_media_type`"),
         (true, "422", "`invalid_input`, `invalid_query`, `nothing_selected`: well-formed, but against a rule"),

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::{
     caller::Operator,
+    decode::Object,
     extract::{Input, NoQuery},
     problem::Problem,
 };
@@ -29,7 +30,8 @@ struct ClearBody {
     /// Whatever lies on the plates of these printers.
     printer_ids: Option<Vec<Uuid>>,
     /// Only where this print lies there: another one is `plate_changed`.
-    plates: Option<Vec<PlateBody>>,
+    #[schema(value_type = Option<Vec<PlateBody>>)]
+    plates: Option<Vec<Object<PlateBody>>>,
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -70,7 +72,10 @@ async fn clear_plates(
             ("printer_ids", ids.into_iter().map(|printer_id| ClearPlate { printer_id, print_id: None }).collect())
         }
         (None, Some(plates)) => {
-            let plate = |plate: PlateBody| ClearPlate { printer_id: plate.printer_id, print_id: Some(plate.print_id) };
+            let plate = |Object(plate): Object<PlateBody>| ClearPlate {
+                printer_id: plate.printer_id,
+                print_id: Some(plate.print_id),
+            };
             ("plates", plates.into_iter().map(plate).collect())
         }
         (None, None) => return Err(Invalid::one("", "required", "must have printer_ids or plates").into()),

@@ -4,10 +4,13 @@
 //! the file on disk meanwhile. In both ways nothing is complete on the printer before the whole form was read and held
 //! against the rules: until then the last byte is kept back, and a form that turns out wrong breaks the transfer off.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use axum::{
-    extract::{FromRequest, Multipart, Request, multipart::Field},
+    extract::{
+        FromRequest, Multipart, Request,
+        multipart::{Field, MultipartError},
+    },
     http::StatusCode,
 };
 use bytes::Bytes;
@@ -23,7 +26,7 @@ use tokio_util::io::ReaderStream;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{files::is_folder, problem::Problem};
+use super::{extract::too_slow, files::is_folder, problem::Problem};
 use crate::{
     clock,
     domain::invalid::{Invalid, check_text},
@@ -38,6 +41,8 @@ use crate::{
 const LARGEST: u64 = 1024 * 1024 * 1024;
 /// The longest text of a part that is no file, in bytes.
 const LONGEST_TEXT: usize = 4_096;
+/// A client that sends nothing for this long has gone.
+const SILENCE: Duration = Duration::from_secs(60);
 /// Chunks between the client and the printer.
 const IN_BETWEEN: usize = 4;
 
@@ -119,7 +124,7 @@ pub async fn receive(
         Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
     })?;
     let mut file: Option<Incoming> = None;
-    while let Some(mut field) = form.next_field().await.map_err(|_| broken_form())? {
+    while let Some(mut field) = in_time(form.next_field()).await? {
         if field.name() != Some("file") {
             wishes.read(field).await?;
             continue;
@@ -132,7 +137,7 @@ pub async fn receive(
             (Some(folder), Some(select)) => Incoming::through(services, who, id, filename, folder.clone(), select),
             _ => Incoming::on_disk(filename).await?,
         };
-        while let Some(chunk) = field.chunk().await.map_err(|_| broken_form())? {
+        while let Some(chunk) = in_time(field.chunk()).await? {
             if !incoming.push(chunk).await? {
                 break;
             }
@@ -277,7 +282,7 @@ fn filename(field: &Field<'_>) -> Result<String, Problem> {
 
 async fn text(mut field: Field<'_>, name: &str) -> Result<String, Problem> {
     let mut bytes = Vec::new();
-    while let Some(chunk) = field.chunk().await.map_err(|_| broken_form())? {
+    while let Some(chunk) = in_time(field.chunk()).await? {
         if bytes.len() + chunk.len() > LONGEST_TEXT {
             let rule = format!("must be at most {LONGEST_TEXT} bytes long");
             return Err(Invalid::one(format!("/{name}"), "length", rule).into());
@@ -285,6 +290,12 @@ async fn text(mut field: Field<'_>, name: &str) -> Result<String, Problem> {
         bytes.extend_from_slice(&chunk);
     }
     String::from_utf8(bytes).map_err(|_| Problem::malformed("malformed_multipart", "A part of the form is not UTF-8."))
+}
+
+/// Waits for the next piece of a form: who has gone silent is not waited for.
+async fn in_time<T>(piece: impl Future<Output = Result<T, MultipartError>>) -> Result<T, Problem> {
+    let piece = tokio::time::timeout(SILENCE, piece).await.map_err(|_| too_slow())?;
+    piece.map_err(|_| broken_form())
 }
 
 fn broken_form() -> Problem {

@@ -1,0 +1,163 @@
+//! Who may do what is decided before anything else about a request is looked at.
+
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::support::server::{ADMIN, TestServer, answer, farm};
+
+/// Every kind of route below `/api/v1`, and the smallest role for it.
+const ROUTES: [(&str, &str, &str); 24] = [
+    ("GET", "/api/v1/me", "viewer"),
+    ("GET", "/api/v1/printers", "viewer"),
+    ("GET", "/api/v1/printers/x", "viewer"),
+    ("GET", "/api/v1/printers/x/job", "viewer"),
+    ("GET", "/api/v1/printers/x/files", "viewer"),
+    ("GET", "/api/v1/printers/x/snapshot", "viewer"),
+    ("GET", "/api/v1/batches", "viewer"),
+    ("GET", "/api/v1/batches/x/commands", "viewer"),
+    ("GET", "/api/v1/prints", "viewer"),
+    ("GET", "/metrics", "viewer"),
+    ("POST", "/api/v1/printers/x/job", "operator"),
+    ("POST", "/api/v1/printers/x/files", "operator"),
+    ("POST", "/api/v1/printers/x/files/select", "operator"),
+    ("DELETE", "/api/v1/printers/x/files/local/a.gcode", "operator"),
+    ("POST", "/api/v1/batches", "operator"),
+    ("POST", "/api/v1/batches/x/stop", "operator"),
+    ("POST", "/api/v1/batches/x/retry", "operator"),
+    ("POST", "/api/v1/plates/clear", "operator"),
+    ("POST", "/api/v1/printers", "manager"),
+    ("POST", "/api/v1/printers/test", "manager"),
+    ("PATCH", "/api/v1/printers/x", "manager"),
+    ("DELETE", "/api/v1/printers/x", "manager"),
+    ("POST", "/api/v1/tokens", "admin"),
+    ("DELETE", "/api/v1/tokens/x", "admin"),
+];
+const ROLES: [&str; 4] = ["viewer", "operator", "manager", "admin"];
+
+fn method(name: &str) -> Method {
+    name.parse().expect("a method")
+}
+
+#[tokio::test]
+async fn without_a_token_every_path_is_401_whatever_else_is_wrong() {
+    let server = TestServer::start().await;
+    let nowhere = [("GET", "/api/v1", ""), ("GET", "/api/v1/nope/%ff", ""), ("PUT", "/api/v1/printers?x=%ff", "")];
+    for (verb, path, _) in ROUTES.into_iter().chain(nowhere) {
+        let (status, body, headers) = answer(server.bare(method(verb), path).body("{")).await;
+        assert_eq!(status, StatusCode::UNAUTHORIZED, "{verb} {path}");
+        assert_eq!(body["code"], "unauthenticated", "{verb} {path}");
+        assert!(headers["www-authenticate"].to_str().expect("text").starts_with("Bearer"));
+    }
+    for credentials in ["Bearer", "Bearer wrong", "Basic YTpi", ADMIN, "Bearer \u{fffd}"] {
+        let request = server.bare(Method::GET, "/api/v1/me").header("Authorization", credentials.as_bytes());
+        assert_eq!(answer(request).await.0, StatusCode::UNAUTHORIZED, "{credentials}");
+    }
+}
+
+#[tokio::test]
+async fn a_session_cookie_is_no_credential_of_the_api() {
+    let server = TestServer::start().await;
+    let secret = server.services.log_in(ADMIN).await.expect("a ledger").expect("a session");
+    let request = server.bare(Method::GET, "/api/v1/me").header("Cookie", format!("printyard_session={secret}"));
+    assert_eq!(answer(request).await.0, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn too_small_a_role_is_403_before_body_path_and_media_type_are_looked_at() {
+    let server = TestServer::start().await;
+    for (rank, role) in ROLES.iter().enumerate() {
+        let token = server.token(role).await;
+        for (verb, path, needed) in ROUTES {
+            let enough = ROLES[..=rank].contains(&needed);
+            let (status, body, _) = answer(server.bare(method(verb), path).bearer_auth(&token).body("{")).await;
+            assert_eq!(status == StatusCode::FORBIDDEN, !enough, "{role}: {verb} {path}: {status} {body}");
+            assert!(status.as_u16() < 500, "{role}: {verb} {path}: {status} {body}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn health_and_the_document_are_open_to_everybody() {
+    let server = TestServer::start().await;
+    for path in ["/healthz", "/readyz", "/api/openapi.json", "/api/docs", "/api/docs/swagger-ui.css"] {
+        for verb in [Method::GET, Method::HEAD] {
+            assert_eq!(answer(server.bare(verb, path)).await.0, StatusCode::OK, "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_token_is_shown_once_and_works_until_it_is_revoked() {
+    let server = TestServer::start().await;
+    let wish = json!({"name": "erp", "role": "operator", "tags": ["hall-a"], "expires_at": null});
+    let (status, made, headers) = server.post("/api/v1/tokens", wish).await;
+    assert_eq!(status, StatusCode::CREATED, "{made}");
+    let secret = made["token"].as_str().expect("a secret");
+    assert!(secret.starts_with("pyd_"));
+    let path = headers["location"].to_str().expect("text").to_owned();
+    let me = || answer(server.bare(Method::GET, "/api/v1/me").bearer_auth(secret));
+    let who = json!({"name": "erp", "kind": "token", "role": "operator", "tags": ["hall-a"]});
+    assert_eq!(me().await.1, who);
+    let (_, list, _) = server.get("/api/v1/tokens").await;
+    assert_eq!(list["items"][0]["id"], made["id"]);
+    assert!(!list.to_string().contains(secret), "{list}");
+    assert_eq!(server.delete(&path).await.0, StatusCode::NO_CONTENT);
+    assert_eq!(me().await.0, StatusCode::UNAUTHORIZED);
+    assert_eq!(server.delete(&path).await.0, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn tokens_are_held_against_the_rules() {
+    let server = TestServer::start().await;
+    for (body, pointer) in [
+        (json!({"role": "viewer"}), "/name"),
+        (json!({"name": "", "role": "viewer"}), "/name"),
+        (json!({"name": "a", "role": "boss"}), "/role"),
+        (json!({"name": "a", "role": "viewer", "tags": ["a,b"]}), "/tags/0"),
+        (json!({"name": "a", "role": "viewer", "expires_at": "2020-01-01T00:00:00Z"}), "/expires_at"),
+        (json!({"name": "a", "role": "viewer", "expires_at": "+99999-01-01T00:00:00Z"}), "/expires_at"),
+        (json!({"name": "a", "role": "viewer", "token": "mine"}), "/token"),
+    ] {
+        let (status, answer, _) = server.post("/api/v1/tokens", body).await;
+        assert_eq!(
+            (status, &answer["errors"][0]["pointer"]),
+            (StatusCode::UNPROCESSABLE_ENTITY, &Value::from(pointer))
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_a_limited_token_may_not_see_does_not_exist_for_it() {
+    let (server, farm) = (TestServer::start().await, farm(2).await);
+    let seen = server.register_as(&farm.printers()[0], json!({"tags": ["hall-a"]})).await;
+    let hidden = server.register_as(&farm.printers()[1], json!({"tags": ["hall-b"]})).await;
+    let token = server.token_for("manager", &["hall-a"]).await;
+    let get = |path: String| answer(server.bare(Method::GET, &path).bearer_auth(&token));
+    assert_eq!(get(format!("/api/v1/printers/{seen}")).await.0, StatusCode::OK);
+    for path in ["", "/job", "/files", "/snapshot"] {
+        assert_eq!(get(format!("/api/v1/printers/{hidden}{path}")).await.0, StatusCode::NOT_FOUND, "{path}");
+    }
+    let (_, list, _) = get("/api/v1/printers".to_owned()).await;
+    assert_eq!(list["items"].as_array().map(Vec::len), Some(1));
+    let command = json!({"command": "pause"});
+    let job = server.bare(Method::POST, &format!("/api/v1/printers/{hidden}/job")).bearer_auth(&token).json(&command);
+    assert_eq!(answer(job).await.0, StatusCode::NOT_FOUND);
+    let batch = json!({"command": "pause", "select": {"printer_ids": [hidden]}});
+    let (_, batch, _) = answer(server.bare(Method::POST, "/api/v1/batches").bearer_auth(&token).json(&batch)).await;
+    assert_eq!(batch["commands"][0]["reason"], "forbidden", "{batch}");
+    assert_eq!(batch["commands"][0]["printer_name"], "");
+}
+
+#[tokio::test]
+async fn a_token_that_asks_too_fast_is_told_when_to_come_again() {
+    let limits = printyard::http::api::limits::Limits { per_second: 0.001, burst: 3.0 };
+    let options = crate::support::server::Options { limits, ..Default::default() };
+    let server = TestServer::with(options).await;
+    for _ in 0..3 {
+        assert_eq!(server.get("/api/v1/me").await.0, StatusCode::OK);
+    }
+    let (status, body, headers) = server.get("/api/v1/me").await;
+    assert_eq!((status, &body["code"]), (StatusCode::TOO_MANY_REQUESTS, &Value::from("rate_limited")));
+    assert!(headers["retry-after"].to_str().expect("text").parse::<u32>().is_ok());
+    assert_eq!(answer(server.bare(Method::GET, "/healthz")).await.0, StatusCode::OK);
+}

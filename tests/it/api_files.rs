@@ -1,0 +1,144 @@
+//! Files on a printer, over HTTP: there and back, whatever the order of the form's parts.
+
+use reqwest::{
+    Method, StatusCode,
+    multipart::{Form, Part},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    api_problems::is_problem,
+    support::server::{Answer, TestServer, answer, yard},
+};
+
+const GCODE: &str = "G28\nG1 X10\nG4 P1000\n";
+
+fn file() -> Part {
+    Part::bytes(GCODE.as_bytes()).file_name("part.gcode")
+}
+
+async fn upload(server: &TestServer, path: &str, form: Form) -> Answer {
+    answer(server.request(Method::POST, path).multipart(form)).await
+}
+
+async fn paths(server: &TestServer, files: &str) -> Vec<String> {
+    let (status, page, _) = server.get(&format!("{files}?limit=500")).await;
+    assert_eq!(status, StatusCode::OK, "{page}");
+    page["items"]
+        .as_array()
+        .expect("items")
+        .iter()
+        .filter_map(|file| file["path"].as_str().map(str::to_owned))
+        .collect()
+}
+
+#[tokio::test]
+async fn a_file_is_uploaded_selected_and_deleted() {
+    let (server, _farm, ids) = yard(1).await;
+    let files = format!("/api/v1/printers/{}/files", ids[0]);
+    let forms = [
+        ("streamed", Form::new().text("path", "streamed").text("select", "false").part("file", file())),
+        ("kept", Form::new().part("file", file()).text("path", "kept").text("select", "true")),
+        ("kept/deep er", Form::new().text("path", "kept/deep er").part("file", file())),
+    ];
+    for (folder, form) in forms {
+        let (status, uploaded, _) = upload(&server, &files, form).await;
+        let expected = json!({"path": format!("{folder}/part.gcode"), "origin": "local", "size": GCODE.len()});
+        assert_eq!((status, uploaded), (StatusCode::CREATED, expected));
+    }
+    let by_query = format!("{files}?path=asked%20for&select=false");
+    let (status, uploaded, _) = upload(&server, &by_query, Form::new().part("file", file())).await;
+    assert_eq!((status, &uploaded["path"]), (StatusCode::CREATED, &json!("asked for/part.gcode")), "{uploaded}");
+    let job = format!("/api/v1/printers/{}/job", ids[0]);
+    assert_eq!(server.get(&job).await.1["job"]["file"]["path"], "kept/part.gcode");
+    let there = paths(&server, &files).await;
+    assert!(
+        ["kept/part.gcode", "streamed/part.gcode", "bracket.gcode"]
+            .iter()
+            .all(|path| there.iter().any(|one| one == path)),
+        "{there:?}"
+    );
+    let (status, ..) =
+        server.post(&format!("{files}/select"), json!({"path": "streamed/part.gcode", "origin": "local"})).await;
+    assert_eq!(status, StatusCode::NO_CONTENT);
+    assert_eq!(server.get(&job).await.1["job"]["file"]["path"], "streamed/part.gcode");
+    for encoded in ["local/streamed/part.gcode", "local/kept%2Fpart.gcode", "local/kept/deep%20er/part.gcode"] {
+        assert_eq!(server.delete(&format!("{files}/{encoded}")).await.0, StatusCode::NO_CONTENT, "{encoded}");
+        is_problem(&server.delete(&format!("{files}/{encoded}")).await, 404, "not_found");
+    }
+    assert!(!paths(&server, &files).await.contains(&"kept/part.gcode".to_owned()));
+}
+
+#[tokio::test]
+async fn files_are_paged_by_path() {
+    let (server, _farm, ids) = yard(1).await;
+    let files = format!("/api/v1/printers/{}/files", ids[0]);
+    let all = paths(&server, &files).await;
+    let (_, first, _) = server.get(&format!("{files}?limit=2")).await;
+    let cursor = first["next_cursor"].as_str().expect("a next page");
+    let (_, second, _) = server.get(&format!("{files}?limit=2&cursor={cursor}")).await;
+    assert_eq!((second["items"][0]["path"].as_str(), &second["next_cursor"]), (Some(all[2].as_str()), &Value::Null));
+}
+
+#[tokio::test]
+async fn a_form_that_is_wrong_leaves_nothing_behind() {
+    let (server, _farm, ids) = yard(1).await;
+    let files = format!("/api/v1/printers/{}/files", ids[0]);
+    let before = paths(&server, &files).await;
+    let known = || Form::new().text("path", "").text("select", "false");
+    for (form, pointer) in [
+        (Form::new().text("path", "a"), "/file"),
+        (Form::new().text("path", "a/../b").part("file", file()), "/path"),
+        (Form::new().text("select", "maybe").part("file", file()), "/select"),
+        (Form::new().part("file", file()).text("prnt", "true"), "/prnt"),
+        (Form::new().part("file", Part::text(GCODE)), "/file"),
+        (known().part("file", file()).text("path", "b"), "/path"),
+        (known().part("file", file()).part("file", file()), "/file"),
+        (known().part("file", file()).text("print", "true"), "/print"),
+    ] {
+        let refused = upload(&server, &files, form).await;
+        is_problem(&refused, 422, "invalid_input");
+        assert_eq!(refused.1["errors"][0]["pointer"], pointer, "{}", refused.1);
+    }
+    let text = Form::new().part("file", Part::text(GCODE).file_name("a.txt"));
+    is_problem(&upload(&server, &files, text).await, 422, "file_type_refused");
+    let json = server.post(&files, json!({"file": "x"})).await;
+    is_problem(&json, 415, "unsupported_media_type");
+    let cut = "--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.gcode\"\r\n\r\nG28\n";
+    let request = server.request(Method::POST, &format!("{files}?path=&select=false"));
+    let request = request.header("Content-Type", "multipart/form-data; boundary=x").body(cut);
+    is_problem(&answer(request).await, 400, "malformed_multipart");
+    assert_eq!(paths(&server, &files).await, before);
+}
+
+#[tokio::test]
+async fn what_leads_elsewhere_is_no_file() {
+    let (server, _farm, ids) = yard(1).await;
+    let files = format!("/api/v1/printers/{}/files", ids[0]);
+    for path in ["local/a%2F..%2Fb", "..%2Fx/y", "lo%2Fcal/x", "local//"] {
+        let refused = server.delete(&format!("{files}/{path}")).await;
+        assert_eq!(refused.0, StatusCode::NOT_FOUND, "{path}: {}", refused.1);
+    }
+    for (body, pointer) in [
+        (json!({"path": "../job"}), "/path"),
+        (json!({"path": ""}), "/path"),
+        (json!({"path": "a", "origin": "../x"}), "/origin"),
+        (json!({"path": "a", "print": true}), "/print"),
+    ] {
+        let refused = server.post(&format!("{files}/select"), body).await;
+        is_problem(&refused, 422, "invalid_input");
+        assert_eq!(refused.1["errors"][0]["pointer"], pointer, "{}", refused.1);
+    }
+    is_problem(&server.post(&format!("{files}/select"), json!({"path": "nowhere.gcode"})).await, 404, "not_found");
+}
+
+#[tokio::test]
+async fn files_are_left_alone_while_it_prints() {
+    let (server, _farm, ids) = yard(1).await;
+    let files = format!("/api/v1/printers/{}/files", ids[0]);
+    server.post_and_wait(&format!("/api/v1/printers/{}/job", ids[0]), json!({"command": "start"})).await;
+    server.until_state(&ids[0], "printing").await;
+    let select = server.post(&format!("{files}/select"), json!({"path": "long/vase.gcode"})).await;
+    is_problem(&select, 409, "already_printing");
+    is_problem(&server.delete(&format!("{files}/local/bracket.gcode")).await, 409, "already_printing");
+}
