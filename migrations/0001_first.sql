@@ -93,6 +93,7 @@ create table commands (
     detail text,
     step text,
     print_id uuid,
+    file_path text,
     state_before text,
     state_after text,
     attempts bigint not null,

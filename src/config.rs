@@ -3,11 +3,9 @@
 //! Everything is read and held against its rules at start, and what is wrong is one clear sentence. Empty variables
 //! count as not given: container files pass them so.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use serde::Deserialize;
-
-use crate::fleet::settings::Settings;
 
 /// The settings file in the working directory.
 const FILE: &str = "printyard.toml";
@@ -16,7 +14,7 @@ const DEFAULT_DATABASE: &str = "sqlite:printyard.db";
 /// An admin token that is always valid has to resist guessing.
 const MIN_ADMIN_TOKEN: usize = 16;
 
-/// Settings as they are given, on the command line, in the environment or in the file. `docs/settings.md` explains each.
+/// Settings as they are given, on the command line, in the environment or in the file. The README lists them.
 #[derive(Debug, Clone, Default, clap::Args, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Given {
@@ -44,6 +42,21 @@ pub struct Given {
     /// Seconds without progress after which a print counts as stalled [default: 300]
     #[arg(long, env = "PRINTYARD_STALL_AFTER_S")]
     pub stall_after_s: Option<String>,
+}
+
+/// What the person who runs the farm may set of the live side.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// A print whose position stands for this long is stalled.
+    pub stall_after: Duration,
+    /// Whether an occupied plate stops a start.
+    pub plate_gate: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { stall_after: Duration::from_secs(300), plate_gate: true }
+    }
 }
 
 /// Settings that hold.
@@ -117,7 +130,7 @@ impl Given {
                 name: "PRINTYARD_STALL_AFTER_S",
                 rule: format!("must be 10 to 86400 seconds, and is {text}"),
             })?;
-            settings.stall_after = std::time::Duration::from_secs(seconds);
+            settings.stall_after = Duration::from_secs(seconds);
         }
         if given.admin_token.as_ref().is_some_and(|token| token.len() < MIN_ADMIN_TOKEN) {
             let rule = format!("must be at least {MIN_ADMIN_TOKEN} characters long");

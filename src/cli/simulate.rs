@@ -23,6 +23,9 @@ pub struct Simulate {
     /// Select this file on every printer from the start
     #[arg(long)]
     select: Option<String>,
+    /// Port of the farm's control listener: `GET /sim/printers`, `POST /sim/printers/NAME/fault`; none where absent
+    #[arg(long)]
+    control_port: Option<u16>,
     /// How many times faster than real printers they print
     #[arg(long, default_value_t = 1.0)]
     speed: f64,
@@ -39,6 +42,7 @@ impl Simulate {
             time_scale: self.speed.clamp(0.01, 1_000.0),
             with_sample_files: true,
             select: self.select,
+            control_port: self.control_port,
             ..FarmConfig::default()
         })
         .await?;

@@ -258,6 +258,8 @@ pub struct CommandRow {
     pub detail: Option<String>,
     pub step: Option<Step>,
     pub print_id: Option<Uuid>,
+    /// What a start or a restart was to print, noted before it was sent.
+    pub file_path: Option<String>,
     pub state_before: Option<PrinterState>,
     pub state_after: Option<PrinterState>,
     /// Requests sent, counted before each is.

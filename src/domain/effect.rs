@@ -84,6 +84,17 @@ impl Evidence {
     pub fn passed(&self, state: PrinterState) -> bool {
         self.passed.contains(&state)
     }
+
+    /// One of these states was seen since the send, before the job that was there ended.
+    fn showed(&self, states: &[PrinterState]) -> bool {
+        let of_this_job = self.passed.iter().take_while(|state| !ends_a_job(**state));
+        of_this_job.into_iter().any(|state| states.contains(state))
+    }
+}
+
+/// Where a printer shows this, the job that it had has ended.
+fn ends_a_job(state: PrinterState) -> bool {
+    matches!(state, PrinterState::Operational | PrinterState::Offline | PrinterState::Error)
 }
 
 /// What a toggle means on this printer now.
@@ -174,8 +185,10 @@ fn by_state(command: Command, sight: &Sight, guards: &Guards) -> Decision {
 
 /// What stands against a command that the state allows.
 fn guard(command: Command, allowed: Decision, sight: &Sight, guards: &Guards) -> Option<Reason> {
+    // A state that is not known may be one of a job: what would be sent goes only to the one that was meant.
+    let on_a_job = sight.state.is_active() || sight.state == PrinterState::Unknown;
     if let Some(expected) = &guards.expected_job
-        && (sight.state.is_active() || command == Command::Start)
+        && (on_a_job || command == Command::Start)
         && !is_job(expected, sight)
     {
         return Some(Reason::JobChanged);
@@ -218,7 +231,7 @@ pub fn judge(step: Step, target: Option<&FileRef>, before: &Sight, evidence: &Ev
         Step::Start => judge_start(target.or(before.file.as_ref()), evidence, now),
         Step::Pause => judge_pause(before, evidence, now),
         Step::Resume => judge_resume(before, evidence, now),
-        Step::Cancel => judge_cancel(before, evidence, now),
+        Step::Cancel => judge_cancel(before, now),
         Step::Connect => match now.state {
             state if state.is_operational() => Verdict::Confirmed,
             state => Verdict::Pending { moving: state == PrinterState::Connecting },
@@ -256,6 +269,8 @@ fn judge_pause(before: &Sight, evidence: &Evidence, now: &Sight) -> Verdict {
     }
     match now.state {
         S::Paused => Verdict::Confirmed,
+        // Paused, and moved on by somebody before the reply to the pause came.
+        _ if evidence.showed(&[S::Paused]) => Verdict::Confirmed,
         S::Pausing | S::Starting | S::Resuming => Verdict::Pending { moving: true },
         S::Printing if evidence.passed(S::Pausing) => Verdict::Lost,
         S::Printing | S::Finishing | S::Cancelling | S::Connecting | S::Unknown => Verdict::Pending { moving: false },
@@ -270,6 +285,8 @@ fn judge_resume(before: &Sight, evidence: &Evidence, now: &Sight) -> Verdict {
     }
     match now.state {
         S::Printing | S::Resuming | S::Finishing => Verdict::Confirmed,
+        // It went on, and ended or was paused again before the reply to the resume came.
+        _ if evidence.showed(&[S::Printing, S::Resuming, S::Finishing]) => Verdict::Confirmed,
         S::Pausing => Verdict::Pending { moving: true },
         S::Paused if evidence.passed(S::Pausing) => Verdict::Lost,
         S::Paused | S::Starting | S::Cancelling | S::Connecting | S::Unknown => Verdict::Pending { moving: false },
@@ -277,7 +294,7 @@ fn judge_resume(before: &Sight, evidence: &Evidence, now: &Sight) -> Verdict {
     }
 }
 
-fn judge_cancel(before: &Sight, evidence: &Evidence, now: &Sight) -> Verdict {
+fn judge_cancel(before: &Sight, now: &Sight) -> Verdict {
     use PrinterState as S;
     // The print that was meant is gone, whatever came after it.
     if is_other_print(before, now) {
@@ -287,7 +304,7 @@ fn judge_cancel(before: &Sight, evidence: &Evidence, now: &Sight) -> Verdict {
         S::Operational | S::Offline | S::Error => Verdict::Confirmed,
         S::Cancelling | S::Finishing => Verdict::Pending { moving: true },
         S::Connecting | S::Unknown => Verdict::Pending { moving: false },
-        _ if evidence.passed(S::Cancelling) => Verdict::Lost,
+        // Also after `Cancelling`: a cancel in Starting shows Printing for a moment before it is through (measured).
         _ => Verdict::Pending { moving: false },
     }
 }
@@ -321,3 +338,6 @@ pub fn overdue(state: PrinterState) -> Reason {
         _ => Reason::NoEffect,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+mod gap;
+
 use super::{
     command::{FileRef, words},
     reading::{JobReading, PrinterEvent},
@@ -112,6 +114,10 @@ pub struct OpenPrint {
     announced: bool,
     /// How it ends, told before it has.
     ending: Option<(PrintResult, Option<String>)>,
+    /// The firmware's last words. It may survive them.
+    words: Option<String>,
+    /// Its connection has been closed; how it ended is about to be told, or read.
+    cut_off: bool,
 }
 
 /// What the tracker must know of a moment: the time, a fresh id, and whose commands are on the wire.
@@ -151,6 +157,8 @@ impl Tracker {
                 started_by: print.started_by,
                 announced: true,
                 ending: None,
+                words: None,
+                cut_off: false,
             }),
             selected: mark.as_ref().and_then(|mark: &Mark| mark.file.clone()),
             state: None,
@@ -192,9 +200,10 @@ impl Tracker {
         let mark = Mark::of(reading);
         if self.gap {
             self.after_gap(reading, &mark, moment, &mut facts);
-            self.gap = false;
         } else if reading.state.is_active() && self.is_started_over(&mark) {
             self.end(moment.at, PrintResult::Unknown, None, &mut facts);
+        } else if reading.state == PrinterState::Operational && self.ran_between_looks(&mark) {
+            self.begin_and_end(&mark, PrintResult::Done, None, moment, &mut facts);
         }
         self.selected.clone_from(&mark.file);
         let told_by_reading = match reading.state {
@@ -206,6 +215,7 @@ impl Tracker {
             _ => (PrintResult::Unknown, None),
         };
         self.move_to(reading.state, told_by_reading, moment, &mut facts);
+        self.gap = false;
         if let (Some(current), Some(file)) = (self.current.as_mut(), &mark.file)
             && current.file.is_none()
         {
@@ -221,11 +231,15 @@ impl Tracker {
         let mut facts = Vec::new();
         match event {
             PrinterEvent::StateChanged { state, .. } => {
-                let told = match state {
-                    PrinterState::Offline | PrinterState::Error => PrintResult::Failed,
-                    _ => PrintResult::Unknown,
-                };
-                self.move_to(*state, (told, None), moment, &mut facts);
+                let closed = matches!(state, PrinterState::Offline | PrinterState::Error);
+                match self.current.as_mut().filter(|current| closed && current.ending.is_none()) {
+                    // Measured: what it failed of comes before or after this, in any order.
+                    Some(current) => {
+                        current.cut_off = true;
+                        self.state = Some(*state);
+                    }
+                    None => self.move_to(*state, (PrintResult::Unknown, None), moment, &mut facts),
+                }
             }
             PrinterEvent::FileSelected { path, origin } => {
                 self.selected = Some(FileRef { path: path.clone(), origin: origin.clone() });
@@ -249,13 +263,23 @@ impl Tracker {
                     current.file = Some(file);
                 }
             }
-            PrinterEvent::PrintDone { .. } => self.will_end(PrintResult::Done, None),
-            PrinterEvent::PrintCancelled { .. } => self.will_end(PrintResult::Cancelled, None),
-            PrinterEvent::PrintFailed { reason, error, .. } => match reason.as_deref() {
-                Some("cancelled") => self.will_end(PrintResult::Cancelled, None),
-                _ => self.will_end(PrintResult::Failed, error.clone().filter(|error| !error.is_empty())),
-            },
-            PrinterEvent::Error { error } => self.will_end(PrintResult::Failed, Some(error.clone())),
+            PrinterEvent::PrintDone { path } => self.will_end(path, PrintResult::Done, None),
+            PrinterEvent::PrintCancelled { path } => self.will_end(path, PrintResult::Cancelled, None),
+            PrinterEvent::PrintFailed { path, reason, error } => {
+                let cancelled = reason.as_deref() == Some("cancelled");
+                let result = if cancelled { PrintResult::Cancelled } else { PrintResult::Failed };
+                // 2.0.0rc7 says `unknown` for every error; its event `Error` had the words.
+                let error = error.clone().filter(|error| !cancelled && !error.is_empty() && error != "unknown");
+                self.will_end(path, result, error);
+                if self.current.as_ref().is_some_and(|current| current.cut_off) {
+                    self.end(moment.at, result, None, &mut facts);
+                }
+            }
+            PrinterEvent::Error { error } => {
+                if let Some(current) = self.current.as_mut() {
+                    current.words = Some(error.clone());
+                }
+            }
             PrinterEvent::PrintPaused { .. }
             | PrinterEvent::PrintResumed { .. }
             | PrinterEvent::Connected
@@ -277,13 +301,13 @@ impl Tracker {
         }
         let before = self.state.replace(state);
         if state.is_active() {
-            if self.current.is_none() && !matches!(state, PrinterState::Cancelling | PrinterState::Finishing) {
+            // Also in Finishing or Cancelling: a short print between two looks is seen at its end only.
+            if self.current.is_none() {
                 self.begin(moment, facts);
             }
             self.follow_pause(before, state, moment, facts);
         } else if state != PrinterState::Connecting {
-            let (result, reason) = self.current.as_mut().and_then(|current| current.ending.take()).unwrap_or(told);
-            self.end(moment.at, result, reason, facts);
+            self.end(moment.at, told.0, told.1, facts);
         }
     }
 
@@ -312,54 +336,6 @@ impl Tracker {
         }
     }
 
-    /// What must have happened while nobody watched.
-    fn after_gap(&mut self, reading: &JobReading, mark: &Mark, moment: Moment, facts: &mut Vec<PrintFact>) {
-        let Some(last) = self.mark.clone() else { return };
-        if reading.state.is_active() {
-            if self.current.is_some() && !self.is_same_after_gap(&last, mark, moment.at) {
-                self.end(moment.at, PrintResult::Unknown, Some("not watched".to_owned()), facts);
-                // Not seen to begin, so nobody knows who paused it.
-                self.state = None;
-            }
-        } else if reading.state == PrinterState::Operational && self.current.is_none() {
-            let moved = last.file != mark.file
-                || last.completion != mark.completion
-                || (mark.completion == Some(100.0) && last.print_time_s != mark.print_time_s);
-            if moved {
-                let by = By::unknown();
-                let id = moment.fresh_id;
-                let ran = mark.completion == Some(100.0);
-                let result = if ran { PrintResult::Done } else { PrintResult::Unknown };
-                facts.push(PrintFact::Began { id, file: mark.file.clone(), at: moment.at, by });
-                let reason = Some("not watched".to_owned());
-                facts.push(PrintFact::Ended { id, at: moment.at, result, reason });
-            }
-        }
-    }
-
-    fn is_same_after_gap(&self, last: &Mark, now: &Mark, at: DateTime<Utc>) -> bool {
-        if last.file != now.file {
-            return false;
-        }
-        if self.is_started_over(now) {
-            return false;
-        }
-        let (Some(printed), Some(marked_at)) = (now.print_time_s, self.marked_at) else { return true };
-        // Younger than the gap is wide, and moved: it may have begun within the gap.
-        let gap_s = (at - marked_at).num_seconds();
-        let stood_still = last.file_position == now.file_position;
-        stood_still || printed + 5 >= gap_s
-    }
-
-    /// The position went backwards: the file began anew.
-    fn is_started_over(&self, now: &Mark) -> bool {
-        let Some(last) = &self.mark else { return false };
-        self.current.is_some()
-            && last.file == now.file
-            && (matches!((last.file_position, now.file_position), (Some(then), Some(now)) if now < then)
-                || matches!((last.print_time_s, now.print_time_s), (Some(then), Some(now)) if now + 1 < then))
-    }
-
     fn begin(&mut self, moment: Moment, facts: &mut Vec<PrintFact>) {
         let by = match (moment.starting, self.gap) {
             (Some(command), _) => By::command(command),
@@ -375,21 +351,33 @@ impl Tracker {
             started_by: by,
             announced: false,
             ending: None,
+            words: None,
+            cut_off: false,
         });
         facts.push(PrintFact::Began { id: moment.fresh_id, file, at: moment.at, by });
     }
 
-    fn will_end(&mut self, result: PrintResult, reason: Option<String>) {
+    /// How the print ends. What is told late of the print before has another path, or comes where nothing ends yet.
+    fn will_end(&mut self, path: &str, result: PrintResult, reason: Option<String>) {
         if let Some(current) = self.current.as_mut()
             && current.ending.is_none()
+            && current.file.as_ref().is_none_or(|file| path.is_empty() || file.path == path)
         {
             current.ending = Some((result, reason));
         }
     }
 
-    fn end(&mut self, at: DateTime<Utc>, result: PrintResult, reason: Option<String>, facts: &mut Vec<PrintFact>) {
-        if let Some(current) = self.current.take() {
-            facts.push(PrintFact::Ended { id: current.id, at, result, reason });
-        }
+    /// Ends the print, as its events told it, or else as `told` by the state.
+    fn end(&mut self, at: DateTime<Utc>, told: PrintResult, reason: Option<String>, facts: &mut Vec<PrintFact>) {
+        let Some(current) = self.current.take() else { return };
+        // Of a print that is over: what is read next must not look like another one.
+        self.mark = None;
+        let told = if current.cut_off { PrintResult::Failed } else { told };
+        let (result, reason) = current.ending.unwrap_or((told, reason));
+        let reason = reason.or(current.words.filter(|_| result == PrintResult::Failed));
+        facts.push(PrintFact::Ended { id: current.id, at, result, reason });
     }
 }
+
+#[cfg(test)]
+mod tests;

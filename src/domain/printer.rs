@@ -176,7 +176,8 @@ mod tests {
         let mut details = PrinterDetails::new("", "nowhere");
         details.tags = vec![" a".into()];
         details.nozzle_mm = Some(f64::NAN);
-        let pointers: Vec<String> = details.checked().unwrap_err().0.into_iter().map(|error| error.pointer).collect();
+        let pointers: Vec<String> =
+            details.checked().expect_err("four rules are broken").0.into_iter().map(|error| error.pointer).collect();
         assert_eq!(pointers, ["/name", "/url", "/tags/0", "/nozzle_mm"]);
     }
 }

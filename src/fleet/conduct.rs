@@ -9,23 +9,18 @@ use uuid::Uuid;
 use super::{
     actor::Actor,
     errand,
-    flight::{Flight, LATE_LIMIT, Late, MAX_SENDS_OF_A_STEP, Phase, UNTOUCHED},
+    flight::{Flight, LATE_LIMIT, Late, Phase},
     message::{Order, Ready, Report, Up},
 };
 use crate::{
     clock,
     domain::{
-        command::{Command, Effect, Outcome, Reason, Settled, Step},
-        effect::{self, Decision, Evidence, Guards, Verdict},
+        command::{Command, Effect, Outcome, Reason, Step},
+        effect::{self, Decision, Evidence, Guards},
         plate::PlateState,
-        print::ActorKind,
         state::PrinterState,
     },
-    octoprint::Error,
 };
-
-/// Commands that ended as a maybe and are watched on for one printer.
-const LATE_KEPT: usize = 4;
 
 impl Actor {
     /// Takes an order. While another one is in flight only a cancel comes, and overtakes it.
@@ -95,7 +90,7 @@ impl Actor {
         }
     }
 
-    async fn look(&mut self) -> bool {
+    pub(super) async fn look(&mut self) -> bool {
         let now = Instant::now();
         let Some(flight) = &self.slot else { return false };
         if now >= flight.order.expires {
@@ -111,7 +106,7 @@ impl Actor {
         self.decide().await
     }
 
-    async fn hold(&mut self) -> bool {
+    pub(super) async fn hold(&mut self) -> bool {
         let now = Instant::now();
         let Some(Flight { phase: Phase::Hold { since }, .. }) = self.slot else { return false };
         if now.duration_since(since) >= super::flight::MOVING_LIMIT {
@@ -126,7 +121,7 @@ impl Actor {
     }
 
     /// Asks the table, and does what it says. `false` when there is nothing to do but wait.
-    async fn decide(&mut self) -> bool {
+    pub(super) async fn decide(&mut self) -> bool {
         let now = Instant::now();
         let sight = self.sight();
         let gate = self.around.settings.plate_gate;
@@ -145,6 +140,7 @@ impl Actor {
             flight.resolved = effect::resolve_toggle(sight.state).ok();
         }
         flight.print_id = sight.print_id;
+        flight.seen_before = Some(sight.state);
         match effect::decide(flight.command(), &sight, &guards) {
             Decision::Send(step) => {
                 flight.first_before.get_or_insert_with(|| sight.clone());
@@ -170,7 +166,7 @@ impl Actor {
     }
 
     /// Gets a step ready. Where no event will tell of a print, its file's counters are read first.
-    async fn prepare(&mut self, step: Step, before: effect::Sight) {
+    pub(super) async fn prepare(&mut self, step: Step, before: effect::Sight) {
         let pushed = self.is_pushed();
         let octoprint = self.octoprint.clone();
         let Some(flight) = &mut self.slot else { return };
@@ -207,7 +203,7 @@ impl Actor {
     }
 
     /// Asks the ledger for leave to send. No byte leaves before it is given.
-    async fn ask(&mut self) {
+    pub(super) async fn ask(&mut self) {
         let (go, answer) = oneshot::channel();
         let printer_id = self.live.id;
         let Some(flight) = &mut self.slot else { return };
@@ -220,6 +216,7 @@ impl Actor {
             resolved: flight.resolved,
             state_before: flight.before.as_ref().map_or(PrinterState::Unknown, |before| before.state),
             print_id: flight.print_id,
+            file_path: flight.target().filter(|_| flight.places_a_print()).map(|file| file.path.clone()),
             go,
         };
         self.errands.push(Box::pin(errand::ask(flight.order.command_id, answer)));
@@ -269,292 +266,8 @@ impl Actor {
         self.errands.push(Box::pin(errand::send(octoprint, command_id, step, file)));
     }
 
-    /// The ledger refused a further send of a command that was sent before.
-    async fn finish_without_leave(&mut self) {
-        let Some(flight) = &self.slot else { return };
-        if flight.is_restart() && flight.step == Step::Start {
-            self.finish(Outcome::Unconfirmed, Some(Reason::CancelledNotStarted), None).await;
-        } else if flight.conflict && flight.lost_at.is_none() {
-            self.finish(Outcome::Rejected, Some(Reason::PrinterRefused), None).await;
-        } else {
-            self.finish(Outcome::Unknown, Some(Reason::NoAnswer), None).await;
-        }
-    }
-
-    pub(super) async fn on_sent(&mut self, command_id: Uuid, result: Result<(), Error>) {
-        let now = Instant::now();
-        let pushed = self.is_pushed();
-        let Some(flight) = self.flight(command_id) else { return };
-        if flight.phase != Phase::Wire {
-            return;
-        }
-        match result {
-            Ok(()) => {
-                flight.phase = Phase::Watch { since: now };
-                flight.accepted_at = Some(clock::now());
-                flight.looks = 0;
-                flight.plan_look(now, pushed);
-                // A cancel that came meanwhile has it judged once more, on a new reading.
-                let overtaken = self.next.is_some();
-                if let Some(flight) = &mut self.slot
-                    && overtaken
-                {
-                    flight.look_after = Some(now);
-                }
-                self.report(Outcome::Accepted, None, None).await;
-            }
-            Err(error) if error.may_have_acted() => {
-                flight.phase = Phase::Settle { since: now };
-                flight.lost_at = Some(now);
-                flight.look_after = Some(now);
-                flight.looks = 0;
-                flight.next_look = Some(now);
-                tracing::warn!(printer.id = %self.live.id, command.id = %command_id, %error, "reply lost");
-            }
-            Err(error) => self.on_refused(error, now).await,
-        }
-    }
-
-    /// The printer refused it, or was not reached: nothing was done.
-    async fn on_refused(&mut self, error: Error, now: Instant) {
-        let detail = Some(format!("The printer {error}."));
-        let Some(flight) = &mut self.slot else { return };
-        if flight.is_restart() && flight.step == Step::Start {
-            self.finish(Outcome::Unconfirmed, Some(Reason::CancelledNotStarted), detail).await;
-            return;
-        }
-        match error {
-            Error::Conflict { .. } if !flight.conflict => {
-                flight.conflict = true;
-                flight.phase = Phase::Look;
-                flight.look_after = Some(now);
-                flight.next_look = None;
-            }
-            Error::Conflict { .. } | Error::Refused { .. } => {
-                self.finish(Outcome::Rejected, Some(Reason::PrinterRefused), detail).await;
-            }
-            Error::NotFound if flight.order.file.is_some() => {
-                self.finish(Outcome::Rejected, Some(Reason::FileNotFound), detail).await;
-            }
-            Error::Unauthorized => self.finish(Outcome::Unauthorized, None, detail).await,
-            Error::Offline { .. } | Error::Blocked(_) => {
-                if flight.order.wait_when_unreachable && flight.attempts == 1 {
-                    // Not one byte left, so the row may wait on; its next send is its second.
-                    flight.phase = Phase::Look;
-                    flight.look_after = Some(now);
-                } else {
-                    self.finish(Outcome::Unreachable, None, detail).await;
-                }
-            }
-            Error::NotFound
-            | Error::Protocol { .. }
-            | Error::NoSocket { .. }
-            | Error::Invalid { .. }
-            | Error::Timeout { .. }
-            | Error::Lost { .. }
-            | Error::Server { .. } => {
-                self.finish(Outcome::Rejected, Some(Reason::PrinterProtocol), detail).await;
-            }
-        }
-    }
-
-    async fn watch(&mut self) -> bool {
-        let now = Instant::now();
-        let Some(flight) = &self.slot else { return false };
-        let Phase::Watch { since } = flight.phase else { return false };
-        let overtaken = self.next.is_some();
-        let read = self.is_fresh(flight.look_after, now);
-        if overtaken && !read {
-            self.want_reading(now);
-        }
-        let verdict = self.verdict();
-        let Some(flight) = &mut self.slot else { return false };
-        match verdict {
-            Verdict::Confirmed => self.effect_seen().await,
-            Verdict::Gone(reason) => {
-                self.finish(Outcome::Unconfirmed, Some(reason), None).await;
-                true
-            }
-            Verdict::Lost if flight.step.may_be_repeated() && flight.sends < MAX_SENDS_OF_A_STEP && !overtaken => {
-                self.send_again(now).await
-            }
-            Verdict::Lost | Verdict::Pending { .. } => {
-                flight.moving = matches!(verdict, Verdict::Pending { moving: true });
-                if overtaken && read {
-                    let reason = flight.overtaken_reason();
-                    self.finish(Outcome::Unconfirmed, Some(reason), None).await;
-                    return true;
-                }
-                let limit = if flight.moving { super::flight::MOVING_LIMIT } else { flight.order.confirm_within };
-                if now.duration_since(since) >= limit {
-                    let state = self.sight().state;
-                    self.finish(Outcome::Unconfirmed, Some(effect::overdue(state)), None).await;
-                    return true;
-                }
-                self.look_again(now);
-                self.count_again();
-                false
-            }
-        }
-    }
-
-    async fn settle(&mut self) -> bool {
-        let now = Instant::now();
-        let overtaken = self.next.is_some();
-        let Some(flight) = &self.slot else { return false };
-        let Phase::Settle { since } = flight.phase else { return false };
-        let read = self.is_fresh(flight.look_after, now);
-        if read {
-            let sight = self.sight();
-            let verdict = self.verdict();
-            let Some(flight) = &mut self.slot else { return false };
-            let before = flight.before.clone().unwrap_or_else(|| sight.clone());
-            match verdict {
-                Verdict::Confirmed => return self.effect_seen().await,
-                Verdict::Gone(reason) => {
-                    self.finish(Outcome::Unknown, Some(reason), None).await;
-                    return true;
-                }
-                Verdict::Pending { .. } | Verdict::Lost => {
-                    flight.moving = matches!(verdict, Verdict::Pending { moving: true });
-                    let again = effect::may_resend(flight.step, &before, &sight)
-                        && flight.sends < MAX_SENDS_OF_A_STEP
-                        && now < flight.order.expires;
-                    if again && !overtaken {
-                        return self.send_again(now).await;
-                    }
-                }
-            }
-        }
-        let Some(flight) = &self.slot else { return false };
-        let limit = if flight.moving { super::flight::MOVING_LIMIT } else { flight.order.confirm_within };
-        if (overtaken && read) || now.duration_since(since) >= limit {
-            let restarting = flight.is_restart() && flight.step == Step::Cancel && read;
-            let (outcome, reason) = if restarting {
-                (Outcome::Unconfirmed, Reason::CancelledNotStarted)
-            } else {
-                (Outcome::Unknown, Reason::NoAnswer)
-            };
-            self.finish(outcome, Some(reason), None).await;
-            return true;
-        }
-        self.look_again(now);
-        self.count_again();
-        false
-    }
-
-    /// Sends a harmless step once more, by the same road as the first time.
-    async fn send_again(&mut self, now: Instant) -> bool {
-        let sight = self.sight();
-        let Some(flight) = &mut self.slot else { return false };
-        if now >= flight.order.expires {
-            let state = sight.state;
-            self.finish(Outcome::Unconfirmed, Some(effect::overdue(state)), None).await;
-            return true;
-        }
-        flight.before = Some(sight);
-        flight.evidence = Evidence::default();
-        self.ask().await;
-        true
-    }
-
-    /// The effect of the current step was seen: the end, or the second half of a restart.
-    async fn effect_seen(&mut self) -> bool {
-        let now = Instant::now();
-        let sight = self.sight();
-        let retiring = self.retiring;
-        let overtaken = self.next.is_some();
-        let Some(flight) = &mut self.slot else { return false };
-        if flight.step == Step::Pause
-            && self.tracker.current().and_then(|print| print.paused_by).is_some_and(|by| by.kind == ActorKind::Unknown)
-        {
-            let command_id = flight.order.command_id;
-            if let Some(fact) = self.tracker.credit_pause(command_id) {
-                self.tell(vec![fact]).await;
-            }
-        }
-        let Some(flight) = &mut self.slot else { return false };
-        if !(flight.is_restart() && flight.step == Step::Cancel) {
-            self.finish(Outcome::Confirmed, None, None).await;
-            return true;
-        }
-        let before = flight.first_before.clone().unwrap_or_else(|| sight.clone());
-        // What was sent in an earlier life of the server is never gone on with.
-        let may_go_on = flight.order.recover.is_none() && !retiring && !overtaken;
-        let next = effect::decide_restart_start(&before, &flight.evidence, &sight);
-        match next {
-            Decision::Send(step) if may_go_on => {
-                self.prepare(step, sight).await;
-                true
-            }
-            Decision::Wait if may_go_on => {
-                flight.moving = true;
-                self.look_again(now);
-                false
-            }
-            Decision::Send(_) | Decision::Wait | Decision::Unchanged | Decision::Reject(_) => {
-                self.finish(Outcome::Unconfirmed, Some(Reason::CancelledNotStarted), None).await;
-                true
-            }
-        }
-    }
-
-    /// What a failed reading means for the command in flight.
-    pub(super) async fn conduct_read_failure(&mut self, error: &Error, started: Instant) {
-        let now = Instant::now();
-        let overtaken = self.next.is_some();
-        let Some(flight) = &mut self.slot else { return };
-        match flight.phase {
-            Phase::Look | Phase::Hold { .. } => {
-                if started < flight.arrived {
-                    // Begun before the command came: it has its own try.
-                    return;
-                }
-                let detail = Some(format!("The printer {error}."));
-                if flight.is_unsent() && flight.order.wait_when_unreachable && *error != Error::Unauthorized {
-                    flight.plan_look(now, true);
-                    return;
-                }
-                let (outcome, reason) = match error {
-                    Error::Unauthorized => (Outcome::Unauthorized, None),
-                    Error::Offline { .. } | Error::Blocked(_) | Error::Timeout { .. } | Error::Lost { .. } => {
-                        (Outcome::Unreachable, None)
-                    }
-                    Error::Protocol { .. }
-                    | Error::NotFound
-                    | Error::Server { .. }
-                    | Error::Refused { .. }
-                    | Error::Conflict { .. }
-                    | Error::NoSocket { .. }
-                    | Error::Invalid { .. } => (Outcome::Rejected, Some(Reason::PrinterProtocol)),
-                };
-                self.finish(outcome, reason, detail).await;
-            }
-            // A cancel waits: nothing more can be learned about what it overtakes.
-            Phase::Watch { .. } if overtaken => {
-                let reason = flight.overtaken_reason();
-                self.finish(Outcome::Unconfirmed, Some(reason), None).await;
-            }
-            Phase::Settle { .. } if overtaken => {
-                self.finish(Outcome::Unknown, Some(Reason::NoAnswer), None).await;
-            }
-            Phase::Watch { .. } | Phase::Settle { .. } | Phase::Count | Phase::Ask | Phase::Wire => {}
-        }
-    }
-
-    fn verdict(&self) -> Verdict {
-        let sight = self.sight();
-        match &self.slot {
-            Some(flight) if self.in_touch => {
-                let before = flight.before.clone().unwrap_or_else(|| sight.clone());
-                effect::judge(flight.step, flight.target(), &before, &flight.evidence, &sight)
-            }
-            _ => Verdict::Pending { moving: false },
-        }
-    }
-
     /// Reads the printer on behalf of the command in flight, when that is due.
-    fn look_again(&mut self, now: Instant) {
+    pub(super) fn look_again(&mut self, now: Instant) {
         let pushed = self.is_pushed();
         let under_way = self.reading_since.is_some();
         let Some(flight) = &mut self.slot else { return };
@@ -567,80 +280,8 @@ impl Actor {
         }
     }
 
-    /// Compares the file's print counters with those before the start, where no event tells of it.
-    fn count_again(&mut self) {
-        let octoprint = self.octoprint.clone();
-        let idle = self.sight().state == PrinterState::Operational;
-        let Some(flight) = &mut self.slot else { return };
-        if flight.step == Step::Start
-            && idle
-            && flight.prints_before.is_some()
-            && flight.looks == 4
-            && let Some(file) = flight.target().cloned()
-        {
-            flight.looks += 1;
-            self.errands.push(Box::pin(errand::count(octoprint, flight.order.command_id, file)));
-        }
-    }
-
-    /// A state was seen: evidence for what is on its way, and for what ended as a maybe.
-    pub(super) fn note_for_flights(&mut self, state: PrinterState) {
-        if let Some(flight) = &mut self.slot
-            && flight.is_out()
-        {
-            flight.evidence.note(state);
-        }
-        for late in &mut self.late {
-            late.evidence.note(state);
-        }
-    }
-
-    /// A print was seen to begin.
-    pub(super) fn note_started(&mut self, path: &str) {
-        if let Some(flight) = &mut self.slot
-            && flight.is_out()
-        {
-            flight.evidence.started = Some(path.to_owned());
-        }
-        for late in &mut self.late {
-            late.evidence.started = Some(path.to_owned());
-        }
-    }
-
-    /// Looks again at what ended as a maybe.
-    pub(super) async fn judge_late(&mut self) {
-        if self.late.is_empty() || !self.in_touch {
-            return;
-        }
-        let now = Instant::now();
-        let sight = self.sight();
-        let mut settled = Vec::new();
-        self.late.retain_mut(|late| {
-            let read_since = *late.read_since.get_or_insert(now);
-            let effect = match effect::judge(late.step, late.target.as_ref(), &late.before, &late.evidence, &sight) {
-                Verdict::Confirmed => Some(Effect::Done),
-                Verdict::Gone(_) => Some(Effect::None),
-                Verdict::Lost => Some(Effect::None),
-                Verdict::Pending { moving: false }
-                    if late.unanswered && now.duration_since(read_since) >= UNTOUCHED =>
-                {
-                    Some(Effect::None)
-                }
-                Verdict::Pending { .. } => None,
-            };
-            if let Some(effect) = effect {
-                settled.push((late.command_id, effect));
-            }
-            effect.is_none() && now < late.until
-        });
-        for (command_id, effect) in settled {
-            let settled = Settled { effect, state: sight.state, at: clock::now() };
-            let _ = self.around.ledger.send(Up::Settled { command_id, settled }).await;
-        }
-    }
-
     /// Ends the command in flight.
-    async fn finish(&mut self, outcome: Outcome, reason: Option<Reason>, detail: Option<String>) {
+    pub(super) async fn finish(&mut self, outcome: Outcome, reason: Option<Reason>, detail: Option<String>) {
         self.report(outcome, reason, detail).await;
         let Some(flight) = self.slot.take() else { return };
         self.dirty = true;
@@ -648,11 +289,8 @@ impl Actor {
             && let Some(before) = flight.before.clone()
             && !flight.is_restart()
         {
-            if self.late.len() >= LATE_KEPT {
-                self.late.remove(0);
-            }
             let now = Instant::now();
-            self.late.push(Late {
+            self.keep_late(Late {
                 command_id: flight.order.command_id,
                 step: flight.step,
                 target: flight.target().cloned(),
@@ -665,7 +303,7 @@ impl Actor {
         }
     }
 
-    async fn report(&mut self, outcome: Outcome, reason: Option<Reason>, detail: Option<String>) {
+    pub(super) async fn report(&mut self, outcome: Outcome, reason: Option<Reason>, detail: Option<String>) {
         let sight = self.sight();
         let printer_id = self.live.id;
         let Some(flight) = &self.slot else { return };
@@ -678,6 +316,7 @@ impl Actor {
             detail: detail.or_else(|| reason.map(|reason| reason.sentence().to_owned())),
             resolved: flight.resolved,
             print_id: if flight.step == Step::Start { sight.print_id } else { flight.print_id },
+            state_before: flight.seen_before,
             state_after: known,
             accepted_at: flight.accepted_at,
             at: clock::now(),
@@ -685,7 +324,7 @@ impl Actor {
         let _ = self.around.ledger.send(Up::Report(report)).await;
     }
 
-    async fn report_unsent(&mut self, command_id: Uuid, outcome: Outcome, reason: Reason) {
+    pub(super) async fn report_unsent(&mut self, command_id: Uuid, outcome: Outcome, reason: Reason) {
         let report = Report {
             printer_id: self.live.id,
             command_id,
@@ -694,6 +333,7 @@ impl Actor {
             detail: Some(reason.sentence().to_owned()),
             resolved: None,
             print_id: None,
+            state_before: None,
             state_after: None,
             accepted_at: None,
             at: clock::now(),
@@ -701,14 +341,14 @@ impl Actor {
         let _ = self.around.ledger.send(Up::Report(report)).await;
     }
 
-    fn flight(&mut self, command_id: Uuid) -> Option<&mut Flight> {
+    pub(super) fn flight(&mut self, command_id: Uuid) -> Option<&mut Flight> {
         self.slot.as_mut().filter(|flight| flight.order.command_id == command_id)
     }
 }
 
 impl Flight {
     /// Why a command that a cancel overtook ends without its effect seen.
-    fn overtaken_reason(&self) -> Reason {
+    pub(super) fn overtaken_reason(&self) -> Reason {
         if self.is_restart() { Reason::CancelledNotStarted } else { Reason::OvertakenByCancel }
     }
 }

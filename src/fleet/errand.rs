@@ -15,6 +15,7 @@ use crate::{
 };
 
 /// What came of an errand.
+#[expect(clippy::large_enum_variant, reason = "moved once, out of the future that made it")]
 pub enum Done {
     Established(Result<Established, Error>),
     Read {

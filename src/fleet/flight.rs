@@ -47,6 +47,8 @@ pub struct Flight {
     pub step: Step,
     /// What was seen before the current step was sent.
     pub before: Option<Sight>,
+    /// The state that was decided on.
+    pub seen_before: Option<PrinterState>,
     /// What was seen before the first step: a restart starts this file again.
     pub first_before: Option<Sight>,
     pub evidence: Evidence,
@@ -81,6 +83,7 @@ impl Flight {
             resolved: None,
             step: Step::Cancel,
             before: None,
+            seen_before: None,
             first_before: None,
             evidence: Evidence::default(),
             attempts: 0,
@@ -110,7 +113,7 @@ impl Flight {
             flight.print_id = recover.print_id;
             flight.before = Some(Sight {
                 state: recover.state_before.unwrap_or(PrinterState::Unknown),
-                file: None,
+                file: recover.file.clone(),
                 print_id: recover.print_id,
                 paused_by_printyard: false,
             });
@@ -137,6 +140,11 @@ impl Flight {
     /// The file that a start is to print: the one named, or the one that was selected.
     pub fn target(&self) -> Option<&FileRef> {
         self.order.file.as_ref().or_else(|| self.first_before.as_ref().and_then(|before| before.file.as_ref()))
+    }
+
+    /// A print of the target is to begin by it.
+    pub fn places_a_print(&self) -> bool {
+        matches!(self.order.command, Command::Start | Command::Restart)
     }
 
     /// It is in the second half of a restart, or waits for it.
@@ -188,3 +196,6 @@ pub const LATE_LIMIT: Duration = Duration::from_secs(24 * 3_600);
 
 /// How long a printer must be seen untouched before a command without an answer counts as not carried out.
 pub const UNTOUCHED: Duration = Duration::from_secs(30);
+
+/// Commands that ended as a maybe and are watched on for one printer.
+pub const LATE_KEPT: usize = 4;

@@ -46,7 +46,22 @@ pub struct Recover {
     pub attempts: i64,
     pub state_before: Option<PrinterState>,
     pub print_id: Option<Uuid>,
+    pub file: Option<FileRef>,
     pub accepted_at: Option<DateTime<Utc>>,
+}
+
+/// A command that ended as a maybe, to be watched on.
+#[derive(Debug, Clone)]
+pub struct LateOrder {
+    pub command_id: Uuid,
+    pub step: Step,
+    /// The file that a start named.
+    pub file: Option<FileRef>,
+    pub state_before: PrinterState,
+    pub print_id: Option<Uuid>,
+    /// It ended as `unknown`.
+    pub unanswered: bool,
+    pub until: Instant,
 }
 
 /// What an actor is told.
@@ -58,6 +73,8 @@ pub enum Mail {
     Drop(Uuid),
     /// A person says that the plate is clear. `None` means whatever lies on it.
     ClearPlate { print_id: Option<Uuid>, by: String, at: DateTime<Utc>, reply: oneshot::Sender<ClearResult> },
+    /// Watch on for the effect of a command that ended as a maybe in an earlier life of the server.
+    WatchLate(Box<LateOrder>),
     /// Something was done to the printer beside the job client (a file was selected): look at it.
     Look,
     /// The register has changed. Takes effect when nothing is in flight.
@@ -77,6 +94,8 @@ pub struct Ready {
     pub resolved: Option<Command>,
     pub state_before: PrinterState,
     pub print_id: Option<Uuid>,
+    /// What a start is to print.
+    pub file_path: Option<String>,
     pub go: oneshot::Sender<bool>,
 }
 
@@ -90,6 +109,7 @@ pub struct Report {
     pub detail: Option<String>,
     pub resolved: Option<Command>,
     pub print_id: Option<Uuid>,
+    pub state_before: Option<PrinterState>,
     pub state_after: Option<PrinterState>,
     pub accepted_at: Option<DateTime<Utc>>,
     pub at: DateTime<Utc>,

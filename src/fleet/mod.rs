@@ -5,11 +5,15 @@
 //! is the ledger's dispatcher, which tries again.
 
 mod actor;
+mod answer;
 mod conduct;
+mod confirm;
 mod errand;
 pub mod flight;
+mod link;
 pub mod message;
 pub mod settings;
+mod sight;
 pub mod view;
 
 use std::{
@@ -27,11 +31,12 @@ use uuid::Uuid;
 
 use self::{
     actor::{Actor, Surroundings},
-    message::{Fact, Mail, Order, Up},
-    settings::{CONNECTS, MAILBOX, Settings, UP_QUEUE},
+    message::{Fact, LateOrder, Mail, Order, Up},
+    settings::{CONNECTS, MAILBOX, UP_QUEUE},
     view::{Live, View},
 };
 use crate::{
+    config::Settings,
     domain::{
         plate::{ClearResult, Plate},
         print::{Mark, Print},
@@ -161,6 +166,11 @@ impl Fleet {
     /// Tells an actor that the ledger has ended a command that was not sent.
     pub fn drop_order(&self, printer_id: Uuid, command_id: Uuid) -> Result<(), NotTaken> {
         self.post(printer_id, Mail::Drop(command_id))
+    }
+
+    /// Watches on for the effect of a command that ended as a maybe in an earlier life of the server.
+    pub fn watch_late(&self, printer_id: Uuid, order: LateOrder) {
+        let _ = self.post(printer_id, Mail::WatchLate(Box::new(order)));
     }
 
     /// Has a printer looked at soon.

@@ -46,18 +46,3 @@ pub fn pace(active: bool, pushed: bool) -> Pace {
         (false, false) => Pace { job: s(5), heaters: s(60) },
     }
 }
-
-/// What the person who runs the farm may set.
-#[derive(Debug, Clone, Copy)]
-pub struct Settings {
-    /// A print whose position stands for this long is stalled.
-    pub stall_after: Duration,
-    /// Whether an occupied plate stops a start.
-    pub plate_gate: bool,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self { stall_after: Duration::from_secs(300), plate_gate: true }
-    }
-}

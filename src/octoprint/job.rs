@@ -45,7 +45,8 @@ impl JobClient<'_> {
     /// | state | OctoPrint's answer |
     /// |-|-|
     /// | operational, a file is selected | accepted; `Starting`, then `Printing` within 20 ms |
-    /// | operational, **no file**, or an empty one | **accepted, and nothing happens** |
+    /// | operational, **no file** | **accepted, and nothing happens** |
+    /// | operational, an empty file | accepted; begun and done within 10 ms, `completion` is then -100 |
     /// | starting, printing, pausing, paused, resuming, cancelling, finishing | conflict: "Printer already has an active print job, did you mean 'restart'?" |
     ///
     /// # Errors
@@ -58,7 +59,8 @@ impl JobClient<'_> {
     ///
     /// | state | OctoPrint's answer |
     /// |-|-|
-    /// | starting, printing, pausing, resuming | accepted; `Cancelling` for the rest of the command in flight (0.1 s; an `M109` held it for 13 s), then `Operational` |
+    /// | starting | accepted; `Cancelling` for the rest of the start script, `Printing` for 8 ms, then `Operational` |
+    /// | printing, pausing, resuming | accepted; `Cancelling` for the rest of the command in flight (0.1 s; an `M109` held it for 13 s), then `Operational` |
     /// | paused | accepted; `Operational` at once |
     /// | cancelling | accepted, nothing more happens |
     /// | finishing | **accepted**: the print was done, and is reported cancelled as well |
@@ -123,7 +125,7 @@ impl JobClient<'_> {
     /// | state | OctoPrint's answer |
     /// |-|-|
     /// | printing, resuming | as `pause` |
-    /// | paused | as `resume` |
+    /// | paused | 1.11: as `resume`. **2.0.0rc7: accepted, and nothing happens** |
     /// | starting | accepted, and the pause is lost |
     /// | pausing, cancelling, finishing | accepted, nothing more happens |
     /// | operational | conflict: "Printer is neither printing nor paused" |

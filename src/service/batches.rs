@@ -150,7 +150,7 @@ impl Services {
         );
         let counts = Counts::from_pairs(rows.iter().map(|row| (row.outcome, 1)));
         let shown = usize::try_from(COMMANDS_SHOWN).unwrap_or(usize::MAX);
-        let next = (rows.len() > shown).then(|| COMMANDS_SHOWN - 1);
+        let next = (rows.len() > shown).then_some(COMMANDS_SHOWN - 1);
         let commands = rows.into_iter().take(shown).collect();
         Ok(BatchView { batch, counts, commands, next })
     }
@@ -354,6 +354,7 @@ fn row(batch: &Batch, position: usize, selected: Selected, command: Command, now
         detail: refused.map(|reason| reason.sentence().to_owned()),
         step: None,
         print_id: None,
+        file_path: None,
         state_before: None,
         state_after: None,
         attempts: 0,

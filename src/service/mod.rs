@@ -15,6 +15,7 @@ pub mod prints;
 pub mod record;
 mod runs;
 pub mod select;
+pub mod upkeep;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -25,8 +26,9 @@ use uuid::Uuid;
 use self::dispatch::{Dispatch, Dispatcher};
 pub use self::error::Error;
 use crate::{
+    config::Settings,
     domain::{plate::Plate, print::Print, printer::Printer, state::PrinterState},
-    fleet::{Fleet, Member, settings::Settings},
+    fleet::{Fleet, Member},
     octoprint::OctoPrint,
     outbound::Outbound,
     secrets::Vault,
@@ -90,6 +92,7 @@ impl Services {
             let _guard = guard;
             record::run(db, inbox.facts, token).await;
         });
+        tasks.spawn(upkeep::run(services.db.clone(), stop.clone()));
         Ok(services)
     }
 

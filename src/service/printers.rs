@@ -110,6 +110,12 @@ impl Services {
         printer.map(|printer| self.view_of(printer)).ok_or(Error::NotFound("printer"))
     }
 
+    /// What the register says about these printers, for pages that follow the live side. It asks nobody's rights:
+    /// who shows them holds each against [`Principal::may_see`].
+    pub async fn registered(&self, ids: &[Uuid]) -> Result<Vec<Printer>, Error> {
+        Ok(storage::printers::get_many(&self.db, ids).await?)
+    }
+
     /// A page of printers by name, after `after`; one more than `limit` when there are more.
     pub async fn list_printers(
         &self,

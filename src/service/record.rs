@@ -1,4 +1,5 @@
-//! The recorder: it writes down what actors see, prints and plates at once, sightings in groups.
+//! The recorder: it writes down what actors see. Prints and plates as soon as the database is free, sightings once a
+//! second, both in groups.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -7,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
-    domain::print::{Print, PrintFact},
+    domain::print::PrintFact,
     fleet::message::Fact,
     storage::{self, Db, sightings::Sighting},
 };
@@ -16,12 +17,15 @@ use crate::{
 const COALESCE: Duration = Duration::from_secs(1);
 /// Facts that are taken at once.
 const GROUP: usize = 1_024;
-/// Attempts to write one fact while the database does not answer.
+/// Between groups of prints: a farm that starts at once is a few statements instead of thousands, and the ledger's
+/// own writes go before.
+const PAUSE: Duration = Duration::from_millis(50);
+/// Attempts to write a group while the database does not answer.
 const ATTEMPTS: u32 = 50;
 
 /// Runs until `stop` falls, then writes what is left.
 pub async fn run(db: Db, mut facts: mpsc::Receiver<Fact>, stop: CancellationToken) {
-    let mut pending: HashMap<Uuid, Sighting> = HashMap::new();
+    let mut sightings: HashMap<Uuid, Sighting> = HashMap::new();
     let mut group = Vec::with_capacity(GROUP);
     let mut flush = tokio::time::interval(COALESCE);
     flush.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -32,60 +36,43 @@ pub async fn run(db: Db, mut facts: mpsc::Receiver<Fact>, stop: CancellationToke
                 if n == 0 {
                     break;
                 }
-                for fact in group.drain(..) {
-                    take(&db, fact, &mut pending).await;
+                let prints = sort(&mut group, &mut sightings);
+                if !prints.is_empty() {
+                    write(&db, &prints).await;
+                    tokio::time::sleep(PAUSE).await;
                 }
             }
-            _ = flush.tick() => save(&db, &mut pending).await,
+            _ = flush.tick() => save(&db, &mut sightings).await,
         }
     }
     while let Ok(fact) = facts.try_recv() {
-        take(&db, fact, &mut pending).await;
+        group.push(fact);
     }
-    save(&db, &mut pending).await;
+    write(&db, &sort(&mut group, &mut sightings)).await;
+    save(&db, &mut sightings).await;
 }
 
-async fn take(db: &Db, fact: Fact, pending: &mut HashMap<Uuid, Sighting>) {
-    match fact {
-        Fact::Seen { printer_id, state, mark, at, octoprint_version } => {
-            pending.insert(printer_id, Sighting { printer_id, state, mark, observed_at: at, octoprint_version });
-        }
-        Fact::Print { printer_id, fact } => {
-            let mut attempts = 0;
-            while let Err(error) = write(db, printer_id, &fact).await {
-                attempts += 1;
-                tracing::error!(printer.id = %printer_id, ?error, "a print could not be written down");
-                if attempts >= ATTEMPTS {
-                    return;
-                }
-                tokio::time::sleep(Duration::from_millis(200)).await;
+/// Tells prints, which are returned in their order, from sightings, of which the last one counts.
+fn sort(group: &mut Vec<Fact>, sightings: &mut HashMap<Uuid, Sighting>) -> Vec<(Uuid, PrintFact)> {
+    let mut prints = Vec::new();
+    for fact in group.drain(..) {
+        match fact {
+            Fact::Print { printer_id, fact } => prints.push((printer_id, fact)),
+            Fact::Seen { printer_id, state, mark, at, octoprint_version } => {
+                sightings.insert(printer_id, Sighting { printer_id, state, mark, observed_at: at, octoprint_version });
             }
         }
     }
+    prints
 }
 
-async fn write(db: &Db, printer_id: Uuid, fact: &PrintFact) -> Result<(), storage::Error> {
-    match fact {
-        PrintFact::Began { id, file, at, by } => {
-            let print = Print {
-                id: *id,
-                printer_id,
-                file: file.clone(),
-                started_at: *at,
-                ended_at: None,
-                result: None,
-                reason: None,
-                started_by: *by,
-                paused_by: None,
-            };
-            storage::prints::begin(db, &print).await?;
-            storage::plates::occupy(db, printer_id, *id, *at).await
+async fn write(db: &Db, prints: &[(Uuid, PrintFact)]) {
+    for _ in 0..ATTEMPTS {
+        match storage::sights::record(db, prints).await {
+            Ok(()) => return,
+            Err(error) => tracing::error!(?error, prints = prints.len(), "prints could not be written down"),
         }
-        PrintFact::Paused { id, by } => storage::prints::set_paused_by(db, *id, Some(*by)).await.map(drop),
-        PrintFact::Resumed { id } => storage::prints::set_paused_by(db, *id, None).await.map(drop),
-        PrintFact::Ended { id, at, result, reason } => {
-            storage::prints::end(db, *id, *at, *result, reason.as_deref()).await.map(drop)
-        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }
 

@@ -136,6 +136,7 @@ mod tests {
             detail: None,
             step: None,
             print_id: None,
+            file_path: None,
             state_before: None,
             state_after: None,
             attempts: 0,

@@ -13,7 +13,8 @@ pub enum Flavor {
     /// OctoPrint 1.11.8.
     #[default]
     V1_11,
-    /// OctoPrint 2.0 without the new version header: `restart` does nothing, `error` is always there.
+    /// OctoPrint 2.0.0rc7 without the new version header: `restart` does nothing, nor does a toggle of a paused print,
+    /// `error` is always there.
     V2_0,
 }
 

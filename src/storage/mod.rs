@@ -2,7 +2,7 @@
 //!
 //! SQLite and PostgreSQL through native sqlx pools: every statement is written once, with `$1…$n`, and compiled for
 //! both by the macros below (`sqlx::Any` cannot carry uuid, timestamptz or jsonb). The few words that differ are
-//! fragments in [`group`]. Absence is `None` or `false`; what cannot be read is an error that names its place.
+//! fragments in `group.rs`. Absence is `None` or `false`; what cannot be read is an error that names its place.
 //!
 //! Two rules hold everywhere here. A transaction never waits for anything but the database. And SQLite has one
 //! writer: a pool in which several connections read and then write fails most of its transactions as locked.
@@ -17,6 +17,7 @@ pub mod printers;
 pub mod prints;
 pub mod sessions;
 pub mod sightings;
+pub mod sights;
 pub mod tokens;
 
 use std::{str::FromStr, time::Duration};

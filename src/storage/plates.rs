@@ -28,17 +28,6 @@ pub async fn all(db: &Db) -> Result<Vec<(Uuid, Plate)>, Error> {
     rows.into_iter().map(read).collect()
 }
 
-/// A print was seen: the plate is occupied by it from now on. Nothing happens for a printer that is gone.
-pub async fn occupy(db: &Db, printer_id: Uuid, print_id: Uuid, since: DateTime<Utc>) -> Result<(), Error> {
-    let sql = "insert into plates (printer_id, state, print_id, since, cleared_by)
-               select id, 'occupied', $2, $3, null from printers where id = $1
-               on conflict (printer_id) do update set
-                   state = excluded.state, print_id = excluded.print_id, since = excluded.since,
-                   cleared_by = excluded.cleared_by";
-    writing!(db, |pool| sqlx::query(sql).bind(printer_id).bind(print_id).bind(since).execute(pool).await.map(drop))?;
-    Ok(())
-}
-
 /// Somebody says that the plate is clear. False: it was not occupied, or not by `expected_print_id` (absent: by a
 /// print without identity) any more.
 pub async fn clear(

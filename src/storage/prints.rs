@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{
     Db, Error,
     error::{Place, broken},
-    group, reading, writing,
+    group, reading,
 };
 use crate::domain::{
     command::FileRef,
@@ -77,64 +77,6 @@ pub struct PrintFilter {
     pub since: Option<DateTime<Utc>>,
     /// Only prints on registered printers with any of these tags: what the asker may see.
     pub visible_tags: Option<Vec<String>>,
-}
-
-/// Notes a print that began. One that is known already stays as it is.
-pub async fn begin(db: &Db, print: &Print) -> Result<(), Error> {
-    let sql = format!(
-        "insert into prints ({COLUMNS}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
-         on conflict (id) do nothing"
-    );
-    writing!(db, |pool| sqlx::query(AssertSqlSafe(sql))
-        .bind(print.id)
-        .bind(print.printer_id)
-        .bind(print.file.as_ref().map(|file| group::clean(&file.path)))
-        .bind(print.file.as_ref().map(|file| group::clean(&file.origin)))
-        .bind(print.started_at)
-        .bind(print.ended_at)
-        .bind(print.result.map(PrintResult::as_str))
-        .bind(print.reason.as_deref().map(group::clean))
-        .bind(print.started_by.kind.as_str())
-        .bind(print.started_by.command_id)
-        .bind(print.paused_by.map(|by| by.kind.as_str()))
-        .bind(print.paused_by.and_then(|by| by.command_id))
-        .execute(pool)
-        .await
-        .map(drop))?;
-    Ok(())
-}
-
-/// Notes who paused a print; absent: it is not paused. False: there is no such print.
-pub async fn set_paused_by(db: &Db, id: Uuid, by: Option<By>) -> Result<bool, Error> {
-    let sql = "update prints set paused_by_kind = $2, paused_by_command = $3 where id = $1";
-    let changed = writing!(db, |pool| sqlx::query(sql)
-        .bind(id)
-        .bind(by.map(|by| by.kind.as_str()))
-        .bind(by.and_then(|by| by.command_id))
-        .execute(pool)
-        .await
-        .map(|done| done.rows_affected()))?;
-    Ok(changed > 0)
-}
-
-/// Ends a print. False: it had ended before, or there is none.
-pub async fn end(
-    db: &Db,
-    id: Uuid,
-    at: DateTime<Utc>,
-    result: PrintResult,
-    reason: Option<&str>,
-) -> Result<bool, Error> {
-    let sql = "update prints set ended_at = $2, result = $3, reason = $4 where id = $1 and ended_at is null";
-    let changed = writing!(db, |pool| sqlx::query(sql)
-        .bind(id)
-        .bind(at)
-        .bind(result.as_str())
-        .bind(reason.map(group::clean))
-        .execute(pool)
-        .await
-        .map(|done| done.rows_affected()))?;
-    Ok(changed > 0)
 }
 
 /// The prints that have not ended, oldest first.

@@ -1,12 +1,98 @@
-//! The pages for the farm's staff.
+//! The pages for the farm's staff: plain HTML from the server that one script of ours keeps live.
+//!
+//! No htmx yet: the only live thing is a stream that replaces tiles by id and must leave selection and focus alone,
+//! which is less code than a configuration would be. Every form works without the script.
 
-use axum::Router;
+mod assets;
+mod batches;
+mod board;
+mod confirm;
+mod form;
+mod guard;
+mod login;
+mod outcome;
+mod page;
+mod plan;
+mod printer;
+mod printers;
+mod register;
+mod stream;
+mod tile;
+mod time;
+mod words;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::FromRef,
+    http::{HeaderValue, header},
+    middleware,
+    response::Response,
+    routing::{get, post},
+};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use self::board::Board;
 use crate::service::Services;
+
+/// Pages that may be live at once.
+const STREAMS: usize = 512;
+/// Nothing from elsewhere, nothing inline, nobody's frame.
+const POLICY: &str = "default-src 'self'; img-src 'self' data:; object-src 'none'; frame-ancestors 'none'; \
+     base-uri 'none'; form-action 'self'";
+
+/// What every page needs.
+#[derive(Clone)]
+pub(super) struct Dashboard {
+    services: Services,
+    board: Arc<Board>,
+    streams: Arc<Semaphore>,
+    stop: CancellationToken,
+}
+
+impl FromRef<Dashboard> for Services {
+    fn from_ref(dashboard: &Dashboard) -> Self {
+        dashboard.services.clone()
+    }
+}
 
 /// Every page. Streams end when `stop` falls.
 pub fn router(services: Services, stop: CancellationToken) -> Router {
-    let _ = stop;
-    Router::new().with_state(services)
+    let board = Arc::new(Board::new(services.clone()));
+    let dashboard = Dashboard { services, board, streams: Arc::new(Semaphore::new(STREAMS)), stop };
+    Router::new()
+        .route("/", get(printers::farm))
+        .route("/stream", get(stream::farm))
+        .route("/login", get(login::form).post(login::log_in))
+        .route("/logout", post(login::log_out))
+        .route("/batches", get(batches::list).post(batches::create))
+        .route("/batches/preview", post(batches::preview))
+        .route("/batches/{id}", get(batches::show))
+        .route("/batches/{id}/stream", get(stream::batch))
+        .route("/batches/{id}/stop", post(batches::stop))
+        .route("/batches/{id}/retry", post(batches::retry))
+        .route("/printers/new", get(register::form).post(register::create))
+        .route("/printers/{id}", get(printer::show))
+        .route("/printers/{id}/plate", post(printer::clear_plate))
+        .route("/printers/{id}/select", post(printer::select_file))
+        .route("/static/{*path}", get(assets::serve))
+        .fallback(page::not_found)
+        .layer(middleware::from_fn(guard::same_site))
+        .layer(middleware::map_response(with_headers))
+        .with_state(dashboard)
+}
+
+async fn with_headers(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "same-origin"),
+        (header::CACHE_CONTROL, "no-store"),
+    ] {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    response
 }

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use serde_json::json;
 
-use super::{Ended, Job, Machine, Progress, STEP, State};
+use super::{Ended, Job, Machine, STEP, State};
 use crate::simulator::config::Flavor;
 
 /// `command` and `action` of the body.
@@ -85,7 +85,10 @@ impl Machine {
                 PauseAction::Unknown => Err(Refusal::UnknownAction),
                 PauseAction::Pause => Ok(self.pause(now)),
                 PauseAction::Resume => Ok(self.resume(now)),
-                PauseAction::Toggle if self.state == State::Paused => Ok(self.resume(now)),
+                // 2.0.0rc7 takes a paused print for a printing one, and pauses it again.
+                PauseAction::Toggle if self.state == State::Paused => {
+                    Ok(self.flavor == Flavor::V1_11 && self.resume(now))
+                }
                 PauseAction::Toggle => Ok(self.pause(now)),
             },
         }
@@ -93,10 +96,7 @@ impl Machine {
 
     /// From `Operational`, and from 0 again from `Paused`.
     pub(super) fn start(&mut self, now: Instant) -> bool {
-        let Some(selected) = &self.selected else { return false };
-        if selected.blob.bytes().is_empty() {
-            // Measured: the state stays, the completion becomes -100.
-            self.last = Some(Progress::of_an_empty_file());
+        if self.selected.is_none() {
             return false;
         }
         self.job = Some(Job { sent: 0, line_done: now, began: now, held: std::time::Duration::ZERO, held_since: None });
@@ -153,18 +153,19 @@ impl Machine {
         let ready = self.queue_empty(now);
         if let (State::Pausing, false, false, Some(at)) = (self.state, self.pause_lost, self.pause_told, self.until) {
             // Measured: the position that the pause had asked for still comes, and with it the event.
+            // It comes before the script that would have followed it.
+            let at = ready.map_or(at, |ready| at.min(ready + self.pause_answer));
             let paused = self.paused_event();
             self.late.push((at, paused));
         }
+        self.cancelled_in_start = self.state == State::Starting;
         self.pause_lost = false;
         self.pause_told = false;
         self.tell_of_file("PrintCancelling", json!({"owner": "admin", "user": "admin"}));
         self.enter(State::Cancelling);
         self.tell_cancelled(now);
-        self.until = ready.map(|ready| {
-            let at = ready + STEP;
-            at + self.script_time("afterPrintCancelled", at)
-        });
+        // `afterPrintCancelled` is sent when the printer is `Operational` again.
+        self.until = ready.map(|ready| ready + STEP);
         true
     }
 

@@ -93,6 +93,8 @@ pub struct Machine {
     until: Option<Instant>,
     /// `Pausing` is shown, but the start goes on: the pause came too early and is lost.
     pause_lost: bool,
+    /// Measured: such a cancel shows `Printing` for some 8 ms before it is `Operational`.
+    cancelled_in_start: bool,
     /// `PrintPaused` has been sent before `Paused` was reached (`M600`).
     pause_told: bool,
     /// The firmware does not answer any more.
@@ -122,6 +124,7 @@ impl Machine {
             state: State::Operational,
             until: None,
             pause_lost: false,
+            cancelled_in_start: false,
             pause_told: false,
             awol: false,
             selected: None,
@@ -239,6 +242,9 @@ impl Machine {
             }
             State::Cancelling | State::Finishing => {
                 self.job = None;
+                if std::mem::take(&mut self.cancelled_in_start) {
+                    self.enter(State::Printing);
+                }
                 self.enter(State::Operational);
             }
             State::Offline | State::OfflineAfterError | State::Operational | State::Printing | State::Paused => {}
@@ -247,7 +253,11 @@ impl Machine {
 
     fn enter(&mut self, state: State) {
         self.state = state;
-        self.tell("PrinterStateChanged", json!({"state_id": state.id(), "state_string": state.text()}));
+        let id = match (self.flavor, state) {
+            (Flavor::V2_0, State::OfflineAfterError) => "CLOSED_WITH_ERROR",
+            _ => state.id(),
+        };
+        self.tell("PrinterStateChanged", json!({"state_id": id, "state_string": state.text()}));
     }
 
     fn tell(&mut self, kind: &'static str, payload: Value) {

@@ -85,11 +85,16 @@ impl Machine {
             return;
         }
         let failed = self.failed_event(error, now);
-        self.events.extend(failed);
-        self.tell("PrinterStateChanged", json!({"state_id": "ERROR", "state_string": format!("Error: {error}")}));
+        // Measured: 1.11 tells it first or last, 2.0.0rc7 always last.
+        let (first, last) = if self.flavor == Flavor::V1_11 { (failed, None) } else { (None, failed) };
+        self.events.extend(first);
+        let text = if self.flavor == Flavor::V1_11 { format!("Error: {error}") } else { "Error".to_owned() };
+        self.tell("PrinterStateChanged", json!({"state_id": "ERROR", "state_string": text}));
         self.tell("Error", json!({"error": error, "reason": "firmware", "consequence": "emergency"}));
+        self.tell_deselected();
         self.tell("Disconnected", Value::Null);
         self.drop_everything(State::OfflineAfterError);
+        self.events.extend(last);
         self.set_trouble(error, "firmware", "emergency");
     }
 
@@ -101,10 +106,18 @@ impl Machine {
     /// The serial line breaks, or OctoPrint closes it.
     fn lose(&mut self, error: &str, now: Instant) {
         let failed = self.failed_event(error, now);
+        self.tell_deselected();
         self.tell("Disconnected", Value::Null);
         self.drop_everything(State::OfflineAfterError);
         self.events.extend(failed);
         self.set_trouble(error, "connection", "disconnect");
+    }
+
+    /// 2.0 tells that the file goes with the connection.
+    fn tell_deselected(&mut self) {
+        if self.flavor == Flavor::V2_0 && self.selected.is_some() {
+            self.tell("FileDeselected", Value::Null);
+        }
     }
 
     /// A job ends with the connection: its `PrintFailed`, which counts.
@@ -114,6 +127,8 @@ impl Machine {
             return None;
         }
         let time = self.print_time(now);
+        // Measured: 2.0.0rc7 has no words for it.
+        let error = if self.flavor == Flavor::V1_11 || error.is_empty() { error } else { "unknown" };
         let payload = self.file_payload(json!({"time": time, "reason": "error", "error": error, "owner": "admin"}));
         self.note_failure();
         Some(Event { kind: "PrintFailed", payload })
@@ -133,6 +148,7 @@ impl Machine {
         self.until = None;
         self.late.clear();
         self.pause_lost = false;
+        self.cancelled_in_start = false;
         self.pause_told = false;
         self.awol = false;
         self.enter(state);

@@ -24,7 +24,7 @@ impl Progress {
         Self { completion: 100.0, filepos: size, print_time, left: Some((0.0, "")) }
     }
 
-    /// What OctoPrint says of the start of a file without a byte.
+    /// What OctoPrint says of the print of a file without a byte, which begins and is done within 10 ms.
     pub fn of_an_empty_file() -> Self {
         Self { completion: -100.0, filepos: 0, print_time: 0.0, left: None }
     }

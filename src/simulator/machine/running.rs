@@ -42,7 +42,10 @@ impl Machine {
         let time = self.print_time(now);
         let Some(selected) = &self.selected else { return };
         let path = selected.path.clone();
-        self.last = Some(Progress::of_a_done_print(selected.blob.bytes().len(), time));
+        self.last = Some(match selected.blob.bytes().len() {
+            0 => Progress::of_an_empty_file(),
+            size => Progress::of_a_done_print(size, time),
+        });
         self.enter(State::Finishing);
         self.tell_of_file("PrintDone", json!({"owner": "admin", "time": time}));
         self.tell("MetadataStatisticsUpdated", json!({"storage": "local", "path": path}));

@@ -128,11 +128,30 @@ fn start_without_a_file_is_accepted_and_nothing_happens() {
 }
 
 #[test]
-fn start_of_an_empty_file_stays_operational_at_minus_a_hundred_percent() {
+fn an_empty_file_is_printed_at_once_and_ends_at_minus_a_hundred_percent() {
     let mut bench = Bench::with(Flavor::V1_11, Some(""));
-    assert_eq!(bench.machine.command(START, bench.now), Ok(false));
-    assert_eq!(bench.machine.state(), State::Operational);
+    bench.machine.take_events();
+    bench.send(START);
+    bench.wait(20);
+    let told = ["STARTING", "PrintStarted", "PRINTING", "FINISHING", "PrintDone", "MetadataStatisticsUpdated"];
+    assert_eq!(bench.told(), [told.as_slice(), &["OPERATIONAL"]].concat());
     assert_eq!(bench.machine.progress(bench.now, None).map(|it| it.completion), Some(-100.0));
+}
+
+#[test]
+fn a_cancel_in_starting_shows_printing_for_a_moment() {
+    let mut bench = Bench::in_state(State::Starting);
+    bench.send(CANCEL);
+    bench.wait(3_000);
+    let told = ["PrintCancelling", "CANCELLING", "PrintCancelled", "PrintFailed", "PRINTING", "OPERATIONAL"];
+    assert_eq!(bench.told(), told);
+}
+
+#[test]
+fn a_toggle_of_a_paused_print_does_nothing_on_2_0() {
+    let mut bench = Bench::in_state(State::Paused);
+    bench.machine.flavor = Flavor::V2_0;
+    assert_eq!(bench.after(TOGGLE), (Ok(false), State::Paused, State::Paused));
 }
 
 #[test]

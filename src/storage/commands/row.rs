@@ -17,7 +17,7 @@ use crate::domain::{
 
 /// The columns of [`Row`].
 pub(super) const COLUMNS: &str = "id, batch_id, position, printer_id, printer_name, command, resolved_command, \
-     expected_job, outcome, reason, detail, step, print_id, state_before, state_after, attempts, released_at, \
+     expected_job, outcome, reason, detail, step, print_id, file_path, state_before, state_after, attempts, released_at, \
      expires_at, sent_at, accepted_at, finished_at, settled_effect, settled_state, settled_at";
 
 /// The same columns with their types, for a group.
@@ -35,6 +35,7 @@ const KINDS: &[(&str, Kind)] = &[
     ("detail", Kind::Text),
     ("step", Kind::Text),
     ("print_id", Kind::Uuid),
+    ("file_path", Kind::Text),
     ("state_before", Kind::Text),
     ("state_after", Kind::Text),
     ("attempts", Kind::BigInt),
@@ -63,6 +64,7 @@ pub(super) struct Row {
     detail: Option<String>,
     step: Option<String>,
     print_id: Option<Uuid>,
+    file_path: Option<String>,
     state_before: Option<String>,
     state_after: Option<String>,
     attempts: i64,
@@ -103,6 +105,7 @@ impl Row {
             printer_name: self.printer_name,
             detail: self.detail,
             print_id: self.print_id,
+            file_path: self.file_path,
             attempts: self.attempts,
             released_at: self.released_at,
             expires_at: self.expires_at,
@@ -138,6 +141,7 @@ pub(in crate::storage) fn record(row: &CommandRow) -> Value {
         "detail": row.detail,
         "step": row.step,
         "print_id": row.print_id,
+        "file_path": row.file_path,
         "state_before": row.state_before,
         "state_after": row.state_after,
         "attempts": row.attempts,

@@ -39,6 +39,8 @@ pub struct Send {
     /// Kept from the first send.
     pub state_before: Option<PrinterState>,
     pub print_id: Option<Uuid>,
+    /// What a start is to print.
+    pub file_path: Option<String>,
     pub at: DateTime<Utc>,
 }
 
@@ -51,6 +53,8 @@ pub struct Report {
     pub detail: Option<String>,
     pub resolved: Option<Command>,
     pub print_id: Option<Uuid>,
+    /// The first one given is kept.
+    pub state_before: Option<PrinterState>,
     pub state_after: Option<PrinterState>,
     /// The first one given is kept.
     pub accepted_at: Option<DateTime<Utc>>,
@@ -83,6 +87,7 @@ pub async fn commit_sends(db: &Db, sends: &[Send]) -> Result<Vec<Touched>, Error
         ("resolved", Kind::Text),
         ("state_before", Kind::Text),
         ("print_id", Kind::Uuid),
+        ("file_path", Kind::Text),
         ("at", Kind::Time),
     ]);
     let sql = format!(
@@ -90,7 +95,7 @@ pub async fn commit_sends(db: &Db, sends: &[Send]) -> Result<Vec<Touched>, Error
              outcome = 'sent', attempts = x.attempt, step = x.step, sent_at = coalesce(c.sent_at, x.at),
              state_before = coalesce(c.state_before, x.state_before),
              resolved_command = coalesce(c.resolved_command, x.resolved),
-             print_id = coalesce(x.print_id, c.print_id)
+             print_id = coalesce(x.print_id, c.print_id), file_path = coalesce(x.file_path, c.file_path)
          from {source}
          where c.id = x.row_id and c.attempts = x.attempt - 1
              and ((x.attempt = 1 and c.outcome = 'queued' and (c.expires_at is null or c.expires_at > x.at))
@@ -112,6 +117,7 @@ pub async fn commit_sends(db: &Db, sends: &[Send]) -> Result<Vec<Touched>, Error
             "step": send.step,
             "resolved": send.resolved,
             "state_before": send.state_before,
+            "file_path": send.file_path,
             "print_id": send.print_id,
             "at": stamp(send.at),
         })
@@ -138,6 +144,7 @@ pub async fn report(db: &Db, reports: &[Report]) -> Result<Vec<Touched>, Error> 
         ("detail", Kind::Text),
         ("resolved", Kind::Text),
         ("print_id", Kind::Uuid),
+        ("state_before", Kind::Text),
         ("state_after", Kind::Text),
         ("accepted_at", Kind::Time),
         ("finished_at", Kind::Time),
@@ -146,7 +153,8 @@ pub async fn report(db: &Db, reports: &[Report]) -> Result<Vec<Touched>, Error> 
         "update commands as c set
              outcome = x.outcome, reason = coalesce(x.reason, c.reason), detail = coalesce(x.detail, c.detail),
              resolved_command = coalesce(c.resolved_command, x.resolved),
-             print_id = coalesce(x.print_id, c.print_id), state_after = coalesce(x.state_after, c.state_after),
+             print_id = coalesce(x.print_id, c.print_id), state_before = coalesce(c.state_before, x.state_before),
+             state_after = coalesce(x.state_after, c.state_after),
              accepted_at = coalesce(c.accepted_at, x.accepted_at), finished_at = x.finished_at
          from {source}
          where c.id = x.row_id and c.{OPEN}
@@ -161,6 +169,7 @@ pub async fn report(db: &Db, reports: &[Report]) -> Result<Vec<Touched>, Error> 
             "detail": report.detail,
             "resolved": report.resolved,
             "print_id": report.print_id,
+            "state_before": report.state_before,
             "state_after": report.state_after,
             "accepted_at": stamp_if(report.accepted_at),
             "finished_at": stamp_if(report.finished_at.filter(|_| report.outcome.is_final())),
@@ -192,6 +201,7 @@ fn merged(reports: &[Report]) -> Vec<Report> {
             detail: report.detail.clone().or(before.detail.take()),
             resolved: before.resolved.or(report.resolved),
             print_id: report.print_id.or(before.print_id),
+            state_before: before.state_before.or(report.state_before),
             state_after: report.state_after.or(before.state_after),
             accepted_at: before.accepted_at.or(report.accepted_at),
             finished_at: report.finished_at,

@@ -7,7 +7,7 @@ use printyard::{
 
 use super::{
     databases::{execute, on_each, on_sqlite},
-    fixtures::{at, full_printer, stored},
+    fixtures::{at, full_printer, occupy, stored},
 };
 
 #[tokio::test]
@@ -67,7 +67,7 @@ async fn a_word_that_nobody_knows_is_reported_with_its_place() {
         let (batch, rows) = stored(&db, 1).await;
         let printer = full_printer("a");
         printers::insert(&db, &printer, None).await.expect("inserted");
-        plates::occupy(&db, printer.id, batch.id, at(0)).await.expect("occupied");
+        occupy(&db, printer.id, batch.id, at(0)).await;
 
         execute(&db, "update commands set step = 'dance'").await;
         let error = commands::get(&db, rows[0].id).await.expect_err("broken");

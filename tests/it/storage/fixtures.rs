@@ -6,11 +6,13 @@ use printyard::{
     domain::{
         batch::{Batch, BatchSpec, BatchState},
         command::{Command, CommandRow, ExpectedJob, Outcome},
+        print::{By, PrintFact},
         printer::{Printer, PrinterDetails},
     },
     storage::{
         Db, batches,
         commands::{self, Report, Send, Touched},
+        sights,
     },
 };
 use uuid::Uuid;
@@ -77,6 +79,7 @@ pub fn row(batch: &Batch, position: i64) -> CommandRow {
         detail: None,
         step: None,
         print_id: None,
+        file_path: Some("a.gcode".into()),
         state_before: None,
         state_after: None,
         attempts: 0,
@@ -103,6 +106,7 @@ pub fn send(id: Uuid, attempt: i64) -> Send {
         attempt,
         step: printyard::domain::command::Step::Pause,
         resolved: None,
+        file_path: Some("a.gcode".into()),
         state_before: None,
         print_id: None,
         at: at(10),
@@ -117,6 +121,7 @@ pub fn report(id: Uuid, outcome: Outcome) -> Report {
         detail: None,
         resolved: None,
         print_id: None,
+        state_before: None,
         state_after: None,
         accepted_at: None,
         finished_at: outcome.is_final().then(|| at(20)),
@@ -131,4 +136,10 @@ pub fn ids(touched: &[Touched]) -> Vec<Uuid> {
     let mut ids: Vec<Uuid> = touched.iter().map(|touched| touched.id).collect();
     ids.sort();
     ids
+}
+
+/// A print begins on a printer, and occupies its plate.
+pub async fn occupy(db: &Db, printer_id: Uuid, print_id: Uuid, since: DateTime<Utc>) {
+    let fact = PrintFact::Began { id: print_id, file: None, at: since, by: By::unknown() };
+    sights::record(db, &[(printer_id, fact)]).await.expect("recorded");
 }

@@ -17,7 +17,7 @@ use printyard::{
 
 use super::{
     databases::on_each,
-    fixtures::{at, batch, full_printer, ids, outcome, printer, report, row, send, tagged},
+    fixtures::{at, batch, full_printer, ids, occupy, outcome, printer, report, row, send, tagged},
 };
 
 async fn register(db: &Db, printers: &[Printer]) {
@@ -195,7 +195,7 @@ async fn removing_a_printer_ends_its_commands_and_takes_all_that_was_known_of_it
             octoprint_version: None,
         };
         sightings::save(&db, &[sighting(&gone), sighting(&stays)]).await.expect("saved");
-        plates::occupy(&db, gone.id, new_id(), at(1)).await.expect("occupied");
+        occupy(&db, gone.id, new_id(), at(1)).await;
 
         assert_eq!(printers::remove(&db, gone.id, at(30)).await.expect("removed"), Some(vec![batch.id]));
 
@@ -215,7 +215,7 @@ async fn removing_a_printer_ends_its_commands_and_takes_all_that_was_known_of_it
         assert_eq!(plates::all(&db).await.expect("read"), []);
         // What comes late from its actor changes nothing and fails nothing.
         sightings::save(&db, &[sighting(&gone), sighting(&stays)]).await.expect("saved");
-        plates::occupy(&db, gone.id, new_id(), at(31)).await.expect("nothing to do");
+        occupy(&db, gone.id, new_id(), at(31)).await;
         assert_eq!(plates::all(&db).await.expect("read"), []);
         assert!(commands::commit_sends(&db, &[send(rows[0].id, 1)]).await.expect("asked").is_empty());
         assert_eq!(outcome(&db, rows[0].id).await, Outcome::Skipped);

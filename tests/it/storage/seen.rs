@@ -5,19 +5,20 @@ use printyard::{
     domain::{
         command::FileRef,
         plate::{Plate, PlateState},
-        print::{By, Mark, Print, PrintResult},
+        print::{By, Mark, Print, PrintFact, PrintResult},
         state::PrinterState,
     },
     storage::{
-        plates, printers,
+        Db, plates, printers,
         prints::{self, PrintFilter, PrintState},
         sightings::{self, Sighting},
+        sights,
     },
 };
 
 use super::{
     databases::on_each,
-    fixtures::{at, printer, tagged},
+    fixtures::{at, occupy, printer, tagged},
 };
 
 fn file() -> FileRef {
@@ -78,8 +79,8 @@ async fn a_plate_is_cleared_of_the_print_that_was_meant_and_of_no_other() {
         let a = printer("a");
         printers::insert(&db, &a, None).await.expect("inserted");
         let (one, two) = (new_id(), new_id());
-        plates::occupy(&db, a.id, one, at(1)).await.expect("occupied");
-        plates::occupy(&db, a.id, two, at(2)).await.expect("occupied");
+        occupy(&db, a.id, one, at(1)).await;
+        occupy(&db, a.id, two, at(2)).await;
         assert!(!plates::clear(&db, a.id, Some(one), "anna", at(3)).await.expect("asked"));
         assert!(!plates::clear(&db, a.id, None, "anna", at(3)).await.expect("asked"));
         assert_eq!(plates::all(&db).await.expect("read"), [(a.id, Plate::occupied(two, at(2)))]);
@@ -88,10 +89,19 @@ async fn a_plate_is_cleared_of_the_print_that_was_meant_and_of_no_other() {
         let clear =
             Plate { state: PlateState::Clear, print_id: None, since: Some(at(4)), cleared_by: Some("anna".into()) };
         assert_eq!(plates::all(&db).await.expect("read"), [(a.id, clear)]);
-        plates::occupy(&db, a.id, one, at(6)).await.expect("occupied");
+        occupy(&db, a.id, one, at(6)).await;
         assert_eq!(plates::all(&db).await.expect("read"), [(a.id, Plate::occupied(one, at(6)))]);
     })
     .await;
+}
+
+async fn tell(db: &Db, fact: PrintFact) {
+    sights::record(db, &[(new_id(), fact)]).await.expect("recorded");
+}
+
+async fn begin(db: &Db, print: &Print) {
+    let fact = PrintFact::Began { id: print.id, file: print.file.clone(), at: print.started_at, by: print.started_by };
+    sights::record(db, &[(print.printer_id, fact)]).await.expect("recorded");
 }
 
 fn print(started: i64) -> Print {
@@ -112,19 +122,21 @@ fn print(started: i64) -> Print {
 async fn a_print_begins_once_and_ends_once() {
     on_each(async |db| {
         let mut one = print(0);
-        prints::begin(&db, &one).await.expect("begun");
-        prints::begin(&db, &Print { file: None, ..one.clone() }).await.expect("known already");
+        begin(&db, &one).await;
+        begin(&db, &Print { file: None, ..one.clone() }).await;
         assert_eq!(prints::open(&db).await.expect("read"), [one.clone()]);
         one.paused_by = Some(By::printer());
-        assert!(prints::set_paused_by(&db, one.id, one.paused_by).await.expect("noted"));
+        tell(&db, PrintFact::Paused { id: one.id, by: By::printer() }).await;
         assert_eq!(prints::get(&db, one.id).await.expect("read").as_ref(), Some(&one));
-        one.paused_by = Some(By::command(new_id()));
-        assert!(prints::set_paused_by(&db, one.id, one.paused_by).await.expect("noted"));
+        let by = By::command(new_id());
+        one.paused_by = Some(by);
+        tell(&db, PrintFact::Paused { id: one.id, by }).await;
         assert_eq!(prints::get(&db, one.id).await.expect("read").as_ref(), Some(&one));
         one.paused_by = None;
-        assert!(prints::set_paused_by(&db, one.id, None).await.expect("noted"));
-        assert!(prints::end(&db, one.id, at(9), PrintResult::Failed, Some("Thermal\0 runaway")).await.expect("ended"));
-        assert!(!prints::end(&db, one.id, at(10), PrintResult::Done, None).await.expect("asked"));
+        tell(&db, PrintFact::Resumed { id: one.id }).await;
+        let reason = Some("Thermal\0 runaway".into());
+        tell(&db, PrintFact::Ended { id: one.id, at: at(9), result: PrintResult::Failed, reason }).await;
+        tell(&db, PrintFact::Ended { id: one.id, at: at(10), result: PrintResult::Done, reason: None }).await;
         one.ended_at = Some(at(9));
         one.result = Some(PrintResult::Failed);
         one.reason = Some("Thermal\u{fffd} runaway".into());
@@ -146,10 +158,10 @@ async fn prints_are_paged_newest_first_and_filtered() {
             print.started_by = By::unknown();
         }
         for print in &all {
-            prints::begin(&db, print).await.expect("begun");
+            begin(&db, print).await;
         }
         for (print, result) in all.iter_mut().zip([PrintResult::Done, PrintResult::Cancelled]) {
-            prints::end(&db, print.id, at(50), result, None).await.expect("ended");
+            tell(&db, PrintFact::Ended { id: print.id, at: at(50), result, reason: None }).await;
             (print.ended_at, print.result) = (Some(at(50)), Some(result));
         }
         all.reverse();

@@ -10,6 +10,7 @@ use std::io::Write as _;
 pub mod octoprint;
 pub mod port;
 pub mod postgres;
+pub mod process;
 pub mod server;
 pub mod wait;
 

@@ -97,3 +97,8 @@ async fn poll<A: Answer>(deadline: Duration, condition: &mut impl AsyncFnMut() -
         pause = LONGEST_PAUSE.min(pause * 2);
     }
 }
+
+/// Lets a random time pass: for tests whose subject is the moment at which something happens, never to wait for it.
+pub async fn pause(time: Duration) {
+    tokio::time::sleep(time).await;
+}

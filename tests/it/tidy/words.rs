@@ -15,6 +15,8 @@ const CLOCKS: [&str; 3] = ["Utc", "Instant", "SystemTime"];
 /// Crates that are named outside their home. Unit tests keep to it too.
 fn homes(file: &Source) -> Vec<String> {
     let Some(layer) = file.layer() else { return vec![] };
+    // The simulator's own tests have to speak to its event socket, and may not borrow Printyard's client for that.
+    let is_client = file.path.starts_with("src/simulator/tests/");
     let mut found = Vec::new();
     for (at, token) in file.tokens.iter().enumerate() {
         // The crate, not a module or a field of ours that has the same name.
@@ -26,7 +28,7 @@ fn homes(file: &Source) -> Vec<String> {
             continue;
         }
         for (crates, layers) in HOMES {
-            if crates.contains(&token.text.as_str()) && !layers.contains(&layer) {
+            if crates.contains(&token.text.as_str()) && !layers.contains(&layer) && !is_client {
                 let homes = layers.join(" and ");
                 found.push(format!("{}:{}: `{}` lives in {homes} only", file.path, token.line, token.text));
             }

@@ -1,0 +1,123 @@
+//! One command to 1,000 simulated printers at 50 ms latency: from the POST until the last acceptance is in the ledger,
+//! beside a bare `reqwest` loop that sends the same requests to the same printers in the same run.
+//!
+//! `cargo bench --bench fanout`
+
+#[expect(dead_code, reason = "each benchmark uses a part of what they share")]
+mod support;
+
+use std::time::{Duration, Instant};
+
+use printyard::{
+    domain::command::Outcome,
+    storage::{Db, batches, commands},
+};
+use serde_json::{Value, json};
+use support::{Farm, Printer, Server, client, median, ms, until};
+use uuid::Uuid;
+
+const PRINTERS: usize = 1_000;
+const LATENCY_MS: u64 = 50;
+const ROUNDS: usize = 20;
+/// Between rounds, so that what a round stirred up has settled.
+const REST: Duration = Duration::from_secs(2);
+
+fn main() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    let _ = rlimit::increase_nofile_limit(u64::MAX);
+    let farm = Farm::start(PRINTERS, LATENCY_MS);
+    let bare = runtime.block_on(bare(&farm.printers));
+    let product = runtime.block_on(product(&farm));
+    println!("{PRINTERS} printers, {LATENCY_MS} ms latency, {ROUNDS} rounds of pause and resume in turn");
+    let (min, bare, max) = median(&bare);
+    println!("bare reqwest loop   median {bare:7.1} ms  ({min:.1} to {max:.1})");
+    let (min, product, max) = median(&product);
+    println!("printyard batch     median {product:7.1} ms  ({min:.1} to {max:.1})");
+    println!("ratio of medians    {:.2}  (target: at most 1.30)", product / bare);
+}
+
+/// Sends pause and resume in turn to every printer at once.
+async fn bare(printers: &[Printer]) -> Vec<f64> {
+    let client = client();
+    command(&client, printers, json!({"command": "start"})).await;
+    tokio::time::sleep(REST).await;
+    let mut figures = Vec::new();
+    // The first two rounds warm the connections.
+    for round in 0..ROUNDS + 2 {
+        let action = if round % 2 == 0 { "pause" } else { "resume" };
+        let start = Instant::now();
+        command(&client, printers, json!({"command": "pause", "action": action})).await;
+        if round >= 2 {
+            figures.push(ms(start));
+        }
+        tokio::time::sleep(REST).await;
+    }
+    figures
+}
+
+async fn command(client: &reqwest::Client, printers: &[Printer], body: Value) {
+    let send = |printer: &Printer| {
+        let request = client.post(format!("{}/api/job", printer.url)).header("X-Api-Key", &printer.api_key).json(&body);
+        tokio::spawn(async move { request.send().await.expect("an answer").status() })
+    };
+    let sends: Vec<_> = printers.iter().map(send).collect();
+    for send in sends {
+        assert_eq!(send.await.expect("sent"), 204);
+    }
+}
+
+async fn product(farm: &Farm) -> Vec<f64> {
+    let server = Server::start(farm).await;
+    let ledger = Db::connect(&server.database()).await.expect("the ledger");
+    until("every printer prints", || async { server.count("printing").await == PRINTERS }).await;
+    let mut figures = Vec::new();
+    for round in 0..ROUNDS + 2 {
+        let body = json!({"command": if round % 2 == 0 { "pause" } else { "resume" },
+            "select": {"states": ["printing", "pausing", "paused", "resuming"]}, "expect_total": PRINTERS});
+        let mut body = body;
+        if round % 2 == 1 {
+            // Pauses of the bare loop are somebody else's; these are our own.
+            body["select"] = json!({"states": ["paused"]});
+        }
+        let start = Instant::now();
+        let (status, batch) = server.post("/batches", &body).await;
+        assert_eq!(status, 202, "{batch}");
+        let id: Uuid = batch["id"].as_str().and_then(|id| id.parse().ok()).expect("its id");
+        until("the last acceptance is in the ledger", || async {
+            let counts = batches::counts(&ledger, id).await.expect("counts");
+            counts.of(Outcome::Queued) + counts.of(Outcome::Sent) == 0
+        })
+        .await;
+        let took = ms(start);
+        until("the batch ends", || async {
+            batches::get(&ledger, id).await.expect("a batch").is_some_and(|batch| batch.finished_at.is_some())
+        })
+        .await;
+        let counts = batches::counts(&ledger, id).await.expect("counts");
+        assert_eq!(counts.of(Outcome::Confirmed), i64::try_from(PRINTERS).expect("few"), "{counts:?}");
+        if std::env::var_os("PHASES").is_some() {
+            phases(&ledger, id, took).await;
+        }
+        if round >= 2 {
+            figures.push(took);
+        }
+        tokio::time::sleep(REST).await;
+    }
+    figures
+}
+
+/// Where the time of a batch went, for whoever makes it shorter (`PHASES=1`).
+async fn phases(ledger: &Db, id: Uuid, took: f64) {
+    let batch = batches::get(ledger, id).await.expect("a batch").expect("there");
+    let rows = commands::of_batch(ledger, id, None, 5_000, None).await.expect("rows");
+    let since = |at: Option<chrono::DateTime<chrono::Utc>>| (at.expect("a time") - batch.created_at).num_milliseconds();
+    let sent: Vec<i64> = rows.iter().map(|row| since(row.sent_at)).collect();
+    let accepted: Vec<i64> = rows.iter().map(|row| since(row.accepted_at)).collect();
+    println!(
+        "after the batch was made: sent {:?} to {:?} ms, accepted {:?} to {:?} ms; seen in the ledger {took:.0} ms after the POST",
+        sent.iter().min(),
+        sent.iter().max(),
+        accepted.iter().min(),
+        accepted.iter().max(),
+    );
+}

@@ -1,0 +1,80 @@
+//! What a dead printer costs the others: a cancel to 1,000 printers of which every tenth is dead (refusing, hanging,
+//! slow-dripping, answering garbage), until every healthy one has accepted it, beside the same cancel to a farm in
+//! which all are healthy, in the same run.
+//!
+//! `cargo bench --bench isolation`
+
+#[expect(dead_code, reason = "each benchmark uses a part of what they share")]
+mod support;
+
+use std::{collections::HashSet, time::Duration};
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+use support::{Farm, Server, client, median};
+
+const PRINTERS: usize = 1_000;
+const LATENCY_MS: u64 = 50;
+const ROUNDS: usize = 7;
+const FAULTS: [&str; 4] = ["refuse", "hang", "drip", "garbage"];
+
+fn main() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    let _ = rlimit::increase_nofile_limit(u64::MAX);
+    let farm = Farm::start(PRINTERS, LATENCY_MS);
+    runtime.block_on(async {
+        let server = Server::start(&farm).await;
+        let dead: HashSet<&str> = farm.printers.iter().step_by(10).map(|printer| printer.name.as_str()).collect();
+        let healthy = rounds(&server, &dead).await;
+        for (i, name) in dead.iter().enumerate() {
+            let url = format!("{}/sim/printers/{name}/fault", farm.control);
+            let fault = json!({"fault": FAULTS[i % FAULTS.len()]});
+            let answer = client().post(url).json(&fault).send().await.expect("an answer");
+            assert!(answer.status().is_success(), "{answer:?}");
+        }
+        let with_dead = rounds(&server, &dead).await;
+        println!(
+            "a cancel to {PRINTERS} printers, until the last of the {} healthy ones has accepted it",
+            PRINTERS - dead.len()
+        );
+        let (min, without, max) = median(&healthy);
+        println!("nobody dead         median {without:7.1} ms  ({min:.1} to {max:.1})");
+        let (min, with, max) = median(&with_dead);
+        println!("one in ten dead     median {with:7.1} ms  ({min:.1} to {max:.1})");
+        println!("ratio of medians    {:.2}  (target: at most 1.20)", with / without);
+    });
+}
+
+/// Starts and cancels in turn; the time of each cancel, among printers that are not in `dead`.
+async fn rounds(server: &Server, dead: &HashSet<&str>) -> Vec<f64> {
+    let mut figures = Vec::new();
+    for round in 0..=ROUNDS {
+        let ids: Vec<_> = server.printers().await.iter().map(|printer| printer["id"].clone()).collect();
+        server
+            .batch(&json!({"command": "start", "select": {"printer_ids": ids}, "plate": "assume_clear",
+                "reason": "benchmark", "confirm_within_s": 10}))
+            .await;
+        let (batch, rows) =
+            server.batch(&json!({"command": "cancel", "select": {"all": true}, "confirm_within_s": 10})).await;
+        let made = time(&batch["created_at"]);
+        let accepted = rows
+            .iter()
+            .filter(|row| !dead.contains(row["printer_name"].as_str().expect("a name")))
+            .map(|row| {
+                assert!(!row["accepted_at"].is_null(), "{row}");
+                time(&row["accepted_at"])
+            })
+            .max()
+            .expect("rows");
+        if round > 0 {
+            let microseconds = (accepted - made).num_microseconds().expect("short");
+            figures.push(f64::from(i32::try_from(microseconds).expect("short")) / 1_000.0);
+        }
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+    figures
+}
+
+fn time(value: &Value) -> DateTime<Utc> {
+    value.as_str().and_then(|text| text.parse().ok()).expect("a time")
+}

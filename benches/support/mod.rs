@@ -1,0 +1,209 @@
+//! What the benchmarks share: a simulated farm and a server, each in a process of its own, and the API.
+
+use std::{
+    io::{BufRead, BufReader},
+    net::TcpListener,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// The admin token of the benchmarks' servers.
+pub const TOKEN: &str = "benchmark-token-0123456789";
+
+/// A printer of the simulated farm.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Printer {
+    pub name: String,
+    pub url: String,
+    pub api_key: String,
+}
+
+/// A simulated farm in a process of its own, ended with this value.
+pub struct Farm {
+    child: Child,
+    pub printers: Vec<Printer>,
+    pub control: String,
+}
+
+impl Farm {
+    /// Starts `printyard simulate`, every printer with a long print selected.
+    pub fn start(printers: usize, latency_ms: u64) -> Self {
+        let control = free_port();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_printyard"))
+            .args(["simulate", "--printers", &printers.to_string(), "--latency-ms", &latency_ms.to_string()])
+            .args(["--select", "long/vase.gcode", "--control-port", &control.to_string()])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the simulator starts");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("its output")).read_line(&mut line).expect("its first line");
+        let printers = serde_json::from_str(&line).expect("its printers");
+        Self { printers, child, control: format!("http://127.0.0.1:{control}") }
+    }
+}
+
+impl Drop for Farm {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The server in a process of its own, ended with this value.
+pub struct Server {
+    child: Child,
+    dir: tempfile::TempDir,
+    url: String,
+    pub client: reqwest::Client,
+}
+
+impl Server {
+    /// Starts `printyard serve` on SQLite, with the farm registered, and waits until every printer is watched.
+    pub async fn start(farm: &Farm) -> Self {
+        let dir = tempfile::tempdir().expect("a folder");
+        let listen = format!("127.0.0.1:{}", free_port());
+        let child = Command::new(env!("CARGO_BIN_EXE_printyard"))
+            .arg("serve")
+            .current_dir(dir.path())
+            .env("PRINTYARD_LISTEN", &listen)
+            .env("PRINTYARD_ADMIN_TOKEN", TOKEN)
+            .env("RUST_LOG", "printyard=error")
+            .spawn()
+            .expect("the server starts");
+        let server = Self { child, dir, url: format!("http://{listen}"), client: client() };
+        until("the server is ready", || async {
+            server.client.get(format!("{}/readyz", server.url)).send().await.is_ok_and(|answer| answer.status() == 200)
+        })
+        .await;
+        for printer in &farm.printers {
+            let body = json!({"name": printer.name, "url": printer.url, "api_key": printer.api_key});
+            let (status, answer) = server.post("/printers", &body).await;
+            assert_eq!(status, 201, "{answer}");
+            // Within the limit of requests of one token.
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let count = farm.printers.len();
+        until("every printer is watched", || async { server.online().await == count }).await;
+        server
+    }
+
+    /// Printers that are online with their event socket open.
+    pub async fn online(&self) -> usize {
+        self.printers().await.iter().filter(|item| item["status"]["channel"] == "push").count()
+    }
+
+    /// Printers in this state.
+    pub async fn count(&self, state: &str) -> usize {
+        self.printers().await.iter().filter(|item| item["status"]["state"] == state).count()
+    }
+
+    /// Every printer, as the API gives it.
+    pub async fn printers(&self) -> Vec<Value> {
+        let mut cursor = String::new();
+        let mut printers = Vec::new();
+        loop {
+            let page = self.get(&format!("/printers?limit=500{cursor}")).await;
+            printers.extend(page["items"].as_array().expect("printers").clone());
+            match page["next_cursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return printers,
+            }
+        }
+    }
+
+    /// A GET below `/api/v1`.
+    pub async fn get(&self, path: &str) -> Value {
+        let request = self.client.get(format!("{}/api/v1{path}", self.url)).bearer_auth(TOKEN);
+        request.send().await.expect("an answer").json().await.expect("JSON")
+    }
+
+    /// A POST below `/api/v1`.
+    pub async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
+        let request = self.client.post(format!("{}/api/v1{path}", self.url)).bearer_auth(TOKEN).json(body);
+        let answer = request.send().await.expect("an answer");
+        (answer.status().as_u16(), answer.json().await.expect("JSON"))
+    }
+
+    /// Runs a batch to its end and gives it back with all its commands.
+    pub async fn batch(&self, body: &Value) -> (Value, Vec<Value>) {
+        let (status, batch) = self.post("/batches", body).await;
+        assert_eq!(status, 202, "{batch}");
+        let id = batch["id"].as_str().expect("an id").to_owned();
+        until("the batch ends", || async { !self.get(&format!("/batches/{id}")).await["finished_at"].is_null() }).await;
+        let mut rows = Vec::new();
+        let mut cursor = String::new();
+        loop {
+            let page = self.get(&format!("/batches/{id}/commands?limit=500{cursor}")).await;
+            rows.extend(page["items"].as_array().expect("rows").clone());
+            match page["next_cursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return (self.get(&format!("/batches/{id}")).await, rows),
+            }
+        }
+    }
+
+    /// The url of the server's database.
+    pub fn database(&self) -> String {
+        format!("sqlite:{}", self.dir.path().join("printyard.db").display())
+    }
+
+    /// Resident memory in KiB, from `/proc`.
+    pub fn resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("its status");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("its memory");
+        line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number")
+    }
+
+    /// Processor time used so far, in ticks of 10 ms, from `/proc`.
+    pub fn ticks(&self) -> u64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("its stat");
+        let fields: Vec<&str> = stat.rsplit(')').next().expect("fields").split_whitespace().collect();
+        fields[11].parse::<u64>().expect("user") + fields[12].parse::<u64>().expect("system")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A plain client, for comparison and for the API.
+#[expect(clippy::disallowed_methods, reason = "the bare client that Printyard is compared with")]
+pub fn client() -> reqwest::Client {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = reqwest::Client::builder().http1_only().no_proxy().tcp_nodelay(true).pool_max_idle_per_host(2);
+    client.build().expect("a client")
+}
+
+/// The middle one of some figures, with the smallest and the largest.
+pub fn median(figures: &[f64]) -> (f64, f64, f64) {
+    let mut sorted = figures.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    (sorted[0], sorted[sorted.len() / 2], sorted[sorted.len() - 1])
+}
+
+/// Waits until `done` says so, for at most two minutes.
+pub async fn until<F: Future<Output = bool>>(what: &str, mut done: impl FnMut() -> F) {
+    let deadline = Instant::now() + Duration::from_secs(120);
+    while !done().await {
+        assert!(Instant::now() < deadline, "waited too long: {what}");
+        tokio::time::sleep(Duration::from_millis(3)).await;
+    }
+}
+
+/// Milliseconds since `start`.
+pub fn ms(start: Instant) -> f64 {
+    start.elapsed().as_secs_f64() * 1_000.0
+}
+
+/// A free port below those that the system gives away by itself, of which the farm takes a thousand.
+fn free_port() -> u16 {
+    std::iter::repeat_with(|| rand::random_range(20_000..30_000))
+        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .expect("a free port")
+}

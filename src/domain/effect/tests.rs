@@ -1,0 +1,223 @@
+//! The brain, held against the design's table cell by cell, and against what must never be said.
+
+use PrinterState as S;
+use proptest::prelude::*;
+
+use super::*;
+
+mod judging;
+
+/// One cell of the table: `send`, `wait`, `unchanged`, or the reason of a refusal.
+fn cell(word: &str, command: Command) -> Decision {
+    match word {
+        "send" => Decision::Send(match command {
+            Command::Start => Step::Start,
+            Command::Pause => Step::Pause,
+            Command::Resume => Step::Resume,
+            Command::Cancel | Command::Restart => Step::Cancel,
+            Command::Connect => Step::Connect,
+            Command::Disconnect => Step::Disconnect,
+            Command::Toggle => unreachable!("a toggle is resolved"),
+        }),
+        "pause" => Decision::Send(Step::Pause),
+        "resume" => Decision::Send(Step::Resume),
+        "wait" => Decision::Wait,
+        "unchanged" => Decision::Unchanged,
+        reason => Decision::Reject(Reason::parse(reason).expect(reason)),
+    }
+}
+
+const COMMANDS: [Command; 8] = [
+    Command::Start,
+    Command::Pause,
+    Command::Resume,
+    Command::Cancel,
+    Command::Restart,
+    Command::Toggle,
+    Command::Connect,
+    Command::Disconnect,
+];
+
+/// Design, section 3: what is decided on a fresh reading, with a file selected and nothing standing against it.
+#[rustfmt::skip]
+const TABLE: [(S, [&str; 8]); 12] = [
+    //                start              pause              resume             cancel       restart            toggle        connect          disconnect
+    (S::Offline,     ["not_operational", "not_operational", "not_operational", "unchanged", "not_operational", "not_active", "send",          "unchanged"]),
+    (S::Error,       ["not_operational", "not_operational", "not_operational", "unchanged", "not_operational", "not_active", "send",          "unchanged"]),
+    (S::Connecting,  ["not_operational", "not_operational", "not_operational", "unchanged", "not_operational", "not_active", "wait",          "send"]),
+    (S::Operational, ["send",            "not_active",      "not_active",      "unchanged", "not_active",      "not_active", "unchanged",     "send"]),
+    (S::Starting,    ["already_printing", "wait",           "unchanged",       "send",      "send",            "wait",       "unchanged",     "job_active"]),
+    (S::Printing,    ["already_printing", "send",           "unchanged",       "send",      "send",            "pause",      "unchanged",     "job_active"]),
+    (S::Pausing,     ["already_printing", "wait",           "wait",            "send",      "send",            "wait",       "unchanged",     "job_active"]),
+    (S::Paused,      ["already_printing", "unchanged",      "send",            "send",      "send",            "resume",     "unchanged",     "job_active"]),
+    (S::Resuming,    ["already_printing", "wait",           "wait",            "send",      "send",            "wait",       "unchanged",     "job_active"]),
+    (S::Cancelling,  ["wait",            "not_active",      "not_active",      "wait",      "not_active",      "not_active", "unchanged",     "job_active"]),
+    (S::Finishing,   ["wait",            "not_active",      "not_active",      "wait",      "not_active",      "not_active", "unchanged",     "job_active"]),
+    (S::Unknown,     ["unknown_state",   "unknown_state",   "unknown_state",   "send",      "unknown_state",   "not_active", "unknown_state", "unknown_state"]),
+];
+
+fn file(path: &str) -> FileRef {
+    FileRef { path: path.to_owned(), origin: "local".to_owned() }
+}
+
+fn print(n: u128) -> Option<Uuid> {
+    Some(Uuid::from_u128(n))
+}
+
+/// A printer in this state with `a.gcode`, whose print is number 1 where one is active.
+fn sight(state: S) -> Sight {
+    Sight {
+        state,
+        file: Some(file("a.gcode")),
+        print_id: print(1).filter(|_| state.is_active()),
+        paused_by_printyard: true,
+    }
+}
+
+fn guards() -> Guards {
+    Guards { enabled: true, plate_clear: true, expected_job: None, file: None, named: true, force: false }
+}
+
+fn seen(states: &[S]) -> Evidence {
+    let mut evidence = Evidence::default();
+    states.iter().for_each(|state| evidence.note(*state));
+    evidence
+}
+
+fn started(path: &str) -> Evidence {
+    Evidence { started: Some(path.to_owned()), ..Evidence::default() }
+}
+
+#[test]
+fn every_state_and_command_is_decided_as_the_design_says() {
+    assert_eq!(TABLE.map(|(state, _)| state).len(), S::ALL.len());
+    for state in S::ALL {
+        let (_, row) = TABLE.iter().find(|(of, _)| *of == state).expect("a row for every state");
+        for (command, word) in COMMANDS.into_iter().zip(row) {
+            assert_eq!(decide(command, &sight(state), &guards()), cell(word, command), "{command} of {state:?}");
+        }
+    }
+}
+
+#[test]
+fn a_start_without_a_file_is_refused_unless_it_names_one() {
+    let bare = Sight { file: None, ..sight(S::Operational) };
+    assert_eq!(decide(Command::Start, &bare, &guards()), Decision::Reject(Reason::NoFileSelected));
+    let naming = Guards { file: Some(file("b.gcode")), ..guards() };
+    assert_eq!(decide(Command::Start, &bare, &naming), Decision::Send(Step::Start));
+    for state in S::ALL.into_iter().filter(|state| *state != S::Operational) {
+        let bare = Sight { file: None, ..sight(state) };
+        assert_eq!(decide(Command::Start, &bare, &guards()), decide(Command::Start, &sight(state), &guards()));
+    }
+}
+
+#[test]
+fn a_toggle_is_resolved_by_what_is_active() {
+    for state in S::ALL {
+        let expected = match state {
+            S::Starting | S::Printing | S::Resuming => Ok(Command::Pause),
+            S::Pausing | S::Paused => Ok(Command::Resume),
+            _ => Err(Reason::NotActive),
+        };
+        assert_eq!(resolve_toggle(state), expected, "{state:?}");
+    }
+}
+
+#[test]
+fn a_disabled_printer_refuses_every_command_in_every_state() {
+    let disabled = Guards { enabled: false, ..guards() };
+    for (state, command) in S::ALL.into_iter().flat_map(|state| COMMANDS.map(|command| (state, command))) {
+        assert_eq!(decide(command, &sight(state), &disabled), Decision::Reject(Reason::PrinterDisabled));
+    }
+}
+
+#[test]
+fn an_occupied_plate_stops_what_places_a_print_and_nothing_else() {
+    let occupied = Guards { plate_clear: false, ..guards() };
+    for (state, command) in S::ALL.into_iter().flat_map(|state| COMMANDS.map(|command| (state, command))) {
+        let clear = decide(command, &sight(state), &guards());
+        let places = matches!(command, Command::Start | Command::Restart);
+        let expected = match clear {
+            Decision::Send(_) | Decision::Wait if places => Decision::Reject(Reason::PlateNotClear),
+            other => other,
+        };
+        assert_eq!(decide(command, &sight(state), &occupied), expected, "{command} of {state:?}");
+    }
+}
+
+#[test]
+fn another_job_than_the_one_that_was_meant_is_never_touched() {
+    let other_file = ExpectedJob { path: Some("b.gcode".to_owned()), print_id: None };
+    let other_print = ExpectedJob { path: Some("a.gcode".to_owned()), print_id: print(2) };
+    for expected_job in [other_file, other_print] {
+        let meant = Guards { expected_job: Some(expected_job), ..guards() };
+        let job_commands = [Command::Pause, Command::Resume, Command::Cancel, Command::Restart, Command::Toggle];
+        for (state, command) in S::ALL.into_iter().flat_map(|state| job_commands.map(|command| (state, command))) {
+            let decision = decide(command, &sight(state), &meant);
+            assert!(!matches!(decision, Decision::Send(_) | Decision::Wait), "{command} of {state:?}: {decision:?}");
+            if state.is_active() && matches!(decide(command, &sight(state), &guards()), Decision::Send(_)) {
+                assert_eq!(decision, Decision::Reject(Reason::JobChanged), "{command} of {state:?}");
+            }
+        }
+    }
+    let this = ExpectedJob { path: Some("a.gcode".to_owned()), print_id: print(1) };
+    let meant = Guards { expected_job: Some(this), ..guards() };
+    assert_eq!(decide(Command::Pause, &sight(S::Printing), &meant), Decision::Send(Step::Pause));
+    assert_eq!(decide(Command::Cancel, &sight(S::Operational), &meant), Decision::Unchanged);
+}
+
+#[test]
+fn a_start_that_expects_a_file_wants_it_selected() {
+    let expecting = |path: &str| {
+        let expected_job = Some(ExpectedJob { path: Some(path.to_owned()), print_id: None });
+        decide(Command::Start, &sight(S::Operational), &Guards { expected_job, ..guards() })
+    };
+    assert_eq!(expecting("a.gcode"), Decision::Send(Step::Start));
+    assert_eq!(expecting("b.gcode"), Decision::Reject(Reason::JobChanged));
+}
+
+#[test]
+fn a_print_paused_at_the_printer_is_resumed_only_by_its_id() {
+    let at_printer = Sight { paused_by_printyard: false, ..sight(S::Paused) };
+    let by_tag = Guards { named: false, ..guards() };
+    for command in [Command::Resume, Command::Toggle] {
+        assert_eq!(decide(command, &at_printer, &by_tag), Decision::Reject(Reason::PausedAtPrinter));
+        assert_eq!(decide(command, &at_printer, &guards()), Decision::Send(Step::Resume));
+        assert_eq!(decide(command, &sight(S::Paused), &by_tag), Decision::Send(Step::Resume));
+    }
+    for command in [Command::Cancel, Command::Restart] {
+        assert_eq!(decide(command, &at_printer, &by_tag), Decision::Send(Step::Cancel));
+    }
+}
+
+#[test]
+fn force_disconnects_whatever_is_active() {
+    let force = Guards { force: true, ..guards() };
+    for state in S::ALL {
+        let expected = match state {
+            S::Offline | S::Error => Decision::Unchanged,
+            _ => Decision::Send(Step::Disconnect),
+        };
+        assert_eq!(decide(Command::Disconnect, &sight(state), &force), expected, "{state:?}");
+    }
+}
+
+#[test]
+fn the_start_of_a_restart_goes_only_on_the_free_printer_with_the_same_file() {
+    let before = sight(S::Printing);
+    let refused = Decision::Reject(Reason::CancelledNotStarted);
+    for state in S::ALL {
+        let expected = match state {
+            S::Operational => Decision::Send(Step::Start),
+            S::Cancelling | S::Finishing => Decision::Wait,
+            _ => refused,
+        };
+        assert_eq!(decide_restart_start(&before, &Evidence::default(), &sight(state)), expected, "{state:?}");
+    }
+    let other = Sight { file: Some(file("b.gcode")), ..sight(S::Operational) };
+    assert_eq!(decide_restart_start(&before, &Evidence::default(), &other), refused);
+    let gone = Sight { file: None, ..sight(S::Operational) };
+    assert_eq!(decide_restart_start(&before, &Evidence::default(), &gone), refused);
+    assert_eq!(decide_restart_start(&gone, &Evidence::default(), &gone), refused, "no file is not the same file");
+    assert_eq!(decide_restart_start(&before, &started("a.gcode"), &sight(S::Operational)), refused);
+}

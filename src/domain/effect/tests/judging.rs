@@ -1,0 +1,263 @@
+//! What may be said of a command that was sent: every verdict by step and state, and what no evidence allows.
+
+use super::*;
+
+const STEPS: [Step; 6] = [Step::Start, Step::Pause, Step::Resume, Step::Cancel, Step::Connect, Step::Disconnect];
+const PENDING: Verdict = Verdict::Pending { moving: false };
+const MOVING: Verdict = Verdict::Pending { moving: true };
+const CHANGED: Verdict = Verdict::Gone(Reason::JobChanged);
+
+/// The state from which a step is sent.
+fn before(step: Step) -> Sight {
+    sight(match step {
+        Step::Start | Step::Disconnect => S::Operational,
+        Step::Pause | Step::Cancel => S::Printing,
+        Step::Resume => S::Paused,
+        Step::Connect => S::Offline,
+    })
+}
+
+fn verdict(step: Step, evidence: &Evidence, now: &Sight) -> Verdict {
+    judge(step, None, &before(step), evidence, now)
+}
+
+/// Nothing was seen since the send but the state of now.
+#[rustfmt::skip]
+const TABLE: [(S, [Verdict; 6]); 12] = {
+    use Verdict::Confirmed as DONE;
+    const NOT_OPERATIONAL: Verdict = Verdict::Gone(Reason::NotOperational);
+    [
+        //                start            pause    resume   cancel   connect  disconnect
+        (S::Offline,     [NOT_OPERATIONAL, CHANGED, CHANGED, DONE,    PENDING, DONE]),
+        (S::Error,       [NOT_OPERATIONAL, CHANGED, CHANGED, DONE,    PENDING, DONE]),
+        (S::Connecting,  [PENDING,         PENDING, PENDING, PENDING, MOVING,  PENDING]),
+        (S::Operational, [PENDING,         CHANGED, CHANGED, DONE,    DONE,    PENDING]),
+        (S::Starting,    [DONE,            MOVING,  PENDING, PENDING, DONE,    PENDING]),
+        (S::Printing,    [DONE,            PENDING, DONE,    PENDING, DONE,    PENDING]),
+        (S::Pausing,     [DONE,            MOVING,  MOVING,  PENDING, DONE,    PENDING]),
+        (S::Paused,      [DONE,            DONE,    PENDING, PENDING, DONE,    PENDING]),
+        (S::Resuming,    [DONE,            MOVING,  DONE,    PENDING, DONE,    PENDING]),
+        (S::Cancelling,  [MOVING,          PENDING, PENDING, MOVING,  DONE,    PENDING]),
+        (S::Finishing,   [DONE,            PENDING, DONE,    MOVING,  DONE,    PENDING]),
+        (S::Unknown,     [PENDING,         PENDING, PENDING, PENDING, PENDING, PENDING]),
+    ]
+};
+
+#[test]
+fn every_step_is_judged_by_the_state_that_is_seen() {
+    for state in S::ALL {
+        let (_, row) = TABLE.iter().find(|(of, _)| *of == state).expect("a row for every state");
+        for (step, expected) in STEPS.into_iter().zip(row) {
+            assert_eq!(verdict(step, &seen(&[state]), &sight(state)), *expected, "{step} at {state:?}");
+        }
+    }
+}
+
+#[test]
+fn a_pause_that_came_too_early_is_lost() {
+    assert_eq!(verdict(Step::Pause, &seen(&[S::Pausing, S::Printing]), &sight(S::Printing)), Verdict::Lost);
+    assert_eq!(verdict(Step::Pause, &seen(&[S::Printing]), &sight(S::Printing)), PENDING);
+}
+
+#[test]
+fn a_resume_in_pausing_is_lost() {
+    assert_eq!(verdict(Step::Resume, &seen(&[S::Pausing]), &sight(S::Pausing)), MOVING);
+    assert_eq!(verdict(Step::Resume, &seen(&[S::Pausing, S::Paused]), &sight(S::Paused)), Verdict::Lost);
+    assert_eq!(verdict(Step::Resume, &seen(&[S::Paused]), &sight(S::Paused)), PENDING);
+}
+
+#[test]
+fn a_cancel_that_shows_printing_once_more_is_not_lost() {
+    // Measured of a cancel in Starting: Cancelling, Printing for 8 ms, Operational.
+    assert_eq!(verdict(Step::Cancel, &seen(&[S::Cancelling, S::Printing]), &sight(S::Printing)), PENDING);
+}
+
+#[test]
+fn what_was_seen_before_the_reply_came_counts_also_when_it_is_over() {
+    let resumed = seen(&[S::Resuming, S::Printing, S::Finishing, S::Operational]);
+    assert_eq!(verdict(Step::Resume, &resumed, &sight(S::Operational)), Verdict::Confirmed, "the rest was short");
+    let again = seen(&[S::Resuming, S::Printing, S::Pausing, S::Paused]);
+    assert_eq!(verdict(Step::Resume, &again, &sight(S::Paused)), Verdict::Confirmed, "filament ran out at once");
+    let paused = seen(&[S::Pausing, S::Paused, S::Resuming, S::Printing]);
+    assert_eq!(verdict(Step::Pause, &paused, &sight(S::Printing)), Verdict::Confirmed, "somebody resumed it at once");
+    let cancelled = seen(&[S::Pausing, S::Paused, S::Cancelling, S::Operational]);
+    assert_eq!(verdict(Step::Pause, &cancelled, &sight(S::Operational)), Verdict::Confirmed);
+}
+
+#[test]
+fn what_another_print_shows_proves_nothing() {
+    let resumed = seen(&[S::Operational, S::Starting, S::Printing]);
+    assert_eq!(verdict(Step::Resume, &resumed, &sight(S::Operational)), CHANGED);
+    let paused = seen(&[S::Operational, S::Starting, S::Printing, S::Pausing, S::Paused, S::Cancelling]);
+    assert_eq!(verdict(Step::Pause, &paused, &sight(S::Operational)), CHANGED);
+}
+
+#[test]
+fn the_same_file_at_a_hundred_percent_is_no_proof() {
+    assert_eq!(verdict(Step::Start, &seen(&[S::Operational]), &sight(S::Operational)), PENDING);
+    assert_eq!(verdict(Step::Start, &started("a.gcode"), &sight(S::Operational)), Verdict::Confirmed);
+}
+
+#[test]
+fn a_start_is_confirmed_only_by_its_own_file() {
+    let other = Sight { file: Some(file("b.gcode")), ..sight(S::Printing) };
+    assert_eq!(verdict(Step::Start, &Evidence::default(), &other), CHANGED);
+    assert_eq!(verdict(Step::Start, &started("b.gcode"), &sight(S::Printing)), CHANGED);
+    let named = file("b.gcode");
+    let verdict =
+        |evidence: &Evidence, now: &Sight| judge(Step::Start, Some(&named), &before(Step::Start), evidence, now);
+    assert_eq!(verdict(&Evidence::default(), &other), Verdict::Confirmed);
+    assert_eq!(verdict(&Evidence::default(), &sight(S::Printing)), CHANGED);
+    let bare = Sight { file: None, ..sight(S::Printing) };
+    assert_eq!(verdict(&Evidence::default(), &bare), MOVING, "the file is read in a moment");
+}
+
+#[test]
+fn a_start_that_prints_and_is_cancelled_by_somebody_was_a_start() {
+    let evidence = Evidence { started: Some("a.gcode".to_owned()), ..seen(&[S::Printing, S::Cancelling]) };
+    assert_eq!(verdict(Step::Start, &evidence, &sight(S::Operational)), Verdict::Confirmed);
+}
+
+#[test]
+fn another_print_means_that_the_one_which_was_meant_has_gone() {
+    for state in S::ALL.into_iter().filter(|state| state.is_active()) {
+        let other = Sight { print_id: print(2), ..sight(state) };
+        assert_eq!(verdict(Step::Pause, &Evidence::default(), &other), CHANGED, "{state:?}");
+        assert_eq!(verdict(Step::Resume, &Evidence::default(), &other), CHANGED, "{state:?}");
+        assert_eq!(verdict(Step::Cancel, &Evidence::default(), &other), Verdict::Confirmed, "{state:?}");
+    }
+}
+
+#[test]
+fn only_what_does_no_harm_twice_is_sent_again_and_only_to_the_same_untouched_print() {
+    for (step, state) in STEPS.into_iter().flat_map(|step| S::ALL.map(|state| (step, state))) {
+        let allowed = match step {
+            Step::Pause => state == S::Printing,
+            Step::Resume => state == S::Paused,
+            Step::Cancel => matches!(state, S::Starting | S::Printing | S::Pausing | S::Paused | S::Resuming),
+            Step::Start | Step::Connect | Step::Disconnect => false,
+        };
+        assert_eq!(may_resend(step, &before(step), &sight(state)), allowed, "{step} at {state:?}");
+        let other = Sight { print_id: print(2), ..sight(state) };
+        assert!(!may_resend(step, &before(step), &other), "{step} at {state:?} of another print");
+        let nameless = Sight { print_id: None, ..sight(state) };
+        assert!(!may_resend(step, &nameless, &nameless), "{step} at {state:?} of no print that is known");
+    }
+}
+
+#[test]
+fn an_effect_that_is_overdue_says_what_it_waits_for() {
+    for state in S::ALL {
+        let reason = overdue(state);
+        let expected = match state {
+            S::Starting | S::Pausing | S::Resuming | S::Cancelling => format!("still_{}", state.as_str()),
+            _ => "no_effect".to_owned(),
+        };
+        assert_eq!(reason.as_str(), expected);
+    }
+}
+
+fn any_state() -> impl Strategy<Value = S> {
+    proptest::sample::select(S::ALL.to_vec())
+}
+
+fn any_sight() -> impl Strategy<Value = Sight> {
+    let paths = proptest::option::of(proptest::sample::select(vec!["a.gcode", "b.gcode"]));
+    let prints = proptest::option::of(1_u128..4);
+    (any_state(), paths, prints, any::<bool>()).prop_map(|(state, path, id, ours)| Sight {
+        state,
+        file: path.map(file),
+        print_id: id.map(Uuid::from_u128),
+        paused_by_printyard: ours,
+    })
+}
+
+fn any_evidence() -> impl Strategy<Value = Evidence> {
+    let started = proptest::option::of(proptest::sample::select(vec!["a.gcode", "b.gcode"]));
+    (proptest::collection::vec(any_state(), 0..6), started)
+        .prop_map(|(states, path)| Evidence { started: path.map(str::to_owned), ..seen(&states) })
+}
+
+fn any_guards() -> impl Strategy<Value = Guards> {
+    let job = (proptest::option::of(Just("a.gcode".to_owned())), proptest::option::of(1_u128..4))
+        .prop_map(|(path, id)| ExpectedJob { path, print_id: id.map(Uuid::from_u128) });
+    let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
+    (flags, proptest::option::of(job), proptest::option::of(Just(file("b.gcode")))).prop_map(|(flags, job, file)| {
+        let (enabled, plate_clear, named, force) = flags;
+        Guards { enabled, plate_clear, expected_job: job, file, named, force }
+    })
+}
+
+proptest! {
+    #[test]
+    fn a_start_is_never_confirmed_without_its_print(
+        before in any_sight(), evidence in any_evidence(), now in any_sight(), named in any::<bool>(),
+    ) {
+        let target = named.then(|| file("b.gcode"));
+        let wanted = target.as_ref().or(before.file.as_ref()).map(|file| file.path.clone());
+        if judge(Step::Start, target.as_ref(), &before, &evidence, &now) == Verdict::Confirmed {
+            let began = evidence.started.is_some() && evidence.started == wanted;
+            let prints = now.state.is_active() && wanted.is_some()
+                && now.file.as_ref().map(|file| &file.path) == wanted.as_ref();
+            prop_assert!(began || prints);
+        }
+    }
+
+    #[test]
+    fn a_pause_is_never_confirmed_without_paused(
+        before in any_sight(), evidence in any_evidence(), now in any_sight(),
+    ) {
+        if judge(Step::Pause, None, &before, &evidence, &now) == Verdict::Confirmed {
+            prop_assert!(now.state == S::Paused || evidence.passed(S::Paused));
+            prop_assert!(before.print_id.is_none() || now.print_id.is_none() || before.print_id == now.print_id);
+        }
+    }
+
+    #[test]
+    fn a_resume_is_never_confirmed_without_motion(
+        before in any_sight(), evidence in any_evidence(), now in any_sight(),
+    ) {
+        if judge(Step::Resume, None, &before, &evidence, &now) == Verdict::Confirmed {
+            let moves = |state| matches!(state, S::Resuming | S::Printing | S::Finishing);
+            prop_assert!(moves(now.state) || S::ALL.into_iter().any(|state| moves(state) && evidence.passed(state)));
+        }
+    }
+
+    #[test]
+    fn a_cancel_is_never_confirmed_while_the_same_print_is_active(
+        before in any_sight(), evidence in any_evidence(), now in any_sight(),
+    ) {
+        if judge(Step::Cancel, None, &before, &evidence, &now) == Verdict::Confirmed {
+            prop_assert!(!now.state.is_active() || before.print_id != now.print_id);
+        }
+    }
+
+    #[test]
+    fn what_may_be_sent_again_is_neither_confirmed_nor_gone(
+        before in any_sight(), evidence in any_evidence(), now in any_sight(),
+    ) {
+        for step in STEPS.into_iter().filter(|step| may_resend(*step, &before, &now)) {
+            prop_assert!(step.may_be_repeated());
+            let verdict = judge(step, None, &before, &Evidence::default(), &now);
+            prop_assert!(matches!(verdict, Verdict::Pending { .. } | Verdict::Lost), "{step}: {verdict:?}");
+            let _ = judge(step, None, &before, &evidence, &now);
+        }
+    }
+
+    #[test]
+    fn nothing_is_sent_against_a_guard(sight in any_sight(), guards in any_guards()) {
+        for command in COMMANDS {
+            let Decision::Send(step) = decide(command, &sight, &guards) else { continue };
+            prop_assert!(guards.enabled);
+            let places = matches!(command, Command::Start | Command::Restart);
+            prop_assert!(!places || guards.plate_clear);
+            prop_assert!(step != Step::Start || sight.state == S::Operational);
+            prop_assert!(step != Step::Start || sight.file.is_some() || guards.file.is_some());
+            prop_assert!(step != Step::Resume || guards.named || sight.paused_by_printyard);
+            let on_a_job = !matches!(command, Command::Connect | Command::Disconnect);
+            if let Some(expected) = guards.expected_job.as_ref().filter(|_| on_a_job) {
+                prop_assert!(is_job(expected, &sight), "{command}");
+            }
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! How an actor finds out what became of what it sent: it watches for the effect, settles what had no answer, and looks
+//! again, later, at what ended as a maybe.
+
+use std::time::Instant;
+
+use super::{
+    actor::Actor,
+    errand,
+    flight::{LATE_KEPT, Late, MAX_SENDS_OF_A_STEP, MOVING_LIMIT, Phase, UNTOUCHED},
+    message::{LateOrder, Up},
+};
+use crate::{
+    clock,
+    domain::{
+        command::{Effect, Outcome, Reason, Settled, Step},
+        effect::{self, Decision, Evidence, Sight, Verdict},
+        print::ActorKind,
+        state::PrinterState,
+    },
+};
+
+impl Actor {
+    pub(super) async fn watch(&mut self) -> bool {
+        let now = Instant::now();
+        let Some(flight) = &self.slot else { return false };
+        let Phase::Watch { since } = flight.phase else { return false };
+        let overtaken = self.next.is_some();
+        let read = self.is_fresh(flight.look_after, now);
+        if overtaken && !read {
+            self.want_reading(now);
+        }
+        let verdict = self.verdict();
+        let Some(flight) = &mut self.slot else { return false };
+        match verdict {
+            Verdict::Confirmed => self.effect_seen().await,
+            Verdict::Gone(reason) => {
+                self.finish(Outcome::Unconfirmed, Some(reason), None).await;
+                true
+            }
+            Verdict::Lost if flight.step.may_be_repeated() && flight.sends < MAX_SENDS_OF_A_STEP && !overtaken => {
+                self.send_again(now).await
+            }
+            Verdict::Lost | Verdict::Pending { .. } => {
+                flight.moving = matches!(verdict, Verdict::Pending { moving: true });
+                if overtaken && read {
+                    let reason = flight.overtaken_reason();
+                    self.finish(Outcome::Unconfirmed, Some(reason), None).await;
+                    return true;
+                }
+                let limit = if flight.moving { MOVING_LIMIT } else { flight.order.confirm_within };
+                if now.duration_since(since) >= limit {
+                    let state = self.sight().state;
+                    self.finish(Outcome::Unconfirmed, Some(effect::overdue(state)), None).await;
+                    return true;
+                }
+                self.look_again(now);
+                self.count_again();
+                false
+            }
+        }
+    }
+
+    pub(super) async fn settle(&mut self) -> bool {
+        let now = Instant::now();
+        let overtaken = self.next.is_some();
+        let Some(flight) = &self.slot else { return false };
+        let Phase::Settle { since } = flight.phase else { return false };
+        let read = self.is_fresh(flight.look_after, now);
+        if read {
+            let sight = self.sight();
+            let verdict = self.verdict();
+            let Some(flight) = &mut self.slot else { return false };
+            let before = flight.before.clone().unwrap_or_else(|| sight.clone());
+            match verdict {
+                Verdict::Confirmed => return self.effect_seen().await,
+                Verdict::Gone(reason) => {
+                    self.finish(Outcome::Unknown, Some(reason), None).await;
+                    return true;
+                }
+                Verdict::Pending { .. } | Verdict::Lost => {
+                    flight.moving = matches!(verdict, Verdict::Pending { moving: true });
+                    let again = effect::may_resend(flight.step, &before, &sight)
+                        && flight.sends < MAX_SENDS_OF_A_STEP
+                        && now < flight.order.expires;
+                    if again && !overtaken {
+                        return self.send_again(now).await;
+                    }
+                }
+            }
+        }
+        let Some(flight) = &self.slot else { return false };
+        let limit = if flight.moving { MOVING_LIMIT } else { flight.order.confirm_within };
+        if (overtaken && read) || now.duration_since(since) >= limit {
+            let restarting = flight.is_restart() && flight.step == Step::Cancel && read;
+            let (outcome, reason) = if restarting {
+                (Outcome::Unconfirmed, Reason::CancelledNotStarted)
+            } else {
+                (Outcome::Unknown, Reason::NoAnswer)
+            };
+            self.finish(outcome, Some(reason), None).await;
+            return true;
+        }
+        self.look_again(now);
+        self.count_again();
+        false
+    }
+
+    /// Sends a harmless step once more, by the same road as the first time.
+    pub(super) async fn send_again(&mut self, now: Instant) -> bool {
+        let sight = self.sight();
+        let Some(flight) = &mut self.slot else { return false };
+        if now >= flight.order.expires {
+            let state = sight.state;
+            self.finish(Outcome::Unconfirmed, Some(effect::overdue(state)), None).await;
+            return true;
+        }
+        flight.before = Some(sight);
+        flight.evidence = Evidence::default();
+        self.ask().await;
+        true
+    }
+
+    /// The effect of the current step was seen: the end, or the second half of a restart.
+    pub(super) async fn effect_seen(&mut self) -> bool {
+        let now = Instant::now();
+        let sight = self.sight();
+        let retiring = self.retiring;
+        let overtaken = self.next.is_some();
+        let Some(flight) = &mut self.slot else { return false };
+        if flight.step == Step::Pause
+            && self.tracker.current().and_then(|print| print.paused_by).is_some_and(|by| by.kind == ActorKind::Unknown)
+        {
+            let command_id = flight.order.command_id;
+            if let Some(fact) = self.tracker.credit_pause(command_id) {
+                self.tell(vec![fact]).await;
+            }
+        }
+        let Some(flight) = &mut self.slot else { return false };
+        if !(flight.is_restart() && flight.step == Step::Cancel) {
+            self.finish(Outcome::Confirmed, None, None).await;
+            return true;
+        }
+        let before = flight.first_before.clone().unwrap_or_else(|| sight.clone());
+        // What was sent in an earlier life of the server is never gone on with.
+        let may_go_on = flight.order.recover.is_none() && !retiring && !overtaken;
+        let next = effect::decide_restart_start(&before, &flight.evidence, &sight);
+        match next {
+            Decision::Send(step) if may_go_on => {
+                self.prepare(step, sight).await;
+                true
+            }
+            Decision::Wait if may_go_on => {
+                flight.moving = true;
+                self.look_again(now);
+                false
+            }
+            Decision::Send(_) | Decision::Wait | Decision::Unchanged | Decision::Reject(_) => {
+                self.finish(Outcome::Unconfirmed, Some(Reason::CancelledNotStarted), None).await;
+                true
+            }
+        }
+    }
+
+    pub(super) fn verdict(&self) -> Verdict {
+        let sight = self.sight();
+        match &self.slot {
+            Some(flight) if self.in_touch => {
+                let before = flight.before.clone().unwrap_or_else(|| sight.clone());
+                effect::judge(flight.step, flight.target(), &before, &flight.evidence, &sight)
+            }
+            _ => Verdict::Pending { moving: false },
+        }
+    }
+
+    /// Compares the file's print counters with those before the start, where no event tells of it.
+    pub(super) fn count_again(&mut self) {
+        let octoprint = self.octoprint.clone();
+        let idle = self.sight().state == PrinterState::Operational;
+        let Some(flight) = &mut self.slot else { return };
+        if flight.step == Step::Start
+            && idle
+            && flight.prints_before.is_some()
+            && flight.looks == 4
+            && let Some(file) = flight.target().cloned()
+        {
+            flight.looks += 1;
+            self.errands.push(Box::pin(errand::count(octoprint, flight.order.command_id, file)));
+        }
+    }
+
+    /// A state was seen: evidence for what is on its way, and for what ended as a maybe.
+    pub(super) fn note_for_flights(&mut self, state: PrinterState) {
+        if let Some(flight) = &mut self.slot
+            && flight.is_out()
+        {
+            flight.evidence.note(state);
+        }
+        for late in &mut self.late {
+            late.evidence.note(state);
+        }
+    }
+
+    /// A print was seen to begin.
+    pub(super) fn note_started(&mut self, path: &str) {
+        if let Some(flight) = &mut self.slot
+            && flight.is_out()
+        {
+            flight.evidence.started = Some(path.to_owned());
+        }
+        for late in &mut self.late {
+            late.evidence.started = Some(path.to_owned());
+        }
+    }
+
+    /// Takes up the watch over what ended as a maybe before the server was started.
+    pub(super) fn watch_late(&mut self, order: LateOrder) {
+        let file = self.tracker.selected().cloned();
+        self.keep_late(Late {
+            command_id: order.command_id,
+            step: order.step,
+            target: order.file.or_else(|| file.clone()),
+            before: Sight { state: order.state_before, file, print_id: order.print_id, paused_by_printyard: false },
+            evidence: Evidence::default(),
+            unanswered: order.unanswered,
+            read_since: None,
+            until: order.until,
+        });
+    }
+
+    /// Watches on for an effect that shows late; the oldest one gives way.
+    pub(super) fn keep_late(&mut self, late: Late) {
+        if self.late.len() >= LATE_KEPT {
+            self.late.remove(0);
+        }
+        self.late.push(late);
+    }
+
+    /// Looks again at what ended as a maybe.
+    pub(super) async fn judge_late(&mut self) {
+        if self.late.is_empty() || !self.in_touch {
+            return;
+        }
+        let now = Instant::now();
+        let sight = self.sight();
+        let mut settled = Vec::new();
+        self.late.retain_mut(|late| {
+            let read_since = *late.read_since.get_or_insert(now);
+            let effect = match effect::judge(late.step, late.target.as_ref(), &late.before, &late.evidence, &sight) {
+                Verdict::Confirmed => Some(Effect::Done),
+                Verdict::Gone(_) => Some(Effect::None),
+                Verdict::Lost => Some(Effect::None),
+                Verdict::Pending { moving: false }
+                    if late.unanswered && now.duration_since(read_since) >= UNTOUCHED =>
+                {
+                    Some(Effect::None)
+                }
+                Verdict::Pending { .. } => None,
+            };
+            if let Some(effect) = effect {
+                settled.push((late.command_id, effect));
+            }
+            effect.is_none() && now < late.until
+        });
+        for (command_id, effect) in settled {
+            let settled = Settled { effect, state: sight.state, at: clock::now() };
+            let _ = self.around.ledger.send(Up::Settled { command_id, settled }).await;
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! What an actor makes of what it hears and reads: the printer's state, its prints, its plate, and its entry in the
+//! farm's snapshot.
+
+use std::{
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
+
+use super::{
+    actor::{Actor, Link, jittered},
+    message::Fact,
+    settings::{FRESH_BY_READING, FRESH_BY_SOCKET, pace},
+    view::LiveJob,
+};
+use crate::{
+    clock,
+    domain::{
+        command::Step,
+        effect::Sight,
+        plate::Plate,
+        print::{ActorKind, Mark, Moment, PrintFact},
+        reading::{JobFile, JobReading},
+        state::{PrinterState, Reachability},
+    },
+    octoprint::{Error, PrinterReading},
+};
+
+impl Actor {
+    /// Takes in an answer of `GET /api/job`.
+    pub(super) async fn on_reading(&mut self, mut reading: JobReading, started: Instant) {
+        let now = Instant::now();
+        if self.in_touch && self.events_at_read != self.events {
+            // An event overtook this answer; which of the two is newer cannot be told.
+            self.want_reading(now);
+            return;
+        }
+        reading.state = reading.state.refined(self.flags);
+        self.read_begun = Some(started);
+        self.read_came = Some(now);
+        self.hear();
+        self.state = reading.state;
+        self.live.state_text.clone_from(&reading.state_text);
+        self.live.error.clone_from(&reading.error);
+        self.note_for_flights(reading.state);
+        let facts = self.tracker.on_reading(&reading, self.moment());
+        self.in_touch = true;
+        self.tell(facts).await;
+        let stalled = self.stall.note(&reading, &self.live.temperatures, now, self.around.settings.stall_after);
+        self.live.stalled_since = stalled.map(|since| clock::now() - (now - since));
+        self.live.reachability = Reachability::Online;
+        if matches!(self.link, Link::Down) && !self.establishing {
+            self.connect_due = now;
+        }
+        self.reading = Some(reading);
+        self.read_due = now + jittered(pace(self.state.is_active(), self.is_pushed()).job);
+        self.heaters_due = self.heaters_due.min(now + pace(self.state.is_active(), self.is_pushed()).heaters);
+        self.dirty = true;
+        self.report_sighting().await;
+        self.judge_late().await;
+    }
+
+    pub(super) async fn on_read_failed(&mut self, error: &Error, started: Instant) {
+        let now = Instant::now();
+        self.on_unreachable(error, now);
+        self.conduct_read_failure(error, started).await;
+    }
+
+    pub(super) fn on_heaters(&mut self, result: Result<Option<PrinterReading>, Error>) {
+        let now = Instant::now();
+        self.heaters_under_way = false;
+        let active = self.state.is_active();
+        let mut due = pace(active, self.is_pushed()).heaters;
+        if let Ok(Some(printer)) = result {
+            if self.live.temperatures != printer.temperatures {
+                self.live.temperatures = printer.temperatures;
+                self.dirty = true;
+            }
+            self.flags = printer.flags;
+            self.live.heaters_read = Some(now);
+            if self.live.temperatures.values().any(|heater| heater.is_heating()) {
+                due = due.min(Duration::from_secs(3));
+            }
+        }
+        self.heaters_due = now + jittered(due);
+    }
+
+    /// What is known of the printer is of this moment. `after`: only a reading begun after it will do.
+    pub(super) fn is_fresh(&self, after: Option<Instant>, now: Instant) -> bool {
+        if let Some(after) = after {
+            return self.in_touch && self.read_begun.is_some_and(|begun| begun >= after);
+        }
+        let by_socket = self.is_pushed()
+            && self.in_touch
+            && self.last_frame.is_some_and(|last| now.duration_since(last) <= FRESH_BY_SOCKET);
+        by_socket || (self.in_touch && self.read_came.is_some_and(|came| now.duration_since(came) <= FRESH_BY_READING))
+    }
+
+    /// What is known of the printer.
+    pub(super) fn sight(&self) -> Sight {
+        let current = self.tracker.current();
+        Sight {
+            state: self.state,
+            file: self.tracker.selected().cloned(),
+            print_id: current.map(|print| print.id),
+            paused_by_printyard: current
+                .and_then(|print| print.paused_by)
+                .is_some_and(|by| by.kind == ActorKind::Command),
+        }
+    }
+
+    pub(super) fn moment(&self) -> Moment {
+        let out = |step: Step| {
+            self.slot
+                .as_ref()
+                .filter(|flight| flight.is_out() && flight.step == step)
+                .map(|flight| flight.order.command_id)
+        };
+        Moment { at: clock::now(), fresh_id: clock::new_id(), starting: out(Step::Start), pausing: out(Step::Pause) }
+    }
+
+    /// Tells the recorder what the tracker found out.
+    pub(super) async fn tell(&mut self, facts: Vec<PrintFact>) {
+        for fact in facts {
+            match &fact {
+                PrintFact::Began { id, at, .. } => {
+                    self.live.plate = Plate::occupied(*id, *at);
+                    self.live.heated_up = Some(Instant::now());
+                    self.heaters_due = self.heaters_due.min(Instant::now() + Duration::from_secs(3));
+                }
+                PrintFact::Resumed { .. } => self.live.heated_up = Some(Instant::now()),
+                PrintFact::Paused { .. } | PrintFact::Ended { .. } => {}
+            }
+            self.dirty = true;
+            // The recorder is gone only when the server is going.
+            let _ = self.around.facts.send(Fact::Print { printer_id: self.live.id, fact }).await;
+        }
+    }
+
+    /// Tells the recorder of a change of state, with the mark by which the watch is taken up after a restart.
+    pub(super) async fn report_sighting(&mut self) {
+        let marked = self.reading.as_ref().map(Mark::of).unwrap_or_default();
+        if self.seen_state == self.state && !self.state.is_active() && self.live.last_state == self.state {
+            return;
+        }
+        self.seen_state = self.state;
+        let fact = Fact::Seen {
+            printer_id: self.live.id,
+            state: self.state,
+            mark: Mark { file: self.tracker.selected().cloned(), ..marked },
+            at: clock::now(),
+            octoprint_version: self.live.octoprint_version.clone(),
+        };
+        let _ = self.around.facts.send(fact).await;
+    }
+
+    /// It was heard of now; the view's age needs no new version for that.
+    pub(super) fn hear(&mut self) {
+        self.live.heard.store(clock::now().timestamp_micros(), Ordering::Relaxed);
+    }
+
+    /// Writes what is seen into the farm's snapshot.
+    pub(super) fn publish(&mut self) {
+        if !self.dirty {
+            return;
+        }
+        self.dirty = false;
+        let online = self.live.reachability == Reachability::Online;
+        self.live.state = if online { self.state } else { PrinterState::Unknown };
+        if online && self.state != PrinterState::Unknown {
+            self.live.last_state = self.state;
+        }
+        self.live.in_flight = self.slot.as_ref().map(|flight| flight.order.command);
+        self.live.job = self.live_job();
+        self.around.view.put(self.live.clone());
+    }
+
+    pub(super) fn live_job(&self) -> Option<LiveJob> {
+        let current = self.tracker.current();
+        let reading = self.reading.as_ref();
+        let selected = self.tracker.selected();
+        if current.is_none() && selected.is_none() {
+            return None;
+        }
+        // The reading may be of the file before.
+        let read_file = reading
+            .and_then(|reading| reading.file.clone())
+            .filter(|file| selected.is_some_and(|selected| selected.path == file.path));
+        let fresh = read_file.is_some();
+        let file = read_file.or_else(|| {
+            selected.map(|file| JobFile {
+                name: file.path.rsplit('/').next().unwrap_or(&file.path).to_owned(),
+                path: file.path.clone(),
+                origin: file.origin.clone(),
+                size: None,
+                date: None,
+            })
+        });
+        Some(LiveJob {
+            print_id: current.map(|print| print.id),
+            file,
+            user: reading.and_then(|reading| reading.user.clone()),
+            estimated_print_time_s: reading.filter(|_| fresh).and_then(|reading| reading.estimated_print_time_s),
+            started_by: current.map(|print| print.started_by),
+            paused_by: current.and_then(|print| print.paused_by),
+            progress: reading.filter(|_| fresh).map(|reading| reading.progress).unwrap_or_default(),
+        })
+    }
+}

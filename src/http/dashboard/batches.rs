@@ -1,0 +1,189 @@
+//! Batches: made from a selection, followed to each printer's outcome, stopped, retried.
+
+use askama::Template;
+use axum::{
+    extract::State,
+    http::StatusCode,
+    response::{Html, IntoResponse, Redirect, Response},
+};
+use uuid::Uuid;
+
+use super::{
+    Dashboard, confirm,
+    form::Form,
+    outcome::{Line, Live},
+    page::{Failure, Frame, Id, Visitor, html},
+    plan::{self, Forecast, OFFERED, Plan},
+    time::Moment,
+};
+use crate::{
+    domain::{
+        access::Role,
+        batch::{BatchSpec, Counts},
+        command::{Effect, Outcome},
+    },
+    service::{
+        Error,
+        access::Principal,
+        batches::{BatchView, Created, Retry},
+    },
+};
+
+/// Batches of the list.
+const LISTED: i64 = 50;
+/// Commands of one batch that are read for somebody who may not see all printers.
+const READ: i64 = 5_000;
+
+#[derive(Template)]
+#[template(path = "batches/list.html")]
+struct ListPage {
+    frame: Frame,
+    lines: Vec<Line>,
+}
+
+#[derive(Template)]
+#[template(path = "batches/show.html")]
+struct ShowPage {
+    frame: Frame,
+    id: Uuid,
+    title: String,
+    by: String,
+    at: Moment,
+    reason: Option<String>,
+    retry_of: Option<Uuid>,
+    is_final: bool,
+    live: Live,
+}
+
+#[derive(Template)]
+#[template(path = "batches/_preview.html")]
+struct Preview {
+    total: usize,
+    forecasts: Vec<Forecast>,
+}
+
+pub(super) async fn list(State(dashboard): State<Dashboard>, Visitor(who): Visitor) -> Result<Html<String>, Failure> {
+    let mut lines = Vec::new();
+    for (batch, counts) in dashboard.services.list_batches(&Default::default(), None, LISTED).await? {
+        if who.visible_tags().is_none() {
+            lines.push(Line::of(&batch, &counts));
+        } else if let Ok(view) = visible(&dashboard, &who, batch.id).await {
+            lines.push(Line::of(&view.batch, &view.counts));
+        }
+    }
+    html(&ListPage { frame: Frame::of(&who, "batches"), lines })
+}
+
+/// What each command would do to what is selected now.
+pub(super) async fn preview(
+    State(dashboard): State<Dashboard>,
+    Visitor(who): Visitor,
+    form: Form,
+) -> Result<Html<String>, Failure> {
+    let ids = plan::targets(&dashboard, &who, &form).await?;
+    let mut forecasts = Vec::new();
+    for command in OFFERED {
+        if ids.is_empty() {
+            break;
+        }
+        let plan = Plan { ids: ids.clone(), spec: BatchSpec::of(command) };
+        forecasts.push(plan.foresee(&dashboard, &who).await?);
+    }
+    html(&Preview { total: ids.len(), forecasts })
+}
+
+pub(super) async fn create(
+    State(dashboard): State<Dashboard>,
+    Visitor(who): Visitor,
+    form: Form,
+) -> Result<Response, Failure> {
+    who.require(Role::Operator)?;
+    let mut plan = plan::read(&dashboard, &who, &form).await?;
+    if let Some(page) = confirm::ask(&dashboard, &who, &form, &mut plan).await? {
+        return Ok(html(&page)?.into_response());
+    }
+    match dashboard.services.create_batch(&who, plan.batch(false)).await? {
+        Created::Batch(view) => Ok(to(view.batch.id)),
+        Created::Dry { .. } => Err(Failure::internal()),
+    }
+}
+
+pub(super) async fn show(
+    State(dashboard): State<Dashboard>,
+    Visitor(who): Visitor,
+    Id(id): Id,
+) -> Result<Html<String>, Failure> {
+    let view = visible(&dashboard, &who, id).await?;
+    let frame = Frame::of(&who, "batches");
+    let live = Live::of(&view, frame.operates());
+    html(&ShowPage {
+        id,
+        title: super::outcome::title(&view.batch, &view.counts),
+        by: view.batch.created_by.clone(),
+        at: Moment::day(view.batch.created_at),
+        reason: view.batch.spec.reason.clone(),
+        retry_of: view.batch.retry_of,
+        is_final: view.is_final(),
+        live,
+        frame,
+    })
+}
+
+pub(super) async fn stop(
+    State(dashboard): State<Dashboard>,
+    Visitor(who): Visitor,
+    Id(id): Id,
+) -> Result<Response, Failure> {
+    whole(&dashboard, &who, id).await?;
+    dashboard.services.stop_batch(&who, id).await?;
+    Ok(to(id))
+}
+
+pub(super) async fn retry(
+    State(dashboard): State<Dashboard>,
+    Visitor(who): Visitor,
+    Id(id): Id,
+    form: Form,
+) -> Result<Response, Failure> {
+    visible(&dashboard, &who, id).await?;
+    let wanted = match form.text("effect") {
+        Some("maybe") => Effect::Maybe,
+        _ => Effect::None,
+    };
+    let outcomes = Outcome::ALL.iter().copied().filter(|outcome| outcome.effect() == Some(wanted));
+    let retry = Retry { outcomes: outcomes.collect(), after_look: form.is_set("looked") };
+    Ok(to(dashboard.services.retry_batch(&who, id, retry).await?.batch.id))
+}
+
+fn to(id: Uuid) -> Response {
+    Redirect::to(&format!("/batches/{id}")).into_response()
+}
+
+/// A batch as somebody may see it: without the printers that are outside their limit, failures first.
+pub(super) async fn visible(dashboard: &Dashboard, who: &Principal, id: Uuid) -> Result<BatchView, Failure> {
+    let services = &dashboard.services;
+    let mut view = services.batch(id).await?;
+    if view.next.is_some() || who.visible_tags().is_some() {
+        (view.commands, view.next) = services.batch_commands(id, None, READ, None).await?;
+    }
+    if who.visible_tags().is_some() {
+        let (_, entries) = dashboard.board.all(who).await?;
+        let seen: std::collections::HashSet<Uuid> = entries.iter().map(|entry| entry.id()).collect();
+        view.commands.retain(|row| seen.contains(&row.printer_id));
+        view.counts = Counts::from_pairs(view.commands.iter().map(|row| (row.outcome, 1)));
+        if view.commands.is_empty() {
+            return Err(Error::NotFound("batch").into());
+        }
+    }
+    Ok(view)
+}
+
+/// Fails unless somebody may see every printer of a batch: stopping it concerns all of them.
+async fn whole(dashboard: &Dashboard, who: &Principal, id: Uuid) -> Result<(), Failure> {
+    let all = dashboard.services.batch(id).await?.counts.total();
+    if visible(dashboard, who, id).await?.counts.total() == all {
+        return Ok(());
+    }
+    let text = "Other printers belong to this batch than those that you may see.";
+    Err(Failure::new(StatusCode::FORBIDDEN, "Not yours to stop", text))
+}

@@ -1,0 +1,202 @@
+//! The farm as the pages see it: every printer with its tile, made once per version however many browsers look.
+//!
+//! Nobody keeps it up to date in the background. Whoever looks brings it to the newest version first; the others
+//! then find nothing to do. A farm that nobody looks at costs nothing.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    ops::Bound,
+    sync::Arc,
+};
+
+use askama::Template;
+use tokio::sync::Mutex;
+use uuid::Uuid;
+
+use super::{
+    page::Failure,
+    tile::{Show, Tile, place_of},
+};
+use crate::{
+    clock,
+    service::{Services, access::Principal, printers::PrinterView},
+};
+
+/// Removals that a page can catch up with.
+const REMOVALS_KEPT: usize = 1_000;
+
+/// One printer with its tile.
+pub(super) struct Entry {
+    pub view: PrinterView,
+    pub version: u64,
+    pub place: Show,
+    pub html: Arc<str>,
+    /// Sorts `p-2` before `p-10`.
+    order: String,
+    /// What a search looks into, in lower case.
+    text: String,
+}
+
+impl Entry {
+    fn new(view: PrinterView, version: u64, plate_gate: bool) -> Result<Self, Failure> {
+        let place = place_of(&view, plate_gate);
+        let html = Tile::of(&view, place).render().map_err(|error| {
+            tracing::error!(%error, "a tile could not be made");
+            Failure::internal()
+        })?;
+        let details = &view.printer.details;
+        let file = view.live.job.as_ref().and_then(|job| job.file.as_ref()).map_or("", |file| file.path.as_str());
+        let text = [&details.name, details.model.as_deref().unwrap_or_default(), file].join("\n").to_lowercase();
+        let order = natural(&details.name);
+        // A carriage return ends a line of an event stream.
+        Ok(Self { version, place, html: html.replace('\r', " ").into(), order, text, view })
+    }
+
+    /// The printer.
+    pub fn id(&self) -> Uuid {
+        self.view.printer.id
+    }
+
+    /// Whether a filter shows it.
+    pub fn matches(&self, show: Show) -> bool {
+        match show {
+            Show::All => true,
+            Show::Need => self.place.is_need(),
+            one => self.place == one,
+        }
+    }
+
+    /// Whether it has this tag and these words, where any are asked for.
+    pub fn is_among(&self, tag: &str, q: &str) -> bool {
+        (tag.is_empty() || self.view.printer.details.tags.iter().any(|one| one == tag))
+            && (q.is_empty() || self.text.contains(&q.to_lowercase()))
+    }
+}
+
+/// A name that sorts as people count.
+fn natural(name: &str) -> String {
+    let mut order = String::with_capacity(name.len() + 16);
+    let mut digits = String::new();
+    for character in name.to_lowercase().chars().chain(['\0']) {
+        if character.is_ascii_digit() {
+            digits.push(character);
+            continue;
+        }
+        if !digits.is_empty() {
+            order.push_str(&format!("{:0>12}", digits.trim_start_matches('0')));
+            digits.clear();
+        }
+        order.push(character);
+    }
+    order
+}
+
+#[derive(Default)]
+struct Inner {
+    version: u64,
+    entries: HashMap<Uuid, Arc<Entry>>,
+    by_version: BTreeMap<u64, Uuid>,
+    removed: BTreeSet<(u64, Uuid)>,
+}
+
+/// What has changed for somebody since a version.
+#[derive(Default)]
+pub(super) struct News {
+    pub version: u64,
+    pub changed: Vec<Arc<Entry>>,
+    pub removed: Vec<Uuid>,
+}
+
+/// The shared tiles.
+pub(super) struct Board {
+    services: Services,
+    /// Tells the versions of this life of the server from those of another.
+    life: String,
+    inner: Mutex<Inner>,
+}
+
+impl Board {
+    /// An empty board; the first look fills it.
+    pub fn new(services: Services) -> Self {
+        Self { services, life: clock::new_id().simple().to_string(), inner: Mutex::default() }
+    }
+
+    /// Every printer that somebody may see, by name, as of a version.
+    pub async fn all(&self, who: &Principal) -> Result<(u64, Vec<Arc<Entry>>), Failure> {
+        let mut inner = self.inner.lock().await;
+        self.catch_up(&mut inner).await?;
+        let seen = inner.entries.values().filter(|entry| who.may_see(&entry.view.printer));
+        let mut entries: Vec<Arc<Entry>> = seen.cloned().collect();
+        let version = inner.version;
+        drop(inner);
+        entries.sort_by(|a, b| a.order.cmp(&b.order).then_with(|| a.id().cmp(&b.id())));
+        Ok((version, entries))
+    }
+
+    /// What has changed since a version, of what somebody may see.
+    pub async fn since(&self, who: &Principal, version: u64) -> Result<News, Failure> {
+        let mut inner = self.inner.lock().await;
+        self.catch_up(&mut inner).await?;
+        let after = (Bound::Excluded(version), Bound::Unbounded);
+        let changed = inner.by_version.range(after).filter_map(|(_, id)| inner.entries.get(id)).cloned();
+        let (changed, hidden): (Vec<_>, Vec<_>) = changed.partition(|entry| who.may_see(&entry.view.printer));
+        let mut removed: Vec<Uuid> = inner.removed.range((version + 1, Uuid::nil())..).map(|(_, id)| *id).collect();
+        // It may have had a tag until now that let this person see it.
+        removed.extend(hidden.iter().map(|entry| entry.id()));
+        Ok(News { version: inner.version, changed, removed })
+    }
+
+    async fn catch_up(&self, inner: &mut Inner) -> Result<(), Failure> {
+        let changes = self.services.fleet().view().changes_since(inner.version);
+        if changes.version == inner.version {
+            return Ok(());
+        }
+        let ids: Vec<Uuid> = changes.changed.iter().map(|live| live.id).collect();
+        let registered = self.services.registered(&ids).await?;
+        let mut registered: HashMap<_, _> = registered.into_iter().map(|printer| (printer.id, printer)).collect();
+        for live in changes.changed {
+            // Not there any more: its removal follows.
+            let Some(printer) = registered.remove(&live.id) else { continue };
+            let (id, version) = (live.id, live.version);
+            let entry = Entry::new(PrinterView { printer, live }, version, self.services.plate_gate())?;
+            if let Some(old) = inner.entries.insert(id, Arc::new(entry)) {
+                inner.by_version.remove(&old.version);
+            }
+            inner.by_version.insert(version, id);
+        }
+        for id in changes.removed {
+            if let Some(old) = inner.entries.remove(&id) {
+                inner.by_version.remove(&old.version);
+                inner.removed.insert((changes.version, id));
+            }
+        }
+        while inner.removed.len() > REMOVALS_KEPT {
+            inner.removed.pop_first();
+        }
+        inner.version = changes.version;
+        Ok(())
+    }
+
+    /// A version with the life of the server that it belongs to.
+    pub fn stamp(&self, version: u64) -> String {
+        format!("{}-{version}", self.life)
+    }
+
+    /// The version of a stamp; 0 where it is of another life, or none.
+    pub fn version_of(&self, stamp: Option<&str>) -> u64 {
+        let here = stamp.and_then(|stamp| stamp.split_once('-')).filter(|(life, _)| *life == self.life);
+        here.and_then(|(_, version)| version.parse().ok()).unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_sort_as_people_count() {
+        let mut names = ["p-10", "P-2", "p-1", "a", "p-02b"];
+        names.sort_by_key(|name| natural(name));
+        assert_eq!(names, ["a", "p-1", "P-2", "p-02b", "p-10"]);
+    }
+}

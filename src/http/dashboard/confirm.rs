@@ -1,0 +1,120 @@
+//! The step between a click and a batch that would hurt: it names the number, and asks once.
+
+use askama::Template;
+use uuid::Uuid;
+
+use super::{
+    Dashboard,
+    form::Form,
+    page::{Failure, Frame},
+    plan::Plan,
+    tile::is_paused_at_printer,
+    words,
+};
+use crate::{
+    domain::{
+        batch::PlatePolicy,
+        command::{Command, Reason},
+    },
+    service::access::Principal,
+};
+
+/// From this many prints on, the number has to be typed.
+const TYPED_FROM: usize = 20;
+
+#[derive(Template)]
+#[template(path = "batches/confirm.html")]
+pub(super) struct ConfirmPage {
+    frame: Frame,
+    command: Command,
+    title: String,
+    harmful: bool,
+    warning: &'static str,
+    /// What is left as it is.
+    others: Vec<String>,
+    /// Printers that are left out unless somebody says that their plates are clear.
+    plates: usize,
+    reason: String,
+    /// The number that has to be typed, where it has to.
+    typed: Option<usize>,
+    wrong: bool,
+    /// Prints that were paused at their printers, and are left out unless somebody says otherwise.
+    at_printer: usize,
+    ids: Vec<Uuid>,
+    /// The options of the form before, carried on.
+    carried: Vec<(&'static str, String)>,
+    names: Vec<String>,
+    back: String,
+}
+
+/// Options that go through the confirmation unchanged.
+const CARRIED: [&str; 6] = ["max_in_flight", "interval_s", "max_heating", "plates_clear", "reason", "back"];
+/// Names that are shown.
+const NAMES: usize = 40;
+
+/// The page that asks; `None` where nothing has to be asked, or it has been answered. A plan for many leaves out
+/// prints that were paused at their printers, unless the answer says otherwise.
+pub(super) async fn ask(
+    dashboard: &Dashboard,
+    who: &Principal,
+    form: &Form,
+    plan: &mut Plan,
+) -> Result<Option<ConfirmPage>, Failure> {
+    let command = plan.spec.command;
+    let mut held = Vec::new();
+    if matches!(command, Command::Resume | Command::Toggle) && plan.ids.len() > 1 {
+        let (_, entries) = dashboard.board.all(who).await?;
+        let paused = entries.iter().filter(|entry| is_paused_at_printer(&entry.view));
+        held = paused.map(|entry| entry.id()).filter(|id| plan.ids.contains(id)).collect();
+    }
+    let confirmed = form.is_set("confirm");
+    if confirmed && !form.is_set("also_at_printer") && held.len() < plan.ids.len() {
+        plan.ids.retain(|id| !held.contains(id));
+    }
+    let harmful = matches!(command, Command::Cancel | Command::Restart);
+    let gated = matches!(command, Command::Start | Command::Restart) && plan.spec.plate == PlatePolicy::Check;
+    let typed_wrong = form.text("number").is_some_and(|number| form.text("typed") != Some(number));
+    if (confirmed && !typed_wrong) || (!harmful && !gated && held.is_empty()) {
+        return Ok(None);
+    }
+    let forecast = plan.foresee(dashboard, who).await?;
+    let plates = if gated { forecast.plates } else { 0 };
+    let n = forecast.acts + plates;
+    if (n == 0 || !harmful && plates == 0) && held.is_empty() {
+        // Nothing would be lost: the batch says for each printer what became of it.
+        return Ok(None);
+    }
+    let others = forecast.others.iter();
+    let others = others.filter(|other| plates == 0 || !other.ends_with(words::refusal(Reason::PlateNotClear)));
+    let mut names = Vec::new();
+    for id in plan.ids.iter().take(NAMES) {
+        names.extend(dashboard.services.printer(who, *id).await.ok().map(|view| view.printer.details.name));
+    }
+    if plan.ids.len() > NAMES {
+        names.push(format!("and {} more", plan.ids.len() - NAMES));
+    }
+    let carried = CARRIED.iter().filter(|name| plates == 0 || **name != "reason");
+    let carried = carried.filter_map(|name| Some((*name, form.text(name)?.to_owned())));
+    Ok(Some(ConfirmPage {
+        frame: Frame::of(who, "farm"),
+        command,
+        harmful,
+        title: format!("{}?", words::verb_for(command, n)),
+        warning: match command {
+            Command::Cancel => "A cancelled print cannot be taken up again.",
+            Command::Restart => "What is printed so far is lost: each print is cancelled, then begins anew.",
+            Command::Start => "On some of their plates a print may still lie.",
+            _ => "Somebody paused some of these at the printer itself: filament, or hands in it.",
+        },
+        typed: (harmful && n >= TYPED_FROM).then_some(n),
+        others: others.cloned().collect(),
+        plates,
+        reason: form.text("reason").unwrap_or_default().to_owned(),
+        wrong: typed_wrong,
+        at_printer: held.len(),
+        ids: plan.ids.clone(),
+        carried: carried.collect(),
+        names,
+        back: form.back().to_owned(),
+    }))
+}

@@ -1,0 +1,56 @@
+//! No other site's page may make a browser act here: what changes anything has to come from one of our own pages.
+
+use axum::{
+    extract::Request,
+    http::{HeaderMap, StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+
+use super::page::Failure;
+
+pub(super) async fn same_site(request: Request, next: Next) -> Response {
+    if request.method().is_safe() || is_own(request.headers()) {
+        return next.run(request).await;
+    }
+    Failure::new(
+        StatusCode::FORBIDDEN,
+        "This came from another site",
+        "Nothing was done: the request did not come from a page of Printyard. Open the farm and do it from there.",
+    )
+    .into_response()
+}
+
+/// Browsers say where a request comes from in `Sec-Fetch-Site`; over plain HTTP some do not, and then `Origin` does.
+fn is_own(headers: &HeaderMap) -> bool {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    if let Some(site) = headers.get("sec-fetch-site") {
+        return site == "same-origin" || site == "none";
+    }
+    let origin = text(header::ORIGIN).and_then(|origin| origin.split_once("://")).map(|(_, host)| host);
+    origin.is_some() && origin == text(header::HOST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn own(pairs: &[(&'static str, &'static str)]) -> bool {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.insert(*name, axum::http::HeaderValue::from_static(value));
+        }
+        is_own(&headers)
+    }
+
+    #[test]
+    fn only_our_own_pages_may_act() {
+        assert!(own(&[("sec-fetch-site", "same-origin")]));
+        assert!(own(&[("origin", "http://farm:8080"), ("host", "farm:8080")]));
+        assert!(!own(&[("sec-fetch-site", "same-site"), ("origin", "http://farm:8080"), ("host", "farm:8080")]));
+        assert!(!own(&[("sec-fetch-site", "cross-site")]));
+        assert!(!own(&[("origin", "http://evil"), ("host", "farm:8080")]));
+        assert!(!own(&[("origin", "null"), ("host", "farm:8080")]));
+        assert!(!own(&[("host", "farm:8080")]));
+    }
+}

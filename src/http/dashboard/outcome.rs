@@ -1,0 +1,228 @@
+//! What became of a command, in people's words, and what to do next.
+
+use askama::Template;
+use chrono::Utc;
+use uuid::Uuid;
+
+use super::{
+    time::{Moment, length},
+    words,
+};
+use crate::{
+    domain::{
+        batch::{Batch, BatchResult, BatchState, Counts},
+        command::{Command, CommandRow, Effect, Outcome, Reason},
+    },
+    service::batches::BatchView,
+};
+
+/// Rows of one list that are shown at once.
+const SHOWN: usize = 500;
+
+/// One command that went wrong, or that nobody can be sure of.
+struct Trouble {
+    printer_id: Uuid,
+    name: String,
+    what: &'static str,
+    why: String,
+    /// The API's word, for the tooltip.
+    word: &'static str,
+    is_maybe: bool,
+    /// The plate can be cleared right here.
+    clears_plate: bool,
+    later: Option<&'static str>,
+}
+
+/// One command that needs no words.
+struct Row {
+    printer_id: Uuid,
+    name: String,
+    word: &'static str,
+}
+
+/// How many ended so, for the line of numbers.
+struct Tally {
+    n: i64,
+    what: String,
+    class: &'static str,
+}
+
+/// The live part of a batch's page.
+#[derive(Template)]
+#[template(path = "batches/_live.html")]
+pub(super) struct Live {
+    id: Uuid,
+    state: &'static str,
+    total: i64,
+    finals: i64,
+    took: Option<String>,
+    tallies: Vec<Tally>,
+    troubles: Vec<Trouble>,
+    under_way: Vec<Row>,
+    done: Vec<Row>,
+    more: bool,
+    /// How many a retry would repeat: with no effect, and with a maybe.
+    retry_none: i64,
+    retry_maybe: i64,
+    needs_look: bool,
+    can_stop: bool,
+    operates: bool,
+}
+
+impl Live {
+    /// A batch as it is now.
+    pub fn of(view: &BatchView, operates: bool) -> Self {
+        let batch = &view.batch;
+        let command = batch.spec.command;
+        let is_final = view.is_final();
+        let of_effect = |effect: Effect| -> i64 {
+            let outcomes = Outcome::ALL.iter().filter(|outcome| outcome.effect() == Some(effect));
+            outcomes.map(|outcome| view.counts.of(*outcome)).sum()
+        };
+        let mut live = Self {
+            id: batch.id,
+            state: state(batch, &view.counts),
+            total: view.counts.total(),
+            finals: view.counts.finals(),
+            took: batch.finished_at.map(|at| took((at - batch.created_at).num_milliseconds())),
+            tallies: tallies(&view.counts, command),
+            troubles: Vec::new(),
+            under_way: Vec::new(),
+            done: Vec::new(),
+            more: view.next.is_some(),
+            retry_none: if is_final { of_effect(Effect::None) } else { 0 },
+            retry_maybe: if is_final { of_effect(Effect::Maybe) } else { 0 },
+            needs_look: matches!(command, Command::Start | Command::Restart),
+            can_stop: !is_final && matches!(batch.state, BatchState::Running | BatchState::Scheduled),
+            operates,
+        };
+        for row in &view.commands {
+            live.sort_in(row);
+        }
+        live
+    }
+
+    fn sort_in(&mut self, row: &CommandRow) {
+        let plain = |word: &'static str| Row { printer_id: row.printer_id, name: row.printer_name.clone(), word };
+        let command = row.resolved_command.unwrap_or(row.command);
+        match row.outcome.effect() {
+            None if self.under_way.len() < SHOWN => self.under_way.push(plain(match row.outcome {
+                Outcome::Queued => "waiting",
+                Outcome::Sent => "sent",
+                _ => "accepted, watching",
+            })),
+            Some(Effect::Done) if self.done.len() < SHOWN => self.done.push(plain(match row.outcome {
+                Outcome::Confirmed => words::done(command),
+                _ => words::already(command),
+            })),
+            Some(Effect::None | Effect::Maybe) if self.troubles.len() < SHOWN => self.troubles.push(trouble(row)),
+            _ => self.more = true,
+        }
+    }
+}
+
+fn trouble(row: &CommandRow) -> Trouble {
+    let own = row.detail.clone().filter(|detail| !detail.is_empty());
+    let why = own.or_else(|| row.reason.map(|reason| reason.sentence().to_owned()));
+    let (what, otherwise) = match row.outcome {
+        Outcome::Unreachable => ("No answer", "Nothing was sent. Look whether it is on, then retry."),
+        Outcome::Unauthorized => ("Wrong key", "OctoPrint refused the API key: give the printer another one."),
+        Outcome::Expired => ("Too late", "Its time passed before it could be sent. Retry if it is still wanted."),
+        Outcome::Skipped => ("Not sent", "The batch was stopped first."),
+        Outcome::Unconfirmed => ("Accepted, effect not seen", "Look at the printer."),
+        Outcome::Unknown => ("Sent, no answer", "Look at the printer."),
+        _ => ("Refused", "The printer refused it."),
+    };
+    Trouble {
+        printer_id: row.printer_id,
+        name: row.printer_name.clone(),
+        what,
+        why: why.unwrap_or_else(|| otherwise.to_owned()),
+        word: row.reason.map_or(row.outcome.as_str(), Reason::as_str),
+        is_maybe: row.outcome.effect() == Some(Effect::Maybe),
+        clears_plate: row.reason == Some(Reason::PlateNotClear),
+        later: row.settled.map(|settled| match settled.effect {
+            Effect::Done => "Later it was seen done.",
+            Effect::None => "Later it was seen not done.",
+            Effect::Maybe => "Later it was still not clear.",
+        }),
+    }
+}
+
+fn took(milliseconds: i64) -> String {
+    match milliseconds {
+        ..1_000 => format!("{milliseconds} ms"),
+        1_000..60_000 => format!("{}.{} s", milliseconds / 1_000, milliseconds / 100 % 10),
+        _ => length(milliseconds / 1_000),
+    }
+}
+
+fn tallies(counts: &Counts, command: Command) -> Vec<Tally> {
+    let all = [
+        (Outcome::Rejected, "refused".to_owned(), "bad"),
+        (Outcome::Unreachable, "without an answer".to_owned(), "bad"),
+        (Outcome::Unauthorized, "with a wrong key".to_owned(), "bad"),
+        (Outcome::Unknown, "sent, no answer".to_owned(), "maybe"),
+        (Outcome::Unconfirmed, "effect not seen".to_owned(), "maybe"),
+        (Outcome::Expired, "too late".to_owned(), "bad"),
+        (Outcome::Skipped, "not sent".to_owned(), "quiet"),
+        (Outcome::Confirmed, words::done(command).to_lowercase(), "good"),
+        (Outcome::Unchanged, "had nothing to do".to_owned(), "good"),
+        (Outcome::Accepted, "accepted, watching".to_owned(), "quiet"),
+        (Outcome::Sent, "sent".to_owned(), "quiet"),
+        (Outcome::Queued, "waiting".to_owned(), "quiet"),
+    ];
+    let tallies = all.into_iter().map(|(outcome, what, class)| Tally { n: counts.of(outcome), what, class });
+    tallies.filter(|tally| tally.n > 0).collect()
+}
+
+/// What a batch is called: "Pause 17 printers".
+pub(super) fn title(batch: &Batch, counts: &Counts) -> String {
+    words::verb_for(batch.spec.command, usize::try_from(counts.total()).unwrap_or_default())
+}
+
+/// Where a batch is, or what became of it.
+pub(super) fn state(batch: &Batch, counts: &Counts) -> &'static str {
+    match (counts.result(), batch.state) {
+        (None, BatchState::Scheduled) => "Planned",
+        (None, BatchState::Stopped) => "Stopped; what was sent is followed to its end",
+        (None, _) => "Under way",
+        (Some(_), BatchState::Stopped) => "Stopped",
+        (Some(BatchResult::Ok), _) => "All done",
+        (Some(BatchResult::Partial), _) => "Done in part",
+        (Some(BatchResult::Failed), _) => "Nothing was done",
+        (Some(BatchResult::Uncertain), _) => "Not certain: somebody has to look",
+    }
+}
+
+/// A line of the list of batches.
+pub(super) struct Line {
+    pub id: Uuid,
+    pub title: String,
+    pub state: &'static str,
+    pub class: &'static str,
+    pub by: String,
+    pub at: Moment,
+    pub done: String,
+}
+
+impl Line {
+    /// A batch as a line.
+    pub fn of(batch: &Batch, counts: &Counts) -> Self {
+        let done = counts.of(Outcome::Confirmed) + counts.of(Outcome::Unchanged);
+        Self {
+            id: batch.id,
+            title: title(batch, counts),
+            state: state(batch, counts),
+            class: match counts.result() {
+                None => "quiet",
+                Some(BatchResult::Ok) => "good",
+                Some(BatchResult::Uncertain) => "maybe",
+                Some(BatchResult::Partial | BatchResult::Failed) => "bad",
+            },
+            by: batch.created_by.clone(),
+            at: Moment::day(batch.created_at.with_timezone(&Utc)),
+            done: format!("{done} of {}", counts.total()),
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! What all pages share: who looks at them, how they are made, and what they say when something fails.
+
+use askama::Template;
+use axum::{
+    extract::{FromRequestParts, Path},
+    http::{HeaderMap, StatusCode, header, request::Parts},
+    response::{Html, IntoResponse, Redirect, Response},
+};
+
+use uuid::Uuid;
+
+use super::{Dashboard, form::own_path};
+use crate::{
+    domain::access::Role,
+    http::auth,
+    service::{Error, Services, access::Principal},
+};
+
+/// Somebody with a session. Everybody else is sent to the login.
+pub(super) struct Visitor(pub Principal);
+
+impl FromRequestParts<Dashboard> for Visitor {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, dashboard: &Dashboard) -> Result<Self, Response> {
+        match auth::by_session(&dashboard.services, &parts.headers).await {
+            Ok(Some(principal)) => Ok(Self(principal)),
+            Ok(None) => {
+                let here = parts.uri.path_and_query().map(|path| path.as_str()).filter(|_| parts.method.is_safe());
+                Err(to_login(here))
+            }
+            Err(error) => Err(Failure::from(error).into_response()),
+        }
+    }
+}
+
+/// An id in an address. What is none leads nowhere, with a page that says so.
+pub(super) struct Id(pub Uuid);
+
+impl<S: Send + Sync> FromRequestParts<S> for Id {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        let id = Path::<Uuid>::from_request_parts(parts, state).await;
+        id.map(|Path(id)| Self(id)).map_err(|_| Failure::no_page())
+    }
+}
+
+/// To the login, and back to where somebody wanted to go.
+fn to_login(next: Option<&str>) -> Response {
+    let next = own_path(next).filter(|path| *path != "/" && !path.contains("/stream"));
+    let query = next.map(|path| {
+        let pairs = url::form_urlencoded::Serializer::new(String::new()).append_pair("next", path).finish();
+        format!("?{pairs}")
+    });
+    Redirect::to(&format!("/login{}", query.unwrap_or_default())).into_response()
+}
+
+/// Who is logged in, as the frame of a page shows it.
+pub(super) struct Frame {
+    pub name: String,
+    pub role: Role,
+    /// Which entry of the menu is current.
+    pub here: &'static str,
+}
+
+impl Frame {
+    /// The frame of a page for somebody.
+    pub fn of(who: &Principal, here: &'static str) -> Self {
+        Self { name: who.name.clone(), role: who.role, here }
+    }
+
+    /// May command printers.
+    pub fn operates(&self) -> bool {
+        self.role >= Role::Operator
+    }
+
+    /// May change the register.
+    pub fn manages(&self) -> bool {
+        self.role >= Role::Manager
+    }
+}
+
+/// A page, or what is wrong with its template.
+pub(super) fn html(template: &impl Template) -> Result<Html<String>, Failure> {
+    template.render().map(Html).map_err(|error| {
+        tracing::error!(%error, "a page could not be made");
+        Failure::internal()
+    })
+}
+
+/// Why there is no page, in people's words, with a way out.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub status: StatusCode,
+    pub title: String,
+    pub text: String,
+    pub details: Vec<String>,
+}
+
+#[derive(Template)]
+#[template(path = "failure.html")]
+struct FailurePage<'a> {
+    failure: &'a Failure,
+}
+
+impl Failure {
+    /// A failure in people's words.
+    pub fn new(status: StatusCode, title: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { status, title: title.into(), text: text.into(), details: Vec::new() }
+    }
+
+    /// What was sent is no form of ours.
+    pub fn broken_form() -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "The form did not arrive", "Nothing was done. Go back and send it again.")
+    }
+
+    /// An address that leads nowhere.
+    pub fn no_page() -> Self {
+        let text = "The address may be mistyped, or the page may have moved.";
+        Self::new(StatusCode::NOT_FOUND, "There is no such page", text)
+    }
+
+    /// A defect of ours; its cause is in the log.
+    pub fn internal() -> Self {
+        let text = "Nothing more is known on this page; the server's log says what happened.";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong here", text)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let text = error.to_string();
+        match error {
+            Error::Invalid(invalid) => {
+                let details = invalid.0.into_iter().map(|field| {
+                    let name = field.pointer.trim_start_matches('/').replace(['/', '_'], " ");
+                    format!("{name} {}", field.detail).trim().to_owned()
+                });
+                let details = details.collect();
+                let failure = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "That does not fit", "Nothing was done.");
+                Self { details, ..failure }
+            }
+            Error::Unprocessable { .. } => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Nothing was done", text),
+            Error::NotFound(what) => Self::new(
+                StatusCode::NOT_FOUND,
+                format!("There is no such {what}"),
+                "It may have been removed, or it is outside what you may see.",
+            ),
+            Error::Conflict { .. } => Self::new(StatusCode::CONFLICT, "Not now", text),
+            Error::SelectionChanged { .. } | Error::Stale => {
+                Self::new(StatusCode::CONFLICT, "It changed in the meantime", text + ". Look at it again.")
+            }
+            Error::Forbidden(_) => Self::new(StatusCode::FORBIDDEN, "Your role does not allow this", text),
+            Error::TooLarge(_) => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "Too large", text),
+            Error::Busy(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "Too much is under way", text),
+            Error::Printer(cause) => {
+                Self::new(StatusCode::BAD_GATEWAY, "The printer did not do its part", format!("The printer {cause}."))
+            }
+            Error::Storage(cause) => {
+                tracing::error!(error = %cause, "a page could not read the ledger");
+                Self::internal()
+            }
+            Error::Internal(cause) => {
+                tracing::error!(error = %cause, "a page could not be made");
+                Self::internal()
+            }
+        }
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        // An error page that fails itself is a line of text: no page about a page about a page.
+        match (FailurePage { failure: &self }).render() {
+            Ok(page) => (self.status, Html(page)).into_response(),
+            Err(_) => (self.status, self.title).into_response(),
+        }
+    }
+}
+
+/// A path that leads nowhere.
+pub(super) async fn not_found(
+    axum::extract::State(services): axum::extract::State<Services>,
+    headers: HeaderMap,
+) -> Response {
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if accept.contains("json") && !accept.contains("text/html") {
+        let body = r#"{"type":"about:blank","title":"Not Found","status":404}"#;
+        return (StatusCode::NOT_FOUND, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
+    }
+    match auth::by_session(&services, &headers).await {
+        Ok(Some(_)) => Failure::no_page().into_response(),
+        Ok(None) => to_login(None),
+        Err(error) => Failure::from(error).into_response(),
+    }
+}

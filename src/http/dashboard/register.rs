@@ -1,0 +1,109 @@
+//! A new printer: tried first, then added.
+
+use askama::Template;
+use axum::{
+    extract::State,
+    http::StatusCode,
+    response::{Html, IntoResponse, Redirect, Response},
+};
+
+use super::{
+    Dashboard,
+    form::Form,
+    page::{Failure, Frame, Visitor, html},
+};
+use crate::{
+    domain::{access::Role, printer::PrinterDetails},
+    service::Error,
+};
+
+#[derive(Template)]
+#[template(path = "printers/new.html")]
+struct NewPage {
+    frame: Frame,
+    name: String,
+    url: String,
+    api_key: String,
+    tags: String,
+    power_group: String,
+    /// What is wrong with what was typed.
+    errors: Vec<String>,
+    /// What the test found: well or not, and the words.
+    test: Option<(bool, String)>,
+}
+
+impl NewPage {
+    fn of(frame: Frame, form: &Form) -> Self {
+        let text = |name: &str| form.text(name).unwrap_or_default().to_owned();
+        Self {
+            frame,
+            name: text("name"),
+            url: text("url"),
+            api_key: text("api_key"),
+            tags: text("tags"),
+            power_group: text("power_group"),
+            errors: Vec::new(),
+            test: None,
+        }
+    }
+}
+
+pub(super) async fn form(Visitor(who): Visitor) -> Result<Html<String>, Failure> {
+    who.require(Role::Manager)?;
+    let frame = Frame::of(&who, "new");
+    html(&NewPage {
+        frame,
+        name: String::new(),
+        url: "http://".to_owned(),
+        api_key: String::new(),
+        tags: String::new(),
+        power_group: String::new(),
+        errors: Vec::new(),
+        test: None,
+    })
+}
+
+pub(super) async fn create(
+    State(dashboard): State<Dashboard>,
+    Visitor(who): Visitor,
+    form: Form,
+) -> Result<Response, Failure> {
+    who.require(Role::Manager)?;
+    let mut page = NewPage::of(Frame::of(&who, "new"), &form);
+    let key = form.text("api_key").map(str::to_owned);
+    if form.text("act") == Some("test") {
+        match dashboard.services.test_printer(&who, &page.url, key).await {
+            Ok(report) => {
+                page.test = Some(match report.problem {
+                    Some((_, problem)) => (false, problem),
+                    None => {
+                        let version = report.octoprint_version.unwrap_or_default();
+                        let user = report.user.unwrap_or_default();
+                        (true, format!("OctoPrint {version} answers, and knows the key as {user}."))
+                    }
+                });
+            }
+            Err(error) => page.errors = sentences(error)?,
+        }
+        return Ok(html(&page)?.into_response());
+    }
+    let mut details = PrinterDetails::new(page.name.clone(), page.url.clone());
+    details.tags = page.tags.split(',').map(str::trim).filter(|tag| !tag.is_empty()).map(str::to_owned).collect();
+    details.power_group = form.text("power_group").map(str::to_owned);
+    match dashboard.services.register_printer(&who, details, key).await {
+        Ok(view) => Ok(Redirect::to(&format!("/printers/{}", view.printer.id)).into_response()),
+        Err(error) => {
+            page.errors = sentences(error)?;
+            Ok((StatusCode::UNPROCESSABLE_ENTITY, html(&page)?).into_response())
+        }
+    }
+}
+
+/// What a person can mend in the form; everything else is a page of its own.
+fn sentences(error: Error) -> Result<Vec<String>, Failure> {
+    match error {
+        Error::Conflict { detail, .. } => Ok(vec![detail]),
+        error @ Error::Invalid(_) => Ok(Failure::from(error).details),
+        other => Err(other.into()),
+    }
+}

@@ -1,0 +1,252 @@
+//! A printer as the farm page shows it: what state it is in, whether it needs somebody, and the words for it.
+
+use askama::Template;
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{
+    time::{Moment, length},
+    words,
+};
+use crate::{
+    domain::{
+        command::words as words_of,
+        plate::PlateState,
+        print::ActorKind,
+        state::{PrinterState, Reachability},
+    },
+    service::printers::PrinterView,
+};
+
+words_of! {
+    /// Which printers a filter shows. The order is that of the page.
+    Show {
+        All = "all",
+        Need = "need",
+        Printing = "printing",
+        Paused = "paused",
+        Ready = "ready",
+        Off = "off",
+        Error = "error",
+        Stalled = "stalled",
+        Silent = "silent",
+        Key = "key",
+        AtPrinter = "at_printer",
+        Plate = "plate",
+    }
+}
+
+impl Show {
+    /// What needs a person, the worst first.
+    pub const NEEDS: [Self; 6] = [Self::Error, Self::Stalled, Self::Silent, Self::Key, Self::AtPrinter, Self::Plate];
+    /// The rest of the farm.
+    pub const CALM: [Self; 4] = [Self::Printing, Self::Paused, Self::Ready, Self::Off];
+
+    /// Whether somebody has to go there.
+    pub fn is_need(self) -> bool {
+        Self::NEEDS.contains(&self)
+    }
+
+    /// How it is called on the page.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::All => "All",
+            Self::Need => "Needs you",
+            Self::Printing => "Printing",
+            Self::Paused => "Paused",
+            Self::Ready => "Ready",
+            Self::Off => "Not connected",
+            Self::Error => "Error",
+            Self::Stalled => "Stalled",
+            Self::Silent => "No answer",
+            Self::Key => "Wrong key",
+            Self::AtPrinter => "Paused at the printer",
+            Self::Plate => "Plate to clear",
+        }
+    }
+
+    /// Its icon in the sprite.
+    pub fn icon(self) -> &'static str {
+        match self {
+            Self::All => "printer",
+            Self::Need | Self::Error => "alert",
+            Self::Printing => "printing",
+            Self::Paused => "paused",
+            Self::Ready => "ready",
+            Self::Off => "off",
+            Self::Stalled => "stalled",
+            Self::Silent => "silent",
+            Self::Key => "key",
+            Self::AtPrinter => "hand",
+            Self::Plate => "plate",
+        }
+    }
+}
+
+/// Where a printer is counted: each in one place, never `All` or `Need`.
+pub(super) fn place_of(view: &PrinterView, plate_gate: bool) -> Show {
+    let live = &view.live;
+    if !view.printer.details.enabled {
+        return Show::Off;
+    }
+    match live.reachability {
+        Reachability::Unreachable | Reachability::Incompatible => return Show::Silent,
+        Reachability::Unauthorized => return Show::Key,
+        Reachability::Unknown => return Show::Off,
+        Reachability::Online => {}
+    }
+    match live.state {
+        PrinterState::Error => Show::Error,
+        PrinterState::Printing if live.stalled_since.is_some() => Show::Stalled,
+        PrinterState::Paused if is_paused_at_printer(view) => Show::AtPrinter,
+        PrinterState::Paused | PrinterState::Pausing => Show::Paused,
+        PrinterState::Starting
+        | PrinterState::Printing
+        | PrinterState::Resuming
+        | PrinterState::Finishing
+        | PrinterState::Cancelling => Show::Printing,
+        PrinterState::Operational if plate_gate && live.plate.state == PlateState::Occupied => Show::Plate,
+        PrinterState::Operational => Show::Ready,
+        PrinterState::Offline | PrinterState::Connecting | PrinterState::Unknown => Show::Off,
+    }
+}
+
+/// Whoever paused it, it was not Printyard: filament has run out, or somebody has their hands in it.
+pub(super) fn is_paused_at_printer(view: &PrinterView) -> bool {
+    let paused_by = view.live.job.as_ref().and_then(|job| job.paused_by);
+    view.live.state == PrinterState::Paused && paused_by.is_none_or(|by| by.kind != ActorKind::Command)
+}
+
+/// A job in progress.
+struct Job {
+    file: String,
+    /// 0 to 100.
+    percent: Option<u8>,
+    left: Option<String>,
+    done: Option<Moment>,
+}
+
+/// One printer of the farm page. Nothing personal is in it: it is made once per version for everybody.
+#[derive(Template)]
+#[template(path = "printers/_tile.html")]
+pub(super) struct Tile {
+    id: Uuid,
+    name: String,
+    place: Show,
+    icon: &'static str,
+    headline: String,
+    since: Option<Moment>,
+    note: Option<String>,
+    job: Option<Job>,
+    heaters: Vec<String>,
+    /// The plate waits for a person; the print that lies on it, where it is known.
+    plate_print: Option<String>,
+    in_flight: Option<&'static str>,
+}
+
+impl Tile {
+    /// What is seen of a printer, as a tile.
+    pub fn of(view: &PrinterView, place: Show) -> Self {
+        let (live, details) = (&view.live, &view.printer.details);
+        let (headline, since) = headline(view, place);
+        let plate_print =
+            (place == Show::Plate).then(|| live.plate.print_id.map(|id| id.to_string()).unwrap_or_default());
+        Self {
+            id: view.printer.id,
+            name: details.name.clone(),
+            place,
+            icon: place.icon(),
+            headline,
+            since,
+            note: note(view, place),
+            job: job(view, place),
+            heaters: heaters(view),
+            plate_print,
+            in_flight: live.in_flight.map(words::under_way),
+        }
+    }
+}
+
+fn headline(view: &PrinterView, place: Show) -> (String, Option<Moment>) {
+    let live = &view.live;
+    let plain = |text: &str| (text.to_owned(), None);
+    match place {
+        Show::Silent if live.reachability == Reachability::Incompatible => plain("Not an OctoPrint"),
+        Show::Silent => match live.observed_at() {
+            Some(at) => ("No answer since".to_owned(), Some(Moment::clock(at))),
+            None => plain("Never answered"),
+        },
+        Show::Stalled => ("No progress since".to_owned(), live.stalled_since.map(Moment::clock)),
+        Show::Off if !view.printer.details.enabled => plain("Disabled"),
+        Show::Off if live.reachability == Reachability::Unknown => plain("Not seen yet"),
+        Show::Off if live.state == PrinterState::Unknown => (format!("Unknown state: {}", live.state_text), None),
+        Show::Printing if live.state == PrinterState::Printing => match percent(view) {
+            Some(percent) => (format!("Printing {percent} %"), None),
+            None => plain("Printing"),
+        },
+        Show::Printing | Show::Paused | Show::Off => plain(words::state(live.state)),
+        other => plain(other.label()),
+    }
+}
+
+/// What more there is to know, in the printer's own words where it has any.
+fn note(view: &PrinterView, place: Show) -> Option<String> {
+    let live = &view.live;
+    match place {
+        Show::Error => {
+            let own = live.error.clone().filter(|error| !error.is_empty());
+            Some(own.unwrap_or_else(|| live.state_text.clone()))
+        }
+        Show::Silent => live.error.clone(),
+        Show::Key => Some("OctoPrint refuses the API key: give the printer another one.".to_owned()),
+        Show::Stalled => Some("The file stands still and nothing heats: look at it.".to_owned()),
+        Show::AtPrinter => Some("Look at it, then resume it.".to_owned()),
+        _ => None,
+    }
+}
+
+fn percent(view: &PrinterView) -> Option<u8> {
+    let completion = view.live.job.as_ref()?.progress.completion?;
+    // In range: clamped, and whole after floor.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0..=100 before")]
+    completion.is_finite().then(|| completion.clamp(0.0, 100.0).floor() as u8)
+}
+
+fn job(view: &PrinterView, place: Show) -> Option<Job> {
+    let live = &view.live;
+    let job = live.job.as_ref()?;
+    let file = job.file.as_ref()?;
+    let active = live.state.is_active();
+    let left = job.progress.print_time_left_s.filter(|left| active && *left >= 0 && place != Show::AtPrinter);
+    Some(Job {
+        file: file.path.clone(),
+        percent: percent(view).filter(|_| active),
+        left: left.map(length),
+        done: left.filter(|_| live.state == PrinterState::Printing).and_then(|left| done_at(live.observed_at()?, left)),
+    })
+}
+
+fn done_at(seen: DateTime<Utc>, left_s: i64) -> Option<Moment> {
+    seen.checked_add_signed(TimeDelta::try_seconds(left_s)?).map(Moment::clock)
+}
+
+/// Nozzles, then the bed; with the target while it is not reached.
+fn heaters(view: &PrinterView) -> Vec<String> {
+    if view.live.reachability != Reachability::Online {
+        return Vec::new();
+    }
+    let mut heaters: Vec<_> = view.live.temperatures.iter().collect();
+    heaters.sort_by_key(|(name, _)| (!name.starts_with("tool"), name.as_str()));
+    let shown = heaters.into_iter().filter_map(|(name, heater)| {
+        let actual = heater.actual?;
+        let target = heater.target.filter(|_| heater.is_heating()).map(|target| format!("/{target:.0}"));
+        let name = match name.as_str() {
+            "tool0" => "",
+            "bed" => "bed ",
+            other => return Some(format!("{other} {actual:.0}{}°", target.unwrap_or_default())),
+        };
+        Some(format!("{name}{actual:.0}{}°", target.unwrap_or_default()))
+    });
+    shown.collect()
+}

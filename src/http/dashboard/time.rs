@@ -1,0 +1,48 @@
+//! Times as people read them: a clock time, a length, an age. The server writes UTC; the script makes it local.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+
+/// A moment for a `<time>`.
+pub(super) struct Moment {
+    /// For programs.
+    pub iso: String,
+    /// For people without the script.
+    pub text: String,
+}
+
+impl Moment {
+    /// Shown as the time of day.
+    pub fn clock(at: DateTime<Utc>) -> Self {
+        Self { iso: at.to_rfc3339_opts(SecondsFormat::Secs, true), text: at.format("%H:%M UTC").to_string() }
+    }
+
+    /// Shown with its day.
+    pub fn day(at: DateTime<Utc>) -> Self {
+        Self { iso: at.to_rfc3339_opts(SecondsFormat::Secs, true), text: at.format("%Y-%m-%d %H:%M UTC").to_string() }
+    }
+}
+
+/// A length of time in its two largest units.
+pub(super) fn length(seconds: i64) -> String {
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => "< 1 m".to_owned(),
+        (0, 0, minutes) => format!("{minutes} m"),
+        (0, hours, minutes) => format!("{hours} h {minutes:02} m"),
+        (days, hours, _) => format!("{days} d {hours} h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_length_has_two_units_at_most() {
+        assert_eq!(length(20), "< 1 m");
+        assert_eq!(length(60 * 12), "12 m");
+        assert_eq!(length(3_600 + 12 * 60), "1 h 12 m");
+        assert_eq!(length(3_600 * 3 + 5 * 60), "3 h 05 m");
+        assert_eq!(length(86_400 * 2 + 3_600 * 3), "2 d 3 h");
+    }
+}

@@ -1,0 +1,123 @@
+//! People's words for commands, states and refusals. The API has its own; these are for reading aloud.
+
+use crate::domain::{
+    command::{Command, Reason},
+    state::PrinterState,
+};
+
+/// A state that a printer reports.
+pub(super) fn state(state: PrinterState) -> &'static str {
+    match state {
+        PrinterState::Operational => "Ready",
+        PrinterState::Starting => "Starting…",
+        PrinterState::Printing => "Printing",
+        PrinterState::Pausing => "Pausing…",
+        PrinterState::Paused => "Paused",
+        PrinterState::Resuming => "Resuming…",
+        PrinterState::Finishing => "Finishing…",
+        PrinterState::Cancelling => "Cancelling…",
+        PrinterState::Offline => "Not connected",
+        PrinterState::Connecting => "Connecting…",
+        PrinterState::Error => "Error",
+        PrinterState::Unknown => "Unknown",
+    }
+}
+
+/// What the button says.
+pub(super) fn verb(command: Command) -> &'static str {
+    match command {
+        Command::Start => "Start",
+        Command::Pause => "Pause",
+        Command::Resume => "Resume",
+        Command::Toggle => "Toggle",
+        Command::Cancel => "Cancel print",
+        Command::Restart => "Restart",
+        Command::Connect => "Connect",
+        Command::Disconnect => "Disconnect",
+    }
+}
+
+/// The verb with a number of printers: "Pause 17 printers".
+pub(super) fn verb_for(command: Command, n: usize) -> String {
+    let things = if n == 1 { "printer" } else { "printers" };
+    match command {
+        Command::Cancel if n == 1 => "Cancel 1 print".to_owned(),
+        Command::Cancel => format!("Cancel {n} prints"),
+        Command::Toggle => format!("Pause or resume {n} {things}"),
+        other => format!("{} {n} {things}", verb(other)),
+    }
+}
+
+/// What is being done to a printer.
+pub(super) fn under_way(command: Command) -> &'static str {
+    match command {
+        Command::Start => "start under way",
+        Command::Pause => "pause under way",
+        Command::Resume => "resume under way",
+        Command::Toggle => "toggle under way",
+        Command::Cancel => "cancel under way",
+        Command::Restart => "restart under way",
+        Command::Connect => "connecting",
+        Command::Disconnect => "disconnecting",
+    }
+}
+
+/// The icon of a command.
+pub(super) fn icon(command: Command) -> &'static str {
+    match command {
+        Command::Start => "start",
+        Command::Pause => "pause",
+        Command::Resume => "resume",
+        Command::Toggle => "toggle",
+        Command::Cancel => "cancel",
+        Command::Restart => "restart",
+        Command::Connect => "settings",
+        Command::Disconnect => "off",
+    }
+}
+
+/// Its effect, once seen.
+pub(super) fn done(command: Command) -> &'static str {
+    match command {
+        Command::Start => "Started",
+        Command::Pause => "Paused",
+        Command::Resume => "Resumed",
+        Command::Toggle => "Toggled",
+        Command::Cancel => "Cancelled",
+        Command::Restart => "Restarted",
+        Command::Connect => "Connected",
+        Command::Disconnect => "Disconnected",
+    }
+}
+
+/// Why there was nothing to do.
+pub(super) fn already(command: Command) -> &'static str {
+    match command {
+        Command::Start | Command::Restart => "printing already",
+        Command::Pause => "paused already",
+        Command::Resume => "printing already",
+        Command::Toggle => "so already",
+        Command::Cancel => "without a print",
+        Command::Connect => "connected already",
+        Command::Disconnect => "disconnected already",
+    }
+}
+
+/// Why a printer would be left out, after its number: "3 not printing".
+pub(super) fn refusal(reason: Reason) -> &'static str {
+    match reason {
+        Reason::NoFileSelected => "without a selected file",
+        Reason::NotOperational => "not connected or in error",
+        Reason::AlreadyPrinting => "printing already",
+        Reason::NotActive => "not printing",
+        Reason::PlateNotClear => "with a plate to clear",
+        Reason::CommandInFlight => "busy with another command",
+        Reason::PausedAtPrinter => "paused at the printer",
+        Reason::PrinterDisabled => "disabled",
+        Reason::NotFound | Reason::PrinterRemoved => "no longer there",
+        Reason::Forbidden => "outside what you may control",
+        Reason::PrinterUnreachable => "without an answer",
+        Reason::UnknownState => "in an unknown state",
+        _ => "that would refuse",
+    }
+}

@@ -1,0 +1,210 @@
+//! The ledger's dispatcher: it releases commands as their limits allow, hands each to its printer's actor, gives
+//! leave to send, and writes down what became of it.
+//!
+//! One task owns the lanes and the runs, so there is nothing to lock. It wakes by signal (a batch was made, stopped,
+//! a printer changed), by what actors say, and by a timer; what it does not know it reads from the ledger, which is
+//! the truth: killed at any moment, it goes on from there. It never waits for an actor. Writes come in groups: while
+//! one statement is under way the next group gathers, so a thousand commands cost a few statements.
+
+mod handle;
+mod release;
+mod report;
+
+use self::handle::Signal;
+pub use self::handle::{Dispatch, Reservation};
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use tokio::sync::{Notify, broadcast, mpsc};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::{lanes::Lanes, runs::Run};
+use crate::{
+    clock,
+    domain::command::{CommandRow, Outcome, Reason},
+    fleet::{Fleet, message::Up},
+    storage::{self, Db, commands},
+};
+
+/// Messages of actors that are taken at once.
+const GROUP: usize = 2_048;
+/// Signals that wait.
+const SIGNALS: usize = 1_024;
+/// The dispatcher looks around at least this often.
+const TICK: Duration = Duration::from_secs(1);
+/// Between attempts when the database does not answer. Without the ledger nothing may be sent.
+const RETRY: Duration = Duration::from_millis(200);
+
+/// The dispatcher's task.
+pub struct Dispatcher {
+    db: Db,
+    fleet: Fleet,
+    ledger: mpsc::Receiver<Up>,
+    signals: mpsc::Receiver<Signal>,
+    handle: Dispatch,
+    runs: HashMap<Uuid, Run>,
+    lanes: Lanes,
+    rows: HashMap<Uuid, CommandRow>,
+    unposted: Vec<Uuid>,
+    groups: HashMap<Uuid, Option<String>>,
+    wake_at: Instant,
+}
+
+impl Dispatcher {
+    /// A dispatcher over the ledger; `ledger` is where actors speak.
+    pub fn new(db: Db, fleet: Fleet, ledger: mpsc::Receiver<Up>) -> Self {
+        let (signals_in, signals) = mpsc::channel(SIGNALS);
+        let handle = Dispatch {
+            wake: Arc::new(Notify::new()),
+            signals: signals_in,
+            changed: broadcast::channel(SIGNALS).0,
+            beat: Arc::new(AtomicI64::new(clock::now().timestamp_micros())),
+            open: Arc::default(),
+        };
+        Self {
+            db,
+            fleet,
+            ledger,
+            signals,
+            handle,
+            runs: HashMap::new(),
+            lanes: Lanes::default(),
+            rows: HashMap::new(),
+            unposted: Vec::new(),
+            groups: HashMap::new(),
+            wake_at: Instant::now(),
+        }
+    }
+
+    /// The handle for everybody else.
+    pub fn handle(&self) -> Dispatch {
+        self.handle.clone()
+    }
+
+    /// Runs until `stop` falls.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut group = Vec::with_capacity(GROUP);
+        self.load().await;
+        self.watch_late().await;
+        loop {
+            self.release().await;
+            self.handle.beat.store(clock::now().timestamp_micros(), Ordering::Relaxed);
+            self.handle.open.store(self.runs.len(), Ordering::Relaxed);
+            let wake = self.handle.wake.clone();
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = self.ledger.recv_many(&mut group, GROUP) => {
+                    if group.is_empty() {
+                        return;
+                    }
+                    self.hear(std::mem::take(&mut group)).await;
+                }
+                Some(signal) = self.signals.recv() => self.on_signal(signal).await,
+                () = wake.notified() => self.load().await,
+                () = tokio::time::sleep_until(self.wake_at.into()) => self.tick().await,
+            }
+        }
+    }
+
+    /// Takes up every batch of the ledger that is not known yet, in the order in which they were made.
+    async fn load(&mut self) {
+        let batches = match storage::batches::unfinished(&self.db).await {
+            Ok(batches) => batches,
+            Err(error) => return log_storage("unfinished batches", &error),
+        };
+        self.learn_power_groups(&batches).await;
+        for batch in batches {
+            if self.runs.contains_key(&batch.id) {
+                continue;
+            }
+            let id = batch.id;
+            let mut rows = match commands::open_of_batch(&self.db, id).await {
+                Ok(rows) => rows,
+                Err(error) => return log_storage("rows of a batch", &error),
+            };
+            if !batch.spec.named {
+                // Printers known to be unreachable come last.
+                let view = self.fleet.view();
+                rows.sort_by_key(|row| view.get(row.printer_id).is_none_or(|live| live.channel.is_none()));
+            }
+            let (released, queued): (Vec<_>, Vec<_>) =
+                rows.into_iter().partition(|row| row.outcome != Outcome::Queued || row.released_at.is_some());
+            let mut run = Run::new(batch, queued.into());
+            for row in &released {
+                run.open.insert(row.id, row.printer_id);
+            }
+            self.runs.insert(id, run);
+            let (sent, released): (Vec<_>, Vec<_>) =
+                released.into_iter().partition(|row| row.outcome != Outcome::Queued);
+            for row in sent {
+                self.recover(row).await;
+            }
+            self.offer(released).await;
+            self.close_if_over(vec![id]).await;
+        }
+    }
+
+    async fn tick(&mut self) {
+        for id in std::mem::take(&mut self.unposted) {
+            self.post(id).await;
+        }
+        let expired: Vec<Uuid> =
+            self.lanes.expired(clock::now()).into_iter().map(|(_, ticket)| ticket.command_id).collect();
+        if !expired.is_empty() {
+            let detail = "Another command to this printer took longer than this one was to wait.";
+            self.end_rows(&expired, Outcome::Expired, Reason::CommandInFlight, detail).await;
+        }
+        let over: Vec<Uuid> = self.runs.iter().filter(|(_, run)| run.is_over()).map(|(id, _)| *id).collect();
+        self.close_if_over(over).await;
+    }
+
+    async fn on_signal(&mut self, signal: Signal) {
+        match signal {
+            Signal::Ended(ids) => {
+                self.drop_orders(&ids);
+                self.forget(&ids, None).await;
+            }
+            Signal::PrinterDisabled(printer_id) => {
+                let unreleased = self.runs.values().flat_map(|run| run.queued.iter());
+                let mut ids: Vec<Uuid> =
+                    unreleased.filter(|row| row.printer_id == printer_id).map(|row| row.id).collect();
+                ids.extend(self.lanes.unsent(printer_id));
+                self.end_queued(&ids, Outcome::Rejected, Reason::PrinterDisabled).await;
+            }
+            Signal::PrinterRemoved(printer_id) => {
+                self.lanes.forget(printer_id);
+                let open = self.rows.values().filter(|row| row.printer_id == printer_id).map(|row| row.id);
+                let unreleased = self.runs.values().flat_map(|run| run.queued.iter());
+                let queued = unreleased.filter(|row| row.printer_id == printer_id).map(|row| row.id);
+                let ids: Vec<Uuid> = open.chain(queued).collect();
+                self.forget(&ids, None).await;
+            }
+            Signal::Reserve(printer_id, reply) => {
+                let result = self.lanes.reserve(printer_id);
+                if reply.send(result).is_err() && result.is_ok() {
+                    self.unreserve(printer_id).await;
+                }
+            }
+            Signal::Release(printer_id) => self.unreserve(printer_id).await,
+        }
+    }
+
+    async fn unreserve(&mut self, printer_id: Uuid) {
+        if let Some(ticket) = self.lanes.release(printer_id) {
+            self.post(ticket.command_id).await;
+        }
+    }
+}
+
+/// A failure of the ledger, which is tried again.
+fn log_storage(what: &str, error: &storage::Error) {
+    tracing::error!(error = ?error, "the ledger cannot be used ({what})");
+}

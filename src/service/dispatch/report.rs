@@ -1,0 +1,283 @@
+//! What became of commands: leave to send given or refused, outcomes written down, lanes and batches moved on.
+
+use std::collections::{HashMap, HashSet};
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::{Dispatcher, RETRY, log_storage};
+use crate::{
+    clock,
+    domain::{
+        batch::OnFailure,
+        command::{Outcome, Reason},
+    },
+    fleet::message::{Ready, Report, Up},
+    service::runs::Run,
+    storage::{self, commands},
+};
+
+impl Dispatcher {
+    /// Takes in a group of what actors say.
+    pub(super) async fn hear(&mut self, group: Vec<Up>) {
+        let (mut readies, mut reports) = (Vec::new(), Vec::new());
+        for up in group {
+            match up {
+                Up::Ready(ready) => readies.push(ready),
+                Up::Report(report) => reports.push(report),
+                Up::Settled { command_id, settled } => match commands::settle(&self.db, command_id, &settled).await {
+                    Ok(_) => tracing::info!(command.id = %command_id, effect = %settled.effect, "settled later"),
+                    Err(error) => log_storage("settled", &error),
+                },
+                Up::Restarted { printer_id } => self.on_restarted(printer_id).await,
+            }
+        }
+        // A second send is committed on top of what was reported of the first.
+        if readies.iter().any(|ready| ready.attempt > 1) {
+            self.on_reports(std::mem::take(&mut reports)).await;
+        }
+        self.on_readies(readies).await;
+        self.on_reports(reports).await;
+    }
+
+    /// An actor was started anew: what it held is given again, what was sent is settled.
+    pub(super) async fn on_restarted(&mut self, printer_id: Uuid) {
+        let held: Vec<Uuid> = self
+            .rows
+            .values()
+            .filter(|row| row.printer_id == printer_id)
+            .filter(|row| self.lanes.in_flight(printer_id).is_some_and(|ticket| ticket.command_id == row.id))
+            .map(|row| row.id)
+            .collect();
+        for id in held {
+            if let Ok(Some(row)) = commands::get(&self.db, id).await {
+                self.rows.insert(id, row);
+                self.post(id).await;
+            }
+        }
+    }
+
+    /// Commits `sent` for a group, and answers go or drop to each.
+    pub(super) async fn on_readies(&mut self, readies: Vec<Ready>) {
+        if readies.is_empty() {
+            return;
+        }
+        let at = clock::now();
+        let sends: Vec<commands::Send> = readies
+            .iter()
+            .map(|ready| commands::Send {
+                id: ready.command_id,
+                attempt: ready.attempt,
+                step: ready.step,
+                resolved: ready.resolved,
+                state_before: Some(ready.state_before),
+                print_id: ready.print_id,
+                file_path: ready.file_path.clone(),
+                at,
+            })
+            .collect();
+        let won: HashSet<Uuid> = loop {
+            match commands::commit_sends(&self.db, &sends).await {
+                Ok(touched) => break touched.into_iter().map(|row| row.id).collect(),
+                Err(error) => log_storage("commit of sends", &error),
+            }
+            tokio::time::sleep(RETRY).await;
+        };
+        let mut lost = Vec::new();
+        for ready in readies {
+            let go = won.contains(&ready.command_id);
+            if go {
+                self.lanes.mark_sent(ready.printer_id, ready.command_id);
+                if let Some(row) = self.rows.get_mut(&ready.command_id) {
+                    row.outcome = Outcome::Sent;
+                }
+            } else if ready.attempt == 1 {
+                lost.push(ready.command_id);
+            }
+            // An actor that is gone has nothing to send.
+            let _ = ready.go.send(go);
+        }
+        self.end_lost(lost).await;
+    }
+
+    /// Sends that the ledger refused: ended already, or their time has passed, which is written now.
+    pub(super) async fn end_lost(&mut self, lost: Vec<Uuid>) {
+        if lost.is_empty() {
+            return;
+        }
+        let known: Vec<Uuid> = lost.into_iter().filter(|id| self.rows.contains_key(id)).collect();
+        let sentence = "Its time passed before it could be sent.";
+        let touched =
+            commands::end_queued(&self.db, &known, Outcome::Expired, None, Some(sentence), clock::now()).await;
+        match touched {
+            Ok(_) => self.forget(&known, Some(Outcome::Expired)).await,
+            Err(error) => log_storage("expiry", &error),
+        }
+    }
+
+    pub(super) async fn on_reports(&mut self, reports: Vec<Report>) {
+        if reports.is_empty() {
+            return;
+        }
+        let rows = reports
+            .iter()
+            .map(|report| commands::Report {
+                id: report.command_id,
+                outcome: report.outcome,
+                reason: report.reason,
+                detail: report.detail.clone(),
+                resolved: report.resolved,
+                print_id: report.print_id,
+                state_before: report.state_before,
+                state_after: report.state_after,
+                accepted_at: report.accepted_at,
+                finished_at: report.outcome.is_final().then_some(report.at),
+            })
+            .collect();
+        self.write_reports(rows).await;
+        let mut by_outcome: HashMap<Outcome, Vec<Uuid>> = HashMap::new();
+        for report in reports {
+            if report.outcome.is_final() {
+                by_outcome.entry(report.outcome).or_default().push(report.command_id);
+            } else if let Some(row) = self.rows.get_mut(&report.command_id) {
+                row.outcome = report.outcome;
+                row.accepted_at = report.accepted_at;
+            }
+        }
+        for (outcome, ids) in by_outcome {
+            self.forget(&ids, Some(outcome)).await;
+        }
+    }
+
+    pub(super) async fn write_reports(&mut self, rows: Vec<commands::Report>) {
+        while let Err(error) = commands::report(&self.db, &rows).await {
+            log_storage("outcomes", &error);
+            tokio::time::sleep(RETRY).await;
+        }
+    }
+
+    pub(super) async fn end_queued(&mut self, ids: &[Uuid], outcome: Outcome, reason: Reason) {
+        self.end_rows(ids, outcome, reason, reason.sentence()).await;
+    }
+
+    /// Ends rows that are still queued in the ledger, and forgets those that were.
+    pub(super) async fn end_rows(&mut self, ids: &[Uuid], outcome: Outcome, reason: Reason, detail: &str) {
+        if ids.is_empty() {
+            return;
+        }
+        let touched = loop {
+            let now = clock::now();
+            match commands::end_queued(&self.db, ids, outcome, Some(reason), Some(detail), now).await {
+                Ok(touched) => break touched,
+                Err(error) => log_storage("end of commands", &error),
+            }
+            tokio::time::sleep(RETRY).await;
+        };
+        let ended: Vec<Uuid> = touched.iter().map(|row| row.id).collect();
+        self.drop_orders(&ended);
+        self.forget(&ended, Some(outcome)).await;
+    }
+
+    /// Ends a row whatever it was, by the same statement as an actor's report.
+    pub(super) async fn end_now(&mut self, id: Uuid, outcome: Outcome, reason: Option<Reason>) {
+        let report = storage_report(id, outcome, reason, clock::now());
+        self.write_reports(vec![report]).await;
+        self.forget(&[id], Some(outcome)).await;
+    }
+
+    /// Rows have ended in the ledger: their lanes move on, their batches may be over.
+    pub(super) async fn forget(&mut self, ids: &[Uuid], outcome: Option<Outcome>) {
+        let mut batches = HashSet::new();
+        let mut failed = HashSet::new();
+        let mut next = Vec::new();
+        let all: HashSet<Uuid> = ids.iter().copied().collect();
+        for run in self.runs.values_mut() {
+            let before = run.queued.len();
+            run.queued.retain(|row| !all.contains(&row.id));
+            if run.queued.len() != before {
+                batches.insert(run.batch.id);
+            }
+        }
+        for id in ids {
+            let Some(row) = self.rows.remove(id) else { continue };
+            batches.insert(row.batch_id);
+            if let Some(run) = self.runs.get_mut(&row.batch_id) {
+                run.open.remove(id);
+            }
+            if outcome.is_some_and(|outcome| !matches!(outcome, Outcome::Confirmed | Outcome::Unchanged)) {
+                failed.insert(row.batch_id);
+            }
+            next.extend(self.lanes.end(row.printer_id, *id));
+        }
+        for ticket in next {
+            self.post(ticket.command_id).await;
+        }
+        self.stop_failed(failed).await;
+        self.close_if_over(batches.into_iter().collect()).await;
+    }
+
+    /// Tells actors of commands that the ledger has ended. One that has asked already is refused by the ledger.
+    pub(super) fn drop_orders(&self, ids: &[Uuid]) {
+        for row in ids.iter().filter_map(|id| self.rows.get(id)) {
+            let _ = self.fleet.drop_order(row.printer_id, row.id);
+        }
+    }
+
+    /// `on_failure: stop`.
+    pub(super) async fn stop_failed(&mut self, batches: HashSet<Uuid>) {
+        for id in batches {
+            let stops = self.runs.get(&id).is_some_and(|run| run.batch.spec.on_failure == OnFailure::Stop);
+            if stops {
+                self.stop(id).await;
+            }
+        }
+    }
+
+    pub(super) async fn stop(&mut self, id: Uuid) {
+        match storage::batches::stop(&self.db, id, clock::now()).await {
+            Ok(Some(result)) => {
+                self.drop_orders(&result.skipped);
+                Box::pin(self.forget(&result.skipped, None)).await;
+            }
+            Ok(None) => {}
+            Err(error) => log_storage("stop of a batch", &error),
+        }
+    }
+
+    /// Marks batches as finished whose last row has ended, and tells of them.
+    pub(super) async fn close_if_over(&mut self, batches: Vec<Uuid>) {
+        if batches.is_empty() {
+            return;
+        }
+        let over: Vec<Uuid> =
+            batches.iter().copied().filter(|id| self.runs.get(id).is_some_and(Run::is_over)).collect();
+        if !over.is_empty() {
+            match storage::batches::finish_done(&self.db, &over, clock::now()).await {
+                Ok(_) => {
+                    for id in &over {
+                        self.runs.remove(id);
+                    }
+                }
+                Err(error) => log_storage("end of batches", &error),
+            }
+        }
+        for id in batches {
+            let _ = self.handle.changed.send(id);
+        }
+    }
+}
+
+fn storage_report(id: Uuid, outcome: Outcome, reason: Option<Reason>, at: DateTime<Utc>) -> commands::Report {
+    commands::Report {
+        id,
+        outcome,
+        reason,
+        detail: reason.map(|reason| reason.sentence().to_owned()),
+        resolved: None,
+        print_id: None,
+        state_before: None,
+        state_after: None,
+        accepted_at: None,
+        finished_at: outcome.is_final().then_some(at),
+    }
+}

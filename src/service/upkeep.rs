@@ -1,0 +1,41 @@
+//! What is kept for a time only is removed when that time is over. Idempotent, without input, woken by a timer.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    clock,
+    storage::{self, Db},
+};
+
+/// Batches and their commands are kept this long.
+const BATCHES_KEPT: TimeDelta = TimeDelta::days(400);
+const EVERY: Duration = Duration::from_secs(3_600);
+
+/// Runs until `stop` falls.
+pub async fn run(db: Db, stop: CancellationToken) {
+    let mut timer = tokio::time::interval(EVERY);
+    timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = timer.tick() => {}
+        }
+        if let Err(error) = tidy(&db).await {
+            tracing::error!(?error, "what is outdated could not be removed");
+        }
+    }
+}
+
+/// Removes what is outdated now.
+pub async fn tidy(db: &Db) -> Result<(), storage::Error> {
+    let now = clock::now();
+    let batches = storage::batches::delete_older_than(db, now - BATCHES_KEPT).await?;
+    let sessions = storage::sessions::delete_expired(db, now).await?;
+    if batches + sessions > 0 {
+        tracing::info!(batches, sessions, "outdated rows removed");
+    }
+    Ok(())
+}

@@ -1,0 +1,102 @@
+//! What actors saw of prints, written as groups: a farm that starts at once begins a thousand prints within a second.
+
+use std::collections::HashMap;
+
+use serde_json::{Value, json};
+use sqlx::AssertSqlSafe;
+use uuid::Uuid;
+
+use super::{
+    Db, Error,
+    group::{self, Kind, stamp},
+    transaction,
+};
+use crate::domain::print::{By, PrintFact};
+
+/// Writes down what happened to prints, in one transaction: prints that began occupy their plates, for printers that
+/// exist. Facts of one print are taken in their order.
+pub async fn record(db: &Db, facts: &[(Uuid, PrintFact)]) -> Result<(), Error> {
+    let Groups { began, plates, paused, ended } = Groups::of(facts);
+    let by = [("kind", Kind::Text), ("command_id", Kind::Uuid)];
+    let begin = format!(
+        "insert into prints (id, printer_id, file_path, file_origin, started_at, started_by_kind, started_by_command)
+         select x.id, x.printer_id, x.path, x.origin, x.at, x.kind, x.command_id from {}
+         order by x.id on conflict (id) do nothing",
+        db.records(&[
+            ("id", Kind::Uuid),
+            ("printer_id", Kind::Uuid),
+            ("path", Kind::Text),
+            ("origin", Kind::Text),
+            ("at", Kind::Time),
+            by[0],
+            by[1],
+        ])
+    );
+    let occupy = format!(
+        "insert into plates (printer_id, state, print_id, since)
+         select x.printer_id, 'occupied', x.print_id, x.at from {}
+         where x.printer_id in (select id from printers) order by x.printer_id
+         on conflict (printer_id) do update set
+             state = excluded.state, print_id = excluded.print_id, since = excluded.since, cleared_by = null",
+        db.records(&[("printer_id", Kind::Uuid), ("print_id", Kind::Uuid), ("at", Kind::Time)])
+    );
+    let pause = format!(
+        "update prints as p set paused_by_kind = x.kind, paused_by_command = x.command_id from {} where p.id = x.id",
+        db.records(&[("id", Kind::Uuid), by[0], by[1]])
+    );
+    let end = format!(
+        "update prints as p set ended_at = x.at, result = x.result, reason = x.reason from {}
+         where p.id = x.id and p.ended_at is null",
+        db.records(&[("id", Kind::Uuid), ("at", Kind::Time), ("result", Kind::Text), ("reason", Kind::Text)])
+    );
+    transaction!(db, |tx| {
+        for (sql, records) in [(begin, began), (occupy, plates), (pause, paused), (end, ended)] {
+            if !records.is_empty() {
+                sqlx::query(AssertSqlSafe(sql)).bind(group::parameter(records)).execute(&mut *tx).await?;
+            }
+        }
+    });
+    Ok(())
+}
+
+/// The records of each statement.
+#[derive(Default)]
+struct Groups {
+    began: Vec<Value>,
+    plates: Vec<Value>,
+    paused: Vec<Value>,
+    ended: Vec<Value>,
+}
+
+impl Groups {
+    fn of(facts: &[(Uuid, PrintFact)]) -> Self {
+        let mut groups = Self::default();
+        let mut plates = HashMap::new();
+        let mut paused = HashMap::new();
+        for (printer_id, fact) in facts {
+            match fact {
+                PrintFact::Began { id, file, at, by } => {
+                    let (path, origin) = file.as_ref().map(|file| (&file.path, &file.origin)).unzip();
+                    groups.began.push(json!({
+                        "id": id, "printer_id": printer_id, "path": path, "origin": origin, "at": stamp(*at),
+                        "kind": by.kind, "command_id": by.command_id,
+                    }));
+                    let plate = json!({"printer_id": printer_id, "print_id": id, "at": stamp(*at)});
+                    plates.insert(*printer_id, plate);
+                }
+                PrintFact::Paused { id, by } => drop(paused.insert(*id, pause(*id, Some(*by)))),
+                PrintFact::Resumed { id } => drop(paused.insert(*id, pause(*id, None))),
+                PrintFact::Ended { id, at, result, reason } => groups.ended.push(json!({
+                    "id": id, "at": stamp(*at), "result": result, "reason": reason,
+                })),
+            }
+        }
+        groups.plates = plates.into_values().collect();
+        groups.paused = paused.into_values().collect();
+        groups
+    }
+}
+
+fn pause(id: Uuid, by: Option<By>) -> Value {
+    json!({"id": id, "kind": by.map(|by| by.kind), "command_id": by.and_then(|by| by.command_id)})
+}

@@ -1,0 +1,167 @@
+//! A printer under test: a real OctoPrint with its virtual printer, or a simulated one. Both are steered over HTTP only,
+//! by what OctoPrint itself offers, so that no scenario knows which it has.
+
+use std::time::Duration;
+
+use printyard::simulator::{Farm, FarmConfig, Fault, Flavor, SimulatedPrinter};
+use serde_json::{Value, json};
+
+use crate::support::{
+    octoprint::{OctoPrintInstance, Version},
+    wait,
+};
+
+/// Bound on what takes two seconds at most where nothing is wrong.
+pub const SOON: Duration = Duration::from_secs(30);
+
+/// One printer.
+pub struct Subject {
+    pub name: String,
+    pub url: String,
+    pub api_key: String,
+    pub version: Version,
+    client: reqwest::Client,
+    kind: Kind,
+    socket: bool,
+}
+
+enum Kind {
+    Real(Box<OctoPrintInstance>),
+    Simulated(SimulatedPrinter, Farm),
+}
+
+impl Subject {
+    /// A real OctoPrint; `None` where that version is not there.
+    pub async fn real(version: Version) -> Option<Self> {
+        let instance = OctoPrintInstance::start(version).await?;
+        let name = format!("OctoPrint {version:?} at {}", instance.url);
+        let (url, api_key) = (instance.url.clone(), instance.api_key.clone());
+        let kind = Kind::Real(Box::new(instance));
+        Some(Self { name, url, api_key, version, client: crate::support::client(), kind, socket: true })
+    }
+
+    /// A simulated one, in real time.
+    pub async fn simulated(version: Version) -> Self {
+        let flavor = match version {
+            Version::V1 => Flavor::V1_11,
+            Version::V2 => Flavor::V2_0,
+        };
+        let farm = Farm::start(FarmConfig { flavor, ..FarmConfig::default() }).await.expect("a port");
+        let printer = farm.printers()[0].clone();
+        let (url, api_key) = (printer.url().to_owned(), printer.api_key().to_owned());
+        let name = format!("simulated {version:?} at {url}");
+        let kind = Kind::Simulated(printer, farm);
+        Self { name, url, api_key, version, client: crate::support::client(), kind, socket: true }
+    }
+
+    /// Its event socket can be opened.
+    pub fn has_socket(&self) -> bool {
+        self.socket
+    }
+
+    /// Freezes it: it accepts connections and answers nothing.
+    pub fn freeze(&self) {
+        match &self.kind {
+            Kind::Real(instance) => instance.stop(),
+            Kind::Simulated(printer, _) => printer.set_fault(Some(Fault::Hang)),
+        }
+    }
+
+    /// Wakes it after `freeze`.
+    pub fn thaw(&self) {
+        match &self.kind {
+            Kind::Real(instance) => instance.cont(),
+            Kind::Simulated(printer, _) => printer.set_fault(None),
+        }
+    }
+
+    /// Ends it as a power cut would: connections are refused.
+    pub fn kill(&mut self) {
+        match &mut self.kind {
+            Kind::Real(instance) => instance.kill(),
+            Kind::Simulated(printer, _) => printer.set_fault(Some(Fault::Refuse)),
+        }
+    }
+
+    /// The same printer without an event socket, which only the simulator can be.
+    pub fn without_socket(mut self) -> Self {
+        if let Kind::Simulated(printer, _) = &self.kind {
+            printer.set_fault(Some(Fault::DropSocket));
+            self.name = format!("{} by polling", self.name);
+            self.socket = false;
+        }
+        self
+    }
+
+    /// Lines past any print; `!!DEBUG:…` reaches the virtual printer itself.
+    pub async fn gcode(&self, lines: &[&str]) {
+        let sent = self.post("/api/printer/command", json!({ "commands": lines })).await;
+        assert_eq!(sent, 204, "{}: {lines:?}", self.name);
+    }
+
+    /// Sets gcode scripts, which make short states last.
+    pub async fn scripts(&self, scripts: &[(&str, &str)]) {
+        let scripts: serde_json::Map<_, _> =
+            scripts.iter().map(|(name, gcode)| ((*name).to_owned(), Value::from(*gcode))).collect();
+        let set = self.post("/api/settings", json!({ "scripts": { "gcode": scripts } })).await;
+        assert_eq!(set, 200, "{}: scripts", self.name);
+    }
+
+    /// Puts a file into its local storage.
+    pub async fn upload(&self, path: &str, content: impl Into<String>) {
+        let file = reqwest::multipart::Part::text(content.into()).file_name(path.to_owned());
+        let form = reqwest::multipart::Form::new().part("file", file);
+        let request = self.request(reqwest::Method::POST, "/api/files/local").multipart(form);
+        let status = request.send().await.expect("an answer").status().as_u16();
+        assert_eq!(status, 201, "{}: upload of {path}", self.name);
+    }
+
+    /// Selects a file, as at OctoPrint's own page.
+    pub async fn select(&self, path: &str) {
+        let status = self.post(&format!("/api/files/local/{path}"), json!({ "command": "select" })).await;
+        assert_eq!(status, 204, "{}: selection of {path}", self.name);
+    }
+
+    /// What somebody at OctoPrint's own page does to the job; gives the status and the text of an error.
+    pub async fn job_answer(&self, command: &str, action: Option<&str>) -> (u16, String) {
+        let mut body = json!({ "command": command });
+        if let Some(action) = action {
+            body["action"] = action.into();
+        }
+        let request = self.request(reqwest::Method::POST, "/api/job").json(&body);
+        let answer = request.send().await.expect("an answer");
+        let status = answer.status().as_u16();
+        let text = answer.json::<Value>().await.unwrap_or_default();
+        (status, text["error"].as_str().unwrap_or_default().to_owned())
+    }
+
+    /// `connect` or `disconnect` of OctoPrint and its printer, at OctoPrint's own page.
+    pub async fn connection(&self, command: &str) {
+        assert_eq!(self.post("/api/connection", json!({ "command": command })).await, 204, "{}", self.name);
+    }
+
+    /// What `GET /api/job` says.
+    pub async fn job(&self) -> Value {
+        let request = self.request(reqwest::Method::GET, "/api/job");
+        request.send().await.expect("an answer").json().await.expect("json")
+    }
+
+    /// Waits until OctoPrint's word for the state is this.
+    pub async fn until_state(&self, state: &str) {
+        wait::until(&format!("{} is {state}", self.name), SOON, async || {
+            let job = self.job().await;
+            if job["state"] == state { Ok(()) } else { Err(job.to_string()) }
+        })
+        .await;
+    }
+
+    /// Gives the status of a POST.
+    pub async fn post(&self, path: &str, body: Value) -> u16 {
+        let request = self.request(reqwest::Method::POST, path).json(&body);
+        request.send().await.unwrap_or_else(|error| panic!("{}: {path}: {error}", self.name)).status().as_u16()
+    }
+
+    fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
+        self.client.request(method, format!("{}{path}", self.url)).header("X-Api-Key", &self.api_key).timeout(SOON)
+    }
+}

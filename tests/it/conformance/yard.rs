@@ -1,0 +1,189 @@
+//! A whole Printyard with printers under test, as a program uses it: over its REST API.
+
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use super::subject::{SOON, Subject};
+use crate::support::{
+    server::{TestServer, answer},
+    wait,
+};
+
+/// A print that no scenario waits for: ten minutes.
+pub const LONG: &str = "long.gcode";
+/// Three lines of 0.1 s.
+pub const SHORT: &str = "short.gcode";
+
+/// One printer behind a server.
+pub struct Yard {
+    pub server: TestServer,
+    pub subject: Subject,
+    pub id: String,
+}
+
+impl Yard {
+    /// Registers the printer, tagged `hall`, and waits until it is seen.
+    pub async fn over(subject: Subject) -> Self {
+        let server = TestServer::start().await;
+        for (path, lines) in [(LONG, 6_000), (SHORT, 3)] {
+            subject.upload(path, "G4 P100\n".repeat(lines)).await;
+        }
+        let id = register(&server, &subject).await;
+        server.until_online(&id).await;
+        let yard = Self { server, subject, id };
+        // Events are told from the first one on when the socket is open.
+        if yard.subject.has_socket() {
+            yard.until("the event socket is open", |printer| printer["status"]["channel"] == "push").await;
+        }
+        yard
+    }
+
+    /// Sends a command to the printer, and waits for its end.
+    pub async fn job(&self, body: Value) -> Value {
+        let path = format!("/api/v1/printers/{}/job", self.id);
+        let (status, row, _) = self.server.post_and_wait(&path, body.clone()).await;
+        assert_eq!(status, StatusCode::OK, "{}: {body} has no end: {row}", self.subject.name);
+        row
+    }
+
+    /// Sends a command, which must end so; `outcome` is `rejected/not_active` where there is a reason.
+    pub async fn expect(&self, body: Value, outcome: &str) -> Value {
+        let row = self.job(body.clone()).await;
+        assert_eq!(ended(&row), outcome, "{}: {body}: {row}", self.subject.name);
+        row
+    }
+
+    /// A command without more.
+    pub async fn says(&self, command: &str, outcome: &str) -> Value {
+        self.expect(json!({ "command": command }), outcome).await
+    }
+
+    /// Sends a command and does not wait; gives its batch.
+    pub async fn post(&self, body: Value) -> String {
+        let path = format!("/api/v1/printers/{}/job", self.id);
+        let (status, row, _) = self.server.post(&path, body).await;
+        assert!(status.is_success(), "{row}");
+        row["batch_id"].as_str().expect("a batch").to_owned()
+    }
+
+    /// A batch over a selection, to its end.
+    pub async fn batch(&self, body: Value) -> Value {
+        batch(&self.server, body).await
+    }
+
+    /// The only command of a batch, when it has ended.
+    pub async fn end_of(&self, batch_id: &str) -> Value {
+        end_of(&self.server, batch_id).await["commands"][0].clone()
+    }
+
+    /// What the server says of the printer.
+    pub async fn printer(&self) -> Value {
+        self.server.get(&format!("/api/v1/printers/{}", self.id)).await.1
+    }
+
+    /// Waits until what the server says of the printer is so.
+    pub async fn until(&self, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+        wait::until(&format!("{}: {what}", self.subject.name), SOON, async || {
+            let printer = self.printer().await;
+            if is_so(&printer) { Ok(printer) } else { Err(printer) }
+        })
+        .await
+    }
+
+    /// Waits until the server sees this state.
+    pub async fn until_state(&self, state: &str) -> Value {
+        self.until(state, |printer| printer["status"]["state"] == state).await
+    }
+
+    /// A print, as it is kept.
+    pub async fn print(&self, id: &Value) -> Value {
+        let id = id.as_str().unwrap_or_else(|| panic!("{}: no print id", self.subject.name));
+        self.server.get(&format!("/api/v1/prints/{id}")).await.1
+    }
+
+    /// Waits until a print has ended with this result.
+    pub async fn until_result(&self, id: &Value, result: &str) -> Value {
+        wait::until(&format!("{}: the print is {result}", self.subject.name), SOON, async || {
+            let print = self.print(id).await;
+            if print["result"] == result { Ok(print) } else { Err(print) }
+        })
+        .await
+    }
+
+    /// The prints of the printer, newest first.
+    pub async fn prints(&self) -> Vec<Value> {
+        let (_, page, _) = self.server.get(&format!("/api/v1/prints?printer_id={}&limit=100", self.id)).await;
+        page["items"].as_array().cloned().unwrap_or_else(|| panic!("{page}"))
+    }
+
+    /// Says that the plate is clear; gives what became of that.
+    pub async fn clear_plate(&self) -> String {
+        let (status, body, _) = self.server.post("/api/v1/plates/clear", json!({ "printer_ids": [&self.id] })).await;
+        assert_eq!(status, StatusCode::MULTI_STATUS, "{body}");
+        let items = body["items"].as_array().unwrap_or_else(|| panic!("{body}"));
+        items[0]["result"].as_str().unwrap_or_else(|| panic!("{body}")).to_owned()
+    }
+
+    /// Idle, with this file selected, a clear plate and no scripts: where every scenario begins.
+    pub async fn idle_with(&self, file: &str) {
+        let scripts = ["beforePrintStarted", "afterPrintPaused", "beforePrintResumed", "afterPrintDone"];
+        self.subject.scripts(&scripts.map(|name| (name, ""))).await;
+        if self.subject.job().await["state"].as_str().is_some_and(|state| state.starts_with("Offline")) {
+            self.subject.connection("connect").await;
+            self.subject.until_state("Operational").await;
+        }
+        let row = self.job(json!({ "command": "cancel" })).await;
+        assert_eq!(row["effect"], "done", "{}: {row}", self.subject.name);
+        self.subject.until_state("Operational").await;
+        self.until("idle", |printer| printer["status"]["state"] == "operational").await;
+        self.clear_plate().await;
+        if self.subject.job().await["job"]["file"]["path"] != file {
+            self.subject.select(file).await;
+        }
+        let selected = |printer: &Value| printer["job"]["file"]["path"] == file;
+        self.until("the file is selected", selected).await;
+    }
+
+    /// The long file prints, begun by Printyard; gives the row of the start.
+    pub async fn printing(&self) -> Value {
+        self.idle_with(LONG).await;
+        let row = self.says("start", "confirmed").await;
+        self.until_state("printing").await;
+        row
+    }
+}
+
+/// Registers a printer, tagged `hall`.
+pub async fn register(server: &TestServer, subject: &Subject) -> String {
+    let name = subject.url.rsplit(':').next().unwrap_or_default();
+    let body = json!({ "name": name, "url": subject.url, "api_key": subject.api_key, "tags": ["hall"] });
+    let (status, body, _) = server.post("/api/v1/printers", body).await;
+    assert_eq!(status, StatusCode::CREATED, "{body}");
+    body["id"].as_str().expect("an id").to_owned()
+}
+
+/// A batch, to its end.
+pub async fn batch(server: &TestServer, body: Value) -> Value {
+    let (status, made, _) = server.post("/api/v1/batches", body).await;
+    assert!(status.is_success(), "{status}: {made}");
+    end_of(server, made["id"].as_str().expect("an id")).await
+}
+
+/// A batch, when its last command has ended.
+pub async fn end_of(server: &TestServer, id: &str) -> Value {
+    wait::until("the batch ends", 2 * SOON, async || {
+        let request = server.request(Method::GET, &format!("/api/v1/batches/{id}")).header("Prefer", "wait=10");
+        let (_, batch, _) = answer(request).await;
+        if batch["finished_at"].is_null() { Err(batch) } else { Ok(batch) }
+    })
+    .await
+}
+
+/// `outcome`, or `outcome/reason`.
+pub fn ended(row: &Value) -> String {
+    let outcome = row["outcome"].as_str().unwrap_or("none");
+    match row["reason"].as_str() {
+        Some(reason) => format!("{outcome}/{reason}"),
+        None => outcome.to_owned(),
+    }
+}
