@@ -29,7 +29,7 @@ use crate::{
         command::Step,
         effect::Sight,
         plate::{ClearResult, Plate, PlateState},
-        print::{ActorKind, Mark, Moment, PrintFact, Tracker},
+        print::{ActorKind, Mark, Moment, PrintFact, PrintResult, Tracker},
         reading::{JobReading, PrinterEvent},
         stall::StallWatch,
         state::{PrinterState, Reachability, StateFlags},
@@ -271,8 +271,16 @@ impl Actor {
             Ok(Established { version, push }) => {
                 self.failures = 0;
                 self.live.octoprint_version = Some(version);
+                let polled = matches!(self.link, Link::Poll) && self.in_touch;
+                if polled && push.is_none() {
+                    // The socket is still refused; nobody has looked away.
+                    self.connect_due = now + SOCKET_AGAIN;
+                    return;
+                }
                 self.in_touch = false;
-                self.tracker.lose_sight();
+                if !polled {
+                    self.tracker.lose_sight();
+                }
                 self.last_frame = Some(now);
                 self.ping_due = now + jittered(PING_EVERY);
                 self.connect_due = now + SOCKET_AGAIN;
@@ -549,13 +557,21 @@ impl Actor {
 
     /// Tells the recorder what the tracker found out.
     pub(super) async fn tell(&mut self, facts: Vec<PrintFact>) {
+        // A gap after which something had changed: it is kept as a print, and proves nothing about a start.
+        let doubtful: Vec<uuid::Uuid> = facts
+            .iter()
+            .filter_map(|fact| match fact {
+                PrintFact::Ended { id, result: PrintResult::Unknown, .. } => Some(*id),
+                _ => None,
+            })
+            .collect();
         for fact in facts {
             match &fact {
                 PrintFact::Began { id, file, at, .. } => {
                     self.live.plate = Plate::occupied(*id, *at);
                     self.live.heated_up = Some(Instant::now());
                     self.heaters_due = self.heaters_due.min(Instant::now() + Duration::from_secs(3));
-                    if let Some(file) = file {
+                    if let Some(file) = file.as_ref().filter(|_| !doubtful.contains(id)) {
                         self.note_started(&file.path);
                     }
                 }
