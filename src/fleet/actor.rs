@@ -545,7 +545,7 @@ impl Actor {
         }
     }
 
-    fn moment(&self) -> Moment {
+    pub(super) fn moment(&self) -> Moment {
         let out = |step: Step| {
             self.slot
                 .as_ref()
@@ -567,7 +567,8 @@ impl Actor {
             .collect();
         for fact in facts {
             match &fact {
-                PrintFact::Began { id, file, at, .. } => {
+                PrintFact::Began { id, file, at, by } => {
+                    self.note_began(*id, by.command_id);
                     self.live.plate = Plate::occupied(*id, *at);
                     self.live.heated_up = Some(Instant::now());
                     self.heaters_due = self.heaters_due.min(Instant::now() + Duration::from_secs(3));

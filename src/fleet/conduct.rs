@@ -18,10 +18,10 @@ use crate::{
         command::{Command, Effect, Outcome, Reason, Settled, Step},
         effect::{self, Decision, Evidence, Guards, Verdict},
         plate::PlateState,
-        print::ActorKind,
+        print::{ActorKind, PrintResult},
         state::PrinterState,
     },
-    octoprint::Error,
+    octoprint::{Error, Prints},
 };
 
 /// Commands that ended as a maybe and are watched on for one printer.
@@ -180,6 +180,7 @@ impl Actor {
         flight.step = step;
         flight.before = Some(before);
         flight.evidence = Evidence::default();
+        flight.began = None;
         flight.moving = false;
         if step == Step::Start
             && !pushed
@@ -193,16 +194,26 @@ impl Actor {
         self.ask().await;
     }
 
-    pub(super) async fn on_counted(&mut self, command_id: Uuid, prints: Option<u64>) {
+    pub(super) async fn on_counted(&mut self, command_id: Uuid, prints: Option<Prints>) {
+        let moment = self.moment();
         let Some(flight) = self.flight(command_id) else { return };
         if flight.phase == Phase::Count {
             flight.prints_before = prints;
             self.ask().await;
-        } else if let (Some(before), Some(now), Some(path)) =
-            (flight.prints_before, prints, flight.target().map(|file| file.path.clone()))
-            && now > before
-        {
-            flight.evidence.started = Some(path);
+            return;
+        }
+        let (Some(before), Some(now), Some(file)) = (flight.prints_before, prints, flight.target().cloned()) else {
+            return;
+        };
+        if now.success + now.failure <= before.success + before.failure {
+            return;
+        }
+        flight.evidence.started = Some(file.path.clone());
+        if flight.began.is_none() && self.tracker.current().is_none() {
+            // It came and went between two looks, and left everything as it was: the counter alone tells of it.
+            let result = if now.success > before.success { PrintResult::Done } else { PrintResult::Unknown };
+            let facts = self.tracker.found(file, result, moment);
+            self.tell(facts).await;
         }
     }
 
@@ -595,6 +606,15 @@ impl Actor {
         }
     }
 
+    /// A print began, by this command or without one.
+    pub(super) fn note_began(&mut self, id: Uuid, by: Option<Uuid>) {
+        if let Some(flight) = &mut self.slot
+            && by == Some(flight.order.command_id)
+        {
+            flight.began = Some(id);
+        }
+    }
+
     /// A print was seen to begin.
     pub(super) fn note_started(&mut self, path: &str) {
         if let Some(flight) = &mut self.slot
@@ -619,7 +639,8 @@ impl Actor {
             let read_since = *late.read_since.get_or_insert(now);
             let effect = match effect::judge(late.step, late.target.as_ref(), &late.before, &late.evidence, &sight) {
                 Verdict::Confirmed => Some(Effect::Done),
-                Verdict::Gone(_) => Some(Effect::None),
+                // The job is another one, or none: whether this had its effect before will never be known.
+                Verdict::Gone(_) => return false,
                 Verdict::Lost => Some(Effect::None),
                 Verdict::Pending { moving: false }
                     if late.unanswered && now.duration_since(read_since) >= UNTOUCHED =>
@@ -677,7 +698,7 @@ impl Actor {
             reason,
             detail: detail.or_else(|| reason.map(|reason| reason.sentence().to_owned())),
             resolved: flight.resolved,
-            print_id: if flight.step == Step::Start { sight.print_id } else { flight.print_id },
+            print_id: if flight.step == Step::Start { flight.began.or(sight.print_id) } else { flight.print_id },
             state_after: known,
             accepted_at: flight.accepted_at,
             at: clock::now(),

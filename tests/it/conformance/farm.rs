@@ -142,16 +142,21 @@ async fn every_row_tells_the_truth_about_its_own_printer(hall: &mut Hall) {
     // Sent to a socket that still seemed open, or read first where the silence had been noticed.
     let frozen = outcomes(&batch)[1].clone();
     assert!(["unknown/no_answer", "unreachable"].contains(&frozen.as_str()), "{batch}");
-    assert_eq!(batch["commands"][2]["attempts"], 0, "no byte was written: {batch}");
+    // Where the loss of the socket told of it, not even a connection was tried twice.
+    let attempts = u64::from(!hall.subjects[2].has_socket());
+    assert!(batch["commands"][2]["attempts"].as_u64().is_some_and(|seen| seen <= attempts), "{batch}");
     assert_eq!(batch["result"], if frozen == "unreachable" { "partial" } else { "uncertain" }, "{batch}");
     hall.subjects[1].thaw();
     if frozen == "unknown/no_answer" {
-        // A stopped OctoPrint carries out what it was asked when it goes on.
-        wait::until("the effect is added", 2 * SOON, async || {
+        // A stopped OctoPrint carries out what it was asked when it goes on. A print this young may be taken for another
+        // one after the gap; then nothing is added, and never that the pause had no effect.
+        let id = hall.ids[1].clone();
+        hall.until(&id, "paused", |printer| printer["status"]["state"] == "paused").await;
+        wait::throughout("the row is true", Duration::from_millis(500), async || {
             let (_, batch, _) = hall.server.get(&format!("/api/v1/batches/{pause}")).await;
             let row = batch["commands"][1].clone();
-            assert_eq!(ended(&row), frozen, "an outcome never changes: {row}");
-            if row["settled"]["effect"] == "done" { Ok(()) } else { Err(row) }
+            let true_so_far = ended(&row) == frozen && row["settled"]["effect"] != "none";
+            if true_so_far { Ok(()) } else { Err(row) }
         })
         .await;
         assert_eq!(hall.subjects[1].job().await["state"], "Paused");
