@@ -18,15 +18,16 @@ use crate::{
         command::{Command, Effect, Outcome, Reason, Step},
         effect::{self, Decision, Evidence, Guards},
         plate::PlateState,
+        print::PrintResult,
         state::PrinterState,
     },
+    octoprint::Prints,
 };
 
 impl Actor {
     /// Takes an order. While another one is in flight only a cancel comes, and overtakes it.
     pub(super) async fn take(&mut self, order: Box<Order>) {
         let now = Instant::now();
-        self.dirty = true;
         if self.slot.is_none() {
             self.slot = Some(Flight::new(*order, now));
             return;
@@ -150,6 +151,7 @@ impl Actor {
             Decision::Wait => {
                 if !matches!(flight.phase, Phase::Hold { .. }) {
                     flight.phase = Phase::Hold { since: now };
+                    self.dirty = true;
                 }
                 self.look_again(now);
                 false
@@ -176,6 +178,7 @@ impl Actor {
         flight.step = step;
         flight.before = Some(before);
         flight.evidence = Evidence::default();
+        flight.began = None;
         flight.moving = false;
         if step == Step::Start
             && !pushed
@@ -189,16 +192,26 @@ impl Actor {
         self.ask().await;
     }
 
-    pub(super) async fn on_counted(&mut self, command_id: Uuid, prints: Option<u64>) {
+    pub(super) async fn on_counted(&mut self, command_id: Uuid, prints: Option<Prints>) {
+        let moment = self.moment();
         let Some(flight) = self.flight(command_id) else { return };
         if flight.phase == Phase::Count {
             flight.prints_before = prints;
             self.ask().await;
-        } else if let (Some(before), Some(now), Some(path)) =
-            (flight.prints_before, prints, flight.target().map(|file| file.path.clone()))
-            && now > before
-        {
-            flight.evidence.started = Some(path);
+            return;
+        }
+        let (Some(before), Some(now), Some(file)) = (flight.prints_before, prints, flight.target().cloned()) else {
+            return;
+        };
+        if now.success + now.failure <= before.success + before.failure {
+            return;
+        }
+        flight.evidence.started = Some(file.path.clone());
+        if flight.began.is_none() && self.tracker.current().is_none() {
+            // It came and went between two looks, and left everything as it was: the counter alone tells of it.
+            let result = if now.success > before.success { PrintResult::Done } else { PrintResult::Unknown };
+            let facts = self.tracker.found(file, result, moment);
+            self.tell(facts).await;
         }
     }
 
@@ -280,8 +293,9 @@ impl Actor {
         }
     }
 
-    /// Ends the command in flight.
+    /// Ends the command in flight. Whoever hears of the end finds the printer as it is now: it is shown first.
     pub(super) async fn finish(&mut self, outcome: Outcome, reason: Option<Reason>, detail: Option<String>) {
+        self.publish();
         self.report(outcome, reason, detail).await;
         let Some(flight) = self.slot.take() else { return };
         self.dirty = true;
@@ -315,7 +329,7 @@ impl Actor {
             reason,
             detail: detail.or_else(|| reason.map(|reason| reason.sentence().to_owned())),
             resolved: flight.resolved,
-            print_id: if flight.step == Step::Start { sight.print_id } else { flight.print_id },
+            print_id: if flight.step == Step::Start { flight.began.or(sight.print_id) } else { flight.print_id },
             state_before: flight.seen_before,
             state_after: known,
             accepted_at: flight.accepted_at,

@@ -3,6 +3,8 @@
 
 use std::time::Instant;
 
+use uuid::Uuid;
+
 use super::{
     actor::Actor,
     errand,
@@ -200,6 +202,23 @@ impl Actor {
         }
     }
 
+    /// A print began, by this command or without one.
+    pub(super) fn note_began(&mut self, id: Uuid, by: Option<Uuid>) {
+        if let Some(flight) = &mut self.slot
+            && by == Some(flight.order.command_id)
+        {
+            flight.began = Some(id);
+        }
+    }
+
+    /// A print was found to have begun. It proves nothing about a command of an earlier life of the server: nobody
+    /// watched when it was sent.
+    pub(super) fn note_found(&mut self, path: &str) {
+        if self.slot.as_ref().is_none_or(|flight| flight.order.recover.is_none()) {
+            self.note_started(path);
+        }
+    }
+
     /// A print was seen to begin.
     pub(super) fn note_started(&mut self, path: &str) {
         if let Some(flight) = &mut self.slot
@@ -247,7 +266,8 @@ impl Actor {
             let read_since = *late.read_since.get_or_insert(now);
             let effect = match effect::judge(late.step, late.target.as_ref(), &late.before, &late.evidence, &sight) {
                 Verdict::Confirmed => Some(Effect::Done),
-                Verdict::Gone(_) => Some(Effect::None),
+                // The job is another one, or none: whether this had its effect before will never be known.
+                Verdict::Gone(_) => return false,
                 Verdict::Lost => Some(Effect::None),
                 Verdict::Pending { moving: false }
                     if late.unanswered && now.duration_since(read_since) >= UNTOUCHED =>

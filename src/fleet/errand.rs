@@ -11,7 +11,7 @@ use crate::{
         command::{FileRef, Step},
         reading::JobReading,
     },
-    octoprint::{Error, OctoPrint, PrinterReading, Push, RequestOptions},
+    octoprint::{Error, OctoPrint, PrinterReading, Prints, Push, RequestOptions},
 };
 
 /// What came of an errand.
@@ -35,7 +35,7 @@ pub enum Done {
     /// Prints of a file, failed ones too; none where it could not be read.
     Counted {
         command_id: Uuid,
-        prints: Option<u64>,
+        prints: Option<Prints>,
     },
 }
 
@@ -99,5 +99,5 @@ pub async fn send(octoprint: OctoPrint, command_id: Uuid, step: Step, file: Opti
 /// Counts the prints of a file, for a start of which no event will tell.
 pub async fn count(octoprint: OctoPrint, command_id: Uuid, file: FileRef) -> Done {
     let entry = octoprint.files().get(&file.path, &file.origin, &RequestOptions::within(READ_TIMEOUT)).await;
-    Done::Counted { command_id, prints: entry.ok().map(|entry| entry.prints.success + entry.prints.failure) }
+    Done::Counted { command_id, prints: entry.ok().map(|entry| entry.prints) }
 }

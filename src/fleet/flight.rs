@@ -6,10 +6,13 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::message::Order;
-use crate::domain::{
-    command::{Command, FileRef, Step},
-    effect::{Evidence, Sight},
-    state::PrinterState,
+use crate::{
+    domain::{
+        command::{Command, FileRef, Step},
+        effect::{Evidence, Sight},
+        state::PrinterState,
+    },
+    octoprint::Prints,
 };
 
 /// How long a passing state may hold a command, and how long an effect that is on its way is waited for.
@@ -67,8 +70,10 @@ pub struct Flight {
     pub accepted_at: Option<DateTime<Utc>>,
     /// The reply was lost at this moment.
     pub lost_at: Option<Instant>,
-    /// Prints of the file, failed ones too, counted before the start.
-    pub prints_before: Option<u64>,
+    /// Prints of the file, counted before the start.
+    pub prints_before: Option<Prints>,
+    /// The print that it began, which may have ended already.
+    pub began: Option<Uuid>,
     /// The effect is on its way.
     pub moving: bool,
     pub print_id: Option<Uuid>,
@@ -96,6 +101,7 @@ impl Flight {
             accepted_at: None,
             lost_at: None,
             prints_before: None,
+            began: None,
             moving: false,
             print_id: None,
             order,

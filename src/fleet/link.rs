@@ -22,8 +22,16 @@ impl Actor {
             Ok(Established { version, push }) => {
                 self.failures = 0;
                 self.live.octoprint_version = Some(version);
+                let polled = matches!(self.link, Link::Poll) && self.in_touch;
+                if polled && push.is_none() {
+                    // The socket is still refused; nobody has looked away.
+                    self.connect_due = now + SOCKET_AGAIN;
+                    return;
+                }
                 self.in_touch = false;
-                self.tracker.lose_sight();
+                if !polled {
+                    self.tracker.lose_sight();
+                }
                 self.last_frame = Some(now);
                 self.ping_due = now + jittered(PING_EVERY);
                 self.connect_due = now + SOCKET_AGAIN;

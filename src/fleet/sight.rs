@@ -6,6 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use uuid::Uuid;
+
 use super::{
     actor::{Actor, Link, jittered},
     message::Fact,
@@ -18,7 +20,7 @@ use crate::{
         command::Step,
         effect::Sight,
         plate::Plate,
-        print::{ActorKind, Mark, Moment, PrintFact},
+        print::{ActorKind, Mark, Moment, PrintFact, PrintResult},
         reading::{JobFile, JobReading},
         state::{PrinterState, Reachability},
     },
@@ -120,9 +122,21 @@ impl Actor {
 
     /// Tells the recorder what the tracker found out.
     pub(super) async fn tell(&mut self, facts: Vec<PrintFact>) {
+        // A gap after which something had changed: it is kept as a print, and proves nothing about a start.
+        let doubtful: Vec<Uuid> = facts
+            .iter()
+            .filter_map(|fact| match fact {
+                PrintFact::Ended { id, result: PrintResult::Unknown, .. } => Some(*id),
+                _ => None,
+            })
+            .collect();
         for fact in facts {
             match &fact {
-                PrintFact::Began { id, at, .. } => {
+                PrintFact::Began { id, file, at, by } => {
+                    self.note_began(*id, by.command_id);
+                    if let Some(file) = file.as_ref().filter(|_| !doubtful.contains(id)) {
+                        self.note_found(&file.path);
+                    }
                     self.live.plate = Plate::occupied(*id, *at);
                     self.live.heated_up = Some(Instant::now());
                     self.heaters_due = self.heaters_due.min(Instant::now() + Duration::from_secs(3));

@@ -171,10 +171,11 @@ impl View {
         inner.version += 1;
         let version = inner.version;
         live.version = version;
-        if let Some(old) = inner.printers.insert(live.id, Arc::new(live.clone())) {
+        let id = live.id;
+        if let Some(old) = inner.printers.insert(id, Arc::new(live)) {
             inner.by_version.remove(&old.version);
         }
-        inner.by_version.insert(version, live.id);
+        inner.by_version.insert(version, id);
         drop(inner);
         self.version.send_replace(version);
     }

@@ -4,7 +4,9 @@
 //! and of the simulator is compared with the same expectation, so a difference reads as a line of a table. The rest
 //! goes through a whole Printyard: the same scenarios, by the same code, on both kinds.
 
+mod farm;
 mod job;
+mod lost;
 mod subject;
 mod table;
 mod yard;

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::{By, Mark, Moment, PrintFact, PrintResult, Tracker};
-use crate::domain::{reading::JobReading, state::PrinterState};
+use crate::domain::{command::FileRef, reading::JobReading, state::PrinterState};
 
 const NOT_WATCHED: &str = "not watched";
 
@@ -47,6 +47,15 @@ impl Tracker {
             && (last.file != now.file || last.completion != now.completion || last.print_time_s != now.print_time_s)
     }
 
+    /// A print of Printyard's own that was found by its file's counter alone.
+    pub fn found(&mut self, file: FileRef, result: PrintResult, moment: Moment) -> Vec<PrintFact> {
+        let by = moment.starting.map_or_else(By::printer, By::command);
+        let (id, at) = (moment.fresh_id, moment.at);
+        self.mark = None;
+        let began = PrintFact::Began { id, file: Some(file), at, by };
+        vec![began, PrintFact::Ended { id, at, result, reason: None }]
+    }
+
     /// A print of which nothing but its end is seen.
     pub(super) fn begin_and_end(
         &mut self,
@@ -81,7 +90,9 @@ impl Tracker {
         // Younger than the gap is wide, and moved: it may have begun within the gap.
         let gap_s = (at - marked_at).num_seconds();
         let stood_still = last.file_position == now.file_position;
-        stood_still || printed + 5 >= gap_s
+        // Already older than the gap when it was seen last: another copy could not have come as far.
+        let older = last.print_time_s.is_some_and(|age| age > gap_s + 1);
+        stood_still || older || printed + 5 >= gap_s
     }
 
     /// The position went backwards: the file began anew.

@@ -59,6 +59,17 @@ impl Subject {
         self.socket
     }
 
+    /// The simulator's own handle.
+    ///
+    /// # Panics
+    /// For a real OctoPrint.
+    pub fn simulated_printer(&self) -> &SimulatedPrinter {
+        match &self.kind {
+            Kind::Simulated(printer, _) => printer,
+            Kind::Real(_) => panic!("{} is real", self.name),
+        }
+    }
+
     /// Freezes it: it accepts connections and answers nothing.
     pub fn freeze(&self) {
         match &self.kind {

@@ -96,6 +96,9 @@ fn over_a_gap_the_same_print_goes_on() {
     let mut watch = away(3_600);
     watch.read(&reading(S::Paused, Some(A), Some(10.0), 500, 50));
     assert_eq!(watch.told(), ["paused by unknown"], "it stood all the time");
+    let mut watch = away(40);
+    watch.read(&reading(S::Paused, Some(A), Some(10.0), 600, 60));
+    assert_eq!(watch.told(), ["paused by unknown"], "no other copy could be 60 s old");
 }
 
 #[test]

@@ -1,0 +1,120 @@
+//! Replies that never come, on the simulator, which can lose them where it is told to: nothing is started twice, what
+//! does no harm is sent again, and nothing is said that was not seen.
+
+use printyard::simulator::{Fault, Received};
+use serde_json::json;
+
+use super::{
+    subject::{SOON, Subject},
+    yard::{LONG, SHORT, Yard, ended},
+};
+use crate::support::{octoprint::Version, wait};
+
+/// What reached the printer's job since `from`, in order.
+fn sent(yard: &Yard, from: usize) -> Vec<String> {
+    let of_the_job = |received: &&Received| received.path == "/api/job" || received.command == "select";
+    let log = yard.subject.simulated_printer().received();
+    log.iter()
+        .skip(from)
+        .filter(of_the_job)
+        .map(|received| received.action.clone().unwrap_or(received.command.clone()))
+        .collect()
+}
+
+fn log_length(yard: &Yard) -> usize {
+    yard.subject.simulated_printer().received().len()
+}
+
+/// A command meets the fault, and must end so after exactly these requests.
+async fn meets(yard: &Yard, fault: Fault, command: &str, outcome: &str, requests: &[&str]) {
+    let from = log_length(yard);
+    yard.subject.simulated_printer().fault_next_command(fault.clone());
+    let row = yard.job(json!({ "command": command, "confirm_within_s": 4 })).await;
+    assert_eq!(ended(&row), outcome, "{command} with {fault:?}: {row}");
+    assert_eq!(sent(yard, from), requests, "{command} with {fault:?}");
+    assert_eq!(row["attempts"], requests.len(), "{row}");
+}
+
+const LOSSES: [Fault; 2] = [Fault::ResetAfterActing, Fault::StatusAfterActing(502)];
+const NEVER_DONE: [Fault; 3] = [Fault::Reset, Fault::Garbage, Fault::Status(502)];
+
+async fn a_lost_reply_to_what_was_done_is_confirmed_by_looking(yard: &Yard) {
+    for fault in LOSSES {
+        yard.idle_with(LONG).await;
+        meets(yard, fault.clone(), "start", "confirmed", &["start"]).await;
+        meets(yard, fault.clone(), "pause", "confirmed", &["pause"]).await;
+        meets(yard, fault.clone(), "resume", "confirmed", &["resume"]).await;
+        meets(yard, fault.clone(), "cancel", "confirmed", &["cancel"]).await;
+    }
+}
+
+async fn what_does_no_harm_is_sent_again_when_it_was_not_done(yard: &Yard) {
+    for fault in NEVER_DONE {
+        yard.printing().await;
+        meets(yard, fault.clone(), "pause", "confirmed", &["pause", "pause"]).await;
+        meets(yard, fault.clone(), "resume", "confirmed", &["resume", "resume"]).await;
+        meets(yard, fault.clone(), "cancel", "confirmed", &["cancel", "cancel"]).await;
+    }
+}
+
+async fn a_start_is_never_sent_again(yard: &Yard) {
+    for fault in NEVER_DONE {
+        yard.idle_with(LONG).await;
+        meets(yard, fault.clone(), "start", "unknown/no_answer", &["start"]).await;
+        assert_eq!(yard.subject.job().await["state"], "Operational");
+    }
+}
+
+async fn a_lost_start_of_a_short_print_is_confirmed_by_its_events(yard: &Yard) {
+    for fault in LOSSES {
+        yard.idle_with(SHORT).await;
+        meets(yard, fault, "start", "confirmed", &["start"]).await;
+    }
+}
+
+async fn a_pause_that_is_refused_again_and_again_is_given_up(yard: &Yard) {
+    yard.printing().await;
+    for _ in 0..2 {
+        yard.subject.simulated_printer().fault_next_command(Fault::Reset);
+    }
+    meets(yard, Fault::Reset, "pause", "unknown/no_answer", &["pause", "pause", "pause"]).await;
+    assert_eq!(yard.subject.job().await["state"], "Printing");
+}
+
+/// The start was lost, and somebody selects its file while nobody watches: a selection is no print.
+async fn a_selection_behind_our_back_confirms_no_start(yard: &Yard) {
+    yard.idle_with(LONG).await;
+    let printer = yard.subject.simulated_printer();
+    printer.fault_next_command(Fault::Reset);
+    let from = log_length(yard);
+    let start = json!({ "command": "start", "file": { "path": SHORT }, "confirm_within_s": 6 });
+    let batch = yard.post(start).await;
+    wait::until("the start was sent", SOON, async || sent(yard, from).len() == 1).await;
+    printer.set_fault(Some(Fault::Refuse));
+    yard.until("not reachable", |printer| printer["status"]["reachability"] == "unreachable").await;
+    printer.select(SHORT);
+    printer.set_fault(None);
+    let row = yard.end_of(&batch).await;
+    assert_eq!(ended(&row), "unknown/no_answer", "{row}");
+    assert_eq!(sent(yard, from), ["select"]);
+}
+
+#[tokio::test]
+async fn a_reply_that_is_lost_is_settled_by_looking() {
+    let yard = Yard::over(Subject::simulated(Version::V1).await).await;
+    a_lost_reply_to_what_was_done_is_confirmed_by_looking(&yard).await;
+    what_does_no_harm_is_sent_again_when_it_was_not_done(&yard).await;
+    a_lost_start_of_a_short_print_is_confirmed_by_its_events(&yard).await;
+    a_start_is_never_sent_again(&yard).await;
+    a_pause_that_is_refused_again_and_again_is_given_up(&yard).await;
+    a_selection_behind_our_back_confirms_no_start(&yard).await;
+}
+
+#[tokio::test]
+async fn a_reply_that_is_lost_is_settled_by_looking_also_by_polling() {
+    let yard = Yard::over(Subject::simulated(Version::V1).await.without_socket()).await;
+    a_lost_reply_to_what_was_done_is_confirmed_by_looking(&yard).await;
+    what_does_no_harm_is_sent_again_when_it_was_not_done(&yard).await;
+    a_lost_start_of_a_short_print_is_confirmed_by_its_events(&yard).await;
+    a_start_is_never_sent_again(&yard).await;
+}
