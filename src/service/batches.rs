@@ -142,7 +142,6 @@ impl Services {
             batch.finished_at = Some(now);
         }
         storage::batches::create(&self.db, &batch, &rows).await?;
-        self.dispatch.wake();
         tracing::info!(
             batch.id = %batch.id, batch.command = %batch.spec.command, batch.printers = rows.len(),
             by = %who.name, reason = batch.spec.reason.as_deref().unwrap_or(""),
@@ -151,7 +150,8 @@ impl Services {
         let counts = Counts::from_pairs(rows.iter().map(|row| (row.outcome, 1)));
         let shown = usize::try_from(COMMANDS_SHOWN).unwrap_or(usize::MAX);
         let next = (rows.len() > shown).then_some(COMMANDS_SHOWN - 1);
-        let commands = rows.into_iter().take(shown).collect();
+        let commands = rows.iter().take(shown).cloned().collect();
+        self.dispatch.made(batch.id, rows.into_iter().filter(|row| !row.outcome.is_final()).collect());
         Ok(BatchView { batch, counts, commands, next })
     }
 

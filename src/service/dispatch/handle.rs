@@ -1,8 +1,9 @@
 //! How everybody else speaks to the dispatcher.
 
 use std::{
+    collections::HashMap,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicI64, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -12,7 +13,10 @@ use chrono::DateTime;
 use tokio::sync::{Notify, broadcast, mpsc, oneshot};
 use uuid::Uuid;
 
-use crate::{clock, domain::command::Command};
+use crate::{
+    clock,
+    domain::command::{Command, CommandRow},
+};
 
 /// What the dispatcher is told beside what actors say.
 #[derive(Debug)]
@@ -29,6 +33,8 @@ pub(super) enum Signal {
 #[derive(Clone)]
 pub struct Dispatch {
     pub(super) wake: Arc<Notify>,
+    /// Rows of batches that were just made, to spare the dispatcher reading them back.
+    pub(super) made: Arc<Mutex<HashMap<Uuid, Vec<CommandRow>>>>,
     pub(super) signals: mpsc::Sender<Signal>,
     pub(super) changed: broadcast::Sender<Uuid>,
     pub(super) beat: Arc<AtomicI64>,
@@ -36,9 +42,14 @@ pub struct Dispatch {
 }
 
 impl Dispatch {
-    /// A batch was made: look into the ledger.
-    pub fn wake(&self) {
+    /// A batch was made, with these rows: look into the ledger.
+    pub fn made(&self, batch_id: Uuid, rows: Vec<CommandRow>) {
+        self.rows_made().insert(batch_id, rows);
         self.wake.notify_one();
+    }
+
+    pub(super) fn rows_made(&self) -> MutexGuard<'_, HashMap<Uuid, Vec<CommandRow>>> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tells of every batch of which a row has ended, or that has ended itself.

@@ -64,6 +64,7 @@ impl Dispatcher {
         let (signals_in, signals) = mpsc::channel(SIGNALS);
         let handle = Dispatch {
             wake: Arc::new(Notify::new()),
+            made: Arc::default(),
             signals: signals_in,
             changed: broadcast::channel(SIGNALS).0,
             beat: Arc::new(AtomicI64::new(clock::now().timestamp_micros())),
@@ -126,9 +127,14 @@ impl Dispatcher {
                 continue;
             }
             let id = batch.id;
-            let mut rows = match commands::open_of_batch(&self.db, id).await {
-                Ok(rows) => rows,
-                Err(error) => return log_storage("rows of a batch", &error),
+            // Whatever has changed since they were made, the ledger refuses a send of.
+            let made = self.handle.rows_made().remove(&id);
+            let mut rows = match made {
+                Some(rows) => rows,
+                None => match commands::open_of_batch(&self.db, id).await {
+                    Ok(rows) => rows,
+                    Err(error) => return log_storage("rows of a batch", &error),
+                },
             };
             if !batch.spec.named {
                 // Printers known to be unreachable come last.
@@ -153,6 +159,8 @@ impl Dispatcher {
     }
 
     async fn tick(&mut self) {
+        // What a signal did not bring, or what could not be read then.
+        self.load().await;
         for id in std::mem::take(&mut self.unposted) {
             self.post(id).await;
         }

@@ -27,7 +27,7 @@ pub struct Subject {
 
 enum Kind {
     Real(Box<OctoPrintInstance>),
-    Simulated(SimulatedPrinter, Farm),
+    Simulated(SimulatedPrinter, #[expect(dead_code, reason = "the farm ends with this value")] Farm),
 }
 
 impl Subject {
