@@ -2,7 +2,7 @@
 //!
 //! The order of things for a request: its id (`http::request`), the skin of its problems (`problem`), the token and its
 //! rate (`caller`, `limits`), then the handler, whose extractors ask for the role first, and after that for the query,
-//! the path and the body (`extract`). Every route is below [`documented`]; the document shows exactly these.
+//! the path and the body (`extract`). Every route is below `documented`; the document shows exactly these.
 
 mod batch_body;
 mod batch_view;
