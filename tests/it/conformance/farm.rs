@@ -176,14 +176,10 @@ async fn keeps_printers_apart(subjects: Vec<Subject>) {
 }
 
 #[tokio::test]
-async fn three_simulated_printers_are_kept_apart() {
-    keeps_printers_apart(join_all((0..3).map(|_| Subject::simulated(Version::V1))).await).await;
-}
-
-#[tokio::test]
-async fn three_simulated_printers_without_event_sockets_are_kept_apart() {
-    let subjects = join_all((0..3).map(|_| Subject::simulated(Version::V1))).await;
-    keeps_printers_apart(subjects.into_iter().map(Subject::without_socket).collect()).await;
+async fn three_simulated_printers_are_kept_apart_with_event_sockets_and_without() {
+    let three = async || join_all((0..3).map(|_| Subject::simulated(Version::V1))).await;
+    let polled = three().await.into_iter().map(Subject::without_socket).collect();
+    tokio::join!(keeps_printers_apart(three().await), keeps_printers_apart(polled));
 }
 
 #[tokio::test]

@@ -65,7 +65,7 @@ async fn a_start_is_never_sent_again(yard: &Yard) {
     }
 }
 
-async fn a_lost_start_of_a_short_print_is_confirmed_by_its_events(yard: &Yard) {
+async fn a_lost_start_of_a_short_print_is_confirmed(yard: &Yard) {
     for fault in LOSSES {
         yard.idle_with(SHORT).await;
         meets(yard, fault, "start", "confirmed", &["start"]).await;
@@ -99,22 +99,25 @@ async fn a_selection_behind_our_back_confirms_no_start(yard: &Yard) {
     assert_eq!(sent(yard, from), ["select"]);
 }
 
-#[tokio::test]
-async fn a_reply_that_is_lost_is_settled_by_looking() {
+async fn pushed() {
     let yard = Yard::over(Subject::simulated(Version::V1).await).await;
     a_lost_reply_to_what_was_done_is_confirmed_by_looking(&yard).await;
     what_does_no_harm_is_sent_again_when_it_was_not_done(&yard).await;
-    a_lost_start_of_a_short_print_is_confirmed_by_its_events(&yard).await;
+    a_lost_start_of_a_short_print_is_confirmed(&yard).await;
     a_start_is_never_sent_again(&yard).await;
     a_pause_that_is_refused_again_and_again_is_given_up(&yard).await;
     a_selection_behind_our_back_confirms_no_start(&yard).await;
 }
 
-#[tokio::test]
-async fn a_reply_that_is_lost_is_settled_by_looking_also_by_polling() {
+async fn polled() {
     let yard = Yard::over(Subject::simulated(Version::V1).await.without_socket()).await;
     a_lost_reply_to_what_was_done_is_confirmed_by_looking(&yard).await;
     what_does_no_harm_is_sent_again_when_it_was_not_done(&yard).await;
-    a_lost_start_of_a_short_print_is_confirmed_by_its_events(&yard).await;
+    a_lost_start_of_a_short_print_is_confirmed(&yard).await;
     a_start_is_never_sent_again(&yard).await;
+}
+
+#[tokio::test]
+async fn a_reply_that_is_lost_is_settled_by_looking_with_an_event_socket_and_without() {
+    tokio::join!(pushed(), polled());
 }

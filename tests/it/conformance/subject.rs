@@ -27,7 +27,8 @@ pub struct Subject {
 
 enum Kind {
     Real(Box<OctoPrintInstance>),
-    Simulated(SimulatedPrinter, #[expect(dead_code, reason = "the farm ends with this value")] Farm),
+    // A farm that is dropped stops.
+    Simulated { printer: SimulatedPrinter, _farm: Farm },
 }
 
 impl Subject {
@@ -50,7 +51,7 @@ impl Subject {
         let printer = farm.printers()[0].clone();
         let (url, api_key) = (printer.url().to_owned(), printer.api_key().to_owned());
         let name = format!("simulated {version:?} at {url}");
-        let kind = Kind::Simulated(printer, farm);
+        let kind = Kind::Simulated { printer, _farm: farm };
         Self { name, url, api_key, version, client: crate::support::client(), kind, socket: true }
     }
 
@@ -65,7 +66,7 @@ impl Subject {
     /// For a real OctoPrint.
     pub fn simulated_printer(&self) -> &SimulatedPrinter {
         match &self.kind {
-            Kind::Simulated(printer, _) => printer,
+            Kind::Simulated { printer, .. } => printer,
             Kind::Real(_) => panic!("{} is real", self.name),
         }
     }
@@ -74,7 +75,7 @@ impl Subject {
     pub fn freeze(&self) {
         match &self.kind {
             Kind::Real(instance) => instance.stop(),
-            Kind::Simulated(printer, _) => printer.set_fault(Some(Fault::Hang)),
+            Kind::Simulated { printer, .. } => printer.set_fault(Some(Fault::Hang)),
         }
     }
 
@@ -82,7 +83,7 @@ impl Subject {
     pub fn thaw(&self) {
         match &self.kind {
             Kind::Real(instance) => instance.cont(),
-            Kind::Simulated(printer, _) => printer.set_fault(None),
+            Kind::Simulated { printer, .. } => printer.set_fault(None),
         }
     }
 
@@ -90,13 +91,13 @@ impl Subject {
     pub fn kill(&mut self) {
         match &mut self.kind {
             Kind::Real(instance) => instance.kill(),
-            Kind::Simulated(printer, _) => printer.set_fault(Some(Fault::Refuse)),
+            Kind::Simulated { printer, .. } => printer.set_fault(Some(Fault::Refuse)),
         }
     }
 
     /// The same printer without an event socket, which only the simulator can be.
     pub fn without_socket(mut self) -> Self {
-        if let Kind::Simulated(printer, _) = &self.kind {
+        if let Kind::Simulated { printer, .. } = &self.kind {
             printer.set_fault(Some(Fault::DropSocket));
             self.name = format!("{} by polling", self.name);
             self.socket = false;

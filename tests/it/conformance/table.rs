@@ -449,12 +449,9 @@ async fn real_and_simulated_answer_as_the_document_says(version: Version) {
     tokio::join!(simulated, real);
 }
 
+/// Both generations at the same time, since most of it is waiting.
 #[tokio::test]
-async fn octoprint_1_11_real_and_simulated_answers_as_the_document_says() {
-    real_and_simulated_answer_as_the_document_says(Version::V1).await;
-}
-
-#[tokio::test]
-async fn octoprint_2_0_real_and_simulated_answers_as_the_document_says() {
-    real_and_simulated_answer_as_the_document_says(Version::V2).await;
+async fn octoprint_and_the_simulator_answer_as_the_document_says() {
+    let [first, second] = Version::ALL.map(real_and_simulated_answer_as_the_document_says);
+    tokio::join!(first, second);
 }
