@@ -132,8 +132,19 @@ pub enum Up {
 }
 
 /// What an actor saw.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub enum Fact {
-    Print { printer_id: Uuid, fact: PrintFact },
-    Seen { printer_id: Uuid, state: PrinterState, mark: Mark, at: DateTime<Utc>, octoprint_version: Option<String> },
+    /// Nobody saw anything: it is answered when all that was told before is written down.
+    Barrier(oneshot::Sender<()>),
+    Print {
+        printer_id: Uuid,
+        fact: PrintFact,
+    },
+    Seen {
+        printer_id: Uuid,
+        state: PrinterState,
+        mark: Mark,
+        at: DateTime<Utc>,
+        octoprint_version: Option<String>,
+    },
 }

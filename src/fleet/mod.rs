@@ -173,6 +173,15 @@ impl Fleet {
         let _ = self.post(printer_id, Mail::WatchLate(Box::new(order)));
     }
 
+    /// Waits until what actors have seen so far is written down, for at most 2 s: whoever was told of a print finds it.
+    pub async fn written_down(&self) {
+        let (reply, answer) = oneshot::channel();
+        if self.inner.around.facts.send(Fact::Barrier(reply)).await.is_ok() {
+            // Out of patience, or the recorder is gone: what is stored is what can be read.
+            let _ = tokio::time::timeout(Duration::from_secs(2), answer).await;
+        }
+    }
+
     /// Has a printer looked at soon.
     pub fn look(&self, printer_id: Uuid) {
         let _ = self.post(printer_id, Mail::Look);

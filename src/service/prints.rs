@@ -15,6 +15,7 @@ impl Services {
         after: Option<Uuid>,
         limit: i64,
     ) -> Result<Vec<Print>, Error> {
+        self.fleet.written_down().await;
         let filter = PrintFilter { visible_tags: who.visible_tags(), ..filter };
         Ok(storage::prints::page(&self.db, &filter, after, limit).await?)
     }
@@ -27,6 +28,7 @@ impl Services {
 
     /// One print, of a printer that may be seen.
     pub async fn print(&self, who: &Principal, id: Uuid) -> Result<Print, Error> {
+        self.fleet.written_down().await;
         let print = storage::prints::get(&self.db, id).await?.ok_or(Error::NotFound("print"))?;
         if who.visible_tags().is_some() {
             self.printer(who, print.printer_id).await.map_err(|_| Error::NotFound("print"))?;

@@ -3,7 +3,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -19,7 +19,7 @@ const COALESCE: Duration = Duration::from_secs(1);
 const GROUP: usize = 1_024;
 /// Between groups of prints: a farm that starts at once is a few statements instead of thousands, and the ledger's
 /// own writes go before.
-const PAUSE: Duration = Duration::from_millis(50);
+const PAUSE: Duration = Duration::from_millis(25);
 /// Attempts to write a group while the database does not answer.
 const ATTEMPTS: u32 = 50;
 
@@ -36,9 +36,13 @@ pub async fn run(db: Db, mut facts: mpsc::Receiver<Fact>, stop: CancellationToke
                 if n == 0 {
                     break;
                 }
-                let prints = sort(&mut group, &mut sightings);
-                if !prints.is_empty() {
-                    write(&db, &prints).await;
+                let (prints, barriers) = sort(&mut group, &mut sightings);
+                write(&db, &prints).await;
+                for barrier in barriers {
+                    // Whoever waited may have gone.
+                    let _ = barrier.send(());
+                }
+                if prints.len() > 1 {
                     tokio::time::sleep(PAUSE).await;
                 }
             }
@@ -48,25 +52,34 @@ pub async fn run(db: Db, mut facts: mpsc::Receiver<Fact>, stop: CancellationToke
     while let Ok(fact) = facts.try_recv() {
         group.push(fact);
     }
-    write(&db, &sort(&mut group, &mut sightings)).await;
+    let (prints, _) = sort(&mut group, &mut sightings);
+    write(&db, &prints).await;
     save(&db, &mut sightings).await;
 }
 
-/// Tells prints, which are returned in their order, from sightings, of which the last one counts.
-fn sort(group: &mut Vec<Fact>, sightings: &mut HashMap<Uuid, Sighting>) -> Vec<(Uuid, PrintFact)> {
-    let mut prints = Vec::new();
+/// Tells prints, which are returned in their order, from sightings, of which the last one counts, and from those who
+/// wait for both.
+fn sort(
+    group: &mut Vec<Fact>,
+    sightings: &mut HashMap<Uuid, Sighting>,
+) -> (Vec<(Uuid, PrintFact)>, Vec<oneshot::Sender<()>>) {
+    let (mut prints, mut barriers) = (Vec::new(), Vec::new());
     for fact in group.drain(..) {
         match fact {
+            Fact::Barrier(reply) => barriers.push(reply),
             Fact::Print { printer_id, fact } => prints.push((printer_id, fact)),
             Fact::Seen { printer_id, state, mark, at, octoprint_version } => {
                 sightings.insert(printer_id, Sighting { printer_id, state, mark, observed_at: at, octoprint_version });
             }
         }
     }
-    prints
+    (prints, barriers)
 }
 
 async fn write(db: &Db, prints: &[(Uuid, PrintFact)]) {
+    if prints.is_empty() {
+        return;
+    }
     for _ in 0..ATTEMPTS {
         match storage::sights::record(db, prints).await {
             Ok(()) => return,
