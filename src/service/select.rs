@@ -42,8 +42,7 @@ impl Services {
                 let mut printers = storage::printers::select(&self.db, &selection).await?;
                 if !states.is_empty() {
                     let view = self.fleet.view();
-                    printers
-                        .retain(|printer| view.get(printer.id).is_some_and(|live| states.contains(&live.last_state)));
+                    printers.retain(|(id, _)| view.get(*id).is_some_and(|live| states.contains(&live.last_state)));
                 }
                 printers.into_iter().map(plain).collect()
             }
@@ -95,12 +94,13 @@ impl Services {
         let rows = storage::commands::outcomes_of(&self.db, batch_id, outcomes).await?;
         let ids: Vec<Uuid> = rows.iter().map(|row| row.printer_id).collect();
         let printers = storage::printers::get_many(&self.db, &ids).await?;
-        Ok(printers.into_iter().filter(|printer| printer.details.enabled && who.may_see(printer)).map(plain).collect())
+        let visible = printers.into_iter().filter(|printer| printer.details.enabled && who.may_see(printer));
+        Ok(visible.map(|printer| plain((printer.id, printer.details.name))).collect())
     }
 }
 
-fn plain(printer: Printer) -> Selected {
-    Selected { printer_id: printer.id, printer_name: printer.details.name, expected_job: None, refused: None }
+fn plain((printer_id, printer_name): (Uuid, String)) -> Selected {
+    Selected { printer_id, printer_name, expected_job: None, refused: None }
 }
 
 fn check(selector: &Selector) -> Result<(), Invalid> {

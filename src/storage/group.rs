@@ -127,6 +127,7 @@ pub(super) type Parameter = Json<Value>;
 pub(super) fn parameter(records: impl IntoIterator<Item = Value>) -> Parameter {
     let mut records = Value::Array(records.into_iter().collect());
     replace_nul(&mut records);
+    omit_nulls(&mut records);
     Json(records)
 }
 
@@ -153,6 +154,15 @@ pub(super) fn stamp_if(at: Option<DateTime<Utc>>) -> Option<String> {
 /// A text from outside without U+0000: see [`parameter`].
 pub(super) fn clean(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
+}
+
+/// An absent field reads as null on both databases, and most fields of a new command are.
+fn omit_nulls(records: &mut Value) {
+    for record in records.as_array_mut().into_iter().flatten() {
+        if let Value::Object(fields) = record {
+            fields.retain(|_, value| !value.is_null());
+        }
+    }
 }
 
 fn replace_nul(value: &mut Value) {

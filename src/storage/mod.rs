@@ -37,7 +37,7 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Readers of a SQLite file. They never wait for the writer (WAL).
-const SQLITE_READERS: u32 = 8;
+const SQLITE_READERS: u32 = 4;
 
 /// Rows that SQLite's thread may have ahead of their reader: a group's answer passes without stops between them.
 const SQLITE_ROW_BUFFER: usize = 5_000;

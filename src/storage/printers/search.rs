@@ -74,13 +74,12 @@ pub async fn page(
     rows.into_iter().map(Row::read).collect()
 }
 
-/// The enabled printers of a selection, by name.
-pub async fn select(db: &Db, selection: &Selection) -> Result<Vec<Printer>, Error> {
+/// The ids and names of the enabled printers of a selection, by name: all that a batch needs of them.
+pub async fn select(db: &Db, selection: &Selection) -> Result<Vec<(Uuid, String)>, Error> {
     let sql = format!(
-        "{} where p.enabled and {} and {}
+        "select p.id, p.name from printers p where p.enabled and {} and {}
              and (select count(*) from printer_tags t where t.printer_id = p.id and t.tag in {}) = $6
          order by p.name, p.id",
-        select_sql(db, ""),
         has_any(db, 1, 2),
         has_any(db, 3, 4),
         db.texts(5),
@@ -89,7 +88,7 @@ pub async fn select(db: &Db, selection: &Selection) -> Result<Vec<Printer>, Erro
     all.sort();
     all.dedup();
     let count = i64::try_from(all.len()).unwrap_or(i64::MAX);
-    let rows: Vec<Row> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql))
+    Ok(reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql))
         .bind(selection.visible_tags.is_some())
         .bind(group::texts(selection.visible_tags.iter().flatten()))
         .bind(!selection.tags_any.is_empty())
@@ -97,8 +96,7 @@ pub async fn select(db: &Db, selection: &Selection) -> Result<Vec<Printer>, Erro
         .bind(group::texts(all))
         .bind(count)
         .fetch_all(pool)
-        .await)?;
-    rows.into_iter().map(Row::read).collect()
+        .await)?)
 }
 
 /// A text that `like` takes literally, with `\` as its escape.

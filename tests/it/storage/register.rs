@@ -158,7 +158,7 @@ async fn a_selection_combines_its_tags_by_and_and_leaves_out_the_disabled() {
         let selected = async |all: &[&str], any: &[&str], visible: Option<&[&str]>| {
             let selection = Selection { tags_all: list(all), tags_any: list(any), visible_tags: visible.map(list) };
             let printers = printers::select(&db, &selection).await.expect("read");
-            names(&printers).join(" ")
+            printers.into_iter().map(|(_, name)| name).collect::<Vec<_>>().join(" ")
         };
         assert_eq!(selected(&[], &[], None).await, "ab ac none");
         assert_eq!(selected(&["a"], &[], None).await, "ab ac");
