@@ -21,9 +21,6 @@ const LIST: usize = 16 * 1024 * 1024;
 /// The slowest upload that is waited for, in bytes per second, where the caller sets no timeout.
 const SLOWEST_UPLOAD: u64 = 100 * 1024;
 
-/// What an upload of unknown length may take, where the caller sets no timeout.
-const LONGEST_UPLOAD: Duration = Duration::from_secs(30 * 60);
-
 /// The files of one OctoPrint instance; from [`OctoPrint::files`].
 #[derive(Debug, Clone, Copy)]
 pub struct FilesClient<'a>(pub(super) &'a OctoPrint);
@@ -63,8 +60,9 @@ pub struct Prints {
 pub struct Upload {
     /// The content.
     pub body: outbound::Body,
-    /// Bytes, if known. OctoPrint's limit is 1 GB, and over it the connection breaks without a word: check before.
-    pub length: Option<u64>,
+    /// Bytes. OctoPrint refuses an upload of unknown length (411 on 1.11.8, measured); its limit is 1 GB, and over it the
+    /// connection breaks without a word: check before.
+    pub length: u64,
     /// OctoPrint makes it tame (`&` goes, for one), so use the path that comes back.
     pub filename: String,
     /// Where to; made as needed. Empty: the top.
@@ -125,13 +123,9 @@ impl FilesClient<'_> {
     /// OctoPrint does not print. A file over OctoPrint's limit: 400, or [`Error::Lost`].
     pub async fn upload(self, upload: Upload, options: &RequestOptions) -> Result<Uploaded, Error> {
         let Upload { body, length, filename, folder, select, print } = upload;
-        let patience = length
-            .map_or(LONGEST_UPLOAD, |length| super::DEFAULT_TIMEOUT + Duration::from_secs(length / SLOWEST_UPLOAD));
+        let patience = super::DEFAULT_TIMEOUT + Duration::from_secs(length / SLOWEST_UPLOAD);
         let options = RequestOptions { timeout: Some(options.timeout.unwrap_or(patience)), ..options.clone() };
-        let file = match length {
-            Some(length) => multipart::Part::stream_with_length(body, length),
-            None => multipart::Part::stream(body),
-        };
+        let file = multipart::Part::stream_with_length(body, length);
         let mut form = multipart::Form::new();
         if !folder.is_empty() {
             form = form.text("path", folder);

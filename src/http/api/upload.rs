@@ -1,8 +1,8 @@
-//! A file on its way through to a printer: streamed where everything else is known, kept on disk where it is not.
+//! A file on its way through to a printer: streamed to disk, and from there on.
 //!
-//! The printer is told the folder before the content, so a `path` that comes after the file has to be waited for, with
-//! the file on disk meanwhile. In both ways nothing is complete on the printer before the whole form was read and held
-//! against the rules: until then the last byte is kept back, and a form that turns out wrong breaks the transfer off.
+//! OctoPrint takes an upload only with its length (measured on 1.11.8: 411 `Length Required` for a chunked one), which
+//! a form does not tell before its end. Nothing reaches the printer before the whole form was read and held against
+//! the rules.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -14,13 +14,10 @@ use axum::{
     http::StatusCode,
 };
 use bytes::Bytes;
-use futures_util::stream;
 use serde::Serialize;
 use tokio::{
     fs::File,
     io::{AsyncSeekExt, AsyncWriteExt},
-    sync::mpsc,
-    task::JoinHandle,
 };
 use tokio_util::io::ReaderStream;
 use utoipa::ToSchema;
@@ -33,7 +30,7 @@ use crate::{
     service::{
         Error, Services,
         access::Principal,
-        files::{Body, Upload, Uploaded},
+        files::{Body, Upload},
     },
 };
 
@@ -43,8 +40,6 @@ const LARGEST: u64 = 1024 * 1024 * 1024;
 const LONGEST_TEXT: usize = 4_096;
 /// A client that sends nothing for this long has gone.
 const SILENCE: Duration = Duration::from_secs(60);
-/// Chunks between the client and the printer.
-const IN_BETWEEN: usize = 4;
 
 /// The form of an upload.
 #[derive(ToSchema)]
@@ -132,15 +127,9 @@ pub async fn receive(
         if file.is_some() {
             return Err(Invalid::one("/file", "duplicate_field", "must be given only once").into());
         }
-        let filename = filename(&field)?;
-        let mut incoming = match (&wishes.folder, wishes.select) {
-            (Some(folder), Some(select)) => Incoming::through(services, who, id, filename, folder.clone(), select),
-            _ => Incoming::on_disk(filename).await?,
-        };
+        let mut incoming = Incoming::new(filename(&field)?).await?;
         while let Some(chunk) = in_time(field.chunk()).await? {
-            if !incoming.push(chunk).await? {
-                break;
-            }
+            incoming.push(chunk).await?;
         }
         file = Some(incoming);
     }
@@ -150,101 +139,53 @@ pub async fn receive(
     }
 }
 
-/// A file that is coming in.
+/// A file that is coming in, kept in a folder of its own.
 struct Incoming {
     size: u64,
-    goal: Goal,
-}
-
-enum Goal {
-    /// Into a transfer to the printer that is under way.
-    Printer {
-        chunks: mpsc::Sender<Option<Bytes>>,
-        transfer: JoinHandle<Result<Uploaded, Error>>,
-    },
-    Disk {
-        file: File,
-        folder: Folder,
-        filename: String,
-    },
+    file: File,
+    filename: String,
+    _folder: Folder,
 }
 
 impl Incoming {
-    fn through(services: &Services, who: &Principal, id: Uuid, filename: String, folder: String, select: bool) -> Self {
-        let (chunks, received) = mpsc::channel(IN_BETWEEN);
-        let upload = Upload { body: body(received), length: None, filename, folder, select, print: false };
-        let (services, who) = (services.clone(), who.clone());
-        // A task of its own: the form is read and the printer is written to at the same time. If the form breaks off,
-        // so does the transfer.
-        let transfer = tokio::spawn(async move { services.upload_file(&who, id, upload).await });
-        Self { size: 0, goal: Goal::Printer { chunks, transfer } }
-    }
-
-    async fn on_disk(filename: String) -> Result<Self, Problem> {
+    async fn new(filename: String) -> Result<Self, Problem> {
         let folder = Folder::new().await.map_err(|error| disk(&error))?;
         let mut options = File::options();
         options.read(true).write(true).create_new(true);
         let file = options.open(folder.0.join("upload")).await.map_err(|error| disk(&error))?;
-        Ok(Self { size: 0, goal: Goal::Disk { file, folder, filename } })
+        Ok(Self { size: 0, file, filename, _folder: folder })
     }
 
-    /// Takes the next piece. False: the printer wants no more of it.
-    async fn push(&mut self, chunk: Bytes) -> Result<bool, Problem> {
+    /// Takes the next piece.
+    async fn push(&mut self, chunk: Bytes) -> Result<(), Problem> {
         self.size += u64::try_from(chunk.len()).unwrap_or(u64::MAX);
         if self.size > LARGEST {
             return Err(Problem::too_large("A file has at most 1 GiB."));
         }
-        match &mut self.goal {
-            Goal::Printer { chunks, .. } => Ok(chunks.send(Some(chunk)).await.is_ok()),
-            Goal::Disk { file, .. } => file.write_all(&chunk).await.map(|()| true).map_err(|error| disk(&error)),
-        }
+        self.file.write_all(&chunk).await.map_err(|error| disk(&error))
     }
 
-    /// The form was read to its end: the file goes, or its last part.
+    /// The form was read to its end: the file goes.
     async fn finish(
-        self,
+        mut self,
         services: &Services,
         who: &Principal,
         id: Uuid,
         wishes: Wishes,
     ) -> Result<UploadedBody, Problem> {
-        let size = self.size;
-        let uploaded = match self.goal {
-            Goal::Printer { chunks, transfer } => {
-                // Nobody takes it when the transfer has failed, which is told next.
-                let _ = chunks.send(None).await;
-                let ended = transfer.await;
-                ended.map_err(|error| Error::Internal(format!("an upload panicked: {error}")))??
-            }
-            Goal::Disk { mut file, folder: _folder, filename } => {
-                file.flush().await.map_err(|error| disk(&error))?;
-                file.rewind().await.map_err(|error| disk(&error))?;
-                let upload = Upload {
-                    body: Body::wrap_stream(ReaderStream::new(file)),
-                    length: Some(size),
-                    filename,
-                    folder: wishes.folder.unwrap_or_default(),
-                    select: wishes.select.unwrap_or(false),
-                    print: false,
-                };
-                services.upload_file(who, id, upload).await?
-            }
+        self.file.flush().await.map_err(|error| disk(&error))?;
+        self.file.rewind().await.map_err(|error| disk(&error))?;
+        let upload = Upload {
+            body: Body::wrap_stream(ReaderStream::new(self.file)),
+            length: self.size,
+            filename: self.filename,
+            folder: wishes.folder.unwrap_or_default(),
+            select: wishes.select.unwrap_or(false),
+            print: false,
         };
-        Ok(UploadedBody { path: uploaded.path, origin: uploaded.origin, size })
+        let uploaded = services.upload_file(who, id, upload).await?;
+        Ok(UploadedBody { path: uploaded.path, origin: uploaded.origin, size: self.size })
     }
-}
-
-/// The content for the printer. It ends well only when it was said to end: a form that breaks off must not leave a
-/// shortened file behind.
-fn body(received: mpsc::Receiver<Option<Bytes>>) -> Body {
-    Body::wrap_stream(stream::unfold(Some(received), |state| async move {
-        let mut received = state?;
-        match received.recv().await {
-            Some(Some(chunk)) => Some((Ok(chunk), Some(received))),
-            Some(None) => None,
-            None => Some((Err(std::io::Error::from(std::io::ErrorKind::ConnectionAborted)), None)),
-        }
-    }))
 }
 
 /// A private folder in the system's temporary one, deleted when it is dropped.

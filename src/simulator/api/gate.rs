@@ -37,7 +37,12 @@ pub async fn gate(ConnectInfo(conn): ConnectInfo<Conn>, request: Request, next: 
         return next.run(request).await;
     }
     let (mut parts, body) = request.into_parts();
-    let limit = if is_of_type(&parts.headers, "multipart/form-data") { LARGEST_UPLOAD } else { LARGEST_BODY };
+    let uploads = is_of_type(&parts.headers, "multipart/form-data");
+    if uploads && !parts.headers.contains_key(header::CONTENT_LENGTH) {
+        // Measured on 1.11.8: an upload in chunks of unknown number is not taken.
+        return (StatusCode::LENGTH_REQUIRED, "Length Required").into_response();
+    }
+    let limit = if uploads { LARGEST_UPLOAD } else { LARGEST_BODY };
     let Ok(bytes) = to_bytes(body, limit).await else {
         // Measured: a bare 400 rather than 413.
         return StatusCode::BAD_REQUEST.into_response();

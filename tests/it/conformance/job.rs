@@ -296,6 +296,29 @@ macro_rules! scenarios {
     }};
 }
 
+async fn a_file_comes_through_the_api_and_is_printed(yard: &Yard) {
+    yard.idle_with(LONG).await;
+    for path_first in [true, false] {
+        let part = reqwest::multipart::Part::bytes("G4 P100\n".repeat(600).into_bytes()).file_name("part.gcode");
+        let form = reqwest::multipart::Form::new();
+        let form = if path_first {
+            form.text("path", "parts").text("select", "true").part("file", part)
+        } else {
+            form.part("file", part).text("path", "parts").text("select", "true")
+        };
+        let request = yard.server.request(reqwest::Method::POST, &format!("/api/v1/printers/{}/files", yard.id));
+        let answer = request.multipart(form).send().await.expect("an answer");
+        assert_eq!(answer.status(), 201);
+        let file: Value = answer.json().await.expect("JSON");
+        assert_eq!(file, json!({ "path": "parts/part.gcode", "origin": "local", "size": 4_800 }));
+        let start = json!({ "command": "start", "expected_job": { "path": "parts/part.gcode" } });
+        yard.expect(start, "confirmed").await;
+        yard.says("cancel", "confirmed").await;
+        yard.until_state("operational").await;
+        assert_eq!(yard.clear_plate().await, "cleared");
+    }
+}
+
 async fn keeps_every_promise(subject: Subject) {
     scenarios!(
         subject,
@@ -313,6 +336,7 @@ async fn keeps_every_promise(subject: Subject) {
         a_connection_is_made_and_ended,
         another_job_than_the_expected_is_not_touched,
         a_start_may_name_its_file,
+        a_file_comes_through_the_api_and_is_printed,
         a_command_in_flight_refuses_others_and_lets_its_like_wait,
         a_print_started_at_the_printer_is_kept_too,
         a_print_that_ends_at_once_is_confirmed,
