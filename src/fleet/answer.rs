@@ -36,6 +36,7 @@ impl Actor {
             }
             Err(error) if error.may_have_acted() => {
                 flight.phase = Phase::Settle { since: now };
+                flight.doubtful = true;
                 flight.lost_at = Some(now);
                 flight.look_after = Some(now);
                 flight.looks = 0;

@@ -296,6 +296,8 @@ impl Actor {
     /// Ends the command in flight. Whoever hears of the end finds the printer as it is now: it is shown first.
     pub(super) async fn finish(&mut self, outcome: Outcome, reason: Option<Reason>, detail: Option<String>) {
         self.publish();
+        let doubtful = self.slot.as_ref().is_some_and(|flight| flight.doubtful);
+        let outcome = if doubtful && outcome.effect() == Some(Effect::None) { Outcome::Unknown } else { outcome };
         self.report(outcome, reason, detail).await;
         let Some(flight) = self.slot.take() else { return };
         self.dirty = true;

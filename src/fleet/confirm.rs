@@ -117,6 +117,7 @@ impl Actor {
             return true;
         }
         flight.before = Some(sight);
+        flight.doubtful = true;
         flight.evidence = Evidence::default();
         self.ask().await;
         true

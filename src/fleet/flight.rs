@@ -68,6 +68,8 @@ pub struct Flight {
     pub next_look: Option<Instant>,
     pub looks: u32,
     pub accepted_at: Option<DateTime<Utc>>,
+    /// An earlier send may have been carried out: it never ends as if nothing was done.
+    pub doubtful: bool,
     /// The reply was lost at this moment.
     pub lost_at: Option<Instant>,
     /// Prints of the file, counted before the start.
@@ -99,6 +101,7 @@ impl Flight {
             next_look: None,
             looks: 0,
             accepted_at: None,
+            doubtful: false,
             lost_at: None,
             prints_before: None,
             began: None,
@@ -108,6 +111,7 @@ impl Flight {
         };
         if let Some(recover) = flight.order.recover.clone() {
             flight.phase = Phase::Settle { since: now };
+            flight.doubtful = true;
             flight.resolved = recover.resolved;
             flight.step = recover.step;
             flight.attempts = recover.attempts;
