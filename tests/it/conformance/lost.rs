@@ -81,6 +81,13 @@ async fn a_pause_that_is_refused_again_and_again_is_given_up(yard: &Yard) {
     assert_eq!(yard.subject.job().await["state"], "Printing");
 }
 
+/// The first one may still act: what became of the second says nothing about it.
+async fn a_refusal_of_the_second_send_is_no_word_about_the_first(yard: &Yard) {
+    yard.printing().await;
+    yard.subject.simulated_printer().fault_next_command(Fault::Reset);
+    meets(yard, Fault::WrongKey, "pause", "unknown", &["pause", "pause"]).await;
+}
+
 /// The start was lost, and somebody selects its file while nobody watches: a selection is no print.
 async fn a_selection_behind_our_back_confirms_no_start(yard: &Yard) {
     yard.idle_with(LONG).await;
@@ -106,6 +113,7 @@ async fn pushed() {
     a_lost_start_of_a_short_print_is_confirmed(&yard).await;
     a_start_is_never_sent_again(&yard).await;
     a_pause_that_is_refused_again_and_again_is_given_up(&yard).await;
+    a_refusal_of_the_second_send_is_no_word_about_the_first(&yard).await;
     a_selection_behind_our_back_confirms_no_start(&yard).await;
 }
 
