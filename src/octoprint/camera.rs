@@ -59,7 +59,7 @@ impl OctoPrint {
         if let Some(basic) = basic {
             request.headers_mut().insert(AUTHORIZATION, basic);
         }
-        let answer = self.exchange_with_any(request, options).await?;
+        let answer = self.exchange_apart(request, options).await?;
         let content_type = answer.content_type().unwrap_or_default();
         if !content_type.starts_with("image/") || content_type.starts_with("image/svg") {
             return Err(Error::protocol("the camera did not send a picture"));

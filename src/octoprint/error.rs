@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::outbound::{Blocked, BodyError, DialError, blocked_in};
+use crate::outbound::{Blocked, BodyError, DialError, LineError, blocked_in};
 
 /// A request to a printer that did not succeed. Its text is for people; [`Error::wire_word`] is for programs.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -143,8 +143,17 @@ impl Error {
         Self::from_exchange(error)
     }
 
+    /// Sorts what a line reports before there is a status.
+    pub(super) fn from_line(error: LineError) -> Self {
+        match error {
+            LineError::Dial(error) => Self::from_dial(error),
+            LineError::Url => Self::Invalid { detail: "the address cannot be sent".into() },
+            LineError::Http(error) => Self::from_exchange(&error),
+        }
+    }
+
     /// Sorts what goes wrong on a connection that was made. Whatever is not surely something else counts as lost.
-    pub(super) fn from_exchange(error: &reqwest::Error) -> Self {
+    pub(super) fn from_exchange(error: &(dyn std::error::Error + 'static)) -> Self {
         match cause::<hyper::Error>(error) {
             Some(hyper) if hyper.is_parse() => Self::Protocol { detail: "what came was not HTTP".into() },
             Some(hyper) if hyper.is_incomplete_message() => Self::Lost { detail: "it was closed".into() },
@@ -157,7 +166,7 @@ impl Error {
         match error {
             BodyError::TooLarge { .. } => Self::Protocol { detail: error.to_string() },
             BodyError::TimedOut => Self::Timeout { after },
-            BodyError::Broken(error) => Self::from_exchange(error),
+            BodyError::Broken(error) => Self::from_exchange(&**error),
         }
     }
 
@@ -166,7 +175,8 @@ impl Error {
         match error {
             DialError::Blocked(blocked) => Self::Blocked(blocked),
             DialError::Connect(error) => Self::Offline { detail: io_kind_words(&error) },
-            DialError::Name(_) | DialError::Timeout(_) => Self::Offline { detail: error.to_string() },
+            DialError::Timeout(_) => Self::Offline { detail: "no connection in time".into() },
+            DialError::Name(_) => Self::Offline { detail: error.to_string() },
         }
     }
 

@@ -134,10 +134,11 @@ impl FilesClient<'_> {
             .text("select", select.to_string())
             .text("print", print.to_string())
             .part("file", file.file_name(filename));
-        let request = self.0.request(Method::POST, self.0.endpoint(&["api", "files", LOCAL]), &options)?;
-        let request = reqwest::RequestBuilder::from_parts(self.0.0.outbound.http().clone(), request);
+        self.0.check_address()?;
+        let call = self.0.call(Method::POST, self.0.endpoint(&["api", "files", LOCAL]), &options)?;
+        let request = reqwest::RequestBuilder::from_parts(self.0.0.outbound.http().clone(), call.apart());
         let request = request.multipart(form).build().map_err(|error| Error::from_send(&error))?;
-        let body: UploadBody = self.0.exchange(request, &options).await?.json(SMALL).await?;
+        let body: UploadBody = self.0.exchange_apart(request, &options).await?.json(SMALL).await?;
         body.uploaded()
     }
 
@@ -158,8 +159,8 @@ impl FilesClient<'_> {
     /// # Errors
     /// [`Error::NotFound`]; [`Error::Conflict`] while it prints.
     pub async fn delete(self, path: &str, origin: &str, options: &RequestOptions) -> Result<(), Error> {
-        let request = self.0.request(Method::DELETE, self.url(path, origin)?, options)?;
-        self.0.exchange(request, options).await?.nothing()
+        let call = self.0.call(Method::DELETE, self.url(path, origin)?, options)?;
+        self.0.exchange(call, options).await?.nothing()
     }
 
     /// Each part of the path is percent-encoded by itself. Parts that would lead elsewhere (`..`) are refused.

@@ -40,11 +40,11 @@ pub use login::Session;
 pub use printer::{PrinterClient, PrinterReading};
 pub use push::Push;
 pub use push_frame::PushFrame;
-use reqwest::header::HeaderValue;
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use url::Url;
 pub use version::Version;
 
-use crate::outbound::{Blocked, Outbound};
+use crate::outbound::{Blocked, Line, Outbound};
 
 /// What a request may take when its options do not say otherwise.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -58,12 +58,12 @@ struct Inner {
     base: Url,
     /// Made once, for the one path that a thousand requests at once take.
     job_url: Url,
-    key: Option<HeaderValue>,
-    /// From a user and password in the base url, for a proxy in front.
-    basic: Option<HeaderValue>,
+    /// The key, and for a proxy in front the user and password of the base url. Kept out of every `Debug`.
+    credentials: HeaderMap,
     /// The base url is written as an address that must not be spoken to.
     blocked: Option<Blocked>,
     outbound: Outbound,
+    line: Line,
 }
 
 /// What the caller may set for one request, as in OctoPrint's JavaScript client.
@@ -95,12 +95,18 @@ impl OctoPrint {
     /// # Errors
     /// When the key is empty, or has characters other than visible ASCII.
     pub fn new(base: Url, api_key: Option<String>, outbound: Outbound) -> Result<Self, InvalidKey> {
-        let key = api_key.map(|key| secret(&key)).transpose()?;
-        let basic = request::basic_credentials(&base);
+        let mut credentials = HeaderMap::new();
+        if let Some(key) = api_key {
+            credentials.insert(request::X_API_KEY, secret(&key)?);
+        }
+        if let Some(basic) = request::basic_credentials(&base) {
+            credentials.insert(AUTHORIZATION, basic);
+        }
         let blocked = outbound.check_literal(&base).err();
         let base = tidy(base);
         let job_url = request::endpoint(&base, &["api", "job"]);
-        Ok(Self(Arc::new(Inner { base, job_url, key, basic, blocked, outbound })))
+        let line = Line::new(outbound.clone(), base.clone());
+        Ok(Self(Arc::new(Inner { base, job_url, credentials, blocked, outbound, line })))
     }
 
     /// The address of the instance, ending in `/`, without user and password.
@@ -134,7 +140,7 @@ impl std::fmt::Debug for OctoPrint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("OctoPrint")
             .field("base", &self.0.base.as_str())
-            .field("key", &self.0.key.as_ref().map(|_| "…"))
+            .field("key", &self.0.credentials.get(request::X_API_KEY).map(|_| "…"))
             .finish_non_exhaustive()
     }
 }

@@ -60,7 +60,7 @@ impl PrinterClient<'_> {
     /// [`Error::Conflict`] while OctoPrint is not connected to its printer.
     pub async fn command(self, lines: &[&str], options: &RequestOptions) -> Result<(), Error> {
         let json = serde_json::json!({ "commands": lines }).to_string();
-        self.0.post(self.0.endpoint(&["api", "printer", "command"]), json, options).await
+        self.0.post(self.0.endpoint(&["api", "printer", "command"]), json.into(), options).await
     }
 }
 

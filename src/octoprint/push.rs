@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     domain::reading::PrinterEvent,
-    outbound::{CONNECT_TIMEOUT, Stream},
+    outbound::{AGENT, CONNECT_TIMEOUT, Stream},
 };
 
 /// From the upgrade to the proof that the login was taken.
@@ -168,13 +168,13 @@ fn upgrade_request(
     let url = url.as_str().replacen("http", "ws", 1);
     let invalid = |_| Error::Invalid { detail: "the address cannot be written as a websocket's".into() };
     let mut request = url.into_client_request().map_err(invalid)?;
-    let given = octoprint.request(reqwest::Method::GET, octoprint.base().clone(), options)?;
-    for (name, value) in given.headers() {
+    let given = octoprint.call(reqwest::Method::GET, octoprint.base().clone(), options)?;
+    for (name, value) in &given.headers {
         if name == AUTHORIZATION || options.headers.iter().any(|(set, _)| name.as_str().eq_ignore_ascii_case(set)) {
             request.headers_mut().insert(name.clone(), value.clone());
         }
     }
-    let agent = HeaderValue::from_static(concat!("Printyard/", env!("CARGO_PKG_VERSION")));
+    let agent = HeaderValue::from_static(AGENT);
     request.headers_mut().entry(USER_AGENT).or_insert(agent);
     Ok(request)
 }

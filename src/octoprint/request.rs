@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use reqwest::{
-    Body, Method, Request, Response, StatusCode,
-    header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION},
+    Method, Request, StatusCode,
+    header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION},
 };
 use serde::{Deserialize, de::DeserializeOwned};
 use tokio::time::{Instant, timeout_at};
@@ -13,7 +13,7 @@ use super::{
     DEFAULT_TIMEOUT, Error, OctoPrint, RequestOptions,
     lenient::{Object, Text},
 };
-use crate::outbound::read_body;
+use crate::outbound::Reply;
 
 /// The largest answer read to one printer's state, in bytes (seen: 0.6 to 30 KB).
 pub(super) const SMALL: usize = 256 * 1024;
@@ -24,7 +24,7 @@ const ERROR_BODY: usize = 64 * 1024;
 /// The most of somebody's error text that is repeated, in characters.
 const ERROR_TEXT: usize = 200;
 
-const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+pub(super) const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// Headers that are the connection's, not the caller's. The version header would change the shapes of the answers on 2.x.
 const NOT_THE_CALLERS: [&str; 6] =
@@ -67,42 +67,30 @@ impl OctoPrint {
         limit: usize,
         options: &RequestOptions,
     ) -> Result<T, Error> {
-        let exchange = self.exchange(self.request(Method::GET, url, options)?, options).await?;
+        let exchange = self.exchange(self.call(Method::GET, url, options)?, options).await?;
         exchange.json(limit).await
     }
 
     /// `POST` of a JSON text; the answer has no content worth reading.
-    pub(super) async fn post(&self, url: Url, json: impl Into<Body>, options: &RequestOptions) -> Result<(), Error> {
+    pub(super) async fn post(&self, url: Url, json: Bytes, options: &RequestOptions) -> Result<(), Error> {
         let exchange = self.post_json(url, json, options).await?;
         exchange.nothing()
     }
 
     /// `POST` of a JSON text.
-    pub(super) async fn post_json(
-        &self,
-        url: Url,
-        json: impl Into<Body>,
-        options: &RequestOptions,
-    ) -> Result<Exchange, Error> {
-        let mut request = self.request(Method::POST, url, options)?;
-        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        *request.body_mut() = Some(json.into());
-        self.exchange(request, options).await
+    pub(super) async fn post_json(&self, url: Url, json: Bytes, options: &RequestOptions) -> Result<Exchange, Error> {
+        let mut call = self.call(Method::POST, url, options)?;
+        call.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        call.body = json;
+        self.exchange(call, options).await
     }
 
     /// A request with this instance's credentials and the caller's headers and parameters.
-    pub(super) fn request(&self, method: Method, mut url: Url, options: &RequestOptions) -> Result<Request, Error> {
+    pub(super) fn call(&self, method: Method, mut url: Url, options: &RequestOptions) -> Result<Call, Error> {
         if !options.params.is_empty() {
             url.query_pairs_mut().extend_pairs(&options.params);
         }
-        let mut request = Request::new(method, url);
-        let headers = request.headers_mut();
-        if let Some(key) = &self.0.key {
-            headers.insert(X_API_KEY, key.clone());
-        }
-        if let Some(basic) = &self.0.basic {
-            headers.insert(AUTHORIZATION, basic.clone());
-        }
+        let mut headers = self.0.credentials.clone();
         for (name, value) in &options.headers {
             let invalid = || Error::Invalid { detail: format!("the header {name:?} cannot be sent") };
             let header = HeaderName::try_from(name).map_err(|_| invalid())?;
@@ -111,36 +99,63 @@ impl OctoPrint {
             }
             headers.insert(header, HeaderValue::try_from(value).map_err(|_| invalid())?);
         }
-        Ok(request)
+        Ok(Call { method, url, headers, body: Bytes::new() })
     }
 
-    /// Sends to this instance, unless its address is blocked.
-    pub(super) async fn exchange(&self, request: Request, options: &RequestOptions) -> Result<Exchange, Error> {
-        if let Some(blocked) = &self.0.blocked {
-            return Err(Error::Blocked(blocked.clone()));
-        }
-        self.exchange_with_any(request, options).await
+    /// Sends a small request to this instance over its line, unless its address is blocked.
+    pub(super) async fn exchange(&self, call: Call, options: &RequestOptions) -> Result<Exchange, Error> {
+        self.check_address()?;
+        let Call { method, url, headers, body } = call;
+        let send = self.0.line.send(method, &url, headers, body);
+        answered(async { send.await.map_err(Error::from_line) }, options).await
     }
 
-    /// Sends to any address that the guard allows; the caller has asked it about a literal one.
-    pub(super) async fn exchange_with_any(
-        &self,
-        request: Request,
-        options: &RequestOptions,
-    ) -> Result<Exchange, Error> {
-        let timeout = options.timeout.unwrap_or(DEFAULT_TIMEOUT);
-        let deadline = Instant::now() + timeout;
-        let sent = timeout_at(deadline, self.0.outbound.http().execute(request)).await;
-        let response =
-            sent.map_err(|_| Error::Timeout { after: timeout })?.map_err(|error| Error::from_send(&error))?;
-        let exchange = Exchange { response, deadline, timeout };
-        if exchange.response.status().is_success() { Ok(exchange) } else { Err(exchange.refusal().await) }
+    /// Sends what is streamed, or goes elsewhere, by the general client. The guard judges names; the caller has asked it
+    /// about a literal address.
+    pub(super) async fn exchange_apart(&self, request: Request, options: &RequestOptions) -> Result<Exchange, Error> {
+        let send = self.0.outbound.http().execute(request);
+        answered(async { send.await.map(Reply::from).map_err(|error| Error::from_send(&error)) }, options).await
     }
+
+    /// # Errors
+    /// [`Error::Blocked`] when the base url is written as an address that must not be spoken to.
+    pub(super) fn check_address(&self) -> Result<(), Error> {
+        self.0.blocked.clone().map_or(Ok(()), |blocked| Err(Error::Blocked(blocked)))
+    }
+}
+
+/// A small request to this instance.
+pub(super) struct Call {
+    method: Method,
+    url: Url,
+    pub(super) headers: HeaderMap,
+    body: Bytes,
+}
+
+impl Call {
+    /// For the general client, without its body.
+    pub(super) fn apart(self) -> Request {
+        let mut request = Request::new(self.method, self.url);
+        *request.headers_mut() = self.headers;
+        request
+    }
+}
+
+/// Waits for an answer that is a success, within the options' timeout.
+async fn answered(
+    send: impl Future<Output = Result<Reply, Error>>,
+    options: &RequestOptions,
+) -> Result<Exchange, Error> {
+    let timeout = options.timeout.unwrap_or(DEFAULT_TIMEOUT);
+    let deadline = Instant::now() + timeout;
+    let response = timeout_at(deadline, send).await.map_err(|_| Error::Timeout { after: timeout })??;
+    let exchange = Exchange { response, deadline, timeout };
+    if exchange.response.status().is_success() { Ok(exchange) } else { Err(exchange.refusal().await) }
 }
 
 /// A response that has begun, and the time that is left for the rest of it.
 pub(super) struct Exchange {
-    response: Response,
+    response: Reply,
     deadline: Instant,
     timeout: std::time::Duration,
 }
@@ -158,7 +173,7 @@ impl Exchange {
 
     /// The answer's bytes.
     pub(super) async fn bytes(self, limit: usize) -> Result<Bytes, Error> {
-        let read = read_body(self.response, limit, self.deadline).await;
+        let read = self.response.bytes(limit, self.deadline).await;
         read.map_err(|error| Error::from_body(&error, self.timeout))
     }
 
@@ -174,7 +189,11 @@ impl Exchange {
 
     /// Nothing more is wanted. A page (a captive portal's, another server's) is no success.
     pub(super) fn nothing(self) -> Result<(), Error> {
-        if self.is_html() { Err(Error::protocol("a web page came where nothing was due")) } else { Ok(()) }
+        if self.is_html() {
+            return Err(Error::protocol("a web page came where nothing was due"));
+        }
+        self.response.finish();
+        Ok(())
     }
 
     /// Sorts an answer that is no success.

@@ -1,8 +1,21 @@
-//! Bodies with an end: in bytes, and in time.
+//! Answers with an end: in bytes, and in time.
+
+use std::future::poll_fn;
 
 use bytes::{Bytes, BytesMut};
-use reqwest::Response;
+use http_body_util::BodyExt;
+use hyper::{
+    HeaderMap, Response, StatusCode,
+    body::{Body as _, Frame, Incoming},
+    header::CONTENT_LENGTH,
+    http::response::Parts,
+};
 use tokio::time::{Instant, timeout_at};
+
+use super::line::Open;
+
+/// A cause, whichever client it came from.
+type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why a body was not read to its end.
 #[derive(Debug, thiserror::Error)]
@@ -18,35 +31,93 @@ pub enum BodyError {
     TimedOut,
     /// The connection broke, or the body is not HTTP.
     #[error("the answer broke off")]
-    Broken(#[source] reqwest::Error),
+    Broken(#[source] Cause),
 }
 
-/// Reads a response's body, at most `limit` bytes, until `deadline`: a server that drips a byte a second gains nothing.
-///
-/// # Errors
-/// [`BodyError`]; the connection is closed then.
-pub async fn read_body(mut response: Response, limit: usize, deadline: Instant) -> Result<Bytes, BodyError> {
-    let announced = response.content_length();
-    if announced.is_some_and(|length| length > limit as u64) {
-        return Err(BodyError::TooLarge { limit });
+/// An answer that has begun. Dropping it closes its connection.
+pub struct Reply {
+    head: Parts,
+    body: Body,
+}
+
+enum Body {
+    Line(Incoming, Box<Open>),
+    Client(Box<reqwest::Body>),
+}
+
+impl From<reqwest::Response> for Reply {
+    fn from(response: reqwest::Response) -> Self {
+        let (head, body) = Response::<reqwest::Body>::from(response).into_parts();
+        Self { head, body: Body::Client(Box::new(body)) }
     }
-    let mut whole = BytesMut::new();
-    let mut first: Option<Bytes> = None;
-    loop {
-        let chunk = timeout_at(deadline, response.chunk()).await.map_err(|_| BodyError::TimedOut)?;
-        let Some(chunk) = chunk.map_err(BodyError::Broken)? else { break };
-        if whole.len() + first.as_ref().map_or(0, Bytes::len) + chunk.len() > limit {
+}
+
+impl Reply {
+    pub(super) fn of_line(response: Response<Incoming>, open: Box<Open>) -> Self {
+        let (head, body) = response.into_parts();
+        Self { head, body: Body::Line(body, open) }
+    }
+
+    /// The status.
+    pub fn status(&self) -> StatusCode {
+        self.head.status
+    }
+
+    /// The headers.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.head.headers
+    }
+
+    /// Nothing more is wanted. A connection whose answer had no body is kept.
+    pub fn finish(self) {
+        if let Body::Line(body, open) = self.body
+            && body.is_end_stream()
+        {
+            open.give_back();
+        }
+    }
+
+    /// Reads the body, at most `limit` bytes, until `deadline`: a server that drips a byte a second gains nothing.
+    ///
+    /// # Errors
+    /// [`BodyError`]; the connection is closed then.
+    pub async fn bytes(mut self, limit: usize, deadline: Instant) -> Result<Bytes, BodyError> {
+        let announced = self.head.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        if announced.is_some_and(|length: u64| length > limit as u64) {
             return Err(BodyError::TooLarge { limit });
         }
-        // A small body comes as one chunk, which is then handed on as it is.
-        match first.take() {
-            None if whole.is_empty() => first = Some(chunk),
-            None => whole.extend_from_slice(&chunk),
-            Some(before) => {
-                whole.extend_from_slice(&before);
-                whole.extend_from_slice(&chunk);
+        let mut whole = BytesMut::new();
+        let mut first: Option<Bytes> = None;
+        loop {
+            let frame = timeout_at(deadline, self.body.frame()).await.map_err(|_| BodyError::TimedOut)?;
+            let Some(frame) = frame else { break };
+            // Trailers are nobody's here.
+            let Ok(chunk) = frame.map_err(BodyError::Broken)?.into_data() else { continue };
+            if whole.len() + first.as_ref().map_or(0, Bytes::len) + chunk.len() > limit {
+                return Err(BodyError::TooLarge { limit });
+            }
+            // A small body comes as one chunk, which is then handed on as it is.
+            match first.take() {
+                None if whole.is_empty() => first = Some(chunk),
+                None => whole.extend_from_slice(&chunk),
+                Some(before) => {
+                    whole.extend_from_slice(&before);
+                    whole.extend_from_slice(&chunk);
+                }
             }
         }
+        self.finish();
+        Ok(first.unwrap_or_else(|| whole.freeze()))
     }
-    Ok(first.unwrap_or_else(|| whole.freeze()))
+}
+
+impl Body {
+    async fn frame(&mut self) -> Option<Result<Frame<Bytes>, Cause>> {
+        match self {
+            Self::Line(body, open) => {
+                poll_fn(|cx| open.poll_frame(body, cx)).await.map(|frame| frame.map_err(Cause::from))
+            }
+            Self::Client(body) => body.frame().await.map(|frame| frame.map_err(Cause::from)),
+        }
+    }
 }

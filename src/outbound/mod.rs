@@ -8,6 +8,7 @@
 
 mod body;
 mod dial;
+mod line;
 mod networks;
 mod resolver;
 mod stream;
@@ -15,12 +16,16 @@ mod tls;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-pub use body::{BodyError, read_body};
+pub use body::{BodyError, Reply};
 pub use dial::DialError;
+pub use line::{Line, LineError};
 pub use networks::{InvalidNetwork, Networks};
 pub use reqwest::{Body, Request, Response};
 pub use stream::Stream;
 use url::{Host, Url};
+
+/// How this server names itself.
+pub const AGENT: &str = concat!("Printyard/", env!("CARGO_PKG_VERSION"));
 
 /// How long a connection may take to be made, names resolved and TLS included.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -97,7 +102,7 @@ impl Outbound {
             .tcp_nodelay(true)
             .pool_max_idle_per_host(IDLE_PER_HOST)
             .pool_idle_timeout(IDLE_TIMEOUT)
-            .user_agent(concat!("Printyard/", env!("CARGO_PKG_VERSION")))
+            .user_agent(AGENT)
             .dns_resolver(resolver::Guarded::new(networks.clone()))
             .build()
             .map_err(SetupError)?;

@@ -72,7 +72,7 @@ pub struct StopResult {
 pub async fn create(db: &Db, batch: &Batch, rows: &[CommandRow]) -> Result<(), Error> {
     let spec = serde_json::to_value(&batch.spec).map_err(|_| broken("batches", "spec", batch.id))?;
     let insert_rows = commands::insert_sql(db);
-    let records = group::parameter(rows.iter().map(commands::record));
+    let records = group::parameter(rows.iter().map(commands::Record::from))?;
     transaction!(db, |tx| {
         sqlx::query(
             "insert into batches

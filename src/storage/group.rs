@@ -4,7 +4,8 @@
 //! one in one transaction, and 4.6 ms so. What reads that parameter as a table is the fragment that differs.
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use serde_json::Value;
+use serde::Serialize;
+use serde_json::{Value, value::RawValue};
 use sqlx::types::Json;
 use uuid::Uuid;
 
@@ -73,7 +74,7 @@ impl Db {
     pub(super) fn uuids(&self, n: usize) -> String {
         match self {
             Self::Postgres(_) => format!("(select value::uuid from jsonb_array_elements_text(${n}))"),
-            Self::Sqlite { .. } => format!("(select unhex(replace(value, '-', '')) from json_each(${n}))"),
+            Self::Sqlite { .. } => format!("(select unhex(value, '-') from json_each(${n}))"),
         }
     }
 
@@ -111,7 +112,7 @@ fn each(columns: &[(&str, Kind)]) -> String {
         .iter()
         .map(|(name, kind)| match kind {
             // sqlx keeps a uuid as 16 bytes.
-            Kind::Uuid => format!("unhex(replace(value ->> '{name}', '-', '')) as {name}"),
+            Kind::Uuid => format!("unhex(value ->> '{name}', '-') as {name}"),
             _ => format!("value ->> '{name}' as {name}"),
         })
         .collect();
@@ -120,25 +121,37 @@ fn each(columns: &[(&str, Kind)]) -> String {
 }
 
 /// The one parameter of a group.
-pub(super) type Parameter = Json<Value>;
+pub(super) type Parameter = Json<Box<RawValue>>;
 
-/// Makes the parameter of a group. PostgreSQL cannot keep U+0000, and one such character in an error text of one
-/// printer must not fail the others' rows: it becomes U+FFFD.
-pub(super) fn parameter(records: impl IntoIterator<Item = Value>) -> Parameter {
-    let mut records = Value::Array(records.into_iter().collect());
-    replace_nul(&mut records);
-    omit_nulls(&mut records);
-    Json(records)
+/// Makes the parameter of a group, straight to text: a batch is a thousand records. PostgreSQL cannot keep U+0000, and
+/// one such character in an error text of one printer must not fail the others' rows: it becomes U+FFFD.
+///
+/// # Errors
+/// When a record cannot be written as JSON, which is a defect.
+pub(super) fn parameter<T: Serialize>(records: impl IntoIterator<Item = T>) -> Result<Parameter, sqlx::Error> {
+    let records: Vec<T> = records.into_iter().collect();
+    let mut text = serde_json::to_string(&records).map_err(no_json)?;
+    // Rare, and a text may well hold these six characters without meaning it: then nothing is replaced.
+    if text.contains("\\u0000") {
+        let mut records: Value = serde_json::from_str(&text).map_err(no_json)?;
+        replace_nul(&mut records);
+        text = records.to_string();
+    }
+    Ok(Json(RawValue::from_string(text).map_err(no_json)?))
+}
+
+fn no_json(error: serde_json::Error) -> sqlx::Error {
+    sqlx::Error::Encode(error.into())
 }
 
 /// The parameter for [`Db::uuids`].
-pub(super) fn ids(ids: impl IntoIterator<Item = Uuid>) -> Parameter {
-    Json(Value::Array(ids.into_iter().map(|id| Value::String(id.to_string())).collect()))
+pub(super) fn ids(ids: impl IntoIterator<Item = Uuid>) -> Json<Vec<Uuid>> {
+    Json(ids.into_iter().collect())
 }
 
 /// The parameter for [`Db::texts`].
-pub(super) fn texts<T: ToString>(texts: impl IntoIterator<Item = T>) -> Parameter {
-    parameter(texts.into_iter().map(|text| Value::String(text.to_string())))
+pub(super) fn texts<T: ToString>(texts: impl IntoIterator<Item = T>) -> Json<Vec<String>> {
+    Json(texts.into_iter().map(|text| clean(&text.to_string())).collect())
 }
 
 /// A time in a group: the very text that sqlx writes on SQLite, where times are compared as texts.
@@ -154,15 +167,6 @@ pub(super) fn stamp_if(at: Option<DateTime<Utc>>) -> Option<String> {
 /// A text from outside without U+0000: see [`parameter`].
 pub(super) fn clean(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
-}
-
-/// An absent field reads as null on both databases, and most fields of a new command are.
-fn omit_nulls(records: &mut Value) {
-    for record in records.as_array_mut().into_iter().flatten() {
-        if let Value::Object(fields) = record {
-            fields.retain(|_, value| !value.is_null());
-        }
-    }
 }
 
 fn replace_nul(value: &mut Value) {
@@ -188,7 +192,11 @@ mod tests {
 
     #[test]
     fn a_nul_character_is_replaced_wherever_it_stands() {
-        let Json(value) = parameter([serde_json::json!({"detail": "a\0b", "deep": ["\0"]})]);
-        assert_eq!(value, serde_json::json!([{"detail": "a\u{fffd}b", "deep": ["\u{fffd}"]}]));
+        let made = |record: Value| parameter([record]).expect("a parameter").0.get().to_owned();
+        let nul = serde_json::json!({"detail": "a\0b", "deep": ["\0"]});
+        let replaced = serde_json::json!([{"detail": "a\u{fffd}b", "deep": ["\u{fffd}"]}]);
+        assert_eq!(serde_json::from_str::<Value>(&made(nul)).expect("JSON"), replaced);
+        let meant = serde_json::json!({"detail": "\\u0000"});
+        assert_eq!(made(meant.clone()), serde_json::json!([meant]).to_string());
     }
 }

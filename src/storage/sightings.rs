@@ -61,7 +61,7 @@ pub async fn save(db: &Db, sightings: &[Sighting]) -> Result<(), Error> {
             "octoprint_version": sighting.octoprint_version,
         })
     });
-    let records = group::parameter(records);
+    let records = group::parameter(records)?;
     writing!(db, |pool| sqlx::query(AssertSqlSafe(sql)).bind(records).execute(pool).await.map(drop))?;
     Ok(())
 }

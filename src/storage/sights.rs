@@ -52,7 +52,7 @@ pub async fn record(db: &Db, facts: &[(Uuid, PrintFact)]) -> Result<(), Error> {
     transaction!(db, |tx| {
         for (sql, records) in [(begin, began), (occupy, plates), (pause, paused), (end, ended)] {
             if !records.is_empty() {
-                sqlx::query(AssertSqlSafe(sql)).bind(group::parameter(records)).execute(&mut *tx).await?;
+                sqlx::query(AssertSqlSafe(sql)).bind(group::parameter(records)?).execute(&mut *tx).await?;
             }
         }
     });

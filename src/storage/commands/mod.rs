@@ -7,21 +7,21 @@ mod row;
 mod write;
 
 use chrono::{DateTime, Utc};
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, types::Json};
 use uuid::Uuid;
 
 use super::{Db, Error, group, reading};
 use crate::domain::command::{CommandRow, Outcome};
 
 use row::{COLUMNS, Row, read_all};
-pub(super) use row::{insert_sql, record};
+pub(super) use row::{Record, insert_sql};
 pub use write::{Report, Send, Touched, commit_sends, end_queued, release, report, settle, skip_queued};
 
 /// The condition of rows that are not final. The partial index has the very same words.
 pub(super) const OPEN: &str = "outcome in ('queued', 'sent', 'accepted')";
 
 /// The parameter of a list of outcomes.
-fn words(outcomes: &[Outcome]) -> group::Parameter {
+fn words(outcomes: &[Outcome]) -> Json<Vec<String>> {
     group::texts(outcomes)
 }
 

@@ -1,7 +1,8 @@
 //! How a row of the ledger is laid out, written and read back.
 
 use chrono::{DateTime, Utc};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 use sqlx::types::Json;
 use uuid::Uuid;
 
@@ -11,7 +12,7 @@ use super::super::{
     group::{Kind, stamp_if},
 };
 use crate::domain::{
-    command::{Command, CommandRow, Effect, Outcome, Reason, Settled, Step},
+    command::{Command, CommandRow, Effect, ExpectedJob, Outcome, Reason, Settled, Step},
     state::PrinterState,
 };
 
@@ -120,40 +121,88 @@ pub(super) fn read_all(rows: Vec<Row>) -> Result<Vec<CommandRow>, Error> {
     rows.into_iter().map(Row::read).collect()
 }
 
-/// The statement that inserts the records made by [`record`].
+/// The statement that inserts the records made of [`Record`]s.
 pub(in crate::storage) fn insert_sql(db: &Db) -> String {
     format!("insert into commands ({COLUMNS}) select {COLUMNS} from {}", db.records(KINDS))
 }
 
-/// A row as a record of a group.
-pub(in crate::storage) fn record(row: &CommandRow) -> Value {
-    json!({
-        "id": row.id,
-        "batch_id": row.batch_id,
-        "position": row.position,
-        "printer_id": row.printer_id,
-        "printer_name": row.printer_name,
-        "command": row.command,
-        "resolved_command": row.resolved_command,
-        "expected_job": row.expected_job,
-        "outcome": row.outcome,
-        "reason": row.reason,
-        "detail": row.detail,
-        "step": row.step,
-        "print_id": row.print_id,
-        "file_path": row.file_path,
-        "state_before": row.state_before,
-        "state_after": row.state_after,
-        "attempts": row.attempts,
-        "released_at": stamp_if(row.released_at),
-        "expires_at": stamp_if(row.expires_at),
-        "sent_at": stamp_if(row.sent_at),
-        "accepted_at": stamp_if(row.accepted_at),
-        "finished_at": stamp_if(row.finished_at),
-        "settled_effect": row.settled.map(|settled| settled.effect),
-        "settled_state": row.settled.map(|settled| settled.state),
-        "settled_at": stamp_if(row.settled.map(|settled| settled.at)),
-    })
+/// A row as a record of a group. An absent field reads as null on both databases, and most fields of a new command are.
+#[derive(Serialize)]
+pub(in crate::storage) struct Record<'a> {
+    id: Uuid,
+    batch_id: Uuid,
+    position: i64,
+    printer_id: Uuid,
+    printer_name: &'a str,
+    command: Command,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resolved_command: Option<Command>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expected_job: Option<&'a ExpectedJob>,
+    outcome: Outcome,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<Reason>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    step: Option<Step>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    print_id: Option<Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file_path: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state_before: Option<PrinterState>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state_after: Option<PrinterState>,
+    attempts: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    released_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sent_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    accepted_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    finished_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    settled_effect: Option<Effect>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    settled_state: Option<PrinterState>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    settled_at: Option<String>,
+}
+
+impl<'a> From<&'a CommandRow> for Record<'a> {
+    fn from(row: &'a CommandRow) -> Self {
+        Self {
+            id: row.id,
+            batch_id: row.batch_id,
+            position: row.position,
+            printer_id: row.printer_id,
+            printer_name: &row.printer_name,
+            command: row.command,
+            resolved_command: row.resolved_command,
+            expected_job: row.expected_job.as_ref(),
+            outcome: row.outcome,
+            reason: row.reason,
+            detail: row.detail.as_deref(),
+            step: row.step,
+            print_id: row.print_id,
+            file_path: row.file_path.as_deref(),
+            state_before: row.state_before,
+            state_after: row.state_after,
+            attempts: row.attempts,
+            released_at: stamp_if(row.released_at),
+            expires_at: stamp_if(row.expires_at),
+            sent_at: stamp_if(row.sent_at),
+            accepted_at: stamp_if(row.accepted_at),
+            finished_at: stamp_if(row.finished_at),
+            settled_effect: row.settled.map(|settled| settled.effect),
+            settled_state: row.settled.map(|settled| settled.state),
+            settled_at: stamp_if(row.settled.map(|settled| settled.at)),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
+use serde::Serialize;
 use serde_json::json;
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
@@ -62,6 +63,46 @@ pub struct Report {
     pub finished_at: Option<DateTime<Utc>>,
 }
 
+/// A [`Send`] as a record of a group; what is absent reads as null.
+#[derive(Serialize)]
+struct SendRecord<'a> {
+    row_id: Uuid,
+    attempt: i64,
+    step: Step,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resolved: Option<Command>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state_before: Option<PrinterState>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    print_id: Option<Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file_path: Option<&'a str>,
+    at: String,
+}
+
+/// A [`Report`] as a record of a group; what is absent reads as null.
+#[derive(Serialize)]
+struct ReportRecord {
+    row_id: Uuid,
+    outcome: Outcome,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<Reason>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resolved: Option<Command>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    print_id: Option<Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state_before: Option<PrinterState>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state_after: Option<PrinterState>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    accepted_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    finished_at: Option<String>,
+}
+
 /// Releases queued rows until the time that stands with each. Returns those that were still queued.
 pub async fn release(db: &Db, rows: &[(Uuid, DateTime<Utc>)], at: DateTime<Utc>) -> Result<Vec<Touched>, Error> {
     let source = db.command_records(&[("row_id", Kind::Uuid), ("expires_at", Kind::Time)]);
@@ -70,7 +111,7 @@ pub async fn release(db: &Db, rows: &[(Uuid, DateTime<Utc>)], at: DateTime<Utc>)
          where c.id = x.row_id and c.outcome = 'queued' returning id, batch_id"
     );
     let records = rows.iter().map(|(id, expires_at)| json!({"row_id": id, "expires_at": stamp(*expires_at)}));
-    let records = group::parameter(records);
+    let records = group::parameter(records)?;
     Ok(writing!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(records).bind(at).fetch_all(pool).await)?)
 }
 
@@ -110,19 +151,17 @@ pub async fn commit_sends(db: &Db, sends: &[Send]) -> Result<Vec<Touched>, Error
         db.uuids(1)
     );
     let mut seen = std::collections::HashSet::new();
-    let records = sends.iter().filter(|send| seen.insert(send.id)).map(|send| {
-        json!({
-            "row_id": send.id,
-            "attempt": send.attempt,
-            "step": send.step,
-            "resolved": send.resolved,
-            "state_before": send.state_before,
-            "file_path": send.file_path,
-            "print_id": send.print_id,
-            "at": stamp(send.at),
-        })
+    let records = sends.iter().filter(|send| seen.insert(send.id)).map(|send| SendRecord {
+        row_id: send.id,
+        attempt: send.attempt,
+        step: send.step,
+        resolved: send.resolved,
+        state_before: send.state_before,
+        print_id: send.print_id,
+        file_path: send.file_path.as_deref(),
+        at: stamp(send.at),
     });
-    let records = group::parameter(records);
+    let records = group::parameter(records)?;
     let ids = group::ids(sends.iter().map(|send| send.id));
     Ok(transaction!(db, |tx| {
         if db.is_postgres() {
@@ -161,21 +200,19 @@ pub async fn report(db: &Db, reports: &[Report]) -> Result<Vec<Touched>, Error> 
              and (not x.{OPEN} or x.outcome = c.outcome or (x.outcome = 'accepted' and c.outcome = 'sent'))
          returning id, batch_id"
     );
-    let records = merged(reports).into_iter().map(|report| {
-        json!({
-            "row_id": report.id,
-            "outcome": report.outcome,
-            "reason": report.reason,
-            "detail": report.detail,
-            "resolved": report.resolved,
-            "print_id": report.print_id,
-            "state_before": report.state_before,
-            "state_after": report.state_after,
-            "accepted_at": stamp_if(report.accepted_at),
-            "finished_at": stamp_if(report.finished_at.filter(|_| report.outcome.is_final())),
-        })
+    let records = merged(reports).into_iter().map(|report| ReportRecord {
+        row_id: report.id,
+        outcome: report.outcome,
+        reason: report.reason,
+        resolved: report.resolved,
+        print_id: report.print_id,
+        state_before: report.state_before,
+        state_after: report.state_after,
+        accepted_at: stamp_if(report.accepted_at),
+        finished_at: stamp_if(report.finished_at.filter(|_| report.outcome.is_final())),
+        detail: report.detail,
     });
-    let records = group::parameter(records);
+    let records = group::parameter(records)?;
     Ok(writing!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(records).fetch_all(pool).await)?)
 }
 

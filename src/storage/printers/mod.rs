@@ -106,7 +106,7 @@ pub async fn insert(db: &Db, printer: &Printer, sealed_key: Option<&[u8]>) -> Re
 async fn try_insert(db: &Db, printer: &Printer, sealed_key: Option<&[u8]>) -> Result<(), sqlx::Error> {
     let details = &printer.details;
     let tags_sql = insert_tags_sql(db);
-    let tags = tag_records(printer);
+    let tags = tag_records(printer)?;
     transaction!(db, |tx| {
         sqlx::query(
             "insert into printers
@@ -148,7 +148,7 @@ pub async fn update(db: &Db, printer: &Printer, expected_version: i64, key: KeyC
 async fn try_update(db: &Db, printer: &Printer, expected_version: i64, key: KeyChange) -> Result<bool, sqlx::Error> {
     let details = &printer.details;
     let tags_sql = insert_tags_sql(db);
-    let tags = tag_records(printer);
+    let tags = tag_records(printer)?;
     let (keep, key) = match key {
         KeyChange::Keep => (true, None),
         KeyChange::Clear => (false, None),
@@ -195,7 +195,7 @@ fn insert_tags_sql(db: &Db) -> String {
     format!("insert into printer_tags (printer_id, tag) select distinct x.printer_id, x.tag from {source}")
 }
 
-fn tag_records(printer: &Printer) -> group::Parameter {
+fn tag_records(printer: &Printer) -> Result<group::Parameter, sqlx::Error> {
     group::parameter(printer.details.tags.iter().map(|tag| json!({"printer_id": printer.id, "tag": tag})))
 }
 

@@ -1,0 +1,193 @@
+//! Kept connections to one printer, for the many small requests that go to it.
+//!
+//! A general client holds a pool, a task and buffers for every connection, and passes every request through layers for
+//! proxies, redirects and cookies, which a printer must not have anyway. Between two requests a line holds the socket
+//! and nothing else, and during one whoever asks drives the connection himself: a thousand commands at once cost a
+//! third less processor so, and an idle printer none of the buffers (`benches/fanout.rs`, `benches/idle.rs`).
+//!
+//! **Nothing is repeated that may have arrived.** A request goes out a second time only when hyper gives it back whole,
+//! which it does when the kept connection turned out to be closed before a byte was written.
+
+use std::{
+    future::poll_fn,
+    pin::{Pin, pin},
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll, Waker},
+    time::Instant,
+};
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::{
+    HeaderMap, Method, Request, Response, Uri,
+    body::Incoming,
+    client::conn::http1::{self, Connection, SendRequest},
+    header::{ACCEPT, HOST, HeaderValue, USER_AGENT},
+};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, ReadBuf};
+use url::{Position, Url};
+
+use super::{AGENT, CONNECT_TIMEOUT, DialError, IDLE_PER_HOST, IDLE_TIMEOUT, Outbound, Stream, body::Reply};
+
+/// Why a request got no response.
+#[derive(Debug, thiserror::Error)]
+pub enum LineError {
+    /// No connection: not one byte was written.
+    #[error(transparent)]
+    Dial(#[from] DialError),
+    /// The url has no form that HTTP takes: nothing was written.
+    #[error("the url cannot be sent")]
+    Url,
+    /// The connection broke, or what came was no HTTP.
+    #[error(transparent)]
+    Http(#[from] hyper::Error),
+}
+
+/// The connections to one address. A clone is a reference count.
+#[derive(Clone)]
+pub struct Line(Arc<Inner>);
+
+struct Inner {
+    outbound: Outbound,
+    base: Url,
+    host: Option<HeaderValue>,
+    kept: Mutex<Vec<Kept>>,
+}
+
+/// A connection on which nothing is under way.
+struct Kept {
+    stream: Stream,
+    since: Instant,
+}
+
+impl Line {
+    /// A line to scheme, host and port of a url. Nothing is dialled yet.
+    pub fn new(outbound: Outbound, base: Url) -> Self {
+        let host = HeaderValue::from_str(&base[Position::BeforeHost..Position::AfterPort]).ok();
+        Self(Arc::new(Inner { outbound, base, host, kept: Mutex::default() }))
+    }
+
+    /// Sends one request and waits for the head of its answer. Of `url`, path and query count.
+    ///
+    /// # Errors
+    /// [`LineError`]. There is no timeout but that of the connection: give one.
+    pub async fn send(&self, method: Method, url: &Url, headers: HeaderMap, body: Bytes) -> Result<Reply, LineError> {
+        let mut request = Request::new(Full::new(body));
+        *request.uri_mut() =
+            Uri::try_from(&url[Position::BeforePath..Position::AfterQuery]).map_err(|_| LineError::Url)?;
+        *request.method_mut() = method;
+        *request.headers_mut() = headers;
+        let headers = request.headers_mut();
+        headers.insert(HOST, self.0.host.clone().ok_or(LineError::Url)?);
+        headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(AGENT));
+        headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
+        if let Some(stream) = self.take() {
+            match self.exchange(stream, request).await {
+                Ok(reply) => return Ok(reply),
+                Err((error, None)) => return Err(error.into()),
+                Err((_, Some(unsent))) => request = *unsent,
+            }
+        }
+        let stream = self.0.outbound.dial(&self.0.base, CONNECT_TIMEOUT).await?;
+        self.exchange(stream, request).await.map_err(|(error, _)| error.into())
+    }
+
+    /// One request over one connection. A request that was not begun comes back with the error.
+    async fn exchange(
+        &self,
+        stream: Stream,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Reply, (hyper::Error, Option<Box<Request<Full<Bytes>>>>)> {
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| (error, None))?;
+        let mut connection = Driven { connection, ended: false };
+        let response = {
+            let mut sending = pin!(sender.try_send_request(request));
+            poll_fn(|cx| {
+                connection.drive(cx);
+                sending.as_mut().poll(cx)
+            })
+            .await
+        };
+        let response: Response<Incoming> =
+            response.map_err(|mut error| (error.take_message().map(Box::new), error.into_error())).map_err(swap)?;
+        let open = Open { connection, sender, line: self.clone() };
+        Ok(Reply::of_line(response, Box::new(open)))
+    }
+
+    /// The connection that was used last, unless it was closed meanwhile.
+    fn take(&self) -> Option<Stream> {
+        let mut kept = self.0.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some(Kept { mut stream, since }) = kept.pop() {
+            if since.elapsed() < IDLE_TIMEOUT && is_quiet(&mut stream) {
+                return Some(stream);
+            }
+        }
+        None
+    }
+
+    fn keep(&self, stream: Stream) {
+        let mut kept = self.0.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.retain(|kept| kept.since.elapsed() < IDLE_TIMEOUT);
+        if kept.len() < IDLE_PER_HOST {
+            kept.push(Kept { stream, since: Instant::now() });
+        }
+    }
+}
+
+fn swap<A, B>((a, b): (A, B)) -> (B, A) {
+    (b, a)
+}
+
+/// Nothing came on an idle connection: neither its end nor bytes that nobody asked for.
+fn is_quiet(stream: &mut Stream) -> bool {
+    let mut byte = [0; 1];
+    let mut cx = Context::from_waker(Waker::noop());
+    Pin::new(stream).poll_read(&mut cx, &mut ReadBuf::new(&mut byte)).is_pending()
+}
+
+/// A connection that moves only while somebody waits on it.
+struct Driven {
+    connection: Connection<TokioIo<Stream>, Full<Bytes>>,
+    ended: bool,
+}
+
+impl Driven {
+    /// Moves it. How it ended, whoever waits for an answer or a body is told there.
+    fn drive(&mut self, cx: &mut Context<'_>) {
+        if !self.ended {
+            self.ended = self.connection.poll_without_shutdown(cx).is_ready();
+        }
+    }
+}
+
+/// A connection whose answer has begun.
+pub(super) struct Open {
+    connection: Driven,
+    sender: SendRequest<Full<Bytes>>,
+    line: Line,
+}
+
+impl Open {
+    /// Waits for the next piece of the body.
+    pub(super) fn poll_frame(
+        &mut self,
+        body: &mut Incoming,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<hyper::body::Frame<Bytes>, hyper::Error>>> {
+        self.connection.drive(cx);
+        hyper::body::Body::poll_frame(Pin::new(body), cx)
+    }
+
+    /// The answer is complete: the socket is kept, if both sides want that.
+    pub(super) fn give_back(mut self) {
+        self.connection.drive(&mut Context::from_waker(Waker::noop()));
+        if self.connection.ended || !self.sender.is_ready() {
+            return;
+        }
+        let parts = self.connection.connection.into_parts();
+        if parts.read_buf.is_empty() {
+            self.line.keep(parts.io.into_inner());
+        }
+    }
+}
