@@ -9,15 +9,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use tokio::sync::{Semaphore, mpsc};
 
 use super::{
     Member,
-    errand::Done,
+    errand::{AnswersDue, Done},
     flight::{Flight, Late},
     message::{Fact, Mail, Up},
-    settings::PING_EVERY,
+    settings::{NEWS_AT_ONCE, PING_EVERY},
     view::{Live, View},
 };
 use crate::{
@@ -59,6 +59,7 @@ pub(super) struct Surroundings {
     pub facts: mpsc::Sender<Fact>,
     pub view: Arc<View>,
     pub connects: Arc<Semaphore>,
+    pub answers_due: AnswersDue,
 }
 
 /// The actor of one printer.
@@ -84,6 +85,8 @@ pub(super) struct Actor {
     pub(super) heaters_under_way: bool,
     pub(super) establishing: bool,
     pub(super) last_frame: Option<Instant>,
+    /// The event socket is not read before this: an answer goes first.
+    pub(super) news_due: Option<Instant>,
     /// State changes told by events; a reading begun before the newest one is stale.
     pub(super) events: u64,
     pub(super) events_at_read: u64,
@@ -100,6 +103,8 @@ pub(super) struct Actor {
     pub(super) retiring: bool,
     /// The view differs from what was published.
     pub(super) dirty: bool,
+    /// The view's job does, too.
+    pub(super) job_stale: bool,
     /// Events that were heard since the last turn and are to be told to the recorder.
     pub(super) seen_state: PrinterState,
 }
@@ -129,6 +134,7 @@ impl Actor {
             heaters_under_way: false,
             establishing: false,
             last_frame: None,
+            news_due: None,
             events: 0,
             events_at_read: 0,
             read_due: now + Duration::from_secs(3_600),
@@ -142,6 +148,7 @@ impl Actor {
             change: None,
             retiring: false,
             dirty: true,
+            job_stale: true,
             seen_state: member.last_state,
             live,
         }
@@ -154,17 +161,18 @@ impl Actor {
             if self.retiring && self.slot.is_none() {
                 return;
             }
+            let hears = self.hears_news();
             let wake = tokio::time::Instant::from_std(self.next_wake());
             let turn = tokio::select! {
                 mail = self.mailbox.recv() => Turn::Mail(mail),
-                frame = next_frame(&mut self.link) => Turn::Frame(frame),
+                frame = next_frame(&mut self.link), if hears => Turn::Frame(frame),
                 Some(done) = self.errands.next(), if !self.errands.is_empty() => Turn::Done(done),
                 () = tokio::time::sleep_until(wake) => Turn::Tick,
             };
             match turn {
                 Turn::Mail(None) => return,
                 Turn::Mail(Some(mail)) => self.on_mail(mail).await,
-                Turn::Frame(Ok(frame)) => self.on_frame(frame).await,
+                Turn::Frame(Ok(frame)) => self.on_frames(frame).await,
                 Turn::Frame(Err(error)) => self.on_socket_lost(&error),
                 Turn::Done(done) => self.on_done(done).await,
                 Turn::Tick => {}
@@ -213,11 +221,39 @@ impl Actor {
         ClearResult::Cleared
     }
 
-    async fn on_frame(&mut self, frame: PushFrame) {
+    /// Whether the event socket is read now, or an answer goes first.
+    fn hears_news(&mut self) -> bool {
+        if self.news_due.is_some_and(|due| Instant::now() < due && self.around.answers_due.any()) {
+            return false;
+        }
+        self.news_due = None;
+        true
+    }
+
+    /// Takes in a frame and what came with it: a command makes a printer tell of several states at once.
+    async fn on_frames(&mut self, first: PushFrame) {
         self.last_frame = Some(Instant::now());
         self.hear();
-        if let PushFrame::Event(event) = frame {
-            self.on_event(event).await;
+        let mut next = Some(Ok(first));
+        let mut news = false;
+        let mut taken = 0;
+        while let Some(frame) = next.take() {
+            match frame {
+                Ok(PushFrame::Event(event)) => {
+                    self.on_event(event).await;
+                    news = true;
+                }
+                Ok(PushFrame::Pong | PushFrame::Other) => {}
+                Err(error) => self.on_socket_lost(&error),
+            }
+            taken += 1;
+            if taken < NEWS_AT_ONCE {
+                next = next_frame(&mut self.link).now_or_never();
+            }
+        }
+        if news {
+            self.report_change().await;
+            self.judge_late().await;
         }
     }
 
@@ -231,6 +267,8 @@ impl Actor {
                 self.live.error = None;
             }
             self.note_for_flights(*state);
+        } else {
+            self.job_stale = true;
         }
         if let PrinterEvent::PrintStarted { path, .. } = &event {
             self.note_started(path);
@@ -243,8 +281,6 @@ impl Actor {
             _ => {}
         }
         self.dirty = true;
-        self.report_sighting().await;
-        self.judge_late().await;
     }
 
     async fn on_done(&mut self, done: Done) {

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use uuid::Uuid;
 
-use super::{actor::Actor, flight::Phase};
+use super::{actor::Actor, flight::Phase, settings::NEWS_AFTER};
 use crate::{
     clock,
     domain::command::{Outcome, Reason, Step},
@@ -15,10 +15,11 @@ impl Actor {
     pub(super) async fn on_sent(&mut self, command_id: Uuid, result: Result<(), Error>) {
         let now = Instant::now();
         let pushed = self.is_pushed();
-        let Some(flight) = self.flight(command_id) else { return };
+        let Some(flight) = self.slot.as_mut().filter(|flight| flight.order.command_id == command_id) else { return };
         if flight.phase != Phase::Wire {
             return;
         }
+        self.news_due = self.around.answers_due.any().then(|| now + NEWS_AFTER);
         match result {
             Ok(()) => {
                 flight.phase = Phase::Watch { since: now };
@@ -32,7 +33,7 @@ impl Actor {
                 {
                     flight.look_after = Some(now);
                 }
-                self.report(Outcome::Accepted, None, None).await;
+                self.report(Outcome::Accepted).await;
             }
             Err(error) if error.may_have_acted() => {
                 flight.phase = Phase::Settle { since: now };

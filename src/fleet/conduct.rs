@@ -11,6 +11,7 @@ use super::{
     errand,
     flight::{Flight, LATE_LIMIT, Late, Phase},
     message::{Order, Ready, Report, Up},
+    settings::ANSWER_FIRST,
 };
 use crate::{
     clock,
@@ -270,13 +271,15 @@ impl Actor {
         flight.accepted_at = None;
         flight.lost_at = None;
         let (step, file) = (flight.step, flight.order.file.clone());
+        self.news_due = Some(Instant::now() + ANSWER_FIRST);
         if step == Step::Start || step == Step::Resume {
             self.live.heated_up = Some(Instant::now());
             self.dirty = true;
         }
         // Another act of ours: what shows from here on proves nothing about an earlier one.
         self.late.clear();
-        self.errands.push(Box::pin(errand::send(octoprint, command_id, step, file)));
+        let due = self.around.answers_due.clone();
+        self.errands.push(Box::pin(errand::send(octoprint, command_id, step, file, due)));
     }
 
     /// Reads the printer on behalf of the command in flight, when that is due.
@@ -295,12 +298,14 @@ impl Actor {
 
     /// Ends the command in flight. Whoever hears of the end finds the printer as it is now: it is shown first.
     pub(super) async fn finish(&mut self, outcome: Outcome, reason: Option<Reason>, detail: Option<String>) {
-        self.publish();
         let doubtful = self.slot.as_ref().is_some_and(|flight| flight.doubtful);
         let outcome = if doubtful && outcome.effect() == Some(Effect::None) { Outcome::Unknown } else { outcome };
-        self.report(outcome, reason, detail).await;
+        let Some(report) = self.report_of(outcome, reason, detail) else { return };
         let Some(flight) = self.slot.take() else { return };
         self.dirty = true;
+        self.publish();
+        // The ledger is gone only when the server is going.
+        let _ = self.around.ledger.send(Up::Report(report)).await;
         if outcome.effect() == Some(Effect::Maybe)
             && let Some(before) = flight.before.clone()
             && !flight.is_restart()
@@ -319,25 +324,29 @@ impl Actor {
         }
     }
 
-    pub(super) async fn report(&mut self, outcome: Outcome, reason: Option<Reason>, detail: Option<String>) {
-        let sight = self.sight();
-        let printer_id = self.live.id;
-        let Some(flight) = &self.slot else { return };
-        let known = self.in_touch.then_some(sight.state);
-        let report = Report {
-            printer_id,
+    /// Tells how far the command in flight is.
+    pub(super) async fn report(&mut self, outcome: Outcome) {
+        if let Some(report) = self.report_of(outcome, None, None) {
+            let _ = self.around.ledger.send(Up::Report(report)).await;
+        }
+    }
+
+    fn report_of(&self, outcome: Outcome, reason: Option<Reason>, detail: Option<String>) -> Option<Report> {
+        let flight = self.slot.as_ref()?;
+        let current = self.tracker.current().map(|print| print.id);
+        Some(Report {
+            printer_id: self.live.id,
             command_id: flight.order.command_id,
             outcome,
             reason,
             detail: detail.or_else(|| reason.map(|reason| reason.sentence().to_owned())),
             resolved: flight.resolved,
-            print_id: if flight.step == Step::Start { flight.began.or(sight.print_id) } else { flight.print_id },
+            print_id: if flight.step == Step::Start { flight.began.or(current) } else { flight.print_id },
             state_before: flight.seen_before,
-            state_after: known,
+            state_after: self.in_touch.then_some(self.state),
             accepted_at: flight.accepted_at,
             at: clock::now(),
-        };
-        let _ = self.around.ledger.send(Up::Report(report)).await;
+        })
     }
 
     pub(super) async fn report_unsent(&mut self, command_id: Uuid, outcome: Outcome, reason: Reason) {

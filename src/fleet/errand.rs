@@ -1,6 +1,12 @@
 //! What an actor asks of its printer: one request each, run beside the actor's loop so that it never blocks.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Instant,
+};
 
 use tokio::sync::{Semaphore, oneshot};
 use uuid::Uuid;
@@ -13,6 +19,33 @@ use crate::{
     },
     octoprint::{Error, OctoPrint, PrinterReading, Prints, Push, RequestOptions},
 };
+
+/// How many commands are on the wire, farm-wide. In a crowd, answers go before news: every printer that was commanded
+/// also tells of its new states, and what is written down of a thousand commands must not wait for that.
+#[derive(Debug, Clone, Default)]
+pub struct AnswersDue(Arc<AtomicUsize>);
+
+impl AnswersDue {
+    /// Whether any answer is due.
+    pub fn any(&self) -> bool {
+        self.0.load(Ordering::Relaxed) > 0
+    }
+
+    /// One more, until what is returned is dropped.
+    fn one_more(&self) -> AnswerDue {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        AnswerDue(self.clone())
+    }
+}
+
+/// The answer to one command is due.
+struct AnswerDue(AnswersDue);
+
+impl Drop for AnswerDue {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 /// What came of an errand.
 #[expect(clippy::large_enum_variant, reason = "moved once, out of the future that made it")]
@@ -82,7 +115,14 @@ pub async fn ask(command_id: Uuid, answer: oneshot::Receiver<bool>) -> Done {
 }
 
 /// Sends one step. `file` is what a start names.
-pub async fn send(octoprint: OctoPrint, command_id: Uuid, step: Step, file: Option<FileRef>) -> Done {
+pub async fn send(
+    octoprint: OctoPrint,
+    command_id: Uuid,
+    step: Step,
+    file: Option<FileRef>,
+    answers_due: AnswersDue,
+) -> Done {
+    let _due = answers_due.one_more();
     let options = RequestOptions::within(SEND_TIMEOUT);
     let result = match (step, file) {
         (Step::Start, Some(file)) => octoprint.files().select(&file.path, &file.origin, true, &options).await,

@@ -21,7 +21,7 @@ impl Actor {
         match result {
             Ok(Established { version, push }) => {
                 self.failures = 0;
-                self.live.octoprint_version = Some(version);
+                self.live.octoprint_version = Some(version.into());
                 let polled = matches!(self.link, Link::Poll) && self.in_touch;
                 if polled && push.is_none() {
                     // The socket is still refused; nobody has looked away.
@@ -163,6 +163,9 @@ impl Actor {
         let now = Instant::now();
         let mut wake = now + Duration::from_secs(30);
         let mut at = |due: Instant| wake = wake.min(due);
+        if let Some(due) = self.news_due {
+            at(due);
+        }
         match self.link {
             Link::Push(_) => {
                 at(self.ping_due);

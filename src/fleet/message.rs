@@ -4,7 +4,10 @@
 //! became of it ([`Report`]). What it merely sees goes up as [`Fact`]s on a channel of their own, so that a busy
 //! recorder never holds up a command.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use chrono::{DateTime, Utc};
 use tokio::sync::oneshot;
@@ -145,6 +148,6 @@ pub enum Fact {
         state: PrinterState,
         mark: Mark,
         at: DateTime<Utc>,
-        octoprint_version: Option<String>,
+        octoprint_version: Option<Arc<str>>,
     },
 }

@@ -31,6 +31,7 @@ use uuid::Uuid;
 
 use self::{
     actor::{Actor, Surroundings},
+    errand::AnswersDue,
     message::{Fact, LateOrder, Mail, Order, Up},
     settings::{CONNECTS, MAILBOX, UP_QUEUE},
     view::{Live, View},
@@ -53,7 +54,7 @@ pub struct Member {
     /// What was seen last, in an earlier life of the server.
     pub last_state: PrinterState,
     pub observed_at: Option<DateTime<Utc>>,
-    pub octoprint_version: Option<String>,
+    pub octoprint_version: Option<Arc<str>>,
     pub mark: Option<(Mark, DateTime<Utc>)>,
     pub plate: Plate,
     /// The print that had not ended.
@@ -104,6 +105,7 @@ impl Fleet {
             facts,
             view: Arc::new(View::default()),
             connects: Arc::new(Semaphore::new(CONNECTS)),
+            answers_due: AnswersDue::default(),
         };
         let inner = Inner { actors: Mutex::default(), around, tasks, stop };
         (Self { inner: Arc::new(inner) }, Inbox { ledger: ledger_inbox, facts: facts_inbox })

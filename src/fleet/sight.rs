@@ -2,7 +2,7 @@
 //! farm's snapshot.
 
 use std::{
-    sync::atomic::Ordering,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -54,6 +54,7 @@ impl Actor {
             self.connect_due = now;
         }
         self.reading = Some(reading);
+        self.job_stale = true;
         self.read_due = now + jittered(pace(self.state.is_active(), self.is_pushed()).job);
         self.heaters_due = self.heaters_due.min(now + pace(self.state.is_active(), self.is_pushed()).heaters);
         self.dirty = true;
@@ -73,8 +74,8 @@ impl Actor {
         let active = self.state.is_active();
         let mut due = pace(active, self.is_pushed()).heaters;
         if let Ok(Some(printer)) = result {
-            if self.live.temperatures != printer.temperatures {
-                self.live.temperatures = printer.temperatures;
+            if *self.live.temperatures != printer.temperatures {
+                self.live.temperatures = Arc::new(printer.temperatures);
                 self.dirty = true;
             }
             self.flags = printer.flags;
@@ -145,17 +146,31 @@ impl Actor {
                 PrintFact::Paused { .. } | PrintFact::Ended { .. } => {}
             }
             self.dirty = true;
+            self.job_stale = true;
             // The recorder is gone only when the server is going.
             let _ = self.around.facts.send(Fact::Print { printer_id: self.live.id, fact }).await;
         }
     }
 
-    /// Tells the recorder of a change of state, with the mark by which the watch is taken up after a restart.
+    /// Tells the recorder of a state that was read, and of where an active print stands.
     pub(super) async fn report_sighting(&mut self) {
-        let marked = self.reading.as_ref().map(Mark::of).unwrap_or_default();
-        if self.seen_state == self.state && !self.state.is_active() && self.live.last_state == self.state {
-            return;
+        if self.state.is_active() || self.live.last_state != self.state {
+            self.send_sighting().await;
+        } else {
+            self.report_change().await;
         }
+    }
+
+    /// Tells the recorder of a change of state.
+    pub(super) async fn report_change(&mut self) {
+        if self.seen_state != self.state {
+            self.send_sighting().await;
+        }
+    }
+
+    /// A sighting has the mark by which the watch is taken up after a restart.
+    async fn send_sighting(&mut self) {
+        let marked = self.reading.as_ref().map(Mark::of).unwrap_or_default();
         self.seen_state = self.state;
         let fact = Fact::Seen {
             printer_id: self.live.id,
@@ -184,7 +199,9 @@ impl Actor {
             self.live.last_state = self.state;
         }
         self.live.in_flight = self.slot.as_ref().map(|flight| flight.order.command);
-        self.live.job = self.live_job();
+        if std::mem::take(&mut self.job_stale) {
+            self.live.job = self.live_job().map(Arc::new);
+        }
         self.around.view.put(self.live.clone());
     }
 

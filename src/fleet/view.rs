@@ -62,7 +62,7 @@ pub struct LiveJob {
     pub progress: Progress,
 }
 
-/// What is seen of one printer.
+/// What is seen of one printer. What changes seldom is shared between versions.
 #[derive(Debug, Clone)]
 pub struct Live {
     pub id: Uuid,
@@ -78,9 +78,9 @@ pub struct Live {
     /// When it was last seen to be as it says, in microseconds since 1970; 0 = never. Grows without a new version.
     pub heard: Arc<AtomicI64>,
     pub channel: Option<Channel>,
-    pub octoprint_version: Option<String>,
-    pub temperatures: Temperatures,
-    pub job: Option<LiveJob>,
+    pub octoprint_version: Option<Arc<str>>,
+    pub temperatures: Arc<Temperatures>,
+    pub job: Option<Arc<LiveJob>>,
     pub plate: Plate,
     pub stalled_since: Option<DateTime<Utc>>,
     /// What is being done to it now.
@@ -105,7 +105,7 @@ impl Live {
             heard: Arc::new(AtomicI64::new(observed_at.map_or(0, |at| at.timestamp_micros()))),
             channel: None,
             octoprint_version: None,
-            temperatures: Temperatures::new(),
+            temperatures: Arc::default(),
             job: None,
             plate,
             stalled_since: None,

@@ -114,7 +114,7 @@ impl Services {
                 octoprint,
                 last_state: seen.as_ref().map_or(PrinterState::Unknown, |seen| seen.state),
                 observed_at: seen.as_ref().map(|seen| seen.observed_at),
-                octoprint_version: seen.as_ref().and_then(|seen| seen.octoprint_version.clone()),
+                octoprint_version: seen.as_ref().and_then(|seen| seen.octoprint_version.as_deref().map(Arc::from)),
                 mark: seen.map(|seen| (seen.mark, seen.observed_at)),
                 plate: plates.remove(&printer.id).unwrap_or_else(Plate::clear),
                 print: prints.remove(&printer.id),

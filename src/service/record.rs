@@ -69,6 +69,7 @@ fn sort(
             Fact::Barrier(reply) => barriers.push(reply),
             Fact::Print { printer_id, fact } => prints.push((printer_id, fact)),
             Fact::Seen { printer_id, state, mark, at, octoprint_version } => {
+                let octoprint_version = octoprint_version.map(|version| version.to_string());
                 sightings.insert(printer_id, Sighting { printer_id, state, mark, observed_at: at, octoprint_version });
             }
         }

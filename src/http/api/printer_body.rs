@@ -231,8 +231,8 @@ impl From<PrinterView> for PrinterBody {
             observed_at,
             age_ms: observed_at.map(|at| (clock::now() - at).num_milliseconds().max(0)),
             channel: live.channel.map(|channel| channel.as_str()),
-            octoprint_version: live.octoprint_version.clone(),
-            temperatures: live.temperatures.clone(),
+            octoprint_version: live.octoprint_version.as_deref().map(str::to_owned),
+            temperatures: Temperatures::clone(&live.temperatures),
         };
         let details = printer.details;
         Self {

@@ -104,7 +104,7 @@ fn facts(entry: &Entry) -> Vec<(&'static str, String)> {
     add("Nozzle", details.nozzle_mm.map(|mm| format!("{mm} mm")));
     add("Tags", Some(details.tags.join(", ")));
     add("Power group", details.power_group.clone());
-    add("OctoPrint", live.octoprint_version.clone());
+    add("OctoPrint", live.octoprint_version.as_deref().map(str::to_owned));
     let channel = live.channel.map(|channel| match channel.as_str() {
         "push" => "by its event socket",
         _ => "by asking it",
