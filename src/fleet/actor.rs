@@ -5,6 +5,7 @@
 //! `domain/effect.rs`; `conduct.rs` obeys it.
 
 use std::{
+    pin::pin,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -156,6 +157,9 @@ impl Actor {
 
     /// Runs until it is retired or its mailbox is closed.
     pub async fn run(&mut self) {
+        // One timer for good, set anew only to ring earlier: one that rings too early costs a turn, and setting it costs
+        // every turn.
+        let mut timer = pin!(tokio::time::sleep_until(self.next_wake().into()));
         loop {
             self.publish();
             if self.retiring && self.slot.is_none() {
@@ -163,11 +167,14 @@ impl Actor {
             }
             let hears = self.hears_news();
             let wake = tokio::time::Instant::from_std(self.next_wake());
+            if timer.is_elapsed() || wake < timer.deadline() {
+                timer.as_mut().reset(wake);
+            }
             let turn = tokio::select! {
                 mail = self.mailbox.recv() => Turn::Mail(mail),
                 frame = next_frame(&mut self.link), if hears => Turn::Frame(frame),
                 Some(done) = self.errands.next(), if !self.errands.is_empty() => Turn::Done(done),
-                () = tokio::time::sleep_until(wake) => Turn::Tick,
+                () = &mut timer => Turn::Tick,
             };
             match turn {
                 Turn::Mail(None) => return,

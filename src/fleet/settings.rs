@@ -19,7 +19,7 @@ pub const PING_WRITE: Duration = Duration::from_millis(500);
 /// While the answer to a command is due, its printer's events wait for it, for at most this long.
 pub const ANSWER_FIRST: Duration = Duration::from_millis(250);
 /// After an answer, the printer's events wait for the answers of the other printers, for at most this long.
-pub const NEWS_AFTER: Duration = Duration::from_millis(30);
+pub const NEWS_AFTER: Duration = Duration::from_millis(100);
 /// Events of one printer that are taken in at once.
 pub const NEWS_AT_ONCE: usize = 16;
 /// A state heard of by the socket is fresh while it gave a frame or a pong within this.

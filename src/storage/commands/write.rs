@@ -174,8 +174,24 @@ pub async fn commit_sends(db: &Db, sends: &[Send]) -> Result<Vec<Touched>, Error
 /// Writes down what became of commands, and returns the rows that changed.
 ///
 /// A row that is final stays as it is. A row never goes back, and becomes `sent` through [`commit_sends`] alone.
-/// Reports of one id within the group are taken one after the other.
+/// Reports of one id within the group are taken one after the other. A final one that says no time is a defect of the
+/// caller: it would leave a row open that has ended.
 pub async fn report(db: &Db, reports: &[Report]) -> Result<Vec<Touched>, Error> {
+    debug_assert!(reports.iter().all(|report| !report.outcome.is_final() || report.finished_at.is_some()));
+    let (ends, advances): (Vec<Report>, Vec<Report>) =
+        merged(reports).into_iter().partition(|report| report.outcome.is_final());
+    let mut touched = report_group(db, ends, ", finished_at = x.finished_at", "").await?;
+    // The index of open rows has nothing to do with these, as long as they do not name its column.
+    let forward = " and (x.outcome = c.outcome or (x.outcome = 'accepted' and c.outcome = 'sent'))";
+    touched.extend(report_group(db, advances, "", forward).await?);
+    Ok(touched)
+}
+
+/// Writes reports with one statement. `set` and `only` are what ends and advances differ in.
+async fn report_group(db: &Db, reports: Vec<Report>, set: &str, only: &str) -> Result<Vec<Touched>, Error> {
+    if reports.is_empty() {
+        return Ok(Vec::new());
+    }
     let source = db.command_records(&[
         ("row_id", Kind::Uuid),
         ("outcome", Kind::Text),
@@ -194,13 +210,12 @@ pub async fn report(db: &Db, reports: &[Report]) -> Result<Vec<Touched>, Error> 
              resolved_command = coalesce(c.resolved_command, x.resolved),
              print_id = coalesce(x.print_id, c.print_id), state_before = coalesce(c.state_before, x.state_before),
              state_after = coalesce(x.state_after, c.state_after),
-             accepted_at = coalesce(c.accepted_at, x.accepted_at), finished_at = x.finished_at
+             accepted_at = coalesce(c.accepted_at, x.accepted_at){set}
          from {source}
-         where c.id = x.row_id and c.{OPEN}
-             and (not x.{OPEN} or x.outcome = c.outcome or (x.outcome = 'accepted' and c.outcome = 'sent'))
+         where c.id = x.row_id and c.{OPEN}{only}
          returning id, batch_id"
     );
-    let records = merged(reports).into_iter().map(|report| ReportRecord {
+    let records = reports.into_iter().map(|report| ReportRecord {
         row_id: report.id,
         outcome: report.outcome,
         reason: report.reason,
