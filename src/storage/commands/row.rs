@@ -21,33 +21,22 @@ pub(super) const COLUMNS: &str = "id, batch_id, position, printer_id, printer_na
      expected_job, outcome, reason, detail, step, print_id, file_path, state_before, state_after, attempts, released_at, \
      expires_at, sent_at, accepted_at, finished_at, settled_effect, settled_state, settled_at";
 
-/// The same columns with their types, for a group.
-const KINDS: &[(&str, Kind)] = &[
+/// The columns of a command that has just been made, with their types. The others are about what became of it.
+const MADE: &[(&str, Kind)] = &[
     ("id", Kind::Uuid),
     ("batch_id", Kind::Uuid),
     ("position", Kind::BigInt),
     ("printer_id", Kind::Uuid),
     ("printer_name", Kind::Text),
     ("command", Kind::Text),
-    ("resolved_command", Kind::Text),
     ("expected_job", Kind::Json),
     ("outcome", Kind::Text),
     ("reason", Kind::Text),
     ("detail", Kind::Text),
-    ("step", Kind::Text),
-    ("print_id", Kind::Uuid),
-    ("file_path", Kind::Text),
-    ("state_before", Kind::Text),
-    ("state_after", Kind::Text),
     ("attempts", Kind::BigInt),
     ("released_at", Kind::Time),
     ("expires_at", Kind::Time),
-    ("sent_at", Kind::Time),
-    ("accepted_at", Kind::Time),
     ("finished_at", Kind::Time),
-    ("settled_effect", Kind::Text),
-    ("settled_state", Kind::Text),
-    ("settled_at", Kind::Time),
 ];
 
 #[derive(sqlx::FromRow)]
@@ -123,10 +112,11 @@ pub(super) fn read_all(rows: Vec<Row>) -> Result<Vec<CommandRow>, Error> {
 
 /// The statement that inserts the records made of [`Record`]s.
 pub(in crate::storage) fn insert_sql(db: &Db) -> String {
-    format!("insert into commands ({COLUMNS}) select {COLUMNS} from {}", db.records(KINDS))
+    let columns = MADE.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+    format!("insert into commands ({columns}) select {columns} from {}", db.records(MADE))
 }
 
-/// A row as a record of a group. An absent field reads as null on both databases, and most fields of a new command are.
+/// A new row as a record of a group; what is absent reads as null on both databases.
 #[derive(Serialize)]
 pub(in crate::storage) struct Record<'a> {
     id: Uuid,
@@ -136,41 +126,19 @@ pub(in crate::storage) struct Record<'a> {
     printer_name: &'a str,
     command: Command,
     #[serde(skip_serializing_if = "Option::is_none")]
-    resolved_command: Option<Command>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     expected_job: Option<&'a ExpectedJob>,
     outcome: Outcome,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<Reason>,
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    step: Option<Step>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    print_id: Option<Uuid>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    file_path: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    state_before: Option<PrinterState>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    state_after: Option<PrinterState>,
     attempts: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     released_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     expires_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    sent_at: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    accepted_at: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     finished_at: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    settled_effect: Option<Effect>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    settled_state: Option<PrinterState>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    settled_at: Option<String>,
 }
 
 impl<'a> From<&'a CommandRow> for Record<'a> {
@@ -182,36 +150,14 @@ impl<'a> From<&'a CommandRow> for Record<'a> {
             printer_id: row.printer_id,
             printer_name: &row.printer_name,
             command: row.command,
-            resolved_command: row.resolved_command,
             expected_job: row.expected_job.as_ref(),
             outcome: row.outcome,
             reason: row.reason,
             detail: row.detail.as_deref(),
-            step: row.step,
-            print_id: row.print_id,
-            file_path: row.file_path.as_deref(),
-            state_before: row.state_before,
-            state_after: row.state_after,
             attempts: row.attempts,
             released_at: stamp_if(row.released_at),
             expires_at: stamp_if(row.expires_at),
-            sent_at: stamp_if(row.sent_at),
-            accepted_at: stamp_if(row.accepted_at),
             finished_at: stamp_if(row.finished_at),
-            settled_effect: row.settled.map(|settled| settled.effect),
-            settled_state: row.settled.map(|settled| settled.state),
-            settled_at: stamp_if(row.settled.map(|settled| settled.at)),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_columns_read_are_the_columns_written() {
-        let names: Vec<&str> = KINDS.iter().map(|(name, _)| *name).collect();
-        assert_eq!(names.join(", "), COLUMNS);
     }
 }
