@@ -95,6 +95,8 @@ pub(super) struct Actor {
     pub(super) heaters_due: Instant,
     pub(super) ping_due: Instant,
     pub(super) connect_due: Instant,
+    /// Somebody looks at this printer.
+    pub(super) watched_until: Option<Instant>,
     pub(super) failures: u32,
     pub(super) slot: Option<Flight>,
     /// The cancel that overtakes what is in flight.
@@ -142,6 +144,7 @@ impl Actor {
             heaters_due: now + Duration::from_secs(3_600),
             ping_due: now + PING_EVERY,
             connect_due: now,
+            watched_until: None,
             failures: 0,
             slot: None,
             next: None,
@@ -200,6 +203,7 @@ impl Actor {
             }
             Mail::WatchLate(order) => self.watch_late(*order),
             Mail::Look => self.want_reading(Instant::now()),
+            Mail::Watched => self.watch_closely(),
             Mail::Change(member) => {
                 self.retiring = false;
                 self.change = Some(member);

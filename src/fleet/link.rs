@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::{
     actor::{Actor, Link, full_jitter, jittered},
     errand::{self, Established},
-    settings::{BACKOFF_MAX, BACKOFF_MIN, PING_EVERY, PING_WRITE, SILENCE, SOCKET_AGAIN, pace},
+    settings::{BACKOFF_MAX, BACKOFF_MIN, PING_EVERY, PING_WRITE, Pace, SILENCE, SOCKET_AGAIN, WATCHED_FOR, pace},
     view::Channel,
 };
 use crate::{
@@ -115,7 +115,7 @@ impl Actor {
             self.want_reading(now);
         }
         if linked && self.in_touch && now >= self.heaters_due && !self.heaters_under_way {
-            self.heaters_due = now + pace(self.state.is_active(), self.is_pushed()).heaters;
+            self.heaters_due = now + self.pace().heaters;
             if self.state.is_operational() || self.state == PrinterState::Unknown {
                 self.heaters_under_way = true;
                 self.errands.push(Box::pin(errand::heaters(self.octoprint.clone())));
@@ -204,8 +204,23 @@ impl Actor {
         }
         self.reading_since = Some(now);
         self.events_at_read = self.events;
-        self.read_due = now + pace(self.state.is_active(), self.is_pushed()).job;
+        self.read_due = now + self.pace().job;
         self.errands.push(Box::pin(errand::read(self.octoprint.clone(), now)));
+    }
+
+    /// How often the printer is read now.
+    pub(super) fn pace(&self) -> Pace {
+        let watched = self.watched_until.is_some_and(|until| Instant::now() < until);
+        pace(self.state.is_active(), self.is_pushed(), watched)
+    }
+
+    /// Somebody looks at this printer: what is due later than that bears is due sooner.
+    pub(super) fn watch_closely(&mut self) {
+        let now = Instant::now();
+        self.watched_until = Some(now + WATCHED_FOR);
+        let Pace { job, heaters } = self.pace();
+        self.read_due = self.read_due.min(now + job);
+        self.heaters_due = self.heaters_due.min(now + heaters);
     }
 
     pub(super) fn read_soon(&mut self, now: Instant, within_ms: u64) {

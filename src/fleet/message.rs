@@ -80,6 +80,8 @@ pub enum Mail {
     WatchLate(Box<LateOrder>),
     /// Something was done to the printer beside the job client (a file was selected): look at it.
     Look,
+    /// Somebody looks at this printer: read it more often for a while.
+    Watched,
     /// The register has changed. Takes effect when nothing is in flight.
     Change(Box<super::Member>),
     /// The printer is disabled: finish what was sent, then end.

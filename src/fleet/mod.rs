@@ -189,6 +189,11 @@ impl Fleet {
         let _ = self.post(printer_id, Mail::Look);
     }
 
+    /// Somebody looks at a printer: it is read more often for the next 10 s.
+    pub fn watch(&self, printer_id: Uuid) {
+        let _ = self.post(printer_id, Mail::Watched);
+    }
+
     /// Marks a plate as clear on the live side. `None` when there is no actor, or it does not answer within 2 s.
     pub async fn clear_plate(
         &self,

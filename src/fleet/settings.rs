@@ -42,13 +42,18 @@ pub struct Pace {
     pub heaters: Duration,
 }
 
-/// The pace for a printer: by whether it works, and whether its events are pushed.
-pub fn pace(active: bool, pushed: bool) -> Pace {
+/// How long a printer counts as looked at after somebody has looked. A page that shows it says so every 2 s.
+pub const WATCHED_FOR: Duration = Duration::from_secs(10);
+
+/// The pace for a printer: by whether it works, whether its events are pushed, and whether somebody looks at it.
+pub fn pace(active: bool, pushed: bool, watched: bool) -> Pace {
     let s = Duration::from_secs;
-    match (active, pushed) {
-        (true, true) => Pace { job: s(4), heaters: s(8) },
-        (true, false) => Pace { job: s(2), heaters: s(8) },
-        (false, true) => Pace { job: s(30), heaters: s(60) },
-        (false, false) => Pace { job: s(5), heaters: s(60) },
+    match (active, pushed, watched) {
+        (true, _, true) => Pace { job: s(1), heaters: s(2) },
+        (false, _, true) => Pace { job: s(5), heaters: s(5) },
+        (true, true, false) => Pace { job: s(4), heaters: s(8) },
+        (true, false, false) => Pace { job: s(2), heaters: s(8) },
+        (false, true, false) => Pace { job: s(30), heaters: s(60) },
+        (false, false, false) => Pace { job: s(5), heaters: s(60) },
     }
 }

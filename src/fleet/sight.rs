@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{
     actor::{Actor, Link, jittered},
     message::Fact,
-    settings::{FRESH_BY_READING, FRESH_BY_SOCKET, pace},
+    settings::{FRESH_BY_READING, FRESH_BY_SOCKET},
     view::LiveJob,
 };
 use crate::{
@@ -55,8 +55,8 @@ impl Actor {
         }
         self.reading = Some(reading);
         self.job_stale = true;
-        self.read_due = now + jittered(pace(self.state.is_active(), self.is_pushed()).job);
-        self.heaters_due = self.heaters_due.min(now + pace(self.state.is_active(), self.is_pushed()).heaters);
+        self.read_due = now + jittered(self.pace().job);
+        self.heaters_due = self.heaters_due.min(now + self.pace().heaters);
         self.dirty = true;
         self.report_sighting().await;
         self.judge_late().await;
@@ -71,8 +71,7 @@ impl Actor {
     pub(super) fn on_heaters(&mut self, result: Result<Option<PrinterReading>, Error>) {
         let now = Instant::now();
         self.heaters_under_way = false;
-        let active = self.state.is_active();
-        let mut due = pace(active, self.is_pushed()).heaters;
+        let mut due = self.pace().heaters;
         if let Ok(Some(printer)) = result {
             if *self.live.temperatures != printer.temperatures {
                 self.live.temperatures = Arc::new(printer.temperatures);

@@ -292,9 +292,20 @@ impl Services {
         if let Some(reason) = selected.refused {
             return DryRow { selected, decision: Decision::Reject(reason), state, resolved: None };
         }
-        let reachable = live.as_ref().is_some_and(|live| live.reachability == Reachability::Online);
-        if !reachable {
-            let decision = Decision::Reject(Reason::PrinterUnreachable);
+        let out_of_reach = match live.as_ref().map_or(Reachability::Unknown, |live| live.reachability) {
+            Reachability::Online => None,
+            Reachability::Unauthorized => Some(Reason::PrinterUnauthorized),
+            Reachability::Incompatible => Some(Reason::PrinterProtocol),
+            Reachability::Unreachable | Reachability::Unknown => Some(Reason::PrinterUnreachable),
+        };
+        if let Some(reason) = out_of_reach {
+            return DryRow { selected, decision: Decision::Reject(reason), state, resolved: None };
+        }
+        // As the lanes would have it: the same again waits, a cancel goes before everything, the rest is refused.
+        let in_flight = live.as_ref().and_then(|live| live.in_flight).filter(|_| spec.command != Command::Cancel);
+        if let Some(in_flight) = in_flight {
+            let decision =
+                if in_flight == spec.command { Decision::Wait } else { Decision::Reject(Reason::CommandInFlight) };
             return DryRow { selected, decision, state, resolved: None };
         }
         let sight = live.as_deref().map_or_else(unseen, sight_of);

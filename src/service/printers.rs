@@ -107,7 +107,9 @@ impl Services {
     /// One printer. One that may not be seen does not exist.
     pub async fn printer(&self, who: &Principal, id: Uuid) -> Result<PrinterView, Error> {
         let printer = storage::printers::get(&self.db, id).await?.filter(|printer| who.may_see(printer));
-        printer.map(|printer| self.view_of(printer)).ok_or(Error::NotFound("printer"))
+        let printer = printer.ok_or(Error::NotFound("printer"))?;
+        self.fleet.watch(id);
+        Ok(self.view_of(printer))
     }
 
     /// What the register says about these printers, for pages that follow the live side. It asks nobody's rights:

@@ -90,7 +90,7 @@ pub(super) async fn show(
         files: files(&dashboard, &who, &entry).await,
         prints: prints.collect(),
         buttons: OFFERED.iter().map(|one| (one.as_str(), words::verb(*one), words::icon(*one))).collect(),
-        stream: format!("/stream?since={}", dashboard.board.stamp(version)),
+        stream: format!("/stream?only={id}&since={}", dashboard.board.stamp(version)),
         entry,
     })
 }

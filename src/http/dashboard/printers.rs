@@ -8,6 +8,7 @@ use axum::{
     response::Html,
 };
 use serde::Deserialize;
+use uuid::Uuid;
 
 use super::{
     Dashboard,
@@ -28,6 +29,8 @@ pub(super) struct Filter {
     view: String,
     /// Where a stream goes on.
     pub since: Option<String>,
+    /// The one printer of a stream that shows no other.
+    pub only: Option<Uuid>,
 }
 
 impl Filter {

@@ -128,6 +128,10 @@ async fn follow_farm(page: &Page, filter: &Filter, mut version: u64) -> Option<(
                 if beats.is_multiple_of(BEATS_PER_LOOK) && !page.is_logged_in().await {
                     return None;
                 }
+                if let Some(id) = filter.only {
+                    // A page of one printer is somebody who looks at it.
+                    page.dashboard.services.fleet().watch(id);
+                }
                 page.send(Event::default().event("beat").data(old(page).await?)).await?;
             }
         }
@@ -143,7 +147,7 @@ async fn send_news(page: &Page, filter: &Filter, since: u64, shown: &mut HashSet
     }
     let news = board.since(&page.who, since).await.ok()?;
     let (mut tiles, mut others) = (String::new(), String::new());
-    for entry in &news.changed {
+    for entry in news.changed.iter().filter(|entry| filter.only.is_none_or(|only| entry.id() == only)) {
         if is_shown(entry, filter) {
             shown.insert(entry.id());
             tiles.push_str(&entry.html);
