@@ -86,7 +86,7 @@ async fn product(farm: &Farm) -> Vec<f64> {
         until("the last acceptance is in the ledger", || async {
             // The first that has not, which costs the two processors least.
             let open = Some([Outcome::Queued, Outcome::Sent].as_slice());
-            commands::of_batch(&ledger, id, None, 1, open).await.expect("rows").is_empty()
+            commands::of_batch(&ledger, id, None, 1, open, &Default::default()).await.expect("rows").is_empty()
         })
         .await;
         let took = ms(start);
@@ -94,7 +94,8 @@ async fn product(farm: &Farm) -> Vec<f64> {
             batches::get(&ledger, id).await.expect("a batch").is_some_and(|batch| batch.finished_at.is_some())
         })
         .await;
-        let counts = batches::counts(&ledger, id).await.expect("counts");
+        let counts = batches::counts(&ledger, &[id], &Default::default()).await.expect("counts");
+        let counts = counts.get(&id).expect("its counts");
         assert_eq!(counts.of(Outcome::Confirmed), i64::try_from(PRINTERS).expect("few"), "{counts:?}");
         if std::env::var_os("PHASES").is_some() {
             phases(&ledger, id, took).await;
@@ -110,7 +111,7 @@ async fn product(farm: &Farm) -> Vec<f64> {
 /// Where the time of a batch went, for whoever makes it shorter (`PHASES=1`).
 async fn phases(ledger: &Db, id: Uuid, took: f64) {
     let batch = batches::get(ledger, id).await.expect("a batch").expect("there");
-    let rows = commands::of_batch(ledger, id, None, 5_000, None).await.expect("rows");
+    let rows = commands::of_batch(ledger, id, None, 5_000, None, &Default::default()).await.expect("rows");
     let since = |at: Option<chrono::DateTime<chrono::Utc>>| (at.expect("a time") - batch.created_at).num_milliseconds();
     let sent: Vec<i64> = rows.iter().map(|row| since(row.sent_at)).collect();
     let accepted: Vec<i64> = rows.iter().map(|row| since(row.accepted_at)).collect();

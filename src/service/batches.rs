@@ -1,27 +1,22 @@
 //! Batches: made in one transaction before anything is sent, followed, stopped and retried.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::broadcast;
 use uuid::Uuid;
 
-use super::{Services, access::Principal, error::Error, select::Selected};
+use super::{Services, access::Principal, error::Error, forecast::DryRow, select::Selected};
 pub use crate::storage::batches::BatchFilter;
 use crate::{
     clock,
     domain::{
         access::Role,
         batch::{Batch, BatchSpec, BatchState, Counts, PlatePolicy, Selector, Target},
-        command::{Command, CommandRow, FileRef, Outcome, Reason},
-        effect::{self, Decision, Guards, Sight},
+        command::{Command, CommandRow, Outcome},
         invalid::Invalid,
-        plate::PlateState,
-        print::ActorKind,
-        state::{PrinterState, Reachability},
     },
-    fleet::view::Live,
-    storage,
+    storage::{self, commands::Visible},
 };
 
 /// Commands that the answer about a batch holds; the rest is paged.
@@ -46,15 +41,6 @@ impl BatchView {
     pub fn is_final(&self) -> bool {
         self.counts.finals() == self.counts.total()
     }
-}
-
-/// What a batch would do to one printer.
-#[derive(Debug, Clone)]
-pub struct DryRow {
-    pub selected: Selected,
-    pub decision: Decision,
-    pub state: PrinterState,
-    pub resolved: Option<Command>,
 }
 
 /// What came of the wish for a batch.
@@ -155,23 +141,47 @@ impl Services {
         Ok(BatchView { batch, counts, commands, next })
     }
 
-    /// One batch with its counts and first commands.
-    pub async fn batch(&self, id: Uuid) -> Result<BatchView, Error> {
-        let batch = storage::batches::get(&self.db, id).await?.ok_or(Error::NotFound("batch"))?;
-        let counts = storage::batches::counts(&self.db, id).await?;
-        let (commands, next) = self.batch_commands(id, None, COMMANDS_SHOWN, None).await?;
+    /// One batch with its counts and first commands. For whoever may see some printers only, it has their rows alone, and
+    /// without any it does not exist.
+    pub async fn batch(&self, who: &Principal, id: Uuid) -> Result<BatchView, Error> {
+        let (batch, counts, visible) = self.seen_by(who, id).await?;
+        let (commands, next) = self.page_of(id, None, COMMANDS_SHOWN, None, &visible).await?;
         Ok(BatchView { batch, counts, commands, next })
+    }
+
+    /// A batch as far as somebody may see it.
+    async fn seen_by(&self, who: &Principal, id: Uuid) -> Result<(Batch, Counts, Visible), Error> {
+        let batch = storage::batches::get(&self.db, id).await?.ok_or(Error::NotFound("batch"))?;
+        let visible = visible(who, &batch);
+        let counts = storage::batches::counts(&self.db, &[id], &visible).await?.remove(&id).unwrap_or_default();
+        if visible.tags.is_some() && counts.total() == 0 {
+            return Err(Error::NotFound("batch"));
+        }
+        Ok((batch, counts, visible))
     }
 
     /// A page of a batch's commands in its order, and where the next one begins.
     pub async fn batch_commands(
         &self,
+        who: &Principal,
         id: Uuid,
         after: Option<i64>,
         limit: i64,
         outcomes: Option<&[Outcome]>,
     ) -> Result<(Vec<CommandRow>, Option<i64>), Error> {
-        let mut rows = storage::commands::of_batch(&self.db, id, after, limit + 1, outcomes).await?;
+        let (_, _, visible) = self.seen_by(who, id).await?;
+        self.page_of(id, after, limit, outcomes, &visible).await
+    }
+
+    async fn page_of(
+        &self,
+        id: Uuid,
+        after: Option<i64>,
+        limit: i64,
+        outcomes: Option<&[Outcome]>,
+        visible: &Visible,
+    ) -> Result<(Vec<CommandRow>, Option<i64>), Error> {
+        let mut rows = storage::commands::of_batch(&self.db, id, after, limit + 1, outcomes, visible).await?;
         let shown = usize::try_from(limit).unwrap_or(usize::MAX);
         let more = rows.len() > shown;
         rows.truncate(shown);
@@ -182,23 +192,32 @@ impl Services {
     /// A page of batches, newest first, each with its counts.
     pub async fn list_batches(
         &self,
-        filter: &BatchFilter,
+        who: &Principal,
+        filter: BatchFilter,
         after: Option<Uuid>,
         limit: i64,
     ) -> Result<Vec<(Batch, Counts)>, Error> {
-        let batches = storage::batches::page(&self.db, filter, after, limit).await?;
-        let mut counted = Vec::with_capacity(batches.len());
-        for batch in batches {
-            let counts = storage::batches::counts(&self.db, batch.id).await?;
-            counted.push((batch, counts));
+        let filter = BatchFilter { visible_tags: who.visible_tags(), ..filter };
+        let batches = storage::batches::page(&self.db, &filter, after, limit).await?;
+        let (own, others): (Vec<&Batch>, Vec<&Batch>) = batches.iter().partition(|batch| visible(who, batch).own);
+        let mut counts = HashMap::new();
+        for (batches, own) in [(own, true), (others, false)] {
+            let ids: Vec<Uuid> = batches.iter().map(|batch| batch.id).collect();
+            let visible = Visible { tags: who.visible_tags(), own };
+            counts.extend(storage::batches::counts(&self.db, &ids, &visible).await?);
         }
-        Ok(counted)
+        let counted = batches.into_iter().map(|batch| {
+            let counts = counts.remove(&batch.id).unwrap_or_default();
+            (batch, counts)
+        });
+        Ok(counted.collect())
     }
 
     /// Follows a batch until its last command has ended, for at most `patience`. Begin to follow before the batch is
     /// made: `changes` is [`super::dispatch::Dispatch::subscribe`].
     pub async fn await_batch(
         &self,
+        who: &Principal,
         id: Uuid,
         mut changes: broadcast::Receiver<Uuid>,
         patience: Duration,
@@ -224,22 +243,29 @@ impl Services {
         if let Ok(result) = tokio::time::timeout(patience, wait).await {
             result?;
         }
-        self.batch(id).await
+        self.batch(who, id).await
     }
 
     /// Stops a batch: what is not sent is skipped at once; what was sent is followed to its end.
     pub async fn stop_batch(&self, who: &Principal, id: Uuid) -> Result<BatchView, Error> {
         who.require(Role::Operator)?;
+        let (_, counts, visible) = self.seen_by(who, id).await?;
+        if visible.tags.is_some() {
+            let all = storage::batches::counts(&self.db, &[id], &Visible::default()).await?.remove(&id);
+            if all.is_some_and(|all| all.total() > counts.total()) {
+                return Err(Error::Forbidden("Other printers belong to this batch than those that you may see."));
+            }
+        }
         let result = storage::batches::stop(&self.db, id, clock::now()).await?.ok_or(Error::NotFound("batch"))?;
         self.dispatch.ended(result.skipped).await;
         tracing::info!(batch.id = %id, by = %who.name, "batch stopped");
-        self.batch(id).await
+        self.batch(who, id).await
     }
 
     /// Makes a new batch of those commands of a finished one that ended so.
     pub async fn retry_batch(&self, who: &Principal, id: Uuid, retry: Retry) -> Result<BatchView, Error> {
         who.require(Role::Operator)?;
-        let batch = storage::batches::get(&self.db, id).await?.ok_or(Error::NotFound("batch"))?;
+        let (batch, _, visible) = self.seen_by(who, id).await?;
         let mut invalid = Invalid::default();
         if retry.outcomes.is_empty() {
             invalid.add("/outcomes", "required", "must name at least one outcome");
@@ -259,7 +285,7 @@ impl Services {
             let detail = "The batch has not ended yet.".to_owned();
             return Err(Error::Conflict { code: "batch_not_finished", detail });
         }
-        let rows = storage::commands::outcomes_of(&self.db, id, &retry.outcomes).await?;
+        let rows = storage::commands::outcomes_of(&self.db, id, &retry.outcomes, &visible).await?;
         let targets =
             rows.iter().map(|row| Target { id: row.printer_id, expected_job: row.expected_job.clone() }).collect();
         if rows.is_empty() {
@@ -284,67 +310,11 @@ impl Services {
             .collect();
         self.store(who, spec, targets, Some(id)).await
     }
-
-    /// Foresees what a command would do, from what is known, without asking the printer.
-    fn foresee(&self, spec: &BatchSpec, selected: Selected) -> DryRow {
-        let live = self.view_live(selected.printer_id);
-        let state = live.as_ref().map_or(PrinterState::Unknown, |live| live.last_state);
-        if let Some(reason) = selected.refused {
-            return DryRow { selected, decision: Decision::Reject(reason), state, resolved: None };
-        }
-        let out_of_reach = match live.as_ref().map_or(Reachability::Unknown, |live| live.reachability) {
-            Reachability::Online => None,
-            Reachability::Unauthorized => Some(Reason::PrinterUnauthorized),
-            Reachability::Incompatible => Some(Reason::PrinterProtocol),
-            Reachability::Unreachable | Reachability::Unknown => Some(Reason::PrinterUnreachable),
-        };
-        if let Some(reason) = out_of_reach {
-            return DryRow { selected, decision: Decision::Reject(reason), state, resolved: None };
-        }
-        // As the lanes would have it: the same again waits, a cancel goes before everything, the rest is refused.
-        let in_flight = live.as_ref().and_then(|live| live.in_flight).filter(|_| spec.command != Command::Cancel);
-        if let Some(in_flight) = in_flight {
-            let decision =
-                if in_flight == spec.command { Decision::Wait } else { Decision::Reject(Reason::CommandInFlight) };
-            return DryRow { selected, decision, state, resolved: None };
-        }
-        let sight = live.as_deref().map_or_else(unseen, sight_of);
-        let plate_clear = !self.settings.plate_gate
-            || spec.plate == PlatePolicy::AssumeClear
-            || live.is_some_and(|live| live.plate.state == PlateState::Clear);
-        let guards = Guards {
-            enabled: true,
-            plate_clear,
-            expected_job: selected.expected_job.clone().or_else(|| spec.expected_job.clone()),
-            file: spec.file.clone(),
-            named: spec.named,
-            force: spec.force,
-        };
-        let resolved = (spec.command == Command::Toggle).then(|| effect::resolve_toggle(sight.state).ok()).flatten();
-        let decision = effect::decide(resolved.unwrap_or(spec.command), &sight, &guards);
-        DryRow { selected, decision, state, resolved }
-    }
-
-    fn view_live(&self, id: Uuid) -> Option<Arc<Live>> {
-        self.fleet.view().get(id)
-    }
 }
 
-fn unseen() -> Sight {
-    Sight { state: PrinterState::Unknown, file: None, print_id: None, paused_by_printyard: false }
-}
-
-fn sight_of(live: &Live) -> Sight {
-    let job = live.job.as_ref();
-    let file = job
-        .and_then(|job| job.file.as_ref())
-        .map(|file| FileRef { path: file.path.clone(), origin: file.origin.clone() });
-    Sight {
-        state: live.state,
-        file,
-        print_id: job.and_then(|job| job.print_id),
-        paused_by_printyard: job.and_then(|job| job.paused_by).is_some_and(|by| by.kind == ActorKind::Command),
-    }
+/// Which rows of a batch somebody may see.
+pub(super) fn visible(who: &Principal, batch: &Batch) -> Visible {
+    Visible { tags: who.visible_tags(), own: who.token_id.is_some() && batch.spec.token_id == who.token_id }
 }
 
 fn row(batch: &Batch, position: usize, selected: Selected, command: Command, now: DateTime<Utc>) -> CommandRow {

@@ -8,6 +8,7 @@ pub mod batches;
 pub mod dispatch;
 pub mod error;
 pub mod files;
+pub mod forecast;
 mod lanes;
 pub mod plates;
 pub mod printers;

@@ -88,10 +88,13 @@ impl Services {
         batch_id: Uuid,
         outcomes: &[crate::domain::command::Outcome],
     ) -> Result<Vec<Selected>, Error> {
-        if storage::batches::get(&self.db, batch_id).await?.is_none() {
-            return Err(Invalid::one("/select/batch_id", "not_found", "there is no such batch").into());
+        let no_such = || Error::from(Invalid::one("/select/batch_id", "not_found", "there is no such batch"));
+        let batch = storage::batches::get(&self.db, batch_id).await?.ok_or_else(no_such)?;
+        let visible = super::batches::visible(who, &batch);
+        if visible.tags.is_some() && storage::batches::counts(&self.db, &[batch_id], &visible).await?.is_empty() {
+            return Err(no_such());
         }
-        let rows = storage::commands::outcomes_of(&self.db, batch_id, outcomes).await?;
+        let rows = storage::commands::outcomes_of(&self.db, batch_id, outcomes, &visible).await?;
         let ids: Vec<Uuid> = rows.iter().map(|row| row.printer_id).collect();
         let printers = storage::printers::get_many(&self.db, &ids).await?;
         let visible = printers.into_iter().filter(|printer| printer.details.enabled && who.may_see(printer));

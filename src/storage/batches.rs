@@ -1,5 +1,7 @@
 //! Batches: made with all their rows in one transaction, stopped and finished by compare and set.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, types::Json};
@@ -7,7 +9,7 @@ use uuid::Uuid;
 
 use super::{
     Db, Error,
-    commands::{self, OPEN},
+    commands::{self, OPEN, Visible},
     error::{Place, broken},
     group, reading, transaction, writing,
 };
@@ -55,6 +57,8 @@ pub struct BatchFilter {
     pub external_ref: Option<String>,
     /// Created at this time or later.
     pub since: Option<DateTime<Utc>>,
+    /// Only batches of which a row is on a registered printer with any of these tags: what the asker may see.
+    pub visible_tags: Option<Vec<String>>,
 }
 
 /// What a stop did.
@@ -103,13 +107,28 @@ pub async fn get(db: &Db, id: Uuid) -> Result<Option<Batch>, Error> {
     row.map(Row::read).transpose()
 }
 
-/// How many rows of a batch are where; all zero for a batch that does not exist.
-pub async fn counts(db: &Db, id: Uuid) -> Result<Counts, Error> {
-    let sql = "select outcome, count(*) from commands where batch_id = $1 group by outcome";
-    let pairs: Vec<(String, i64)> = reading!(db, |pool| sqlx::query_as(sql).bind(id).fetch_all(pool).await)?;
-    let place = Place { table: "commands", row: id };
-    let read = |(outcome, n): (String, i64)| Ok((place.word("outcome", &outcome, Outcome::parse)?, n));
-    Ok(Counts::from_pairs(pairs.into_iter().map(read).collect::<Result<Vec<_>, Error>>()?))
+/// How many rows of each batch are where, as far as they are visible. A batch that does not exist, or of which no row
+/// is visible, is not among them.
+pub async fn counts(db: &Db, ids: &[Uuid], visible: &Visible) -> Result<HashMap<Uuid, Counts>, Error> {
+    let sql = format!(
+        "select c.batch_id, c.outcome, count(*) from commands c where c.batch_id in {} and {}
+         group by c.batch_id, c.outcome",
+        db.uuids(1),
+        Visible::condition(db, 2)
+    );
+    let found: Vec<(Uuid, String, i64)> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql))
+        .bind(group::ids(ids.iter().copied()))
+        .bind(visible.tags.is_some())
+        .bind(group::texts(visible.tags.iter().flatten()))
+        .bind(visible.own)
+        .fetch_all(pool)
+        .await)?;
+    let mut pairs: HashMap<Uuid, Vec<(Outcome, i64)>> = HashMap::new();
+    for (id, outcome, n) in found {
+        let place = Place { table: "commands", row: id };
+        pairs.entry(id).or_default().push((place.word("outcome", &outcome, Outcome::parse)?, n));
+    }
+    Ok(pairs.into_iter().map(|(id, pairs)| (id, Counts::from_pairs(pairs))).collect())
 }
 
 /// A page of batches, newest first, those older than `after`.
@@ -120,7 +139,10 @@ pub async fn page(db: &Db, filter: &BatchFilter, after: Option<Uuid>, limit: i64
         "select {COLUMNS} from batches
          where ($1 is null or state = $1) and ($2 is null or command = $2) and {external_ref}
              and ($4 is null or created_at >= $4) and ($5 is null or id < $5)
-         order by id desc limit $6"
+             and (not $7 or exists (select 1 from commands c join printer_tags t on t.printer_id = c.printer_id
+                                    where c.batch_id = batches.id and t.tag in {}))
+         order by id desc limit $6",
+        db.texts(8)
     );
     let rows: Vec<Row> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql))
         .bind(filter.state.map(BatchState::as_str))
@@ -129,6 +151,8 @@ pub async fn page(db: &Db, filter: &BatchFilter, after: Option<Uuid>, limit: i64
         .bind(filter.since)
         .bind(after)
         .bind(limit)
+        .bind(filter.visible_tags.is_some())
+        .bind(group::texts(filter.visible_tags.iter().flatten()))
         .fetch_all(pool)
         .await)?;
     rows.into_iter().map(Row::read).collect()

@@ -149,6 +149,52 @@ async fn what_a_limited_token_may_not_see_does_not_exist_for_it() {
 }
 
 #[tokio::test]
+async fn of_a_batch_a_limited_token_sees_the_rows_of_its_printers_alone() {
+    let (server, farm) = (TestServer::start().await, farm(2).await);
+    let seen = server.register_as(&farm.printers()[0], json!({"tags": ["hall-a"]})).await;
+    let hidden = server.register_as(&farm.printers()[1], json!({"tags": ["hall-b"]})).await;
+    let token = server.token_for("operator", &["hall-a"]).await;
+    let get = |path: String| answer(server.bare(Method::GET, &path).bearer_auth(&token));
+    let post = |path: String, body: Value| answer(server.bare(Method::POST, &path).bearer_auth(&token).json(&body));
+    // One of both halls, one of the other hall; planned, so that there is something to stop.
+    let plan = |printers: Vec<&String>| json!({"command": "pause", "select": {"printer_ids": printers}, "not_before": "2027-01-01T00:00:00Z"});
+    let made = |answer: (StatusCode, Value, _)| answer.1["id"].as_str().expect("an id").to_owned();
+    let both = made(server.post("/api/v1/batches", plan(vec![&seen, &hidden])).await);
+    let other = made(server.post("/api/v1/batches", plan(vec![&hidden])).await);
+
+    let (status, body, _) = get(format!("/api/v1/batches/{both}")).await;
+    assert_eq!((status, &body["counts"]["total"]), (StatusCode::OK, &json!(1)), "{body}");
+    assert_eq!(body["commands"][0]["printer_id"], json!(seen));
+    assert_eq!(body["commands"].as_array().map(Vec::len), Some(1));
+    let (_, rows, _) = get(format!("/api/v1/batches/{both}/commands")).await;
+    assert_eq!(rows["items"].as_array().map(Vec::len), Some(1));
+    let (_, list, _) = get("/api/v1/batches".to_owned()).await;
+    let listed: Vec<&Value> = list["items"].as_array().expect("items").iter().map(|item| &item["id"]).collect();
+    assert_eq!(listed, [&json!(both)]);
+    for path in ["", "/commands"] {
+        let (status, _, _) = get(format!("/api/v1/batches/{other}{path}")).await;
+        assert_eq!(status, StatusCode::NOT_FOUND, "{path}");
+    }
+    // What concerns others is not its to stop, and what it may not see cannot be selected or repeated.
+    assert_eq!(post(format!("/api/v1/batches/{both}/stop"), json!({})).await.0, StatusCode::FORBIDDEN);
+    assert_eq!(post(format!("/api/v1/batches/{other}/stop"), json!({})).await.0, StatusCode::NOT_FOUND);
+    let again = json!({"outcomes": ["skipped"]});
+    assert_eq!(post(format!("/api/v1/batches/{other}/retry"), again.clone()).await.0, StatusCode::NOT_FOUND);
+    let select = json!({"command": "pause", "select": {"batch_id": other, "outcomes": ["queued"]}});
+    let (status, body, _) = post("/api/v1/batches".to_owned(), select).await;
+    assert_eq!((status, &body["errors"][0]["code"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("not_found")));
+    assert_eq!(server.post(&format!("/api/v1/batches/{both}/stop"), json!({})).await.0, StatusCode::OK);
+    let (_, body, _) = post(format!("/api/v1/batches/{both}/retry"), again).await;
+    assert_eq!(body["counts"]["total"], json!(1), "{body}");
+
+    // Its own batch keeps the refusals that it was answered with.
+    let (_, own, _) = post("/api/v1/batches".to_owned(), plan(vec![&seen, &hidden])).await;
+    assert_eq!(own["counts"]["total"], json!(2));
+    let (_, own, _) = get(format!("/api/v1/batches/{}", own["id"].as_str().expect("an id"))).await;
+    assert_eq!((&own["counts"]["total"], &own["counts"]["rejected"]), (&json!(2), &json!(1)), "{own}");
+}
+
+#[tokio::test]
 async fn a_token_that_asks_too_fast_is_told_when_to_come_again() {
     let limits = printyard::http::api::limits::Limits { per_second: 0.001, burst: 3.0 };
     let options = crate::support::server::Options { limits, ..Default::default() };

@@ -14,7 +14,7 @@ use crate::{
         effect::Decision,
         state::PrinterState,
     },
-    service::batches::{BatchView, DryRow},
+    service::{batches::BatchView, forecast::DryRow},
 };
 
 /// What a cursor of a batch's commands belongs to.

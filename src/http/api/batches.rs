@@ -73,7 +73,7 @@ async fn create_batch(
         Created::Batch(view) => {
             let view = match wait {
                 None => view,
-                Some(wait) => services.await_batch(view.batch.id, changes, wait.patience()).await?,
+                Some(wait) => services.await_batch(&who.0, view.batch.id, changes, wait.patience()).await?,
             };
             Ok(made(view, wait))
         }
@@ -89,7 +89,7 @@ async fn create_batch(
     super::openapi::Paging,
 ), responses((status = OK, body = Page<SummaryBody>)))]
 async fn list_batches(
-    _: Viewer,
+    who: Viewer,
     mut params: Params,
     State(services): State<Services>,
 ) -> Result<Json<Page<SummaryBody>>, Problem> {
@@ -98,10 +98,11 @@ async fn list_batches(
         command: params.word("command", Command::parse, &words_of(Command::ALL, Command::as_str)),
         external_ref: params.text("external_ref"),
         since: params.time("since"),
+        visible_tags: None,
     };
     let (limit, after) = (params.limit(), params.cursor::<Uuid>(LIST));
     params.finish()?;
-    let found = services.list_batches(&filter, after, page::one_more(limit)).await?;
+    let found = services.list_batches(&who.0, filter, after, page::one_more(limit)).await?;
     Ok(Json(Page::cut(LIST, found, limit, |(batch, _)| batch.id, SummaryBody::from)))
 }
 
@@ -109,18 +110,18 @@ async fn list_batches(
 #[utoipa::path(get, path = "/batches/{id}", tag = "batches", params(("id" = Uuid, Path), super::openapi::PreferWait),
     responses((status = OK, body = BatchBody)))]
 async fn get_batch(
-    _: Viewer,
+    who: Viewer,
     _: NoQuery,
     Id(id): Id,
     State(services): State<Services>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let Some(wait) = Wait::from_headers(&headers) else {
-        return Ok(Json(BatchBody::from(services.batch(id).await?)).into_response());
+        return Ok(Json(BatchBody::from(services.batch(&who.0, id).await?)).into_response());
     };
     let changes = services.dispatch().subscribe();
-    services.batch(id).await?;
-    let view = services.await_batch(id, changes, wait.patience()).await?;
+    services.batch(&who.0, id).await?;
+    let view = services.await_batch(&who.0, id, changes, wait.patience()).await?;
     let mut response = Json(BatchBody::from(view)).into_response();
     wait.applied(response.headers_mut());
     Ok(response)
@@ -134,7 +135,7 @@ async fn get_batch(
     super::openapi::Paging,
 ), responses((status = OK, body = Page<CommandBody>)))]
 async fn list_batch_commands(
-    _: Viewer,
+    who: Viewer,
     mut params: Params,
     Id(id): Id,
     State(services): State<Services>,
@@ -144,12 +145,9 @@ async fn list_batch_commands(
     let (limit, after) = (params.limit(), params.cursor::<i64>(COMMANDS));
     params.finish()?;
     let outcomes = filtered(outcomes, effects);
-    let (rows, next) =
-        services.batch_commands(id, after, i64::try_from(limit).unwrap_or(i64::MAX), outcomes.as_deref()).await?;
-    if rows.is_empty() {
-        // Nothing there, or nothing like this: only one of them is an error.
-        services.batch(id).await?;
-    }
+    let (rows, next) = services
+        .batch_commands(&who.0, id, after, i64::try_from(limit).unwrap_or(i64::MAX), outcomes.as_deref())
+        .await?;
     let next_cursor = next.map(|position| page::cursor(COMMANDS, &position));
     Ok(Json(Page { items: rows.into_iter().map(CommandBody::from).collect(), next_cursor }))
 }
@@ -200,7 +198,7 @@ async fn retry_batch(
     let changes = services.dispatch().subscribe();
     let mut view = services.retry_batch(&who.0, id, body.into()).await?;
     if let Some(wait) = wait {
-        view = services.await_batch(view.batch.id, changes, wait.patience()).await?;
+        view = services.await_batch(&who.0, view.batch.id, changes, wait.patience()).await?;
     }
     Ok(made(view, wait))
 }

@@ -116,7 +116,7 @@ async fn command_printer_job(
         Created::Batch(view) => view,
     };
     if let Some(wait) = wait {
-        view = services.await_batch(view.batch.id, changes, wait.patience()).await?;
+        view = services.await_batch(&who.0, view.batch.id, changes, wait.patience()).await?;
     }
     let location = location(&view);
     let row = CommandBody::from(view.commands.into_iter().next().ok_or_else(no_row)?);

@@ -32,6 +32,27 @@ pub async fn get(db: &Db, id: Uuid) -> Result<Option<CommandRow>, Error> {
     row.map(Row::read).transpose()
 }
 
+/// Whose rows somebody may see. The default: everybody's.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Visible {
+    /// Only rows of registered printers with any of these tags.
+    pub tags: Option<Vec<String>>,
+    /// The batch is the asker's own: what it named and may not see, or does not exist, is shown as the refusal that it is.
+    pub own: bool,
+}
+
+impl Visible {
+    /// The condition on a row `c`, with the parameters `$n` to `$n + 2`: [`Visible::tags`] given, the tags, own.
+    pub(super) fn condition(db: &Db, n: usize) -> String {
+        format!(
+            "(not ${n} or c.printer_id in (select t.printer_id from printer_tags t where t.tag in {})
+                 or (${} and c.reason in ('forbidden', 'not_found')))",
+            db.texts(n + 1),
+            n + 2
+        )
+    }
+}
+
 /// A page of a batch's rows in their order, those after `after_position`. `outcomes`: only these, where given.
 pub async fn of_batch(
     db: &Db,
@@ -39,11 +60,13 @@ pub async fn of_batch(
     after_position: Option<i64>,
     limit: i64,
     outcomes: Option<&[Outcome]>,
+    visible: &Visible,
 ) -> Result<Vec<CommandRow>, Error> {
     let sql = format!(
-        "select {COLUMNS} from commands where batch_id = $1 and position > $2 and (not $3 or outcome in {})
+        "select {COLUMNS} from commands c where batch_id = $1 and position > $2 and (not $3 or outcome in {}) and {}
          order by position limit $5",
-        db.texts(4)
+        db.texts(4),
+        Visible::condition(db, 6)
     );
     let rows: Vec<Row> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql))
         .bind(batch_id)
@@ -51,14 +74,22 @@ pub async fn of_batch(
         .bind(outcomes.is_some())
         .bind(words(outcomes.unwrap_or_default()))
         .bind(limit)
+        .bind(visible.tags.is_some())
+        .bind(group::texts(visible.tags.iter().flatten()))
+        .bind(visible.own)
         .fetch_all(pool)
         .await)?;
     read_all(rows)
 }
 
 /// The rows of a batch that ended, or stand, in one of `outcomes`, in their order.
-pub async fn outcomes_of(db: &Db, batch_id: Uuid, outcomes: &[Outcome]) -> Result<Vec<CommandRow>, Error> {
-    of_batch(db, batch_id, None, i64::MAX, Some(outcomes)).await
+pub async fn outcomes_of(
+    db: &Db,
+    batch_id: Uuid,
+    outcomes: &[Outcome],
+    visible: &Visible,
+) -> Result<Vec<CommandRow>, Error> {
+    of_batch(db, batch_id, None, i64::MAX, Some(outcomes), visible).await
 }
 
 /// The rows of a batch that are not final, in their order.

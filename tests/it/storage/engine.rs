@@ -78,7 +78,10 @@ async fn a_word_that_nobody_knows_is_reported_with_its_place() {
         execute(&db, "update commands set step = null, settled_effect = 'done'").await;
         assert!(matches!(commands::open(&db).await, Err(Error::Broken { column: "settled_effect", .. })));
         execute(&db, "update commands set outcome = 'lost'").await;
-        assert!(matches!(batches::counts(&db, batch.id).await, Err(Error::Broken { column: "outcome", .. })));
+        assert!(matches!(
+            batches::counts(&db, &[batch.id], &Default::default()).await,
+            Err(Error::Broken { column: "outcome", .. })
+        ));
         execute(&db, "update batches set spec = '{}'").await;
         assert!(matches!(
             batches::get(&db, batch.id).await,
@@ -100,7 +103,7 @@ async fn what_is_not_there_is_no_error() {
         assert_eq!(printers::remove(&db, nobody, at(0)).await.expect("read"), None);
         assert_eq!(printers::sealed_key(&db, nobody).await.expect("read"), None);
         assert_eq!(batches::get(&db, nobody).await.expect("read"), None);
-        assert_eq!(batches::counts(&db, nobody).await.expect("read").total(), 0);
+        assert!(batches::counts(&db, &[nobody], &Default::default()).await.expect("read").is_empty());
         assert_eq!(batches::stop(&db, nobody, at(0)).await.expect("read"), None);
         assert_eq!(commands::get(&db, nobody).await.expect("read"), None);
         assert_eq!(prints::get(&db, nobody).await.expect("read"), None);

@@ -79,7 +79,7 @@ pub fn row(batch: &Batch, position: i64) -> CommandRow {
         detail: None,
         step: None,
         print_id: None,
-        file_path: Some("a.gcode".into()),
+        file_path: None,
         state_before: None,
         state_after: None,
         attempts: 0,

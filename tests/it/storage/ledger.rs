@@ -9,7 +9,7 @@ use printyard::{
     },
     storage::{
         batches::{self, BatchFilter, StopResult},
-        commands::{self, Report, Send, Touched},
+        commands::{self, Report, Send, Touched, Visible},
     },
 };
 
@@ -31,24 +31,16 @@ fn full_batch() -> Batch {
     full
 }
 
+/// Everything that a row can have when it is made: it was refused, or it is released with its batch.
 fn full_row(batch: &Batch, position: i64) -> CommandRow {
     CommandRow {
-        resolved_command: Some(Command::Pause),
         expected_job: None,
-        outcome: Outcome::Unknown,
-        reason: Some(Reason::NoAnswer),
+        outcome: Outcome::Rejected,
+        reason: Some(Reason::Forbidden),
         detail: Some("it said \"no\" – twice".into()),
-        step: Some(Step::Cancel),
-        print_id: Some(new_id()),
-        state_before: Some(PrinterState::Printing),
-        state_after: Some(PrinterState::Paused),
-        attempts: 2,
         released_at: Some(at(1)),
         expires_at: Some(at(61)),
-        sent_at: Some(at(2)),
-        accepted_at: Some(at(3)),
         finished_at: Some(at(4)),
-        settled: Some(Settled { effect: Effect::Done, state: PrinterState::Paused, at: at(5) }),
         ..row(batch, position)
     }
 }
@@ -63,7 +55,7 @@ async fn a_batch_and_its_rows_read_back_as_they_were_written() {
         for row in &rows {
             assert_eq!(commands::get(&db, row.id).await.expect("read").as_ref(), Some(row));
         }
-        assert_eq!(commands::of_batch(&db, full.id, None, 500, None).await.expect("read"), rows);
+        assert_eq!(commands::of_batch(&db, full.id, None, 500, None, &Visible::default()).await.expect("read"), rows);
         // Whole seconds and milliseconds have shorter texts on SQLite.
         let mut round = batch(Command::Cancel);
         round.created_at = chrono::DateTime::from_timestamp(1_790_000_000, 0).expect("a time");
@@ -84,7 +76,7 @@ async fn a_batch_is_written_whole_or_not_at_all() {
         assert!(batches::create(&db, &broken, &rows).await.is_err(), "two rows at one position");
         assert_eq!(batches::get(&db, broken.id).await.expect("read"), None);
         batches::create(&db, &broken, &[]).await.expect("the database goes on");
-        assert_eq!(batches::counts(&db, broken.id).await.expect("read").total(), 0);
+        assert!(batches::counts(&db, &[broken.id], &Visible::default()).await.expect("read").is_empty());
     })
     .await;
 }
@@ -123,13 +115,19 @@ async fn a_send_is_committed_once_and_keeps_what_was_first() {
             state_before: Some(PrinterState::Printing),
             resolved_command: Some(Command::Pause),
             print_id: Some(print_id),
+            file_path: Some("a.gcode".into()),
             ..rows[0].clone()
         };
         assert_eq!(row, expected);
         let row = commands::get(&db, bare).await.expect("read").expect("there");
-        let step = Some(Step::Pause);
-        let expected =
-            CommandRow { outcome: Outcome::Sent, attempts: 1, step, sent_at: Some(at(10)), ..rows[1].clone() };
+        let expected = CommandRow {
+            outcome: Outcome::Sent,
+            attempts: 1,
+            step: Some(Step::Pause),
+            sent_at: Some(at(10)),
+            file_path: Some("a.gcode".into()),
+            ..rows[1].clone()
+        };
         assert_eq!(row, expected, "absent fields of a group are null");
     })
     .await;
@@ -287,7 +285,9 @@ async fn rows_are_found_by_where_they_are() {
         let positions = |rows: &[CommandRow]| rows.iter().map(|row| row.position).collect::<Vec<_>>();
         let mut seen = Vec::new();
         loop {
-            let page = commands::of_batch(&db, batch.id, seen.last().copied(), 3, None).await.expect("read");
+            let page = commands::of_batch(&db, batch.id, seen.last().copied(), 3, None, &Visible::default())
+                .await
+                .expect("read");
             if page.is_empty() {
                 break;
             }
@@ -295,15 +295,21 @@ async fn rows_are_found_by_where_they_are() {
         }
         assert_eq!(seen, [0, 1, 2, 3, 4, 5, 6]);
         let done = [Outcome::Confirmed, Outcome::Unchanged];
-        let page = commands::of_batch(&db, batch.id, Some(0), 3, Some(&done)).await.expect("read");
+        let page = commands::of_batch(&db, batch.id, Some(0), 3, Some(&done), &Visible::default()).await.expect("read");
         assert_eq!(positions(&page), [1]);
-        assert!(commands::of_batch(&db, batch.id, None, 3, Some(&[])).await.expect("read").is_empty());
-        assert_eq!(positions(&commands::outcomes_of(&db, batch.id, &done).await.expect("read")), [0, 1]);
+        assert!(
+            commands::of_batch(&db, batch.id, None, 3, Some(&[]), &Visible::default()).await.expect("read").is_empty()
+        );
+        assert_eq!(
+            positions(&commands::outcomes_of(&db, batch.id, &done, &Visible::default()).await.expect("read")),
+            [0, 1]
+        );
         assert_eq!(positions(&commands::open_of_batch(&db, batch.id).await.expect("read")), [2, 3, 4, 5, 6]);
         let open = commands::open(&db).await.expect("read");
         assert_eq!(open.len(), 6);
         assert!(open.iter().any(|row| row.id == others[0].id));
-        let counts = batches::counts(&db, batch.id).await.expect("read");
+        let counts = batches::counts(&db, &[batch.id], &Visible::default()).await.expect("read");
+        let counts = counts.get(&batch.id).expect("its counts");
         assert_eq!((counts.total(), counts.finals(), counts.of(Outcome::Sent)), (7, 2, 2));
     })
     .await;

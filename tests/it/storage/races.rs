@@ -107,7 +107,7 @@ async fn when_a_stop_has_returned_no_further_send_is_committed() {
             let first: Vec<Send> = rows.iter().map(|row| send(row.id, 1)).collect();
             commands::commit_sends(&db, &first).await.expect("sent");
             let attempts = async || -> Vec<i64> {
-                let rows = commands::of_batch(&db, batch.id, None, 500, None).await.expect("read");
+                let rows = commands::of_batch(&db, batch.id, None, 500, None, &Default::default()).await.expect("read");
                 rows.iter().map(|row| row.attempts).collect()
             };
             let again = async {

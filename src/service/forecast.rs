@@ -1,0 +1,82 @@
+//! What a batch would do, foreseen from what is known: nothing is stored, and no printer is asked.
+
+use super::{Services, select::Selected};
+use crate::{
+    domain::{
+        batch::{BatchSpec, PlatePolicy},
+        command::{Command, FileRef, Reason},
+        effect::{self, Decision, Guards, Sight},
+        plate::PlateState,
+        print::ActorKind,
+        state::{PrinterState, Reachability},
+    },
+    fleet::view::Live,
+};
+
+/// What a batch would do to one printer.
+#[derive(Debug, Clone)]
+pub struct DryRow {
+    pub selected: Selected,
+    pub decision: Decision,
+    pub state: PrinterState,
+    pub resolved: Option<Command>,
+}
+
+impl Services {
+    /// Foresees what a command would do, from what is known, without asking the printer.
+    pub(super) fn foresee(&self, spec: &BatchSpec, selected: Selected) -> DryRow {
+        let live = self.fleet.view().get(selected.printer_id);
+        let state = live.as_ref().map_or(PrinterState::Unknown, |live| live.last_state);
+        if let Some(reason) = selected.refused {
+            return DryRow { selected, decision: Decision::Reject(reason), state, resolved: None };
+        }
+        let out_of_reach = match live.as_ref().map_or(Reachability::Unknown, |live| live.reachability) {
+            Reachability::Online => None,
+            Reachability::Unauthorized => Some(Reason::PrinterUnauthorized),
+            Reachability::Incompatible => Some(Reason::PrinterProtocol),
+            Reachability::Unreachable | Reachability::Unknown => Some(Reason::PrinterUnreachable),
+        };
+        if let Some(reason) = out_of_reach {
+            return DryRow { selected, decision: Decision::Reject(reason), state, resolved: None };
+        }
+        // As the lanes would have it: the same again waits, a cancel goes before everything, the rest is refused.
+        let in_flight = live.as_ref().and_then(|live| live.in_flight).filter(|_| spec.command != Command::Cancel);
+        if let Some(in_flight) = in_flight {
+            let decision =
+                if in_flight == spec.command { Decision::Wait } else { Decision::Reject(Reason::CommandInFlight) };
+            return DryRow { selected, decision, state, resolved: None };
+        }
+        let sight = live.as_deref().map_or_else(unseen, sight_of);
+        let plate_clear = !self.settings.plate_gate
+            || spec.plate == PlatePolicy::AssumeClear
+            || live.is_some_and(|live| live.plate.state == PlateState::Clear);
+        let guards = Guards {
+            enabled: true,
+            plate_clear,
+            expected_job: selected.expected_job.clone().or_else(|| spec.expected_job.clone()),
+            file: spec.file.clone(),
+            named: spec.named,
+            force: spec.force,
+        };
+        let resolved = (spec.command == Command::Toggle).then(|| effect::resolve_toggle(sight.state).ok()).flatten();
+        let decision = effect::decide(resolved.unwrap_or(spec.command), &sight, &guards);
+        DryRow { selected, decision, state, resolved }
+    }
+}
+
+fn unseen() -> Sight {
+    Sight { state: PrinterState::Unknown, file: None, print_id: None, paused_by_printyard: false }
+}
+
+fn sight_of(live: &Live) -> Sight {
+    let job = live.job.as_ref();
+    let file = job
+        .and_then(|job| job.file.as_ref())
+        .map(|file| FileRef { path: file.path.clone(), origin: file.origin.clone() });
+    Sight {
+        state: live.state,
+        file,
+        print_id: job.and_then(|job| job.print_id),
+        paused_by_printyard: job.and_then(|job| job.paused_by).is_some_and(|by| by.kind == ActorKind::Command),
+    }
+}
