@@ -5,6 +5,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+use chrono::TimeDelta;
 use serde::Deserialize;
 
 /// The settings file in the working directory.
@@ -42,6 +43,9 @@ pub struct Given {
     /// Seconds without progress after which a print counts as stalled [default: 300]
     #[arg(long, env = "PRINTYARD_STALL_AFTER_S")]
     pub stall_after_s: Option<String>,
+    /// Days for which the audit is kept [default: 730]
+    #[arg(long, env = "PRINTYARD_AUDIT_DAYS")]
+    pub audit_days: Option<String>,
 }
 
 /// What the person who runs the farm may set of the live side.
@@ -51,11 +55,13 @@ pub struct Settings {
     pub stall_after: Duration,
     /// Whether an occupied plate stops a start.
     pub plate_gate: bool,
+    /// What was changed by whom is kept this long.
+    pub audit_kept: TimeDelta,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { stall_after: Duration::from_secs(300), plate_gate: true }
+        Self { stall_after: Duration::from_secs(300), plate_gate: true, audit_kept: TimeDelta::days(730) }
     }
 }
 
@@ -105,6 +111,7 @@ impl Given {
             printer_networks: text(self.printer_networks, other.printer_networks),
             plate_gate: text(self.plate_gate, other.plate_gate),
             stall_after_s: text(self.stall_after_s, other.stall_after_s),
+            audit_days: text(self.audit_days, other.audit_days),
         }
     }
 
@@ -125,6 +132,13 @@ impl Given {
             }
         };
         let mut settings = Settings { plate_gate, ..Settings::default() };
+        if let Some(text) = &given.audit_days {
+            let days = text.trim().parse().ok().filter(|days| (1..=36_500).contains(days)).ok_or(ConfigError {
+                name: "PRINTYARD_AUDIT_DAYS",
+                rule: "must be a number of days from 1 to 36500".to_owned(),
+            })?;
+            settings.audit_kept = TimeDelta::days(days);
+        }
         if let Some(text) = &given.stall_after_s {
             let seconds = text.parse::<u64>().ok().filter(|s| (10..=86_400).contains(s)).ok_or(ConfigError {
                 name: "PRINTYARD_STALL_AFTER_S",

@@ -91,8 +91,3 @@ impl Server {
         Ok(())
     }
 }
-
-/// Runs a server from its settings and a listener until `shutdown` is ready.
-pub async fn run(config: Config, listener: TcpListener, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
-    Server::start(&config).await?.serve(listener, shutdown).await
-}

@@ -3,6 +3,8 @@
 //! The key that seals lives beside the database, not in it: a copy of the database alone opens no printer. A sealed
 //! value is bound to the id that it belongs to, so that it cannot be moved to another printer's row.
 
+pub mod password;
+
 use std::{
     fmt,
     fs::{self, File, OpenOptions},

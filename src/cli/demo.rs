@@ -6,12 +6,9 @@ use anyhow::Context;
 use printyard::{
     Server,
     config::Given,
-    domain::printer::PrinterDetails,
+    domain::{audit::ActorKind, printer::PrinterDetails},
     lifecycle, secrets,
-    service::{
-        Services,
-        access::{PrincipalKind, admin_principal},
-    },
+    service::{Services, access::Principal},
     simulator::{Farm, FarmConfig, SimulatedPrinter},
     telemetry,
 };
@@ -74,7 +71,7 @@ impl Demo {
 }
 
 async fn register(services: &Services, printers: &[SimulatedPrinter]) -> anyhow::Result<()> {
-    let who = admin_principal(PrincipalKind::AdminToken);
+    let who = Principal::operator_of_the_server(ActorKind::Terminal);
     let models = [("MK4", "PETG", "#f2711c"), ("MINI+", "PLA", "#2185d0"), ("XL", "ASA", "#333333")];
     for (i, printer) in printers.iter().enumerate() {
         let (model, material, color) = models[i % models.len()];

@@ -1,14 +1,18 @@
 //! One file per subcommand.
 
+mod audit;
 mod demo;
 mod healthcheck;
 mod serve;
 mod simulate;
 mod token;
+mod user;
 
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::{Parser, Subcommand};
+use printyard::{config::Given, storage::Db};
 
 /// The server that runs print farms: one command to many OctoPrint instances, and the truth about each.
 #[derive(Parser)]
@@ -28,6 +32,10 @@ enum Command {
     Simulate(simulate::Simulate),
     /// Make, list and revoke API tokens
     Token(token::Token),
+    /// Add people who log in by name and password, and change them
+    User(user::User),
+    /// Tell whether what was written down of changes is whole
+    Audit(audit::Audit),
     /// Ask a running server on this machine whether it is ready; for containers
     Healthcheck(healthcheck::Healthcheck),
 }
@@ -48,6 +56,8 @@ pub fn main() -> ExitCode {
             Command::Demo(demo) => demo.run().await,
             Command::Simulate(simulate) => simulate.run().await,
             Command::Token(token) => token.run().await,
+            Command::User(user) => user.run().await,
+            Command::Audit(audit) => audit.run().await,
             Command::Healthcheck(healthcheck) => healthcheck.run().await,
         }
     });
@@ -58,6 +68,12 @@ pub fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Opens the database of the server's settings.
+async fn open(given: Given) -> anyhow::Result<Db> {
+    let config = given.with_file()?.checked()?;
+    Db::connect(&config.database_url).await.context("the database cannot be used")
 }
 
 /// Two descriptors per printer: raises the soft limit to the hard one, and says so where that is low.

@@ -1,7 +1,7 @@
 //! `printyard serve`: the server.
 
 use anyhow::Context;
-use printyard::{config::Given, lifecycle, telemetry};
+use printyard::{Server, config::Given, lifecycle, telemetry};
 use tokio::net::TcpListener;
 
 /// Arguments of `serve`.
@@ -22,9 +22,14 @@ impl Serve {
             .with_context(|| format!("{} cannot be listened on", config.listen))?;
         let address = listener.local_addr()?;
         tracing::info!(%address, "listening");
-        if config.admin_token.is_none() {
-            tracing::info!("make a token with: printyard token create --name … --role admin");
+        let server = Server::start(&config).await?;
+        if let Some(key) = server.services.setup_link().await? {
+            // On standard output and not in the log: whoever reads logs must not become an admin.
+            println!("Nobody can log in yet. This link makes the first admin, once, within an hour:");
+            println!();
+            println!("  http://{address}/setup?key={key}");
+            println!();
         }
-        printyard::run(config, listener, lifecycle::shutdown_signal()).await
+        server.serve(listener, lifecycle::shutdown_signal()).await
     }
 }

@@ -7,21 +7,26 @@ use clap::Subcommand;
 use printyard::{
     clock,
     config::Given,
-    domain::access::{Role, Token as ApiToken},
+    domain::{
+        access::{Role, Token as ApiToken},
+        audit::{Action, ActorKind, Entry, fields},
+    },
     secrets,
-    storage::{self, Db},
+    service::access::Principal,
+    storage,
 };
+use serde_json::{Map, json};
 use uuid::Uuid;
 
 /// Arguments of `token`.
 #[derive(clap::Args)]
 pub struct Token {
     #[command(subcommand)]
-    action: Action,
+    action: Subject,
 }
 
 #[derive(Subcommand)]
-enum Action {
+enum Subject {
     /// Make a token; it is printed this once, alone, on standard output
     Create {
         /// What it is for
@@ -57,23 +62,19 @@ impl Token {
     /// Does what was asked.
     pub async fn run(self) -> anyhow::Result<()> {
         match self.action {
-            Action::Create { name, role, tags, expires_at, given } => {
+            Subject::Create { name, role, tags, expires_at, given } => {
                 create(given, name, &role, tags, expires_at).await
             }
-            Action::List { given } => list(given).await,
-            Action::Revoke { id, given } => {
-                if !storage::tokens::revoke(&open(given).await?, id, clock::now()).await? {
+            Subject::List { given } => list(given).await,
+            Subject::Revoke { id, given } => {
+                let entry = Entry { subject: Some(id), ..terminal().entry(Action::TokenRevoked, Map::new()) };
+                if !storage::tokens::revoke(&super::open(given).await?, id, clock::now(), &entry).await? {
                     bail!("there is no token {id} that is not revoked");
                 }
                 Ok(())
             }
         }
     }
-}
-
-async fn open(given: Given) -> anyhow::Result<Db> {
-    let config = given.with_file()?.checked()?;
-    Db::connect(&config.database_url).await.context("the database cannot be used")
 }
 
 async fn create(
@@ -87,7 +88,7 @@ async fn create(
     if name.trim().is_empty() || name.chars().count() > 100 {
         bail!("--name must be 1 to 100 characters long");
     }
-    let db = open(given).await?;
+    let db = super::open(given).await?;
     let (secret, hash) = secrets::new_token()?;
     let token = ApiToken {
         id: clock::new_id(),
@@ -98,16 +99,22 @@ async fn create(
         expires_at,
         last_used_at: None,
     };
-    storage::tokens::insert(&db, &token, &hash).await?;
+    let told = json!({"name": token.name, "role": token.role, "tags": token.tags, "expires_at": token.expires_at});
+    let entry = Entry { subject: Some(token.id), ..terminal().entry(Action::TokenCreated, fields(&told)) };
+    storage::tokens::insert(&db, &token, &hash, &entry).await?;
     println!("{secret}");
     Ok(())
 }
 
 async fn list(given: Given) -> anyhow::Result<()> {
-    let db = open(given).await?;
+    let db = super::open(given).await?;
     for token in storage::tokens::page(&db, None, 500).await? {
         let used = token.last_used_at.map_or_else(|| "never used".to_owned(), |at| format!("used {at}"));
         println!("{}  {:8}  {}  {used}", token.id, token.role, token.name);
     }
     Ok(())
+}
+
+fn terminal() -> Principal {
+    Principal::operator_of_the_server(ActorKind::Terminal)
 }

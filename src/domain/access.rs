@@ -33,17 +33,22 @@ pub struct Token {
     pub last_used_at: Option<DateTime<Utc>>,
 }
 
-/// A browser that has logged in.
+/// A browser that has logged in. It may do what its holder may do at the moment: exactly one of the three.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
+    pub id: Uuid,
+    pub user_id: Option<Uuid>,
     /// The token that it was opened with; it ends when that is revoked.
     pub token_id: Option<Uuid>,
-    pub name: String,
-    pub role: Role,
-    /// As in [`Token::tags`].
-    pub tags: Vec<String>,
+    /// The hash of the server's own admin token, where it was opened with that; it ends when another one is set.
+    pub admin_hash: Option<Vec<u8>>,
     pub created_at: DateTime<Utc>,
+    /// To the minute.
+    pub last_seen_at: DateTime<Utc>,
     pub expires_at: DateTime<Utc>,
+    pub address: Option<String>,
+    /// What the browser says it is.
+    pub agent: String,
 }
 
 #[cfg(test)]

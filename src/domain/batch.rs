@@ -117,6 +117,9 @@ pub struct BatchSpec {
     pub states: Vec<PrinterState>,
     /// The token that made the batch; its rights are checked once more when a scheduled batch is due.
     pub token_id: Option<Uuid>,
+    /// The user by whom it was made: as with a token.
+    #[serde(default)]
+    pub user_id: Option<Uuid>,
     pub reason: Option<String>,
     pub external_ref: Option<String>,
 }
@@ -142,6 +145,7 @@ impl BatchSpec {
             named: false,
             states: Vec::new(),
             token_id: None,
+            user_id: None,
             reason: None,
             external_ref: None,
         }

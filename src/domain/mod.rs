@@ -4,6 +4,7 @@
 //! value. That is what lets the rules of the house be tested over every pair of state and command.
 
 pub mod access;
+pub mod audit;
 pub mod batch;
 pub mod command;
 pub mod effect;
@@ -14,3 +15,4 @@ pub mod printer;
 pub mod reading;
 pub mod stall;
 pub mod state;
+pub mod user;

@@ -21,7 +21,7 @@ pub struct Printer {
 }
 
 /// What a client can write of a printer, the API key aside.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(serde::Serialize, Debug, Clone, PartialEq)]
 pub struct PrinterDetails {
     pub name: String,
     /// Normalised: see [`normalise_url`].

@@ -1,9 +1,13 @@
 //! Who asks: a bearer token in the API, a session cookie on the pages. One never stands in for the other, so that
 //! no page of somebody else's can make a browser command a farm through the API.
 
-use axum::http::{HeaderMap, header};
+use axum::http::{Extensions, HeaderMap, header};
 
-use crate::service::{Error, Services, access::Principal};
+use super::request::RequestId;
+use crate::{
+    domain::audit::Origin,
+    service::{Error, Services, access::Principal},
+};
 
 /// The cookie of a browser session.
 pub const COOKIE: &str = "printyard_session";
@@ -40,4 +44,9 @@ pub async fn by_session(services: &Services, headers: &HeaderMap) -> Result<Opti
         Some(secret) => services.principal_by_session(secret).await,
         None => Ok(None),
     }
+}
+
+/// Where a request came from, for the audit.
+pub fn origin_of(extensions: &Extensions) -> Origin {
+    Origin { request_id: extensions.get::<RequestId>().map(|id| id.0.clone()), address: None }
 }

@@ -3,6 +3,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Map, Value, json};
 use tokio::sync::broadcast;
 use uuid::Uuid;
 
@@ -12,6 +13,7 @@ use crate::{
     clock,
     domain::{
         access::Role,
+        audit::{Action, Entry, fields},
         batch::{Batch, BatchSpec, BatchState, Counts, PlatePolicy, Selector, Target},
         command::{Command, CommandRow, Outcome},
         invalid::Invalid,
@@ -74,6 +76,7 @@ impl Services {
         let mut spec = new.spec;
         spec.named = new.selector.names_printers();
         spec.token_id = who.token_id;
+        spec.user_id = who.user_id;
         if let Selector::Filter { states, .. } = &new.selector {
             spec.states.clone_from(states);
         }
@@ -127,7 +130,13 @@ impl Services {
             batch.state = BatchState::Finished;
             batch.finished_at = Some(now);
         }
-        storage::batches::create(&self.db, &batch, &rows).await?;
+        let entry = Entry {
+            subject: Some(batch.id),
+            // A batch may name 5,000 printers: what it did to each stands in its own rows.
+            printer_ids: rows.iter().map(|row| row.printer_id).collect(),
+            ..who.entry(Action::BatchCreated, told(&batch))
+        };
+        storage::batches::create(&self.db, &batch, &rows, &entry).await?;
         tracing::info!(
             batch.id = %batch.id, batch.command = %batch.spec.command, batch.printers = rows.len(),
             by = %who.name, reason = batch.spec.reason.as_deref().unwrap_or(""),
@@ -256,7 +265,9 @@ impl Services {
                 return Err(Error::Forbidden("Other printers belong to this batch than those that you may see."));
             }
         }
-        let result = storage::batches::stop(&self.db, id, clock::now()).await?.ok_or(Error::NotFound("batch"))?;
+        let entry = Entry { subject: Some(id), ..who.entry(Action::BatchStopped, Map::new()) };
+        let stopped = storage::batches::stop(&self.db, id, clock::now(), &entry).await?;
+        let result = stopped.ok_or(Error::NotFound("batch"))?;
         self.dispatch.ended(result.skipped).await;
         tracing::info!(batch.id = %id, by = %who.name, "batch stopped");
         self.batch(who, id).await
@@ -295,7 +306,13 @@ impl Services {
         let commands: HashMap<Uuid, Command> =
             rows.iter().map(|row| (row.printer_id, row.resolved_command.unwrap_or(row.command))).collect();
         let selected = self.select(who, &Selector::Printers(targets)).await?;
-        let mut spec = BatchSpec { not_before: None, token_id: who.token_id, states: Vec::new(), ..batch.spec };
+        let mut spec = BatchSpec {
+            not_before: None,
+            token_id: who.token_id,
+            user_id: who.user_id,
+            states: Vec::new(),
+            ..batch.spec
+        };
         let first = commands.values().next().copied().unwrap_or(spec.command);
         if commands.values().all(|command| *command == first) {
             spec.command = first;
@@ -312,9 +329,22 @@ impl Services {
     }
 }
 
+/// Whether somebody has made a batch.
+fn is_own(who: &Principal, spec: &BatchSpec) -> bool {
+    (who.user_id.is_some() && spec.user_id == who.user_id)
+        || (who.user_id.is_none() && who.token_id.is_some() && spec.token_id == who.token_id)
+}
+
+/// What the audit says of a new batch: what was asked for, without what stands beside it anyway.
+fn told(batch: &Batch) -> Map<String, Value> {
+    let mut told = fields(&batch.spec);
+    told.retain(|_, value| !value.is_null() && *value != Value::Bool(false) && *value != json!([]));
+    told
+}
+
 /// Which rows of a batch somebody may see.
 pub(super) fn visible(who: &Principal, batch: &Batch) -> Visible {
-    Visible { tags: who.visible_tags(), own: who.token_id.is_some() && batch.spec.token_id == who.token_id }
+    Visible { tags: who.visible_tags(), own: is_own(who, &batch.spec) }
 }
 
 fn row(batch: &Batch, position: usize, selected: Selected, command: Command, now: DateTime<Utc>) -> CommandRow {

@@ -2,12 +2,17 @@
 
 use std::time::Duration;
 
+use serde_json::json;
 use uuid::Uuid;
 
 use super::{Services, access::Principal, dispatch::Reservation, error::Error};
 use crate::{
-    domain::access::Role,
+    domain::{
+        access::Role,
+        audit::{Action, Entry, fields},
+    },
     octoprint::{self, RequestOptions},
+    storage,
 };
 pub use crate::{
     octoprint::{FileEntry, Upload, Uploaded},
@@ -33,6 +38,7 @@ impl Services {
         let permit = self.uploads.acquire().await;
         let mut uploaded = octoprint.files().upload(upload, &RequestOptions::default()).await.map_err(busy_file)?;
         drop(permit);
+        self.note_file(who, id, Action::FileUploaded, &uploaded.path, &uploaded.origin).await?;
         if select {
             // A select of its own, so that a transfer of minutes keeps no command waiting.
             self.select_file(who, id, &uploaded.path, &uploaded.origin).await?;
@@ -51,6 +57,7 @@ impl Services {
         self.refuse_while_printing(id)?;
         let options = RequestOptions::within(TIMEOUT);
         octoprint.files().select(path, origin, false, &options).await.map_err(busy_file)?;
+        self.note_file(who, id, Action::FileSelected, path, origin).await?;
         self.fleet.look(id);
         Ok(())
     }
@@ -62,8 +69,23 @@ impl Services {
         let octoprint = self.client_of(&view.printer).await?;
         let _reservation = self.reserve(id).await?;
         octoprint.files().delete(path, origin, &RequestOptions::within(TIMEOUT)).await.map_err(busy_file)?;
+        self.note_file(who, id, Action::FileDeleted, path, origin).await?;
         self.fleet.look(id);
         Ok(())
+    }
+
+    /// Writes down what was done to a file. It lies on the printer, so there is no transaction to be part of.
+    async fn note_file(
+        &self,
+        who: &Principal,
+        id: Uuid,
+        action: Action,
+        path: &str,
+        origin: &str,
+    ) -> Result<(), Error> {
+        let told = fields(&json!({"path": path, "origin": origin}));
+        let entry = Entry { printer_ids: vec![id], ..who.entry(action, told) };
+        Ok(storage::audit::add(&self.db, &entry).await?)
     }
 
     async fn reserve(&self, id: Uuid) -> Result<Reservation, Error> {

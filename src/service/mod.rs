@@ -4,6 +4,8 @@
 //! the live side follows at once. HTTP knows nothing but these functions.
 
 pub mod access;
+mod attempts;
+pub mod audit;
 pub mod batches;
 pub mod dispatch;
 pub mod error;
@@ -16,7 +18,10 @@ pub mod prints;
 pub mod record;
 mod runs;
 pub mod select;
+pub mod sessions;
+pub mod tokens;
 pub mod upkeep;
+pub mod users;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -24,8 +29,11 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 use uuid::Uuid;
 
-use self::dispatch::{Dispatch, Dispatcher};
 pub use self::error::Error;
+use self::{
+    attempts::Attempts,
+    dispatch::{Dispatch, Dispatcher},
+};
 use crate::{
     config::Settings,
     domain::{plate::Plate, print::Print, printer::Printer, state::PrinterState},
@@ -50,6 +58,8 @@ pub struct Services {
     pub(crate) admin_token: Option<Arc<str>>,
     pub(crate) settings: Settings,
     pub(crate) uploads: Arc<tokio::sync::Semaphore>,
+    pub(crate) attempts: Arc<Attempts>,
+    pub(crate) hashers: Arc<tokio::sync::Semaphore>,
 }
 
 /// What has to be there before the services can start.
@@ -81,6 +91,8 @@ impl Services {
             admin_token: parts.admin_token.map(Arc::from),
             settings: parts.settings,
             uploads: Arc::new(tokio::sync::Semaphore::new(UPLOADS)),
+            attempts: Arc::default(),
+            hashers: Arc::new(tokio::sync::Semaphore::new(sessions::HASHERS)),
         };
         services.assemble().await?;
         let (guard, token) = (failed.clone().drop_guard(), stop.clone());
@@ -93,7 +105,7 @@ impl Services {
             let _guard = guard;
             record::run(db, inbox.facts, token).await;
         });
-        tasks.spawn(upkeep::run(services.db.clone(), stop.clone()));
+        tasks.spawn(upkeep::run(services.db.clone(), parts.settings.audit_kept, stop.clone()));
         Ok(services)
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use serde_json::Map;
 use uuid::Uuid;
 
 use super::{Services, access::Principal, error::Error};
@@ -9,6 +10,7 @@ use crate::{
     clock,
     domain::{
         access::Role,
+        audit::{Action, Entry},
         invalid::Invalid,
         plate::{ClearResult, Plate, PlateState},
     },
@@ -79,7 +81,8 @@ impl Services {
             },
         };
         if result == ClearResult::Cleared {
-            storage::plates::clear(&self.db, id, plate.print_id.or(on_it), &who.name, now).await?;
+            let entry = Entry { printer_ids: vec![id], ..who.entry(Action::PlateCleared, Map::new()) };
+            storage::plates::clear(&self.db, id, plate.print_id.or(on_it), &who.name, now, &entry).await?;
             tracing::info!(printer.id = %id, by = %who.name, "plate cleared");
         }
         Ok(result)

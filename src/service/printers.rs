@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{Services, access::Principal, error::Error};
@@ -9,6 +10,7 @@ use crate::{
     clock,
     domain::{
         access::Role,
+        audit::{Action, Entry, differences, fields},
         invalid::Invalid,
         plate::Plate,
         printer::{Printer, PrinterDetails, check_api_key, normalise_url},
@@ -92,7 +94,10 @@ impl Services {
             );
         }
         let sealed = api_key.as_deref().map(|key| self.vault.seal(printer.id, key)).transpose()?;
-        storage::printers::insert(&self.db, &printer, sealed.as_deref()).await?;
+        let mut told = fields(&told(&printer.details));
+        told.insert("api_key".to_owned(), json!(if sealed.is_some() { "set" } else { "none" }));
+        let entry = of_printer(printer.id, who.entry(Action::PrinterRegistered, told));
+        storage::printers::insert(&self.db, &printer, sealed.as_deref(), &entry).await?;
         let octoprint = self.client_for(&printer.details.url, api_key)?;
         let member = fresh_member(printer.id, octoprint);
         if printer.details.enabled {
@@ -174,7 +179,12 @@ impl Services {
             Some(None) => KeyChange::Clear,
             Some(Some(key)) => KeyChange::Set(self.vault.seal(id, &key)?),
         };
-        if !storage::printers::update(&self.db, &printer, before.version, change).await? {
+        let mut changes = differences(&told(&before.details), &told(&printer.details));
+        if key_changed {
+            changes.insert("api_key".to_owned(), json!("changed"));
+        }
+        let entry = of_printer(id, who.entry(Action::PrinterChanged, changes));
+        if !storage::printers::update(&self.db, &printer, before.version, change, &entry).await? {
             return Err(Error::Stale);
         }
         self.follow_change(&before, &printer, key_changed).await?;
@@ -219,7 +229,8 @@ impl Services {
         who.require(Role::Manager)?;
         let printer = self.printer(who, id).await?.printer;
         self.fleet.remove(id);
-        if storage::printers::remove(&self.db, id, clock::now()).await?.is_none() {
+        let entry = of_printer(id, who.entry(Action::PrinterRemoved, fields(&told(&printer.details))));
+        if storage::printers::remove(&self.db, id, clock::now(), &entry).await?.is_none() {
             return Err(Error::NotFound("printer"));
         }
         self.dispatch.printer_removed(id).await;
@@ -275,6 +286,23 @@ impl Services {
             .unwrap_or_else(|| Arc::new(Live::unseen(printer.id, PrinterState::Unknown, None, Plate::clear())));
         PrinterView { printer, live }
     }
+}
+
+/// What the audit says of a printer. An address may hold a password for a proxy, which is nobody's to read.
+fn told(details: &PrinterDetails) -> Value {
+    let mut told = json!(details);
+    if let Ok(mut url) = url::Url::parse(&details.url)
+        && (url.password().is_some() || !url.username().is_empty())
+    {
+        // Err: a url without a host, which no printer has.
+        let _ = url.set_username("").and_then(|()| url.set_password(None));
+        told["url"] = json!(url.as_str());
+    }
+    told
+}
+
+fn of_printer(id: Uuid, entry: Entry) -> Entry {
+    Entry { printer_ids: vec![id], ..entry }
 }
 
 fn fresh_member(id: Uuid, octoprint: OctoPrint) -> Member {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use tokio_util::sync::CancellationToken;
 
+use super::access::SESSION_IDLE;
 use crate::{
     clock,
     storage::{self, Db},
@@ -15,7 +16,7 @@ const BATCHES_KEPT: TimeDelta = TimeDelta::days(400);
 const EVERY: Duration = Duration::from_secs(3_600);
 
 /// Runs until `stop` falls.
-pub async fn run(db: Db, stop: CancellationToken) {
+pub async fn run(db: Db, audit_kept: TimeDelta, stop: CancellationToken) {
     let mut timer = tokio::time::interval(EVERY);
     timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -23,19 +24,20 @@ pub async fn run(db: Db, stop: CancellationToken) {
             () = stop.cancelled() => return,
             _ = timer.tick() => {}
         }
-        if let Err(error) = tidy(&db).await {
+        if let Err(error) = tidy(&db, audit_kept).await {
             tracing::error!(?error, "what is outdated could not be removed");
         }
     }
 }
 
 /// Removes what is outdated now.
-pub async fn tidy(db: &Db) -> Result<(), storage::Error> {
+pub async fn tidy(db: &Db, audit_kept: TimeDelta) -> Result<(), storage::Error> {
     let now = clock::now();
     let batches = storage::batches::delete_older_than(db, now - BATCHES_KEPT).await?;
-    let sessions = storage::sessions::delete_expired(db, now).await?;
-    if batches + sessions > 0 {
-        tracing::info!(batches, sessions, "outdated rows removed");
+    let sessions = storage::sessions::delete_expired(db, now, now - SESSION_IDLE).await?;
+    let audit = storage::audit::delete_older_than(db, now - audit_kept).await?;
+    if batches + sessions + audit > 0 {
+        tracing::info!(batches, sessions, audit, "outdated rows removed");
     }
     Ok(())
 }

@@ -8,12 +8,13 @@ use sqlx::{AssertSqlSafe, types::Json};
 use uuid::Uuid;
 
 use super::{
-    Db, Error,
+    Db, Error, audit,
     commands::{self, OPEN, Visible},
     error::{Place, broken},
     group, reading, transaction, writing,
 };
 use crate::domain::{
+    audit::Entry,
     batch::{Batch, BatchState, Counts},
     command::{Command, CommandRow, Outcome, Reason},
 };
@@ -73,7 +74,7 @@ pub struct StopResult {
 }
 
 /// Writes down a batch and all its rows, or nothing.
-pub async fn create(db: &Db, batch: &Batch, rows: &[CommandRow]) -> Result<(), Error> {
+pub async fn create(db: &Db, batch: &Batch, rows: &[CommandRow], entry: &Entry) -> Result<(), Error> {
     let spec = serde_json::to_value(&batch.spec).map_err(|_| broken("batches", "spec", batch.id))?;
     let insert_rows = commands::insert_sql(db);
     let records = group::parameter(rows.iter().map(commands::Record::from))?;
@@ -96,6 +97,7 @@ pub async fn create(db: &Db, batch: &Batch, rows: &[CommandRow]) -> Result<(), E
         .execute(&mut *tx)
         .await?;
         sqlx::query(AssertSqlSafe(insert_rows)).bind(records).execute(&mut *tx).await?;
+        audit::append!(tx, db, entry);
     });
     Ok(())
 }
@@ -174,7 +176,7 @@ pub async fn run(db: &Db, id: Uuid) -> Result<bool, Error> {
 
 /// Stops a batch: every queued row becomes `skipped`, and no send is committed after this has returned. None: there
 /// is no such batch.
-pub async fn stop(db: &Db, id: Uuid, at: DateTime<Utc>) -> Result<Option<StopResult>, Error> {
+pub async fn stop(db: &Db, id: Uuid, at: DateTime<Utc>, entry: &Entry) -> Result<Option<StopResult>, Error> {
     let lock = format!("select state from batches where id = $1{}", db.for_update());
     let skip = format!(
         "update commands set outcome = 'skipped', reason = $2, detail = $3, finished_at = $4
@@ -197,6 +199,7 @@ pub async fn stop(db: &Db, id: Uuid, at: DateTime<Utc>) -> Result<Option<StopRes
             .bind(at)
             .fetch_all(&mut *tx)
             .await?;
+        audit::append!(tx, db, entry);
         (before, skipped)
     });
     // Apart, and after the commit: a report that ends the last row at this moment has either been seen by this

@@ -10,6 +10,7 @@
 mod error;
 mod group;
 
+pub mod audit;
 pub mod batches;
 pub mod commands;
 pub mod plates;
@@ -19,6 +20,7 @@ pub mod sessions;
 pub mod sightings;
 pub mod sights;
 pub mod tokens;
+pub mod users;
 
 use std::{str::FromStr, time::Duration};
 

@@ -3,8 +3,11 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{Db, Error, error::Place, group, reading, writing};
-use crate::domain::plate::{Plate, PlateState};
+use super::{Db, Error, audit, error::Place, group, reading, transaction};
+use crate::domain::{
+    audit::Entry,
+    plate::{Plate, PlateState},
+};
 
 #[derive(sqlx::FromRow)]
 struct Row {
@@ -36,16 +39,22 @@ pub async fn clear(
     expected_print_id: Option<Uuid>,
     by: &str,
     at: DateTime<Utc>,
+    entry: &Entry,
 ) -> Result<bool, Error> {
     let sql = "update plates set state = 'clear', print_id = null, since = $4, cleared_by = $3
                where printer_id = $1 and state = 'occupied' and print_id is not distinct from $2";
-    let changed = writing!(db, |pool| sqlx::query(sql)
-        .bind(printer_id)
-        .bind(expected_print_id)
-        .bind(group::clean(by))
-        .bind(at)
-        .execute(pool)
-        .await
-        .map(|done| done.rows_affected()))?;
-    Ok(changed > 0)
+    transaction!(db, |tx| {
+        let changed = sqlx::query(sql)
+            .bind(printer_id)
+            .bind(expected_print_id)
+            .bind(group::clean(by))
+            .bind(at)
+            .execute(&mut *tx)
+            .await?;
+        if changed.rows_affected() == 0 {
+            return Ok(false);
+        }
+        audit::append!(tx, db, entry);
+    });
+    Ok(true)
 }

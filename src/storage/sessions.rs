@@ -1,69 +1,124 @@
-//! Browsers that have logged in. Only hashes of the cookies' secrets are kept.
+//! Browsers that have logged in. Only hashes of the cookies' secrets are kept, and no rights: those are the holder's.
 
 use chrono::{DateTime, Utc};
-use serde_json::Value;
-use sqlx::types::Json;
+use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
-use super::{Db, Error, error::Place, group, reading, writing};
-use crate::domain::access::{Role, Session};
+use super::{Db, Error, audit, group, reading, transaction, writing};
+use crate::domain::{access::Session, audit::Entry};
+
+const COLUMNS: &str = "id, user_id, token_id, admin_hash, created_at, last_seen_at, expires_at, address, agent";
 
 #[derive(sqlx::FromRow)]
 struct Row {
+    id: Uuid,
+    user_id: Option<Uuid>,
     token_id: Option<Uuid>,
-    name: String,
-    role: String,
-    tags: Json<Value>,
+    admin_hash: Option<Vec<u8>>,
     created_at: DateTime<Utc>,
+    last_seen_at: DateTime<Utc>,
     expires_at: DateTime<Utc>,
+    address: Option<String>,
+    agent: String,
 }
 
-/// Keeps a session under the hash of its secret.
-pub async fn insert(db: &Db, hash: &[u8], session: &Session) -> Result<(), Error> {
-    let sql = "insert into sessions (hash, token_id, name, role, tags, created_at, expires_at)
-               values ($1, $2, $3, $4, $5, $6, $7)";
-    writing!(db, |pool| sqlx::query(sql)
-        .bind(hash)
-        .bind(session.token_id)
-        .bind(&session.name)
-        .bind(session.role.as_str())
-        .bind(group::texts(&session.tags))
-        .bind(session.created_at)
-        .bind(session.expires_at)
-        .execute(pool)
-        .await
-        .map(drop))?;
+impl From<Row> for Session {
+    fn from(row: Row) -> Self {
+        Self {
+            id: row.id,
+            user_id: row.user_id,
+            token_id: row.token_id,
+            admin_hash: row.admin_hash,
+            created_at: row.created_at,
+            last_seen_at: row.last_seen_at,
+            expires_at: row.expires_at,
+            address: row.address,
+            agent: row.agent,
+        }
+    }
+}
+
+/// Keeps a session under the hash of its secret, in the stead of the one that the browser had before.
+pub async fn insert(
+    db: &Db,
+    hash: &[u8],
+    session: &Session,
+    instead_of: Option<&[u8]>,
+    entry: &Entry,
+) -> Result<(), Error> {
+    let sql = format!("insert into sessions ({COLUMNS}, hash) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)");
+    transaction!(db, |tx| {
+        sqlx::query("delete from sessions where hash = $1").bind(instead_of).execute(&mut *tx).await?;
+        sqlx::query(AssertSqlSafe(sql))
+            .bind(session.id)
+            .bind(session.user_id)
+            .bind(session.token_id)
+            .bind(&session.admin_hash)
+            .bind(session.created_at)
+            .bind(session.last_seen_at)
+            .bind(session.expires_at)
+            .bind(&session.address)
+            .bind(group::clean(&session.agent))
+            .bind(hash)
+            .execute(&mut *tx)
+            .await?;
+        audit::append!(tx, db, entry);
+    });
     Ok(())
 }
 
 /// The session of a secret. Whether it has expired is for the caller to see.
 pub async fn by_hash(db: &Db, hash: &[u8]) -> Result<Option<Session>, Error> {
-    let sql = "select token_id, name, role, tags, created_at, expires_at from sessions where hash = $1";
-    let row: Option<Row> = reading!(db, |pool| sqlx::query_as(sql).bind(hash).fetch_optional(pool).await)?;
-    // The hash is a secret's: the row is named by the person whose session it is.
-    row.map(|row| {
-        let place = Place { table: "sessions", row: row.name.as_str() };
-        Ok(Session {
-            role: place.word("role", &row.role, Role::parse)?,
-            tags: place.json("tags", row.tags.0)?,
-            token_id: row.token_id,
-            name: row.name,
-            created_at: row.created_at,
-            expires_at: row.expires_at,
-        })
-    })
-    .transpose()
+    let sql = format!("select {COLUMNS} from sessions where hash = $1");
+    let row: Option<Row> =
+        reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(hash).fetch_optional(pool).await)?;
+    Ok(row.map(Session::from))
+}
+
+/// The sessions of a user that have not expired, the one used last first.
+pub async fn of_user(db: &Db, user_id: Uuid, at: DateTime<Utc>) -> Result<Vec<Session>, Error> {
+    let sql = format!(
+        "select {COLUMNS} from sessions where user_id = $1 and expires_at > $2 order by last_seen_at desc, id limit 500"
+    );
+    let rows: Vec<Row> =
+        reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(user_id).bind(at).fetch_all(pool).await)?;
+    Ok(rows.into_iter().map(Session::from).collect())
+}
+
+/// Notes that a session was used. To be called now and then, not for each request: it is a write.
+pub async fn touch(db: &Db, id: Uuid, at: DateTime<Utc>) -> Result<(), Error> {
+    let sql = "update sessions set last_seen_at = $2 where id = $1 and last_seen_at < $2";
+    writing!(db, |pool| sqlx::query(sql).bind(id).bind(at).execute(pool).await.map(drop))?;
+    Ok(())
 }
 
 /// Ends a session. False: there was none.
-pub async fn delete(db: &Db, hash: &[u8]) -> Result<bool, Error> {
-    let sql = "delete from sessions where hash = $1";
-    let gone = writing!(db, |pool| sqlx::query(sql).bind(hash).execute(pool).await.map(|done| done.rows_affected()))?;
-    Ok(gone > 0)
+pub async fn delete(db: &Db, hash: &[u8], entry: &Entry) -> Result<bool, Error> {
+    transaction!(db, |tx| {
+        let gone = sqlx::query("delete from sessions where hash = $1").bind(hash).execute(&mut *tx).await?;
+        if gone.rows_affected() == 0 {
+            return Ok(false);
+        }
+        audit::append!(tx, db, entry);
+    });
+    Ok(true)
 }
 
-/// Deletes the sessions that expired at `at` or before. Returns how many.
-pub async fn delete_expired(db: &Db, at: DateTime<Utc>) -> Result<u64, Error> {
-    let sql = "delete from sessions where expires_at <= $1";
-    Ok(writing!(db, |pool| sqlx::query(sql).bind(at).execute(pool).await.map(|done| done.rows_affected()))?)
+/// Ends a session of a user. False: they have none with this id.
+pub async fn delete_of_user(db: &Db, user_id: Uuid, id: Uuid, entry: &Entry) -> Result<bool, Error> {
+    transaction!(db, |tx| {
+        let sql = "delete from sessions where user_id = $1 and id = $2";
+        let gone = sqlx::query(sql).bind(user_id).bind(id).execute(&mut *tx).await?;
+        if gone.rows_affected() == 0 {
+            return Ok(false);
+        }
+        audit::append!(tx, db, entry);
+    });
+    Ok(true)
+}
+
+/// Deletes the sessions that expired at `at` or before, and those not seen since `idle`. Returns how many.
+pub async fn delete_expired(db: &Db, at: DateTime<Utc>, idle: DateTime<Utc>) -> Result<u64, Error> {
+    let sql = "delete from sessions where expires_at <= $1 or last_seen_at <= $2";
+    Ok(writing!(db, |pool| sqlx::query(sql).bind(at).bind(idle).execute(pool).await.map(|done| done.rows_affected()))?)
 }

@@ -5,8 +5,11 @@ use serde_json::Value;
 use sqlx::{AssertSqlSafe, types::Json};
 use uuid::Uuid;
 
-use super::{Db, Error, error::Place, group, reading, transaction, writing};
-use crate::domain::access::{Role, Token};
+use super::{Db, Error, audit, error::Place, group, reading, transaction, writing};
+use crate::domain::{
+    access::{Role, Token},
+    audit::Entry,
+};
 
 const COLUMNS: &str = "id, name, role, tags, created_at, expires_at, last_used_at";
 
@@ -37,20 +40,22 @@ impl Row {
 }
 
 /// Keeps a token under the hash of its secret.
-pub async fn insert(db: &Db, token: &Token, hash: &[u8]) -> Result<(), Error> {
+pub async fn insert(db: &Db, token: &Token, hash: &[u8], entry: &Entry) -> Result<(), Error> {
     let sql = format!("insert into tokens ({COLUMNS}, hash) values ($1, $2, $3, $4, $5, $6, $7, $8)");
-    writing!(db, |pool| sqlx::query(AssertSqlSafe(sql))
-        .bind(token.id)
-        .bind(&token.name)
-        .bind(token.role.as_str())
-        .bind(group::texts(&token.tags))
-        .bind(token.created_at)
-        .bind(token.expires_at)
-        .bind(token.last_used_at)
-        .bind(hash)
-        .execute(pool)
-        .await
-        .map(drop))?;
+    transaction!(db, |tx| {
+        sqlx::query(AssertSqlSafe(sql))
+            .bind(token.id)
+            .bind(group::clean(&token.name))
+            .bind(token.role.as_str())
+            .bind(group::texts(&token.tags))
+            .bind(token.created_at)
+            .bind(token.expires_at)
+            .bind(token.last_used_at)
+            .bind(hash)
+            .execute(&mut *tx)
+            .await?;
+        audit::append!(tx, db, entry);
+    });
     Ok(())
 }
 
@@ -80,17 +85,20 @@ pub async fn page(db: &Db, after: Option<Uuid>, limit: i64) -> Result<Vec<Token>
 }
 
 /// Revokes a token and ends the sessions that were opened with it. False: it was revoked before, or there is none.
-pub async fn revoke(db: &Db, id: Uuid, at: DateTime<Utc>) -> Result<bool, Error> {
-    let revoked = transaction!(db, |tx| {
+pub async fn revoke(db: &Db, id: Uuid, at: DateTime<Utc>, entry: &Entry) -> Result<bool, Error> {
+    transaction!(db, |tx| {
         let done = sqlx::query("update tokens set revoked_at = $2 where id = $1 and revoked_at is null")
             .bind(id)
             .bind(at)
             .execute(&mut *tx)
             .await?;
+        if done.rows_affected() == 0 {
+            return Ok(false);
+        }
         sqlx::query("delete from sessions where token_id = $1").bind(id).execute(&mut *tx).await?;
-        done.rows_affected()
+        audit::append!(tx, db, entry);
     });
-    Ok(revoked > 0)
+    Ok(true)
 }
 
 /// Notes that a token was used. To be called now and then, not for each request: it is a write.

@@ -21,7 +21,7 @@ pub async fn authenticate(
     next: Next,
 ) -> Response {
     let principal = match auth::by_bearer(&services, request.headers()).await {
-        Ok(Some(principal)) => principal,
+        Ok(Some(principal)) => Principal { origin: auth::origin_of(request.extensions()), ..principal },
         Ok(None) => return Problem::unauthenticated().into_response(),
         Err(error) => return Problem::from(error).into_response(),
     };

@@ -301,3 +301,16 @@ async fn drain(mut stream: axum::body::BodyDataStream) {
     // Who sends on is cut off: the limit is theirs to keep.
     let _ = tokio::time::timeout(DRAIN_FOR, rest).await;
 }
+
+/// The versions that `If-Match` names. None: any will do. What cannot be read names none, and so never matches:
+/// whoever sets a condition does not want to be let through because of a typo in it.
+pub fn expected_versions(headers: &HeaderMap) -> Option<Vec<i64>> {
+    let mut values = headers.get_all(header::IF_MATCH).iter().peekable();
+    values.peek()?;
+    let tags: Vec<&str> = values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).collect();
+    if tags.iter().any(|tag| tag.trim() == "*") {
+        return None;
+    }
+    let version = |tag: &&str| tag.trim().strip_prefix("\"v")?.strip_suffix('"')?.parse().ok();
+    Some(tags.iter().filter_map(version).collect())
+}

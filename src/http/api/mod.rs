@@ -4,6 +4,7 @@
 //! rate (`caller`, `limits`), then the handler, whose extractors ask for the role first, and after that for the query,
 //! the path and the body (`extract`). Every route is below `documented`; the document shows exactly these.
 
+mod audit;
 mod batch_body;
 mod batch_view;
 mod batches;
@@ -27,6 +28,7 @@ mod problem;
 mod snapshot;
 mod tokens;
 mod upload;
+mod users;
 
 use axum::{
     Router,
@@ -82,6 +84,8 @@ fn documented() -> (Router<Services>, Router<Services>, OpenApi) {
         .merge(plates::routes())
         .merge(prints::routes())
         .merge(tokens::routes())
+        .merge(users::routes())
+        .merge(audit::routes())
         .merge(me::routes());
     let closed = OpenApiRouter::with_openapi(openapi::frame()).nest("/api/v1", version_1).merge(health::metrics());
     let (closed, mut document) = closed.split_for_parts();

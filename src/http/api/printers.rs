@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::{
     caller::{Manager, Viewer},
-    extract::{Id, Input, NoQuery, Params, Patch},
+    extract::{Id, Input, NoQuery, Params, Patch, expected_versions},
     openapi::words_of,
     page::Page,
     printer_body::{NewPrinterBody, PrinterBody, PrinterPatchBody},
@@ -203,17 +203,4 @@ fn tagged(view: PrinterView) -> Response {
         response.headers_mut().insert(header::ETAG, etag);
     }
     response
-}
-
-/// The versions that `If-Match` names. None: any will do. What cannot be read names none, and so never matches:
-/// whoever sets a condition does not want to be let through because of a typo in it.
-fn expected_versions(headers: &HeaderMap) -> Option<Vec<i64>> {
-    let mut values = headers.get_all(header::IF_MATCH).iter().peekable();
-    values.peek()?;
-    let tags: Vec<&str> = values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).collect();
-    if tags.iter().any(|tag| tag.trim() == "*") {
-        return None;
-    }
-    let version = |tag: &&str| tag.trim().strip_prefix("\"v")?.strip_suffix('"')?.parse().ok();
-    Some(tags.iter().filter_map(version).collect())
 }

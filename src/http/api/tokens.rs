@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     domain::access::{Role, Token},
-    service::{Services, access::NewToken},
+    service::{Services, tokens::NewToken},
 };
 
 const LIST: &str = "tokens";
@@ -96,8 +96,7 @@ async fn create_token(
 ) -> Result<Response, Problem> {
     let new =
         NewToken { name: body.name, role: body.role, tags: body.tags.unwrap_or_default(), expires_at: body.expires_at };
-    let (token, secret) = services.create_token(new).await?;
-    tracing::info!(token.id = %token.id, by = %who.0.name, "token handed out");
+    let (token, secret) = services.create_token(&who.0, new).await?;
     let location = [(header::LOCATION, format!("/api/v1/tokens/{}", token.id))];
     Ok((StatusCode::CREATED, location, Json(CreatedBody { token: secret, rest: token.into() })).into_response())
 }
@@ -106,13 +105,13 @@ async fn create_token(
 #[utoipa::path(get, path = "/tokens", tag = "access", params(super::openapi::Paging),
     responses((status = OK, body = Page<TokenBody>)))]
 async fn list_tokens(
-    _: Admin,
+    who: Admin,
     mut params: Params,
     State(services): State<Services>,
 ) -> Result<Json<Page<TokenBody>>, Problem> {
     let (limit, after) = (params.limit(), params.cursor::<Uuid>(LIST));
     params.finish()?;
-    let found = services.list_tokens(after, page::one_more(limit)).await?;
+    let found = services.list_tokens(&who.0, after, page::one_more(limit)).await?;
     Ok(Json(Page::cut(LIST, found, limit, |token| token.id, TokenBody::from)))
 }
 
@@ -125,7 +124,6 @@ async fn delete_token(
     Id(id): Id,
     State(services): State<Services>,
 ) -> Result<StatusCode, Problem> {
-    services.revoke_token(id).await?;
-    tracing::info!(token.id = %id, by = %who.0.name, "token revoked");
+    services.revoke_token(&who.0, id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

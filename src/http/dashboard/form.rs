@@ -23,6 +23,11 @@ impl Form {
         values.filter(|value| !value.is_empty())
     }
 
+    /// A field that is taken as it was typed, spaces included.
+    pub fn secret(&self, name: &str) -> &str {
+        self.0.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
+    }
+
     /// A checkbox.
     pub fn is_set(&self, name: &str) -> bool {
         self.text(name).is_some()

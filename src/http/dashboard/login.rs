@@ -1,9 +1,9 @@
-//! In and out: an API token opens a browser session, until there are users.
+//! In and out: by name and password, by an API token as long as there are no users, and by the link of the set-up.
 
 use askama::Template;
 use axum::{
-    extract::{Query, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    extract::{FromRequestParts, Query, State},
+    http::{HeaderValue, StatusCode, header, request::Parts},
     response::{AppendHeaders, IntoResponse, Redirect, Response},
 };
 use serde::Deserialize;
@@ -11,18 +11,34 @@ use serde::Deserialize;
 use super::{
     Dashboard,
     form::{Form, own_path},
-    page::{Failure, html},
+    page::{Failure, Visitor, html},
 };
-use crate::http::auth::{self, COOKIE};
-
-/// How long a browser keeps the cookie: as long as its session lives.
-const MAX_AGE_S: u32 = 30 * 24 * 3_600;
+use crate::{
+    domain::user::SHORTEST_PASSWORD,
+    http::auth::{self, COOKIE},
+    service::{
+        Error,
+        sessions::{Browser, LogIn, SESSION_LIFE},
+    },
+};
 
 #[derive(Template)]
 #[template(path = "login.html")]
 struct LoginPage {
-    refused: bool,
+    /// Why the last attempt failed.
+    refused: String,
+    name: String,
     next: String,
+    has_users: bool,
+}
+
+#[derive(Template)]
+#[template(path = "setup.html")]
+struct SetupPage {
+    key: String,
+    name: String,
+    problems: Vec<String>,
+    shortest: usize,
 }
 
 #[derive(Deserialize)]
@@ -31,39 +47,139 @@ pub(super) struct Link {
     next: Option<String>,
 }
 
-/// The form; or straight in, by a link with a token.
-pub(super) async fn form(State(dashboard): State<Dashboard>, Query(link): Query<Link>) -> Result<Response, Failure> {
-    let next = own_path(link.next.as_deref()).unwrap_or("/");
-    match link.token {
-        Some(token) => enter(&dashboard, &token, next).await,
-        None => Ok(html(&LoginPage { refused: false, next: next.to_owned() })?.into_response()),
+#[derive(Deserialize)]
+pub(super) struct SetupLink {
+    key: Option<String>,
+}
+
+/// What a browser brings along.
+pub(super) struct Comes(Browser);
+
+impl<S: Send + Sync> FromRequestParts<S> for Comes {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        let agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+        Ok(Self(Browser {
+            origin: auth::origin_of(&parts.extensions),
+            agent: agent.unwrap_or_default().to_owned(),
+            old_session: auth::session_cookie(&parts.headers).map(str::to_owned),
+        }))
     }
 }
 
-pub(super) async fn log_in(State(dashboard): State<Dashboard>, form: Form) -> Result<Response, Failure> {
-    let next = own_path(form.text("next")).unwrap_or("/");
-    enter(&dashboard, form.text("token").unwrap_or_default(), next).await
+/// The form; or straight in, by a link with a token.
+pub(super) async fn form(
+    State(dashboard): State<Dashboard>,
+    Comes(browser): Comes,
+    Query(link): Query<Link>,
+) -> Result<Response, Failure> {
+    let next = own_path(link.next.as_deref()).unwrap_or("/");
+    if let Some(token) = link.token {
+        let result = dashboard.services.log_in_by_token(&token, browser).await?;
+        return answer(&dashboard, result, "", next).await;
+    }
+    let has_users = dashboard.services.has_users().await?;
+    let page = LoginPage { refused: String::new(), name: String::new(), next: next.to_owned(), has_users };
+    Ok(html(&page)?.into_response())
 }
 
-async fn enter(dashboard: &Dashboard, token: &str, next: &str) -> Result<Response, Failure> {
-    let Some(secret) = dashboard.services.log_in(token).await? else {
-        let page = html(&LoginPage { refused: true, next: next.to_owned() })?;
-        return Ok((StatusCode::UNAUTHORIZED, private(), page).into_response());
+pub(super) async fn log_in(
+    State(dashboard): State<Dashboard>,
+    Comes(browser): Comes,
+    form: Form,
+) -> Result<Response, Failure> {
+    let next = own_path(form.text("next")).unwrap_or("/");
+    let name = form.text("name").unwrap_or_default();
+    let result = match form.text("token") {
+        Some(token) => dashboard.services.log_in_by_token(token, browser).await?,
+        None => dashboard.services.log_in(name, form.secret("password"), browser).await?,
     };
-    let cookie = format!("{COOKIE}={secret}; Path=/; HttpOnly; SameSite=Lax; Max-Age={MAX_AGE_S}");
+    answer(&dashboard, result, name, next).await
+}
+
+async fn answer(dashboard: &Dashboard, result: LogIn, name: &str, next: &str) -> Result<Response, Failure> {
+    let has_users = dashboard.services.has_users().await?;
+    let (status, refused, wait) = match result {
+        LogIn::In(secret) => return enter(&secret, next),
+        LogIn::Refused if has_users => {
+            (StatusCode::UNAUTHORIZED, "This name and this password do not belong together.".to_owned(), None)
+        }
+        LogIn::Refused => (StatusCode::UNAUTHORIZED, "This token is not valid, or not any more.".to_owned(), None),
+        LogIn::Wait(wait) => {
+            let seconds = wait.as_secs().max(1);
+            let text = format!("Too many attempts. Wait {seconds} s, then try again.");
+            (StatusCode::TOO_MANY_REQUESTS, text, Some(seconds))
+        }
+    };
+    let page = LoginPage { refused, name: name.to_owned(), next: next.to_owned(), has_users };
+    let mut response = (status, private(), html(&page)?).into_response();
+    if let Some(seconds) = wait {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    Ok(response)
+}
+
+fn enter(secret: &str, next: &str) -> Result<Response, Failure> {
+    let age = SESSION_LIFE.num_seconds();
+    let cookie = format!("{COOKIE}={secret}; Path=/; HttpOnly; SameSite=Lax; Max-Age={age}");
     let cookie = HeaderValue::from_str(&cookie).map_err(|_| Failure::internal())?;
     Ok((private(), [(header::SET_COOKIE, cookie)], Redirect::to(next)).into_response())
 }
 
-/// The address of this page may hold a token: it goes nowhere and stays nowhere.
+/// The address of this page may hold a secret: it goes nowhere and stays nowhere.
 fn private() -> AppendHeaders<[(header::HeaderName, &'static str); 2]> {
     AppendHeaders([(header::REFERRER_POLICY, "no-referrer"), (header::CACHE_CONTROL, "no-store")])
 }
 
-pub(super) async fn log_out(State(dashboard): State<Dashboard>, headers: HeaderMap) -> Result<Response, Failure> {
-    if let Some(secret) = auth::session_cookie(&headers) {
-        dashboard.services.log_out(secret).await?;
+pub(super) async fn log_out(
+    State(dashboard): State<Dashboard>,
+    who: Result<Visitor, Response>,
+    headers: axum::http::HeaderMap,
+) -> Result<Response, Failure> {
+    if let (Ok(Visitor(who)), Some(secret)) = (who, auth::session_cookie(&headers)) {
+        dashboard.services.log_out(&who, secret).await?;
     }
     let gone = format!("{COOKIE}=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0");
     Ok(([(header::SET_COOKIE, gone)], Redirect::to("/login")).into_response())
+}
+
+/// The page that makes the first admin, for whoever has the link.
+pub(super) async fn setup_form(
+    State(dashboard): State<Dashboard>,
+    Query(link): Query<SetupLink>,
+) -> Result<Response, Failure> {
+    let key = link.key.unwrap_or_default();
+    if !dashboard.services.is_setup_link(&key).await? {
+        return Err(used_up());
+    }
+    let page = SetupPage { key, name: String::new(), problems: Vec::new(), shortest: SHORTEST_PASSWORD };
+    Ok((private(), html(&page)?).into_response())
+}
+
+pub(super) async fn set_up(
+    State(dashboard): State<Dashboard>,
+    Comes(browser): Comes,
+    form: Form,
+) -> Result<Response, Failure> {
+    let (key, name) = (form.text("key").unwrap_or_default(), form.text("name").unwrap_or_default());
+    let password = form.secret("password");
+    let problems = if password == form.secret("again") {
+        match dashboard.services.set_up(key, name, password, browser).await {
+            Ok(Some(secret)) => return enter(&secret, "/"),
+            Ok(None) => return Err(used_up()),
+            Err(Error::Invalid(invalid)) => Failure::from(Error::Invalid(invalid)).details,
+            Err(error) => return Err(error.into()),
+        }
+    } else {
+        vec!["the two passwords differ".to_owned()]
+    };
+    let page = SetupPage { key: key.to_owned(), name: name.to_owned(), problems, shortest: SHORTEST_PASSWORD };
+    Ok((StatusCode::UNPROCESSABLE_ENTITY, private(), html(&page)?).into_response())
+}
+
+fn used_up() -> Failure {
+    let text = "A link for the set-up is good for one hour and for one use. If nobody has set Printyard up yet, start the \
+                server again: it prints a new one.";
+    Failure::new(StatusCode::GONE, "This link is used up", text)
 }

@@ -3,6 +3,7 @@
 //! No htmx yet: the only live thing is a stream that replaces tiles by id and must leave selection and focus alone,
 //! which is less code than a configuration would be. Every form works without the script.
 
+mod account;
 mod assets;
 mod batches;
 mod board;
@@ -19,6 +20,7 @@ mod register;
 mod stream;
 mod tile;
 mod time;
+mod users;
 mod words;
 
 use std::sync::Arc;
@@ -66,7 +68,13 @@ pub fn router(services: Services, stop: CancellationToken) -> Router {
         .route("/", get(printers::farm))
         .route("/stream", get(stream::farm))
         .route("/login", get(login::form).post(login::log_in))
+        .route("/setup", get(login::setup_form).post(login::set_up))
         .route("/logout", post(login::log_out))
+        .route("/account", get(account::show))
+        .route("/account/password", post(account::change_password))
+        .route("/account/sessions/{id}/end", post(account::end_session))
+        .route("/users", get(users::list).post(users::create))
+        .route("/users/{id}", post(users::change))
         .route("/batches", get(batches::list).post(batches::create))
         .route("/batches/preview", post(batches::preview))
         .route("/batches/{id}", get(batches::show))

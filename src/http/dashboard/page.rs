@@ -24,7 +24,7 @@ impl FromRequestParts<Dashboard> for Visitor {
 
     async fn from_request_parts(parts: &mut Parts, dashboard: &Dashboard) -> Result<Self, Response> {
         match auth::by_session(&dashboard.services, &parts.headers).await {
-            Ok(Some(principal)) => Ok(Self(principal)),
+            Ok(Some(principal)) => Ok(Self(Principal { origin: auth::origin_of(&parts.extensions), ..principal })),
             Ok(None) => {
                 let here = parts.uri.path_and_query().map(|path| path.as_str()).filter(|_| parts.method.is_safe());
                 Err(to_login(here))
@@ -78,6 +78,11 @@ impl Frame {
     /// May change the register.
     pub fn manages(&self) -> bool {
         self.role >= Role::Manager
+    }
+
+    /// May make users.
+    pub fn administers(&self) -> bool {
+        self.role >= Role::Admin
     }
 }
 

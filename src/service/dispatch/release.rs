@@ -122,17 +122,21 @@ impl Dispatcher {
         true
     }
 
+    /// Whether whoever made a batch may do so at this moment.
     pub(super) async fn may_still(&self, spec: &BatchSpec, wall: DateTime<Utc>) -> bool {
-        let Some(token_id) = spec.token_id else { return true };
-        match storage::tokens::get(&self.db, token_id).await {
-            Ok(token) => {
-                token.is_some_and(|token| token.role >= Role::Operator && token.expires_at.is_none_or(|at| at > wall))
+        let may = async {
+            if let Some(user_id) = spec.user_id {
+                let user = storage::users::get(&self.db, user_id).await?;
+                return Ok(user.is_some_and(|user| user.details.enabled && user.details.role >= Role::Operator));
             }
-            Err(error) => {
-                log_storage("token", &error);
-                false
-            }
-        }
+            let Some(token_id) = spec.token_id else { return Ok(true) };
+            let token = storage::tokens::get(&self.db, token_id).await?;
+            Ok(token.is_some_and(|token| token.role >= Role::Operator && token.expires_at.is_none_or(|at| at > wall)))
+        };
+        may.await.unwrap_or_else(|error: storage::Error| {
+            log_storage("rights", &error);
+            false
+        })
     }
 
     /// Printers that heat, or were told to.

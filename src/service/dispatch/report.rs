@@ -3,17 +3,19 @@
 use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
+use serde_json::Map;
 use uuid::Uuid;
 
 use super::{Dispatcher, RETRY, log_storage};
 use crate::{
     clock,
     domain::{
+        audit::{Action, ActorKind, Entry},
         batch::OnFailure,
         command::{Outcome, Reason},
     },
     fleet::message::{Ready, Report, Up},
-    service::runs::Run,
+    service::{access::Principal, runs::Run},
     storage::{self, commands},
 };
 
@@ -234,7 +236,9 @@ impl Dispatcher {
     }
 
     pub(super) async fn stop(&mut self, id: Uuid) {
-        match storage::batches::stop(&self.db, id, clock::now()).await {
+        let by = Principal::operator_of_the_server(ActorKind::Scheduler);
+        let entry = Entry { subject: Some(id), ..by.entry(Action::BatchStopped, Map::new()) };
+        match storage::batches::stop(&self.db, id, clock::now(), &entry).await {
             Ok(Some(result)) => {
                 self.drop_orders(&result.skipped);
                 Box::pin(self.forget(&result.skipped, None)).await;

@@ -8,13 +8,14 @@ use sqlx::{AssertSqlSafe, types::Json};
 use uuid::Uuid;
 
 use super::{
-    Db, Error,
+    Db, Error, audit,
     commands::OPEN,
     error::Place,
     group::{self, Kind},
     reading, transaction,
 };
 use crate::domain::{
+    audit::Entry,
     command::Reason,
     printer::{Printer, PrinterDetails},
 };
@@ -96,14 +97,14 @@ impl Row {
 }
 
 /// Registers a printer. Errors: [`Error::NameTaken`], [`Error::UrlTaken`].
-pub async fn insert(db: &Db, printer: &Printer, sealed_key: Option<&[u8]>) -> Result<(), Error> {
-    match try_insert(db, printer, sealed_key).await {
+pub async fn insert(db: &Db, printer: &Printer, sealed_key: Option<&[u8]>, entry: &Entry) -> Result<(), Error> {
+    match try_insert(db, printer, sealed_key, entry).await {
         Ok(()) => Ok(()),
         Err(error) => Err(what_is_taken(db, printer, error).await),
     }
 }
 
-async fn try_insert(db: &Db, printer: &Printer, sealed_key: Option<&[u8]>) -> Result<(), sqlx::Error> {
+async fn try_insert(db: &Db, printer: &Printer, sealed_key: Option<&[u8]>, entry: &Entry) -> Result<(), sqlx::Error> {
     let details = &printer.details;
     let tags_sql = insert_tags_sql(db);
     let tags = tag_records(printer)?;
@@ -132,20 +133,33 @@ async fn try_insert(db: &Db, printer: &Printer, sealed_key: Option<&[u8]>) -> Re
         .execute(&mut *tx)
         .await?;
         sqlx::query(AssertSqlSafe(tags_sql)).bind(tags).execute(&mut *tx).await?;
+        audit::append!(tx, db, entry);
     });
     Ok(())
 }
 
 /// Writes the new content of a printer over `expected_version`. False: it has another version by now, or is gone.
 /// Errors: [`Error::NameTaken`], [`Error::UrlTaken`].
-pub async fn update(db: &Db, printer: &Printer, expected_version: i64, key: KeyChange) -> Result<bool, Error> {
-    match try_update(db, printer, expected_version, key).await {
+pub async fn update(
+    db: &Db,
+    printer: &Printer,
+    expected_version: i64,
+    key: KeyChange,
+    entry: &Entry,
+) -> Result<bool, Error> {
+    match try_update(db, printer, expected_version, key, entry).await {
         Ok(changed) => Ok(changed),
         Err(error) => Err(what_is_taken(db, printer, error).await),
     }
 }
 
-async fn try_update(db: &Db, printer: &Printer, expected_version: i64, key: KeyChange) -> Result<bool, sqlx::Error> {
+async fn try_update(
+    db: &Db,
+    printer: &Printer,
+    expected_version: i64,
+    key: KeyChange,
+    entry: &Entry,
+) -> Result<bool, sqlx::Error> {
     let details = &printer.details;
     let tags_sql = insert_tags_sql(db);
     let tags = tag_records(printer)?;
@@ -186,6 +200,7 @@ async fn try_update(db: &Db, printer: &Printer, expected_version: i64, key: KeyC
         }
         sqlx::query("delete from printer_tags where printer_id = $1").bind(printer.id).execute(&mut *tx).await?;
         sqlx::query(AssertSqlSafe(tags_sql)).bind(tags).execute(&mut *tx).await?;
+        audit::append!(tx, db, entry);
     });
     Ok(true)
 }
@@ -257,7 +272,7 @@ pub async fn all(db: &Db) -> Result<Vec<(Printer, Option<Vec<u8>>)>, Error> {
 
 /// Removes a printer with its tags, its sighting and its plate, and ends its commands: queued rows as `skipped`, sent
 /// ones as `unknown`. Returns the batches of those rows, each once; None: there is no such printer.
-pub async fn remove(db: &Db, id: Uuid, at: DateTime<Utc>) -> Result<Option<Vec<Uuid>>, Error> {
+pub async fn remove(db: &Db, id: Uuid, at: DateTime<Utc>, entry: &Entry) -> Result<Option<Vec<Uuid>>, Error> {
     let end = format!(
         "update commands set
              outcome = case when outcome = 'queued' then 'skipped' else 'unknown' end,
@@ -273,6 +288,7 @@ pub async fn remove(db: &Db, id: Uuid, at: DateTime<Utc>) -> Result<Option<Vec<U
         }
         sqlx::query("delete from sightings where printer_id = $1").bind(id).execute(&mut *tx).await?;
         sqlx::query("delete from plates where printer_id = $1").bind(id).execute(&mut *tx).await?;
+        audit::append!(tx, db, entry);
         let ended: Vec<(Uuid,)> = sqlx::query_as(AssertSqlSafe(end))
             .bind(id)
             .bind(Reason::PrinterRemoved.as_str())

@@ -7,7 +7,7 @@ use printyard::{
 
 use super::{
     databases::{execute, on_each, on_sqlite},
-    fixtures::{at, full_printer, occupy, stored},
+    fixtures::{at, entry, full_printer, occupy, stored},
 };
 
 #[tokio::test]
@@ -27,7 +27,7 @@ async fn what_was_written_is_there_after_the_database_was_closed_and_opened_agai
     let url = format!("sqlite:{}", dir.path().join("yard.db").display());
     let db = Db::connect(&url).await.expect("made");
     let printer = full_printer("a");
-    printers::insert(&db, &printer, None).await.expect("inserted");
+    printers::insert(&db, &printer, None, &entry()).await.expect("inserted");
     db.close().await;
     let files = std::fs::read_dir(dir.path()).expect("read").count();
     assert_eq!(files, 1, "the log is folded into the file, which is complete in itself");
@@ -66,7 +66,7 @@ async fn a_word_that_nobody_knows_is_reported_with_its_place() {
     on_each(async |db| {
         let (batch, rows) = stored(&db, 1).await;
         let printer = full_printer("a");
-        printers::insert(&db, &printer, None).await.expect("inserted");
+        printers::insert(&db, &printer, None, &entry()).await.expect("inserted");
         occupy(&db, printer.id, batch.id, at(0)).await;
 
         execute(&db, "update commands set step = 'dance'").await;
@@ -100,11 +100,11 @@ async fn what_is_not_there_is_no_error() {
     on_each(async |db| {
         let nobody = printyard::clock::new_id();
         assert_eq!(printers::get(&db, nobody).await.expect("read"), None);
-        assert_eq!(printers::remove(&db, nobody, at(0)).await.expect("read"), None);
+        assert_eq!(printers::remove(&db, nobody, at(0), &entry()).await.expect("read"), None);
         assert_eq!(printers::sealed_key(&db, nobody).await.expect("read"), None);
         assert_eq!(batches::get(&db, nobody).await.expect("read"), None);
         assert!(batches::counts(&db, &[nobody], &Default::default()).await.expect("read").is_empty());
-        assert_eq!(batches::stop(&db, nobody, at(0)).await.expect("read"), None);
+        assert_eq!(batches::stop(&db, nobody, at(0), &entry()).await.expect("read"), None);
         assert_eq!(commands::get(&db, nobody).await.expect("read"), None);
         assert_eq!(prints::get(&db, nobody).await.expect("read"), None);
         assert!(!batches::run(&db, nobody).await.expect("read"));

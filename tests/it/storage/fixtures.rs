@@ -4,6 +4,7 @@ use chrono::{DateTime, Duration, Utc};
 use printyard::{
     clock::new_id,
     domain::{
+        audit::{Action, Actor, ActorKind, Entry},
         batch::{Batch, BatchSpec, BatchState},
         command::{Command, CommandRow, ExpectedJob, Outcome},
         print::{By, PrintFact},
@@ -96,7 +97,7 @@ pub fn row(batch: &Batch, position: i64) -> CommandRow {
 pub async fn stored(db: &Db, rows: i64) -> (Batch, Vec<CommandRow>) {
     let batch = batch(Command::Pause);
     let rows: Vec<CommandRow> = (0..rows).map(|position| row(&batch, position)).collect();
-    batches::create(db, &batch, &rows).await.expect("created");
+    batches::create(db, &batch, &rows, &entry()).await.expect("created");
     (batch, rows)
 }
 
@@ -142,4 +143,18 @@ pub fn ids(touched: &[Touched]) -> Vec<Uuid> {
 pub async fn occupy(db: &Db, printer_id: Uuid, print_id: Uuid, since: DateTime<Utc>) {
     let fact = PrintFact::Began { id: print_id, file: None, at: since, by: By::unknown() };
     sights::record(db, &[(printer_id, fact)]).await.expect("recorded");
+}
+
+/// What the audit is told of a change in which a test is not interested.
+pub fn entry() -> Entry {
+    Entry {
+        at: at(0),
+        actor: Actor { kind: ActorKind::Terminal, id: None, name: "terminal".into() },
+        action: Action::BatchCreated,
+        printer_ids: Vec::new(),
+        subject: None,
+        request_id: None,
+        address: None,
+        changes: serde_json::Map::new(),
+    }
 }

@@ -15,7 +15,7 @@ use printyard::{
 
 use super::{
     databases::on_each,
-    fixtures::{at, batch, ids, outcome, report, row, send, stored},
+    fixtures::{at, batch, entry, ids, outcome, report, row, send, stored},
 };
 
 fn full_batch() -> Batch {
@@ -50,7 +50,7 @@ async fn a_batch_and_its_rows_read_back_as_they_were_written() {
     on_each(async |db| {
         let full = full_batch();
         let rows = [row(&full, 0), full_row(&full, 1)];
-        batches::create(&db, &full, &rows).await.expect("created");
+        batches::create(&db, &full, &rows, &entry()).await.expect("created");
         assert_eq!(batches::get(&db, full.id).await.expect("read"), Some(full.clone()));
         for row in &rows {
             assert_eq!(commands::get(&db, row.id).await.expect("read").as_ref(), Some(row));
@@ -61,7 +61,7 @@ async fn a_batch_and_its_rows_read_back_as_they_were_written() {
         round.created_at = chrono::DateTime::from_timestamp(1_790_000_000, 0).expect("a time");
         let mut tenth = row(&round, 0);
         tenth.expires_at = chrono::DateTime::from_timestamp(1_790_000_000, 100_000_000);
-        batches::create(&db, &round, std::slice::from_ref(&tenth)).await.expect("created");
+        batches::create(&db, &round, std::slice::from_ref(&tenth), &entry()).await.expect("created");
         assert_eq!(batches::get(&db, round.id).await.expect("read"), Some(round));
         assert_eq!(commands::get(&db, tenth.id).await.expect("read"), Some(tenth));
     })
@@ -73,9 +73,9 @@ async fn a_batch_is_written_whole_or_not_at_all() {
     on_each(async |db| {
         let broken = batch(Command::Pause);
         let rows = [row(&broken, 0), row(&broken, 0)];
-        assert!(batches::create(&db, &broken, &rows).await.is_err(), "two rows at one position");
+        assert!(batches::create(&db, &broken, &rows, &entry()).await.is_err(), "two rows at one position");
         assert_eq!(batches::get(&db, broken.id).await.expect("read"), None);
-        batches::create(&db, &broken, &[]).await.expect("the database goes on");
+        batches::create(&db, &broken, &[], &entry()).await.expect("the database goes on");
         assert!(batches::counts(&db, &[broken.id], &Visible::default()).await.expect("read").is_empty());
     })
     .await;
@@ -175,7 +175,9 @@ async fn a_final_outcome_never_changes() {
             assert_eq!(commands::commit_sends(&db, &[send(id, 2)]).await.expect("asked"), []);
             assert_eq!(commands::skip_queued(&db, &[id], Reason::BatchStopped, None, at(9)).await.expect("asked"), []);
             assert_eq!(commands::release(&db, &[(id, at(9))], at(9)).await.expect("asked"), []);
-            assert!(batches::stop(&db, batch.id, at(9)).await.expect("asked").expect("there").skipped.is_empty());
+            assert!(
+                batches::stop(&db, batch.id, at(9), &entry()).await.expect("asked").expect("there").skipped.is_empty()
+            );
             assert_eq!(commands::get(&db, id).await.expect("read"), before);
         }
     })
@@ -320,7 +322,7 @@ async fn a_stop_skips_what_is_queued_and_the_batch_ends_with_its_last_row() {
     on_each(async |db| {
         let (batch, rows) = stored(&db, 3).await;
         commands::commit_sends(&db, &[send(rows[0].id, 1)]).await.expect("sent");
-        let stopped = batches::stop(&db, batch.id, at(15)).await.expect("stopped").expect("there");
+        let stopped = batches::stop(&db, batch.id, at(15), &entry()).await.expect("stopped").expect("there");
         assert_eq!((stopped.before, stopped.skipped.len(), stopped.finished), (BatchState::Running, 2, false));
         let read = async || batches::get(&db, batch.id).await.expect("read").expect("there");
         assert_eq!((read().await.state, read().await.finished_at), (BatchState::Stopped, None));
@@ -331,7 +333,7 @@ async fn a_stop_skips_what_is_queued_and_the_batch_ends_with_its_last_row() {
         );
         assert_eq!(commands::commit_sends(&db, &[send(rows[0].id, 2)]).await.expect("asked"), [], "no second send");
         assert_eq!(batches::unfinished(&db).await.expect("read"), [read().await]);
-        let again = batches::stop(&db, batch.id, at(16)).await.expect("asked");
+        let again = batches::stop(&db, batch.id, at(16), &entry()).await.expect("asked");
         assert_eq!(again, Some(StopResult { before: BatchState::Stopped, skipped: vec![], finished: false }));
         assert!(batches::finish_done(&db, &[batch.id], at(17)).await.expect("asked").is_empty());
         commands::report(&db, &[report(rows[0].id, Outcome::Confirmed)]).await.expect("reported");
@@ -346,7 +348,7 @@ async fn a_stop_skips_what_is_queued_and_the_batch_ends_with_its_last_row() {
 async fn a_stop_of_a_batch_of_which_nothing_was_sent_ends_it_at_once() {
     on_each(async |db| {
         let (batch, _) = stored(&db, 3).await;
-        let stopped = batches::stop(&db, batch.id, at(15)).await.expect("stopped").expect("there");
+        let stopped = batches::stop(&db, batch.id, at(15), &entry()).await.expect("stopped").expect("there");
         assert!(stopped.finished);
         let read = batches::get(&db, batch.id).await.expect("read").expect("there");
         assert_eq!((read.state, read.finished_at), (BatchState::Stopped, Some(at(15))));
@@ -360,7 +362,7 @@ async fn a_finished_batch_cannot_be_stopped() {
         let (batch, rows) = stored(&db, 1).await;
         commands::report(&db, &[report(rows[0].id, Outcome::Unreachable)]).await.expect("reported");
         assert_eq!(batches::finish_done(&db, &[batch.id], at(20)).await.expect("finished"), [batch.id]);
-        let stopped = batches::stop(&db, batch.id, at(30)).await.expect("asked").expect("there");
+        let stopped = batches::stop(&db, batch.id, at(30), &entry()).await.expect("asked").expect("there");
         assert_eq!(stopped.before, BatchState::Finished);
         let read = batches::get(&db, batch.id).await.expect("read").expect("there");
         assert_eq!((read.state, read.finished_at), (BatchState::Finished, Some(at(20))));
@@ -374,7 +376,7 @@ async fn batches_are_paged_newest_first_and_filtered() {
         let mut all = vec![full_batch()];
         all.extend((0..6).map(|i| Batch { created_at: at(i), ..batch(Command::Pause) }));
         for batch in &all {
-            batches::create(&db, batch, &[]).await.expect("created");
+            batches::create(&db, batch, &[], &entry()).await.expect("created");
         }
         all.reverse();
         let mut seen = Vec::new();

@@ -7,7 +7,10 @@ use printyard::{
     storage::{sessions, tokens},
 };
 
-use super::{databases::on_each, fixtures::at};
+use super::{
+    databases::on_each,
+    fixtures::{at, entry},
+};
 
 fn token(name: &str) -> Token {
     Token {
@@ -37,15 +40,15 @@ async fn a_token_is_found_by_its_hash_until_it_is_revoked() {
     on_each(async |db| {
         let (secret, hash) = new_token().expect("random numbers");
         let mut kept = token("erp");
-        tokens::insert(&db, &kept, &hash).await.expect("inserted");
+        tokens::insert(&db, &kept, &hash, &entry()).await.expect("inserted");
         assert_eq!(tokens::by_hash(&db, &token_hash(&secret)).await.expect("read").as_ref(), Some(&kept));
         assert_eq!(tokens::by_hash(&db, &token_hash("pyd_other")).await.expect("read"), None);
         tokens::touch(&db, kept.id, at(7)).await.expect("noted");
         tokens::touch(&db, kept.id, at(5)).await.expect("noted");
         kept.last_used_at = Some(at(7));
         assert_eq!(tokens::get(&db, kept.id).await.expect("read"), Some(kept.clone()));
-        assert!(tokens::revoke(&db, kept.id, at(9)).await.expect("revoked"));
-        assert!(!tokens::revoke(&db, kept.id, at(10)).await.expect("asked"));
+        assert!(tokens::revoke(&db, kept.id, at(9), &entry()).await.expect("revoked"));
+        assert!(!tokens::revoke(&db, kept.id, at(10), &entry()).await.expect("asked"));
         assert_eq!(tokens::by_hash(&db, &hash).await.expect("read"), None);
         assert_eq!(tokens::get(&db, kept.id).await.expect("read"), None);
     })
@@ -56,10 +59,10 @@ async fn a_token_is_found_by_its_hash_until_it_is_revoked() {
 async fn revoking_a_token_ends_the_sessions_that_it_opened() {
     on_each(async |db| {
         let opener = token("anna");
-        tokens::insert(&db, &opener, b"hash").await.expect("inserted");
+        tokens::insert(&db, &opener, b"hash", &entry()).await.expect("inserted");
         sessions::insert(&db, b"one", &session(Some(opener.id), 50)).await.expect("inserted");
         sessions::insert(&db, b"two", &session(None, 50)).await.expect("inserted");
-        assert!(tokens::revoke(&db, opener.id, at(1)).await.expect("revoked"));
+        assert!(tokens::revoke(&db, opener.id, at(1), &entry()).await.expect("revoked"));
         assert_eq!(sessions::by_hash(&db, b"one").await.expect("read"), None);
         assert_eq!(sessions::by_hash(&db, b"two").await.expect("read"), Some(session(None, 50)));
     })
@@ -72,7 +75,7 @@ async fn tokens_are_paged_newest_first() {
         let mut all = Vec::new();
         for i in 0..5_u8 {
             all.push(Token { expires_at: None, tags: vec![], ..token(&i.to_string()) });
-            tokens::insert(&db, &all[usize::from(i)], &[i]).await.expect("inserted");
+            tokens::insert(&db, &all[usize::from(i)], &[i], &entry()).await.expect("inserted");
         }
         all.reverse();
         let first = tokens::page(&db, None, 3).await.expect("read");

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::{
     databases::on_each,
-    fixtures::{at, ids, outcome, printer, report, row, send, stored},
+    fixtures::{at, entry, ids, outcome, printer, report, row, send, stored},
 };
 
 /// Repetitions of a race: enough that both orders come up.
@@ -26,7 +26,7 @@ async fn a_send_before_the_stop_is_kept_and_one_after_it_is_refused() {
         let (batch, rows) = stored(&db, 2).await;
         let (before, after) = (rows[0].id, rows[1].id);
         assert_eq!(ids(&commands::commit_sends(&db, &[send(before, 1)]).await.expect("asked")), [before]);
-        let stopped = batches::stop(&db, batch.id, at(1)).await.expect("stopped").expect("there");
+        let stopped = batches::stop(&db, batch.id, at(1), &entry()).await.expect("stopped").expect("there");
         assert_eq!(stopped.skipped, [after]);
         assert_eq!(commands::commit_sends(&db, &[send(after, 1)]).await.expect("asked"), []);
         assert_eq!(outcome(&db, before).await, Outcome::Sent);
@@ -60,7 +60,7 @@ async fn of_stop_send_and_expiry_exactly_one_wins_each_row() {
             };
             let stop = async {
                 tokio::task::yield_now().await;
-                batches::stop(&db, batch.id, at(9)).await.expect("asked").expect("there").skipped
+                batches::stop(&db, batch.id, at(9), &entry()).await.expect("asked").expect("there").skipped
             };
             let (sent, expired, skipped) = tokio::join!(sends, expiry, stop);
             let mut union: Vec<Uuid> = [&sent[..], &expired, &skipped].concat();
@@ -116,7 +116,7 @@ async fn when_a_stop_has_returned_no_further_send_is_committed() {
                 }
             };
             let stop = async {
-                batches::stop(&db, batch.id, at(9)).await.expect("stopped");
+                batches::stop(&db, batch.id, at(9), &entry()).await.expect("stopped");
                 attempts().await
             };
             let (at_stop, ()) = tokio::join!(stop, again);
@@ -131,7 +131,7 @@ async fn groups_that_share_rows_wait_for_each_other_and_never_fail() {
     on_each(async |db| {
         for _ in 0..ROUNDS {
             let owner = printer(&format!("p{}", printyard::clock::new_id().simple()));
-            printers::insert(&db, &owner, None).await.expect("inserted");
+            printers::insert(&db, &owner, None, &entry()).await.expect("inserted");
             let batch = super::fixtures::batch(printyard::domain::command::Command::Pause);
             let rows: Vec<_> = (0..40)
                 .map(|position| {
@@ -140,7 +140,7 @@ async fn groups_that_share_rows_wait_for_each_other_and_never_fail() {
                     row
                 })
                 .collect();
-            batches::create(&db, &batch, &rows).await.expect("created");
+            batches::create(&db, &batch, &rows, &entry()).await.expect("created");
             let all: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
             let backward: Vec<Uuid> = all.iter().rev().copied().collect();
             let reports: Vec<Report> = backward.iter().map(|id| report(*id, Outcome::Rejected)).collect();
@@ -151,8 +151,8 @@ async fn groups_that_share_rows_wait_for_each_other_and_never_fail() {
                 commands::commit_sends(&db, &sends),
                 commands::release(&db, &times, at(1)),
                 commands::skip_queued(&db, &backward, Reason::OvertakenByCancel, None, at(2)),
-                printers::remove(&db, owner.id, at(3)),
-                batches::stop(&db, batch.id, at(4)),
+                printers::remove(&db, owner.id, at(3), &entry()),
+                batches::stop(&db, batch.id, at(4), &entry()),
             );
             results.0.expect("reported");
             results.1.expect("asked");
@@ -178,7 +178,7 @@ async fn a_batch_ends_once_whoever_ends_its_last_row() {
                 batches::finish_done(&db, &[batch.id], at(20)).await.expect("asked").len()
             };
             let stop = async {
-                let stopped = batches::stop(&db, batch.id, at(20)).await.expect("stopped").expect("there");
+                let stopped = batches::stop(&db, batch.id, at(20), &entry()).await.expect("stopped").expect("there");
                 usize::from(stopped.finished)
             };
             let (one, two, three) = tokio::join!(end(a), end(b), stop);

@@ -17,12 +17,12 @@ use printyard::{
 
 use super::{
     databases::on_each,
-    fixtures::{at, batch, full_printer, ids, occupy, outcome, printer, report, row, send, tagged},
+    fixtures::{at, batch, entry, full_printer, ids, occupy, outcome, printer, report, row, send, tagged},
 };
 
 async fn register(db: &Db, printers: &[Printer]) {
     for printer in printers {
-        printers::insert(db, printer, None).await.expect("inserted");
+        printers::insert(db, printer, None, &entry()).await.expect("inserted");
     }
 }
 
@@ -34,8 +34,8 @@ fn names(printers: &[Printer]) -> Vec<&str> {
 async fn a_printer_reads_back_as_it_was_written() {
     on_each(async |db| {
         let (full, bare) = (full_printer("full"), printer("bare"));
-        printers::insert(&db, &full, Some(b"sealed")).await.expect("inserted");
-        printers::insert(&db, &bare, None).await.expect("inserted");
+        printers::insert(&db, &full, Some(b"sealed"), &entry()).await.expect("inserted");
+        printers::insert(&db, &bare, None, &entry()).await.expect("inserted");
         assert_eq!(printers::get(&db, full.id).await.expect("read").as_ref(), Some(&full));
         assert_eq!(printers::sealed_key(&db, full.id).await.expect("read").as_deref(), Some(b"sealed".as_slice()));
         assert_eq!(printers::sealed_key(&db, bare.id).await.expect("read"), None);
@@ -55,16 +55,16 @@ async fn a_taken_name_and_a_taken_address_are_told_apart() {
         register(&db, &[a.clone(), b.clone()]).await;
         let mut same_name = printer("a");
         same_name.details.url = "http://elsewhere.test".into();
-        assert!(matches!(printers::insert(&db, &same_name, None).await, Err(Error::NameTaken)));
+        assert!(matches!(printers::insert(&db, &same_name, None, &entry()).await, Err(Error::NameTaken)));
         let mut same_url = printer("c");
         same_url.details.url.clone_from(&a.details.url);
-        assert!(matches!(printers::insert(&db, &same_url, None).await, Err(Error::UrlTaken)));
+        assert!(matches!(printers::insert(&db, &same_url, None, &entry()).await, Err(Error::UrlTaken)));
         b.details.name = "a".into();
-        assert!(matches!(printers::update(&db, &b, 1, KeyChange::Keep).await, Err(Error::NameTaken)));
+        assert!(matches!(printers::update(&db, &b, 1, KeyChange::Keep, &entry()).await, Err(Error::NameTaken)));
         // The same id again is neither: a defect.
-        assert!(matches!(printers::insert(&db, &a, None).await, Err(Error::Database(_))));
+        assert!(matches!(printers::insert(&db, &a, None, &entry()).await, Err(Error::Database(_))));
         let other_case = printer("A");
-        printers::insert(&db, &other_case, None).await.expect("names are told apart by case");
+        printers::insert(&db, &other_case, None, &entry()).await.expect("names are told apart by case");
     })
     .await;
 }
@@ -73,24 +73,24 @@ async fn a_taken_name_and_a_taken_address_are_told_apart() {
 async fn of_two_changes_of_one_version_only_the_first_counts() {
     on_each(async |db| {
         let mut printer = full_printer("a");
-        printers::insert(&db, &printer, Some(b"one")).await.expect("inserted");
+        printers::insert(&db, &printer, Some(b"one"), &entry()).await.expect("inserted");
         printer.version = 2;
         printer.updated_at = at(5);
         printer.details.tags = vec!["new".into()];
         printer.details.model = None;
         printer.details.bed_mm = None;
-        assert!(printers::update(&db, &printer, 1, KeyChange::Keep).await.expect("written"));
-        assert!(!printers::update(&db, &full_printer("other"), 1, KeyChange::Keep).await.expect("written"));
+        assert!(printers::update(&db, &printer, 1, KeyChange::Keep, &entry()).await.expect("written"));
+        assert!(!printers::update(&db, &full_printer("other"), 1, KeyChange::Keep, &entry()).await.expect("written"));
         let mut late = printer.clone();
         late.details.notes = "late".into();
         late.details.tags.clear();
-        assert!(!printers::update(&db, &late, 1, KeyChange::Clear).await.expect("written"));
+        assert!(!printers::update(&db, &late, 1, KeyChange::Clear, &entry()).await.expect("written"));
         assert_eq!(printers::get(&db, printer.id).await.expect("read").as_ref(), Some(&printer));
         let key = || async { printers::sealed_key(&db, printer.id).await.expect("read") };
         assert_eq!(key().await.as_deref(), Some(b"one".as_slice()));
-        assert!(printers::update(&db, &printer, 2, KeyChange::Set(b"two".to_vec())).await.expect("written"));
+        assert!(printers::update(&db, &printer, 2, KeyChange::Set(b"two".to_vec()), &entry()).await.expect("written"));
         assert_eq!(key().await.as_deref(), Some(b"two".as_slice()));
-        assert!(printers::update(&db, &printer, 2, KeyChange::Clear).await.expect("written"));
+        assert!(printers::update(&db, &printer, 2, KeyChange::Clear, &entry()).await.expect("written"));
         assert_eq!(key().await, None);
     })
     .await;
@@ -182,7 +182,7 @@ async fn removing_a_printer_ends_its_commands_and_takes_all_that_was_known_of_it
         for row in &mut rows[..4] {
             row.printer_id = gone.id;
         }
-        batches::create(&db, &batch, &rows).await.expect("created");
+        batches::create(&db, &batch, &rows, &entry()).await.expect("created");
         let sends: Vec<_> = rows[1..4].iter().map(|row| send(row.id, 1)).collect();
         commands::commit_sends(&db, &sends).await.expect("sent");
         let reports = [report(rows[2].id, Outcome::Accepted), report(rows[3].id, Outcome::Confirmed)];
@@ -197,7 +197,7 @@ async fn removing_a_printer_ends_its_commands_and_takes_all_that_was_known_of_it
         sightings::save(&db, &[sighting(&gone), sighting(&stays)]).await.expect("saved");
         occupy(&db, gone.id, new_id(), at(1)).await;
 
-        assert_eq!(printers::remove(&db, gone.id, at(30)).await.expect("removed"), Some(vec![batch.id]));
+        assert_eq!(printers::remove(&db, gone.id, at(30), &entry()).await.expect("removed"), Some(vec![batch.id]));
 
         assert_eq!(printers::get(&db, gone.id).await.expect("read"), None);
         let expected = [
@@ -219,7 +219,9 @@ async fn removing_a_printer_ends_its_commands_and_takes_all_that_was_known_of_it
         assert_eq!(plates::all(&db).await.expect("read"), []);
         assert!(commands::commit_sends(&db, &[send(rows[0].id, 1)]).await.expect("asked").is_empty());
         assert_eq!(outcome(&db, rows[0].id).await, Outcome::Skipped);
-        printers::insert(&db, &full_printer("gone"), None).await.expect("the name and the address are free again");
+        printers::insert(&db, &full_printer("gone"), None, &entry())
+            .await
+            .expect("the name and the address are free again");
     })
     .await;
 }

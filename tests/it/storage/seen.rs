@@ -18,7 +18,7 @@ use printyard::{
 
 use super::{
     databases::on_each,
-    fixtures::{at, occupy, printer, tagged},
+    fixtures::{at, entry, occupy, printer, tagged},
 };
 
 fn file() -> FileRef {
@@ -29,8 +29,8 @@ fn file() -> FileRef {
 async fn the_last_sighting_of_each_printer_is_kept() {
     on_each(async |db| {
         let (a, b) = (printer("a"), printer("b"));
-        printers::insert(&db, &a, None).await.expect("inserted");
-        printers::insert(&db, &b, None).await.expect("inserted");
+        printers::insert(&db, &a, None, &entry()).await.expect("inserted");
+        printers::insert(&db, &b, None, &entry()).await.expect("inserted");
         let mut first = Sighting {
             printer_id: a.id,
             state: PrinterState::Printing,
@@ -77,15 +77,15 @@ async fn the_last_sighting_of_each_printer_is_kept() {
 async fn a_plate_is_cleared_of_the_print_that_was_meant_and_of_no_other() {
     on_each(async |db| {
         let a = printer("a");
-        printers::insert(&db, &a, None).await.expect("inserted");
+        printers::insert(&db, &a, None, &entry()).await.expect("inserted");
         let (one, two) = (new_id(), new_id());
         occupy(&db, a.id, one, at(1)).await;
         occupy(&db, a.id, two, at(2)).await;
-        assert!(!plates::clear(&db, a.id, Some(one), "anna", at(3)).await.expect("asked"));
-        assert!(!plates::clear(&db, a.id, None, "anna", at(3)).await.expect("asked"));
+        assert!(!plates::clear(&db, a.id, Some(one), "anna", at(3), &entry()).await.expect("asked"));
+        assert!(!plates::clear(&db, a.id, None, "anna", at(3), &entry()).await.expect("asked"));
         assert_eq!(plates::all(&db).await.expect("read"), [(a.id, Plate::occupied(two, at(2)))]);
-        assert!(plates::clear(&db, a.id, Some(two), "anna", at(4)).await.expect("asked"));
-        assert!(!plates::clear(&db, a.id, Some(two), "bert", at(5)).await.expect("asked"));
+        assert!(plates::clear(&db, a.id, Some(two), "anna", at(4), &entry()).await.expect("asked"));
+        assert!(!plates::clear(&db, a.id, Some(two), "bert", at(5), &entry()).await.expect("asked"));
         let clear =
             Plate { state: PlateState::Clear, print_id: None, since: Some(at(4)), cleared_by: Some("anna".into()) };
         assert_eq!(plates::all(&db).await.expect("read"), [(a.id, clear)]);
@@ -150,7 +150,7 @@ async fn a_print_begins_once_and_ends_once() {
 async fn prints_are_paged_newest_first_and_filtered() {
     on_each(async |db| {
         let hall = tagged("hall", &["a"]);
-        printers::insert(&db, &hall, None).await.expect("inserted");
+        printers::insert(&db, &hall, None, &entry()).await.expect("inserted");
         let mut all: Vec<Print> = (0..7).map(print).collect();
         for print in &mut all[..3] {
             print.printer_id = hall.id;

@@ -1,0 +1,168 @@
+//! `printyard user`: people who log in by name and password, for the person at the terminal. Works on the database of the
+//! server's settings, whether it runs or not.
+
+use std::io::{BufRead, IsTerminal};
+
+use anyhow::{Context, bail};
+use clap::Subcommand;
+use printyard::{
+    clock,
+    config::Given,
+    domain::{
+        access::Role,
+        audit::{Action, ActorKind, Entry, differences, fields},
+        user::{User as Person, UserDetails},
+    },
+    secrets,
+    service::{access::Principal, users::check_new},
+    storage::{self, Db, users::EndSessions},
+};
+use serde_json::{Value, json};
+
+/// Arguments of `user`.
+#[derive(clap::Args)]
+pub struct User {
+    #[command(subcommand)]
+    action: Subject,
+}
+
+#[derive(Subcommand)]
+enum Subject {
+    /// Add somebody; the password is asked for, or read as one line from standard input
+    Add {
+        name: String,
+        /// viewer, operator, manager or admin
+        #[arg(long, default_value = "operator")]
+        role: String,
+        /// Only printers with one of these tags (repeatable)
+        #[arg(long = "tag")]
+        tags: Vec<String>,
+        #[command(flatten)]
+        given: Given,
+    },
+    /// Give somebody another password, which ends all of their sessions
+    Passwd {
+        name: String,
+        #[command(flatten)]
+        given: Given,
+    },
+    /// Keep somebody out, at once
+    Disable {
+        name: String,
+        #[command(flatten)]
+        given: Given,
+    },
+    /// Let somebody in again
+    Enable {
+        name: String,
+        #[command(flatten)]
+        given: Given,
+    },
+    /// List everybody, newest first
+    List {
+        #[command(flatten)]
+        given: Given,
+    },
+}
+
+impl User {
+    /// Does what was asked.
+    pub async fn run(self) -> anyhow::Result<()> {
+        match self.action {
+            Subject::Add { name, role, tags, given } => add(given, name, &role, tags).await,
+            Subject::Passwd { name, given } => {
+                let db = super::open(given).await?;
+                let (person, _) = found(&db, &name).await?;
+                let password = password()?;
+                check(&person.details, Some(&password))?;
+                let details = person.details.clone();
+                change(&db, person, details, Some(&password)).await
+            }
+            Subject::Disable { name, given } => set_enabled(given, &name, false).await,
+            Subject::Enable { name, given } => set_enabled(given, &name, true).await,
+            Subject::List { given } => {
+                for person in storage::users::page(&super::open(given).await?, None, 500).await? {
+                    let state = if person.details.enabled { "" } else { "  disabled" };
+                    println!("{:8}  {}{state}", person.details.role, person.details.name);
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+async fn add(given: Given, name: String, role: &str, tags: Vec<String>) -> anyhow::Result<()> {
+    let role = Role::parse(role).context("--role must be viewer, operator, manager or admin")?;
+    let details = UserDetails { name, role, tags, enabled: true };
+    check(&details, None)?;
+    let db = super::open(given).await?;
+    let password = password()?;
+    check(&details, Some(&password))?;
+    let now = clock::now();
+    let person =
+        Person { id: clock::new_id(), details, version: 1, created_at: now, updated_at: now, last_login_at: None };
+    let entry = Entry { subject: Some(person.id), ..terminal().entry(Action::UserCreated, fields(&person.details)) };
+    match storage::users::insert(&db, &person, Some(&secrets::password::hash(&password)?), &entry).await {
+        Err(storage::Error::NameTaken) => bail!("there is a user {} already", person.details.name),
+        other => Ok(other?),
+    }
+}
+
+async fn set_enabled(given: Given, name: &str, enabled: bool) -> anyhow::Result<()> {
+    let db = super::open(given).await?;
+    let (person, _) = found(&db, name).await?;
+    let details = UserDetails { enabled, ..person.details.clone() };
+    change(&db, person, details, None).await
+}
+
+async fn change(db: &Db, before: Person, details: UserDetails, password: Option<&str>) -> anyhow::Result<()> {
+    let hash = password.map(secrets::password::hash).transpose()?;
+    let mut changes = differences(&json!(before.details), &json!(details));
+    if hash.is_some() {
+        changes.insert("password".to_owned(), Value::String("changed".to_owned()));
+    }
+    let ends = if hash.is_some() || !details.enabled { EndSessions::All } else { EndSessions::None };
+    let version = before.version;
+    let person = Person { details, version: version + 1, updated_at: clock::now(), ..before };
+    let entry = Entry { subject: Some(person.id), ..terminal().entry(Action::UserChanged, changes) };
+    if !storage::users::update(db, &person, version, hash.as_deref(), ends, &entry).await? {
+        bail!("{} was changed in the meantime; try again", person.details.name);
+    }
+    Ok(())
+}
+
+async fn found(db: &Db, name: &str) -> anyhow::Result<(Person, Option<String>)> {
+    storage::users::by_name(db, name).await?.with_context(|| format!("there is no user {name}"))
+}
+
+fn check(details: &UserDetails, password: Option<&str>) -> anyhow::Result<()> {
+    match check_new(details, password) {
+        Ok(()) => Ok(()),
+        Err(invalid) => {
+            let rules: Vec<String> = invalid
+                .0
+                .iter()
+                .map(|error| format!("{} {}", error.pointer.trim_start_matches('/'), error.detail))
+                .collect();
+            bail!("{}", rules.join("; "))
+        }
+    }
+}
+
+/// Asks twice at a terminal, without showing it; reads one line otherwise.
+fn password() -> anyhow::Result<String> {
+    if !std::io::stdin().is_terminal() {
+        let mut line = String::new();
+        std::io::stdin().lock().read_line(&mut line)?;
+        return Ok(line.trim_end_matches(['\r', '\n']).to_owned());
+    }
+    let password = rpassword::prompt_password("Password: ")?;
+    if rpassword::prompt_password("The same once more: ")? != password {
+        bail!("the two passwords differ");
+    }
+    Ok(password)
+}
+
+fn terminal() -> Principal {
+    Principal::operator_of_the_server(ActorKind::Terminal)
+}

@@ -1,0 +1,123 @@
+//! What is written down of a change: who did what, to which printers, from where, and what was there before and after.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::command::words;
+
+words! {
+    /// What was done.
+    Action {
+        PrinterRegistered = "printer.registered",
+        PrinterChanged = "printer.changed",
+        PrinterRemoved = "printer.removed",
+        FileUploaded = "file.uploaded",
+        FileSelected = "file.selected",
+        FileDeleted = "file.deleted",
+        PlateCleared = "plate.cleared",
+        BatchCreated = "batch.created",
+        BatchStopped = "batch.stopped",
+        TokenCreated = "token.created",
+        TokenRotated = "token.rotated",
+        TokenRevoked = "token.revoked",
+        UserCreated = "user.created",
+        UserChanged = "user.changed",
+        SessionOpened = "session.opened",
+        SessionEnded = "session.ended",
+        SecretsRotated = "secrets.rotated",
+    }
+}
+
+words! {
+    /// Who did it.
+    ActorKind {
+        User = "user",
+        Token = "token",
+        /// The token of the server's own settings.
+        AdminToken = "admin_token",
+        /// The person at the server's terminal.
+        Terminal = "terminal",
+        /// The server itself, by a rule that somebody gave it.
+        Scheduler = "scheduler",
+        /// Whoever holds the link for the set-up.
+        Setup = "setup",
+    }
+}
+
+/// Who did something.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = AuditActor)]
+pub struct Actor {
+    pub kind: ActorKind,
+    /// A user's or a token's.
+    pub id: Option<Uuid>,
+    pub name: String,
+}
+
+/// Where a request came from.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Origin {
+    pub request_id: Option<String>,
+    pub address: Option<String>,
+}
+
+/// One change, as it is to be written down. Secrets are never part of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    pub at: DateTime<Utc>,
+    pub actor: Actor,
+    pub action: Action,
+    pub printer_ids: Vec<Uuid>,
+    /// What else it was done to: a batch's, a token's, a user's id.
+    pub subject: Option<Uuid>,
+    pub request_id: Option<String>,
+    pub address: Option<String>,
+    /// Field by field `[before, after]`; of something new or gone, its fields.
+    pub changes: Map<String, Value>,
+}
+
+/// A change that was written down.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// Counts from 1 without gaps.
+    pub seq: i64,
+    #[serde(flatten)]
+    pub entry: Entry,
+}
+
+/// What differs between two states of a thing, field by field `[before, after]`. Both are objects.
+pub fn differences(before: &Value, after: &Value) -> Map<String, Value> {
+    let empty = Map::new();
+    let (before, after) = (before.as_object().unwrap_or(&empty), after.as_object().unwrap_or(&empty));
+    let mut changes = Map::new();
+    for name in before.keys().chain(after.keys()) {
+        let (old, new) = (before.get(name).unwrap_or(&Value::Null), after.get(name).unwrap_or(&Value::Null));
+        if old != new {
+            changes.insert(name.clone(), Value::Array(vec![old.clone(), new.clone()]));
+        }
+    }
+    changes
+}
+
+/// The fields of something that is new or gone.
+pub fn fields(of: &impl Serialize) -> Map<String, Value> {
+    match serde_json::to_value(of) {
+        Ok(Value::Object(fields)) => fields,
+        _ => Map::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn only_what_differs_is_told() {
+        let changes = differences(&json!({"a": 1, "b": 2, "gone": 3}), &json!({"a": 1, "b": 4, "new": null}));
+        assert_eq!(Value::Object(changes), json!({"b": [2, 4], "gone": [3, null]}));
+    }
+}

@@ -1,0 +1,154 @@
+//! The audit: what was changed, by whom, from where.
+
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, header},
+    response::{IntoResponse, Response},
+};
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
+
+use super::{
+    caller::Admin,
+    extract::Params,
+    openapi::words_of,
+    page::{self, Page},
+    problem::Problem,
+};
+use crate::{
+    domain::audit::{Action, Actor, Record},
+    service::{Services, audit::AuditFilter},
+};
+
+const LIST: &str = "audit";
+
+/// Routes of this resource.
+pub fn routes() -> OpenApiRouter<Services> {
+    OpenApiRouter::new().routes(routes!(list_audit))
+}
+
+/// One change.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = AuditRecord)]
+struct RecordBody {
+    /// Counts from 1 without gaps.
+    seq: i64,
+    at: DateTime<Utc>,
+    actor: Actor,
+    action: Action,
+    printer_ids: Vec<Uuid>,
+    /// The batch, token, user or session that it was done to.
+    subject: Option<Uuid>,
+    request_id: Option<String>,
+    address: Option<String>,
+    /// By field: `[before, after]` of a change; the fields of what is new or gone. Never a secret.
+    changes: Map<String, Value>,
+}
+
+impl From<Record> for RecordBody {
+    fn from(record: Record) -> Self {
+        let entry = record.entry;
+        Self {
+            seq: record.seq,
+            at: entry.at,
+            actor: entry.actor,
+            action: entry.action,
+            printer_ids: entry.printer_ids,
+            subject: entry.subject,
+            request_id: entry.request_id,
+            address: entry.address,
+            changes: entry.changes,
+        }
+    }
+}
+
+/// Lists what was changed, newest first. With `Accept: text/csv` it is a page of CSV, its cursor in `X-Next-Cursor`.
+#[utoipa::path(get, path = "/audit", tag = "access", params(
+    ("since" = Option<chrono::DateTime<chrono::Utc>>, Query, description = "Only changes at this time or later."),
+    ("actor" = Option<String>, Query, description = "Only changes by somebody of this name."),
+    ("action" = Option<Action>, Query, description = "Only changes of this kind."),
+    ("printer_id" = Option<Uuid>, Query, description = "Only changes that concern this printer."),
+    super::openapi::Paging,
+), responses((status = OK, body = Page<RecordBody>)))]
+async fn list_audit(
+    who: Admin,
+    mut params: Params,
+    State(services): State<Services>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let filter = AuditFilter {
+        since: params.time("since"),
+        actor: params.text("actor"),
+        action: params.word("action", Action::parse, &words_of(Action::ALL, Action::as_str)),
+        printer_id: params.id("printer_id"),
+    };
+    let (limit, after) = (params.limit(), params.cursor::<i64>(LIST));
+    params.finish()?;
+    let found = services.list_audit(&who.0, &filter, after, page::one_more(limit)).await?;
+    let page = Page::cut(LIST, found, limit, |record| record.seq, RecordBody::from);
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if !accept.contains("text/csv") {
+        return Ok(Json(page).into_response());
+    }
+    let mut response = ([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], csv(&page.items)).into_response();
+    if let Some(cursor) = page.next_cursor.and_then(|cursor| cursor.parse().ok()) {
+        response.headers_mut().insert("x-next-cursor", cursor);
+    }
+    Ok(response)
+}
+
+/// RFC 4180, with a line of names.
+fn csv(records: &[RecordBody]) -> String {
+    let mut text = "seq,at,actor_kind,actor,action,printer_ids,subject,request_id,address,changes\r\n".to_owned();
+    for record in records {
+        let ids: Vec<String> = record.printer_ids.iter().map(Uuid::to_string).collect();
+        let fields = [
+            record.seq.to_string(),
+            record.at.to_rfc3339(),
+            record.actor.kind.to_string(),
+            record.actor.name.clone(),
+            record.action.to_string(),
+            ids.join(" "),
+            record.subject.map(|id| id.to_string()).unwrap_or_default(),
+            record.request_id.clone().unwrap_or_default(),
+            record.address.clone().unwrap_or_default(),
+            Value::Object(record.changes.clone()).to_string(),
+        ];
+        let fields: Vec<String> = fields.iter().map(|field| cell(field)).collect();
+        text.push_str(&fields.join(","));
+        text.push_str("\r\n");
+    }
+    text
+}
+
+/// A cell that a spreadsheet shows and never runs: what begins like a formula gets an apostrophe.
+fn cell(text: &str) -> String {
+    let guard = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { "'" } else { "" };
+    if guard.is_empty() && !text.contains([',', '"', '\r', '\n']) {
+        return text.to_owned();
+    }
+    format!("\"{guard}{}\"", text.replace('"', "\"\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_is_quoted_and_never_a_formula() {
+        for (text, written) in [
+            ("plain", "plain"),
+            ("a,b", "\"a,b\""),
+            ("say \"hi\"", "\"say \"\"hi\"\"\""),
+            ("=1+1", "\"'=1+1\""),
+            ("@x\r\ny", "\"'@x\r\ny\""),
+        ] {
+            assert_eq!(cell(text), written);
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! People who log in by name and password, and their sessions.
+
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
+
+use super::{
+    caller::Admin,
+    extract::{Id, Input, NoQuery, Params, Patch, PathParts, expected_versions},
+    page::{self, Page},
+    problem::{Problem, ProblemBody},
+};
+use crate::{
+    domain::{
+        access::{Role, Session},
+        user::{User, UserDetails},
+    },
+    service::{Error, Services, users::UserPatch},
+};
+
+const LIST: &str = "users";
+
+/// Routes of this resource.
+pub fn routes() -> OpenApiRouter<Services> {
+    OpenApiRouter::new()
+        .routes(routes!(list_users, create_user))
+        .routes(routes!(get_user, update_user))
+        .routes(routes!(list_user_sessions))
+        .routes(routes!(delete_user_session))
+}
+
+/// A user that is to be made.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NewUser, example = json!({"name": "ann", "password": "several words in a row", "role": "operator", "tags": ["hall-a"]}))]
+struct NewUserBody {
+    /// Unique, whatever the case of its letters.
+    name: String,
+    /// At least 15 characters. Absent: they cannot log in until one is set.
+    password: Option<String>,
+    role: Role,
+    /// Only printers with any of these tags; empty = all. An admin has none.
+    tags: Option<Vec<String>>,
+    enabled: Option<bool>,
+}
+
+/// A change of a user: what is absent stays.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = UserPatch, example = json!({"enabled": false}))]
+struct UserPatchBody {
+    name: Option<String>,
+    /// Ends all of their sessions.
+    password: Option<String>,
+    role: Option<Role>,
+    tags: Option<Vec<String>>,
+    /// False ends all of their sessions.
+    enabled: Option<bool>,
+}
+
+/// A user. Their password is shown to nobody.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = User)]
+struct UserBody {
+    id: Uuid,
+    name: String,
+    role: Role,
+    tags: Vec<String>,
+    enabled: bool,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+    last_login_at: Option<DateTime<Utc>>,
+}
+
+/// A browser in which a user is logged in.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Session)]
+struct SessionBody {
+    id: Uuid,
+    created_at: DateTime<Utc>,
+    /// To the minute.
+    last_seen_at: DateTime<Utc>,
+    expires_at: DateTime<Utc>,
+    address: Option<String>,
+    /// What the browser says it is.
+    agent: String,
+}
+
+/// The sessions of one user.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Sessions)]
+struct SessionsBody {
+    items: Vec<SessionBody>,
+}
+
+impl From<User> for UserBody {
+    fn from(user: User) -> Self {
+        Self {
+            id: user.id,
+            name: user.details.name,
+            role: user.details.role,
+            tags: user.details.tags,
+            enabled: user.details.enabled,
+            created_at: user.created_at,
+            updated_at: user.updated_at,
+            last_login_at: user.last_login_at,
+        }
+    }
+}
+
+impl From<Session> for SessionBody {
+    fn from(session: Session) -> Self {
+        Self {
+            id: session.id,
+            created_at: session.created_at,
+            last_seen_at: session.last_seen_at,
+            expires_at: session.expires_at,
+            address: session.address,
+            agent: session.agent,
+        }
+    }
+}
+
+/// Lists users, newest first.
+#[utoipa::path(get, path = "/users", tag = "access", params(super::openapi::Paging),
+    responses((status = OK, body = Page<UserBody>)))]
+async fn list_users(
+    who: Admin,
+    mut params: Params,
+    State(services): State<Services>,
+) -> Result<Json<Page<UserBody>>, Problem> {
+    let (limit, after) = (params.limit(), params.cursor::<Uuid>(LIST));
+    params.finish()?;
+    let found = services.list_users(&who.0, after, page::one_more(limit)).await?;
+    Ok(Json(Page::cut(LIST, found, limit, |user| user.id, UserBody::from)))
+}
+
+/// Makes a user.
+#[utoipa::path(post, path = "/users", tag = "access", request_body = NewUserBody, responses(
+    (status = CREATED, body = UserBody, headers(
+        ("Location", description = "Path of the user."), ("ETag", description = "Version of what can be written."),
+    )),
+    (status = CONFLICT, description = "`name_taken`", body = ProblemBody, content_type = "application/problem+json"),
+))]
+async fn create_user(
+    who: Admin,
+    _: NoQuery,
+    State(services): State<Services>,
+    Input(body): Input<NewUserBody>,
+) -> Result<Response, Problem> {
+    let details = UserDetails {
+        name: body.name,
+        role: body.role,
+        tags: body.tags.unwrap_or_default(),
+        enabled: body.enabled.unwrap_or(true),
+    };
+    let user = services.create_user(&who.0, details, body.password.as_deref()).await?;
+    let location = [(header::LOCATION, format!("/api/v1/users/{}", user.id))];
+    Ok((StatusCode::CREATED, location, tagged(user)).into_response())
+}
+
+/// Reads a user.
+#[utoipa::path(get, path = "/users/{id}", tag = "access", params(("id" = Uuid, Path)), responses(
+    (status = OK, body = UserBody, headers(("ETag", description = "Version of what can be written."))),
+))]
+async fn get_user(who: Admin, _: NoQuery, Id(id): Id, State(services): State<Services>) -> Result<Response, Problem> {
+    Ok(tagged(services.user(&who.0, id).await?))
+}
+
+/// Changes a user by a JSON merge patch. A new password and being disabled end all of their sessions at once.
+#[utoipa::path(patch, path = "/users/{id}", tag = "access", params(
+    ("id" = Uuid, Path),
+    ("If-Match" = Option<String>, Header, description = "The ETag that is to be changed, or `*`."),
+), request_body(content = UserPatchBody, content_type = "application/merge-patch+json"), responses(
+    (status = OK, body = UserBody, headers(("ETag", description = "The new version."))),
+    (status = CONFLICT, description = "`name_taken`, `last_admin`", body = ProblemBody,
+        content_type = "application/problem+json"),
+    (status = PRECONDITION_FAILED, description = "`stale`: it was changed in the meantime", body = ProblemBody,
+        content_type = "application/problem+json"),
+))]
+async fn update_user(
+    who: Admin,
+    _: NoQuery,
+    Id(id): Id,
+    State(services): State<Services>,
+    headers: HeaderMap,
+    Patch(body): Patch<UserPatchBody>,
+) -> Result<Response, Problem> {
+    let if_match = match expected_versions(&headers) {
+        None => None,
+        Some(versions) => {
+            let version = services.user(&who.0, id).await?.version;
+            if !versions.contains(&version) {
+                return Err(Error::Stale.into());
+            }
+            Some(version)
+        }
+    };
+    let patch =
+        UserPatch { name: body.name, role: body.role, tags: body.tags, enabled: body.enabled, password: body.password };
+    Ok(tagged(services.patch_user(&who.0, id, if_match, patch).await?))
+}
+
+/// Lists the browsers in which a user is logged in.
+#[utoipa::path(get, path = "/users/{id}/sessions", tag = "access", params(("id" = Uuid, Path)),
+    responses((status = OK, body = SessionsBody)))]
+async fn list_user_sessions(
+    who: Admin,
+    _: NoQuery,
+    Id(id): Id,
+    State(services): State<Services>,
+) -> Result<Json<SessionsBody>, Problem> {
+    services.user(&who.0, id).await?;
+    let sessions = services.sessions_of(&who.0, id).await?;
+    Ok(Json(SessionsBody { items: sessions.into_iter().map(SessionBody::from).collect() }))
+}
+
+/// Ends a session at once.
+#[utoipa::path(delete, path = "/users/{id}/sessions/{session_id}", tag = "access",
+    params(("id" = Uuid, Path), ("session_id" = Uuid, Path)), responses((status = NO_CONTENT)))]
+async fn delete_user_session(
+    who: Admin,
+    _: NoQuery,
+    path: PathParts,
+    State(services): State<Services>,
+) -> Result<StatusCode, Problem> {
+    let session = Uuid::try_parse(path.get("session_id")).map_err(|_| Problem::not_found("id"))?;
+    services.end_session(&who.0, path.id()?, session).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// A user with the version of what can be written.
+fn tagged(user: User) -> Response {
+    let etag = format!("\"v{}\"", user.version);
+    let mut response = Json(UserBody::from(user)).into_response();
+    if let Ok(etag) = HeaderValue::from_str(&etag) {
+        response.headers_mut().insert(header::ETAG, etag);
+    }
+    response
+}

@@ -1,0 +1,110 @@
+//! One's own account: the password, and the browsers in which one is logged in.
+
+use askama::Template;
+use axum::{
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Redirect, Response},
+};
+use uuid::Uuid;
+
+use super::{
+    Dashboard,
+    form::Form,
+    page::{Failure, Frame, Id, Visitor, html},
+    time::Moment,
+};
+use crate::{
+    domain::user::SHORTEST_PASSWORD,
+    service::{Error, access::Principal},
+};
+
+#[derive(Template)]
+#[template(path = "account.html")]
+struct AccountPage {
+    frame: Frame,
+    tags: String,
+    /// Logged in as a user, who has a password and sessions.
+    is_user: bool,
+    sessions: Vec<SessionLine>,
+    problems: Vec<String>,
+    changed: bool,
+    shortest: usize,
+}
+
+struct SessionLine {
+    id: Uuid,
+    is_this: bool,
+    agent: String,
+    address: String,
+    since: Moment,
+    seen: Moment,
+}
+
+pub(super) async fn show(State(dashboard): State<Dashboard>, Visitor(who): Visitor) -> Result<Response, Failure> {
+    page(&dashboard, &who, Vec::new(), false).await
+}
+
+async fn page(
+    dashboard: &Dashboard,
+    who: &Principal,
+    problems: Vec<String>,
+    changed: bool,
+) -> Result<Response, Failure> {
+    let sessions = match who.user_id {
+        Some(id) => dashboard.services.sessions_of(who, id).await?,
+        None => Vec::new(),
+    };
+    let sessions = sessions.into_iter().map(|session| SessionLine {
+        id: session.id,
+        is_this: who.session_id == Some(session.id),
+        agent: if session.agent.is_empty() {
+            "a browser that does not say what it is".to_owned()
+        } else {
+            session.agent
+        },
+        address: session.address.unwrap_or_default(),
+        since: Moment::day(session.created_at),
+        seen: Moment::day(session.last_seen_at),
+    });
+    let status = if problems.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    let page = AccountPage {
+        frame: Frame::of(who, "account"),
+        tags: who.tags.join(", "),
+        is_user: who.user_id.is_some(),
+        sessions: sessions.collect(),
+        problems,
+        changed,
+        shortest: SHORTEST_PASSWORD,
+    };
+    Ok((status, html(&page)?).into_response())
+}
+
+pub(super) async fn change_password(
+    State(dashboard): State<Dashboard>,
+    Visitor(who): Visitor,
+    form: Form,
+) -> Result<Response, Failure> {
+    let new = form.secret("password");
+    if new != form.secret("again") {
+        return page(&dashboard, &who, vec!["the two passwords differ".to_owned()], false).await;
+    }
+    match dashboard.services.change_password(&who, form.secret("old_password"), new).await {
+        Ok(()) => page(&dashboard, &who, Vec::new(), true).await,
+        Err(Error::Invalid(invalid)) => {
+            let problems = Failure::from(Error::Invalid(invalid)).details;
+            page(&dashboard, &who, problems, false).await
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+pub(super) async fn end_session(
+    State(dashboard): State<Dashboard>,
+    Visitor(who): Visitor,
+    Id(id): Id,
+) -> Result<Response, Failure> {
+    let user_id = who.user_id.ok_or(Failure::from(Error::NotFound("session")))?;
+    dashboard.services.end_session(&who, user_id, id).await?;
+    Ok(Redirect::to("/account").into_response())
+}

@@ -1,0 +1,129 @@
+//! The people who may log in, for admins: made, changed, disabled.
+
+use askama::Template;
+use axum::{
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Redirect, Response},
+};
+use uuid::Uuid;
+
+use super::{
+    Dashboard,
+    form::Form,
+    page::{Failure, Frame, Id, Visitor, html},
+    time::Moment,
+};
+use crate::{
+    domain::{
+        access::Role,
+        user::{SHORTEST_PASSWORD, UserDetails},
+    },
+    service::{Error, access::Principal, users::UserPatch},
+};
+
+/// Users that the page shows.
+const LISTED: i64 = 500;
+
+#[derive(Template)]
+#[template(path = "users/list.html")]
+struct ListPage {
+    frame: Frame,
+    users: Vec<UserLine>,
+    roles: &'static [Role],
+    problems: Vec<String>,
+    shortest: usize,
+}
+
+struct UserLine {
+    id: Uuid,
+    name: String,
+    role: Role,
+    tags: String,
+    enabled: bool,
+    last_login: Option<Moment>,
+}
+
+pub(super) async fn list(State(dashboard): State<Dashboard>, Visitor(who): Visitor) -> Result<Response, Failure> {
+    page(&dashboard, &who, Vec::new()).await
+}
+
+async fn page(dashboard: &Dashboard, who: &Principal, problems: Vec<String>) -> Result<Response, Failure> {
+    let users = dashboard.services.list_users(who, None, LISTED).await?;
+    let users = users.into_iter().map(|user| UserLine {
+        id: user.id,
+        name: user.details.name,
+        role: user.details.role,
+        tags: user.details.tags.join(", "),
+        enabled: user.details.enabled,
+        last_login: user.last_login_at.map(Moment::day),
+    });
+    let status = if problems.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    let page = ListPage {
+        frame: Frame::of(who, "users"),
+        users: users.collect(),
+        roles: Role::ALL,
+        problems,
+        shortest: SHORTEST_PASSWORD,
+    };
+    Ok((status, html(&page)?).into_response())
+}
+
+pub(super) async fn create(
+    State(dashboard): State<Dashboard>,
+    Visitor(who): Visitor,
+    form: Form,
+) -> Result<Response, Failure> {
+    who.require(Role::Admin)?;
+    let details = UserDetails {
+        name: form.text("name").unwrap_or_default().to_owned(),
+        role: form.text("role").and_then(Role::parse).unwrap_or(Role::Viewer),
+        tags: tags(&form),
+        enabled: true,
+    };
+    match dashboard.services.create_user(&who, details, Some(form.secret("password"))).await {
+        Ok(_) => Ok(Redirect::to("/users").into_response()),
+        Err(error) => again(&dashboard, &who, error).await,
+    }
+}
+
+/// Changes what the form names.
+pub(super) async fn change(
+    State(dashboard): State<Dashboard>,
+    Visitor(who): Visitor,
+    Id(id): Id,
+    form: Form,
+) -> Result<Response, Failure> {
+    who.require(Role::Admin)?;
+    let password = Some(form.secret("password")).filter(|password| !password.is_empty());
+    let patch = UserPatch {
+        name: None,
+        role: form.text("role").and_then(Role::parse),
+        tags: form.is_set("role").then(|| tags(&form)),
+        enabled: match form.text("enabled") {
+            Some("yes") => Some(true),
+            Some("no") => Some(false),
+            _ => None,
+        },
+        password: password.map(str::to_owned),
+    };
+    match dashboard.services.patch_user(&who, id, None, patch).await {
+        Ok(_) => Ok(Redirect::to("/users").into_response()),
+        Err(error) => again(&dashboard, &who, error).await,
+    }
+}
+
+/// The page once more, with what is wrong with what was sent.
+async fn again(dashboard: &Dashboard, who: &Principal, error: Error) -> Result<Response, Failure> {
+    let problems = match error {
+        Error::Invalid(invalid) => Failure::from(Error::Invalid(invalid)).details,
+        Error::Conflict { detail, .. } => vec![detail],
+        other => return Err(other.into()),
+    };
+    page(dashboard, who, problems).await
+}
+
+fn tags(form: &Form) -> Vec<String> {
+    let tags = form.text("tags").unwrap_or_default().split([',', ' ']).map(str::trim);
+    tags.filter(|tag| !tag.is_empty()).map(str::to_owned).collect()
+}

@@ -1,0 +1,22 @@
+//! The audit, read. It is written where things are changed, in the same transaction.
+
+use super::{Services, access::Principal, error::Error};
+pub use crate::storage::audit::AuditFilter;
+use crate::{
+    domain::{access::Role, audit::Record},
+    storage,
+};
+
+impl Services {
+    /// A page of what was changed, newest first.
+    pub async fn list_audit(
+        &self,
+        who: &Principal,
+        filter: &AuditFilter,
+        before: Option<i64>,
+        limit: i64,
+    ) -> Result<Vec<Record>, Error> {
+        who.require(Role::Admin)?;
+        Ok(storage::audit::page(&self.db, filter, before, limit).await?)
+    }
+}

@@ -1,0 +1,211 @@
+//! Logging in and out: by name and password; by an API token as long as there are no users; by the link of the set-up.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use serde_json::{Map, json};
+use uuid::Uuid;
+
+use super::{
+    Services,
+    access::{Principal, SESSION_IDLE},
+    error::Error,
+};
+use crate::{
+    clock,
+    domain::{
+        access::{Role, Session},
+        audit::{Action, ActorKind, Entry, Origin, fields},
+        invalid::Invalid,
+        user::{LONGEST_PASSWORD, User, UserDetails, check_name, check_password, name_key},
+    },
+    secrets, storage,
+};
+
+/// A browser stays logged in for at most this long.
+pub const SESSION_LIFE: TimeDelta = TimeDelta::days(30);
+/// The link of the set-up is good for this long.
+const SETUP_LIFE: TimeDelta = TimeDelta::hours(1);
+/// Passwords that are hashed at once: each takes 19 MiB and a processor.
+pub(super) const HASHERS: usize = 2;
+/// Somebody who logs in waits at most this long for a turn.
+const TURN: Duration = Duration::from_secs(10);
+/// Of what a browser says it is, this many characters are kept.
+const AGENT: usize = 200;
+
+/// What a browser brings along when it logs in.
+#[derive(Debug, Clone, Default)]
+pub struct Browser {
+    pub origin: Origin,
+    /// What it says it is.
+    pub agent: String,
+    /// The secret of the session that it has had: it ends, so that nobody can have planted it.
+    pub old_session: Option<String>,
+}
+
+/// What became of an attempt to log in.
+#[derive(Debug, PartialEq, Eq)]
+pub enum LogIn {
+    /// The secret for the cookie.
+    In(String),
+    /// Name and password do not belong together. It is not told which of them is wrong.
+    Refused,
+    /// Too many attempts: the next one may come after this.
+    Wait(Duration),
+}
+
+impl Services {
+    /// Logs in by name and password.
+    pub async fn log_in(&self, name: &str, password: &str, browser: Browser) -> Result<LogIn, Error> {
+        let key = name_key(name);
+        if let Some(wait) = self.attempts.begin(&key, browser.origin.address.as_deref()) {
+            return Ok(LogIn::Wait(wait));
+        }
+        let found = storage::users::by_name(&self.db, name).await?;
+        let hash = found.as_ref().and_then(|(_, hash)| hash.clone());
+        let password = password.to_owned();
+        let fits = password.chars().count() <= LONGEST_PASSWORD;
+        let right = self.hashing(move || secrets::password::verify(&password, hash.as_deref())).await? && fits;
+        let Some((user, _)) = found.filter(|(user, _)| right && user.details.enabled) else {
+            tracing::warn!(user.name = %key, address = ?browser.origin.address, "login refused");
+            return Ok(LogIn::Refused);
+        };
+        self.attempts.succeeded(&key, browser.origin.address.as_deref());
+        storage::users::note_login(&self.db, user.id, clock::now()).await?;
+        self.open_session(Principal::of_user(user, None), browser).await.map(LogIn::In)
+    }
+
+    /// Logs in by an API token, which is the way as long as there are no users.
+    pub async fn log_in_by_token(&self, token: &str, browser: Browser) -> Result<LogIn, Error> {
+        if storage::users::any(&self.db).await? {
+            return Ok(LogIn::Refused);
+        }
+        match self.principal_by_token(token.trim()).await? {
+            None => Ok(LogIn::Refused),
+            Some(who) => self.open_session(who, browser).await.map(LogIn::In),
+        }
+    }
+
+    /// Whether people log in by name and password.
+    pub async fn has_users(&self) -> Result<bool, Error> {
+        Ok(storage::users::any(&self.db).await?)
+    }
+
+    async fn open_session(&self, mut who: Principal, browser: Browser) -> Result<String, Error> {
+        let now = clock::now();
+        let (secret, hash) = secrets::new_token()?;
+        let admin = (who.kind == ActorKind::AdminToken).then_some(self.admin_token.as_ref()).flatten();
+        let session = Session {
+            id: clock::new_id(),
+            user_id: who.user_id,
+            token_id: who.token_id,
+            admin_hash: admin.map(|token| secrets::token_hash(token).to_vec()),
+            created_at: now,
+            last_seen_at: now,
+            expires_at: now + SESSION_LIFE,
+            address: browser.origin.address.clone(),
+            agent: browser.agent.chars().filter(|c| !c.is_control()).take(AGENT).collect(),
+        };
+        who.origin = browser.origin;
+        let entry = Entry { subject: Some(session.id), ..who.entry(Action::SessionOpened, Map::new()) };
+        let old = browser.old_session.map(|secret| secrets::token_hash(&secret));
+        storage::sessions::insert(&self.db, &hash, &session, old.as_ref().map(|hash| hash.as_slice()), &entry).await?;
+        Ok(secret)
+    }
+
+    /// Ends the session of a browser.
+    pub async fn log_out(&self, who: &Principal, secret: &str) -> Result<(), Error> {
+        let entry = Entry { subject: who.session_id, ..who.entry(Action::SessionEnded, Map::new()) };
+        storage::sessions::delete(&self.db, &secrets::token_hash(secret), &entry).await?;
+        Ok(())
+    }
+
+    /// The sessions of a user: one's own, or an admin's look at anybody's.
+    pub async fn sessions_of(&self, who: &Principal, user_id: Uuid) -> Result<Vec<Session>, Error> {
+        may_touch(who, user_id)?;
+        let now = clock::now();
+        let mut sessions = storage::sessions::of_user(&self.db, user_id, now).await?;
+        sessions.retain(|session| session.last_seen_at > now - SESSION_IDLE);
+        Ok(sessions)
+    }
+
+    /// Ends a session of a user at once. Fails with `NotFound`.
+    pub async fn end_session(&self, who: &Principal, user_id: Uuid, id: Uuid) -> Result<(), Error> {
+        may_touch(who, user_id)?;
+        let entry = Entry { subject: Some(id), ..who.entry(Action::SessionEnded, Map::new()) };
+        if storage::sessions::delete_of_user(&self.db, user_id, id, &entry).await? {
+            Ok(())
+        } else {
+            Err(Error::NotFound("session"))
+        }
+    }
+
+    /// The secret of a link that makes the first admin, good for an hour and once. None: there are users.
+    pub async fn setup_link(&self) -> Result<Option<String>, Error> {
+        if storage::users::any(&self.db).await? {
+            return Ok(None);
+        }
+        let (secret, hash) = secrets::new_token()?;
+        storage::users::keep_setup_link(&self.db, &hash, clock::now() + SETUP_LIFE).await?;
+        Ok(Some(secret))
+    }
+
+    /// Whether a link makes the first admin, still.
+    pub async fn is_setup_link(&self, secret: &str) -> Result<bool, Error> {
+        let open = storage::users::is_setup_link(&self.db, &secrets::token_hash(secret), clock::now()).await?;
+        Ok(open && !storage::users::any(&self.db).await?)
+    }
+
+    /// Makes the first admin, uses the link up, and logs them in. None: the link is none, or not any more.
+    pub async fn set_up(
+        &self,
+        link: &str,
+        name: &str,
+        password: &str,
+        browser: Browser,
+    ) -> Result<Option<String>, Error> {
+        // Before anything is hashed, which is dear.
+        if !self.is_setup_link(link).await? {
+            return Ok(None);
+        }
+        let mut invalid = Invalid::default();
+        check_name(&mut invalid, "/name", name);
+        check_password(&mut invalid, "/password", password, name);
+        invalid.or_ok(())?;
+        let now = clock::now();
+        let details = UserDetails { name: name.to_owned(), role: Role::Admin, tags: Vec::new(), enabled: true };
+        let user =
+            User { id: clock::new_id(), details, version: 1, created_at: now, updated_at: now, last_login_at: None };
+        let hash = self.hash_of(password).await?;
+        let mut who = Principal::operator_of_the_server(ActorKind::Setup);
+        who.origin = browser.origin.clone();
+        let entry = Entry { subject: Some(user.id), ..who.entry(Action::UserCreated, fields(&json!(user.details))) };
+        if !storage::users::set_up(&self.db, &secrets::token_hash(link), &user, &hash, now, &entry).await? {
+            return Ok(None);
+        }
+        tracing::info!(user.name = %name, "the first admin was made");
+        self.open_session(Principal::of_user(user, None), browser).await.map(Some)
+    }
+
+    /// The hash of a new password.
+    pub(super) async fn hash_of(&self, password: &str) -> Result<String, Error> {
+        let password = password.to_owned();
+        Ok(self.hashing(move || secrets::password::hash(&password)).await??)
+    }
+
+    /// Runs what hashes a password, a few at a time, beside the async workers.
+    pub(super) async fn hashing<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        let busy = || Error::Busy("Many are logging in at this moment. Try again in a few seconds.");
+        let turn = tokio::time::timeout(TURN, self.hashers.clone().acquire_owned()).await.map_err(|_| busy())?;
+        let _turn = turn.map_err(|_| busy())?;
+        tokio::task::spawn_blocking(work).await.map_err(|error| Error::Internal(format!("hashing failed: {error}")))
+    }
+}
+
+/// One's own, or an admin's business.
+fn may_touch(who: &Principal, user_id: Uuid) -> Result<(), Error> {
+    if who.user_id == Some(user_id) { Ok(()) } else { who.require(Role::Admin) }
+}

@@ -1,0 +1,74 @@
+//! Tokens of the API: made, listed, revoked. A secret is shown once.
+
+use chrono::{DateTime, Utc};
+use serde_json::{Map, json};
+use uuid::Uuid;
+
+use super::{Services, access::Principal, error::Error, users::check_limit};
+use crate::{
+    clock,
+    domain::{
+        access::{Role, Token},
+        audit::{Action, Entry, fields},
+        invalid::{Invalid, check_text},
+    },
+    secrets, storage,
+};
+
+/// What a new token is to be.
+#[derive(Debug, Clone)]
+pub struct NewToken {
+    pub name: String,
+    pub role: Role,
+    pub tags: Vec<String>,
+    pub expires_at: Option<DateTime<Utc>>,
+}
+
+impl Services {
+    /// Makes a token. Its secret is returned this once.
+    pub async fn create_token(&self, who: &Principal, new: NewToken) -> Result<(Token, String), Error> {
+        who.require(Role::Admin)?;
+        let now = clock::now();
+        let mut invalid = Invalid::default();
+        check_text(&mut invalid, "/name", new.name.trim(), 1, 100);
+        check_limit(&mut invalid, new.role, &new.tags);
+        if new.expires_at.is_some_and(|at| at <= now) {
+            invalid.add("/expires_at", "past", "must be in the future");
+        }
+        invalid.or_ok(())?;
+        let (secret, hash) = secrets::new_token()?;
+        let token = Token {
+            id: clock::new_id(),
+            name: new.name.trim().to_owned(),
+            role: new.role,
+            tags: new.tags,
+            created_at: now,
+            expires_at: new.expires_at,
+            last_used_at: None,
+        };
+        let told = json!({
+            "name": token.name, "role": token.role, "tags": token.tags, "expires_at": token.expires_at,
+        });
+        let entry = Entry { subject: Some(token.id), ..who.entry(Action::TokenCreated, fields(&told)) };
+        storage::tokens::insert(&self.db, &token, &hash, &entry).await?;
+        tracing::info!(token.id = %token.id, token.name = %token.name, role = %token.role, by = %who.name, "token created");
+        Ok((token, secret))
+    }
+
+    /// A page of the tokens, newest first.
+    pub async fn list_tokens(&self, who: &Principal, after: Option<Uuid>, limit: i64) -> Result<Vec<Token>, Error> {
+        who.require(Role::Admin)?;
+        Ok(storage::tokens::page(&self.db, after, limit).await?)
+    }
+
+    /// Revokes a token at once, with the sessions that were opened with it. Fails with `NotFound`.
+    pub async fn revoke_token(&self, who: &Principal, id: Uuid) -> Result<(), Error> {
+        who.require(Role::Admin)?;
+        let entry = Entry { subject: Some(id), ..who.entry(Action::TokenRevoked, Map::new()) };
+        if !storage::tokens::revoke(&self.db, id, clock::now(), &entry).await? {
+            return Err(Error::NotFound("token"));
+        }
+        tracing::info!(token.id = %id, by = %who.name, "token revoked");
+        Ok(())
+    }
+}

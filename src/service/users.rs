@@ -1,0 +1,182 @@
+//! People who log in by name and password: made and changed by admins, their own password by themselves.
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{Services, access::Principal, error::Error};
+use crate::{
+    clock,
+    domain::{
+        access::Role,
+        audit::{Action, Entry, differences, fields},
+        invalid::Invalid,
+        printer::check_tag,
+        user::{User, UserDetails, check_name, check_password},
+    },
+    secrets,
+    storage::{self, users::EndSessions},
+};
+
+/// A change of a user; what is absent stays.
+#[derive(Debug, Clone, Default)]
+pub struct UserPatch {
+    pub name: Option<String>,
+    pub role: Option<Role>,
+    pub tags: Option<Vec<String>>,
+    pub enabled: Option<bool>,
+    pub password: Option<String>,
+}
+
+/// A tag limit has to be one, and an admin has none: whoever makes users could lift it.
+pub(super) fn check_limit(invalid: &mut Invalid, role: Role, tags: &[String]) {
+    for (i, tag) in tags.iter().enumerate() {
+        check_tag(invalid, &format!("/tags/{i}"), tag);
+    }
+    if role == Role::Admin && !tags.is_empty() {
+        invalid.add("/tags", "not_for_admins", "must be empty for an admin, who could lift the limit");
+    }
+}
+
+/// Holds a new user against the rules.
+pub fn check_new(details: &UserDetails, password: Option<&str>) -> Result<(), Invalid> {
+    let mut invalid = Invalid::default();
+    check_name(&mut invalid, "/name", &details.name);
+    check_limit(&mut invalid, details.role, &details.tags);
+    if let Some(password) = password {
+        check_password(&mut invalid, "/password", password, &details.name);
+    }
+    invalid.or_ok(())
+}
+
+impl Services {
+    /// Makes a user. Without a password they cannot log in until one is set. Fails with `Invalid` or `name_taken`.
+    pub async fn create_user(
+        &self,
+        who: &Principal,
+        details: UserDetails,
+        password: Option<&str>,
+    ) -> Result<User, Error> {
+        who.require(Role::Admin)?;
+        check_new(&details, password)?;
+        let hash = match password {
+            Some(password) => Some(self.hash_of(password).await?),
+            None => None,
+        };
+        let now = clock::now();
+        let user =
+            User { id: clock::new_id(), details, version: 1, created_at: now, updated_at: now, last_login_at: None };
+        let entry = Entry { subject: Some(user.id), ..who.entry(Action::UserCreated, fields(&user.details)) };
+        storage::users::insert(&self.db, &user, hash.as_deref(), &entry).await.map_err(taken)?;
+        tracing::info!(user.id = %user.id, user.name = %user.details.name, by = %who.name, "user created");
+        Ok(user)
+    }
+
+    /// One user.
+    pub async fn user(&self, who: &Principal, id: Uuid) -> Result<User, Error> {
+        who.require(Role::Admin)?;
+        storage::users::get(&self.db, id).await?.ok_or(Error::NotFound("user"))
+    }
+
+    /// A page of the users, newest first.
+    pub async fn list_users(&self, who: &Principal, after: Option<Uuid>, limit: i64) -> Result<Vec<User>, Error> {
+        who.require(Role::Admin)?;
+        Ok(storage::users::page(&self.db, after, limit).await?)
+    }
+
+    /// Changes a user. A new password, a smaller right or being disabled ends their sessions at once. Fails with
+    /// `Stale`, `name_taken`, and `last_admin` where nobody would be left to manage users.
+    pub async fn patch_user(
+        &self,
+        who: &Principal,
+        id: Uuid,
+        if_match: Option<i64>,
+        patch: UserPatch,
+    ) -> Result<User, Error> {
+        let before = self.user(who, id).await?;
+        if if_match.is_some_and(|version| version != before.version) {
+            return Err(Error::Stale);
+        }
+        let old = before.details.clone();
+        let details = UserDetails {
+            name: patch.name.unwrap_or_else(|| old.name.clone()),
+            role: patch.role.unwrap_or(old.role),
+            tags: patch.tags.unwrap_or_else(|| old.tags.clone()),
+            enabled: patch.enabled.unwrap_or(old.enabled),
+        };
+        check_new(&details, patch.password.as_deref())?;
+        let stays_admin = details.enabled && details.role == Role::Admin;
+        if old.enabled && old.role == Role::Admin && !stays_admin && !storage::users::other_admin(&self.db, id).await? {
+            let detail = "This is the last admin who can log in. Make another one first.".to_owned();
+            return Err(Error::Conflict { code: "last_admin", detail });
+        }
+        let ends = patch.password.is_some() || !details.enabled;
+        self.write_user(
+            who,
+            before,
+            details,
+            patch.password.as_deref(),
+            if ends { EndSessions::All } else { EndSessions::None },
+        )
+        .await
+    }
+
+    /// Changes one's own password, and ends one's other sessions. Fails with `Invalid` when the old one is wrong.
+    pub async fn change_password(&self, who: &Principal, old: &str, new: &str) -> Result<(), Error> {
+        let Some(id) = who.user_id else {
+            return Err(Error::Forbidden("You are not logged in as a user."));
+        };
+        let user = storage::users::get(&self.db, id).await?.ok_or(Error::NotFound("user"))?;
+        let wait = self.attempts.begin(&crate::domain::user::name_key(&who.name), who.origin.address.as_deref());
+        if wait.is_some() {
+            return Err(Error::Busy("Too many attempts. Try again in a minute."));
+        }
+        let hash = storage::users::by_name(&self.db, &user.details.name).await?.and_then(|(_, hash)| hash);
+        let mut invalid = Invalid::default();
+        check_password(&mut invalid, "/password", new, &user.details.name);
+        invalid.or_ok(())?;
+        let old = old.to_owned();
+        if !self.hashing(move || secrets::password::verify(&old, hash.as_deref())).await? {
+            return Err(Invalid::one("/old_password", "wrong", "is not your password").into());
+        }
+        self.attempts.succeeded(&crate::domain::user::name_key(&who.name), who.origin.address.as_deref());
+        let ends = who.session_id.map_or(EndSessions::All, EndSessions::Others);
+        let details = user.details.clone();
+        self.write_user(who, user, details, Some(new), ends).await?;
+        Ok(())
+    }
+
+    async fn write_user(
+        &self,
+        who: &Principal,
+        before: User,
+        details: UserDetails,
+        password: Option<&str>,
+        sessions: EndSessions,
+    ) -> Result<User, Error> {
+        let hash = match password {
+            Some(password) => Some(self.hash_of(password).await?),
+            None => None,
+        };
+        let mut changes = differences(&json!(before.details), &json!(details));
+        if hash.is_some() {
+            changes.insert("password".to_owned(), Value::String("changed".to_owned()));
+        }
+        let user = User { details, version: before.version + 1, updated_at: clock::now(), ..before.clone() };
+        let entry = Entry { subject: Some(user.id), ..who.entry(Action::UserChanged, changes) };
+        let written = storage::users::update(&self.db, &user, before.version, hash.as_deref(), sessions, &entry).await;
+        if !written.map_err(taken)? {
+            return Err(Error::Stale);
+        }
+        tracing::info!(user.id = %user.id, user.name = %user.details.name, by = %who.name, "user changed");
+        Ok(user)
+    }
+}
+
+fn taken(error: storage::Error) -> Error {
+    match error {
+        storage::Error::NameTaken => {
+            Error::Conflict { code: "name_taken", detail: "Another user has this name.".to_owned() }
+        }
+        other => other.into(),
+    }
+}

@@ -1,0 +1,229 @@
+//! The audit: rows that are only ever added, in the transaction of the change that they tell of, each chained to the one
+//! before by its hash.
+//!
+//! `audit_head` has the end of the chain. Whoever appends locks it, so that rows come in one order, and a row that is
+//! missing at the end is noticed as one in the middle is.
+
+use std::fmt::Write as _;
+
+use chrono::{DateTime, Utc};
+use sha2::{Digest, Sha256};
+use sqlx::AssertSqlSafe;
+use uuid::Uuid;
+
+use super::{Db, Error, error::broken, reading, transaction};
+use crate::domain::audit::{Action, Entry, Record};
+
+/// Rows that are read at once where all of them are.
+const CHUNK: i64 = 1_000;
+
+/// Adds an entry within a transaction of [`transaction!`].
+macro_rules! append {
+    ($tx:ident, $db:expr, $entry:expr) => {{
+        let entry: &$crate::domain::audit::Entry = $entry;
+        let lock = $crate::storage::audit::lock_head($db);
+        let (seq, hash): (i64, String) = sqlx::query_as(sqlx::AssertSqlSafe(lock)).fetch_one(&mut *$tx).await?;
+        let row = $crate::storage::audit::Row::after(seq, &hash, entry)?;
+        sqlx::query("insert into audit (seq, at, actor, action, record, hash) values ($1, $2, $3, $4, $5, $6)")
+            .bind(row.seq)
+            .bind(row.at)
+            .bind(&row.actor)
+            .bind(&row.action)
+            .bind(&row.record)
+            .bind(&row.hash)
+            .execute(&mut *$tx)
+            .await?;
+        sqlx::query("update audit_head set seq = $1, hash = $2 where id = 1")
+            .bind(row.seq)
+            .bind(&row.hash)
+            .execute(&mut *$tx)
+            .await?;
+    }};
+}
+pub(super) use append;
+
+/// The statement that reads the end of the chain, and keeps others from moving it.
+pub(super) fn lock_head(db: &Db) -> String {
+    format!("select seq, hash from audit_head where id = 1{}", db.for_update())
+}
+
+/// A row as it is stored.
+#[derive(sqlx::FromRow)]
+pub(super) struct Row {
+    pub seq: i64,
+    pub at: DateTime<Utc>,
+    pub actor: String,
+    pub action: String,
+    pub record: String,
+    pub hash: String,
+}
+
+impl Row {
+    /// The row of an entry behind the end of the chain.
+    pub fn after(seq: i64, hash: &str, entry: &Entry) -> Result<Self, sqlx::Error> {
+        let seq = seq + 1;
+        let record = Record { seq, entry: entry.clone() };
+        // PostgreSQL keeps no U+0000; JSON writes it as an escape, which it does keep in a text.
+        let text = serde_json::to_string(&record).map_err(|error| sqlx::Error::Encode(error.into()))?;
+        Ok(Self {
+            seq,
+            at: entry.at,
+            actor: super::group::clean(&entry.actor.name),
+            action: entry.action.as_str().to_owned(),
+            hash: chained(hash, &text),
+            record: text,
+        })
+    }
+
+    fn read(self) -> Result<Record, Error> {
+        serde_json::from_str(&self.record).map_err(|_| broken("audit", "record", self.seq))
+    }
+
+    /// The columns say what the record says.
+    fn agrees(&self) -> bool {
+        serde_json::from_str::<Record>(&self.record).is_ok_and(|record| {
+            record.seq == self.seq
+                && record.entry.at == self.at
+                && super::group::clean(&record.entry.actor.name) == self.actor
+                && record.entry.action.as_str() == self.action
+        })
+    }
+}
+
+fn chained(before: &str, record: &str) -> String {
+    let digest = Sha256::new().chain_update(before).chain_update([0]).chain_update(record).finalize();
+    digest.iter().fold(String::with_capacity(64), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Adds an entry by itself, for what changes no table: a login, a file that was uploaded to a printer.
+pub async fn add(db: &Db, entry: &Entry) -> Result<(), Error> {
+    transaction!(db, |tx| {
+        append!(tx, db, entry);
+    });
+    Ok(())
+}
+
+/// Which records a page shows; what is absent does not restrict.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct AuditFilter {
+    pub since: Option<DateTime<Utc>>,
+    /// A name, to the letter.
+    pub actor: Option<String>,
+    pub action: Option<Action>,
+    pub printer_id: Option<Uuid>,
+}
+
+/// A page of records, newest first, those before `before`.
+pub async fn page(db: &Db, filter: &AuditFilter, before: Option<i64>, limit: i64) -> Result<Vec<Record>, Error> {
+    let sql = "select seq, at, actor, action, record, hash from audit
+               where ($1 is null or at >= $1) and ($2 is null or actor = $2) and ($3 is null or action = $3)
+                   and ($4 is null or record like $4) and ($5 is null or seq < $5)
+               order by seq desc limit $6";
+    let rows: Vec<Row> = reading!(db, |pool| sqlx::query_as(sql)
+        .bind(filter.since)
+        .bind(filter.actor.as_deref().map(super::group::clean))
+        .bind(filter.action.map(Action::as_str))
+        // An id stands nowhere else in a record than among its printers and in what names one.
+        .bind(filter.printer_id.map(|id| format!("%\"{id}\"%")))
+        .bind(before)
+        .bind(limit)
+        .fetch_all(pool)
+        .await)?;
+    rows.into_iter().map(Row::read).collect()
+}
+
+/// What a walk along the chain found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verified {
+    pub rows: i64,
+    pub last_seq: i64,
+    pub last_hash: String,
+    /// What is wrong, in the order of the chain; at most [`MOST_FAULTS`].
+    pub faults: Vec<String>,
+}
+
+/// Faults that are told one by one.
+pub const MOST_FAULTS: usize = 20;
+
+/// Walks along the whole chain and finds rows that were altered, that are missing or that were put in.
+pub async fn verify(db: &Db) -> Result<Verified, Error> {
+    let head = "select seq, hash, base_seq, base_hash from audit_head where id = 1";
+    let head: Option<(i64, String, i64, String)> =
+        reading!(db, |pool| sqlx::query_as(head).fetch_optional(pool).await)?;
+    let mut found = Verified { rows: 0, last_seq: 0, last_hash: String::new(), faults: Vec::new() };
+    let Some((head_seq, head_hash, base_seq, base_hash)) = head else {
+        found.faults.push("the end of the chain (table audit_head) is missing".to_owned());
+        return Ok(found);
+    };
+    (found.last_seq, found.last_hash) = (base_seq, base_hash);
+    let mut last_read = i64::MIN;
+    let sql = "select seq, at, actor, action, record, hash from audit where seq > $1 order by seq limit $2";
+    loop {
+        let rows: Vec<Row> =
+            reading!(db, |pool| sqlx::query_as(sql).bind(last_read).bind(CHUNK).fetch_all(pool).await)?;
+        let Some(last) = rows.last() else { break };
+        last_read = last.seq;
+        for row in rows {
+            // Appended since the head was read.
+            if row.seq > head_seq && found.last_seq >= head_seq {
+                continue;
+            }
+            found.check(&row);
+        }
+    }
+    if found.last_seq < head_seq {
+        found.fault(format!("rows {} to {head_seq} are missing", found.last_seq + 1));
+    } else if found.last_hash != head_hash {
+        found.fault(format!("row {head_seq} is not the one that was written last"));
+    }
+    Ok(found)
+}
+
+impl Verified {
+    fn check(&mut self, row: &Row) {
+        self.rows += 1;
+        if row.seq > self.last_seq + 1 {
+            let (first, last) = (self.last_seq + 1, row.seq - 1);
+            self.fault(if first == last {
+                format!("row {first} is missing")
+            } else {
+                format!("rows {first} to {last} are missing")
+            });
+        } else if row.seq <= self.last_seq {
+            self.fault(format!("row {} does not belong there", row.seq));
+        } else if chained(&self.last_hash, &row.record) != row.hash {
+            self.fault(format!("row {} was altered", row.seq));
+        }
+        if !row.agrees() {
+            self.fault(format!("the columns of row {} do not say what its record says", row.seq));
+        }
+        (self.last_seq, self.last_hash) = (row.seq, row.hash.clone());
+    }
+
+    fn fault(&mut self, text: String) {
+        if self.faults.len() < MOST_FAULTS {
+            self.faults.push(text);
+        }
+    }
+}
+
+/// Removes the records older than `at`, and moves the beginning of the chain. Returns how many.
+pub async fn delete_older_than(db: &Db, at: DateTime<Utc>) -> Result<u64, Error> {
+    let lock = lock_head(db);
+    let last = "select seq, hash from audit where at < $1 and seq < $2 order by seq desc limit 1";
+    Ok(transaction!(db, |tx| {
+        let (head, _): (i64, String) = sqlx::query_as(AssertSqlSafe(lock)).fetch_one(&mut *tx).await?;
+        // The last row stays: the chain goes on from it.
+        let last: Option<(i64, String)> = sqlx::query_as(last).bind(at).bind(head).fetch_optional(&mut *tx).await?;
+        let Some((seq, hash)) = last else { return Ok(0) };
+        sqlx::query("update audit_head set base_seq = $1, base_hash = $2 where id = 1")
+            .bind(seq)
+            .bind(hash)
+            .execute(&mut *tx)
+            .await?;
+        sqlx::query("delete from audit where seq <= $1").bind(seq).execute(&mut *tx).await?.rows_affected()
+    }))
+}

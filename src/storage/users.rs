@@ -1,0 +1,266 @@
+//! People who may log in by name and password. Only hashes of passwords are kept.
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sqlx::{AssertSqlSafe, types::Json};
+use uuid::Uuid;
+
+use super::{Db, Error, audit, error::Place, group, reading, transaction, writing};
+use crate::domain::{
+    access::Role,
+    audit::Entry,
+    user::{User, UserDetails, name_key},
+};
+
+const COLUMNS: &str = "id, name, role, tags, enabled, version, created_at, updated_at, last_login_at";
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: Uuid,
+    name: String,
+    role: String,
+    tags: Json<Value>,
+    enabled: bool,
+    version: i64,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+    last_login_at: Option<DateTime<Utc>>,
+}
+
+impl Row {
+    fn read(self) -> Result<User, Error> {
+        let place = Place { table: "users", row: self.id };
+        Ok(User {
+            id: self.id,
+            details: UserDetails {
+                name: self.name,
+                role: place.word("role", &self.role, Role::parse)?,
+                tags: place.json("tags", self.tags.0)?,
+                enabled: self.enabled,
+            },
+            version: self.version,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+            last_login_at: self.last_login_at,
+        })
+    }
+}
+
+/// Keeps a new user. Errors: [`Error::NameTaken`].
+pub async fn insert(db: &Db, user: &User, password_hash: Option<&str>, entry: &Entry) -> Result<(), Error> {
+    try_insert(db, user, password_hash, entry).await.map_err(name_taken)
+}
+
+async fn try_insert(db: &Db, user: &User, password_hash: Option<&str>, entry: &Entry) -> Result<(), sqlx::Error> {
+    transaction!(db, |tx| {
+        sqlx::query(
+            "insert into users (id, name, name_key, password_hash, role, tags, enabled, version, created_at, updated_at)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        )
+        .bind(user.id)
+        .bind(group::clean(&user.details.name))
+        .bind(name_key(&user.details.name))
+        .bind(password_hash)
+        .bind(user.details.role.as_str())
+        .bind(group::texts(&user.details.tags))
+        .bind(user.details.enabled)
+        .bind(user.version)
+        .bind(user.created_at)
+        .bind(user.updated_at)
+        .execute(&mut *tx)
+        .await?;
+        audit::append!(tx, db, entry);
+    });
+    Ok(())
+}
+
+/// Writes the new content of a user over `expected_version`, and ends their sessions where `ends_sessions` says so, but
+/// for `but`. False: they have another version by now. Errors: [`Error::NameTaken`].
+pub async fn update(
+    db: &Db,
+    user: &User,
+    expected_version: i64,
+    password_hash: Option<&str>,
+    sessions: EndSessions,
+    entry: &Entry,
+) -> Result<bool, Error> {
+    try_update(db, user, expected_version, password_hash, sessions, entry).await.map_err(name_taken)
+}
+
+/// Which sessions of a user a change ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndSessions {
+    None,
+    All,
+    /// All but the one in which the change was made.
+    Others(Uuid),
+}
+
+async fn try_update(
+    db: &Db,
+    user: &User,
+    expected_version: i64,
+    password_hash: Option<&str>,
+    sessions: EndSessions,
+    entry: &Entry,
+) -> Result<bool, sqlx::Error> {
+    let (ends, but) = match sessions {
+        EndSessions::None => (false, None),
+        EndSessions::All => (true, None),
+        EndSessions::Others(but) => (true, Some(but)),
+    };
+    transaction!(db, |tx| {
+        let changed = sqlx::query(
+            "update users set name = $3, name_key = $4, role = $5, tags = $6, enabled = $7, version = $8, updated_at = $9,
+                 password_hash = coalesce($10, password_hash)
+             where id = $1 and version = $2",
+        )
+        .bind(user.id)
+        .bind(expected_version)
+        .bind(group::clean(&user.details.name))
+        .bind(name_key(&user.details.name))
+        .bind(user.details.role.as_str())
+        .bind(group::texts(&user.details.tags))
+        .bind(user.details.enabled)
+        .bind(user.version)
+        .bind(user.updated_at)
+        .bind(password_hash)
+        .execute(&mut *tx)
+        .await?;
+        if changed.rows_affected() == 0 {
+            return Ok(false);
+        }
+        if ends {
+            sqlx::query("delete from sessions where user_id = $1 and id is distinct from $2")
+                .bind(user.id)
+                .bind(but)
+                .execute(&mut *tx)
+                .await?;
+        }
+        audit::append!(tx, db, entry);
+    });
+    Ok(true)
+}
+
+fn name_taken(error: sqlx::Error) -> Error {
+    if error.as_database_error().is_some_and(|error| error.is_unique_violation()) {
+        Error::NameTaken
+    } else {
+        error.into()
+    }
+}
+
+/// One user.
+pub async fn get(db: &Db, id: Uuid) -> Result<Option<User>, Error> {
+    let sql = format!("select {COLUMNS} from users where id = $1");
+    let row: Option<Row> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(id).fetch_optional(pool).await)?;
+    row.map(Row::read).transpose()
+}
+
+/// The user of a name, with the hash of their password.
+pub async fn by_name(db: &Db, name: &str) -> Result<Option<(User, Option<String>)>, Error> {
+    #[derive(sqlx::FromRow)]
+    struct WithHash {
+        #[sqlx(flatten)]
+        row: Row,
+        password_hash: Option<String>,
+    }
+    let sql = format!("select {COLUMNS}, password_hash from users where name_key = $1");
+    let key = group::clean(&name_key(name));
+    let row: Option<WithHash> =
+        reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(key).fetch_optional(pool).await)?;
+    row.map(|with| Ok((with.row.read()?, with.password_hash))).transpose()
+}
+
+/// A page of users, newest first, those older than `after`.
+pub async fn page(db: &Db, after: Option<Uuid>, limit: i64) -> Result<Vec<User>, Error> {
+    let sql = format!("select {COLUMNS} from users where $1 is null or id < $1 order by id desc limit $2");
+    let rows: Vec<Row> =
+        reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(after).bind(limit).fetch_all(pool).await)?;
+    rows.into_iter().map(Row::read).collect()
+}
+
+/// Whether there is any user.
+pub async fn any(db: &Db) -> Result<bool, Error> {
+    let sql = "select count(*) from (select id from users limit 1) as u";
+    let (count,): (i64,) = reading!(db, |pool| sqlx::query_as(sql).fetch_one(pool).await)?;
+    Ok(count > 0)
+}
+
+/// Whether somebody else than this user is an admin who may log in.
+pub async fn other_admin(db: &Db, id: Uuid) -> Result<bool, Error> {
+    let sql = "select count(*) from users where id <> $1 and role = 'admin' and enabled and password_hash is not null";
+    let (count,): (i64,) = reading!(db, |pool| sqlx::query_as(sql).bind(id).fetch_one(pool).await)?;
+    Ok(count > 0)
+}
+
+/// Keeps the link that makes the first admin, in the stead of one before.
+pub async fn keep_setup_link(db: &Db, hash: &[u8], expires_at: DateTime<Utc>) -> Result<(), Error> {
+    transaction!(db, |tx| {
+        sqlx::query("delete from setup_links").execute(&mut *tx).await?;
+        sqlx::query("insert into setup_links (hash, expires_at) values ($1, $2)")
+            .bind(hash)
+            .bind(expires_at)
+            .execute(&mut *tx)
+            .await?;
+    });
+    Ok(())
+}
+
+/// Whether this is the link for the set-up, and its time is not over.
+pub async fn is_setup_link(db: &Db, hash: &[u8], at: DateTime<Utc>) -> Result<bool, Error> {
+    let sql = "select count(*) from setup_links where hash = $1 and expires_at > $2";
+    let (count,): (i64,) = reading!(db, |pool| sqlx::query_as(sql).bind(hash).bind(at).fetch_one(pool).await)?;
+    Ok(count > 0)
+}
+
+/// Makes the first admin and uses the link up, in one. False: the link is no link, or not any more, or there is a user
+/// by now.
+pub async fn set_up(
+    db: &Db,
+    hash: &[u8],
+    user: &User,
+    password_hash: &str,
+    at: DateTime<Utc>,
+    entry: &Entry,
+) -> Result<bool, Error> {
+    let lock = audit::lock_head(db);
+    transaction!(db, |tx| {
+        // What two that come at once wait for.
+        sqlx::query(AssertSqlSafe(lock)).execute(&mut *tx).await?;
+        let used = sqlx::query(
+            "delete from setup_links where hash = $1 and expires_at > $2 and not exists (select 1 from users)",
+        )
+        .bind(hash)
+        .bind(at)
+        .execute(&mut *tx)
+        .await?;
+        if used.rows_affected() == 0 {
+            return Ok(false);
+        }
+        sqlx::query(
+            "insert into users (id, name, name_key, password_hash, role, tags, enabled, version, created_at, updated_at)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9)",
+        )
+        .bind(user.id)
+        .bind(group::clean(&user.details.name))
+        .bind(name_key(&user.details.name))
+        .bind(password_hash)
+        .bind(user.details.role.as_str())
+        .bind(group::texts(&user.details.tags))
+        .bind(user.details.enabled)
+        .bind(user.version)
+        .bind(user.created_at)
+        .execute(&mut *tx)
+        .await?;
+        audit::append!(tx, db, entry);
+    });
+    Ok(true)
+}
+
+/// Notes that somebody has logged in.
+pub async fn note_login(db: &Db, id: Uuid, at: DateTime<Utc>) -> Result<(), Error> {
+    let sql = "update users set last_login_at = $2 where id = $1";
+    writing!(db, |pool| sqlx::query(sql).bind(id).bind(at).execute(pool).await.map(drop))?;
+    Ok(())
+}
