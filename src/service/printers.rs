@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use serde_json::{Value, json};
+use serde_json::json;
 use uuid::Uuid;
 
 use super::{Services, access::Principal, error::Error};
@@ -94,7 +94,7 @@ impl Services {
             );
         }
         let sealed = api_key.as_deref().map(|key| self.vault.seal(printer.id, key)).transpose()?;
-        let mut told = fields(&told(&printer.details));
+        let mut told = fields(&printer.details);
         told.insert("api_key".to_owned(), json!(if sealed.is_some() { "set" } else { "none" }));
         let entry = of_printer(printer.id, who.entry(Action::PrinterRegistered, told));
         storage::printers::insert(&self.db, &printer, sealed.as_deref(), &entry).await?;
@@ -179,7 +179,7 @@ impl Services {
             Some(None) => KeyChange::Clear,
             Some(Some(key)) => KeyChange::Set(self.vault.seal(id, &key)?),
         };
-        let mut changes = differences(&told(&before.details), &told(&printer.details));
+        let mut changes = differences(&json!(before.details), &json!(printer.details));
         if key_changed {
             changes.insert("api_key".to_owned(), json!("changed"));
         }
@@ -229,7 +229,7 @@ impl Services {
         who.require(Role::Manager)?;
         let printer = self.printer(who, id).await?.printer;
         self.fleet.remove(id);
-        let entry = of_printer(id, who.entry(Action::PrinterRemoved, fields(&told(&printer.details))));
+        let entry = of_printer(id, who.entry(Action::PrinterRemoved, fields(&printer.details)));
         if storage::printers::remove(&self.db, id, clock::now(), &entry).await?.is_none() {
             return Err(Error::NotFound("printer"));
         }
@@ -286,19 +286,6 @@ impl Services {
             .unwrap_or_else(|| Arc::new(Live::unseen(printer.id, PrinterState::Unknown, None, Plate::clear())));
         PrinterView { printer, live }
     }
-}
-
-/// What the audit says of a printer. An address may hold a password for a proxy, which is nobody's to read.
-fn told(details: &PrinterDetails) -> Value {
-    let mut told = json!(details);
-    if let Ok(mut url) = url::Url::parse(&details.url)
-        && (url.password().is_some() || !url.username().is_empty())
-    {
-        // Err: a url without a host, which no printer has.
-        let _ = url.set_username("").and_then(|()| url.set_password(None));
-        told["url"] = json!(url.as_str());
-    }
-    told
 }
 
 fn of_printer(id: Uuid, entry: Entry) -> Entry {

@@ -123,7 +123,8 @@ impl Services {
     /// Changes one's own password, and ends one's other sessions. Fails with `Invalid` when the old one is wrong.
     pub async fn change_password(&self, who: &Principal, old: &str, new: &str) -> Result<(), Error> {
         let Some(id) = who.user_id else {
-            return Err(Error::Forbidden("You are not logged in as a user."));
+            let detail = "You came in by a token, which has no password.".to_owned();
+            return Err(Error::Unprocessable { code: "no_user", detail });
         };
         let user = storage::users::get(&self.db, id).await?.ok_or(Error::NotFound("user"))?;
         let wait = self.attempts.begin(&crate::domain::user::name_key(&who.name), who.origin.address.as_deref());

@@ -5,8 +5,8 @@ use std::time::Duration;
 use printyard::{
     Server,
     config::Given,
-    domain::printer::PrinterDetails,
-    service::access::{NewToken, PrincipalKind, admin_principal},
+    domain::{audit::ActorKind, printer::PrinterDetails},
+    service::{access::Principal, tokens::NewToken},
     simulator::{Farm, FarmConfig},
 };
 use reqwest::{RequestBuilder, Response, StatusCode};
@@ -79,7 +79,7 @@ impl Site {
         let simulated = &self.farm.printers()[number];
         let mut details = PrinterDetails::new(name, simulated.url());
         details.tags = vec![tag.to_owned()];
-        let who = admin_principal(PrincipalKind::AdminToken);
+        let who = Principal::operator_of_the_server(ActorKind::AdminToken);
         let key = Some(simulated.api_key().to_owned());
         let view = self.services.register_printer(&who, details, key).await.expect("registered");
         view.printer.id.to_string()
@@ -244,7 +244,7 @@ async fn the_farm_lists_every_printer_and_escapes_their_names() {
     let name = "<script>alert('x')</script> & \"co\"";
     let mut details = PrinterDetails::new(name, "http://192.0.2.7");
     details.enabled = false;
-    let who = admin_principal(PrincipalKind::AdminToken);
+    let who = Principal::operator_of_the_server(ActorKind::AdminToken);
     let odd = site.services.register_printer(&who, details, None).await.expect("registered").printer.id;
     let page = site.page("/").await;
     for id in &site.ids {
@@ -380,7 +380,7 @@ async fn a_stream_ends_with_its_server() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tag_limit_hides_other_printers_and_their_outcomes() {
     let mut site = Site::with(2).await;
-    let who = admin_principal(PrincipalKind::AdminToken);
+    let who = Principal::operator_of_the_server(ActorKind::AdminToken);
     let new = |tag: &str| NewToken {
         name: tag.to_owned(),
         role: printyard::domain::access::Role::Operator,
@@ -394,8 +394,16 @@ async fn a_tag_limit_hides_other_printers_and_their_outcomes() {
     let fields = [("all", "1"), ("command", "start")];
     let answer = site.submit("/batches", &fields).await;
     let batch = header(&answer, "location").to_owned();
-    let (_, limited) = site.services.create_token(new("mine")).await.expect("a token");
-    let (_, stranger) = site.services.create_token(new("others")).await.expect("a token");
+    let (_, limited) = site
+        .services
+        .create_token(&Principal::operator_of_the_server(ActorKind::Terminal), new("mine"))
+        .await
+        .expect("a token");
+    let (_, stranger) = site
+        .services
+        .create_token(&Principal::operator_of_the_server(ActorKind::Terminal), new("others"))
+        .await
+        .expect("a token");
     site.cookie = site.log_in(&limited).await;
     let page = site.page("/").await;
     assert!(page.contains(&site.ids[0]) && !page.contains(&site.ids[1]));
@@ -417,7 +425,11 @@ async fn a_viewer_looks_and_does_nothing() {
         tags: Vec::new(),
         expires_at: None,
     };
-    let (_, token) = site.services.create_token(new).await.expect("a token");
+    let (_, token) = site
+        .services
+        .create_token(&Principal::operator_of_the_server(ActorKind::Terminal), new)
+        .await
+        .expect("a token");
     site.cookie = site.log_in(&token).await;
     assert!(!site.page("/").await.contains("value=\"start\""));
     let fields = [("printer_id", site.ids[0].as_str()), ("command", "start")];

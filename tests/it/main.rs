@@ -2,6 +2,7 @@
 
 mod support;
 
+mod access_matrix;
 mod api_access;
 mod api_batches;
 mod api_files;
@@ -14,5 +15,6 @@ mod containers;
 mod crash;
 mod dashboard;
 mod fixtures;
+mod people;
 mod storage;
 mod tidy;

@@ -1,6 +1,7 @@
 //! The store, on SQLite and, where one is given, on PostgreSQL: every function is called on both, so every statement
 //! is prepared by both.
 
+mod audit;
 mod databases;
 mod engine;
 mod fixtures;

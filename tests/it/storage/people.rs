@@ -1,10 +1,16 @@
-//! Tokens and sessions.
+//! Tokens, users and sessions.
 
 use printyard::{
     clock::new_id,
-    domain::access::{Role, Session, Token},
+    domain::{
+        access::{Role, Session, Token},
+        user::{User, UserDetails},
+    },
     secrets::{new_token, token_hash},
-    storage::{sessions, tokens},
+    storage::{
+        Error, sessions, tokens,
+        users::{self, EndSessions},
+    },
 };
 
 use super::{
@@ -26,12 +32,26 @@ fn token(name: &str) -> Token {
 
 fn session(token_id: Option<uuid::Uuid>, expires: i64) -> Session {
     Session {
+        id: new_id(),
+        user_id: None,
         token_id,
-        name: "anna".into(),
-        role: Role::Viewer,
-        tags: vec![],
+        admin_hash: token_id.is_none().then(|| b"admin".to_vec()),
         created_at: at(0),
+        last_seen_at: at(0),
         expires_at: at(expires),
+        address: Some("10.0.0.9".into()),
+        agent: "Firefox".into(),
+    }
+}
+
+fn user(name: &str, role: Role) -> User {
+    User {
+        id: new_id(),
+        details: UserDetails { name: name.into(), role, tags: vec![], enabled: true },
+        version: 1,
+        created_at: at(0),
+        updated_at: at(0),
+        last_login_at: None,
     }
 }
 
@@ -60,11 +80,12 @@ async fn revoking_a_token_ends_the_sessions_that_it_opened() {
     on_each(async |db| {
         let opener = token("anna");
         tokens::insert(&db, &opener, b"hash", &entry()).await.expect("inserted");
-        sessions::insert(&db, b"one", &session(Some(opener.id), 50)).await.expect("inserted");
-        sessions::insert(&db, b"two", &session(None, 50)).await.expect("inserted");
+        sessions::insert(&db, b"one", &session(Some(opener.id), 50), None, &entry()).await.expect("inserted");
+        let other = session(None, 50);
+        sessions::insert(&db, b"two", &other, None, &entry()).await.expect("inserted");
         assert!(tokens::revoke(&db, opener.id, at(1), &entry()).await.expect("revoked"));
         assert_eq!(sessions::by_hash(&db, b"one").await.expect("read"), None);
-        assert_eq!(sessions::by_hash(&db, b"two").await.expect("read"), Some(session(None, 50)));
+        assert_eq!(sessions::by_hash(&db, b"two").await.expect("read"), Some(other));
     })
     .await;
 }
@@ -86,14 +107,94 @@ async fn tokens_are_paged_newest_first() {
 }
 
 #[tokio::test]
-async fn sessions_end_when_they_are_deleted_or_expire() {
+async fn sessions_end_when_they_are_deleted_expire_or_are_not_used() {
     on_each(async |db| {
         for (hash, expires) in [(b"a", 1), (b"b", 2), (b"c", 3)] {
-            sessions::insert(&db, hash, &session(None, expires)).await.expect("inserted");
+            sessions::insert(&db, hash, &session(None, expires), None, &entry()).await.expect("inserted");
         }
-        assert_eq!(sessions::delete_expired(&db, at(2)).await.expect("deleted"), 2);
-        assert!(sessions::delete(&db, b"c").await.expect("deleted"));
-        assert!(!sessions::delete(&db, b"c").await.expect("asked"));
+        assert_eq!(sessions::delete_expired(&db, at(2), at(-1)).await.expect("deleted"), 2);
+        assert!(sessions::delete(&db, b"c", &entry()).await.expect("deleted"));
+        assert!(!sessions::delete(&db, b"c", &entry()).await.expect("asked"));
+        let used = Session { last_seen_at: at(10), ..session(None, 50) };
+        sessions::insert(&db, b"d", &used, None, &entry()).await.expect("inserted");
+        sessions::touch(&db, used.id, at(20)).await.expect("noted");
+        sessions::touch(&db, used.id, at(15)).await.expect("noted");
+        assert_eq!(sessions::by_hash(&db, b"d").await.expect("read").expect("there").last_seen_at, at(20));
+        assert_eq!(sessions::delete_expired(&db, at(21), at(19)).await.expect("deleted"), 0);
+        assert_eq!(sessions::delete_expired(&db, at(21), at(20)).await.expect("deleted"), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_login_ends_the_session_that_the_browser_had() {
+    on_each(async |db| {
+        sessions::insert(&db, b"planted", &session(None, 50), None, &entry()).await.expect("inserted");
+        sessions::insert(&db, b"new", &session(None, 50), Some(b"planted"), &entry()).await.expect("inserted");
+        assert_eq!(sessions::by_hash(&db, b"planted").await.expect("read"), None);
+        assert!(sessions::by_hash(&db, b"new").await.expect("read").is_some());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_name_is_one_persons_whatever_the_case_of_its_letters() {
+    on_each(async |db| {
+        let ann = user("Änn", Role::Operator);
+        users::insert(&db, &ann, Some("hash"), &entry()).await.expect("inserted");
+        let again = users::insert(&db, &user("änn", Role::Viewer), None, &entry()).await;
+        assert!(matches!(again, Err(Error::NameTaken)), "{again:?}");
+        assert_eq!(users::by_name(&db, "ÄNN").await.expect("read"), Some((ann.clone(), Some("hash".into()))));
+        let ben = user("ben", Role::Admin);
+        users::insert(&db, &ben, Some("hash"), &entry()).await.expect("inserted");
+        let mut renamed = User { version: 2, ..ann.clone() };
+        renamed.details.name = "BEN".into();
+        let taken = users::update(&db, &renamed, 1, None, EndSessions::None, &entry()).await;
+        assert!(matches!(taken, Err(Error::NameTaken)), "{taken:?}");
+        assert!(users::other_admin(&db, ann.id).await.expect("read"));
+        assert!(!users::other_admin(&db, ben.id).await.expect("read"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_changed_password_ends_the_users_other_sessions_and_a_stale_change_nothing() {
+    on_each(async |db| {
+        let ann = user("ann", Role::Operator);
+        users::insert(&db, &ann, Some("hash"), &entry()).await.expect("inserted");
+        let of_ann = || Session { user_id: Some(ann.id), admin_hash: None, ..session(None, 50) };
+        let (this, other) = (of_ann(), of_ann());
+        sessions::insert(&db, b"this", &this, None, &entry()).await.expect("inserted");
+        sessions::insert(&db, b"other", &other, None, &entry()).await.expect("inserted");
+        let changed = User { version: 2, ..ann.clone() };
+        let ends = EndSessions::Others(this.id);
+        assert!(!users::update(&db, &changed, 7, Some("new"), ends, &entry()).await.expect("asked"));
+        assert_eq!(sessions::of_user(&db, ann.id, at(1)).await.expect("read").len(), 2);
+        assert!(users::update(&db, &changed, 1, Some("new"), ends, &entry()).await.expect("changed"));
+        assert_eq!(sessions::of_user(&db, ann.id, at(1)).await.expect("read"), [this]);
+        assert_eq!(users::by_name(&db, "ann").await.expect("read").expect("there").1.as_deref(), Some("new"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_link_of_the_set_up_makes_one_admin_once_and_in_time() {
+    on_each(async |db| {
+        users::keep_setup_link(&db, b"old", at(10)).await.expect("kept");
+        users::keep_setup_link(&db, b"link", at(10)).await.expect("kept");
+        let admin = user("ann", Role::Admin);
+        for (link, when) in [(b"old ".as_slice(), 5), (b"old", 5), (b"link", 10)] {
+            assert!(!users::set_up(&db, link, &admin, "hash", at(when), &entry()).await.expect("asked"));
+        }
+        assert!(users::is_setup_link(&db, b"link", at(5)).await.expect("read"));
+        assert!(users::set_up(&db, b"link", &admin, "hash", at(5), &entry()).await.expect("made"));
+        let second = user("ben", Role::Admin);
+        assert!(!users::set_up(&db, b"link", &second, "hash", at(5), &entry()).await.expect("asked"));
+        users::keep_setup_link(&db, b"another", at(10)).await.expect("kept");
+        assert!(
+            !users::set_up(&db, b"another", &second, "hash", at(5), &entry()).await.expect("asked"),
+            "there is one"
+        );
     })
     .await;
 }

@@ -146,13 +146,14 @@ async fn groups_that_share_rows_wait_for_each_other_and_never_fail() {
             let reports: Vec<Report> = backward.iter().map(|id| report(*id, Outcome::Rejected)).collect();
             let sends: Vec<Send> = all.iter().map(|id| send(*id, 1)).collect();
             let times: Vec<_> = backward.iter().map(|id| (*id, at(99))).collect();
+            let note = entry();
             let results = tokio::join!(
                 commands::report(&db, &reports),
                 commands::commit_sends(&db, &sends),
                 commands::release(&db, &times, at(1)),
                 commands::skip_queued(&db, &backward, Reason::OvertakenByCancel, None, at(2)),
-                printers::remove(&db, owner.id, at(3), &entry()),
-                batches::stop(&db, batch.id, at(4), &entry()),
+                printers::remove(&db, owner.id, at(3), &note),
+                batches::stop(&db, batch.id, at(4), &note),
             );
             results.0.expect("reported");
             results.1.expect("asked");

@@ -43,10 +43,15 @@ pub fn provided(variable: &str, what: &str) -> Option<String> {
     None
 }
 
-/// A client for the tests' own requests: no proxy, no address guard, since it only ever asks the loopback.
+/// A client for the tests' own requests: no proxy, no address guard, since it only ever asks the loopback,
+/// and no redirects, which are answers like others.
 #[expect(clippy::disallowed_methods, reason = "the tests look at servers from outside, past the guard of `outbound`")]
 pub fn client() -> reqwest::Client {
     // The second caller finds a provider installed already, which is just as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::builder().no_proxy().build().expect("a client without options")
+    reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .expect("a client without options")
 }

@@ -6,7 +6,7 @@ use printyard::{
     Server,
     config::{Config, Given},
     http::api::limits::Limits,
-    service::Services,
+    service::{Services, sessions::LogIn},
     simulator::{Farm, FarmConfig, SimulatedPrinter},
 };
 use reqwest::{Method, RequestBuilder, StatusCode, header::HeaderMap};
@@ -145,6 +145,26 @@ impl TestServer {
         let (status, body, _) = self.post("/api/v1/tokens", json!({"name": role, "role": role, "tags": tags})).await;
         assert_eq!(status, StatusCode::CREATED, "{body}");
         body["token"].as_str().expect("a secret").to_owned()
+    }
+
+    /// A session that was opened with a token: the secret of its cookie.
+    pub async fn session_of(&self, token: &str) -> String {
+        match self.services.log_in_by_token(token, Default::default()).await.expect("a ledger") {
+            LogIn::In(secret) => secret,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// An admin's token whose time is over, and a session that was opened with it before.
+    pub async fn expired_admin(&self) -> (String, String) {
+        let soon = printyard::clock::now() + chrono::TimeDelta::milliseconds(400);
+        let wish = json!({"name": "expires", "role": "admin", "expires_at": soon});
+        let (status, body, _) = self.post("/api/v1/tokens", wish).await;
+        assert_eq!(status, StatusCode::CREATED, "{body}");
+        let token = body["token"].as_str().expect("a secret").to_owned();
+        let cookie = self.session_of(&token).await;
+        wait::until("the token is expired", ONLINE_WITHIN, async || printyard::clock::now() > soon).await;
+        (token, cookie)
     }
 
     /// Registers a simulated printer; returns its id.

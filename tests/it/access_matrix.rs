@@ -1,0 +1,217 @@
+//! Every route of the API and of the pages, for everybody who may come: the table below says what is open, and a route
+//! that it lacks fails.
+
+use std::collections::BTreeSet;
+
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::support::server::{ADMIN, TestServer, answer};
+
+/// Method, path as the document or the router has it, and the smallest role; `open`: nobody has to say who they are.
+const TABLE: &[(&str, &str, &str)] = &[
+    ("GET", "/healthz", "open"),
+    ("GET", "/readyz", "open"),
+    // Numbers of the whole farm: not for whoever may see a part of it.
+    ("GET", "/metrics", "viewer"),
+    ("GET", "/api/v1/me", "viewer"),
+    ("GET", "/api/v1/printers", "viewer"),
+    ("POST", "/api/v1/printers", "manager"),
+    ("POST", "/api/v1/printers/test", "manager"),
+    ("GET", "/api/v1/printers/{id}", "viewer"),
+    ("PATCH", "/api/v1/printers/{id}", "manager"),
+    ("DELETE", "/api/v1/printers/{id}", "manager"),
+    ("GET", "/api/v1/printers/{id}/job", "viewer"),
+    ("POST", "/api/v1/printers/{id}/job", "operator"),
+    ("GET", "/api/v1/printers/{id}/files", "viewer"),
+    ("POST", "/api/v1/printers/{id}/files", "operator"),
+    ("POST", "/api/v1/printers/{id}/files/select", "operator"),
+    ("DELETE", "/api/v1/printers/{id}/files/{origin}/{path}", "operator"),
+    ("GET", "/api/v1/printers/{id}/snapshot", "viewer"),
+    ("GET", "/api/v1/batches", "viewer"),
+    ("POST", "/api/v1/batches", "operator"),
+    ("GET", "/api/v1/batches/{id}", "viewer"),
+    ("GET", "/api/v1/batches/{id}/commands", "viewer"),
+    ("POST", "/api/v1/batches/{id}/stop", "operator"),
+    ("POST", "/api/v1/batches/{id}/retry", "operator"),
+    ("POST", "/api/v1/plates/clear", "operator"),
+    ("GET", "/api/v1/prints", "viewer"),
+    ("GET", "/api/v1/prints/{id}", "viewer"),
+    ("GET", "/api/v1/tokens", "admin"),
+    ("POST", "/api/v1/tokens", "admin"),
+    ("DELETE", "/api/v1/tokens/{id}", "admin"),
+    ("GET", "/api/v1/users", "admin"),
+    ("POST", "/api/v1/users", "admin"),
+    ("GET", "/api/v1/users/{id}", "admin"),
+    ("PATCH", "/api/v1/users/{id}", "admin"),
+    ("GET", "/api/v1/users/{id}/sessions", "admin"),
+    ("DELETE", "/api/v1/users/{id}/sessions/{session_id}", "admin"),
+    ("GET", "/api/v1/audit", "admin"),
+    // Pages.
+    ("GET", "/", "viewer"),
+    ("GET", "/stream", "viewer"),
+    ("GET", "/login", "open"),
+    ("POST", "/login", "open"),
+    ("GET", "/setup", "open"),
+    ("POST", "/setup", "open"),
+    ("POST", "/logout", "open"),
+    ("GET", "/account", "viewer"),
+    ("POST", "/account/password", "viewer"),
+    ("POST", "/account/sessions/{id}/end", "viewer"),
+    ("GET", "/users", "admin"),
+    ("POST", "/users", "admin"),
+    ("POST", "/users/{id}", "admin"),
+    ("GET", "/batches", "viewer"),
+    ("POST", "/batches", "operator"),
+    ("POST", "/batches/preview", "operator"),
+    ("GET", "/batches/{id}", "viewer"),
+    ("GET", "/batches/{id}/stream", "viewer"),
+    ("POST", "/batches/{id}/stop", "operator"),
+    ("POST", "/batches/{id}/retry", "operator"),
+    ("GET", "/printers/new", "manager"),
+    ("POST", "/printers/new", "manager"),
+    ("GET", "/printers/{id}", "viewer"),
+    ("POST", "/printers/{id}/plate", "operator"),
+    ("POST", "/printers/{id}/select", "operator"),
+    ("GET", "/static/{*path}", "open"),
+];
+
+const ROLES: [&str; 4] = ["viewer", "operator", "manager", "admin"];
+const NOWHERE: &str = "0193e1c7-7d1c-7a52-9a3e-2f3b5a0c9e11";
+
+fn is_api(path: &str) -> bool {
+    path.starts_with("/api/") || path == "/metrics"
+}
+
+/// The path with something in the place of its parameters.
+fn filled(path: &str) -> String {
+    let mut path = path.replace("{*path}", "app.css").replace("{origin}", "local").replace("{path}", "a.gcode");
+    for id in ["{id}", "{session_id}"] {
+        path = path.replace(id, NOWHERE);
+    }
+    path
+}
+
+fn method(name: &str) -> Method {
+    name.parse().expect("a method")
+}
+
+/// A request with a token in the API, with a cookie on a page, and from our own page.
+async fn status(
+    server: &TestServer,
+    verb: &str,
+    path: &str,
+    credentials: Option<(&str, &str)>,
+) -> (StatusCode, String) {
+    let mut request = server.bare(method(verb), &filled(path)).header("Sec-Fetch-Site", "same-origin");
+    if let Some((token, cookie)) = credentials {
+        request = if is_api(path) {
+            request.bearer_auth(token)
+        } else {
+            request.header("Cookie", format!("printyard_session={cookie}"))
+        };
+    }
+    if verb != "GET" {
+        request = request.body("");
+    }
+    let response = request.send().await.expect("an answer");
+    let location = response.headers().get("location").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let location = location.to_owned();
+    // Not read to its end: a stream has none.
+    (response.status(), location)
+}
+
+/// Refused for want of credentials: 401 in the API, off to the login on a page.
+fn is_unknown(path: &str, (status, location): &(StatusCode, String)) -> bool {
+    if is_api(path) { *status == StatusCode::UNAUTHORIZED } else { location.starts_with("/login") }
+}
+
+/// The routes of the pages, as the router's own text has them: it has no document.
+fn page_routes() -> BTreeSet<(String, String)> {
+    let text = include_str!("../../src/http/dashboard/mod.rs");
+    let mut routes = BTreeSet::new();
+    for part in text.split(".route(\"").skip(1) {
+        let (path, rest) = part.split_once('"').expect("a path");
+        let rest = rest.split(".route(").next().expect("its methods");
+        for (word, verb) in
+            [("get(", "GET"), ("post(", "POST"), ("put(", "PUT"), ("delete(", "DELETE"), ("any(", "ANY")]
+        {
+            if rest.contains(word) {
+                routes.insert((verb.to_owned(), path.to_owned()));
+            }
+        }
+    }
+    routes
+}
+
+#[tokio::test]
+async fn the_table_has_every_route_and_no_other() {
+    let server = TestServer::start().await;
+    let (_, document, _) = answer(server.bare(Method::GET, "/api/openapi.json")).await;
+    let mut routes = page_routes();
+    for (path, methods) in document["paths"].as_object().expect("paths") {
+        for verb in methods.as_object().expect("methods").keys().filter(|key| key.len() <= 6) {
+            routes.insert((verb.to_uppercase(), path.clone()));
+        }
+    }
+    let table: BTreeSet<(String, String)> =
+        TABLE.iter().map(|(verb, path, _)| ((*verb).to_owned(), (*path).to_owned())).collect();
+    assert_eq!(table.len(), TABLE.len(), "a row stands twice");
+    assert_eq!(routes.difference(&table).collect::<Vec<_>>(), Vec::<&(String, String)>::new(), "no row for a route");
+    assert_eq!(table.difference(&routes).collect::<Vec<_>>(), Vec::<&(String, String)>::new(), "no route for a row");
+}
+
+/// A token, and a session that was opened with it.
+async fn pair(server: &TestServer, wish: Value) -> (String, String, String) {
+    let (status, body, _) = server.post("/api/v1/tokens", wish).await;
+    assert_eq!(status, StatusCode::CREATED, "{body}");
+    let token = body["token"].as_str().expect("a secret").to_owned();
+    let cookie = server.session_of(&token).await;
+    (body["id"].as_str().expect("an id").to_owned(), token, cookie)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_open_that_should_not_be_and_nothing_shut_that_should_be_open() {
+    let server = TestServer::start().await;
+    let wish = |role: &str, tags: &[&str]| json!({"name": role, "role": role, "tags": tags});
+    let mut comers = Vec::new();
+    for (rank, role) in ROLES.iter().enumerate() {
+        let (_, token, cookie) = pair(&server, wish(role, &[])).await;
+        comers.push((*role, rank, token, cookie));
+        if *role != "admin" {
+            let (_, token, cookie) = pair(&server, wish(role, &["hall-a"])).await;
+            comers.push(("limited", rank, token, cookie));
+        }
+    }
+    let (id, revoked, revoked_cookie) = pair(&server, wish("admin", &[])).await;
+    assert_eq!(server.delete(&format!("/api/v1/tokens/{id}")).await.0, StatusCode::NO_CONTENT);
+    let (expired, expired_cookie) = server.expired_admin().await;
+    for (verb, path, needed) in TABLE {
+        let strangers = [
+            ("nobody", None),
+            ("a wrong one", Some(("pyd_wrong", "pyd_wrong"))),
+            ("a revoked one", Some((revoked.as_str(), revoked_cookie.as_str()))),
+            ("an expired one", Some((expired.as_str(), expired_cookie.as_str()))),
+        ];
+        for (name, credentials) in strangers {
+            let got = status(&server, verb, path, credentials).await;
+            let shut = is_unknown(path, &got) && *path != "/logout";
+            assert_eq!(shut, *needed != "open", "{name}: {verb} {path}: {got:?}");
+        }
+        // A login and a logout would end the session that they come with.
+        if *needed == "open" {
+            continue;
+        }
+        let rank = ROLES.iter().position(|role| role == needed).expect("a role");
+        for (name, has, token, cookie) in &comers {
+            let got = status(&server, verb, path, Some((token, cookie))).await;
+            let case = format!("{name} of rank {has}: {verb} {path}: {got:?}");
+            assert!(!is_unknown(path, &got), "{case}");
+            assert!(got.0.as_u16() < 500, "{case}");
+            let shut = *has < rank || (*name == "limited" && *path == "/metrics");
+            assert_eq!(got.0 == StatusCode::FORBIDDEN, shut, "{case}");
+        }
+    }
+    // And each still holds: nothing above was a matter of chance.
+    assert_eq!(answer(server.bare(Method::GET, "/api/v1/me").bearer_auth(ADMIN)).await.0, StatusCode::OK);
+}

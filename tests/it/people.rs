@@ -1,0 +1,232 @@
+//! People: the first admin, logging in, what a password change does, and that guessing is slow.
+
+use reqwest::{Method, Response, StatusCode, header};
+use serde_json::{Value, json};
+
+use crate::support::server::{ADMIN, TestServer, answer};
+
+const GOOD: &str = "correct horse battery";
+
+/// A form as browsers send it.
+fn form<T: AsRef<str>>(fields: &[(&str, T)]) -> String {
+    let pairs = fields.iter().map(|(name, value)| (name, value.as_ref()));
+    url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
+}
+
+async fn post_form(server: &TestServer, path: &str, cookie: &str, fields: &[(&str, &str)]) -> Response {
+    let request = server.bare(Method::POST, path).header("Sec-Fetch-Site", "same-origin").body(form(fields));
+    request.header("Cookie", format!("printyard_session={cookie}")).send().await.expect("an answer")
+}
+
+async fn log_in(server: &TestServer, name: &str, password: &str) -> Response {
+    post_form(server, "/login", "", &[("name", name), ("password", password)]).await
+}
+
+fn cookie(response: &Response) -> Option<String> {
+    let cookie = response.headers().get(header::SET_COOKIE)?.to_str().ok()?;
+    assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax"), "{cookie}");
+    Some(cookie.split(';').next()?.split_once('=')?.1.to_owned())
+}
+
+async fn page(server: &TestServer, path: &str, cookie: &str) -> StatusCode {
+    let request = server.bare(Method::GET, path).header("Cookie", format!("printyard_session={cookie}"));
+    request.send().await.expect("an answer").status()
+}
+
+async fn add(server: &TestServer, body: Value) -> Value {
+    let (status, user, _) = server.post("/api/v1/users", body).await;
+    assert_eq!(status, StatusCode::CREATED, "{user}");
+    assert!(!user.to_string().contains(GOOD), "{user}");
+    user
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_link_of_the_set_up_makes_the_first_admin_and_is_dead_after_that() {
+    let server = TestServer::start().await;
+    let key = server.services.setup_link().await.expect("a ledger").expect("a link");
+    assert_eq!(page(&server, "/setup?key=wrong", "").await, StatusCode::GONE);
+    assert_eq!(page(&server, &format!("/setup?key={key}"), "").await, StatusCode::OK);
+    let fields = |password: &'static str, again: &'static str| {
+        vec![
+            ("key", key.clone()),
+            ("name", "ann".to_owned()),
+            ("password", password.to_owned()),
+            ("again", again.to_owned()),
+        ]
+    };
+    let send = async |fields: Vec<(&str, String)>| {
+        let request = server.bare(Method::POST, "/setup").header("Sec-Fetch-Site", "same-origin").body(form(&fields));
+        request.send().await.expect("an answer")
+    };
+    for (password, again) in [("short", "short"), (GOOD, "another long password")] {
+        assert_eq!(send(fields(password, again)).await.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    }
+    let made = send(fields(GOOD, GOOD)).await;
+    assert_eq!(made.status(), StatusCode::SEE_OTHER);
+    let session = cookie(&made).expect("logged in");
+    assert_eq!(page(&server, "/users", &session).await, StatusCode::OK);
+    assert_eq!(send(fields(GOOD, GOOD)).await.status(), StatusCode::GONE, "a replayed link");
+    assert_eq!(page(&server, &format!("/setup?key={key}"), "").await, StatusCode::GONE);
+    assert_eq!(server.services.setup_link().await.expect("a ledger"), None);
+    // With a user there, a token opens no session any more.
+    assert_eq!(post_form(&server, "/login", "", &[("token", ADMIN)]).await.status(), StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_logs_in_and_the_answer_does_not_tell_which_half_was_wrong() {
+    let server = TestServer::start().await;
+    add(&server, json!({"name": "Ann", "password": GOOD, "role": "operator"})).await;
+    let inside = log_in(&server, "ann", GOOD).await;
+    assert_eq!(inside.status(), StatusCode::SEE_OTHER);
+    assert_eq!(page(&server, "/account", &cookie(&inside).expect("a session")).await, StatusCode::OK);
+    let (wrong, nobody) = (log_in(&server, "ann", "wrong password here").await, log_in(&server, "ben", GOOD).await);
+    assert_eq!((wrong.status(), nobody.status()), (StatusCode::UNAUTHORIZED, StatusCode::UNAUTHORIZED));
+    let (wrong, nobody) = (wrong.text().await.expect("a page"), nobody.text().await.expect("a page"));
+    assert_eq!(wrong.replace("ann", "ben"), nobody);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn guessing_is_slowed_down_and_says_how_long_to_wait() {
+    let server = TestServer::start().await;
+    add(&server, json!({"name": "ann", "password": GOOD, "role": "operator"})).await;
+    let mut refused = None;
+    for _ in 0..20 {
+        let answer = log_in(&server, "ann", "not the right password").await;
+        if answer.status() == StatusCode::TOO_MANY_REQUESTS {
+            refused = Some(answer);
+            break;
+        }
+    }
+    let refused = refused.expect("a limit within 20 attempts");
+    assert!(refused.headers()[header::RETRY_AFTER].to_str().expect("text").parse::<u64>().is_ok_and(|s| s >= 1));
+    assert_eq!(log_in(&server, "ann", GOOD).await.status(), StatusCode::TOO_MANY_REQUESTS, "the right one, too");
+    add(&server, json!({"name": "ben", "password": GOOD, "role": "operator"})).await;
+    assert_eq!(log_in(&server, "ben", GOOD).await.status(), StatusCode::SEE_OTHER, "another account is free");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_planted_session_is_worth_nothing_after_the_login() {
+    let server = TestServer::start().await;
+    add(&server, json!({"name": "ann", "password": GOOD, "role": "operator"})).await;
+    let fields = [("name", "ann"), ("password", GOOD)];
+    let planted = cookie(&log_in(&server, "ann", GOOD).await).expect("a session");
+    let new = cookie(&post_form(&server, "/login", &planted, &fields).await).expect("a session");
+    assert_ne!(planted, new);
+    assert_eq!(page(&server, "/account", &planted).await, StatusCode::SEE_OTHER);
+    assert_eq!(page(&server, "/account", &new).await, StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_password_ends_all_other_sessions() {
+    let server = TestServer::start().await;
+    add(&server, json!({"name": "ann", "password": GOOD, "role": "operator"})).await;
+    let (one, two) = (log_in(&server, "ann", GOOD).await, log_in(&server, "ann", GOOD).await);
+    let (one, two) = (cookie(&one).expect("a session"), cookie(&two).expect("a session"));
+    let new = "another four words";
+    let change = |old| [("old_password", old), ("password", new), ("again", new)];
+    let wrong = post_form(&server, "/account/password", &one, &change("not that one at all")).await;
+    assert_eq!(wrong.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(page(&server, "/account", &two).await, StatusCode::OK);
+    assert_eq!(post_form(&server, "/account/password", &one, &change(GOOD)).await.status(), StatusCode::OK);
+    assert_eq!(page(&server, "/account", &one).await, StatusCode::OK, "the one in which it was changed");
+    assert_eq!(page(&server, "/account", &two).await, StatusCode::SEE_OTHER);
+    assert_eq!(log_in(&server, "ann", GOOD).await.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(log_in(&server, "ann", new).await.status(), StatusCode::SEE_OTHER);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_disabled_is_out_at_once_and_the_last_admin_stays() {
+    let server = TestServer::start().await;
+    let ann = add(&server, json!({"name": "ann", "password": GOOD, "role": "admin"})).await;
+    let session = cookie(&log_in(&server, "ann", GOOD).await).expect("a session");
+    let path = format!("/api/v1/users/{}", ann["id"].as_str().expect("an id"));
+    let (status, body, _) = server.patch(&path, json!({"enabled": false})).await;
+    assert_eq!((status, &body["code"]), (StatusCode::CONFLICT, &json!("last_admin")));
+    assert_eq!(server.patch(&path, json!({"role": "viewer"})).await.0, StatusCode::CONFLICT);
+    add(&server, json!({"name": "ben", "password": GOOD, "role": "admin"})).await;
+    // A smaller role holds from the next request on.
+    assert_eq!(page(&server, "/users", &session).await, StatusCode::OK);
+    assert_eq!(server.patch(&path, json!({"role": "viewer"})).await.0, StatusCode::OK);
+    assert_eq!(page(&server, "/users", &session).await, StatusCode::FORBIDDEN);
+    let (_, sessions, _) = server.get(&format!("{path}/sessions")).await;
+    assert_eq!(sessions["items"].as_array().map(Vec::len), Some(1), "{sessions}");
+    assert_eq!(server.patch(&path, json!({"enabled": false})).await.0, StatusCode::OK);
+    assert_eq!(page(&server, "/account", &session).await, StatusCode::SEE_OTHER);
+    assert_eq!(log_in(&server, "ann", GOOD).await.status(), StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_can_be_ended_by_its_user_and_by_an_admin() {
+    let server = TestServer::start().await;
+    let ann = add(&server, json!({"name": "ann", "password": GOOD, "role": "operator"})).await;
+    let path = format!("/api/v1/users/{}/sessions", ann["id"].as_str().expect("an id"));
+    let one = cookie(&log_in(&server, "ann", GOOD).await).expect("a session");
+    let (_, sessions, _) = server.get(&path).await;
+    let id = sessions["items"][0]["id"].as_str().expect("an id").to_owned();
+    let two = cookie(&log_in(&server, "ann", GOOD).await).expect("a session");
+    let end = post_form(&server, &format!("/account/sessions/{id}/end"), &two, &[]).await;
+    assert_eq!(end.status(), StatusCode::SEE_OTHER);
+    assert_eq!(page(&server, "/account", &one).await, StatusCode::SEE_OTHER);
+    let (_, sessions, _) = server.get(&path).await;
+    let id = sessions["items"][0]["id"].as_str().expect("an id").to_owned();
+    assert_eq!(server.delete(&format!("{path}/{id}")).await.0, StatusCode::NO_CONTENT);
+    assert_eq!(server.delete(&format!("{path}/{id}")).await.0, StatusCode::NOT_FOUND);
+    assert_eq!(page(&server, "/account", &two).await, StatusCode::SEE_OTHER);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_user_may_not_be_is_said_by_the_field() {
+    let server = TestServer::start().await;
+    add(&server, json!({"name": "ann", "password": GOOD, "role": "viewer"})).await;
+    for (body, pointer) in [
+        (json!({"name": "", "role": "viewer"}), "/name"),
+        (json!({"name": " x", "role": "viewer"}), "/name"),
+        (json!({"name": "b", "role": "boss"}), "/role"),
+        (json!({"name": "b", "role": "viewer", "password": "too short"}), "/password"),
+        (json!({"name": "b", "role": "viewer", "tags": ["a,b"]}), "/tags/0"),
+        (json!({"name": "b", "role": "admin", "tags": ["a"]}), "/tags"),
+    ] {
+        let (status, answer, _) = server.post("/api/v1/users", body.clone()).await;
+        assert_eq!(
+            (status, &answer["errors"][0]["pointer"]),
+            (StatusCode::UNPROCESSABLE_ENTITY, &json!(pointer)),
+            "{body}"
+        );
+    }
+    let (status, answer, _) = server.post("/api/v1/users", json!({"name": "ANN", "role": "viewer"})).await;
+    assert_eq!((status, &answer["code"]), (StatusCode::CONFLICT, &json!("name_taken")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_change_is_in_the_audit_with_who_and_from_which_request() {
+    let server = TestServer::start().await;
+    let token = server.token("manager").await;
+    let printer = json!({"name": "MK4-001", "url": "http://127.0.0.1:9", "api_key": "K3Y-OF-THE-PRINTER"});
+    let request = server.bare(Method::POST, "/api/v1/printers").bearer_auth(&token).header("X-Request-Id", "req-1");
+    let (_, printer, _) = answer(request.json(&printer)).await;
+    let id = printer["id"].as_str().expect("an id");
+    server.patch(&format!("/api/v1/printers/{id}"), json!({"notes": "belt is worn", "api_key": null})).await;
+    let batch = json!({"command": "pause", "select": {"printer_ids": [id]}, "not_before": "2027-01-01T00:00:00Z"});
+    let (_, batch, _) = server.post("/api/v1/batches", batch).await;
+    server.post(&format!("/api/v1/batches/{}/stop", batch["id"].as_str().expect("an id")), json!({})).await;
+    server.delete(&format!("/api/v1/printers/{id}")).await;
+    let (_, audit, _) = server.get("/api/v1/audit").await;
+    let items = audit["items"].as_array().expect("items");
+    let actions: Vec<&str> = items.iter().rev().filter_map(|item| item["action"].as_str()).collect();
+    assert_eq!(
+        actions,
+        ["token.created", "printer.registered", "printer.changed", "batch.created", "batch.stopped", "printer.removed"]
+    );
+    let registered = &items[4];
+    assert_eq!((&registered["actor"]["kind"], &registered["actor"]["name"]), (&json!("token"), &json!("manager")));
+    assert_eq!((&registered["request_id"], &registered["printer_ids"]), (&json!("req-1"), &json!([id])));
+    assert_eq!(items[3]["changes"], json!({"notes": ["", "belt is worn"], "api_key": "changed"}));
+    let text = audit.to_string();
+    assert!(!text.contains("K3Y-OF-THE-PRINTER"), "{text}");
+    let (_, of_printer, _) = server.get(&format!("/api/v1/audit?printer_id={id}&action=batch.created")).await;
+    assert_eq!(of_printer["items"].as_array().map(Vec::len), Some(1));
+    let csv = server.request(Method::GET, "/api/v1/audit?limit=2").header("Accept", "text/csv");
+    let csv = csv.send().await.expect("an answer");
+    assert!(csv.headers().contains_key("x-next-cursor"));
+    assert_eq!(csv.text().await.expect("text").lines().count(), 3);
+}

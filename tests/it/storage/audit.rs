@@ -1,0 +1,148 @@
+//! The audit: in the transaction of the change, chained, and whatever is done to it shows.
+
+use printyard::{
+    clock::new_id,
+    domain::audit::{Action, Entry},
+    storage::{
+        Db,
+        audit::{self, AuditFilter},
+        printers, tokens,
+    },
+};
+
+use super::{
+    databases::{execute, on_each},
+    fixtures::{at, entry, printer},
+};
+
+fn note(n: i64) -> Entry {
+    let mut note = Entry { at: at(n), action: Action::TokenRevoked, ..entry() };
+    note.actor.name = format!("ann \u{0} {n}");
+    note.changes.insert("name".into(), "a\u{0}b".into());
+    note
+}
+
+async fn written(db: &Db, rows: i64) {
+    for n in 1..=rows {
+        audit::add(db, &note(n)).await.expect("written");
+    }
+}
+
+async fn faults(db: &Db) -> Vec<String> {
+    audit::verify(db).await.expect("walked").faults
+}
+
+#[tokio::test]
+async fn what_is_written_down_reads_back_in_order_and_the_chain_holds() {
+    on_each(async |db| {
+        assert_eq!(faults(&db).await, Vec::<String>::new(), "an empty chain is whole");
+        written(&db, 5).await;
+        let verified = audit::verify(&db).await.expect("walked");
+        assert_eq!((verified.rows, verified.last_seq, verified.faults.len()), (5, 5, 0), "{verified:?}");
+        let page = audit::page(&db, &AuditFilter::default(), None, 3).await.expect("read");
+        assert_eq!(page.iter().map(|record| record.seq).collect::<Vec<_>>(), [5, 4, 3]);
+        assert_eq!(page[0].entry, note(5));
+        let rest = audit::page(&db, &AuditFilter::default(), Some(3), 3).await.expect("read");
+        assert_eq!(rest.iter().map(|record| record.seq).collect::<Vec<_>>(), [2, 1]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_page_shows_what_is_asked_for() {
+    on_each(async |db| {
+        let id = new_id();
+        audit::add(&db, &Entry { printer_ids: vec![id], action: Action::PlateCleared, ..note(1) })
+            .await
+            .expect("written");
+        audit::add(&db, &note(2)).await.expect("written");
+        let seqs = async |filter: AuditFilter| -> Vec<i64> {
+            let page = audit::page(&db, &filter, None, 10).await.expect("read");
+            page.iter().map(|record| record.seq).collect()
+        };
+        assert_eq!(seqs(AuditFilter { printer_id: Some(id), ..Default::default() }).await, [1]);
+        assert_eq!(seqs(AuditFilter { printer_id: Some(new_id()), ..Default::default() }).await, [0; 0]);
+        assert_eq!(seqs(AuditFilter { action: Some(Action::TokenRevoked), ..Default::default() }).await, [2]);
+        assert_eq!(seqs(AuditFilter { since: Some(at(2)), ..Default::default() }).await, [2]);
+        assert_eq!(seqs(AuditFilter { actor: Some("ann \u{0} 1".into()), ..Default::default() }).await, [1]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_altered_row_is_found() {
+    for (alter, fault) in [
+        ("update audit set record = replace(record, 'TokenRevoked', 'x') || ' ' where seq = 3", "row 3 was altered"),
+        ("update audit set hash = 'ab' where seq = 3", "row 3 was altered"),
+        ("update audit set actor = 'nobody' where seq = 3", "the columns of row 3 do not say what its record says"),
+        (
+            "update audit set action = 'user.created' where seq = 3",
+            "the columns of row 3 do not say what its record says",
+        ),
+        ("delete from audit where seq = 3", "row 3 is missing"),
+        ("delete from audit where seq in (2, 3)", "rows 2 to 3 are missing"),
+        ("delete from audit where seq = 1", "row 1 is missing"),
+        ("delete from audit where seq > 3", "rows 4 to 5 are missing"),
+        ("update audit_head set hash = 'ab'", "row 5 is not the one that was written last"),
+        ("delete from audit_head", "the end of the chain (table audit_head) is missing"),
+    ] {
+        on_each(async |db| {
+            written(&db, 5).await;
+            execute(&db, alter).await;
+            let found = faults(&db).await;
+            assert_eq!(found.first().map(String::as_str), Some(fault), "{alter}: {found:?}");
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_change_that_fails_leaves_no_entry_and_one_that_succeeds_leaves_one() {
+    on_each(async |db| {
+        let kept = printer("MK4-001");
+        printers::insert(&db, &kept, None, &entry()).await.expect("inserted");
+        let again = printers::insert(&db, &kept, None, &entry()).await;
+        assert!(again.is_err());
+        assert!(!tokens::revoke(&db, new_id(), at(1), &entry()).await.expect("asked"));
+        assert_eq!(audit::verify(&db).await.expect("walked").rows, 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn writers_at_once_make_one_chain() {
+    on_each(async |db| {
+        let writers: Vec<_> = (0..8)
+            .map(|writer| {
+                let db = db.clone();
+                tokio::spawn(async move {
+                    for n in 0..10 {
+                        audit::add(&db, &note(writer * 10 + n)).await.expect("written");
+                    }
+                })
+            })
+            .collect();
+        for writer in writers {
+            writer.await.expect("no panic");
+        }
+        let verified = audit::verify(&db).await.expect("walked");
+        assert_eq!((verified.rows, verified.faults.len()), (80, 0), "{verified:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn old_records_go_and_the_rest_of_the_chain_holds() {
+    on_each(async |db| {
+        written(&db, 5).await;
+        assert_eq!(audit::delete_older_than(&db, at(3)).await.expect("deleted"), 2);
+        assert_eq!(audit::delete_older_than(&db, at(3)).await.expect("deleted"), 0);
+        audit::add(&db, &note(6)).await.expect("written");
+        let verified = audit::verify(&db).await.expect("walked");
+        assert_eq!((verified.rows, verified.faults.len()), (4, 0), "{verified:?}");
+        // The last one stays, however old it is.
+        assert_eq!(audit::delete_older_than(&db, at(100)).await.expect("deleted"), 3);
+        assert_eq!(faults(&db).await, Vec::<String>::new());
+    })
+    .await;
+}
