@@ -1,7 +1,6 @@
 //! Who may do what: roles, tokens and sessions, as they are kept.
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::command::words;

@@ -32,6 +32,7 @@ words! {
 
 words! {
     /// Who did it.
+    #[schema(as = AuditActorKind)]
     ActorKind {
         User = "user",
         Token = "token",

@@ -40,6 +40,7 @@ struct RecordBody {
     seq: i64,
     at: DateTime<Utc>,
     actor: Actor,
+    #[schema(value_type = String, example = "batch.created")]
     action: Action,
     printer_ids: Vec<Uuid>,
     /// The batch, token, user or session that it was done to.
@@ -71,7 +72,7 @@ impl From<Record> for RecordBody {
 #[utoipa::path(get, path = "/audit", tag = "access", params(
     ("since" = Option<chrono::DateTime<chrono::Utc>>, Query, description = "Only changes at this time or later."),
     ("actor" = Option<String>, Query, description = "Only changes by somebody of this name."),
-    ("action" = Option<Action>, Query, description = "Only changes of this kind."),
+    ("action" = Option<String>, Query, description = "Only changes of this kind."),
     ("printer_id" = Option<Uuid>, Query, description = "Only changes that concern this printer."),
     super::openapi::Paging,
 ), responses((status = OK, body = Page<RecordBody>)))]

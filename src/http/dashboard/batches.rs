@@ -72,6 +72,7 @@ pub(super) async fn preview(
     Visitor(who): Visitor,
     form: Form,
 ) -> Result<Html<String>, Failure> {
+    who.require(Role::Operator)?;
     let ids = plan::targets(&dashboard, &who, &form).await?;
     let mut forecasts = Vec::new();
     for command in OFFERED {

@@ -19,7 +19,7 @@ use super::{
     words,
 };
 use crate::{
-    domain::{plate::ClearResult, state::Reachability},
+    domain::{access::Role, plate::ClearResult, state::Reachability},
     service::{Error, access::Principal, plates::ClearPlate},
 };
 
@@ -175,6 +175,7 @@ pub(super) async fn select_file(
     Id(id): Id,
     form: Form,
 ) -> Result<Response, Failure> {
+    who.require(Role::Operator)?;
     let (Some(path), Some(origin)) = (form.text("path"), form.text("origin")) else {
         return Err(Failure::broken_form());
     };

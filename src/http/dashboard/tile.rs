@@ -2,7 +2,6 @@
 
 use askama::Template;
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
