@@ -2,6 +2,7 @@
 
 mod demo;
 mod healthcheck;
+mod secrets;
 mod serve;
 mod simulate;
 mod token;
@@ -28,6 +29,8 @@ enum Command {
     Simulate(simulate::Simulate),
     /// Make, list and revoke API tokens
     Token(token::Token),
+    /// Change the key that seals the printers' API keys, while the server runs
+    Secrets(secrets::Secrets),
     /// Ask a running server on this machine whether it is ready; for containers
     Healthcheck(healthcheck::Healthcheck),
 }
@@ -48,6 +51,7 @@ pub fn main() -> ExitCode {
             Command::Demo(demo) => demo.run().await,
             Command::Simulate(simulate) => simulate.run().await,
             Command::Token(token) => token.run().await,
+            Command::Secrets(secrets) => secrets.run().await,
             Command::Healthcheck(healthcheck) => healthcheck.run().await,
         }
     });
