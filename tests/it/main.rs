@@ -14,5 +14,6 @@ mod containers;
 mod crash;
 mod dashboard;
 mod fixtures;
+mod secrets;
 mod storage;
 mod tidy;

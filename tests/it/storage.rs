@@ -4,6 +4,7 @@
 mod databases;
 mod engine;
 mod fixtures;
+mod keys;
 mod ledger;
 mod people;
 mod races;

@@ -23,7 +23,8 @@ struct NewPage {
     frame: Frame,
     name: String,
     url: String,
-    api_key: String,
+    /// Whether a key was typed. It is not sent back: a page may be kept by the browser, or by whoever sits in between.
+    key_typed: bool,
     tags: String,
     power_group: String,
     /// What is wrong with what was typed.
@@ -39,7 +40,7 @@ impl NewPage {
             frame,
             name: text("name"),
             url: text("url"),
-            api_key: text("api_key"),
+            key_typed: form.is_set("api_key"),
             tags: text("tags"),
             power_group: text("power_group"),
             errors: Vec::new(),
@@ -55,7 +56,7 @@ pub(super) async fn form(Visitor(who): Visitor) -> Result<Html<String>, Failure>
         frame,
         name: String::new(),
         url: "http://".to_owned(),
-        api_key: String::new(),
+        key_typed: false,
         tags: String::new(),
         power_group: String::new(),
         errors: Vec::new(),
