@@ -106,10 +106,12 @@ impl Key {
         STANDARD.encode(self.bytes)
     }
 
+    /// Its short name.
     pub fn id(&self) -> KeyId {
         self.id
     }
 
+    /// Whether this is the same key.
     pub fn is(&self, other: &Self) -> bool {
         super::is_equal(&self.bytes, &other.bytes)
     }

@@ -159,6 +159,12 @@ async fn no_redirects(request: RequestBuilder) -> reqwest::header::HeaderMap {
     client.expect("a client").execute(request).await.expect("an answer").headers().clone()
 }
 
+/// A form as a browser sends it.
+fn form(request: RequestBuilder, fields: &[(&str, &str)]) -> RequestBuilder {
+    let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+    request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded").body(body)
+}
+
 async fn drive_register(prober: &mut Prober, printers: &[printyard::simulator::SimulatedPrinter]) -> Vec<String> {
     let mut ids = Vec::new();
     for printer in printers {
@@ -228,7 +234,7 @@ async fn drive_errors(prober: &mut Prober, token: &str) {
     assert_eq!(prober.ask("a role that is too small", request).await.0, StatusCode::FORBIDDEN);
     let request = prober.server.request(Method::GET, &format!("/login?token={WRONG_TOKEN}"));
     assert_eq!(prober.ask("a wrong link", request).await.0, StatusCode::UNAUTHORIZED);
-    let request = prober.page(Method::POST, "/login").form(&[("token", WRONG_TOKEN)]);
+    let request = form(prober.page(Method::POST, "/login"), &[("token", WRONG_TOKEN)]);
     assert_eq!(prober.ask("a wrong login", request).await.0, StatusCode::UNAUTHORIZED);
 }
 
@@ -270,8 +276,8 @@ async fn drive_pages(prober: &mut Prober, ids: &[String]) {
     }
     for act in ["test", "add"] {
         for url in ["http://127.0.0.1:9", "nowhere", &format!("http://ann:{PASSWORD}@127.0.0.1:9")] {
-            let form = [("name", "form"), ("url", url), ("api_key", WRONG_KEY), ("act", act)];
-            let request = prober.page(Method::POST, "/printers/new").form(&form);
+            let fields = [("name", "form"), ("url", url), ("api_key", WRONG_KEY), ("act", act)];
+            let request = form(prober.page(Method::POST, "/printers/new"), &fields);
             prober.ask("the form of a printer", request).await;
         }
     }
