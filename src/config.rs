@@ -16,7 +16,8 @@ const DEFAULT_DATABASE: &str = "sqlite:printyard.db";
 const MIN_ADMIN_TOKEN: usize = 16;
 
 /// Settings as they are given, on the command line, in the environment or in the file. The README lists them.
-#[derive(Debug, Clone, Default, clap::Args, Deserialize)]
+// No Debug: it holds the key and the admin token.
+#[derive(Clone, Default, clap::Args, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Given {
     /// Address and port to listen on [default: 127.0.0.1:8080]
@@ -28,7 +29,7 @@ pub struct Given {
     /// Folder of the secret key and of files [default: the working directory]
     #[arg(long, env = "PRINTYARD_DATA_DIR")]
     pub data_dir: Option<PathBuf>,
-    /// Key of the printers' API keys: 32 bytes as hexadecimal digits or base64 [default: a file in the data folder]
+    /// Key of the printers' API keys: 32 bytes as hexadecimal digits or base64; former keys behind it, separated by commas [default: a file in the data folder]
     #[arg(long, env = "PRINTYARD_SECRET_KEY", hide_env_values = true)]
     pub secret_key: Option<String>,
     /// An admin API token that is always valid, for unattended set-up

@@ -49,15 +49,12 @@ impl Server {
     pub async fn start(config: &Config) -> anyhow::Result<Self> {
         std::fs::create_dir_all(&config.data_dir)
             .with_context(|| format!("the data folder {} cannot be made", config.data_dir.display()))?;
-        let vault = match &config.secret_key {
-            Some(key) => Vault::from_key(key).context("PRINTYARD_SECRET_KEY")?,
-            None => Vault::from_data_dir(&config.data_dir)?,
-        };
         let networks = match &config.printer_networks {
             Some(text) => text.parse::<Networks>().context("PRINTYARD_PRINTER_NETWORKS")?,
             None => Networks::default(),
         };
         let db = Db::connect(&config.database_url).await.context("the database cannot be used")?;
+        let vault = open_vault(config, &db).await?;
         let lifecycle = Lifecycle::default();
         let parts = Parts {
             db,
@@ -90,4 +87,12 @@ impl Server {
         }
         Ok(())
     }
+}
+
+/// The keys of a farm. A key is made only for a database that needs none yet. Fails with a sentence for the operator.
+pub async fn open_vault(config: &Config, db: &Db) -> anyhow::Result<Vault> {
+    Ok(match &config.secret_key {
+        Some(keys) => Vault::from_keys(keys)?,
+        None => Vault::from_data_dir(&config.data_dir, storage::printers::count_keys(db).await?)?,
+    })
 }

@@ -3,6 +3,7 @@
 mod audit;
 mod demo;
 mod healthcheck;
+mod secrets;
 mod serve;
 mod simulate;
 mod token;
@@ -36,6 +37,8 @@ enum Command {
     User(user::User),
     /// Tell whether what was written down of changes is whole
     Audit(audit::Audit),
+    /// Change the key that seals the printers' API keys, while the server runs
+    Secrets(secrets::Secrets),
     /// Ask a running server on this machine whether it is ready; for containers
     Healthcheck(healthcheck::Healthcheck),
 }
@@ -58,6 +61,7 @@ pub fn main() -> ExitCode {
             Command::Token(token) => token.run().await,
             Command::User(user) => user.run().await,
             Command::Audit(audit) => audit.run().await,
+            Command::Secrets(secrets) => secrets.run().await,
             Command::Healthcheck(healthcheck) => healthcheck.run().await,
         }
     });

@@ -17,6 +17,7 @@ pub mod printers;
 pub mod prints;
 pub mod record;
 mod runs;
+pub mod secrets;
 pub mod select;
 pub mod sessions;
 pub mod tokens;
@@ -120,7 +121,9 @@ impl Services {
         let mut prints: HashMap<Uuid, Print> =
             storage::prints::open(&self.db).await?.into_iter().map(|print| (print.printer_id, print)).collect();
         for (printer, key) in printers {
-            let octoprint = self.client(&printer, key.as_deref())?;
+            let octoprint = self
+                .client(&printer, key.as_deref())
+                .map_err(|error| Error::Internal(format!("printer {:?}: {error}", printer.details.name)))?;
             let seen = sightings.remove(&printer.id);
             let member = Member {
                 id: printer.id,

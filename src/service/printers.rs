@@ -38,7 +38,8 @@ pub struct PrinterView {
 }
 
 /// A change of a printer: `None` keeps, `Some(None)` clears.
-#[derive(Debug, Clone, Default)]
+// No Debug: it may hold a key.
+#[derive(Clone, Default)]
 pub struct PrinterPatch {
     pub name: Option<String>,
     pub url: Option<String>,

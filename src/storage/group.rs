@@ -20,6 +20,8 @@ pub(super) enum Kind {
     /// An object or an array.
     Json,
     Time,
+    /// Written by [`bytes`].
+    Bytes,
 }
 
 use Kind::{BigInt, Time};
@@ -32,6 +34,7 @@ impl Kind {
             BigInt => "bigint",
             Self::Json => "jsonb",
             Time => "timestamptz",
+            Self::Bytes => "bytea",
         }
     }
 }
@@ -113,6 +116,8 @@ fn each(columns: &[(&str, Kind)]) -> String {
         .map(|(name, kind)| match kind {
             // sqlx keeps a uuid as 16 bytes.
             Kind::Uuid => format!("unhex(value ->> '{name}', '-') as {name}"),
+            // Behind PostgreSQL's mark.
+            Kind::Bytes => format!("unhex(substr(value ->> '{name}', 3)) as {name}"),
             _ => format!("value ->> '{name}' as {name}"),
         })
         .collect();
@@ -162,6 +167,15 @@ pub(super) fn stamp(at: DateTime<Utc>) -> String {
 /// As [`stamp`], of a time that may be absent.
 pub(super) fn stamp_if(at: Option<DateTime<Utc>>) -> Option<String> {
     at.map(stamp)
+}
+
+/// Bytes in a group, as PostgreSQL reads them out of a text.
+pub(super) fn bytes(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold("\\x".to_owned(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// A text from outside without U+0000: see [`parameter`].

@@ -16,5 +16,6 @@ mod crash;
 mod dashboard;
 mod fixtures;
 mod people;
+mod secrets;
 mod storage;
 mod tidy;

@@ -5,6 +5,7 @@ mod audit;
 mod databases;
 mod engine;
 mod fixtures;
+mod keys;
 mod ledger;
 mod people;
 mod races;

@@ -19,7 +19,8 @@ use crate::{
 };
 
 /// A printer that is to be registered.
-#[derive(Debug, Deserialize, ToSchema)]
+// No Debug: it holds a key.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = NewPrinter, example = json!({
     "name": "MK4-017", "url": "http://10.0.3.17", "api_key": "3F2504E04F8911D39A0C0305E82C3301",
@@ -70,7 +71,8 @@ impl NewPrinterBody {
 }
 
 /// A change of a printer: what is absent is kept, null clears.
-#[derive(Debug, Default, Deserialize, ToSchema)]
+// No Debug: it may hold a key.
+#[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = PrinterPatch, example = json!({"tags": ["hall-b"], "notes": null, "enabled": false}))]
 pub struct PrinterPatchBody {

@@ -148,7 +148,8 @@ async fn delete_printer(
 }
 
 /// An address and a key that are to be tried.
-#[derive(Debug, Deserialize, ToSchema)]
+// No Debug: it may hold a key.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = PrinterTest, example = json!({"url": "http://10.0.3.17", "api_key": "3F2504E04F8911D39A0C0305E82C3301"}))]
 struct TestBody {

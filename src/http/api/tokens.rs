@@ -60,7 +60,8 @@ struct TokenBody {
 }
 
 /// A new token, with its secret.
-#[derive(Debug, Serialize, ToSchema)]
+// No Debug: it holds a token.
+#[derive(Serialize, ToSchema)]
 #[schema(as = TokenCreated)]
 struct CreatedBody {
     /// The secret, shown this once.

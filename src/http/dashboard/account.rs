@@ -58,11 +58,7 @@ async fn page(
     let sessions = sessions.into_iter().map(|session| SessionLine {
         id: session.id,
         is_this: who.session_id == Some(session.id),
-        agent: if session.agent.is_empty() {
-            "a browser that does not say what it is".to_owned()
-        } else {
-            session.agent
-        },
+        agent: browser(&session.agent),
         address: session.address.unwrap_or_default(),
         since: Moment::day(session.created_at),
         seen: Moment::day(session.last_seen_at),

@@ -23,7 +23,8 @@ struct NewPage {
     frame: Frame,
     name: String,
     url: String,
-    api_key: String,
+    /// Whether a key was typed. It is not sent back: a page may be kept by the browser, or by whoever sits in between.
+    key_typed: bool,
     tags: String,
     power_group: String,
     /// What is wrong with what was typed.
@@ -38,8 +39,9 @@ impl NewPage {
         Self {
             frame,
             name: text("name"),
-            url: text("url"),
-            api_key: text("api_key"),
+            // A user and a password in it are refused, and not sent back.
+            url: if text("url").contains('@') { String::new() } else { text("url") },
+            key_typed: form.is_set("api_key"),
             tags: text("tags"),
             power_group: text("power_group"),
             errors: Vec::new(),
@@ -55,7 +57,7 @@ pub(super) async fn form(Visitor(who): Visitor) -> Result<Html<String>, Failure>
         frame,
         name: String::new(),
         url: "http://".to_owned(),
-        api_key: String::new(),
+        key_typed: false,
         tags: String::new(),
         power_group: String::new(),
         errors: Vec::new(),
@@ -71,8 +73,9 @@ pub(super) async fn create(
     who.require(Role::Manager)?;
     let mut page = NewPage::of(Frame::of(&who, "new"), &form);
     let key = form.text("api_key").map(str::to_owned);
+    let url = form.text("url").unwrap_or_default();
     if form.text("act") == Some("test") {
-        match dashboard.services.test_printer(&who, &page.url, key).await {
+        match dashboard.services.test_printer(&who, url, key).await {
             Ok(report) => {
                 page.test = Some(match report.problem {
                     Some((_, problem)) => (false, problem),
@@ -87,7 +90,7 @@ pub(super) async fn create(
         }
         return Ok(html(&page)?.into_response());
     }
-    let mut details = PrinterDetails::new(page.name.clone(), page.url.clone());
+    let mut details = PrinterDetails::new(page.name.clone(), url);
     details.tags = page.tags.split(',').map(str::trim).filter(|tag| !tag.is_empty()).map(str::to_owned).collect();
     details.power_group = form.text("power_group").map(str::to_owned);
     match dashboard.services.register_printer(&who, details, key).await {

@@ -1,5 +1,6 @@
 //! The register of printers. API keys are kept sealed and leave this module sealed.
 
+mod keys;
 mod search;
 
 use chrono::{DateTime, Utc};
@@ -20,6 +21,7 @@ use crate::domain::{
     printer::{Printer, PrinterDetails},
 };
 
+pub use keys::{Resealed, StoredKey, count_keys, page_of_keys, reseal};
 pub use search::{PrinterFilter, Selection, page, select};
 
 /// What an update does to the stored key.

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use reqwest::StatusCode;
+use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::Value;
 
 use super::{client, port, wait};
@@ -24,6 +24,11 @@ pub struct ServerProcess {
 impl ServerProcess {
     /// Starts the server on the data in `dir`, and waits until it is ready.
     pub async fn start(dir: &Path) -> Self {
+        Self::with(dir, &[("RUST_LOG", "printyard=error")], Stdio::inherit()).await
+    }
+
+    /// As [`Self::start`], with further variables, and with its log going where the test wants it.
+    pub async fn with(dir: &Path, variables: &[(&str, &str)], log: Stdio) -> Self {
         let listen = format!("127.0.0.1:{}", port::free());
         let child = Command::new(env!("CARGO_BIN_EXE_printyard"))
             .arg("serve")
@@ -32,8 +37,9 @@ impl ServerProcess {
             .env("PRINTYARD_DATABASE_URL", format!("sqlite:{}", dir.join("printyard.db").display()))
             .env("PRINTYARD_DATA_DIR", dir)
             .env("PRINTYARD_ADMIN_TOKEN", TOKEN)
-            .env("RUST_LOG", "printyard=error")
+            .envs(variables.iter().copied())
             .stdout(Stdio::null())
+            .stderr(log)
             .spawn()
             .expect("the server starts");
         let server = Self { child, url: format!("http://{listen}"), client: client() };
@@ -45,6 +51,11 @@ impl ServerProcess {
         })
         .await;
         server
+    }
+
+    /// A request, without credentials.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, format!("{}{path}", self.url))
     }
 
     /// A GET below `/api/v1`.

@@ -1,0 +1,124 @@
+//! `printyard secrets`: a new key for the printers' API keys, while the server runs. No key is ever printed.
+
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, bail};
+use clap::Subcommand;
+use printyard::{
+    config::{Config, Given},
+    domain::audit::{Action as AuditAction, ActorKind, fields},
+    open_vault,
+    secrets::{KEY_FILE, RingLock, Vault},
+    service::{access::Principal, secrets as keys},
+    storage::{self, Db},
+};
+use serde_json::json;
+
+/// A running server may have sealed with the former key just before a rotation, and store that a moment after it.
+const SETTLED_AFTER: Duration = Duration::from_secs(60);
+
+/// Arguments of `secrets`.
+#[derive(clap::Args)]
+pub struct Secrets {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// Make a new key and seal every stored API key with it; former keys are kept. The server need not be stopped.
+    /// With the keys in PRINTYARD_SECRET_KEY: seal every stored API key with the first of them, which every running
+    /// server has to hold already
+    Rotate {
+        #[command(flatten)]
+        given: Given,
+    },
+    /// Forget the former keys, once no stored API key needs them
+    Prune {
+        #[command(flatten)]
+        given: Given,
+    },
+}
+
+impl Secrets {
+    /// Does what was asked.
+    pub async fn run(self) -> anyhow::Result<()> {
+        match self.action {
+            Action::Rotate { given } => rotate(&given.with_file()?.checked()?).await,
+            Action::Prune { given } => prune(&given.with_file()?.checked()?).await,
+        }
+    }
+}
+
+async fn open(config: &Config) -> anyhow::Result<(Db, Vault)> {
+    let db = Db::connect(&config.database_url).await.context("the database cannot be used")?;
+    let vault = open_vault(config, &db).await?;
+    // Before anything is written: with a wrong key there is nothing to rotate.
+    keys::check_keys(&db, &vault).await?;
+    Ok((db, vault))
+}
+
+async fn rotate(config: &Config) -> anyhow::Result<()> {
+    let in_file = config.secret_key.is_none();
+    // Held to the end, also by what is sealed: nobody prunes meanwhile.
+    let lock = if in_file { Some(RingLock::take(&config.data_dir)?) } else { None };
+    let (db, mut vault) = open(config).await?;
+    if let Some(lock) = &lock {
+        lock.replace(&vault.ring().turned()?)?;
+        vault = open_vault(config, &db).await?;
+        println!("{} has a new key; {} former kept.", vault.place(), vault.ring().former());
+    }
+    let done = keys::reseal_keys(&db, &vault).await.with_context(
+        || "not every API key was sealed with the new key; nothing is lost, former keys are kept: run this again",
+    )?;
+    let by = Principal::operator_of_the_server(ActorKind::Terminal);
+    let told = fields(&json!({"resealed": done.resealed, "lost": done.lost}));
+    storage::audit::add(&db, &by.entry(AuditAction::SecretsRotated, told)).await?;
+    println!("{} API key(s) sealed with the current key.", done.resealed);
+    if !done.lost.is_empty() {
+        bail!("no key opens the API keys of these printers, enter them anew: {}", done.lost.join(", "));
+    }
+    if in_file {
+        println!("Back up {} now: no former copy opens what is sealed from here on.", vault.place());
+        println!("A running server goes on by itself. After a minute, `printyard secrets prune` forgets former keys.");
+    } else if vault.ring().former() > 0 {
+        println!("The other keys of PRINTYARD_SECRET_KEY can be taken out of the list once `printyard secrets prune`");
+        println!("finds none of them in use; then start every server with the shorter list.");
+    }
+    Ok(())
+}
+
+async fn prune(config: &Config) -> anyhow::Result<()> {
+    let in_file = config.secret_key.is_none();
+    let lock = if in_file { Some(RingLock::take(&config.data_dir)?) } else { None };
+    let (db, vault) = open(config).await?;
+    let former = vault.ring().former();
+    if former == 0 {
+        println!("There are no former keys.");
+        return Ok(());
+    }
+    let needy = keys::in_need_of_former_keys(&db, &vault).await?;
+    if !needy.is_empty() {
+        bail!(
+            "the former keys are still needed for the API keys of {} printer(s): {}. Run `printyard secrets rotate` \
+             first; nothing was changed",
+            needy.len(),
+            needy.join(", ")
+        );
+    }
+    let Some(lock) = lock else {
+        println!("Nothing needs the other keys: take them out of PRINTYARD_SECRET_KEY and start every server anew.");
+        return Ok(());
+    };
+    let changed = std::fs::metadata(config.data_dir.join(KEY_FILE))?.modified()?;
+    if SystemTime::now().duration_since(changed).unwrap_or_default() < SETTLED_AFTER {
+        bail!(
+            "the keys were changed less than {} s ago, and a running server may be storing what it sealed before; run \
+             this again in a minute. Nothing was changed",
+            SETTLED_AFTER.as_secs()
+        );
+    }
+    lock.replace(&vault.ring().pruned())?;
+    println!("{former} former key(s) forgotten. Back up {} now.", vault.place());
+    Ok(())
+}

@@ -1,0 +1,160 @@
+//! One key, and what it seals.
+//!
+//! A sealed value is bound to the id that it belongs to, so that it cannot be moved to another printer's row. Since
+//! version 2 it also names its key, so that a farm can change its key while it runs:
+//!
+//! ```text
+//! 1 | nonce (24) | sealed               bound to: the id
+//! 2 | key id (4) | nonce (24) | sealed  bound to: the id, the version, the key id
+//! ```
+
+use std::fmt;
+
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD},
+};
+use chacha20poly1305::{
+    KeyInit, XChaCha20Poly1305, XNonce,
+    aead::{Aead, Payload},
+};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::{Error, fill};
+
+/// Written before keys had ids; only opened.
+const WITHOUT_ID: u8 = 1;
+/// What is written now.
+const WITH_ID: u8 = 2;
+const NONCE_LEN: usize = 24;
+/// Sets the hash that names a key apart from every other use of it.
+const ID_DOMAIN: &[u8] = b"printyard secret key id v1\0";
+
+/// The short name of a key, which tells nothing about the key.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct KeyId([u8; 4]);
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// A key. It has no `Debug`, and is written out in one place: the file.
+#[derive(Clone)]
+pub(super) struct Key {
+    id: KeyId,
+    bytes: [u8; 32],
+}
+
+/// A sealed value, taken apart.
+pub(super) struct Sealed<'a> {
+    /// The key that it names; none in version 1.
+    pub key: Option<KeyId>,
+    nonce: [u8; NONCE_LEN],
+    body: &'a [u8],
+}
+
+impl<'a> Sealed<'a> {
+    /// Takes a stored value apart. Errors: [`Error::CannotOpen`].
+    pub fn read(stored: &'a [u8]) -> Result<Self, Error> {
+        let (&version, rest) = stored.split_first().ok_or(Error::CannotOpen)?;
+        let (key, rest) = match version {
+            WITHOUT_ID => (None, rest),
+            WITH_ID => {
+                let (id, rest) = rest.split_first_chunk::<4>().ok_or(Error::CannotOpen)?;
+                (Some(KeyId(*id)), rest)
+            }
+            _ => return Err(Error::CannotOpen),
+        };
+        let (nonce, body) = rest.split_first_chunk::<NONCE_LEN>().ok_or(Error::CannotOpen)?;
+        Ok(Self { key, nonce: *nonce, body })
+    }
+}
+
+impl Key {
+    /// A new one. Errors: [`Error::NoRandom`].
+    pub fn random() -> Result<Self, Error> {
+        let mut bytes = [0; 32];
+        fill(&mut bytes)?;
+        Ok(Self::new(bytes))
+    }
+
+    fn new(bytes: [u8; 32]) -> Self {
+        let hash: [u8; 32] = Sha256::new().chain_update(ID_DOMAIN).chain_update(bytes).finalize().into();
+        Self { id: KeyId([hash[0], hash[1], hash[2], hash[3]]), bytes }
+    }
+
+    /// Reads a key: 64 hexadecimal digits, or base64 (with or without padding, either alphabet).
+    pub fn parse(text: &str) -> Option<Self> {
+        if text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()) {
+            let mut key = [0; 32];
+            for (byte, digits) in key.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+                *byte = u8::from_str_radix(str::from_utf8(digits).ok()?, 16).ok()?;
+            }
+            return Some(Self::new(key));
+        }
+        [STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD]
+            .iter()
+            .find_map(|engine| engine.decode(text).ok()?.try_into().ok())
+            .map(Self::new)
+    }
+
+    /// The key itself, for its file.
+    pub fn text(&self) -> String {
+        STANDARD.encode(self.bytes)
+    }
+
+    /// Its short name.
+    pub fn id(&self) -> KeyId {
+        self.id
+    }
+
+    /// Whether this is the same key.
+    pub fn is(&self, other: &Self) -> bool {
+        super::is_equal(&self.bytes, &other.bytes)
+    }
+
+    fn cipher(&self) -> XChaCha20Poly1305 {
+        XChaCha20Poly1305::new(&self.bytes.into())
+    }
+
+    /// Seals a text for the thing with the id `context`. Errors: [`Error::NoRandom`].
+    pub fn seal(&self, context: Uuid, plain: &str) -> Result<Vec<u8>, Error> {
+        let mut nonce = [0; NONCE_LEN];
+        fill(&mut nonce)?;
+        let aad = bound_to(context, Some(self.id));
+        let payload = Payload { msg: plain.as_bytes(), aad: &aad };
+        let body = self.cipher().encrypt(&XNonce::from(nonce), payload).map_err(|_| Error::CannotOpen)?;
+        Ok([&[WITH_ID], self.id.0.as_slice(), nonce.as_slice(), body.as_slice()].concat())
+    }
+
+    /// Opens what was sealed for the same id. Errors: [`Error::CannotOpen`].
+    pub fn open(&self, context: Uuid, sealed: &Sealed<'_>) -> Result<String, Error> {
+        let aad = bound_to(context, sealed.key);
+        let payload = Payload { msg: sealed.body, aad: &aad };
+        let plain = self.cipher().decrypt(&XNonce::from(sealed.nonce), payload).map_err(|_| Error::CannotOpen)?;
+        String::from_utf8(plain).map_err(|_| Error::CannotOpen)
+    }
+
+    /// As values were sealed before keys had ids: for tests.
+    #[cfg(test)]
+    pub fn seal_without_id(&self, context: Uuid, plain: &str) -> Vec<u8> {
+        let mut nonce = [0; NONCE_LEN];
+        fill(&mut nonce).expect("random numbers");
+        let payload = Payload { msg: plain.as_bytes(), aad: context.as_bytes() };
+        let body = self.cipher().encrypt(&XNonce::from(nonce), payload).expect("sealed");
+        [&[WITHOUT_ID], nonce.as_slice(), body.as_slice()].concat()
+    }
+}
+
+/// What a sealed value is bound to.
+fn bound_to(context: Uuid, key: Option<KeyId>) -> Vec<u8> {
+    let mut bound = context.as_bytes().to_vec();
+    if let Some(KeyId(id)) = key {
+        bound.push(WITH_ID);
+        bound.extend(id);
+    }
+    bound
+}

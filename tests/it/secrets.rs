@@ -1,0 +1,206 @@
+//! The key that seals can be changed while the server runs, and a wrong one is told before anything is touched.
+
+mod canary;
+
+use std::{
+    path::Path,
+    process::Output,
+    time::{Duration, SystemTime},
+};
+
+use printyard::{Server, config::Given};
+use reqwest::{Method, StatusCode};
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::support::{
+    process::{ServerProcess, TOKEN},
+    server::{answer, farm},
+};
+
+const ONE: &str = "1111111111111111111111111111111111111111111111111111111111111111";
+const TWO: &str = "2222222222222222222222222222222222222222222222222222222222222222";
+
+fn given(dir: &Path) -> Given {
+    Given {
+        listen: Some("127.0.0.1:0".to_owned()),
+        database_url: Some(format!("sqlite:{}", dir.join("printyard.db").display())),
+        data_dir: Some(dir.to_owned()),
+        ..Given::default()
+    }
+}
+
+/// What a start of the server says; none when it starts.
+async fn refusal(given: Given) -> Option<String> {
+    Server::start(&given.checked().expect("settings that hold")).await.err().map(|error| format!("{error:#}"))
+}
+
+/// `printyard secrets …` on the data of a folder.
+async fn secrets(dir: &Path, action: &str, keys: Option<&str>) -> (bool, String) {
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_printyard"));
+    command
+        .args(["secrets", action])
+        .current_dir(dir)
+        .env("PRINTYARD_DATABASE_URL", format!("sqlite:{}", dir.join("printyard.db").display()))
+        .env("PRINTYARD_DATA_DIR", dir)
+        .env("PRINTYARD_SECRET_KEY", keys.unwrap_or_default());
+    let Output { status, stdout, stderr } = command.output().await.expect("it runs");
+    let said = [stdout, stderr].concat();
+    let said = String::from_utf8(said).expect("text");
+    for key in std::fs::read_to_string(dir.join("secret.key")).unwrap_or_default().lines() {
+        assert!(!said.contains(key), "it prints a key");
+    }
+    (status.success(), said)
+}
+
+/// What is stored for each printer, by its name.
+async fn stored(dir: &Path) -> Vec<(String, Vec<u8>)> {
+    let url = format!("sqlite:{}", dir.join("printyard.db").display());
+    let db = printyard::storage::Db::connect(&url).await.expect("a database");
+    let keys = printyard::storage::printers::page_of_keys(&db, None, 1_000).await.expect("read");
+    db.close().await;
+    keys.into_iter().map(|key| (key.name, key.api_key)).collect()
+}
+
+/// A file of keys that was last changed a while ago.
+fn age(dir: &Path) {
+    let file = std::fs::File::options().append(true).open(dir.join("secret.key")).expect("a key");
+    file.set_modified(SystemTime::now() - Duration::from_secs(3_600)).expect("its time is ours");
+}
+
+/// A folder with a database in which one printer's key is sealed.
+async fn folder(keys: Option<&str>) -> TempDir {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut server = ServerProcess::with(
+        dir.path(),
+        &[("RUST_LOG", "printyard=error"), ("PRINTYARD_SECRET_KEY", keys.unwrap_or_default())],
+        std::process::Stdio::inherit(),
+    )
+    .await;
+    register(&server, "one", "http://127.0.0.1:9").await;
+    server.kill();
+    dir
+}
+
+async fn register(server: &ServerProcess, name: &str, url: &str) -> String {
+    let body = json!({"name": name, "url": url, "api_key": "a-key", "enabled": false});
+    let (status, body) = server.post("/printers", &body).await.expect("an answer");
+    assert_eq!(status, StatusCode::CREATED, "{body}");
+    body["id"].as_str().expect("an id").to_owned()
+}
+
+#[tokio::test]
+async fn a_missing_key_stops_the_start_and_no_new_one_is_made() {
+    let dir = folder(None).await;
+    let (path, before) = (dir.path().join("secret.key"), stored(dir.path()).await);
+    let kept = std::fs::read(&path).expect("a key");
+    std::fs::remove_file(&path).expect("removed");
+    for said in [refusal(given(dir.path())).await.expect("refused"), secrets(dir.path(), "rotate", None).await.1] {
+        assert!(said.contains(&path.display().to_string()) && said.contains("restore the file"), "{said}");
+    }
+    assert!(!path.exists(), "no key was made");
+    assert_eq!(stored(dir.path()).await, before);
+    std::fs::write(&path, kept).expect("restored");
+    assert_eq!(refusal(given(dir.path())).await, None);
+}
+
+#[tokio::test]
+async fn a_wrong_key_stops_the_start_and_nothing_is_overwritten() {
+    let dir = folder(None).await;
+    let (path, before) = (dir.path().join("secret.key"), stored(dir.path()).await);
+    std::fs::write(&path, format!("{ONE}\n")).expect("written");
+    for said in [refusal(given(dir.path())).await.expect("refused"), secrets(dir.path(), "rotate", None).await.1] {
+        assert!(said.contains("is not the key of this database"), "{said}");
+        assert!(said.contains(&path.display().to_string()), "{said}");
+    }
+    let said = refusal(Given { secret_key: Some(TWO.to_owned()), ..given(dir.path()) }).await.expect("refused");
+    assert!(said.starts_with("PRINTYARD_SECRET_KEY is not the key of this database"), "{said}");
+    std::fs::write(&path, "no key").expect("written");
+    let said = refusal(given(dir.path())).await.expect("refused");
+    assert!(said.contains("64 hexadecimal digits") && !said.contains("no key"), "{said}");
+    assert_eq!(std::fs::read_to_string(&path).expect("a file"), "no key");
+    assert_eq!(stored(dir.path()).await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_server_goes_on_through_rotations_and_what_it_stores_is_sealed_with_the_new_key() {
+    let farm = farm(2).await;
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut server = ServerProcess::start(dir.path()).await;
+    let mut ids = Vec::new();
+    for printer in farm.printers() {
+        let body = json!({"name": printer.name(), "url": printer.url(), "api_key": printer.api_key()});
+        let (status, body) = server.post("/printers", &body).await.expect("an answer");
+        assert_eq!(status, StatusCode::CREATED, "{body}");
+        ids.push(body["id"].as_str().expect("an id").to_owned());
+    }
+    let (first, file) = (stored(dir.path()).await, dir.path().join("secret.key"));
+    let job = async |server: &ServerProcess, id: &str| {
+        let path = format!("/api/v1/printers/{id}/job");
+        answer(server.request(Method::GET, &path).bearer_auth(TOKEN)).await.0
+    };
+    for round in 1..=2 {
+        let before = stored(dir.path()).await;
+        let (well, said) = secrets(dir.path(), "rotate", None).await;
+        assert!(well && said.contains(&format!("{} API key(s) sealed", before.len())), "{said}");
+        assert_eq!(std::fs::read_to_string(&file).expect("a file").lines().count(), round + 1);
+        let after = stored(dir.path()).await;
+        assert!(before.iter().zip(&after).all(|(a, b)| a.0 == b.0 && a.1 != b.1), "every key is sealed anew");
+        // The server has not been told.
+        for id in &ids {
+            assert_eq!(job(&server, id).await, StatusCode::OK);
+        }
+        register(&server, &format!("new-{round}"), &format!("http://127.0.0.1:{round}")).await;
+        let current = after[0].1[..5].to_vec();
+        assert!(stored(dir.path()).await.iter().all(|(_, sealed)| sealed.starts_with(&current)), "the newest key");
+    }
+    let (well, said) = secrets(dir.path(), "prune", None).await;
+    assert!(!well && said.contains("less than 60 s ago"), "{said}");
+    age(dir.path());
+    let (well, said) = secrets(dir.path(), "prune", None).await;
+    assert!(well && said.contains("2 former key(s) forgotten"), "{said}");
+    assert_eq!(std::fs::read_to_string(&file).expect("a file").lines().count(), 1);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        assert_eq!(std::fs::metadata(&file).expect("a file").permissions().mode() & 0o777, 0o600);
+    }
+    for id in &ids {
+        assert_eq!(job(&server, id).await, StatusCode::OK);
+    }
+    server.kill();
+    assert_ne!(stored(dir.path()).await[0], first[0]);
+    let server = ServerProcess::start(dir.path()).await;
+    for id in &ids {
+        assert_eq!(job(&server, id).await, StatusCode::OK, "after a restart with the new key alone");
+    }
+}
+
+#[tokio::test]
+async fn a_former_key_that_is_needed_is_not_forgotten() {
+    let dir = folder(None).await;
+    let file = dir.path().join("secret.key");
+    let ring = format!("{ONE}\n{}", std::fs::read_to_string(&file).expect("a key"));
+    std::fs::write(&file, &ring).expect("written");
+    age(dir.path());
+    let (well, said) = secrets(dir.path(), "prune", None).await;
+    assert!(!well && said.contains("still needed for the API keys of 1 printer(s): one"), "{said}");
+    assert_eq!(std::fs::read_to_string(&file).expect("a file"), ring);
+}
+
+#[tokio::test]
+async fn keys_of_the_environment_are_changed_by_a_list() {
+    let dir = folder(Some(ONE)).await;
+    let list = format!("{TWO},{ONE}");
+    let (well, said) = secrets(dir.path(), "prune", Some(&list)).await;
+    assert!(!well && said.contains("still needed"), "{said}");
+    let (well, said) = secrets(dir.path(), "rotate", Some(&list)).await;
+    assert!(well && said.contains("1 API key(s) sealed"), "{said}");
+    assert!(!said.contains(ONE) && !said.contains(TWO), "it prints a key");
+    let (well, said) = secrets(dir.path(), "prune", Some(&list)).await;
+    assert!(well && said.contains("take them out of PRINTYARD_SECRET_KEY"), "{said}");
+    assert!(!dir.path().join("secret.key").exists());
+    let start = async |key: &str| refusal(Given { secret_key: Some(key.to_owned()), ..given(dir.path()) }).await;
+    assert_eq!(start(TWO).await, None);
+    assert!(start(ONE).await.expect("refused").contains("is not the key of this database"));
+}

@@ -1,0 +1,306 @@
+//! Secrets are planted, everything is driven, and then they are looked for: in every answer, in every log line at the
+//! finest level, and in every file but the one that is made to hold them.
+
+use std::{fs::File, process::Stdio};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use printyard::{
+    config::Given,
+    octoprint::OctoPrint,
+    outbound::{Networks, Outbound},
+};
+use reqwest::{Method, RequestBuilder, StatusCode, header};
+use serde_json::{Value, json};
+
+use crate::support::{
+    process::{ServerProcess, TOKEN},
+    server::farm,
+};
+
+const WRONG_KEY: &str = "CanaryWrongKey7d1f0c55aa";
+const WRONG_TOKEN: &str = "pyd_CanaryWrongToken0123456789abcdefghijklmn";
+const PASSWORD: &str = "CanaryPassword5512";
+const SECRET_KEY: &str = "c0ffee11c0ffee22c0ffee33c0ffee44c0ffee55c0ffee66c0ffee77c0ffee88";
+
+/// What was planted: a name for the report, and the secret.
+#[derive(Default)]
+struct Canaries(Vec<(&'static str, String)>);
+
+impl Canaries {
+    fn plant(&mut self, name: &'static str, secret: &str) {
+        assert!(secret.len() >= 8, "{name} is too short to be looked for");
+        self.0.push((name, secret.to_owned()));
+    }
+
+    /// The names of those that are in these bytes: as they are, in base64, or as a list of numbers.
+    fn found(&self, bytes: &[u8]) -> Vec<&'static str> {
+        let holds = |part: &str| bytes.windows(part.len()).any(|window| window == part.as_bytes());
+        let seen = |secret: &str| {
+            let numbers = format!("{:?}", secret.as_bytes());
+            let encoded = STANDARD.encode(secret);
+            // The last group depends on what follows.
+            holds(secret) || holds(&encoded[..encoded.len() / 4 * 4 - 4]) || holds(numbers.trim_matches(['[', ']']))
+        };
+        self.0.iter().filter(|(_, secret)| seen(secret)).map(|(name, _)| *name).collect()
+    }
+}
+
+/// Sends requests and keeps what leaked into the answers.
+struct Prober {
+    server: ServerProcess,
+    canaries: Canaries,
+    leaks: Vec<String>,
+    cookie: String,
+    asked: usize,
+}
+
+impl Prober {
+    fn api(&self, method: Method, path: &str) -> RequestBuilder {
+        self.server.request(method, path).bearer_auth(TOKEN)
+    }
+
+    fn page(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.server.request(method, path).header("Sec-Fetch-Site", "same-origin");
+        request.header(header::COOKIE, format!("printyard_session={}", self.cookie))
+    }
+
+    /// Sends a request; returns its status and its body. Nothing in the answer may hold a secret.
+    async fn ask(&mut self, what: &str, request: RequestBuilder) -> (StatusCode, Value) {
+        self.asked += 1;
+        let mut answer = request.send().await.expect("an answer");
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        let mut body = Vec::new();
+        // A stream of events does not end: its beginning is read.
+        let endless = headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/event"));
+        while let Some(chunk) = answer.chunk().await.expect("a body") {
+            body.extend_from_slice(&chunk);
+            if endless {
+                break;
+            }
+        }
+        for name in self.canaries.found(&body) {
+            self.leaks.push(format!("{name} in the body of {what} ({status})"));
+        }
+        for (header, value) in &headers {
+            for name in self.canaries.found(value.as_bytes()) {
+                self.leaks.push(format!("{name} in the header {header} of {what} ({status})"));
+            }
+        }
+        (status, serde_json::from_slice(&body).unwrap_or_default())
+    }
+
+    async fn post(&mut self, path: &str, body: Value) -> (StatusCode, Value) {
+        let request = self.api(Method::POST, path).json(&body);
+        self.ask(&format!("POST {path} {}", body.to_string().len()), request).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_secret_is_in_an_answer_a_log_line_or_the_database() {
+    let farm = farm(2).await;
+    let dir = tempfile::tempdir().expect("a folder");
+    let log = dir.path().join("log");
+    let file = File::create(&log).expect("a file");
+    let variables = [("RUST_LOG", "trace"), ("PRINTYARD_SECRET_KEY", SECRET_KEY)];
+    let server = ServerProcess::with(dir.path(), &variables, Stdio::from(file)).await;
+    let mut canaries = Canaries::default();
+    canaries.plant("a wrong key", WRONG_KEY);
+    canaries.plant("a wrong token", WRONG_TOKEN);
+    canaries.plant("the password of an address", PASSWORD);
+    canaries.plant("the secret key", SECRET_KEY);
+    canaries.plant("the admin token", TOKEN);
+    for printer in farm.printers() {
+        canaries.plant("a printer's key", printer.api_key());
+    }
+    let mut prober = Prober { server, canaries, leaks: Vec::new(), cookie: String::new(), asked: 0 };
+
+    // The two answers that may show a secret, looked at by nobody but their owner.
+    let request = prober.api(Method::POST, "/api/v1/tokens").json(&json!({"name": "erp", "role": "viewer"}));
+    let token: Value = request.send().await.expect("an answer").json().await.expect("JSON");
+    let token = token["token"].as_str().expect("a token").to_owned();
+    prober.canaries.plant("a token", &token);
+    let login = prober.server.request(Method::GET, &format!("/login?token={TOKEN}"));
+    let login = no_redirects(login).await;
+    let cookie = login[header::SET_COOKIE].to_str().expect("text");
+    let cookie = cookie.split(['=', ';']).nth(1).expect("a value").to_owned();
+    prober.canaries.plant("a session", &cookie);
+    prober.cookie = cookie;
+
+    let ids = drive_register(&mut prober, farm.printers()).await;
+    drive_errors(&mut prober, &token).await;
+    drive_commands(&mut prober, &ids).await;
+    drive_pages(&mut prober, &ids).await;
+
+    let (mut leaks, canaries) = (std::mem::take(&mut prober.leaks), std::mem::take(&mut prober.canaries));
+    let asked = prober.asked;
+    prober.server.kill();
+    let text = std::fs::read_to_string(&log).expect("a log");
+    assert!(text.lines().count() > asked && text.contains("TRACE"), "the log is that of trace");
+    for line in text.lines() {
+        for name in canaries.found(line.as_bytes()) {
+            leaks.push(format!("{name} in the log: {line}"));
+        }
+    }
+    for entry in std::fs::read_dir(dir.path()).expect("read") {
+        let path = entry.expect("read").path();
+        for name in canaries.found(&std::fs::read(&path).expect("a file")).into_iter().filter(|_| path != log) {
+            leaks.push(format!("{name} in {}", path.display()));
+        }
+    }
+    leaks.dedup();
+    assert!(leaks.is_empty(), "{} leaks:\n{}", leaks.len(), leaks.join("\n"));
+}
+
+/// The headers of an answer, whose redirect is not followed.
+async fn no_redirects(request: RequestBuilder) -> reqwest::header::HeaderMap {
+    let request = request.build().expect("a request");
+    #[expect(clippy::disallowed_methods, reason = "the test is a browser, and looks at a redirect")]
+    let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build();
+    client.expect("a client").execute(request).await.expect("an answer").headers().clone()
+}
+
+/// A form as a browser sends it.
+fn form(request: RequestBuilder, fields: &[(&str, &str)]) -> RequestBuilder {
+    let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+    request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded").body(body)
+}
+
+async fn drive_register(prober: &mut Prober, printers: &[printyard::simulator::SimulatedPrinter]) -> Vec<String> {
+    let mut ids = Vec::new();
+    for printer in printers {
+        let body = json!({"name": printer.name(), "url": printer.url(), "api_key": printer.api_key()});
+        let (status, body) = prober.post("/api/v1/printers", body).await;
+        assert_eq!(status, StatusCode::CREATED);
+        ids.push(body["id"].as_str().expect("an id").to_owned());
+        let body = json!({"name": printer.name(), "url": printer.url(), "api_key": printer.api_key()});
+        assert_eq!(prober.post("/api/v1/printers", body).await.0, StatusCode::CONFLICT);
+        for key in [printer.api_key(), WRONG_KEY] {
+            prober.post("/api/v1/printers/test", json!({"url": printer.url(), "api_key": key})).await;
+        }
+    }
+    let path = format!("/api/v1/printers/{}", ids[1]);
+    for key in [WRONG_KEY, printers[1].api_key()] {
+        let request = prober.api(Method::PATCH, &path).json(&json!({"api_key": key}));
+        assert_eq!(prober.ask("PATCH of a key", request).await.0, StatusCode::OK);
+        let request = prober.api(Method::GET, &format!("{path}/job"));
+        prober.ask("GET job", request).await;
+        prober.post(&format!("{path}/job"), json!({"command": "pause"})).await;
+    }
+    // Nobody is there.
+    for url in ["http://127.0.0.1:9", "http://no-such-host.invalid", "http://169.254.169.254"] {
+        prober.post("/api/v1/printers/test", json!({"url": url, "api_key": WRONG_KEY})).await;
+    }
+    let gone = json!({"name": "gone", "url": "http://127.0.0.1:9", "api_key": WRONG_KEY});
+    let (_, gone) = prober.post("/api/v1/printers", gone).await;
+    ids.push(gone["id"].as_str().expect("an id").to_owned());
+    ids
+}
+
+async fn drive_errors(prober: &mut Prober, token: &str) {
+    let with_password = format!("http://ann:{PASSWORD}@127.0.0.1:9/");
+    let bodies = [
+        json!({"name": "x", "url": with_password, "api_key": WRONG_KEY}),
+        json!({"name": "x", "url": format!("http://ann:{PASSWORD}@127.0.0.1:x/")}),
+        json!({"name": "x", "url": "http://h", "api_key": [WRONG_KEY]}),
+        json!({"name": "x", "url": "http://h", "api_key": {"key": WRONG_KEY}}),
+        json!({"name": "x", "url": "http://h", "api_key": format!("{WRONG_KEY} ")}),
+        json!({"name": "x", "url": "http://h", "enabled": WRONG_KEY}),
+        json!({"name": "x", "url": "http://h", "nozzle_mm": WRONG_KEY}),
+        json!({"name": "x", "url": "http://h", "bed_mm": WRONG_KEY}),
+        json!({"name": "x", "url": "http://h", "color": WRONG_KEY}),
+        json!({"name": "x", "url": WRONG_KEY}),
+        json!({"name": "x", "url": "http://h", "tags": WRONG_KEY}),
+        json!({"name": "x", "url": "http://h", "apikey": WRONG_KEY}),
+        json!({"name": token, "role": WRONG_KEY}),
+        json!({"command": WRONG_KEY, "select": {"printer_ids": [WRONG_KEY]}}),
+        json!(WRONG_KEY),
+        json!([WRONG_KEY]),
+    ];
+    for path in ["/api/v1/printers", "/api/v1/printers/test", "/api/v1/tokens", "/api/v1/batches"] {
+        for body in &bodies {
+            let (status, _) = prober.post(path, body.clone()).await;
+            assert!(status.is_client_error(), "{path}: {status}");
+        }
+        for text in
+            [format!("{{\"api_key\": \"{WRONG_KEY}\""), format!("{{{WRONG_KEY}"), format!("api_key={WRONG_KEY}")]
+        {
+            let request = prober.api(Method::POST, path).header(header::CONTENT_TYPE, "application/json").body(text);
+            assert!(prober.ask("POST of no JSON", request).await.0.is_client_error());
+        }
+    }
+    for credentials in [format!("Bearer {WRONG_TOKEN}"), format!("Basic {}", STANDARD.encode(WRONG_TOKEN))] {
+        let request = prober.server.request(Method::GET, "/api/v1/me").header(header::AUTHORIZATION, credentials);
+        assert_eq!(prober.ask("a wrong token", request).await.0, StatusCode::UNAUTHORIZED);
+    }
+    let request = prober.server.request(Method::POST, "/api/v1/tokens").bearer_auth(token).json(&json!({}));
+    assert_eq!(prober.ask("a role that is too small", request).await.0, StatusCode::FORBIDDEN);
+    let request = prober.server.request(Method::GET, &format!("/login?token={WRONG_TOKEN}"));
+    assert_eq!(prober.ask("a wrong link", request).await.0, StatusCode::UNAUTHORIZED);
+    let request = form(prober.page(Method::POST, "/login"), &[("token", WRONG_TOKEN)]);
+    assert_eq!(prober.ask("a wrong login", request).await.0, StatusCode::UNAUTHORIZED);
+}
+
+async fn drive_commands(prober: &mut Prober, ids: &[String]) {
+    for command in ["start", "pause", "resume", "toggle", "restart", "cancel", "disconnect", "connect"] {
+        for id in ids {
+            let request = prober.api(Method::POST, &format!("/api/v1/printers/{id}/job")).header("Prefer", "wait=2");
+            prober.ask(command, request.json(&json!({"command": command}))).await;
+        }
+        let (_, body) = prober.post("/api/v1/batches", json!({"command": command, "select": {"all": true}})).await;
+        if let Some(id) = body["id"].as_str() {
+            for path in [format!("/api/v1/batches/{id}"), format!("/api/v1/batches/{id}/commands")] {
+                let request = prober.api(Method::GET, &path);
+                prober.ask("a batch", request).await;
+            }
+        }
+    }
+    for path in ["me", "printers", "batches", "prints", "tokens"] {
+        let request = prober.api(Method::GET, &format!("/api/v1/{path}"));
+        assert_eq!(prober.ask(path, request).await.0, StatusCode::OK, "{path}");
+    }
+    for id in ids {
+        for part in ["", "/job", "/files", "/snapshot"] {
+            let request = prober.api(Method::GET, &format!("/api/v1/printers/{id}{part}"));
+            prober.ask(part, request).await;
+        }
+    }
+}
+
+async fn drive_pages(prober: &mut Prober, ids: &[String]) {
+    let printer = format!("/printers/{}", ids[0]);
+    for path in ["/", "/stream", "/batches", "/printers/new", &printer, "/login", "/api/docs", "/nowhere"] {
+        let request = prober.page(Method::GET, path);
+        prober.ask(path, request).await;
+    }
+    for path in ["/api/openapi.json", "/healthz", "/readyz", "/metrics"] {
+        let request = prober.api(Method::GET, path);
+        prober.ask(path, request).await;
+    }
+    for act in ["test", "add"] {
+        for url in ["http://127.0.0.1:9", "nowhere", &format!("http://ann:{PASSWORD}@127.0.0.1:9")] {
+            let fields = [("name", "form"), ("url", url), ("api_key", WRONG_KEY), ("act", act)];
+            let request = form(prober.page(Method::POST, "/printers/new"), &fields);
+            prober.ask("the form of a printer", request).await;
+        }
+    }
+}
+
+/// Whether a type can be written by `{:?}`: what holds a secret in the clear cannot, or leaves it out.
+#[test]
+fn no_debug_output_shows_a_secret() {
+    let outbound = Outbound::new(Networks::default()).expect("a maker of connections");
+    let base = format!("http://ann:{PASSWORD}@127.0.0.1/").parse().expect("an address");
+    let client = OctoPrint::new(base, Some(WRONG_KEY.to_owned()), outbound).expect("a client");
+    let vault = printyard::secrets::Vault::from_keys(SECRET_KEY).expect("a key");
+    let change = printyard::storage::printers::KeyChange::Set(WRONG_KEY.into());
+    let principal =
+        printyard::service::access::Principal::operator_of_the_server(printyard::domain::audit::ActorKind::AdminToken);
+    let shown = format!("{client:?} {vault:?} {:?} {change:?} {principal:?}", vault.ring());
+    for secret in [WRONG_KEY, PASSWORD, SECRET_KEY] {
+        assert!(!shown.contains(secret), "{shown}");
+    }
+    // These have no Debug at all, which their definitions say and the compiler keeps.
+    let given = Given { secret_key: Some(SECRET_KEY.to_owned()), ..Given::default() };
+    let refused = given.checked().map(|_| ()).err();
+    assert!(refused.is_none());
+}

@@ -1,0 +1,61 @@
+//! Sealed keys are replaced where they are what was read, and nowhere else.
+
+use printyard::{
+    clock::new_id,
+    storage::printers::{self, KeyChange, Resealed, StoredKey},
+};
+
+use super::{
+    databases::on_each,
+    fixtures::{entry, printer},
+};
+
+#[tokio::test]
+async fn a_key_that_changed_meanwhile_is_not_overwritten_and_no_version_moves() {
+    on_each(async |db| {
+        let (stays, mut changes, bare) = (printer("stays"), printer("changes"), printer("bare"));
+        printers::insert(&db, &stays, Some(&[0, 1, 255]), &entry()).await.expect("inserted");
+        printers::insert(&db, &changes, Some(b"old"), &entry()).await.expect("inserted");
+        printers::insert(&db, &bare, None, &entry()).await.expect("inserted");
+        changes.version = 2;
+        assert!(
+            printers::update(&db, &changes, 1, KeyChange::Set(b"meanwhile".to_vec()), &entry()).await.expect("written")
+        );
+        let fresh = |id, was: &[u8]| Resealed { id, was: was.to_vec(), sealed: vec![7, 0, 39, 92, 120, 255] };
+        let group =
+            [fresh(stays.id, &[0, 1, 255]), fresh(changes.id, b"old"), fresh(bare.id, b""), fresh(new_id(), b"gone")];
+        assert_eq!(printers::reseal(&db, &group).await.expect("written"), 1);
+        assert_eq!(printers::reseal(&db, &[]).await.expect("written"), 0);
+        let key = async |id| printers::sealed_key(&db, id).await.expect("read");
+        assert_eq!(key(stays.id).await, Some(vec![7, 0, 39, 92, 120, 255]));
+        assert_eq!(key(changes.id).await.as_deref(), Some(b"meanwhile".as_slice()));
+        assert_eq!(key(bare.id).await, None);
+        assert_eq!(printers::get(&db, stays.id).await.expect("read"), Some(stays));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn pages_of_keys_are_complete_and_leave_out_printers_without_one() {
+    on_each(async |db| {
+        assert_eq!(printers::count_keys(&db).await.expect("read"), 0);
+        let mut ids = Vec::new();
+        for i in 0..5 {
+            let one = printer(&format!("p{i}"));
+            let key = (i != 2).then_some(b"key".as_slice());
+            printers::insert(&db, &one, key, &entry()).await.expect("inserted");
+            ids.extend(key.map(|_| one.id));
+        }
+        assert_eq!(printers::count_keys(&db).await.expect("read"), 4);
+        let (mut seen, mut after) = (Vec::new(), None);
+        loop {
+            let page: Vec<StoredKey> = printers::page_of_keys(&db, after, 3).await.expect("read");
+            let Some(last) = page.last() else { break };
+            after = Some(last.id);
+            assert!(page.iter().all(|key| key.api_key == b"key"));
+            seen.extend(page.into_iter().map(|key| key.id));
+        }
+        assert_eq!(seen, ids);
+    })
+    .await;
+}
