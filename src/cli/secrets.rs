@@ -66,9 +66,9 @@ async fn rotate(config: &Config) -> anyhow::Result<()> {
         vault = open_vault(config, &db).await?;
         println!("{} has a new key; {} former kept.", vault.place(), vault.ring().former());
     }
-    let done = keys::reseal_keys(&db, &vault).await.with_context(|| {
-        "not every API key was sealed with the new key; nothing is lost, former keys are kept: run this again"
-    })?;
+    let done = keys::reseal_keys(&db, &vault).await.with_context(
+        || "not every API key was sealed with the new key; nothing is lost, former keys are kept: run this again",
+    )?;
     println!("{} API key(s) sealed with the current key.", done.resealed);
     if !done.lost.is_empty() {
         bail!("no key opens the API keys of these printers, enter them anew: {}", done.lost.join(", "));

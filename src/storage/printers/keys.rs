@@ -51,9 +51,10 @@ pub async fn reseal(db: &Db, keys: &[Resealed]) -> Result<u64, Error> {
         "update printers set api_key = x.sealed from {source}
          where printers.id = x.row_id and printers.api_key = x.was"
     );
-    let records = group::parameter(keys.iter().map(
-        |key| json!({"row_id": key.id, "was": group::bytes(&key.was), "sealed": group::bytes(&key.sealed)}),
-    ))?;
+    let records = group::parameter(
+        keys.iter()
+            .map(|key| json!({"row_id": key.id, "was": group::bytes(&key.was), "sealed": group::bytes(&key.sealed)})),
+    )?;
     let done = writing!(db, |pool| {
         sqlx::query(AssertSqlSafe(sql)).bind(records).execute(pool).await.map(|done| done.rows_affected())
     })?;

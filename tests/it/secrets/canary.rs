@@ -3,12 +3,12 @@
 
 use std::{fs::File, process::Stdio};
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use printyard::{
     config::Given,
     octoprint::OctoPrint,
     outbound::{Networks, Outbound},
 };
-use base64::{Engine, engine::general_purpose::STANDARD};
 use reqwest::{Method, RequestBuilder, StatusCode, header};
 use serde_json::{Value, json};
 
@@ -221,7 +221,9 @@ async fn drive_errors(prober: &mut Prober, token: &str) {
             let (status, _) = prober.post(path, body.clone()).await;
             assert!(status.is_client_error(), "{path}: {status}");
         }
-        for text in [format!("{{\"api_key\": \"{WRONG_KEY}\""), format!("{{{WRONG_KEY}"), format!("api_key={WRONG_KEY}")] {
+        for text in
+            [format!("{{\"api_key\": \"{WRONG_KEY}\""), format!("{{{WRONG_KEY}"), format!("api_key={WRONG_KEY}")]
+        {
             let request = prober.api(Method::POST, path).header(header::CONTENT_TYPE, "application/json").body(text);
             assert!(prober.ask("POST of no JSON", request).await.0.is_client_error());
         }
@@ -291,8 +293,7 @@ fn no_debug_output_shows_a_secret() {
     let client = OctoPrint::new(base, Some(WRONG_KEY.to_owned()), outbound).expect("a client");
     let vault = printyard::secrets::Vault::from_keys(SECRET_KEY).expect("a key");
     let change = printyard::storage::printers::KeyChange::Set(WRONG_KEY.into());
-    let principal =
-        printyard::service::access::admin_principal(printyard::service::access::PrincipalKind::AdminToken);
+    let principal = printyard::service::access::admin_principal(printyard::service::access::PrincipalKind::AdminToken);
     let shown = format!("{client:?} {vault:?} {:?} {change:?} {principal:?}", vault.ring());
     for secret in [WRONG_KEY, PASSWORD, SECRET_KEY] {
         assert!(!shown.contains(secret), "{shown}");

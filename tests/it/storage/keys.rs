@@ -2,9 +2,7 @@
 
 use printyard::{
     clock::new_id,
-    storage::{
-        printers::{self, KeyChange, Resealed, StoredKey},
-    },
+    storage::printers::{self, KeyChange, Resealed, StoredKey},
 };
 
 use super::{databases::on_each, fixtures::printer};
@@ -19,12 +17,8 @@ async fn a_key_that_changed_meanwhile_is_not_overwritten_and_no_version_moves() 
         changes.version = 2;
         assert!(printers::update(&db, &changes, 1, KeyChange::Set(b"meanwhile".to_vec())).await.expect("written"));
         let fresh = |id, was: &[u8]| Resealed { id, was: was.to_vec(), sealed: vec![7, 0, 39, 92, 120, 255] };
-        let group = [
-            fresh(stays.id, &[0, 1, 255]),
-            fresh(changes.id, b"old"),
-            fresh(bare.id, b""),
-            fresh(new_id(), b"gone"),
-        ];
+        let group =
+            [fresh(stays.id, &[0, 1, 255]), fresh(changes.id, b"old"), fresh(bare.id, b""), fresh(new_id(), b"gone")];
         assert_eq!(printers::reseal(&db, &group).await.expect("written"), 1);
         assert_eq!(printers::reseal(&db, &[]).await.expect("written"), 0);
         let key = async |id| printers::sealed_key(&db, id).await.expect("read");
