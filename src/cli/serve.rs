@@ -21,7 +21,7 @@ impl Serve {
             .await
             .with_context(|| format!("{} cannot be listened on", config.listen))?;
         let address = listener.local_addr()?;
-        tracing::info!(%address, "listening");
+        tracing::info!(%address, tls = config.tls.is_some(), "listening");
         if config.admin_token.is_none() {
             tracing::info!("make a token with: printyard token create --name … --role admin");
         }
