@@ -3,9 +3,14 @@
 //! Everything is read and held against its rules at start, and what is wrong is one clear sentence. Empty variables
 //! count as not given: container files pass them so.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
 
 use chrono::TimeDelta;
+use ipnet::IpNet;
 use serde::Deserialize;
 
 /// The settings file in the working directory.
@@ -47,6 +52,15 @@ pub struct Given {
     /// Days for which the audit is kept [default: 730]
     #[arg(long, env = "PRINTYARD_AUDIT_DAYS")]
     pub audit_days: Option<String>,
+    /// Certificate of the server, with its chain, as a PEM file: with it HTTPS alone is spoken
+    #[arg(long, env = "PRINTYARD_TLS_CERT")]
+    pub tls_cert: Option<PathBuf>,
+    /// Private key of the certificate, as a PEM file
+    #[arg(long, env = "PRINTYARD_TLS_KEY")]
+    pub tls_key: Option<PathBuf>,
+    /// Proxies whose X-Forwarded-For and X-Forwarded-Proto count, as comma-separated CIDRs [default: none]
+    #[arg(long, env = "PRINTYARD_TRUSTED_PROXIES")]
+    pub trusted_proxies: Option<String>,
 }
 
 /// What the person who runs the farm may set of the live side.
@@ -77,6 +91,16 @@ pub struct Config {
     /// Comma-separated CIDRs; none means the default.
     pub printer_networks: Option<String>,
     pub settings: Settings,
+    /// None: plain HTTP.
+    pub tls: Option<TlsFiles>,
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+/// Where the server's certificate and its key are.
+#[derive(Debug, Clone)]
+pub struct TlsFiles {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
 }
 
 /// What is wrong with the settings, for the person at the terminal.
@@ -102,17 +126,20 @@ impl Given {
 
     fn or(self, other: Self) -> Self {
         let text = |a: Option<String>, b: Option<String>| a.filter(|text| !text.trim().is_empty()).or(b);
-        let data_dir = self.data_dir.filter(|path| !path.as_os_str().is_empty());
+        let path = |a: Option<PathBuf>, b: Option<PathBuf>| a.filter(|path| !path.as_os_str().is_empty()).or(b);
         Self {
             listen: text(self.listen, other.listen),
             database_url: text(self.database_url, other.database_url),
-            data_dir: data_dir.or(other.data_dir),
+            data_dir: path(self.data_dir, other.data_dir),
             secret_key: text(self.secret_key, other.secret_key),
             admin_token: text(self.admin_token, other.admin_token),
             printer_networks: text(self.printer_networks, other.printer_networks),
             plate_gate: text(self.plate_gate, other.plate_gate),
             stall_after_s: text(self.stall_after_s, other.stall_after_s),
             audit_days: text(self.audit_days, other.audit_days),
+            tls_cert: path(self.tls_cert, other.tls_cert),
+            tls_key: path(self.tls_key, other.tls_key),
+            trusted_proxies: text(self.trusted_proxies, other.trusted_proxies),
         }
     }
 
@@ -159,8 +186,36 @@ impl Given {
             admin_token: given.admin_token,
             printer_networks: given.printer_networks,
             settings,
+            tls: tls_files(given.tls_cert, given.tls_key)?,
+            trusted_proxies: networks(
+                "PRINTYARD_TRUSTED_PROXIES",
+                given.trusted_proxies.as_deref().unwrap_or_default(),
+            )?,
         })
     }
+}
+
+/// Both or neither: a certificate alone would leave a server in the clear that was meant not to be.
+fn tls_files(certificate: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<TlsFiles>, ConfigError> {
+    let missing = |name, other| ConfigError { name, rule: format!("must be given where {other} is") };
+    match (certificate, key) {
+        (Some(certificate), Some(key)) => Ok(Some(TlsFiles { certificate, key })),
+        (None, None) => Ok(None),
+        (Some(_), None) => Err(missing("PRINTYARD_TLS_KEY", "PRINTYARD_TLS_CERT")),
+        (None, Some(_)) => Err(missing("PRINTYARD_TLS_CERT", "PRINTYARD_TLS_KEY")),
+    }
+}
+
+/// A comma-separated list of networks and single addresses.
+fn networks(name: &'static str, text: &str) -> Result<Vec<IpNet>, ConfigError> {
+    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+    let network = |part: &str| part.parse::<IpNet>().or_else(|_| part.parse::<IpAddr>().map(IpNet::from)).ok();
+    parts
+        .map(|part| {
+            let rule = || format!("must be networks like 10.0.0.0/24, separated by commas; {part} is none");
+            network(part).map(|network| network.trunc()).ok_or_else(|| ConfigError { name, rule: rule() })
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -180,6 +235,28 @@ mod tests {
         let given = Given { plate_gate: Some("maybe".to_owned()), ..Given::default() };
         let error = given.checked().map(|_| ()).expect_err("maybe is no answer").to_string();
         assert_eq!(error, "PRINTYARD_PLATE_GATE: must be on or off, and is maybe");
+    }
+
+    fn refused(given: Given) -> String {
+        given.checked().map(|_| ()).expect_err("a setting that breaks a rule").to_string()
+    }
+
+    #[test]
+    fn a_certificate_needs_its_key_and_a_key_its_certificate() {
+        let file = Some(PathBuf::from("a.pem"));
+        let error = refused(Given { tls_cert: file.clone(), tls_key: Some(PathBuf::new()), ..Given::default() });
+        assert_eq!(error, "PRINTYARD_TLS_KEY: must be given where PRINTYARD_TLS_CERT is");
+        let error = refused(Given { tls_key: file, ..Given::default() });
+        assert_eq!(error, "PRINTYARD_TLS_CERT: must be given where PRINTYARD_TLS_KEY is");
+    }
+
+    #[test]
+    fn trusted_proxies_are_networks_or_addresses() {
+        let given = |text: &str| Given { trusted_proxies: Some(text.to_owned()), ..Given::default() };
+        let config = given("10.0.0.1/24, ::1").checked().expect("networks");
+        let read: Vec<String> = config.trusted_proxies.iter().map(ToString::to_string).collect();
+        assert_eq!(read, ["10.0.0.0/24", "::1/128"]);
+        assert!(refused(given("10.0.0.0/24,nginx")).contains("nginx is none"));
     }
 
     #[test]

@@ -25,10 +25,11 @@ use std::future::Future;
 
 use anyhow::Context;
 use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 
 use self::{
     config::Config,
-    http::api::limits::Limits,
+    http::{api::limits::Limits, bounds::Bounds, peer::Proxies},
     lifecycle::Lifecycle,
     outbound::{Networks, Outbound},
     secrets::Vault,
@@ -41,6 +42,10 @@ pub struct Server {
     pub services: Services,
     /// The rate at which one token may ask; measurements and tests raise it.
     pub limits: Limits,
+    /// What anybody outside may take; tests shorten the times.
+    pub bounds: Bounds,
+    proxies: Proxies,
+    tls: Option<TlsAcceptor>,
     lifecycle: Lifecycle,
 }
 
@@ -53,6 +58,8 @@ impl Server {
             Some(text) => text.parse::<Networks>().context("PRINTYARD_PRINTER_NETWORKS")?,
             None => Networks::default(),
         };
+        let tls = config.tls.as_ref().map(http::tls::acceptor).transpose()?;
+        let proxies = Proxies::new(config.trusted_proxies.clone());
         let db = Db::connect(&config.database_url).await.context("the database cannot be used")?;
         let vault = open_vault(config, &db).await?;
         let lifecycle = Lifecycle::default();
@@ -64,20 +71,20 @@ impl Server {
             settings: config.settings,
         };
         let services = Services::start(parts, &lifecycle.tasks, &lifecycle.stop, &lifecycle.failed).await?;
-        Ok(Self { services, limits: Limits::default(), lifecycle })
+        Ok(Self { services, limits: Limits::default(), bounds: Bounds::default(), proxies, tls, lifecycle })
     }
 
     /// Serves until `shutdown` is ready, then ends every task. Fails when an essential task ended by itself.
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
         let stop = self.lifecycle.stop.clone();
-        let router = http::router(self.services.clone(), self.limits, stop.clone());
-        let server = tokio::spawn(http::serve(listener, router, stop.clone()));
+        let router = http::router(self.services.clone(), self.limits, self.bounds, self.proxies, stop.clone());
+        let server = tokio::spawn(http::serve(listener, router, self.bounds, self.tls, stop.clone()));
         let failed = tokio::select! {
             () = shutdown => false,
             () = self.lifecycle.failed.cancelled() => true,
         };
         stop.cancel();
-        server.await.context("the HTTP server panicked")??;
+        server.await.context("the HTTP server panicked")?;
         if !self.lifecycle.drain().await {
             tracing::warn!("some tasks did not end in time");
         }

@@ -21,13 +21,14 @@ impl Serve {
             .await
             .with_context(|| format!("{} cannot be listened on", config.listen))?;
         let address = listener.local_addr()?;
-        tracing::info!(%address, "listening");
+        tracing::info!(%address, tls = config.tls.is_some(), "listening");
         let server = Server::start(&config).await?;
         if let Some(key) = server.services.setup_link().await? {
             // On standard output and not in the log: whoever reads logs must not become an admin.
             println!("Nobody can log in yet. This link makes the first admin, once, within an hour:");
             println!();
-            println!("  http://{address}/setup?key={key}");
+            let scheme = if config.tls.is_some() { "https" } else { "http" };
+            println!("  {scheme}://{address}/setup?key={key}");
             println!();
         }
         server.serve(listener, lifecycle::shutdown_signal()).await

@@ -3,7 +3,7 @@
 
 use axum::http::{Extensions, HeaderMap, header};
 
-use super::request::RequestId;
+use super::{peer::Client, request::RequestId};
 use crate::{
     domain::audit::Origin,
     service::{Error, Services, access::Principal},
@@ -48,5 +48,16 @@ pub async fn by_session(services: &Services, headers: &HeaderMap) -> Result<Opti
 
 /// Where a request came from, for the audit.
 pub fn origin_of(extensions: &Extensions) -> Origin {
-    Origin { request_id: extensions.get::<RequestId>().map(|id| id.0.clone()), address: None }
+    Origin {
+        request_id: extensions.get::<RequestId>().map(|id| id.0.clone()),
+        address: extensions.get::<Client>().map(|client| client.address.to_string()),
+    }
+}
+
+/// The header that keeps a session in a browser for `age_s` seconds; 0 takes it away. Never sent over plain HTTP where it
+/// came over TLS.
+pub fn keep_cookie(extensions: &Extensions, secret: &str, age_s: i64) -> String {
+    let secure = extensions.get::<Client>().is_some_and(|client| client.secure);
+    let secure = if secure { "; Secure" } else { "" };
+    format!("{COOKIE}={secret}; Path=/; HttpOnly; SameSite=Lax; Max-Age={age_s}{secure}")
 }

@@ -4,40 +4,32 @@
 //! HTTP here, last, in two skins: problem+json below `/api`, a page elsewhere.
 
 pub mod api;
+mod armour;
 pub mod auth;
+pub mod bounds;
 pub mod dashboard;
+mod patience;
+pub mod peer;
 pub mod request;
+mod serve;
+pub mod tls;
 
-use std::{future::Future, io, time::Duration};
-
-use axum::{Router, middleware::from_fn};
-use tokio::net::TcpListener;
+use axum::{
+    Router,
+    middleware::{from_fn, from_fn_with_state},
+};
 use tokio_util::sync::CancellationToken;
 
-use self::api::limits::Limits;
+pub use self::serve::serve;
+use self::{api::limits::Limits, bounds::Bounds, peer::Proxies};
 use crate::service::Services;
 
-/// How long requests under way may take to end when the server ends.
-const DRAIN: Duration = Duration::from_secs(10);
-
-/// The whole site.
-pub fn router(services: Services, limits: Limits, stop: CancellationToken) -> Router {
+/// The whole site. From the outside in: who asks, what every answer wears, then one of the two sides.
+pub fn router(services: Services, limits: Limits, bounds: Bounds, proxies: Proxies, stop: CancellationToken) -> Router {
     Router::new()
-        .merge(api::router(services.clone(), limits))
-        .merge(dashboard::router(services, stop))
+        .merge(api::router(services.clone(), limits, bounds))
+        .merge(dashboard::router(services, bounds, stop))
+        .layer(from_fn(armour::wear))
+        .layer(from_fn_with_state(proxies, peer::introduce))
         .layer(from_fn(request::identify))
-}
-
-/// Serves until `stop` falls, then lets requests under way end, for a bounded time.
-pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) -> io::Result<()> {
-    let token = stop.clone();
-    let server = axum::serve(listener, router).with_graceful_shutdown(async move { token.cancelled().await });
-    bounded(server.into_future(), stop).await
-}
-
-async fn bounded(server: impl Future<Output = io::Result<()>>, stop: CancellationToken) -> io::Result<()> {
-    tokio::select! {
-        ended = server => ended,
-        () = async { stop.cancelled().await; tokio::time::sleep(DRAIN).await } => Ok(()),
-    }
 }

@@ -32,9 +32,10 @@ mod users;
 
 use axum::{
     Router,
-    extract::DefaultBodyLimit,
-    http::{HeaderValue, header},
-    middleware::{from_fn, from_fn_with_state},
+    extract::{DefaultBodyLimit, Request, State},
+    http::{HeaderValue, StatusCode, header},
+    middleware::{Next, from_fn, from_fn_with_state},
+    response::{IntoResponse, Response},
     routing::any,
 };
 use tower_http::{catch_panic::CatchPanicLayer, set_header::SetResponseHeaderLayer};
@@ -45,10 +46,11 @@ use self::{
     limits::{Buckets, Limits},
     problem::Problem,
 };
+use super::{bounds::Bounds, patience};
 use crate::service::Services;
 
 /// Every route of the API.
-pub fn router(services: Services, limits: Limits) -> Router {
+pub fn router(services: Services, limits: Limits, bounds: Bounds) -> Router {
     let (open, closed, document) = documented();
     let authenticated = from_fn_with_state((services.clone(), Buckets::new(limits)), caller::authenticate);
     let closed = closed
@@ -67,6 +69,7 @@ pub fn router(services: Services, limits: Limits) -> Router {
         .route("/api/{*rest}", any(nothing))
         .merge(closed)
         .layer(CatchPanicLayer::custom(problem::panicked))
+        .layer(from_fn_with_state(bounds, in_time))
         .layer(from_fn(problem::dress))
         .layer(live)
         .layer(literal)
@@ -93,6 +96,17 @@ fn documented() -> (Router<Services>, Router<Services>, OpenApi) {
     document.merge(health);
     openapi::finish(&mut document);
     (open, closed, document)
+}
+
+/// What hangs is refused, and may be asked again.
+async fn in_time(State(bounds): State<Bounds>, request: Request, next: Next) -> Response {
+    match patience::within(bounds, request, next).await {
+        Some(response) => response,
+        None => {
+            let detail = "The request was not answered in time. What it was to do may have been done.";
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "answer_timeout", detail).into_response()
+        }
+    }
 }
 
 /// Where nothing is.

@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::{
     extract::{FromRequestParts, Query, State},
-    http::{HeaderValue, StatusCode, header, request::Parts},
+    http::{Extensions, HeaderMap, HeaderValue, StatusCode, header, request::Parts},
     response::{AppendHeaders, IntoResponse, Redirect, Response},
 };
 use serde::Deserialize;
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     domain::user::SHORTEST_PASSWORD,
-    http::auth::{self, COOKIE},
+    http::auth,
     service::{
         Error,
         sessions::{Browser, LogIn, SESSION_LIFE},
@@ -52,32 +52,33 @@ pub(super) struct SetupLink {
     key: Option<String>,
 }
 
-/// What a browser brings along.
-pub(super) struct Comes(Browser);
+/// What a browser brings along, and what of its request a cookie has to know.
+pub(super) struct Comes(Browser, Extensions);
 
 impl<S: Send + Sync> FromRequestParts<S> for Comes {
     type Rejection = std::convert::Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
         let agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
-        Ok(Self(Browser {
+        let browser = Browser {
             origin: auth::origin_of(&parts.extensions),
             agent: agent.unwrap_or_default().to_owned(),
             old_session: auth::session_cookie(&parts.headers).map(str::to_owned),
-        }))
+        };
+        Ok(Self(browser, parts.extensions.clone()))
     }
 }
 
 /// The form; or straight in, by a link with a token.
 pub(super) async fn form(
     State(dashboard): State<Dashboard>,
-    Comes(browser): Comes,
+    Comes(browser, request): Comes,
     Query(link): Query<Link>,
 ) -> Result<Response, Failure> {
     let next = own_path(link.next.as_deref()).unwrap_or("/");
     if let Some(token) = link.token {
         let result = dashboard.services.log_in_by_token(&token, browser).await?;
-        return answer(&dashboard, result, "", next).await;
+        return answer(&dashboard, &request, result, "", next).await;
     }
     let has_users = dashboard.services.has_users().await?;
     let page = LoginPage { refused: String::new(), name: String::new(), next: next.to_owned(), has_users };
@@ -86,7 +87,7 @@ pub(super) async fn form(
 
 pub(super) async fn log_in(
     State(dashboard): State<Dashboard>,
-    Comes(browser): Comes,
+    Comes(browser, request): Comes,
     form: Form,
 ) -> Result<Response, Failure> {
     let next = own_path(form.text("next")).unwrap_or("/");
@@ -95,13 +96,19 @@ pub(super) async fn log_in(
         Some(token) => dashboard.services.log_in_by_token(token, browser).await?,
         None => dashboard.services.log_in(name, form.secret("password"), browser).await?,
     };
-    answer(&dashboard, result, name, next).await
+    answer(&dashboard, &request, result, name, next).await
 }
 
-async fn answer(dashboard: &Dashboard, result: LogIn, name: &str, next: &str) -> Result<Response, Failure> {
+async fn answer(
+    dashboard: &Dashboard,
+    request: &Extensions,
+    result: LogIn,
+    name: &str,
+    next: &str,
+) -> Result<Response, Failure> {
     let has_users = dashboard.services.has_users().await?;
     let (status, refused, wait) = match result {
-        LogIn::In(secret) => return enter(&secret, next),
+        LogIn::In(secret) => return enter(request, &secret, next),
         LogIn::Refused if has_users => {
             (StatusCode::UNAUTHORIZED, "This name and this password do not belong together.".to_owned(), None)
         }
@@ -120,9 +127,8 @@ async fn answer(dashboard: &Dashboard, result: LogIn, name: &str, next: &str) ->
     Ok(response)
 }
 
-fn enter(secret: &str, next: &str) -> Result<Response, Failure> {
-    let age = SESSION_LIFE.num_seconds();
-    let cookie = format!("{COOKIE}={secret}; Path=/; HttpOnly; SameSite=Lax; Max-Age={age}");
+fn enter(request: &Extensions, secret: &str, next: &str) -> Result<Response, Failure> {
+    let cookie = auth::keep_cookie(request, secret, SESSION_LIFE.num_seconds());
     let cookie = HeaderValue::from_str(&cookie).map_err(|_| Failure::internal())?;
     Ok((private(), [(header::SET_COOKIE, cookie)], Redirect::to(next)).into_response())
 }
@@ -135,12 +141,13 @@ fn private() -> AppendHeaders<[(header::HeaderName, &'static str); 2]> {
 pub(super) async fn log_out(
     State(dashboard): State<Dashboard>,
     who: Result<Visitor, Response>,
-    headers: axum::http::HeaderMap,
+    headers: HeaderMap,
+    request: Extensions,
 ) -> Result<Response, Failure> {
     if let (Ok(Visitor(who)), Some(secret)) = (who, auth::session_cookie(&headers)) {
         dashboard.services.log_out(&who, secret).await?;
     }
-    let gone = format!("{COOKIE}=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0");
+    let gone = auth::keep_cookie(&request, "", 0);
     Ok(([(header::SET_COOKIE, gone)], Redirect::to("/login")).into_response())
 }
 
@@ -159,14 +166,14 @@ pub(super) async fn setup_form(
 
 pub(super) async fn set_up(
     State(dashboard): State<Dashboard>,
-    Comes(browser): Comes,
+    Comes(browser, request): Comes,
     form: Form,
 ) -> Result<Response, Failure> {
     let (key, name) = (form.text("key").unwrap_or_default(), form.text("name").unwrap_or_default());
     let password = form.secret("password");
     let problems = if password == form.secret("again") {
         match dashboard.services.set_up(key, name, password, browser).await {
-            Ok(Some(secret)) => return enter(&secret, "/"),
+            Ok(Some(secret)) => return enter(&request, &secret, "/"),
             Ok(None) => return Err(used_up()),
             Err(Error::Invalid(invalid)) => Failure::from(Error::Invalid(invalid)).details,
             Err(error) => return Err(error.into()),

@@ -27,16 +27,17 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::FromRef,
+    extract::{FromRef, Request, State},
     http::{HeaderValue, header},
-    middleware,
-    response::Response,
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
     routing::{get, post},
 };
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use self::board::Board;
+use self::{board::Board, page::Failure};
+use super::{bounds::Bounds, patience};
 use crate::service::Services;
 
 /// Pages that may be live at once.
@@ -61,7 +62,7 @@ impl FromRef<Dashboard> for Services {
 }
 
 /// Every page. Streams end when `stop` falls.
-pub fn router(services: Services, stop: CancellationToken) -> Router {
+pub fn router(services: Services, bounds: Bounds, stop: CancellationToken) -> Router {
     let board = Arc::new(Board::new(services.clone()));
     let dashboard = Dashboard { services, board, streams: Arc::new(Semaphore::new(STREAMS)), stop };
     Router::new()
@@ -88,8 +89,13 @@ pub fn router(services: Services, stop: CancellationToken) -> Router {
         .route("/static/{*path}", get(assets::serve))
         .fallback(page::not_found)
         .layer(middleware::from_fn(guard::same_site))
+        .layer(middleware::from_fn_with_state(bounds, in_time))
         .layer(middleware::map_response(with_headers))
         .with_state(dashboard)
+}
+
+async fn in_time(State(bounds): State<Bounds>, request: Request, next: Next) -> Response {
+    patience::within(bounds, request, next).await.unwrap_or_else(|| Failure::too_late().into_response())
 }
 
 async fn with_headers(mut response: Response) -> Response {

@@ -120,6 +120,17 @@ impl Failure {
         Self::new(StatusCode::BAD_REQUEST, "The form did not arrive", "Nothing was done. Go back and send it again.")
     }
 
+    /// A form that is larger than any of ours.
+    pub fn too_large() -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "The form is too large", "Nothing was done. Send less of it at once.")
+    }
+
+    /// No answer came within the time that a page may take.
+    pub fn too_late() -> Self {
+        let text = "It may have been done nevertheless: look before you send it again.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "That took too long", text)
+    }
+
     /// An address that leads nowhere.
     pub fn no_page() -> Self {
         let text = "The address may be mistyped, or the page may have moved.";

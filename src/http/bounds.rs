@@ -1,0 +1,35 @@
+//! What anybody outside may take of the server: connections, header bytes, and time.
+//!
+//! Without them one client that sends a byte a minute, or opens sockets and says nothing, would hold what all share.
+
+use std::time::Duration;
+
+/// How much of the server one asker, and all of them together, may hold. Tests shorten the times.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Connections at once. Beyond it accepting waits, and the system's own queue holds who comes next.
+    pub connections: usize,
+    /// The header of a request comes whole within this; a kept connection is idle for at most as long.
+    pub header_within: Duration,
+    /// A TLS handshake is done within this.
+    pub handshake_within: Duration,
+    /// The bytes of a header, with its first line. Its number of fields is bounded by hyper, at 100.
+    pub header_bytes: usize,
+    /// A request is answered within this. Streams begin their answer at once, and go on for as long as they like.
+    pub answer_within: Duration,
+    /// The same for uploads: a gigabyte takes its time, but not for ever.
+    pub upload_within: Duration,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            connections: 2_048,
+            header_within: Duration::from_secs(10),
+            handshake_within: Duration::from_secs(10),
+            header_bytes: 32 * 1024,
+            answer_within: Duration::from_secs(60),
+            upload_within: Duration::from_secs(3_600),
+        }
+    }
+}

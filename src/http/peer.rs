@@ -1,0 +1,153 @@
+//! Who asks: the other end of the connection, or whom a proxy that the operator trusts names in its place.
+//!
+//! Anybody can write `X-Forwarded-For`. It is read from its right end, where our own proxies have written, only as far
+//! as they go; what stands further left is somebody's claim.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+
+use axum::{
+    extract::{Request, State},
+    http::{HeaderMap, HeaderName},
+    middleware::Next,
+    response::Response,
+};
+use ipnet::IpNet;
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// The other end of the connection; an extension of each request. It may be a proxy: ask [`Client`] who asks.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer(pub SocketAddr);
+
+/// An extension of each request that came over TLS of our own.
+#[derive(Debug, Clone, Copy)]
+pub struct OverTls;
+
+/// Who asks; an extension of each request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Client {
+    /// An IPv4 address inside an IPv6 one is given as the IPv4 address that it is.
+    pub address: IpAddr,
+    /// Whether nobody on the way can read along, as far as is known.
+    pub secure: bool,
+}
+
+/// The proxies whose word counts.
+#[derive(Debug, Clone, Default)]
+pub struct Proxies(Arc<[IpNet]>);
+
+impl Proxies {
+    /// Exactly these networks; nobody is trusted where there are none.
+    pub fn new(networks: Vec<IpNet>) -> Self {
+        Self(networks.into())
+    }
+
+    fn trusts(&self, address: IpAddr) -> bool {
+        self.0.iter().any(|network| network.contains(&address))
+    }
+
+    /// Who asks, given the other end of the connection and what the headers claim.
+    pub fn resolve(&self, peer: IpAddr, over_tls: bool, headers: &HeaderMap) -> Client {
+        let mut client = Client { address: peer.to_canonical(), secure: over_tls };
+        if !self.trusts(client.address) {
+            return client;
+        }
+        // Of several values the last one is the nearest proxy's own.
+        let schemes = parts(headers, &FORWARDED_PROTO).next();
+        client.secure |= schemes.is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"));
+        for part in parts(headers, &FORWARDED_FOR) {
+            // Behind what cannot be read nothing can be believed.
+            let Some(address) = address(part) else { break };
+            client.address = address;
+            if !self.trusts(address) {
+                break;
+            }
+        }
+        client
+    }
+}
+
+/// The parts of a list in a header, from the right. One that is no text ends it.
+fn parts<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+    let values: Vec<_> = headers.get_all(name).iter().collect();
+    values.into_iter().rev().map_while(|value| value.to_str().ok()).flat_map(|value| value.rsplit(',')).map(str::trim)
+}
+
+/// An address as proxies write it: bare, in brackets, with or without a port.
+fn address(text: &str) -> Option<IpAddr> {
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    let address = bare.parse::<IpAddr>().or_else(|_| text.parse::<SocketAddr>().map(|socket| socket.ip()));
+    address.ok().map(|address| address.to_canonical())
+}
+
+/// Gives a request its [`Client`].
+pub async fn introduce(State(proxies): State<Proxies>, mut request: Request, next: Next) -> Response {
+    // Absent only where a router is called without a connection.
+    if let Some(Peer(peer)) = request.extensions().get().copied() {
+        let over_tls = request.extensions().get::<OverTls>().is_some();
+        let client = proxies.resolve(peer.ip(), over_tls, request.headers());
+        request.extensions_mut().insert(client);
+    }
+    next.run(request).await
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    fn resolve(trusted: &[&str], peer: &str, over_tls: bool, lines: &[(&'static str, &'static str)]) -> (String, bool) {
+        let proxies = Proxies::new(trusted.iter().map(|text| text.parse().expect("a network")).collect());
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(*name, HeaderValue::from_bytes(value.as_bytes()).expect("a value"));
+        }
+        let client = proxies.resolve(peer.parse().expect("an address"), over_tls, &headers);
+        (client.address.to_string(), client.secure)
+    }
+
+    const CLAIM: [(&str, &str); 2] = [("x-forwarded-for", "1.2.3.4"), ("x-forwarded-proto", "https")];
+
+    #[test]
+    fn without_trust_nobody_is_believed() {
+        assert_eq!(resolve(&[], "10.0.0.1", false, &CLAIM), ("10.0.0.1".into(), false));
+        assert_eq!(resolve(&["10.0.1.0/24"], "10.0.0.1", true, &CLAIM), ("10.0.0.1".into(), true));
+    }
+
+    #[test]
+    fn a_trusted_proxy_is_believed_even_by_its_mapped_address() {
+        assert_eq!(resolve(&["10.0.0.0/24"], "10.0.0.1", false, &CLAIM), ("1.2.3.4".into(), true));
+        assert_eq!(resolve(&["10.0.0.0/24"], "::ffff:10.0.0.1", false, &CLAIM), ("1.2.3.4".into(), true));
+    }
+
+    #[test]
+    fn the_rightmost_address_that_is_no_proxy_asks() {
+        let chain =
+            [("x-forwarded-for", "6.6.6.6, 1.2.3.4"), ("x-forwarded-for", "10.0.0.2:4711, [::ffff:10.0.0.3]:1")];
+        assert_eq!(resolve(&["10.0.0.0/24"], "10.0.0.1", false, &chain), ("1.2.3.4".into(), false));
+        let proxies_only = [("x-forwarded-for", "10.0.0.9,10.0.0.8")];
+        assert_eq!(resolve(&["10.0.0.0/24"], "10.0.0.1", false, &proxies_only), ("10.0.0.9".into(), false));
+        let six = [("x-forwarded-for", "[2001:db8::7]:443")];
+        assert_eq!(resolve(&["10.0.0.0/24"], "10.0.0.1", false, &six), ("2001:db8::7".into(), false));
+    }
+
+    #[test]
+    fn behind_what_cannot_be_read_nobody_is_believed() {
+        for broken in ["1.2.3.4, unknown, 10.0.0.2", "1.2.3.4,,10.0.0.2", "1.2.3.4, \u{e9}, 10.0.0.2"] {
+            let lines: [(&'static str, &'static str); 1] = [("x-forwarded-for", broken)];
+            let (address, _) = resolve(&["10.0.0.0/24"], "10.0.0.1", false, &lines);
+            assert!(["10.0.0.1", "10.0.0.2"].contains(&address.as_str()), "{broken}: {address}");
+        }
+    }
+
+    #[test]
+    fn of_several_schemes_the_nearest_proxys_counts() {
+        let claimed = [("x-forwarded-proto", "https, http")];
+        assert!(!resolve(&["10.0.0.0/24"], "10.0.0.1", false, &claimed).1);
+    }
+}

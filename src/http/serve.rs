@@ -1,0 +1,167 @@
+//! The accept loop: connections in, each with its bounds, and a good end for all of them.
+//!
+//! `axum::serve` has no limit of connections, no time for a header and no TLS; hyper has all it takes. HTTP/1.1 only:
+//! the second version would bring limits of its own, and nothing here needs it.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::{Router, body::Body, extract::Request};
+use hyper::{body::Incoming, server::conn::http1};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{sleep, timeout},
+};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::ServiceExt;
+
+use super::{
+    bounds::Bounds,
+    peer::{OverTls, Peer},
+};
+
+/// How long requests under way may take to end when the server ends.
+const DRAIN: Duration = Duration::from_secs(10);
+/// After an accept that failed: descriptors come back by themselves, and until then nothing else helps.
+const RECOVERY: Duration = Duration::from_millis(500);
+/// The first byte of a TLS handshake.
+const HANDSHAKE: u8 = 0x16;
+/// What a browser that speaks plain HTTP to a TLS port is told, in the only language that it understands.
+const WRONG_SCHEME: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n\
+    This port speaks HTTPS: the address begins with https://\n";
+/// So long, and for so many bytes, a request in plain HTTP is read: a socket closed with bytes in it takes back what it
+/// said.
+const PARTING: Duration = Duration::from_secs(1);
+const PARTING_BYTES: u64 = 64 * 1024;
+
+/// What every connection needs.
+#[derive(Clone)]
+struct Door {
+    router: Router,
+    bounds: Bounds,
+    tls: Option<TlsAcceptor>,
+    stop: CancellationToken,
+}
+
+/// Serves until `stop` falls, then lets requests under way end, for a bounded time. With an acceptor: TLS only.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    bounds: Bounds,
+    tls: Option<TlsAcceptor>,
+    stop: CancellationToken,
+) {
+    let slots = Arc::new(Semaphore::new(bounds.connections));
+    let (open, cut) = (TaskTracker::new(), CancellationToken::new());
+    let door = Door { router, bounds, tls, stop: stop.clone() };
+    while let Some(Some((stream, peer, slot))) = stop.run_until_cancelled(next(&listener, &slots)).await {
+        let (door, cut) = (door.clone(), cut.clone());
+        open.spawn(async move {
+            cut.run_until_cancelled(door.open(stream, peer)).await;
+            drop(slot);
+        });
+    }
+    // Who comes now is refused at once, and not left waiting.
+    drop(listener);
+    open.close();
+    if timeout(DRAIN, open.wait()).await.is_err() {
+        tracing::warn!(connections = open.len(), "connections were cut off that did not end in time");
+        cut.cancel();
+    }
+}
+
+/// The next connection, when there is room for it. A failed accept neither ends the server nor keeps it spinning.
+async fn next(listener: &TcpListener, slots: &Arc<Semaphore>) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+    let slot = slots.clone().acquire_owned().await.ok()?;
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => return Some((stream, peer, slot)),
+            Err(error) if is_theirs(&error) => {}
+            Err(error) => {
+                tracing::warn!(%error, "no connection can be accepted for the moment");
+                sleep(RECOVERY).await;
+            }
+        }
+    }
+}
+
+/// The client went before it was accepted: nothing of ours.
+fn is_theirs(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+/// Answers plain HTTP where TLS is spoken. That the client has gone is as well.
+async fn refuse(mut stream: TcpStream) -> io::Result<()> {
+    stream.write_all(WRONG_SCHEME).await?;
+    stream.shutdown().await?;
+    tokio::io::copy(&mut stream.take(PARTING_BYTES), &mut tokio::io::sink()).await.map(drop)
+}
+
+impl Door {
+    /// One connection, from its first byte on.
+    async fn open(self, stream: TcpStream, peer: SocketAddr) {
+        // Events are small and shall not wait for one another; without it they only come later.
+        let _ = stream.set_nodelay(true);
+        let Some(first) = self.first_byte(&stream).await else { return };
+        let Some(tls) = self.tls.clone() else {
+            return self.speak(stream, peer, false).await;
+        };
+        if first != HANDSHAKE {
+            let _ = timeout(PARTING, refuse(stream)).await;
+            return;
+        }
+        let handshake = timeout(self.bounds.handshake_within, tls.accept(stream));
+        match self.stop.run_until_cancelled(handshake).await {
+            Some(Ok(Ok(stream))) => self.speak(stream, peer, true).await,
+            Some(Ok(Err(error))) => tracing::debug!(%peer, %error, "a TLS handshake failed"),
+            Some(Err(_)) | None => {}
+        }
+    }
+
+    /// Looks at the first byte without taking it. `None`: none came in time, or the server ends; browsers open
+    /// connections in advance, and those must not hold up the end.
+    async fn first_byte(&self, stream: &TcpStream) -> Option<u8> {
+        let mut byte = [0];
+        let peek = timeout(self.bounds.header_within, stream.peek(&mut byte));
+        let read = self.stop.run_until_cancelled(peek).await?.ok()?.ok()?;
+        (read > 0).then_some(byte[0])
+    }
+
+    /// HTTP, until the connection ends, or after `stop` the request under way.
+    async fn speak<S>(self, stream: S, peer: SocketAddr, over_tls: bool)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let service = self.router.map_request(move |request: hyper::Request<Incoming>| -> Request {
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(Peer(peer));
+            if over_tls {
+                request.extensions_mut().insert(OverTls);
+            }
+            request
+        });
+        let mut http = http1::Builder::new();
+        http.timer(TokioTimer::new())
+            .header_read_timeout(self.bounds.header_within)
+            .max_header_size(self.bounds.header_bytes);
+        let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+        let mut connection = std::pin::pin!(connection);
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = self.stop.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%peer, %error, "a connection broke");
+        }
+    }
+}
