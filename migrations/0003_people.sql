@@ -57,3 +57,6 @@ create table audit_head (
     base_hash text not null
 );
 insert into audit_head (id, seq, hash, base_seq, base_hash) values (1, 0, '', 0, '');
+
+-- The token in whose place this one came: both work until the older one expires.
+alter table tokens add column rotated_from uuid;

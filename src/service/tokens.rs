@@ -1,6 +1,6 @@
 //! Tokens of the API: made, listed, revoked. A secret is shown once.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, json};
 use uuid::Uuid;
 
@@ -14,6 +14,9 @@ use crate::{
     },
     secrets, storage,
 };
+
+/// Two tokens in the place of one must not become the usual.
+const LONGEST_OVERLAP: TimeDelta = TimeDelta::days(30);
 
 /// What a new token is to be.
 #[derive(Debug, Clone)]
@@ -52,6 +55,30 @@ impl Services {
         let entry = Entry { subject: Some(token.id), ..who.entry(Action::TokenCreated, fields(&told)) };
         storage::tokens::insert(&self.db, &token, &hash, &entry).await?;
         tracing::info!(token.id = %token.id, token.name = %token.name, role = %token.role, by = %who.name, "token created");
+        Ok((token, secret))
+    }
+
+    /// Makes a token with the rights of another one, which works on for `overlap` at the most: long enough to give every
+    /// program the new one. Its secret is returned this once. Fails with `NotFound`.
+    pub async fn rotate_token(&self, who: &Principal, id: Uuid, overlap: TimeDelta) -> Result<(Token, String), Error> {
+        who.require(Role::Admin)?;
+        if overlap < TimeDelta::zero() || overlap > LONGEST_OVERLAP {
+            let rule = format!("must be 0 to {} seconds", LONGEST_OVERLAP.num_seconds());
+            return Err(Invalid::one("/overlap_s", "range", rule).into());
+        }
+        let now = clock::now();
+        let old = storage::tokens::get(&self.db, id).await?.ok_or(Error::NotFound("token"))?;
+        let (secret, hash) = secrets::new_token()?;
+        // It lives as long as the old one was to live, counted from now.
+        let expires_at = old.expires_at.map(|at| now + (at - old.created_at));
+        let token = Token { id: clock::new_id(), created_at: now, expires_at, last_used_at: None, ..old };
+        let until = now + overlap;
+        let told = json!({"name": token.name, "old_id": id, "old_expires_at": until, "expires_at": token.expires_at});
+        let entry = Entry { subject: Some(token.id), ..who.entry(Action::TokenRotated, fields(&told)) };
+        if !storage::tokens::rotate(&self.db, id, until, &token, &hash, &entry).await? {
+            return Err(Error::NotFound("token"));
+        }
+        tracing::info!(token.id = %token.id, token.old = %id, by = %who.name, "token rotated");
         Ok((token, secret))
     }
 

@@ -84,6 +84,47 @@ pub async fn page(db: &Db, after: Option<Uuid>, limit: i64) -> Result<Vec<Token>
     rows.into_iter().map(Row::read).collect()
 }
 
+/// Keeps a token in the place of another one, which works on until `until` at the latest. False: that one was revoked, or
+/// there is none.
+pub async fn rotate(
+    db: &Db,
+    old: Uuid,
+    until: DateTime<Utc>,
+    token: &Token,
+    hash: &[u8],
+    entry: &Entry,
+) -> Result<bool, Error> {
+    let insert =
+        format!("insert into tokens ({COLUMNS}, hash, rotated_from) values ($1, $2, $3, $4, $5, $6, $7, $8, $9)");
+    transaction!(db, |tx| {
+        let found = sqlx::query(
+            "update tokens set expires_at = case when expires_at < $2 then expires_at else $2 end
+             where id = $1 and revoked_at is null",
+        )
+        .bind(old)
+        .bind(until)
+        .execute(&mut *tx)
+        .await?;
+        if found.rows_affected() == 0 {
+            return Ok(false);
+        }
+        sqlx::query(AssertSqlSafe(insert))
+            .bind(token.id)
+            .bind(group::clean(&token.name))
+            .bind(token.role.as_str())
+            .bind(group::texts(&token.tags))
+            .bind(token.created_at)
+            .bind(token.expires_at)
+            .bind(token.last_used_at)
+            .bind(hash)
+            .bind(old)
+            .execute(&mut *tx)
+            .await?;
+        audit::append!(tx, db, entry);
+    });
+    Ok(true)
+}
+
 /// Revokes a token and ends the sessions that were opened with it. False: it was revoked before, or there is none.
 pub async fn revoke(db: &Db, id: Uuid, at: DateTime<Utc>, entry: &Entry) -> Result<bool, Error> {
     transaction!(db, |tx| {

@@ -198,6 +198,31 @@ async fn what_a_user_may_not_be_is_said_by_the_field() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_rotated_token_works_beside_its_successor_until_its_time_is_over() {
+    let server = TestServer::start().await;
+    let (_, old, _) = server.post("/api/v1/tokens", json!({"name": "erp", "role": "operator", "tags": ["a"]})).await;
+    let id = old["id"].as_str().expect("an id");
+    let me = async |token: &Value| {
+        let token = token["token"].as_str().expect("a secret");
+        answer(server.bare(Method::GET, "/api/v1/me").bearer_auth(token)).await
+    };
+    let path = format!("/api/v1/tokens/{id}/rotate");
+    let (status, body, _) = server.post(&path, json!({"overlap_s": 99_999_999})).await;
+    assert_eq!((status, &body["errors"][0]["pointer"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("/overlap_s")));
+    let (status, new, headers) = server.post(&path, json!({"overlap_s": 3600})).await;
+    assert_eq!(status, StatusCode::CREATED, "{new}");
+    assert!(headers["location"].to_str().expect("text").ends_with(new["id"].as_str().expect("an id")));
+    let (status, who, _) = me(&new).await;
+    assert_eq!((status, &who["role"], &who["tags"]), (StatusCode::OK, &json!("operator"), &json!(["a"])));
+    assert_eq!(me(&old).await.0, StatusCode::OK);
+    assert_eq!(server.post(&path, json!({"overlap_s": 0})).await.0, StatusCode::CREATED);
+    assert_eq!(me(&old).await.0, StatusCode::UNAUTHORIZED);
+    assert_eq!(me(&new).await.0, StatusCode::OK);
+    server.delete(&format!("/api/v1/tokens/{id}")).await;
+    assert_eq!(server.post(&path, json!({"overlap_s": 0})).await.0, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_change_is_in_the_audit_with_who_and_from_which_request() {
     let server = TestServer::start().await;
     let token = server.token("manager").await;

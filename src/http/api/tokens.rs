@@ -6,7 +6,7 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -28,7 +28,10 @@ const LIST: &str = "tokens";
 
 /// Routes of this resource.
 pub fn routes() -> OpenApiRouter<Services> {
-    OpenApiRouter::new().routes(routes!(list_tokens, create_token)).routes(routes!(delete_token))
+    OpenApiRouter::new()
+        .routes(routes!(list_tokens, create_token))
+        .routes(routes!(delete_token))
+        .routes(routes!(rotate_token))
 }
 
 /// A token that is to be made.
@@ -98,8 +101,39 @@ async fn create_token(
     let new =
         NewToken { name: body.name, role: body.role, tags: body.tags.unwrap_or_default(), expires_at: body.expires_at };
     let (token, secret) = services.create_token(&who.0, new).await?;
+    Ok(created(token, secret))
+}
+
+/// A new token with its secret, shown this once.
+fn created(token: Token, secret: String) -> Response {
     let location = [(header::LOCATION, format!("/api/v1/tokens/{}", token.id))];
-    Ok((StatusCode::CREATED, location, Json(CreatedBody { token: secret, rest: token.into() })).into_response())
+    (StatusCode::CREATED, location, Json(CreatedBody { token: secret, rest: token.into() })).into_response()
+}
+
+/// How a token is to be replaced.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = RotateToken, example = json!({"overlap_s": 86400}))]
+struct RotateBody {
+    /// The old one works on for so long, at most 30 days; 0 ends it at once.
+    overlap_s: u32,
+}
+
+/// Makes a token with the same rights in the place of another one, which works on for a while.
+#[utoipa::path(post, path = "/tokens/{id}/rotate", tag = "access", params(("id" = Uuid, Path)),
+    request_body = RotateBody, responses(
+    (status = CREATED, body = CreatedBody, headers(("Location", description = "Path of the new token."))),
+))]
+async fn rotate_token(
+    who: Admin,
+    _: NoQuery,
+    Id(id): Id,
+    State(services): State<Services>,
+    Input(body): Input<RotateBody>,
+) -> Result<Response, Problem> {
+    let overlap = TimeDelta::seconds(i64::from(body.overlap_s));
+    let (token, secret) = services.rotate_token(&who.0, id, overlap).await?;
+    Ok(created(token, secret))
 }
 
 /// Lists tokens, newest first, without their secrets.
