@@ -6,12 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use printyard::config::Given;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-};
-
+use printyard::{config::Given, outbound::ask_own_server};
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Arguments of `healthcheck`.
@@ -24,9 +19,11 @@ pub struct Healthcheck {
 impl Healthcheck {
     /// Succeeds when the server says that it is ready.
     pub async fn run(self) -> anyhow::Result<()> {
-        let listen = self.given.with_file()?.checked()?.listen;
-        let status = tokio::time::timeout(PATIENCE, ask(reachable(listen))).await.context("no answer within 5 s")??;
-        if status.starts_with("HTTP/1.1 200") {
+        let config = self.given.with_file()?.checked()?;
+        let scheme = if config.tls.is_some() { "https" } else { "http" };
+        let url = format!("{scheme}://{}/readyz", reachable(config.listen));
+        let status = ask_own_server(&url, PATIENCE).await.with_context(|| format!("{url} cannot be reached"))?;
+        if status.is_success() {
             return Ok(());
         }
         bail!("not ready: {status}");
@@ -40,12 +37,4 @@ fn reachable(listen: SocketAddr) -> SocketAddr {
         IpAddr::V6(ip) if ip.is_unspecified() => (Ipv6Addr::LOCALHOST, listen.port()).into(),
         _ => listen,
     }
-}
-
-async fn ask(address: SocketAddr) -> anyhow::Result<String> {
-    let mut stream = TcpStream::connect(address).await.with_context(|| format!("{address} cannot be reached"))?;
-    stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await?;
-    let mut answer = Vec::new();
-    stream.take(4_096).read_to_end(&mut answer).await?;
-    Ok(String::from_utf8_lossy(&answer).lines().next().unwrap_or_default().to_owned())
 }

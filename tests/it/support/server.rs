@@ -1,11 +1,11 @@
 //! A whole Printyard in the test's own process, on a port of its own, spoken to over HTTP.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use printyard::{
     Server,
     config::{Config, Given},
-    http::api::limits::Limits,
+    http::{api::limits::Limits, bounds::Bounds},
     service::{Services, sessions::LogIn},
     simulator::{Farm, FarmConfig, SimulatedPrinter},
 };
@@ -33,11 +33,24 @@ pub struct Options {
     pub database_url: Option<String>,
     /// How fast one token may ask.
     pub limits: Limits,
+    /// What one asker may hold.
+    pub bounds: Bounds,
+    /// Proxies whose word counts, as the setting has them.
+    pub trusted_proxies: Option<String>,
+    /// Certificate and key, as PEM files.
+    pub tls: Option<(PathBuf, PathBuf)>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { plate_gate: true, database_url: None, limits: Limits::generous() }
+        Self {
+            plate_gate: true,
+            database_url: None,
+            limits: Limits::generous(),
+            bounds: Bounds::default(),
+            trusted_proxies: None,
+            tls: None,
+        }
     }
 }
 
@@ -72,6 +85,7 @@ impl TestServer {
         let server_config = config(&folder, &options);
         let mut server = Server::start(&server_config).await.expect("the server starts");
         server.limits = options.limits;
+        server.bounds = options.bounds;
         let services = server.services.clone();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
@@ -218,6 +232,9 @@ fn config(folder: &TempDir, options: &Options) -> Config {
         data_dir: Some(folder.path().to_owned()),
         admin_token: Some(ADMIN.to_owned()),
         plate_gate: Some(if options.plate_gate { "on" } else { "off" }.to_owned()),
+        trusted_proxies: options.trusted_proxies.clone(),
+        tls_cert: options.tls.as_ref().map(|(certificate, _)| certificate.clone()),
+        tls_key: options.tls.as_ref().map(|(_, key)| key.clone()),
         ..Given::default()
     };
     given.checked().expect("settings that hold")

@@ -1,0 +1,155 @@
+//! What anybody outside may take of the server, whom it believes, and what its answers tell a browser.
+
+use std::time::Duration;
+
+use printyard::{Server, config::Given, http::bounds::Bounds};
+use reqwest::{Method, StatusCode};
+use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+
+use crate::support::server::{DEADLINE, Options, TestServer, answer};
+
+/// Writes these bytes and reads until the server closes.
+async fn raw(server: &TestServer, bytes: &[u8]) -> String {
+    let address = server.url.split_once("://").expect("a url").1;
+    let mut stream = TcpStream::connect(address).await.expect("a connection");
+    // The server may have closed by then.
+    let _ = stream.write_all(bytes).await;
+    let mut answer = Vec::new();
+    let read = timeout(DEADLINE, stream.read_to_end(&mut answer)).await.expect("the server closes in time");
+    drop(read);
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_header_that_does_not_come_and_one_that_does_not_end_are_cut_off() {
+    let bounds = Bounds { header_within: Duration::from_millis(100), ..Bounds::default() };
+    let server = TestServer::with(Options { bounds, ..Options::default() }).await;
+    assert_eq!(raw(&server, b"").await, "");
+    let cut = raw(&server, b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Slow: ").await;
+    assert!(cut.is_empty() || cut.starts_with("HTTP/1.1 408"), "{cut}");
+    assert_eq!(answer(server.bare(Method::GET, "/healthz")).await.0, StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_header_too_large_or_with_too_many_fields_is_431() {
+    let server = TestServer::start().await;
+    let many: String = (0..200).map(|n| format!("X-{n}: 1\r\n")).collect();
+    let large = format!("X-Large: {}\r\n", "a".repeat(64 * 1024));
+    for fields in [many, large] {
+        let got = raw(&server, format!("GET /healthz HTTP/1.1\r\nHost: x\r\n{fields}\r\n").as_bytes()).await;
+        assert!(got.starts_with("HTTP/1.1 431"), "{got}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_is_not_answered_in_time_is_told_so() {
+    let bounds = Bounds { answer_within: Duration::from_millis(200), ..Bounds::default() };
+    let server = TestServer::with(Options { bounds, ..Options::default() }).await;
+    let token = crate::support::server::ADMIN;
+    // A body that never comes.
+    let head = format!(
+        "POST /api/v1/batches HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n\
+         Content-Length: 100\r\nConnection: close\r\n\r\n{{"
+    );
+    let got = raw(&server, head.as_bytes()).await;
+    assert!(got.starts_with("HTTP/1.1 503") && got.contains("answer_timeout"), "{got}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_answer_tells_a_browser_what_it_must_not_do() {
+    let server = TestServer::start().await;
+    for path in
+        ["/healthz", "/api/v1/printers", "/api/openapi.json", "/api/docs", "/login", "/static/app.css", "/nowhere"]
+    {
+        let response = server.bare(Method::GET, path).send().await.expect("an answer");
+        for (name, part) in [
+            ("x-content-type-options", "nosniff"),
+            ("content-security-policy", "frame-ancestors 'none'"),
+            ("referrer-policy", ""),
+            ("permissions-policy", "camera=()"),
+            ("cross-origin-opener-policy", "same-origin"),
+            ("cross-origin-resource-policy", "same-origin"),
+        ] {
+            let value = response.headers().get(name).and_then(|value| value.to_str().ok());
+            assert!(value.is_some_and(|value| value.contains(part)), "{path}: {name}: {value:?}");
+        }
+        let policy = response.headers()["content-security-policy"].to_str().expect("text");
+        assert!(!policy.contains("unsafe-eval"), "{path}: {policy}");
+        assert!(path == "/api/docs" || !policy.contains("unsafe-inline"), "{path}: {policy}");
+        assert!(!response.headers().contains_key("strict-transport-security"), "{path}: over plain HTTP");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_header_claims_about_the_client_counts_from_trusted_proxies_alone() {
+    for (trusted, address, secure) in [(None, "127.0.0.1", false), (Some("127.0.0.0/8"), "203.0.113.9", true)] {
+        let trusted_proxies = trusted.map(str::to_owned);
+        let server = TestServer::with(Options { trusted_proxies, ..Options::default() }).await;
+        let claim = |request: reqwest::RequestBuilder| {
+            request.header("X-Forwarded-For", "1.2.3.4, 203.0.113.9").header("X-Forwarded-Proto", "https")
+        };
+        let token = json!({"name": "erp", "role": "viewer"});
+        let (status, _, headers) = answer(claim(server.request(Method::POST, "/api/v1/tokens")).json(&token)).await;
+        assert_eq!(status, StatusCode::CREATED);
+        assert_eq!(headers.contains_key("strict-transport-security"), secure, "{trusted:?}");
+        let (_, audit, _) = server.get("/api/v1/audit").await;
+        assert_eq!(audit["items"][0]["address"], json!(address), "{trusted:?}");
+        let form = format!("token={}", crate::support::server::ADMIN);
+        let login = claim(server.bare(Method::POST, "/login")).header("Sec-Fetch-Site", "same-origin").body(form);
+        let cookie = login.send().await.expect("an answer").headers()["set-cookie"].to_str().expect("text").to_owned();
+        assert_eq!(cookie.contains("; Secure"), secure, "{cookie}");
+    }
+}
+
+/// A certificate for localhost that nobody vouches for, as two files.
+fn certificate(folder: &std::path::Path) -> (std::path::PathBuf, std::path::PathBuf) {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    let (certificate, key) = (folder.join("cert.pem"), folder.join("key.pem"));
+    std::fs::write(&certificate, made.cert.pem()).expect("written");
+    std::fs::write(&key, made.signing_key.serialize_pem()).expect("written");
+    (certificate, key)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_a_certificate_tls_is_spoken_and_plain_http_told_so() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let tls = certificate(folder.path());
+    let root = reqwest::Certificate::from_pem(&std::fs::read(&tls.0).expect("read")).expect("a certificate");
+    let server = TestServer::with(Options { tls: Some(tls), ..Options::default() }).await;
+    let port = server.url.rsplit(':').next().expect("a port");
+    #[expect(clippy::disallowed_methods, reason = "a client that trusts the certificate of this test")]
+    let client = reqwest::Client::builder().no_proxy().tls_certs_only([root]).build().expect("a client");
+    let secure = client.get(format!("https://localhost:{port}/healthz")).timeout(DEADLINE).send().await;
+    let secure = secure.expect("an answer over TLS");
+    assert_eq!(secure.status(), StatusCode::OK);
+    assert!(secure.headers().contains_key("strict-transport-security"));
+    let plain = raw(&server, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    assert!(plain.starts_with("HTTP/1.1 400") && plain.contains("https://"), "{plain}");
+}
+
+#[tokio::test]
+async fn a_certificate_that_cannot_be_used_stops_the_start_with_a_sentence() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (good, key) = certificate(folder.path());
+    let other = tempfile::tempdir().expect("a folder");
+    let (_, other_key) = certificate(other.path());
+    let missing = folder.path().join("missing.pem");
+    for (certificate, key, named) in
+        [(&missing, &key, "missing.pem"), (&good, &missing, "missing.pem"), (&good, &other_key, "do not fit together")]
+    {
+        let given = Given {
+            database_url: Some(format!("sqlite:{}", folder.path().join("test.db").display())),
+            data_dir: Some(folder.path().to_owned()),
+            tls_cert: Some(certificate.clone()),
+            tls_key: Some(key.clone()),
+            ..Given::default()
+        };
+        let Err(error) = Server::start(&given.checked().expect("settings")).await else { panic!("it starts") };
+        assert!(format!("{error:#}").contains(named), "{error:#}");
+    }
+}
