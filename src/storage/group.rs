@@ -20,7 +20,7 @@ pub(super) enum Kind {
     /// An object or an array.
     Json,
     Time,
-    /// Written by [`bytes`].
+    /// Written by [`bytes()`].
     Bytes,
 }
 

@@ -39,10 +39,12 @@ impl Row {
     }
 }
 
-/// Keeps a token under the hash of its secret.
-pub async fn insert(db: &Db, token: &Token, hash: &[u8], entry: &Entry) -> Result<(), Error> {
-    let sql = format!("insert into tokens ({COLUMNS}, hash) values ($1, $2, $3, $4, $5, $6, $7, $8)");
-    transaction!(db, |tx| {
+/// Inserts a token within a transaction of [`transaction!`].
+macro_rules! insert_row {
+    ($tx:ident, $token:expr, $hash:expr, $rotated_from:expr) => {{
+        let (token, rotated_from): (&Token, Option<Uuid>) = ($token, $rotated_from);
+        let sql =
+            format!("insert into tokens ({COLUMNS}, hash, rotated_from) values ($1, $2, $3, $4, $5, $6, $7, $8, $9)");
         sqlx::query(AssertSqlSafe(sql))
             .bind(token.id)
             .bind(group::clean(&token.name))
@@ -51,9 +53,17 @@ pub async fn insert(db: &Db, token: &Token, hash: &[u8], entry: &Entry) -> Resul
             .bind(token.created_at)
             .bind(token.expires_at)
             .bind(token.last_used_at)
-            .bind(hash)
-            .execute(&mut *tx)
+            .bind($hash)
+            .bind(rotated_from)
+            .execute(&mut *$tx)
             .await?;
+    }};
+}
+
+/// Keeps a token under the hash of its secret.
+pub async fn insert(db: &Db, token: &Token, hash: &[u8], entry: &Entry) -> Result<(), Error> {
+    transaction!(db, |tx| {
+        insert_row!(tx, token, hash, None);
         audit::append!(tx, db, entry);
     });
     Ok(())
@@ -94,8 +104,6 @@ pub async fn rotate(
     hash: &[u8],
     entry: &Entry,
 ) -> Result<bool, Error> {
-    let insert =
-        format!("insert into tokens ({COLUMNS}, hash, rotated_from) values ($1, $2, $3, $4, $5, $6, $7, $8, $9)");
     transaction!(db, |tx| {
         let found = sqlx::query(
             "update tokens set expires_at = case when expires_at < $2 then expires_at else $2 end
@@ -108,18 +116,7 @@ pub async fn rotate(
         if found.rows_affected() == 0 {
             return Ok(false);
         }
-        sqlx::query(AssertSqlSafe(insert))
-            .bind(token.id)
-            .bind(group::clean(&token.name))
-            .bind(token.role.as_str())
-            .bind(group::texts(&token.tags))
-            .bind(token.created_at)
-            .bind(token.expires_at)
-            .bind(token.last_used_at)
-            .bind(hash)
-            .bind(old)
-            .execute(&mut *tx)
-            .await?;
+        insert_row!(tx, token, hash, Some(old));
         audit::append!(tx, db, entry);
     });
     Ok(true)

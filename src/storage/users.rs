@@ -46,13 +46,10 @@ impl Row {
     }
 }
 
-/// Keeps a new user. Errors: [`Error::NameTaken`].
-pub async fn insert(db: &Db, user: &User, password_hash: Option<&str>, entry: &Entry) -> Result<(), Error> {
-    try_insert(db, user, password_hash, entry).await.map_err(name_taken)
-}
-
-async fn try_insert(db: &Db, user: &User, password_hash: Option<&str>, entry: &Entry) -> Result<(), sqlx::Error> {
-    transaction!(db, |tx| {
+/// Inserts a user within a transaction of [`transaction!`].
+macro_rules! insert_row {
+    ($tx:ident, $user:expr, $password_hash:expr) => {{
+        let (user, password_hash): (&User, Option<&str>) = ($user, $password_hash);
         sqlx::query(
             "insert into users (id, name, name_key, password_hash, role, tags, enabled, version, created_at, updated_at)
              values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
@@ -67,8 +64,19 @@ async fn try_insert(db: &Db, user: &User, password_hash: Option<&str>, entry: &E
         .bind(user.version)
         .bind(user.created_at)
         .bind(user.updated_at)
-        .execute(&mut *tx)
+        .execute(&mut *$tx)
         .await?;
+    }};
+}
+
+/// Keeps a new user. Errors: [`Error::NameTaken`].
+pub async fn insert(db: &Db, user: &User, password_hash: Option<&str>, entry: &Entry) -> Result<(), Error> {
+    try_insert(db, user, password_hash, entry).await.map_err(name_taken)
+}
+
+async fn try_insert(db: &Db, user: &User, password_hash: Option<&str>, entry: &Entry) -> Result<(), sqlx::Error> {
+    transaction!(db, |tx| {
+        insert_row!(tx, user, password_hash);
         audit::append!(tx, db, entry);
     });
     Ok(())
@@ -238,21 +246,7 @@ pub async fn set_up(
         if used.rows_affected() == 0 {
             return Ok(false);
         }
-        sqlx::query(
-            "insert into users (id, name, name_key, password_hash, role, tags, enabled, version, created_at, updated_at)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9)",
-        )
-        .bind(user.id)
-        .bind(group::clean(&user.details.name))
-        .bind(name_key(&user.details.name))
-        .bind(password_hash)
-        .bind(user.details.role.as_str())
-        .bind(group::texts(&user.details.tags))
-        .bind(user.details.enabled)
-        .bind(user.version)
-        .bind(user.created_at)
-        .execute(&mut *tx)
-        .await?;
+        insert_row!(tx, user, Some(password_hash));
         audit::append!(tx, db, entry);
     });
     Ok(true)

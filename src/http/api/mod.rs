@@ -1,8 +1,9 @@
 //! The REST API, version 1: the contract that ERP systems rely on.
 //!
-//! The order of things for a request: its id (`http::request`), the skin of its problems (`problem`), the token and its
-//! rate (`caller`, `limits`), then the handler, whose extractors ask for the role first, and after that for the query,
-//! the path and the body (`extract`). Every route is below `documented`; the document shows exactly these.
+//! The order of things for a request: its id (`http::request`), who asks (`http::peer`), the time that it may take
+//! (`http::patience`), the skin of its problems (`problem`), the token and its rate (`caller`, `limits`), then the
+//! handler, whose extractors ask for the role first, and after that for the query, the path and the body (`extract`).
+//! Every route is below `documented`; the document shows exactly these.
 
 mod audit;
 mod batch_body;
