@@ -2,7 +2,8 @@
 //! before by its hash.
 //!
 //! `audit_head` has the end of the chain. Whoever appends locks it, so that rows come in one order, and a row that is
-//! missing at the end is noticed as one in the middle is.
+//! missing at the end is noticed as one in the middle is. It is locked *last* in every transaction: one that held it and
+//! waited for a row of the ledger would deadlock with one that does it the other way round (PostgreSQL; tried).
 
 use std::fmt::Write as _;
 

@@ -290,7 +290,6 @@ pub async fn remove(db: &Db, id: Uuid, at: DateTime<Utc>, entry: &Entry) -> Resu
         }
         sqlx::query("delete from sightings where printer_id = $1").bind(id).execute(&mut *tx).await?;
         sqlx::query("delete from plates where printer_id = $1").bind(id).execute(&mut *tx).await?;
-        audit::append!(tx, db, entry);
         let ended: Vec<(Uuid,)> = sqlx::query_as(AssertSqlSafe(end))
             .bind(id)
             .bind(Reason::PrinterRemoved.as_str())
@@ -298,6 +297,7 @@ pub async fn remove(db: &Db, id: Uuid, at: DateTime<Utc>, entry: &Entry) -> Resu
             .bind(at)
             .fetch_all(&mut *tx)
             .await?;
+        audit::append!(tx, db, entry);
         ended.into_iter().map(|(batch_id,)| batch_id).collect()
     });
     batches.sort();
