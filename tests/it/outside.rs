@@ -32,7 +32,6 @@ async fn a_header_that_does_not_come_and_one_that_does_not_end_are_cut_off() {
     assert_eq!(raw(&server, b"").await, "");
     let cut = raw(&server, b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Slow: ").await;
     assert!(cut.is_empty() || cut.starts_with("HTTP/1.1 408"), "{cut}");
-    assert_eq!(answer(server.bare(Method::GET, "/healthz")).await.0, StatusCode::OK);
 }
 
 #[tokio::test(flavor = "multi_thread")]
