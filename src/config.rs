@@ -12,6 +12,9 @@ use std::{
 use chrono::TimeDelta;
 use ipnet::IpNet;
 use serde::Deserialize;
+use url::Url;
+
+use crate::domain::{access::Role, oidc::Provider};
 
 /// The settings file in the working directory.
 const FILE: &str = "printyard.toml";
@@ -61,6 +64,30 @@ pub struct Given {
     /// Proxies whose X-Forwarded-For and X-Forwarded-Proto count, as comma-separated CIDRs [default: none]
     #[arg(long, env = "PRINTYARD_TRUSTED_PROXIES")]
     pub trusted_proxies: Option<String>,
+    /// Where browsers find this server, as in https://farm.example.com; needed for single sign-on
+    #[arg(long, env = "PRINTYARD_PUBLIC_URL")]
+    pub public_url: Option<String>,
+    /// Provider of single sign-on by OpenID Connect: its issuer, as in https://id.example.com
+    #[arg(long, env = "PRINTYARD_OIDC_ISSUER")]
+    pub oidc_issuer: Option<String>,
+    /// Id under which the provider knows this server
+    #[arg(long, env = "PRINTYARD_OIDC_CLIENT_ID")]
+    pub oidc_client_id: Option<String>,
+    /// Secret that goes with the id [default: none, a public client]
+    #[arg(long, env = "PRINTYARD_OIDC_CLIENT_SECRET", hide_env_values = true)]
+    pub oidc_client_secret: Option<String>,
+    /// What people call the provider, on the page of the login [default: its host]
+    #[arg(long, env = "PRINTYARD_OIDC_LABEL")]
+    pub oidc_label: Option<String>,
+    /// Scopes that the provider is asked for [default: openid profile email]
+    #[arg(long, env = "PRINTYARD_OIDC_SCOPES")]
+    pub oidc_scopes: Option<String>,
+    /// Claim in which the roles are, with dots into its depth [default: groups]
+    #[arg(long, env = "PRINTYARD_OIDC_ROLE_CLAIM")]
+    pub oidc_role_claim: Option<String>,
+    /// Which value of that claim is which role, as in farm-leads=admin,farm-staff=operator
+    #[arg(long, env = "PRINTYARD_OIDC_ROLES")]
+    pub oidc_roles: Option<String>,
 }
 
 /// What the person who runs the farm may set of the live side.
@@ -94,6 +121,8 @@ pub struct Config {
     /// None: plain HTTP.
     pub tls: Option<TlsFiles>,
     pub trusted_proxies: Vec<IpNet>,
+    /// None: people log in by their passwords alone.
+    pub oidc: Option<Provider>,
 }
 
 /// Where the server's certificate and its key are.
@@ -140,6 +169,14 @@ impl Given {
             tls_cert: path(self.tls_cert, other.tls_cert),
             tls_key: path(self.tls_key, other.tls_key),
             trusted_proxies: text(self.trusted_proxies, other.trusted_proxies),
+            public_url: text(self.public_url, other.public_url),
+            oidc_issuer: text(self.oidc_issuer, other.oidc_issuer),
+            oidc_client_id: text(self.oidc_client_id, other.oidc_client_id),
+            oidc_client_secret: text(self.oidc_client_secret, other.oidc_client_secret),
+            oidc_label: text(self.oidc_label, other.oidc_label),
+            oidc_scopes: text(self.oidc_scopes, other.oidc_scopes),
+            oidc_role_claim: text(self.oidc_role_claim, other.oidc_role_claim),
+            oidc_roles: text(self.oidc_roles, other.oidc_roles),
         }
     }
 
@@ -178,8 +215,10 @@ impl Given {
             let rule = format!("must be at least {MIN_ADMIN_TOKEN} characters long");
             return Err(ConfigError { name: "PRINTYARD_ADMIN_TOKEN", rule });
         }
+        let oidc = provider(&given)?;
         Ok(Config {
             listen,
+            oidc,
             database_url: given.database_url.unwrap_or_else(|| DEFAULT_DATABASE.to_owned()),
             data_dir: given.data_dir.unwrap_or_else(|| PathBuf::from(".")),
             secret_key: given.secret_key,
@@ -197,13 +236,71 @@ impl Given {
 
 /// Both or neither: a certificate alone would leave a server in the clear that was meant not to be.
 fn tls_files(certificate: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<TlsFiles>, ConfigError> {
-    let missing = |name, other| ConfigError { name, rule: format!("must be given where {other} is") };
     match (certificate, key) {
         (Some(certificate), Some(key)) => Ok(Some(TlsFiles { certificate, key })),
         (None, None) => Ok(None),
         (Some(_), None) => Err(missing("PRINTYARD_TLS_KEY", "PRINTYARD_TLS_CERT")),
         (None, Some(_)) => Err(missing("PRINTYARD_TLS_CERT", "PRINTYARD_TLS_KEY")),
     }
+}
+
+/// The provider of single sign-on: all that it takes, or nothing.
+fn provider(given: &Given) -> Result<Option<Provider>, ConfigError> {
+    let Some(issuer) = given.oidc_issuer.as_deref().map(str::trim) else {
+        let alone = [
+            ("PRINTYARD_OIDC_CLIENT_ID", &given.oidc_client_id),
+            ("PRINTYARD_OIDC_CLIENT_SECRET", &given.oidc_client_secret),
+            ("PRINTYARD_OIDC_ROLES", &given.oidc_roles),
+        ];
+        return match alone.into_iter().find(|(_, value)| value.is_some()) {
+            Some((name, _)) => Err(missing("PRINTYARD_OIDC_ISSUER", name)),
+            None => Ok(None),
+        };
+    };
+    let with_issuer = |name| move || missing(name, "PRINTYARD_OIDC_ISSUER");
+    let address = web_address("PRINTYARD_OIDC_ISSUER", issuer)?;
+    let public = given.public_url.as_deref().ok_or_else(with_issuer("PRINTYARD_PUBLIC_URL"))?;
+    let client_id = given.oidc_client_id.clone().ok_or_else(with_issuer("PRINTYARD_OIDC_CLIENT_ID"))?;
+    let roles = given.oidc_roles.as_deref().ok_or_else(with_issuer("PRINTYARD_OIDC_ROLES"))?;
+    let scopes = given.oidc_scopes.as_deref().unwrap_or("profile email");
+    // `openid` is asked for in any case.
+    let scopes = scopes.split([' ', ',']).filter(|scope| !scope.is_empty() && *scope != "openid");
+    let label = given.oidc_label.clone().or_else(|| address.host_str().map(str::to_owned));
+    Ok(Some(Provider {
+        issuer: issuer.to_owned(),
+        client_id,
+        client_secret: given.oidc_client_secret.clone(),
+        public_url: web_address("PRINTYARD_PUBLIC_URL", public.trim())?,
+        label: label.unwrap_or_else(|| "single sign-on".to_owned()),
+        scopes: scopes.map(str::to_owned).collect(),
+        role_claim: given.oidc_role_claim.clone().unwrap_or_else(|| "groups".to_owned()),
+        roles: roles.split(',').map(role).collect::<Result<_, _>>()?,
+    }))
+}
+
+fn web_address(name: &'static str, text: &str) -> Result<Url, ConfigError> {
+    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.query().is_none());
+    url.ok_or_else(|| ConfigError { name, rule: format!("must be an address like https://example.com, and is {text}") })
+}
+
+/// `value=role`; the value itself may have the sign in it.
+fn role(text: &str) -> Result<(String, Role), ConfigError> {
+    let parts = text.rsplit_once('=').map(|(value, role)| (value.trim(), Role::parse(role.trim())));
+    match parts {
+        Some((value, Some(role))) if !value.is_empty() => Ok((value.to_owned(), role)),
+        _ => Err(ConfigError {
+            name: "PRINTYARD_OIDC_ROLES",
+            rule: format!(
+                "must be pairs like farm-staff=operator, separated by commas, with viewer, operator, manager or admin \
+                 behind the sign; {:?} is none",
+                text.trim()
+            ),
+        }),
+    }
+}
+
+fn missing(name: &'static str, other: &str) -> ConfigError {
+    ConfigError { name, rule: format!("must be given where {other} is") }
 }
 
 /// A comma-separated list of networks and single addresses.
@@ -257,6 +354,33 @@ mod tests {
         let read: Vec<String> = config.trusted_proxies.iter().map(ToString::to_string).collect();
         assert_eq!(read, ["10.0.0.0/24", "::1/128"]);
         assert!(refused(given("10.0.0.0/24,nginx")).contains("nginx is none"));
+    }
+
+    fn sign_on() -> Given {
+        let text = |text: &str| Some(text.to_owned());
+        Given {
+            oidc_issuer: text("https://id.example/realms/farm"),
+            oidc_client_id: text("printyard"),
+            public_url: text("https://farm.example"),
+            oidc_roles: text("cn=leads,ou=x=admin"),
+            ..Given::default()
+        }
+    }
+
+    #[test]
+    fn single_sign_on_wants_all_that_it_takes() {
+        assert!(refused(sign_on()).contains("\"cn=leads\" is none"));
+        let given = Given { oidc_roles: Some("a=b=admin, staff = operator".to_owned()), ..sign_on() };
+        let provider = given.clone().checked().expect("settings").oidc.expect("a provider");
+        let roles = vec![("a=b".to_owned(), Role::Admin), ("staff".to_owned(), Role::Operator)];
+        assert_eq!((provider.roles, provider.label.as_str()), (roles, "id.example"));
+        let error = refused(Given { public_url: None, ..given.clone() });
+        assert_eq!(error, "PRINTYARD_PUBLIC_URL: must be given where PRINTYARD_OIDC_ISSUER is");
+        let error = refused(Given { oidc_issuer: None, ..given.clone() });
+        assert_eq!(error, "PRINTYARD_OIDC_ISSUER: must be given where PRINTYARD_OIDC_CLIENT_ID is");
+        assert!(
+            refused(Given { oidc_issuer: Some("id.example".to_owned()), ..given }).starts_with("PRINTYARD_OIDC_ISSUER")
+        );
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //!
 //! The house, from the top: [`http`] speaks to programs and people, [`service`] is what the program does,
 //! [`storage`] is the ledger, [`fleet`] is the live side with one actor per printer, [`octoprint`] speaks to
-//! printers through [`outbound`], and [`domain`] decides. `ARCHITECTURE.md` tells the rest.
+//! printers and [`oidc`] to a provider of identities through [`outbound`], and [`domain`] decides. `ARCHITECTURE.md` tells the rest.
 
 pub mod clock;
 pub mod config;
@@ -14,6 +14,7 @@ pub mod fleet;
 pub mod http;
 pub mod lifecycle;
 pub mod octoprint;
+pub mod oidc;
 pub mod outbound;
 pub mod secrets;
 pub mod service;
@@ -31,6 +32,7 @@ use self::{
     config::Config,
     http::{api::limits::Limits, bounds::Bounds, peer::Proxies},
     lifecycle::Lifecycle,
+    oidc::Oidc,
     outbound::{Networks, Outbound},
     secrets::Vault,
     service::{Parts, Services},
@@ -69,6 +71,7 @@ impl Server {
             vault,
             admin_token: config.admin_token.clone(),
             settings: config.settings,
+            oidc: config.oidc.clone().map(Oidc::new).transpose()?,
         };
         let services = Services::start(parts, &lifecycle.tasks, &lifecycle.stop, &lifecycle.failed).await?;
         Ok(Self { services, limits: Limits::default(), bounds: Bounds::default(), proxies, tls, lifecycle })

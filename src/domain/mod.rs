@@ -9,6 +9,7 @@ pub mod batch;
 pub mod command;
 pub mod effect;
 pub mod invalid;
+pub mod oidc;
 pub mod plate;
 pub mod print;
 pub mod printer;

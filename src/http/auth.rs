@@ -11,6 +11,8 @@ use crate::{
 
 /// The cookie of a browser session.
 pub const COOKIE: &str = "printyard_session";
+/// The cookie of a browser that is at the provider of single sign-on.
+const JOURNEY_COOKIE: &str = "printyard_journey";
 
 /// The token of `Authorization: Bearer`.
 pub fn bearer(headers: &HeaderMap) -> Option<&str> {
@@ -21,13 +23,22 @@ pub fn bearer(headers: &HeaderMap) -> Option<&str> {
 
 /// The secret of the session cookie.
 pub fn session_cookie(headers: &HeaderMap) -> Option<&str> {
+    value_of(headers, COOKIE)
+}
+
+/// The sealed journey of a browser that comes back from the provider.
+pub fn journey_cookie(headers: &HeaderMap) -> Option<&str> {
+    value_of(headers, JOURNEY_COOKIE)
+}
+
+fn value_of<'a>(headers: &'a HeaderMap, wanted: &str) -> Option<&'a str> {
     headers
         .get_all(header::COOKIE)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|cookies| cookies.split(';'))
         .filter_map(|cookie| cookie.trim().split_once('='))
-        .find_map(|(name, value)| (name == COOKIE).then_some(value))
+        .find_map(|(name, value)| (name == wanted).then_some(value))
 }
 
 /// Who holds the bearer token of a request.
@@ -57,7 +68,17 @@ pub fn origin_of(extensions: &Extensions) -> Origin {
 /// The header that keeps a session in a browser for `age_s` seconds; 0 takes it away. Never sent over plain HTTP where it
 /// came over TLS.
 pub fn keep_cookie(extensions: &Extensions, secret: &str, age_s: i64) -> String {
+    cookie(extensions, COOKIE, "/", secret, age_s)
+}
+
+/// The header that keeps a journey to the provider of single sign-on; like [`keep_cookie`].
+pub fn keep_journey(extensions: &Extensions, journey: &str, age_s: i64) -> String {
+    cookie(extensions, JOURNEY_COOKIE, "/login/oidc", journey, age_s)
+}
+
+fn cookie(extensions: &Extensions, name: &str, path: &str, value: &str, age_s: i64) -> String {
     let secure = extensions.get::<Client>().is_some_and(|client| client.secure);
     let secure = if secure { "; Secure" } else { "" };
-    format!("{COOKIE}={secret}; Path=/; HttpOnly; SameSite=Lax; Max-Age={age_s}{secure}")
+    // Lax: the way back from a provider is a link of another site, on which a Strict cookie would not come along.
+    format!("{name}={value}; Path={path}; HttpOnly; SameSite=Lax; Max-Age={age_s}{secure}")
 }

@@ -22,7 +22,7 @@ pub use dial::DialError;
 pub use line::{Line, LineError};
 pub use networks::{InvalidNetwork, Networks};
 pub use own::ask_own_server;
-pub use reqwest::{Body, Request, Response};
+pub use reqwest::{Body, Error as RequestError, Request, Response};
 pub use stream::Stream;
 use url::{Host, Url};
 

@@ -12,6 +12,7 @@ pub mod error;
 pub mod files;
 pub mod forecast;
 mod lanes;
+pub mod oidc;
 pub mod plates;
 pub mod printers;
 pub mod prints;
@@ -40,6 +41,7 @@ use crate::{
     domain::{plate::Plate, print::Print, printer::Printer, state::PrinterState},
     fleet::{Fleet, Member},
     octoprint::OctoPrint,
+    oidc::Oidc,
     outbound::Outbound,
     secrets::Vault,
     storage::{self, Db, sightings::Sighting},
@@ -58,6 +60,7 @@ pub struct Services {
     pub(crate) vault: Arc<Vault>,
     pub(crate) admin_token: Option<Arc<str>>,
     pub(crate) settings: Settings,
+    pub(crate) oidc: Option<Oidc>,
     pub(crate) uploads: Arc<tokio::sync::Semaphore>,
     pub(crate) attempts: Arc<Attempts>,
     pub(crate) hashers: Arc<tokio::sync::Semaphore>,
@@ -70,6 +73,7 @@ pub struct Parts {
     pub vault: Vault,
     pub admin_token: Option<String>,
     pub settings: Settings,
+    pub oidc: Option<Oidc>,
 }
 
 impl Services {
@@ -91,6 +95,7 @@ impl Services {
             vault: Arc::new(parts.vault),
             admin_token: parts.admin_token.map(Arc::from),
             settings: parts.settings,
+            oidc: parts.oidc,
             uploads: Arc::new(tokio::sync::Semaphore::new(UPLOADS)),
             attempts: Arc::default(),
             hashers: Arc::new(tokio::sync::Semaphore::new(sessions::HASHERS)),

@@ -72,7 +72,7 @@ impl Services {
         };
         self.attempts.succeeded(&key, browser.origin.address.as_deref());
         storage::users::note_login(&self.db, user.id, clock::now()).await?;
-        self.open_session(Principal::of_user(user, None), browser).await.map(LogIn::In)
+        self.open_session(Principal::of_user(user, None), browser, SESSION_LIFE).await.map(LogIn::In)
     }
 
     /// Logs in by an API token, which is the way as long as there are no users.
@@ -82,7 +82,7 @@ impl Services {
         }
         match self.principal_by_token(token.trim()).await? {
             None => Ok(LogIn::Refused),
-            Some(who) => self.open_session(who, browser).await.map(LogIn::In),
+            Some(who) => self.open_session(who, browser, SESSION_LIFE).await.map(LogIn::In),
         }
     }
 
@@ -91,7 +91,13 @@ impl Services {
         Ok(storage::users::any(&self.db).await?)
     }
 
-    async fn open_session(&self, mut who: Principal, browser: Browser) -> Result<String, Error> {
+    /// Opens a session that ends after `life` at the latest. Returns the secret for the cookie.
+    pub(super) async fn open_session(
+        &self,
+        mut who: Principal,
+        browser: Browser,
+        life: TimeDelta,
+    ) -> Result<String, Error> {
         let now = clock::now();
         let (secret, hash) = secrets::new_token()?;
         let admin = (who.kind == ActorKind::AdminToken).then_some(self.admin_token.as_ref()).flatten();
@@ -102,7 +108,7 @@ impl Services {
             admin_hash: admin.map(|token| secrets::token_hash(token).to_vec()),
             created_at: now,
             last_seen_at: now,
-            expires_at: now + SESSION_LIFE,
+            expires_at: now + life,
             address: browser.origin.address.clone(),
             agent: browser.agent.chars().filter(|c| !c.is_control()).take(AGENT).collect(),
         };
@@ -184,7 +190,7 @@ impl Services {
             return Ok(None);
         }
         tracing::info!(user.name = %name, "the first admin was made");
-        self.open_session(Principal::of_user(user, None), browser).await.map(Some)
+        self.open_session(Principal::of_user(user, None), browser, SESSION_LIFE).await.map(Some)
     }
 
     /// The hash of a new password.

@@ -13,6 +13,7 @@ mod group;
 pub mod audit;
 pub mod batches;
 pub mod commands;
+pub mod identities;
 pub mod plates;
 pub mod printers;
 pub mod prints;

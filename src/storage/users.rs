@@ -49,17 +49,17 @@ impl Row {
 /// Inserts a user within a transaction of [`transaction!`].
 macro_rules! insert_row {
     ($tx:ident, $user:expr, $password_hash:expr) => {{
-        let (user, password_hash): (&User, Option<&str>) = ($user, $password_hash);
+        let (user, password_hash): (&$crate::domain::user::User, Option<&str>) = ($user, $password_hash);
         sqlx::query(
             "insert into users (id, name, name_key, password_hash, role, tags, enabled, version, created_at, updated_at)
              values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
         )
         .bind(user.id)
-        .bind(group::clean(&user.details.name))
-        .bind(name_key(&user.details.name))
+        .bind($crate::storage::group::clean(&user.details.name))
+        .bind($crate::domain::user::name_key(&user.details.name))
         .bind(password_hash)
         .bind(user.details.role.as_str())
-        .bind(group::texts(&user.details.tags))
+        .bind($crate::storage::group::texts(&user.details.tags))
         .bind(user.details.enabled)
         .bind(user.version)
         .bind(user.created_at)
@@ -68,6 +68,8 @@ macro_rules! insert_row {
         .await?;
     }};
 }
+
+pub(super) use insert_row;
 
 /// Keeps a new user. Errors: [`Error::NameTaken`].
 pub async fn insert(db: &Db, user: &User, password_hash: Option<&str>, entry: &Entry) -> Result<(), Error> {
@@ -150,7 +152,8 @@ async fn try_update(
     Ok(true)
 }
 
-fn name_taken(error: sqlx::Error) -> Error {
+/// A name, or an identity, that somebody else has.
+pub(super) fn name_taken(error: sqlx::Error) -> Error {
     if error.as_database_error().is_some_and(|error| error.is_unique_violation()) {
         Error::NameTaken
     } else {

@@ -53,6 +53,8 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("GET", "/stream", "viewer"),
     ("GET", "/login", "open"),
     ("POST", "/login", "open"),
+    ("GET", "/login/oidc", "open"),
+    ("GET", "/login/oidc/callback", "open"),
     ("GET", "/setup", "open"),
     ("POST", "/setup", "open"),
     ("POST", "/logout", "open"),

@@ -15,6 +15,7 @@ mod containers;
 mod crash;
 mod dashboard;
 mod fixtures;
+mod oidc;
 mod outside;
 mod people;
 mod secrets;

@@ -6,6 +6,7 @@ use axum::{
     http::{Extensions, HeaderMap, HeaderValue, StatusCode, header, request::Parts},
     response::{AppendHeaders, IntoResponse, Redirect, Response},
 };
+use chrono::TimeDelta;
 use serde::Deserialize;
 
 use super::{
@@ -30,6 +31,8 @@ struct LoginPage {
     name: String,
     next: String,
     has_users: bool,
+    /// What people call the provider of single sign-on, where there is one.
+    provider: Option<String>,
 }
 
 #[derive(Template)]
@@ -53,7 +56,7 @@ pub(super) struct SetupLink {
 }
 
 /// What a browser brings along, and what of its request a cookie has to know.
-pub(super) struct Comes(Browser, Extensions);
+pub(super) struct Comes(pub Browser, pub Extensions);
 
 impl<S: Send + Sync> FromRequestParts<S> for Comes {
     type Rejection = std::convert::Infallible;
@@ -81,7 +84,8 @@ pub(super) async fn form(
         return answer(&dashboard, &request, result, "", next).await;
     }
     let has_users = dashboard.services.has_users().await?;
-    let page = LoginPage { refused: String::new(), name: String::new(), next: next.to_owned(), has_users };
+    let provider = dashboard.services.sign_on_label().map(str::to_owned);
+    let page = LoginPage { refused: String::new(), name: String::new(), next: next.to_owned(), has_users, provider };
     Ok(html(&page)?.into_response())
 }
 
@@ -108,7 +112,7 @@ async fn answer(
 ) -> Result<Response, Failure> {
     let has_users = dashboard.services.has_users().await?;
     let (status, refused, wait) = match result {
-        LogIn::In(secret) => return enter(request, &secret, next),
+        LogIn::In(secret) => return enter(request, &secret, SESSION_LIFE, next),
         LogIn::Refused if has_users => {
             (StatusCode::UNAUTHORIZED, "This name and this password do not belong together.".to_owned(), None)
         }
@@ -119,7 +123,8 @@ async fn answer(
             (StatusCode::TOO_MANY_REQUESTS, text, Some(seconds))
         }
     };
-    let page = LoginPage { refused, name: name.to_owned(), next: next.to_owned(), has_users };
+    let provider = dashboard.services.sign_on_label().map(str::to_owned);
+    let page = LoginPage { refused, name: name.to_owned(), next: next.to_owned(), has_users, provider };
     let mut response = (status, private(), html(&page)?).into_response();
     if let Some(seconds) = wait {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
@@ -127,14 +132,15 @@ async fn answer(
     Ok(response)
 }
 
-fn enter(request: &Extensions, secret: &str, next: &str) -> Result<Response, Failure> {
-    let cookie = auth::keep_cookie(request, secret, SESSION_LIFE.num_seconds());
+/// In, with the cookie of a session that lasts for `life`.
+pub(super) fn enter(request: &Extensions, secret: &str, life: TimeDelta, next: &str) -> Result<Response, Failure> {
+    let cookie = auth::keep_cookie(request, secret, life.num_seconds());
     let cookie = HeaderValue::from_str(&cookie).map_err(|_| Failure::internal())?;
     Ok((private(), [(header::SET_COOKIE, cookie)], Redirect::to(next)).into_response())
 }
 
 /// The address of this page may hold a secret: it goes nowhere and stays nowhere.
-fn private() -> AppendHeaders<[(header::HeaderName, &'static str); 2]> {
+pub(super) fn private() -> AppendHeaders<[(header::HeaderName, &'static str); 2]> {
     AppendHeaders([(header::REFERRER_POLICY, "no-referrer"), (header::CACHE_CONTROL, "no-store")])
 }
 
@@ -173,7 +179,7 @@ pub(super) async fn set_up(
     let password = form.secret("password");
     let problems = if password == form.secret("again") {
         match dashboard.services.set_up(key, name, password, browser).await {
-            Ok(Some(secret)) => return enter(&request, &secret, "/"),
+            Ok(Some(secret)) => return enter(&request, &secret, SESSION_LIFE, "/"),
             Ok(None) => return Err(used_up()),
             Err(Error::Invalid(invalid)) => Failure::from(Error::Invalid(invalid)).details,
             Err(error) => return Err(error.into()),

@@ -11,6 +11,7 @@ mod confirm;
 mod form;
 mod guard;
 mod login;
+mod oidc;
 mod outcome;
 mod page;
 mod plan;
@@ -69,6 +70,8 @@ pub fn router(services: Services, bounds: Bounds, stop: CancellationToken) -> Ro
         .route("/", get(printers::farm))
         .route("/stream", get(stream::farm))
         .route("/login", get(login::form).post(login::log_in))
+        .route("/login/oidc", get(oidc::depart))
+        .route("/login/oidc/callback", get(oidc::arrive))
         .route("/setup", get(login::setup_form).post(login::set_up))
         .route("/logout", post(login::log_out))
         .route("/account", get(account::show))

@@ -25,7 +25,7 @@ const ONLINE_WITHIN: Duration = Duration::from_secs(20);
 pub const DEADLINE: Duration = Duration::from_secs(60);
 
 /// What a test may choose.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Options {
     /// Whether an occupied plate stops a start.
     pub plate_gate: bool,
@@ -39,6 +39,8 @@ pub struct Options {
     pub trusted_proxies: Option<String>,
     /// Certificate and key, as PEM files.
     pub tls: Option<(PathBuf, PathBuf)>,
+    /// Settings that the fields above do not cover.
+    pub given: Given,
 }
 
 impl Default for Options {
@@ -50,6 +52,7 @@ impl Default for Options {
             bounds: Bounds::default(),
             trusted_proxies: None,
             tls: None,
+            given: Given::default(),
         }
     }
 }
@@ -235,7 +238,7 @@ fn config(folder: &TempDir, options: &Options) -> Config {
         trusted_proxies: options.trusted_proxies.clone(),
         tls_cert: options.tls.as_ref().map(|(certificate, _)| certificate.clone()),
         tls_key: options.tls.as_ref().map(|(_, key)| key.clone()),
-        ..Given::default()
+        ..options.given.clone()
     };
     given.checked().expect("settings that hold")
 }

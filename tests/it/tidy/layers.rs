@@ -3,12 +3,13 @@
 use super::{fails, hold, passes, source::Source};
 
 /// Which layer may name which others. Itself it may always name. The four that everybody needs are in `SHARED`.
-const MAY_NAME: [(&str, &[&str]); 12] = [
+const MAY_NAME: [(&str, &[&str]); 13] = [
     ("http", &["service", "domain"]),
-    ("service", &["storage", "fleet", "octoprint", "outbound", "secrets", "domain"]),
+    ("service", &["storage", "fleet", "octoprint", "oidc", "outbound", "secrets", "domain"]),
     ("fleet", &["octoprint", "domain"]),
     ("storage", &["secrets", "domain"]),
     ("octoprint", &["outbound", "domain"]),
+    ("oidc", &["outbound", "domain"]),
     ("outbound", &["domain"]),
     ("secrets", &[]),
     ("simulator", &["domain"]),

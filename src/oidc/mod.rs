@@ -1,0 +1,299 @@
+//! The one module that speaks to a provider of identities: OpenID Connect, Authorization Code with PKCE.
+//!
+//! All of the protocol is the `openidconnect` crate's: here are its types chosen, its requests sent by the guarded way
+//! out, and its answer reduced to what the house needs: who somebody is at the provider, and what it says of them. What
+//! that means here is decided elsewhere.
+
+mod error;
+
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+
+use chrono::{DateTime, Utc};
+use openidconnect::{
+    AccessToken, AccessTokenHash, AdditionalClaims, AuthenticationFlow, AuthorizationCode, ClientId, ClientSecret,
+    CsrfToken, EmptyExtraTokenFields, EndpointMaybeSet, EndpointNotSet, EndpointSet, HttpRequest, HttpResponse,
+    IdTokenFields, IssuerUrl, Nonce, OAuth2TokenResponse, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, Scope,
+    StandardErrorResponse, StandardTokenResponse, TokenResponse, UserInfoClaims,
+    core::{
+        CoreAuthDisplay, CoreAuthPrompt, CoreErrorResponseType, CoreGenderClaim, CoreJsonWebKey,
+        CoreJweContentEncryptionAlgorithm, CoreJwsSigningAlgorithm, CoreProviderMetadata, CoreResponseType,
+        CoreRevocableToken, CoreRevocationErrorResponse, CoreTokenIntrospectionResponse, CoreTokenType,
+    },
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use tokio::{
+    sync::Mutex,
+    time::{Instant, timeout},
+};
+use url::Url;
+
+pub use self::error::Error;
+use self::error::HttpError;
+use crate::{
+    domain::oidc::{Identity, Provider, role_of},
+    outbound::{Networks, Outbound, Reply},
+};
+
+/// The path to which the provider sends browsers back.
+pub const CALLBACK: &str = "/login/oidc/callback";
+/// One question to the provider takes at most this long.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Bytes of one answer of the provider. Documents and key sets are some 10 KB.
+const LARGEST: usize = 512 * 1024;
+/// What the provider says of itself is asked for again after this: its keys change.
+const FRESH: Duration = Duration::from_secs(300);
+
+/// Claims beyond those of the standard; the role is usually one of them.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+struct Others(Map<String, Value>);
+impl AdditionalClaims for Others {}
+
+type Fields = IdTokenFields<
+    Others,
+    EmptyExtraTokenFields,
+    CoreGenderClaim,
+    CoreJweContentEncryptionAlgorithm,
+    CoreJwsSigningAlgorithm,
+>;
+type Answer = StandardTokenResponse<Fields, CoreTokenType>;
+/// As it is made from a discovery document: only the address for browsers is sure to be there.
+type Client = openidconnect::Client<
+    Others,
+    CoreAuthDisplay,
+    CoreGenderClaim,
+    CoreJweContentEncryptionAlgorithm,
+    CoreJsonWebKey,
+    CoreAuthPrompt,
+    StandardErrorResponse<CoreErrorResponseType>,
+    Answer,
+    CoreTokenIntrospectionResponse,
+    CoreRevocableToken,
+    CoreRevocationErrorResponse,
+    EndpointSet,
+    EndpointNotSet,
+    EndpointNotSet,
+    EndpointNotSet,
+    EndpointMaybeSet,
+    EndpointMaybeSet,
+>;
+
+/// What has to be kept, where nobody but the browser can bring it from, while somebody is at the provider. No Debug: it
+/// is secret.
+#[derive(Serialize, Deserialize)]
+pub struct Journey {
+    state: String,
+    nonce: String,
+    verifier: String,
+    /// Where the browser wanted to go.
+    pub next: String,
+    /// It is too late to come back after this.
+    pub until: DateTime<Utc>,
+}
+
+/// What a browser brings back from the provider.
+#[derive(Default, Deserialize)]
+pub struct Return {
+    pub code: Option<String>,
+    pub state: Option<String>,
+    /// RFC 9207: who sends it back.
+    pub iss: Option<String>,
+    /// RFC 6749, section 4.1.2.1.
+    pub error: Option<String>,
+    pub error_description: Option<String>,
+}
+
+/// Who came back, as the provider vouches for it.
+pub struct Arrival {
+    pub identity: Identity,
+    pub claims: Map<String, Value>,
+}
+
+/// A provider, and the way to it. A clone is a reference count.
+#[derive(Clone)]
+pub struct Oidc(Arc<Inner>);
+
+struct Inner {
+    provider: Provider,
+    http: Http,
+    /// What it said of itself, and when. One asks, the others wait for the answer.
+    metadata: Mutex<Option<(Instant, CoreProviderMetadata)>>,
+}
+
+impl Oidc {
+    /// Does not speak to the provider yet: it may be down while the farm starts.
+    ///
+    /// # Errors
+    /// When the HTTP client cannot be set up.
+    pub fn new(provider: Provider) -> Result<Self, crate::outbound::SetupError> {
+        // Not the printers' networks: the provider may well be elsewhere, and its address is the operator's word.
+        let http = Http(Outbound::new(Networks::default())?);
+        Ok(Self(Arc::new(Inner { provider, http, metadata: Mutex::new(None) })))
+    }
+
+    /// What the operator says of the provider.
+    pub fn provider(&self) -> &Provider {
+        &self.0.provider
+    }
+
+    /// Where to send a browser, and what to keep until it comes back, `until` at the latest.
+    ///
+    /// # Errors
+    /// When the provider does not say what it has to.
+    pub async fn depart(&self, next: &str, until: DateTime<Utc>) -> Result<(Url, Journey), Error> {
+        let client = self.client(&self.metadata().await?)?;
+        let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
+        let mut request = client.authorize_url(
+            AuthenticationFlow::<CoreResponseType>::AuthorizationCode,
+            CsrfToken::new_random,
+            Nonce::new_random,
+        );
+        for scope in &self.0.provider.scopes {
+            request = request.add_scope(Scope::new(scope.clone()));
+        }
+        let (url, state, nonce) = request.set_pkce_challenge(challenge).url();
+        let journey = Journey {
+            state: state.into_secret(),
+            nonce: nonce.secret().clone(),
+            verifier: verifier.into_secret(),
+            next: next.to_owned(),
+            until,
+        };
+        Ok((url, journey))
+    }
+
+    /// Who comes back from a journey: the code is redeemed, and the token's issuer, audience, signature, time and nonce
+    /// are held against what they have to be.
+    ///
+    /// # Errors
+    /// [`Error`]: they do not come from that journey, the provider refused them, or what it says cannot be relied on.
+    pub async fn arrive(&self, journey: Journey, back: Return) -> Result<Arrival, Error> {
+        // Of each journey one state is known to the browser alone that set out; compared in constant time.
+        let same = |state: &str| subtle::ConstantTimeEq::ct_eq(state.as_bytes(), journey.state.as_bytes()).into();
+        if !back.state.as_deref().is_some_and(same) {
+            return Err(Error::OtherJourney);
+        }
+        // A slash at the end is no difference to the discovery either.
+        let issuer = self.0.provider.issuer.trim_end_matches('/');
+        if back.iss.as_ref().is_some_and(|iss| iss.trim_end_matches('/') != issuer) {
+            return Err(Error::OtherIssuer);
+        }
+        if let Some(error) = back.error {
+            return Err(Error::Refused { code: error, description: back.error_description });
+        }
+        let code = back.code.ok_or(Error::NoCode)?;
+        let metadata = self.metadata().await?;
+        let client = self.client(&metadata)?;
+        let answer = client
+            .exchange_code(AuthorizationCode::new(code))
+            .map_err(|_| Error::Incomplete("token_endpoint"))?
+            .set_pkce_verifier(PkceCodeVerifier::new(journey.verifier))
+            .request_async(&self.0.http)
+            .await?;
+        let nonce = Nonce::new(journey.nonce);
+        match self.read(&client, &answer, &nonce) {
+            // Its keys may have changed since it was asked for them.
+            Err(Error::Token(_)) => {
+                *timeout(PATIENCE, self.0.metadata.lock()).await.map_err(|_| Error::Busy)? = None;
+                let client = self.client(&self.metadata().await?)?;
+                let arrival = self.read(&client, &answer, &nonce)?;
+                self.ask_more(&client, answer.access_token(), arrival).await
+            }
+            read => self.ask_more(&client, answer.access_token(), read?).await,
+        }
+    }
+
+    /// What a token says, if it can be relied on.
+    fn read(&self, client: &Client, answer: &Answer, nonce: &Nonce) -> Result<Arrival, Error> {
+        use CoreJwsSigningAlgorithm as A;
+        let token = answer.id_token().ok_or(Error::Incomplete("id_token"))?;
+        // Signatures that the provider alone can make: no shared secret, and never none.
+        let verifier = client.id_token_verifier().set_allowed_algs([
+            A::RsaSsaPkcs1V15Sha256,
+            A::RsaSsaPkcs1V15Sha384,
+            A::RsaSsaPkcs1V15Sha512,
+            A::RsaSsaPssSha256,
+            A::RsaSsaPssSha384,
+            A::RsaSsaPssSha512,
+            A::EcdsaP256Sha256,
+            A::EcdsaP384Sha384,
+            A::EdDsa,
+        ]);
+        let claims = token.claims(&verifier, nonce)?;
+        if let Some(expected) = claims.access_token_hash() {
+            let algorithm = token.signing_alg().map_err(|_| Error::Incomplete("alg"))?;
+            let key = token.signing_key(&verifier).map_err(|_| Error::Incomplete("kid"))?;
+            let actual = AccessTokenHash::from_token(answer.access_token(), algorithm, key);
+            if !actual.is_ok_and(|actual| actual == *expected) {
+                return Err(Error::OtherAccessToken);
+            }
+        }
+        let identity = Identity { issuer: claims.issuer().to_string(), subject: claims.subject().as_str().to_owned() };
+        Ok(Arrival { identity, claims: as_map(claims)? })
+    }
+
+    /// Adds what the provider tells only when it is asked, if the role is not among what it told by itself.
+    async fn ask_more(&self, client: &Client, token: &AccessToken, mut arrival: Arrival) -> Result<Arrival, Error> {
+        if role_of(&self.0.provider, &arrival.claims).is_some() {
+            return Ok(arrival);
+        }
+        let subject = openidconnect::SubjectIdentifier::new(arrival.identity.subject.clone());
+        let Ok(request) = client.user_info(token.clone(), Some(subject)) else { return Ok(arrival) };
+        let more: UserInfoClaims<Others, CoreGenderClaim> = request.request_async(&self.0.http).await?;
+        for (name, value) in as_map(&more)? {
+            arrival.claims.entry(name).or_insert(value);
+        }
+        Ok(arrival)
+    }
+
+    fn client(&self, metadata: &CoreProviderMetadata) -> Result<Client, Error> {
+        let provider = &self.0.provider;
+        // As it has to be registered at the provider, to the letter.
+        let back = format!("{}{CALLBACK}", provider.public_url.as_str().trim_end_matches('/'));
+        let back = RedirectUrl::new(back).map_err(|_| Error::Incomplete("redirect_uri"))?;
+        let secret = provider.client_secret.clone().map(ClientSecret::new);
+        let id = ClientId::new(provider.client_id.clone());
+        Ok(Client::from_provider_metadata(metadata.clone(), id, secret).set_redirect_uri(back))
+    }
+
+    async fn metadata(&self) -> Result<CoreProviderMetadata, Error> {
+        let mut known = timeout(PATIENCE, self.0.metadata.lock()).await.map_err(|_| Error::Busy)?;
+        if let Some((_, metadata)) = known.as_ref().filter(|(at, _)| at.elapsed() < FRESH) {
+            return Ok(metadata.clone());
+        }
+        let issuer = IssuerUrl::new(self.0.provider.issuer.clone()).map_err(|_| Error::Incomplete("issuer"))?;
+        let metadata = CoreProviderMetadata::discover_async(issuer, &self.0.http).await?;
+        *known = Some((Instant::now(), metadata.clone()));
+        Ok(metadata)
+    }
+}
+
+fn as_map(claims: &impl Serialize) -> Result<Map<String, Value>, Error> {
+    match serde_json::to_value(claims) {
+        Ok(Value::Object(map)) => Ok(map),
+        _ => Err(Error::Incomplete("claims")),
+    }
+}
+
+/// The way to the provider: guarded, bounded in bytes and in time, and without redirects.
+struct Http(Outbound);
+
+impl<'c> openidconnect::AsyncHttpClient<'c> for Http {
+    type Error = HttpError;
+    type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, HttpError>> + Send + 'c>>;
+
+    fn call(&'c self, request: HttpRequest) -> Self::Future {
+        Box::pin(async move {
+            let request = request.try_into().map_err(HttpError::Request)?;
+            let deadline = Instant::now() + PATIENCE;
+            let response = timeout(PATIENCE, self.0.execute(request)).await.map_err(|_| HttpError::TimedOut)??;
+            let reply = Reply::from(response);
+            let (status, headers) = (reply.status(), reply.headers().clone());
+            let mut response = HttpResponse::new(reply.bytes(LARGEST, deadline).await?.to_vec());
+            *response.status_mut() = status;
+            *response.headers_mut() = headers;
+            Ok(response)
+        })
+    }
+}

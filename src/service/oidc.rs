@@ -1,0 +1,206 @@
+//! Coming in through a provider of identities: the journey there and back, who somebody is here, and with which role.
+//!
+//! The provider is the authority on the role: it is taken from the claims at every sign-on. A name is never: whoever
+//! comes is the user of their identity, and a new one where there is none, so nobody becomes a user of the same name.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::{Services, access::Principal, error::Error, sessions::Browser};
+pub use crate::oidc::{CALLBACK, Error as OidcError, Return};
+use crate::{
+    clock,
+    domain::{
+        access::Role,
+        audit::{Action, Entry, differences, fields},
+        oidc::{Identity, name_of, role_of},
+        user::{User, UserDetails},
+    },
+    oidc::{Arrival, Journey, Oidc},
+    storage::{self, users::EndSessions},
+};
+
+/// Somebody has this long for their password at the provider.
+pub const JOURNEY: TimeDelta = TimeDelta::minutes(10);
+/// A session ends after a long shift: whoever the provider has let go has to go there again.
+pub const SIGN_ON_LIFE: TimeDelta = TimeDelta::hours(12);
+/// What a journey is sealed for, so that nothing else that was sealed can stand for one.
+const SEALED_FOR: Uuid = Uuid::from_u128(0x6f69_6463_2d6a_4f75_b26e_6579_0000_0001);
+/// Names that are tried for somebody whose name is taken.
+const NAMES: usize = 20;
+/// Of where a browser wanted to go, so much is remembered.
+const LONGEST_NEXT: usize = 1_000;
+
+/// What became of somebody who came back from the provider.
+#[derive(Debug)]
+pub enum SignOn {
+    /// The secret for the cookie, and where they wanted to go.
+    In { secret: String, next: String },
+    /// They were away for too long, or come with no journey at all.
+    TooLate,
+    /// The provider knows them, but none of what it says is a role here.
+    NoRole,
+    /// An admin has shut them out.
+    Disabled,
+    /// It did not work, and why.
+    Failed(OidcError),
+}
+
+impl Services {
+    /// What people call the provider. None: there is none.
+    pub fn sign_on_label(&self) -> Option<&str> {
+        self.oidc.as_ref().map(|oidc| oidc.provider().label.as_str())
+    }
+
+    /// Where to send a browser that wants to sign on, and the sealed journey that it has to keep.
+    pub async fn begin_sign_on(&self, next: &str) -> Result<Result<(String, String), OidcError>, Error> {
+        let oidc = self.oidc()?;
+        let next = if next.len() <= LONGEST_NEXT { next } else { "/" };
+        match oidc.depart(next, clock::now() + JOURNEY).await {
+            Ok((url, journey)) => Ok(Ok((url.into(), self.pack(&journey)?))),
+            Err(error) => {
+                tracing::warn!(%error, issuer = oidc.provider().issuer, "nobody can be sent to the provider of sign-on");
+                Ok(Err(error))
+            }
+        }
+    }
+
+    /// Lets somebody in who comes back from the provider, with the role that it says.
+    pub async fn finish_sign_on(&self, journey: Option<&str>, back: Return, browser: Browser) -> Result<SignOn, Error> {
+        let oidc = self.oidc()?;
+        let now = clock::now();
+        let Some(journey) = journey.and_then(|sealed| self.unpack(sealed)).filter(|journey| journey.until > now) else {
+            return Ok(SignOn::TooLate);
+        };
+        let next = journey.next.clone();
+        let arrival = match oidc.arrive(journey, back).await {
+            Ok(arrival) => arrival,
+            Err(error) => {
+                tracing::warn!(%error, address = ?browser.origin.address, "sign-on failed");
+                return Ok(SignOn::Failed(error));
+            }
+        };
+        let Some(role) = role_of(oidc.provider(), &arrival.claims) else {
+            tracing::warn!(
+                subject = arrival.identity.subject,
+                claim = oidc.provider().role_claim,
+                "sign-on without a role"
+            );
+            return Ok(SignOn::NoRole);
+        };
+        let user = self.user_of(&arrival, role, &browser).await?;
+        if !user.details.enabled {
+            return Ok(SignOn::Disabled);
+        }
+        storage::users::note_login(&self.db, user.id, now).await?;
+        let secret = self.open_session(Principal::of_user(user, None), browser, SIGN_ON_LIFE).await?;
+        Ok(SignOn::In { secret, next })
+    }
+
+    /// Who comes from a provider, by the id of the user: for the page of the people.
+    pub async fn sign_on_issuers(&self, who: &Principal) -> Result<Vec<(Uuid, String)>, Error> {
+        who.require(Role::Admin)?;
+        Ok(storage::identities::issuers(&self.db).await?)
+    }
+
+    fn oidc(&self) -> Result<&Oidc, Error> {
+        self.oidc.as_ref().ok_or(Error::NotFound("single sign-on"))
+    }
+
+    /// The user that somebody is here, made where there was none, with the role of today.
+    async fn user_of(&self, arrival: &Arrival, role: Role, browser: &Browser) -> Result<User, Error> {
+        for attempt in 0..NAMES {
+            let known = storage::identities::user_of(&self.db, &arrival.identity).await?;
+            let found = match known {
+                Some(id) => storage::users::get(&self.db, id).await?,
+                None => None,
+            };
+            let written = match found {
+                Some(user) => self.with_role(user, role, &arrival.identity, browser).await?,
+                None => self.newcomer(arrival, role, attempt, browser).await?,
+            };
+            if let Some(user) = written {
+                return Ok(user);
+            }
+        }
+        Err(Error::Busy("Your account changes at this moment. Try again in a few seconds."))
+    }
+
+    /// None: the name is taken, or somebody was quicker.
+    async fn newcomer(
+        &self,
+        arrival: &Arrival,
+        role: Role,
+        attempt: usize,
+        browser: &Browser,
+    ) -> Result<Option<User>, Error> {
+        let name = name_of(&arrival.claims, &arrival.identity.subject);
+        let name = if attempt == 0 { name } else { format!("{name} ({})", attempt + 1) };
+        let now = clock::now();
+        let details = UserDetails { name, role, tags: Vec::new(), enabled: true };
+        let user = new_user(details, now);
+        let changes = with_issuer(fields(&user.details), &arrival.identity);
+        let entry = entry(&user, Action::UserCreated, changes, browser);
+        match storage::identities::insert(&self.db, &user, &arrival.identity, &entry).await {
+            Ok(()) => {
+                tracing::info!(user.id = %user.id, user.name = %user.details.name, "user created at their first sign-on");
+                Ok(Some(user))
+            }
+            Err(storage::Error::NameTaken) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// None: somebody changed them meanwhile.
+    async fn with_role(
+        &self,
+        before: User,
+        role: Role,
+        identity: &Identity,
+        browser: &Browser,
+    ) -> Result<Option<User>, Error> {
+        if before.details.role == role {
+            return Ok(Some(before));
+        }
+        let mut details = UserDetails { role, ..before.details.clone() };
+        if role == Role::Admin {
+            // Whoever makes users could lift the limit.
+            details.tags.clear();
+        }
+        let changes = with_issuer(differences(&json!(before.details), &json!(details)), identity);
+        let user = User { details, version: before.version + 1, updated_at: clock::now(), ..before.clone() };
+        let entry = entry(&user, Action::UserChanged, changes, browser);
+        let written = storage::users::update(&self.db, &user, before.version, None, EndSessions::None, &entry).await?;
+        Ok(written.then_some(user))
+    }
+
+    /// For a cookie: nobody but this server can make one or read it.
+    fn pack(&self, journey: &Journey) -> Result<String, Error> {
+        let plain = serde_json::to_string(journey).map_err(|error| Error::Internal(error.to_string()))?;
+        Ok(URL_SAFE_NO_PAD.encode(self.vault.seal(SEALED_FOR, &plain)?))
+    }
+
+    fn unpack(&self, sealed: &str) -> Option<Journey> {
+        let plain = self.vault.open(SEALED_FOR, &URL_SAFE_NO_PAD.decode(sealed).ok()?).ok()?;
+        serde_json::from_str(&plain).ok()
+    }
+}
+
+fn new_user(details: UserDetails, now: DateTime<Utc>) -> User {
+    User { id: clock::new_id(), details, version: 1, created_at: now, updated_at: now, last_login_at: None }
+}
+
+/// Written down as their own doing: nobody else was there.
+fn entry(user: &User, action: Action, changes: Map<String, Value>, browser: &Browser) -> Entry {
+    let mut who = Principal::of_user(user.clone(), None);
+    who.origin = browser.origin.clone();
+    Entry { subject: Some(user.id), ..who.entry(action, changes) }
+}
+
+/// On whose word.
+fn with_issuer(mut changes: Map<String, Value>, identity: &Identity) -> Map<String, Value> {
+    changes.insert("issuer".to_owned(), Value::String(identity.issuer.clone()));
+    changes
+}

@@ -1,0 +1,41 @@
+//! Who users are at a provider of single sign-on.
+
+use uuid::Uuid;
+
+use super::{Db, Error, audit, group, reading, transaction, users};
+use crate::domain::{audit::Entry, oidc::Identity, user::User};
+
+/// The id of the user that somebody is here.
+pub async fn user_of(db: &Db, identity: &Identity) -> Result<Option<Uuid>, Error> {
+    let sql = "select user_id from identities where issuer = $1 and subject = $2";
+    let (issuer, subject) = (group::clean(&identity.issuer), group::clean(&identity.subject));
+    let found: Option<(Uuid,)> =
+        reading!(db, |pool| sqlx::query_as(sql).bind(issuer).bind(subject).fetch_optional(pool).await)?;
+    Ok(found.map(|(id,)| id))
+}
+
+/// The users who come from a provider, each with its issuer.
+pub async fn issuers(db: &Db) -> Result<Vec<(Uuid, String)>, Error> {
+    let sql = "select user_id, issuer from identities order by user_id, issuer limit 10000";
+    Ok(reading!(db, |pool| sqlx::query_as(sql).fetch_all(pool).await)?)
+}
+
+/// Keeps a new user, without a password, together with who they are at the provider. Errors: [`Error::NameTaken`], also
+/// where somebody else has kept the same identity meanwhile.
+pub async fn insert(db: &Db, user: &User, identity: &Identity, entry: &Entry) -> Result<(), Error> {
+    try_insert(db, user, identity, entry).await.map_err(users::name_taken)
+}
+
+async fn try_insert(db: &Db, user: &User, identity: &Identity, entry: &Entry) -> Result<(), sqlx::Error> {
+    transaction!(db, |tx| {
+        users::insert_row!(tx, user, None);
+        sqlx::query("insert into identities (issuer, subject, user_id) values ($1, $2, $3)")
+            .bind(group::clean(&identity.issuer))
+            .bind(group::clean(&identity.subject))
+            .bind(user.id)
+            .execute(&mut *tx)
+            .await?;
+        audit::append!(tx, db, entry);
+    });
+    Ok(())
+}

@@ -1,0 +1,279 @@
+//! Single sign-on against a real provider: who comes in, as whom, with which role, and who does not.
+
+use printyard::config::Given;
+use reqwest::{Method, Response, StatusCode, header};
+use serde_json::{Value, json};
+use url::Url;
+
+use crate::support::{
+    canaille::{CLIENT, Canaille, Person},
+    needs,
+    server::{Options, TestServer},
+};
+
+/// Where the provider believes this server to be; the tests' browser knows where it really is.
+const PUBLIC: &str = "http://farm.example";
+
+/// What a browser holds of this server.
+struct Browser<'a> {
+    server: &'a TestServer,
+    journey: String,
+    session: String,
+}
+
+impl<'a> Browser<'a> {
+    fn new(server: &'a TestServer) -> Self {
+        Self { server, journey: String::new(), session: String::new() }
+    }
+
+    /// Asks for a page, and takes the cookies that come with it.
+    async fn get(&mut self, path: &str) -> Response {
+        let cookies = format!("printyard_journey={}; printyard_session={}", self.journey, self.session);
+        let request = self.server.bare(Method::GET, path).header(header::COOKIE, cookies);
+        let response = request.send().await.expect("an answer");
+        for cookie in response.headers().get_all(header::SET_COOKIE) {
+            let text = cookie.to_str().expect("text");
+            assert!(text.contains("HttpOnly") && text.contains("SameSite=Lax"), "{text}");
+            let (name, value) = text.split(';').next().and_then(|pair| pair.split_once('=')).expect("a cookie");
+            match name {
+                "printyard_journey" => value.clone_into(&mut self.journey),
+                "printyard_session" => {
+                    assert!(text.contains("Max-Age=43200"), "no longer than a shift: {text}");
+                    value.clone_into(&mut self.session);
+                }
+                other => panic!("a cookie {other}"),
+            }
+        }
+        response
+    }
+
+    /// Sets out for the provider. Returns where it is.
+    async fn depart(&mut self, next: &str) -> String {
+        let response = self.get(&format!("/login/oidc?next={next}")).await;
+        assert_eq!(response.status(), StatusCode::SEE_OTHER);
+        location(&response)
+    }
+
+    /// Comes back from the provider.
+    async fn arrive(&mut self, back: &Url) -> Response {
+        assert_eq!(back.origin().ascii_serialization(), PUBLIC, "{back}");
+        self.get(&format!("{}?{}", back.path(), back.query().unwrap_or_default())).await
+    }
+
+    /// There and back.
+    async fn sign_on(&mut self, person: &mut Person, next: &str) -> Response {
+        let there = self.depart(next).await;
+        let back = person.go(&there).await;
+        self.arrive(&back).await
+    }
+
+    async fn page(&mut self, path: &str) -> StatusCode {
+        self.get(path).await.status()
+    }
+}
+
+fn location(response: &Response) -> String {
+    response.headers()[header::LOCATION].to_str().expect("text").to_owned()
+}
+
+async fn refused(response: Response, status: StatusCode, words: &str) {
+    let (got, page) = (response.status(), response.text().await.expect("a page"));
+    assert!(got == status && page.contains(words), "{got}, expected {status} and {words:?}:\n{page}");
+}
+
+async fn users(server: &TestServer) -> Vec<(String, String)> {
+    let (_, body, _) = server.get("/api/v1/users").await;
+    let word = |user: &Value, field: &str| user[field].as_str().expect("a word").to_owned();
+    let mut users: Vec<_> =
+        body["items"].as_array().expect("users").iter().map(|user| (word(user, "name"), word(user, "role"))).collect();
+    users.sort();
+    users
+}
+
+fn pairs(users: &[(&str, &str)]) -> Vec<(String, String)> {
+    users.iter().map(|(name, role)| ((*name).to_owned(), (*role).to_owned())).collect()
+}
+
+async fn audited(server: &TestServer, action: &str) -> Vec<Value> {
+    let (_, body, _) = server.get(&format!("/api/v1/audit?action={action}")).await;
+    body["items"].as_array().expect("records").clone()
+}
+
+/// A server that knows this provider under this issuer.
+async fn yard(issuer: &str) -> TestServer {
+    let text = |text: &str| Some(text.to_owned());
+    let given = Given {
+        public_url: text(PUBLIC),
+        oidc_issuer: text(issuer),
+        oidc_client_id: text(CLIENT.0),
+        oidc_client_secret: text(CLIENT.1),
+        oidc_label: text("Farm ID"),
+        oidc_scopes: text("openid profile email groups"),
+        oidc_roles: text("staff=operator,leads=admin"),
+        ..Given::default()
+    };
+    TestServer::with(Options { given, ..Options::default() }).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_vouches_for_who_comes_in_and_with_which_role() {
+    let mut provider = needs!(Canaille::start(&format!("{PUBLIC}/login/oidc/callback")).await);
+    for name in ["ann", "bob", "cid"] {
+        provider.person(name);
+    }
+    provider.group("staff", &["ann", "cid"]);
+    let server = yard(&provider.url).await;
+    // Somebody of the same name was here before: nobody becomes another by a name.
+    let local = json!({"name": "Ann@farm.example", "role": "viewer", "password": "correct horse battery"});
+    assert_eq!(server.post("/api/v1/users", local).await.0, StatusCode::CREATED);
+
+    let (mut ann, mut at_home) = (Person::named("ann"), Browser::new(&server));
+    let for_nobody = at_home.sign_on(&mut ann, "/").await;
+    refused(for_nobody, StatusCode::BAD_GATEWAY, "did not sign you on").await;
+    provider.be_meant();
+    newcomers_get_the_role_of_their_claim(&server, &mut ann, &mut at_home).await;
+    // Canaille makes the same access token twice for one person within one second, and stumbles over it.
+    let mut cid = Person::named("cid");
+    an_answer_counts_once_and_only_where_its_journey_began(&server, &mut cid).await;
+    the_role_is_that_of_the_last_sign_on(&provider, &server, &mut ann, &mut at_home).await;
+    who_has_no_role_or_does_not_consent_stays_outside(&server).await;
+    who_is_disabled_stays_outside(&server, &mut cid).await;
+    an_issuer_that_says_nothing_of_itself_is_told(&provider).await;
+
+    provider.kill();
+    let down = yard(&provider.url).await;
+    let response = Browser::new(&down).get("/login/oidc").await;
+    refused(response, StatusCode::BAD_GATEWAY, "Farm ID did not sign you on").await;
+    let page = Browser::new(&down).get("/login").await.text().await.expect("a page");
+    assert!(page.contains("Sign in with Farm ID"), "{page}");
+}
+
+async fn newcomers_get_the_role_of_their_claim(server: &TestServer, ann: &mut Person, browser: &mut Browser<'_>) {
+    let there = browser.depart("/batches").await;
+    let query: Vec<(String, String)> = there.parse::<Url>().expect("a url").query_pairs().into_owned().collect();
+    let value = |name: &str| query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+    assert_eq!((value("response_type"), value("code_challenge_method")), (Some("code"), Some("S256")));
+    assert!(
+        ["state", "nonce", "code_challenge"].iter().all(|name| value(name).is_some_and(|v| v.len() > 20)),
+        "{there}"
+    );
+    let back = ann.go(&there).await;
+    let response = browser.arrive(&back).await;
+    assert_eq!(response.status(), StatusCode::SEE_OTHER);
+    assert_eq!(location(&response), "/batches");
+    assert_eq!(browser.journey, "", "used up");
+    assert_eq!(browser.page("/batches").await, StatusCode::OK);
+    assert_eq!(browser.page("/users").await, StatusCode::FORBIDDEN, "an operator");
+    assert_eq!(users(server).await, pairs(&[("Ann@farm.example", "viewer"), ("ann@farm.example (2)", "operator")]));
+    let created = audited(server, "user.created").await;
+    assert_eq!(
+        (&created[0]["actor"]["kind"], &created[0]["actor"]["name"]),
+        (&json!("user"), &json!("ann@farm.example (2)"))
+    );
+    assert!(created[0]["changes"]["issuer"].is_string() && created[0]["address"].is_string(), "{}", created[0]);
+}
+
+async fn an_answer_counts_once_and_only_where_its_journey_began(server: &TestServer, cid: &mut Person) {
+    let mut browser = Browser::new(server);
+    let there = browser.depart("/").await;
+    let journey = browser.journey.clone();
+    let back = cid.go(&there).await;
+    // A browser that never set out: somebody else's link, made to log them in as another.
+    refused(Browser::new(server).arrive(&back).await, StatusCode::BAD_REQUEST, "That sign-on is over").await;
+    // One that is on a journey of its own.
+    let mut other = Browser::new(server);
+    let elsewhere = other.depart("/").await;
+    let kept = other.journey.clone();
+    refused(other.arrive(&back).await, StatusCode::BAD_REQUEST, "not yours").await;
+    // The same, with the code of another journey put into its own answer: PKCE and the nonce hold.
+    other.journey = kept;
+    let own_state = elsewhere.parse::<Url>().expect("a url");
+    let own_state = own_state.query_pairs().find(|(name, _)| name == "state").expect("a state").1.into_owned();
+    let injected: Vec<(String, String)> = back
+        .query_pairs()
+        .into_owned()
+        .map(|(name, value)| if name == "state" { (name, own_state.clone()) } else { (name, value) })
+        .collect();
+    let mut forged = back.clone();
+    forged.query_pairs_mut().clear().extend_pairs(injected);
+    refused(other.arrive(&forged).await, StatusCode::BAD_GATEWAY, "did not sign you on").await;
+    assert_eq!(other.session, "");
+    // A journey that was tampered with.
+    let mut tampered = Browser::new(server);
+    tampered.journey = format!("{}A", &journey[..journey.len() - 1]);
+    refused(tampered.arrive(&back).await, StatusCode::BAD_REQUEST, "That sign-on is over").await;
+    // An answer that claims to come from another provider (RFC 9207).
+    let there = browser.depart("/").await;
+    let journey = browser.journey.clone();
+    let back = cid.go(&there).await;
+    let elsewhere = back.as_str().replace("iss=http", "iss=https");
+    assert_ne!(elsewhere, back.as_str(), "it names itself");
+    refused(browser.arrive(&elsewhere.parse().expect("a url")).await, StatusCode::BAD_REQUEST, "not yours").await;
+    // The right one, and the same again.
+    browser.journey.clone_from(&journey);
+    assert_eq!(browser.arrive(&back).await.status(), StatusCode::SEE_OTHER);
+    let mut replayed = Browser::new(server);
+    replayed.journey = journey;
+    refused(replayed.arrive(&back).await, StatusCode::BAD_GATEWAY, "did not sign you on").await;
+    assert_eq!(replayed.session, "");
+}
+
+async fn the_role_is_that_of_the_last_sign_on(
+    provider: &Canaille,
+    server: &TestServer,
+    ann: &mut Person,
+    at_home: &mut Browser<'_>,
+) {
+    provider.group("leads", &["ann"]);
+    assert_eq!(at_home.page("/users").await, StatusCode::FORBIDDEN, "not before she comes again");
+    let mut browser = Browser::new(server);
+    assert_eq!(browser.sign_on(ann, "/users").await.status(), StatusCode::SEE_OTHER);
+    assert_eq!(browser.page("/users").await, StatusCode::OK);
+    assert_eq!(
+        users(server).await,
+        pairs(&[("Ann@farm.example", "viewer"), ("ann@farm.example (2)", "admin"), ("cid@farm.example", "operator")])
+    );
+    let changed = audited(server, "user.changed").await;
+    assert_eq!(changed[0]["changes"]["role"], json!(["operator", "admin"]));
+}
+
+async fn who_has_no_role_or_does_not_consent_stays_outside(server: &TestServer) {
+    let (mut bob, mut browser) = (Person::named("bob"), Browser::new(server));
+    bob.consents = false;
+    let denied = browser.sign_on(&mut bob, "/").await;
+    refused(denied, StatusCode::FORBIDDEN, "You were not signed on").await;
+    bob.consents = true;
+    let nobody = browser.sign_on(&mut bob, "/").await;
+    refused(nobody, StatusCode::FORBIDDEN, "You have no role here").await;
+    assert_eq!((browser.session.as_str(), users(server).await.len()), ("", 3));
+}
+
+async fn who_is_disabled_stays_outside(server: &TestServer, cid: &mut Person) {
+    let (_, body, _) = server.get("/api/v1/users").await;
+    let user =
+        body["items"].as_array().expect("users").iter().find(|user| user["name"] == "cid@farm.example").expect("him");
+    let path = format!("/api/v1/users/{}", user["id"].as_str().expect("an id"));
+    // An admin is left who can log in by a password.
+    let chief = json!({"name": "chief", "role": "admin", "password": "correct horse battery"});
+    assert_eq!(server.post("/api/v1/users", chief).await.0, StatusCode::CREATED);
+    assert_eq!(server.patch(&path, json!({"enabled": false})).await.0, StatusCode::OK);
+    let mut browser = Browser::new(server);
+    let response = browser.sign_on(cid, "/").await;
+    refused(response, StatusCode::FORBIDDEN, "Your account is disabled").await;
+    assert_eq!(browser.session, "");
+}
+
+async fn an_issuer_that_says_nothing_of_itself_is_told(provider: &Canaille) {
+    let server = yard(&format!("{}/elsewhere", provider.url)).await;
+    let response = Browser::new(&server).get("/login/oidc").await;
+    refused(response, StatusCode::BAD_GATEWAY, "did not sign you on").await;
+}
+
+#[tokio::test]
+async fn without_a_provider_there_is_no_sign_on() {
+    let server = TestServer::start().await;
+    for path in ["/login/oidc", "/login/oidc/callback?code=a&state=b"] {
+        assert_eq!(Browser::new(&server).page(path).await, StatusCode::NOT_FOUND);
+    }
+    assert!(!Browser::new(&server).get("/login").await.text().await.expect("a page").contains("Sign in with"));
+}

@@ -1,0 +1,222 @@
+//! A real provider of identities: Canaille, from PyPI, as a process of its own on loopback, with people and groups.
+//!
+//! <https://canaille.readthedocs.io>; measured with 0.3.6.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use reqwest::{Method, StatusCode, header};
+use serde_json::Value;
+use tempfile::TempDir;
+use url::Url;
+
+use super::{client, port, wait};
+
+/// The id and the secret under which it knows Printyard.
+pub const CLIENT: (&str, &str) = ("printyard", "secret-of-the-client");
+/// Everybody's password there.
+pub const PASSWORD: &str = "battery staple horse";
+/// Python takes a second for each command, several on a busy machine.
+const START: Duration = Duration::from_secs(90);
+/// Pages of it on the way from the login to the way back, and then some.
+const STEPS: usize = 12;
+
+/// A provider that runs. Dropping it ends it.
+pub struct Canaille {
+    /// Its address, and its issuer.
+    pub url: String,
+    program: PathBuf,
+    child: Child,
+    folder: TempDir,
+}
+
+impl Canaille {
+    /// Starts one that sends browsers back to `callback`; `None` where it is not there.
+    pub async fn start(callback: &str) -> Option<Self> {
+        let program = PathBuf::from(super::provided("PRINTYARD_TEST_CANAILLE", "Canaille")?);
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let bind = format!("127.0.0.1:{}", port::free());
+        let database = folder.path().join("canaille.sqlite");
+        let settings = |keys: &str| {
+            format!(
+                "SECRET_KEY = \"of a provider that lives for one test\"\nSERVER_NAME = \"{bind}\"\n\
+                 PREFERRED_URL_SCHEME = \"http\"\n[CANAILLE]\nNAME = \"Farm\"\n[CANAILLE_SQL]\n\
+                 DATABASE_URI = \"sqlite:///{}\"\n[CANAILLE_HYPERCORN]\nBIND = \"{bind}\"\nWORKERS = 0\n[CANAILLE_OIDC]\n{keys}",
+                database.display()
+            )
+        };
+        let file = folder.path().join("canaille.toml");
+        fs::write(&file, settings("")).expect("settings");
+        let command = |arguments: &[&str]| command(&program, &file, arguments);
+        let key = command(&["jwk", "create", "rsa"]).output().expect("a key");
+        let key: BTreeMap<String, Value> = serde_json::from_slice(&key.stdout).expect("a key as JSON");
+        let key: Vec<String> = key.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+        fs::write(&file, settings(&format!("ACTIVE_JWKS = [{{ {} }}]\n", key.join(", ")))).expect("settings");
+        let log = fs::File::create(folder.path().join("log")).expect("a log");
+        let provider = |child| Self { url: format!("http://{bind}"), program: program.clone(), child, folder };
+        run(command(&["install"]));
+        let (id, secret) = CLIENT;
+        run(command(&[
+            "create",
+            "client",
+            "--client-id",
+            id,
+            "--client-secret",
+            secret,
+            "--client-name",
+            "Printyard",
+            "--redirect-uris",
+            callback,
+            "--grant-types",
+            "authorization_code",
+            "--response-types",
+            "code",
+            "--scope",
+            "openid",
+            "--scope",
+            "profile",
+            "--scope",
+            "email",
+            "--scope",
+            "groups",
+            "--token-endpoint-auth-method",
+            "client_secret_basic",
+        ]));
+        let child = command(&["run"]).stdout(Stdio::null()).stderr(log).spawn().expect("it starts");
+        let provider = provider(child);
+        let document = format!("{}/.well-known/openid-configuration", provider.url);
+        wait::until("the provider answers", START, async || match client().get(&document).send().await {
+            Ok(answer) if answer.status() == StatusCode::OK => Ok(()),
+            other => Err(format!("{other:?}")),
+        })
+        .await;
+        Some(provider)
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        command(&self.program, &self.folder.path().join("canaille.toml"), arguments)
+    }
+
+    /// From now on its tokens are for Printyard. Before that they are for nobody.
+    pub fn be_meant(&self) {
+        run(self.command(&["set", "client", CLIENT.0, "--audience", CLIENT.0]));
+    }
+
+    /// Makes a person.
+    pub fn person(&self, name: &str) {
+        let mail = format!("{name}@farm.example");
+        run(self.command(&[
+            "create",
+            "user",
+            "--user-name",
+            name,
+            "--password",
+            PASSWORD,
+            "--family-name",
+            name,
+            "--emails",
+            &mail,
+        ]));
+    }
+
+    /// Makes a group.
+    pub fn group(&self, name: &str, members: &[&str]) {
+        let mut arguments = vec!["create", "group", "--display-name", name];
+        for member in members {
+            arguments.extend(["--members", *member]);
+        }
+        run(self.command(&arguments));
+    }
+
+    /// Ends it: from now on connections are refused.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("a process of our own can be killed");
+        self.child.wait().expect("it ends");
+    }
+}
+
+impl Drop for Canaille {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn command(program: &PathBuf, settings: &PathBuf, arguments: &[&str]) -> Command {
+    let mut command = Command::new(program);
+    command.args(arguments).env("CANAILLE_CONFIG", settings).current_dir(settings.parent().expect("a folder"));
+    command.stdin(Stdio::null()).stderr(Stdio::null());
+    command
+}
+
+fn run(mut command: Command) {
+    let output = command.stderr(Stdio::piped()).output().expect("the command runs");
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Somebody's browser at the provider: it keeps cookies, and fills in the provider's own forms.
+#[derive(Default)]
+pub struct Person {
+    name: String,
+    cookies: BTreeMap<String, String>,
+    /// What they answer when they are asked whether Printyard may know them.
+    pub consents: bool,
+}
+
+impl Person {
+    pub fn named(name: &str) -> Self {
+        Self { name: name.to_owned(), cookies: BTreeMap::new(), consents: true }
+    }
+
+    /// Goes where Printyard sent the browser, and through whatever the provider asks. Returns where it is sent back to:
+    /// the first address that is not the provider's.
+    pub async fn go(&mut self, there: &str) -> Url {
+        let mut at: Url = there.parse().expect("an address");
+        let home = at.origin();
+        let mut form: Option<String> = None;
+        for _ in 0..STEPS {
+            let method = if form.is_some() { Method::POST } else { Method::GET };
+            let cookies: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let request = client()
+                .request(method, at.clone())
+                .header(header::COOKIE, cookies.join("; "))
+                .header(header::REFERER, at.as_str())
+                .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+                .body(form.take().unwrap_or_default());
+            let response = request.send().await.expect("an answer of the provider");
+            for cookie in response.headers().get_all(header::SET_COOKIE) {
+                let (name, value) = cookie.to_str().expect("text").split_once('=').expect("a cookie");
+                self.cookies.insert(name.to_owned(), value.split(';').next().unwrap_or_default().to_owned());
+            }
+            if let Some(location) = response.headers().get(header::LOCATION) {
+                at = at.join(location.to_str().expect("text")).expect("an address");
+                if at.origin() != home {
+                    return at;
+                }
+                continue;
+            }
+            let (status, page) = (response.status(), response.text().await.expect("a page"));
+            form = Some(self.filled(&page).unwrap_or_else(|| panic!("{status} at {at}, and no form:\n{page}")));
+        }
+        panic!("the provider leads in circles, at last to {at}");
+    }
+
+    /// The form of a page of the provider, filled in.
+    fn filled(&self, page: &str) -> Option<String> {
+        let token = page.split("name=\"csrf_token\"").nth(1)?.split("value=\"").nth(1)?.split('"').next()?;
+        let (field, value) = if page.contains("name=\"login\"") {
+            ("login", self.name.as_str())
+        } else if page.contains("name=\"password\"") {
+            ("password", PASSWORD)
+        } else {
+            ("answer", if self.consents { "accept" } else { "deny" })
+        };
+        let mut form = url::form_urlencoded::Serializer::new(String::new());
+        Some(form.append_pair("csrf_token", token).append_pair(field, value).finish())
+    }
+}
