@@ -3,6 +3,8 @@
 //! The provider is the authority on the role: it is taken from the claims at every sign-on. A name is never: whoever
 //! comes is the user of their identity, and a new one where there is none, so nobody becomes a user of the same name.
 
+use std::collections::HashMap;
+
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value, json};
@@ -99,10 +101,16 @@ impl Services {
         Ok(SignOn::In { secret, next })
     }
 
-    /// Who comes from a provider, by the id of the user: for the page of the people.
-    pub async fn sign_on_issuers(&self, who: &Principal) -> Result<Vec<(Uuid, String)>, Error> {
+    /// The users who come from a provider, each with its issuer.
+    pub async fn signing_on(&self, who: &Principal) -> Result<HashMap<Uuid, String>, Error> {
         who.require(Role::Admin)?;
-        Ok(storage::identities::issuers(&self.db).await?)
+        Ok(storage::identities::issuers(&self.db, None).await?.into_iter().collect())
+    }
+
+    /// The issuer from which somebody comes themselves. None: they have a password here, or a token.
+    pub async fn signs_on_at(&self, who: &Principal) -> Result<Option<String>, Error> {
+        let Some(id) = who.user_id else { return Ok(None) };
+        Ok(storage::identities::issuers(&self.db, Some(id)).await?.pop().map(|(_, issuer)| issuer))
     }
 
     fn oidc(&self) -> Result<&Oidc, Error> {

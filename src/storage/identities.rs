@@ -14,10 +14,10 @@ pub async fn user_of(db: &Db, identity: &Identity) -> Result<Option<Uuid>, Error
     Ok(found.map(|(id,)| id))
 }
 
-/// The users who come from a provider, each with its issuer.
-pub async fn issuers(db: &Db) -> Result<Vec<(Uuid, String)>, Error> {
-    let sql = "select user_id, issuer from identities order by user_id, issuer limit 10000";
-    Ok(reading!(db, |pool| sqlx::query_as(sql).fetch_all(pool).await)?)
+/// The users who come from a provider, or one of them, each with its issuer.
+pub async fn issuers(db: &Db, user_id: Option<Uuid>) -> Result<Vec<(Uuid, String)>, Error> {
+    let sql = "select user_id, issuer from identities where $1 is null or user_id = $1 order by user_id limit 10000";
+    Ok(reading!(db, |pool| sqlx::query_as(sql).bind(user_id).fetch_all(pool).await)?)
 }
 
 /// Keeps a new user, without a password, together with who they are at the provider. Errors: [`Error::NameTaken`], also

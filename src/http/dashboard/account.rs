@@ -26,6 +26,8 @@ struct AccountPage {
     tags: String,
     /// Logged in as a user, who has a password and sessions.
     is_user: bool,
+    /// The provider that has their password, if one has.
+    issuer: Option<String>,
     sessions: Vec<SessionLine>,
     problems: Vec<String>,
     changed: bool,
@@ -68,6 +70,7 @@ async fn page(
         frame: Frame::of(who, "account"),
         tags: who.tags.join(", "),
         is_user: who.user_id.is_some(),
+        issuer: dashboard.services.signs_on_at(who).await?,
         sessions: sessions.collect(),
         problems,
         changed,

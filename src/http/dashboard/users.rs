@@ -42,6 +42,8 @@ struct UserLine {
     tags: String,
     enabled: bool,
     last_login: Option<Moment>,
+    /// The provider from which they come, where they do.
+    issuer: Option<String>,
 }
 
 pub(super) async fn list(State(dashboard): State<Dashboard>, Visitor(who): Visitor) -> Result<Response, Failure> {
@@ -50,8 +52,10 @@ pub(super) async fn list(State(dashboard): State<Dashboard>, Visitor(who): Visit
 
 async fn page(dashboard: &Dashboard, who: &Principal, problems: Vec<String>) -> Result<Response, Failure> {
     let users = dashboard.services.list_users(who, None, LISTED).await?;
+    let mut issuers = dashboard.services.signing_on(who).await?;
     let users = users.into_iter().map(|user| UserLine {
         id: user.id,
+        issuer: issuers.remove(&user.id),
         name: user.details.name,
         role: user.details.role,
         tags: user.details.tags.join(", "),
