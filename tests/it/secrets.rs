@@ -5,6 +5,7 @@ mod canary;
 use std::{
     path::Path,
     process::Output,
+    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, SystemTime},
 };
 
@@ -173,6 +174,68 @@ async fn a_running_server_goes_on_through_rotations_and_what_it_stores_is_sealed
     let server = ServerProcess::start(dir.path()).await;
     for id in &ids {
         assert_eq!(job(&server, id).await, StatusCode::OK, "after a restart with the new key alone");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_that_are_stored_while_the_seal_changes_are_not_lost() {
+    let farm = farm(4).await;
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut server = ServerProcess::start(dir.path()).await;
+    let mut ids = Vec::new();
+    for printer in farm.printers() {
+        let body = json!({"name": printer.name(), "url": printer.url(), "api_key": "the-wrong-one"});
+        let (status, body) = server.post("/printers", &body).await.expect("an answer");
+        assert_eq!(status, StatusCode::CREATED, "{body}");
+        ids.push(body["id"].as_str().expect("an id").to_owned());
+    }
+    let over = AtomicBool::new(false);
+    // Each printer's key is given again and again, until the seal has changed several times under it.
+    let storing = futures_util::future::join_all(ids.iter().zip(farm.printers()).map(|(id, printer)| {
+        let (server, over) = (&server, &over);
+        async move {
+            let mut times = 0;
+            loop {
+                let last = over.load(Ordering::SeqCst);
+                let body = json!({"api_key": printer.api_key()});
+                let request = server.request(Method::PATCH, &format!("/api/v1/printers/{id}")).bearer_auth(TOKEN);
+                let (status, body, _) = answer(request.json(&body)).await;
+                if status == StatusCode::TOO_MANY_REQUESTS {
+                    continue;
+                }
+                assert_eq!(status, StatusCode::OK, "{body}");
+                times += 1;
+                if last {
+                    return times;
+                }
+            }
+        }
+    }));
+    let rotating = async {
+        for _ in 0..4 {
+            let (well, said) = secrets(dir.path(), "rotate", None).await;
+            assert!(well, "{said}");
+        }
+        over.store(true, Ordering::SeqCst);
+    };
+    let (times, ()) = tokio::join!(storing, rotating);
+    assert!(times.iter().all(|times| *times > 4), "the two went on at the same time: {times:?}");
+    let job = async |server: &ServerProcess, id: &str| {
+        answer(server.request(Method::GET, &format!("/api/v1/printers/{id}/job")).bearer_auth(TOKEN)).await.0
+    };
+    for id in &ids {
+        assert_eq!(job(&server, id).await, StatusCode::OK);
+    }
+    server.kill();
+    // With the newest key alone, once all is sealed with it.
+    let (well, said) = secrets(dir.path(), "rotate", None).await;
+    assert!(well, "{said}");
+    age(dir.path());
+    let (well, said) = secrets(dir.path(), "prune", None).await;
+    assert!(well && said.contains("5 former key(s) forgotten"), "{said}");
+    let server = ServerProcess::start(dir.path()).await;
+    for id in &ids {
+        assert_eq!(job(&server, id).await, StatusCode::OK, "after a restart with the newest key alone");
     }
 }
 
