@@ -88,6 +88,29 @@ pub struct Record {
     pub entry: Entry,
 }
 
+/// A row of the audit, as it was found.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Found {
+    Whole(Record),
+    /// What stands there cannot be read, or its parts contradict each other: somebody, or the disk, has altered it.
+    Damaged {
+        seq: i64,
+        /// What can still be read.
+        at: Option<DateTime<Utc>>,
+        action: Option<String>,
+    },
+}
+
+impl Found {
+    /// Its place in the chain.
+    pub fn seq(&self) -> i64 {
+        match self {
+            Self::Whole(record) => record.seq,
+            Self::Damaged { seq, .. } => *seq,
+        }
+    }
+}
+
 /// What differs between two states of a thing, field by field `[before, after]`. Both are objects.
 pub fn differences(before: &Value, after: &Value) -> Map<String, Value> {
     let empty = Map::new();

@@ -3,7 +3,7 @@
 use super::{Services, access::Principal, error::Error};
 pub use crate::storage::audit::AuditFilter;
 use crate::{
-    domain::{access::Role, audit::Record},
+    domain::{access::Role, audit::Found},
     storage,
 };
 
@@ -15,7 +15,7 @@ impl Services {
         filter: &AuditFilter,
         before: Option<i64>,
         limit: i64,
-    ) -> Result<Vec<Record>, Error> {
+    ) -> Result<Vec<Found>, Error> {
         who.require(Role::Admin)?;
         Ok(storage::audit::page(&self.db, filter, before, limit).await?)
     }

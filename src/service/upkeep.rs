@@ -36,6 +36,7 @@ pub async fn tidy(db: &Db, audit_kept: TimeDelta) -> Result<(), storage::Error> 
     let batches = storage::batches::delete_older_than(db, now - BATCHES_KEPT).await?;
     let sessions = storage::sessions::delete_expired(db, now, now - SESSION_IDLE).await?;
     let audit = storage::audit::delete_older_than(db, now - audit_kept).await?;
+    storage::audit::catch_up(db).await?;
     if batches + sessions + audit > 0 {
         tracing::info!(batches, sessions, audit, "outdated rows removed");
     }

@@ -5,6 +5,8 @@
 //! missing at the end is noticed as one in the middle is. It is locked *last* in every transaction: one that held it and
 //! waited for a row of the ledger would deadlock with one that does it the other way round (PostgreSQL; tried).
 
+mod index;
+
 use std::fmt::Write as _;
 
 use chrono::{DateTime, Utc};
@@ -12,8 +14,11 @@ use sha2::{Digest, Sha256};
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
-use super::{Db, Error, error::broken, reading, transaction};
-use crate::domain::audit::{Action, Entry, Record};
+use super::{Db, Error, group, reading, transaction};
+use crate::domain::audit::{Action, Entry, Found, Record};
+pub use index::catch_up;
+
+const COLUMNS: &str = "seq, at, actor, action, record, hash";
 
 /// Rows that are read at once where all of them are.
 const CHUNK: i64 = 1_000;
@@ -69,25 +74,62 @@ impl Row {
         Ok(Self {
             seq,
             at: entry.at,
-            actor: super::group::clean(&entry.actor.name),
+            actor: group::clean(&entry.actor.name),
             action: entry.action.as_str().to_owned(),
             hash: chained(hash, &text),
             record: text,
         })
     }
 
-    fn read(self) -> Result<Record, Error> {
-        serde_json::from_str(&self.record).map_err(|_| broken("audit", "record", self.seq))
-    }
-
-    /// The columns say what the record says.
-    fn agrees(&self) -> bool {
-        serde_json::from_str::<Record>(&self.record).is_ok_and(|record| {
+    /// What was written down, where the columns say the same.
+    fn record(&self) -> Option<Record> {
+        serde_json::from_str(&self.record).ok().filter(|record: &Record| {
             record.seq == self.seq
                 && record.entry.at == self.at
-                && super::group::clean(&record.entry.actor.name) == self.actor
+                && group::clean(&record.entry.actor.name) == self.actor
                 && record.entry.action.as_str() == self.action
         })
+    }
+}
+
+/// A row that somebody may have damaged: one that cannot be read must not hide the others.
+struct Stored {
+    seq: i64,
+    at: Option<DateTime<Utc>>,
+    action: Option<String>,
+    hash: Option<String>,
+    row: Option<Row>,
+}
+
+impl<'r, R: sqlx::Row> sqlx::FromRow<'r, R> for Stored
+where
+    Row: sqlx::FromRow<'r, R>,
+    for<'n> &'n str: sqlx::ColumnIndex<R>,
+    i64: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
+    String: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
+    DateTime<Utc>: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
+{
+    fn from_row(row: &'r R) -> sqlx::Result<Self> {
+        Ok(Self {
+            seq: row.try_get("seq")?,
+            at: row.try_get("at").ok(),
+            action: row.try_get("action").ok(),
+            hash: row.try_get("hash").ok(),
+            row: Row::from_row(row).ok(),
+        })
+    }
+}
+
+impl Stored {
+    fn record(&self) -> Option<Record> {
+        self.row.as_ref()?.record()
+    }
+
+    fn found(self) -> Found {
+        match self.record() {
+            Some(record) => Found::Whole(record),
+            None => Found::Damaged { seq: self.seq, at: self.at, action: self.action },
+        }
     }
 }
 
@@ -111,29 +153,47 @@ pub async fn add(db: &Db, entry: &Entry) -> Result<(), Error> {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct AuditFilter {
     pub since: Option<DateTime<Utc>>,
+    /// Before this time.
+    pub until: Option<DateTime<Utc>>,
     /// A name, to the letter.
     pub actor: Option<String>,
     pub action: Option<Action>,
     pub printer_id: Option<Uuid>,
 }
 
-/// A page of records, newest first, those before `before`.
-pub async fn page(db: &Db, filter: &AuditFilter, before: Option<i64>, limit: i64) -> Result<Vec<Record>, Error> {
-    let sql = "select seq, at, actor, action, record, hash from audit
-               where ($1 is null or at >= $1) and ($2 is null or actor = $2) and ($3 is null or action = $3)
-                   and ($4 is null or record like $4) and ($5 is null or seq < $5)
-               order by seq desc limit $6";
-    let rows: Vec<Row> = reading!(db, |pool| sqlx::query_as(sql)
+/// A page of what was written down, newest first, those before `before`.
+pub async fn page(db: &Db, filter: &AuditFilter, before: Option<i64>, limit: i64) -> Result<Vec<Found>, Error> {
+    let columns = "a.seq, a.at, a.actor, a.action, a.record, a.hash";
+    let wanted = "a.seq < $1 and ($2 is null or a.at >= $2) and ($3 is null or a.at < $3)
+        and ($4 is null or a.actor = $4) and ($5 is null or a.action = $5)";
+    let sql = if filter.printer_id.is_some() {
+        // What is not listed yet is looked through: an id stands in a record as one of its printers, or beside them.
+        let mark = "(select i.seq from audit_indexed i where i.id = 1)";
+        format!(
+            "select * from (
+                 select {columns} from audit a where {wanted} and a.seq > {mark} and a.record like $8
+                 union all
+                 select {columns} from audit_printers p join audit a on a.seq = p.seq
+                 where p.printer_id = $7 and p.seq < $1 and p.seq <= {mark} and {wanted}
+             ) as a order by seq desc limit $6"
+        )
+    } else {
+        format!(
+            "select {columns} from audit a where {wanted} and $7 is null and $8 is null order by a.seq desc limit $6"
+        )
+    };
+    let rows: Vec<Stored> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql))
+        .bind(before.unwrap_or(i64::MAX))
         .bind(filter.since)
-        .bind(filter.actor.as_deref().map(super::group::clean))
+        .bind(filter.until)
+        .bind(filter.actor.as_deref().map(group::clean))
         .bind(filter.action.map(Action::as_str))
-        // An id stands nowhere else in a record than among its printers and in what names one.
-        .bind(filter.printer_id.map(|id| format!("%\"{id}\"%")))
-        .bind(before)
         .bind(limit)
+        .bind(filter.printer_id)
+        .bind(filter.printer_id.map(|id| format!("%\"printer_ids\":[%\"{id}\"%],\"subject\":%")))
         .fetch_all(pool)
         .await)?;
-    rows.into_iter().map(Row::read).collect()
+    Ok(rows.into_iter().map(Stored::found).collect())
 }
 
 /// What a walk along the chain found.
@@ -161,11 +221,13 @@ pub async fn verify(db: &Db) -> Result<Verified, Error> {
     };
     (found.last_seq, found.last_hash) = (base_seq, base_hash);
     let mut last_read = i64::MIN;
-    let sql = "select seq, at, actor, action, record, hash from audit where seq > $1 order by seq limit $2";
+    let sql = format!("select {COLUMNS} from audit where seq > $1 order by seq limit $2");
     loop {
-        let rows: Vec<Row> =
+        let sql = AssertSqlSafe(sql.clone());
+        let rows: Vec<Stored> =
             reading!(db, |pool| sqlx::query_as(sql).bind(last_read).bind(CHUNK).fetch_all(pool).await)?;
         let Some(last) = rows.last() else { break };
+        let (indexed, listed) = index::listed(db, last_read, last.seq).await?;
         last_read = last.seq;
         for row in rows {
             // Appended since the head was read.
@@ -173,6 +235,9 @@ pub async fn verify(db: &Db) -> Result<Verified, Error> {
                 continue;
             }
             found.check(&row);
+            if row.seq <= indexed && listed.get(&row.seq).copied().unwrap_or(0) != row.printers().len() {
+                found.fault(format!("row {} is not listed under the printers that it names", row.seq));
+            }
         }
     }
     if found.last_seq < head_seq {
@@ -184,8 +249,13 @@ pub async fn verify(db: &Db) -> Result<Verified, Error> {
 }
 
 impl Verified {
-    fn check(&mut self, row: &Row) {
+    fn check(&mut self, stored: &Stored) {
         self.rows += 1;
+        let Some(row) = &stored.row else {
+            self.fault(format!("row {} cannot be read", stored.seq));
+            (self.last_seq, self.last_hash) = (stored.seq, stored.hash.clone().unwrap_or_default());
+            return;
+        };
         if row.seq > self.last_seq + 1 {
             let (first, last) = (self.last_seq + 1, row.seq - 1);
             self.fault(if first == last {
@@ -198,7 +268,7 @@ impl Verified {
         } else if chained(&self.last_hash, &row.record) != row.hash {
             self.fault(format!("row {} was altered", row.seq));
         }
-        if !row.agrees() {
+        if row.record().is_none() {
             self.fault(format!("the columns of row {} do not say what its record says", row.seq));
         }
         (self.last_seq, self.last_hash) = (row.seq, row.hash.clone());
@@ -215,7 +285,7 @@ impl Verified {
 pub async fn delete_older_than(db: &Db, at: DateTime<Utc>) -> Result<u64, Error> {
     let lock = lock_head(db);
     let last = "select seq, hash from audit where at < $1 and seq < $2 order by seq desc limit 1";
-    Ok(transaction!(db, |tx| {
+    let (seq, deleted) = transaction!(db, |tx| {
         let (head, _): (i64, String) = sqlx::query_as(AssertSqlSafe(lock)).fetch_one(&mut *tx).await?;
         // The last row stays: the chain goes on from it.
         let last: Option<(i64, String)> = sqlx::query_as(last).bind(at).bind(head).fetch_optional(&mut *tx).await?;
@@ -225,6 +295,8 @@ pub async fn delete_older_than(db: &Db, at: DateTime<Utc>) -> Result<u64, Error>
             .bind(hash)
             .execute(&mut *tx)
             .await?;
-        sqlx::query("delete from audit where seq <= $1").bind(seq).execute(&mut *tx).await?.rows_affected()
-    }))
+        (seq, sqlx::query("delete from audit where seq <= $1").bind(seq).execute(&mut *tx).await?.rows_affected())
+    });
+    index::forget(db, seq).await?;
+    Ok(deleted)
 }

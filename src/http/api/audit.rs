@@ -21,7 +21,7 @@ use super::{
     problem::Problem,
 };
 use crate::{
-    domain::audit::{Action, Actor, Record},
+    domain::audit::{Action, Actor, Found},
     service::{Services, audit::AuditFilter},
 };
 
@@ -32,16 +32,16 @@ pub fn routes() -> OpenApiRouter<Services> {
     OpenApiRouter::new().routes(routes!(list_audit))
 }
 
-/// One change.
+/// One change. What is null of `at`, `actor` and `action` cannot be read any more: only in one that is `damaged`.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = AuditRecord)]
 struct RecordBody {
     /// Counts from 1 without gaps.
     seq: i64,
-    at: DateTime<Utc>,
-    actor: Actor,
-    #[schema(value_type = String, example = "batch.created")]
-    action: Action,
+    at: Option<DateTime<Utc>>,
+    actor: Option<Actor>,
+    #[schema(example = "batch.created")]
+    action: Option<String>,
     printer_ids: Vec<Uuid>,
     /// The batch, token, user or session that it was done to.
     subject: Option<Uuid>,
@@ -49,21 +49,41 @@ struct RecordBody {
     address: Option<String>,
     /// By field: `[before, after]` of a change; the fields of what is new or gone. Never a secret.
     changes: Map<String, Value>,
+    /// The row was altered since, by somebody or by a failing disk: `printyard audit verify` says more.
+    damaged: bool,
 }
 
-impl From<Record> for RecordBody {
-    fn from(record: Record) -> Self {
+impl From<Found> for RecordBody {
+    fn from(found: Found) -> Self {
+        let record = match found {
+            Found::Whole(record) => record,
+            Found::Damaged { seq, at, action } => {
+                return Self {
+                    seq,
+                    at,
+                    actor: None,
+                    action,
+                    printer_ids: Vec::new(),
+                    subject: None,
+                    request_id: None,
+                    address: None,
+                    changes: Map::new(),
+                    damaged: true,
+                };
+            }
+        };
         let entry = record.entry;
         Self {
             seq: record.seq,
-            at: entry.at,
-            actor: entry.actor,
-            action: entry.action,
+            at: Some(entry.at),
+            actor: Some(entry.actor),
+            action: Some(entry.action.to_string()),
             printer_ids: entry.printer_ids,
             subject: entry.subject,
             request_id: entry.request_id,
             address: entry.address,
             changes: entry.changes,
+            damaged: false,
         }
     }
 }
@@ -71,6 +91,7 @@ impl From<Record> for RecordBody {
 /// Lists what was changed, newest first. With `Accept: text/csv` it is a page of CSV, its cursor in `X-Next-Cursor`.
 #[utoipa::path(get, path = "/audit", tag = "access", params(
     ("since" = Option<chrono::DateTime<chrono::Utc>>, Query, description = "Only changes at this time or later."),
+    ("until" = Option<chrono::DateTime<chrono::Utc>>, Query, description = "Only changes before this time."),
     ("actor" = Option<String>, Query, description = "Only changes by somebody of this name."),
     ("action" = Option<String>, Query, description = "Only changes of this kind."),
     ("printer_id" = Option<Uuid>, Query, description = "Only changes that concern this printer."),
@@ -84,6 +105,7 @@ async fn list_audit(
 ) -> Result<Response, Problem> {
     let filter = AuditFilter {
         since: params.time("since"),
+        until: params.time("until"),
         actor: params.text("actor"),
         action: params.word("action", Action::parse, &words_of(Action::ALL, Action::as_str)),
         printer_id: params.id("printer_id"),
@@ -91,7 +113,7 @@ async fn list_audit(
     let (limit, after) = (params.limit(), params.cursor::<i64>(LIST));
     params.finish()?;
     let found = services.list_audit(&who.0, &filter, after, page::one_more(limit)).await?;
-    let page = Page::cut(LIST, found, limit, |record| record.seq, RecordBody::from);
+    let page = Page::cut(LIST, found, limit, Found::seq, RecordBody::from);
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if !accept.contains("text/csv") {
         return Ok(Json(page).into_response());
@@ -105,20 +127,22 @@ async fn list_audit(
 
 /// RFC 4180, with a line of names.
 fn csv(records: &[RecordBody]) -> String {
-    let mut text = "seq,at,actor_kind,actor,action,printer_ids,subject,request_id,address,changes\r\n".to_owned();
+    let mut text =
+        "seq,at,actor_kind,actor,action,printer_ids,subject,request_id,address,changes,damaged\r\n".to_owned();
     for record in records {
         let ids: Vec<String> = record.printer_ids.iter().map(Uuid::to_string).collect();
         let fields = [
             record.seq.to_string(),
-            record.at.to_rfc3339(),
-            record.actor.kind.to_string(),
-            record.actor.name.clone(),
-            record.action.to_string(),
+            record.at.map(|at| at.to_rfc3339()).unwrap_or_default(),
+            record.actor.as_ref().map(|actor| actor.kind.to_string()).unwrap_or_default(),
+            record.actor.as_ref().map(|actor| actor.name.clone()).unwrap_or_default(),
+            record.action.clone().unwrap_or_default(),
             ids.join(" "),
             record.subject.map(|id| id.to_string()).unwrap_or_default(),
             record.request_id.clone().unwrap_or_default(),
             record.address.clone().unwrap_or_default(),
             Value::Object(record.changes.clone()).to_string(),
+            if record.damaged { "damaged" } else { "" }.to_owned(),
         ];
         let fields: Vec<String> = fields.iter().map(|field| cell(field)).collect();
         text.push_str(&fields.join(","));

@@ -2,16 +2,17 @@
 
 use printyard::{
     clock::new_id,
-    domain::audit::{Action, Entry},
+    domain::audit::{Action, Entry, Found, Record},
     storage::{
         Db,
         audit::{self, AuditFilter},
         printers, tokens,
     },
 };
+use uuid::Uuid;
 
 use super::{
-    databases::{execute, on_each},
+    databases::{execute, on_each, on_sqlite},
     fixtures::{at, entry, printer},
 };
 
@@ -32,6 +33,14 @@ async fn faults(db: &Db) -> Vec<String> {
     audit::verify(db).await.expect("walked").faults
 }
 
+#[track_caller]
+fn whole(found: &Found) -> &Record {
+    match found {
+        Found::Whole(record) => record,
+        Found::Damaged { .. } => panic!("{found:?}"),
+    }
+}
+
 #[tokio::test]
 async fn what_is_written_down_reads_back_in_order_and_the_chain_holds() {
     on_each(async |db| {
@@ -40,10 +49,10 @@ async fn what_is_written_down_reads_back_in_order_and_the_chain_holds() {
         let verified = audit::verify(&db).await.expect("walked");
         assert_eq!((verified.rows, verified.last_seq, verified.faults.len()), (5, 5, 0), "{verified:?}");
         let page = audit::page(&db, &AuditFilter::default(), None, 3).await.expect("read");
-        assert_eq!(page.iter().map(|record| record.seq).collect::<Vec<_>>(), [5, 4, 3]);
-        assert_eq!(page[0].entry, note(5));
+        assert_eq!(page.iter().map(Found::seq).collect::<Vec<_>>(), [5, 4, 3]);
+        assert_eq!(whole(&page[0]).entry, note(5));
         let rest = audit::page(&db, &AuditFilter::default(), Some(3), 3).await.expect("read");
-        assert_eq!(rest.iter().map(|record| record.seq).collect::<Vec<_>>(), [2, 1]);
+        assert_eq!(rest.iter().map(Found::seq).collect::<Vec<_>>(), [2, 1]);
     })
     .await;
 }
@@ -58,13 +67,92 @@ async fn a_page_shows_what_is_asked_for() {
         audit::add(&db, &note(2)).await.expect("written");
         let seqs = async |filter: AuditFilter| -> Vec<i64> {
             let page = audit::page(&db, &filter, None, 10).await.expect("read");
-            page.iter().map(|record| record.seq).collect()
+            page.iter().map(Found::seq).collect()
         };
         assert_eq!(seqs(AuditFilter { printer_id: Some(id), ..Default::default() }).await, [1]);
         assert_eq!(seqs(AuditFilter { printer_id: Some(new_id()), ..Default::default() }).await, [0; 0]);
         assert_eq!(seqs(AuditFilter { action: Some(Action::TokenRevoked), ..Default::default() }).await, [2]);
+        assert_eq!(seqs(AuditFilter { until: Some(at(2)), ..Default::default() }).await, [1]);
         assert_eq!(seqs(AuditFilter { since: Some(at(2)), ..Default::default() }).await, [2]);
         assert_eq!(seqs(AuditFilter { actor: Some("ann \u{0} 1".into()), ..Default::default() }).await, [1]);
+    })
+    .await;
+}
+
+/// The rows that concern a printer, newest first.
+async fn of_printer(db: &Db, id: Uuid, before: Option<i64>) -> Vec<i64> {
+    let filter = AuditFilter { printer_id: Some(id), ..Default::default() };
+    let page = audit::page(db, &filter, before, 10).await.expect("read");
+    page.iter().map(Found::seq).collect()
+}
+
+#[tokio::test]
+async fn the_rows_of_a_printer_are_found_before_and_after_they_are_listed() {
+    on_each(async |db| {
+        let (id, other) = (new_id(), new_id());
+        // Named twice, and named in what changed only.
+        audit::add(&db, &Entry { printer_ids: vec![id, other, id], ..note(1) }).await.expect("written");
+        let mut aside = note(2);
+        aside.changes.insert("of".into(), id.to_string().into());
+        audit::add(&db, &aside).await.expect("written");
+        audit::add(&db, &Entry { printer_ids: vec![id], ..note(3) }).await.expect("written");
+        let found = async || {
+            assert_eq!(of_printer(&db, id, None).await, [3, 1]);
+            assert_eq!(of_printer(&db, id, Some(3)).await, [1]);
+            assert_eq!(of_printer(&db, other, None).await, [1]);
+            assert_eq!(faults(&db).await, Vec::<String>::new());
+        };
+        found().await;
+        assert_eq!(audit::catch_up(&db).await.expect("listed"), 3);
+        found().await;
+        // What the list says counts now, and it is held against the records.
+        execute(&db, "delete from audit_printers where seq = 1").await;
+        assert_eq!(of_printer(&db, id, None).await, [3]);
+        assert_eq!(faults(&db).await, ["row 1 is not listed under the printers that it names"]);
+        // More than are listed at once.
+        for n in 4..600 {
+            audit::add(&db, &note(n)).await.expect("written");
+        }
+        execute(&db, "delete from audit_printers").await;
+        execute(&db, "update audit_indexed set seq = 0").await;
+        assert_eq!(audit::catch_up(&db).await.expect("listed"), 599);
+        assert_eq!(audit::catch_up(&db).await.expect("nothing left"), 0);
+        audit::add(&db, &Entry { printer_ids: vec![other], ..note(600) }).await.expect("written");
+        assert_eq!(of_printer(&db, other, None).await, [600, 1], "one of each kind");
+        assert_eq!(of_printer(&db, id, None).await, [3, 1]);
+        assert_eq!(audit::delete_older_than(&db, at(2)).await.expect("deleted"), 1);
+        assert_eq!((of_printer(&db, id, None).await, of_printer(&db, other, None).await), (vec![3], vec![600]));
+        assert_eq!(faults(&db).await, Vec::<String>::new());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_damaged_row_hides_no_other_and_is_told() {
+    for (damage, told) in [
+        ("update audit set record = '{\"seq\": 2' where seq = 2", "row 2 was altered"),
+        ("update audit set record = replace(record, 'token.revoked', 'token.lost') where seq = 2", "row 2 was altered"),
+        ("update audit set actor = 'nobody' where seq = 2", "the columns of row 2 do not say what its record says"),
+    ] {
+        on_each(async |db| {
+            written(&db, 3).await;
+            execute(&db, damage).await;
+            let page = audit::page(&db, &AuditFilter::default(), None, 10).await.expect("read");
+            assert_eq!((page.len(), whole(&page[0]).seq, whole(&page[2]).seq), (3, 3, 1));
+            let damaged = Found::Damaged { seq: 2, at: Some(at(2)), action: Some("token.revoked".into()) };
+            assert_eq!(page[1], damaged, "{damage}");
+            assert!(faults(&db).await.iter().any(|fault| fault == told), "{damage}");
+        })
+        .await;
+    }
+    // What PostgreSQL does not let happen.
+    on_sqlite(async |db| {
+        written(&db, 3).await;
+        execute(&db, "update audit set at = 'yesterday', record = x'ff' where seq = 2").await;
+        let page = audit::page(&db, &AuditFilter::default(), None, 10).await.expect("read");
+        assert_eq!(page[1], Found::Damaged { seq: 2, at: None, action: Some("token.revoked".into()) });
+        assert_eq!(faults(&db).await, ["row 2 cannot be read"]);
+        assert_eq!(audit::catch_up(&db).await.expect("listed"), 3);
     })
     .await;
 }
