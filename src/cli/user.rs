@@ -6,18 +6,19 @@ use std::io::{BufRead, IsTerminal};
 use anyhow::{Context, bail};
 use clap::Subcommand;
 use printyard::{
-    clock,
     config::Given,
     domain::{
         access::Role,
-        audit::{Action, ActorKind, Entry, differences, fields},
+        audit::ActorKind,
         user::{User as Person, UserDetails},
     },
     secrets,
-    service::{access::Principal, users::check_new},
+    service::{
+        access::Principal,
+        users::{changed, check_new, made},
+    },
     storage::{self, Db, users::EndSessions},
 };
-use serde_json::{Value, json};
 
 /// Arguments of `user`.
 #[derive(clap::Args)]
@@ -98,10 +99,7 @@ async fn add(given: Given, name: String, role: &str, tags: Vec<String>) -> anyho
     let db = super::open(given).await?;
     let password = password()?;
     check(&details, Some(&password))?;
-    let now = clock::now();
-    let person =
-        Person { id: clock::new_id(), details, version: 1, created_at: now, updated_at: now, last_login_at: None };
-    let entry = Entry { subject: Some(person.id), ..terminal().entry(Action::UserCreated, fields(&person.details)) };
+    let (person, entry) = made(&terminal(), details);
     match storage::users::insert(&db, &person, Some(&secrets::password::hash(&password)?), &entry).await {
         Err(storage::Error::NameTaken) => bail!("there is a user {} already", person.details.name),
         other => Ok(other?),
@@ -117,14 +115,9 @@ async fn set_enabled(given: Given, name: &str, enabled: bool) -> anyhow::Result<
 
 async fn change(db: &Db, before: Person, details: UserDetails, password: Option<&str>) -> anyhow::Result<()> {
     let hash = password.map(secrets::password::hash).transpose()?;
-    let mut changes = differences(&json!(before.details), &json!(details));
-    if hash.is_some() {
-        changes.insert("password".to_owned(), Value::String("changed".to_owned()));
-    }
     let ends = if hash.is_some() || !details.enabled { EndSessions::All } else { EndSessions::None };
     let version = before.version;
-    let person = Person { details, version: version + 1, updated_at: clock::now(), ..before };
-    let entry = Entry { subject: Some(person.id), ..terminal().entry(Action::UserChanged, changes) };
+    let (person, entry) = changed(&terminal(), before, details, hash.is_some());
     if !storage::users::update(db, &person, version, hash.as_deref(), ends, &entry).await? {
         bail!("{} was changed in the meantime; try again", person.details.name);
     }

@@ -96,7 +96,6 @@ impl Services {
         if !user.details.enabled {
             return Ok(SignOn::Disabled);
         }
-        storage::users::note_login(&self.db, user.id, now).await?;
         let secret = self.open_session(Principal::of_user(user, None), browser, SIGN_ON_LIFE).await?;
         Ok(SignOn::In { secret, next })
     }

@@ -3,21 +3,22 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use serde_json::{Map, json};
+use serde_json::Map;
 use uuid::Uuid;
 
 use super::{
     Services,
     access::{Principal, SESSION_IDLE},
     error::Error,
+    users::made,
 };
 use crate::{
     clock,
     domain::{
         access::{Role, Session},
-        audit::{Action, ActorKind, Entry, Origin, fields},
+        audit::{Action, ActorKind, Entry, Origin},
         invalid::Invalid,
-        user::{LONGEST_PASSWORD, User, UserDetails, check_name, check_password, name_key},
+        user::{LONGEST_PASSWORD, UserDetails, check_name, check_password, name_key},
     },
     secrets, storage,
 };
@@ -71,7 +72,6 @@ impl Services {
             return Ok(LogIn::Refused);
         };
         self.attempts.succeeded(&key, browser.origin.address.as_deref());
-        storage::users::note_login(&self.db, user.id, clock::now()).await?;
         self.open_session(Principal::of_user(user, None), browser, SESSION_LIFE).await.map(LogIn::In)
     }
 
@@ -178,15 +178,12 @@ impl Services {
         check_name(&mut invalid, "/name", name);
         check_password(&mut invalid, "/password", password, name);
         invalid.or_ok(())?;
-        let now = clock::now();
         let details = UserDetails { name: name.to_owned(), role: Role::Admin, tags: Vec::new(), enabled: true };
-        let user =
-            User { id: clock::new_id(), details, version: 1, created_at: now, updated_at: now, last_login_at: None };
         let hash = self.hash_of(password).await?;
         let mut who = Principal::operator_of_the_server(ActorKind::Setup);
         who.origin = browser.origin.clone();
-        let entry = Entry { subject: Some(user.id), ..who.entry(Action::UserCreated, fields(&json!(user.details))) };
-        if !storage::users::set_up(&self.db, &secrets::token_hash(link), &user, &hash, now, &entry).await? {
+        let (user, entry) = made(&who, details);
+        if !storage::users::set_up(&self.db, &secrets::token_hash(link), &user, &hash, user.created_at, &entry).await? {
             return Ok(None);
         }
         tracing::info!(user.name = %name, "the first admin was made");

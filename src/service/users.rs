@@ -48,6 +48,25 @@ pub fn check_new(details: &UserDetails, password: Option<&str>) -> Result<(), In
     invalid.or_ok(())
 }
 
+/// A new user, and what is written down of them.
+pub fn made(who: &Principal, details: UserDetails) -> (User, Entry) {
+    let now = clock::now();
+    let user = User { id: clock::new_id(), details, version: 1, created_at: now, updated_at: now, last_login_at: None };
+    let entry = Entry { subject: Some(user.id), ..who.entry(Action::UserCreated, fields(&user.details)) };
+    (user, entry)
+}
+
+/// A user with other details, and what is written down of that. A password is never part of it, only that it is new.
+pub fn changed(who: &Principal, before: User, details: UserDetails, new_password: bool) -> (User, Entry) {
+    let mut changes = differences(&json!(before.details), &json!(details));
+    if new_password {
+        changes.insert("password".to_owned(), Value::String("changed".to_owned()));
+    }
+    let user = User { details, version: before.version + 1, updated_at: clock::now(), ..before };
+    let entry = Entry { subject: Some(user.id), ..who.entry(Action::UserChanged, changes) };
+    (user, entry)
+}
+
 impl Services {
     /// Makes a user. Without a password they cannot log in until one is set. Fails with `Invalid` or `name_taken`.
     pub async fn create_user(
@@ -62,10 +81,7 @@ impl Services {
             Some(password) => Some(self.hash_of(password).await?),
             None => None,
         };
-        let now = clock::now();
-        let user =
-            User { id: clock::new_id(), details, version: 1, created_at: now, updated_at: now, last_login_at: None };
-        let entry = Entry { subject: Some(user.id), ..who.entry(Action::UserCreated, fields(&user.details)) };
+        let (user, entry) = made(who, details);
         storage::users::insert(&self.db, &user, hash.as_deref(), &entry).await.map_err(taken)?;
         tracing::info!(user.id = %user.id, user.name = %user.details.name, by = %who.name, "user created");
         Ok(user)
@@ -158,13 +174,9 @@ impl Services {
             Some(password) => Some(self.hash_of(password).await?),
             None => None,
         };
-        let mut changes = differences(&json!(before.details), &json!(details));
-        if hash.is_some() {
-            changes.insert("password".to_owned(), Value::String("changed".to_owned()));
-        }
-        let user = User { details, version: before.version + 1, updated_at: clock::now(), ..before.clone() };
-        let entry = Entry { subject: Some(user.id), ..who.entry(Action::UserChanged, changes) };
-        let written = storage::users::update(&self.db, &user, before.version, hash.as_deref(), sessions, &entry).await;
+        let version = before.version;
+        let (user, entry) = changed(who, before, details, hash.is_some());
+        let written = storage::users::update(&self.db, &user, version, hash.as_deref(), sessions, &entry).await;
         if !written.map_err(taken)? {
             return Err(Error::Stale);
         }

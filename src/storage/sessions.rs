@@ -38,7 +38,8 @@ impl From<Row> for Session {
     }
 }
 
-/// Keeps a session under the hash of its secret, in the stead of the one that the browser had before.
+/// Keeps a session under the hash of its secret, in the stead of the one that the browser had before. It is a login of
+/// its user, however it came about.
 pub async fn insert(
     db: &Db,
     hash: &[u8],
@@ -60,6 +61,11 @@ pub async fn insert(
             .bind(&session.address)
             .bind(group::clean(&session.agent))
             .bind(hash)
+            .execute(&mut *tx)
+            .await?;
+        sqlx::query("update users set last_login_at = $2 where id = $1")
+            .bind(session.user_id)
+            .bind(session.created_at)
             .execute(&mut *tx)
             .await?;
         audit::append!(tx, db, entry);

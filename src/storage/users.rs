@@ -5,7 +5,7 @@ use serde_json::Value;
 use sqlx::{AssertSqlSafe, types::Json};
 use uuid::Uuid;
 
-use super::{Db, Error, audit, error::Place, group, reading, transaction, writing};
+use super::{Db, Error, audit, error::Place, group, reading, transaction};
 use crate::domain::{
     access::Role,
     audit::Entry,
@@ -251,11 +251,4 @@ pub async fn set_up(
         audit::append!(tx, db, entry);
     });
     Ok(true)
-}
-
-/// Notes that somebody has logged in.
-pub async fn note_login(db: &Db, id: Uuid, at: DateTime<Utc>) -> Result<(), Error> {
-    let sql = "update users set last_login_at = $2 where id = $1";
-    writing!(db, |pool| sqlx::query(sql).bind(id).bind(at).execute(pool).await.map(drop))?;
-    Ok(())
 }

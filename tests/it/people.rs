@@ -65,6 +65,8 @@ async fn the_link_of_the_set_up_makes_the_first_admin_and_is_dead_after_that() {
     assert_eq!(made.status(), StatusCode::SEE_OTHER);
     let session = cookie(&made).expect("logged in");
     assert_eq!(page(&server, "/users", &session).await, StatusCode::OK);
+    let (_, users, _) = server.get("/api/v1/users").await;
+    assert!(users["items"][0]["last_login_at"].is_string(), "the link logged them in: {users}");
     assert_eq!(send(fields(GOOD, GOOD)).await.status(), StatusCode::GONE, "a replayed link");
     assert_eq!(page(&server, &format!("/setup?key={key}"), "").await, StatusCode::GONE);
     assert_eq!(server.services.setup_link().await.expect("a ledger"), None);
@@ -239,12 +241,20 @@ async fn every_change_is_in_the_audit_with_who_and_from_which_request() {
     let actions: Vec<&str> = items.iter().rev().filter_map(|item| item["action"].as_str()).collect();
     assert_eq!(
         actions,
-        ["token.created", "printer.registered", "printer.changed", "batch.created", "batch.stopped", "printer.removed"]
+        [
+            "token.created",
+            "printer.registered",
+            "printer.changed",
+            "batch.created",
+            "batch.stopped",
+            "batch.finished",
+            "printer.removed"
+        ]
     );
-    let registered = &items[4];
+    let registered = &items[5];
     assert_eq!((&registered["actor"]["kind"], &registered["actor"]["name"]), (&json!("token"), &json!("manager")));
     assert_eq!((&registered["request_id"], &registered["printer_ids"]), (&json!("req-1"), &json!([id])));
-    assert_eq!(items[3]["changes"], json!({"notes": ["", "belt is worn"], "api_key": "changed"}));
+    assert_eq!(items[4]["changes"], json!({"notes": ["", "belt is worn"], "api_key": "changed"}));
     let text = audit.to_string();
     assert!(!text.contains("K3Y-OF-THE-PRINTER"), "{text}");
     let (_, of_printer, _) = server.get(&format!("/api/v1/audit?printer_id={id}&action=batch.created")).await;
