@@ -52,8 +52,13 @@ pub fn check_name(invalid: &mut Invalid, pointer: &str, name: &str) {
     }
 }
 
-/// Holds a password against the rules of NIST SP 800-63B-4: long, not the name, not one letter over and over, and
-/// nothing else (no rules on which kinds of characters).
+/// Words that everybody here would think of first.
+const WORDS_OF_THE_HOUSE: [&str; 8] =
+    ["printyard", "octoprint", "octopi", "klipper", "prusa", "printer", "printfarm", "filament"];
+
+/// Holds a password against the rules of NIST SP 800-63B-4: long, not among those that are tried first, and nothing else
+/// (no rules on which kinds of characters). What is tried first is zxcvbn's to say: leaked passwords, names and words,
+/// rows of keys, repetitions, dates, and these put together; the user's name and the house's words are given to it.
 pub fn check_password(invalid: &mut Invalid, pointer: &str, password: &str, name: &str) {
     let length = password.chars().count();
     if !(SHORTEST_PASSWORD..=LONGEST_PASSWORD).contains(&length) {
@@ -61,12 +66,10 @@ pub fn check_password(invalid: &mut Invalid, pointer: &str, password: &str, name
         invalid.add(pointer, "length", rule);
         return;
     }
-    let mut kinds: Vec<char> = password.to_lowercase().chars().collect();
-    kinds.sort_unstable();
-    kinds.dedup();
     let name = name_key(name);
-    if kinds.len() < 5 || (name.chars().count() >= 5 && password.to_lowercase().replace(&name, "").chars().count() < 5)
-    {
+    let mut known = WORDS_OF_THE_HOUSE.to_vec();
+    known.push(&name);
+    if zxcvbn::zxcvbn(password, &known).score() < zxcvbn::Score::Four {
         invalid.add(pointer, "too_easy", "is too easy to guess: take several words that do not belong together");
     }
 }
@@ -87,8 +90,23 @@ mod tests {
         assert_eq!(refused(&"ab".repeat(200), "ann"), Some("length"));
         assert_eq!(refused("aaaaaaaaaaaaaaaaaaaa", "ann"), Some("too_easy"));
         assert_eq!(refused("Shiftlead.Shiftlead", "shiftlead"), Some("too_easy"));
-        for good in ["correct horse battery", "ein satz mit äöü ß", "1234567890abcde"] {
+        for known in [
+            "1234567890abcde",
+            "passwordpassword",
+            "qwertyuiop12345",
+            "iloveyouiloveyou",
+            "P@ssw0rd12345678",
+            "abcdefghijklmnop",
+            "printyardprintyard",
+            "octoprint-printyard",
+        ] {
+            assert_eq!(refused(known, "ann"), Some("too_easy"), "{known}");
+        }
+        for good in ["correct horse battery", "ein satz mit äöü ß", "drei kleine Schrauben fehlen", "vQ7#mT2x!Lp9zRw"]
+        {
             assert_eq!(refused(good, "ann"), None, "{good}");
         }
+        // The length that is looked at has an end, and so has the time.
+        assert_eq!(refused(&"correct horse battery ".repeat(11), "ann"), None);
     }
 }
