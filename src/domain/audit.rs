@@ -19,6 +19,14 @@ words! {
         PlateCleared = "plate.cleared",
         BatchCreated = "batch.created",
         BatchStopped = "batch.stopped",
+        /// Its last command has ended. The printers are those on which what was asked for is not done.
+        BatchFinished = "batch.finished",
+        /// These four without a command of ours: somebody at the printer did it, or another program, or itself.
+        PrintStarted = "print.started",
+        PrintPaused = "print.paused",
+        PrintResumed = "print.resumed",
+        /// Otherwise than by being done.
+        PrintEnded = "print.ended",
         TokenCreated = "token.created",
         TokenRotated = "token.rotated",
         TokenRevoked = "token.revoked",
@@ -42,6 +50,8 @@ words! {
         Terminal = "terminal",
         /// The server itself, by a rule that somebody gave it.
         Scheduler = "scheduler",
+        /// A printer, or somebody at it.
+        Printer = "printer",
         /// Whoever holds the link for the set-up.
         Setup = "setup",
     }
@@ -77,6 +87,22 @@ pub struct Entry {
     pub address: Option<String>,
     /// Field by field `[before, after]`; of something new or gone, its fields.
     pub changes: Map<String, Value>,
+}
+
+impl Entry {
+    /// Of something that nobody asked for at this moment: what the server does by a rule, or what a printer does.
+    pub fn unasked(kind: ActorKind, action: Action, at: DateTime<Utc>) -> Self {
+        Self {
+            at,
+            actor: Actor { kind, id: None, name: kind.as_str().to_owned() },
+            action,
+            printer_ids: Vec::new(),
+            subject: None,
+            request_id: None,
+            address: None,
+            changes: Map::new(),
+        }
+    }
 }
 
 /// A change that was written down.

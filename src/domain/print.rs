@@ -99,8 +99,8 @@ pub fn file_ref(file: &super::reading::JobFile) -> FileRef {
 pub enum PrintFact {
     Began { id: Uuid, file: Option<FileRef>, at: DateTime<Utc>, by: By },
     Paused { id: Uuid, by: By },
-    Resumed { id: Uuid },
-    Ended { id: Uuid, at: DateTime<Utc>, result: PrintResult, reason: Option<String> },
+    Resumed { id: Uuid, by: By },
+    Ended { id: Uuid, at: DateTime<Utc>, result: PrintResult, reason: Option<String>, by: By },
 }
 
 /// The print that a printer has now.
@@ -130,6 +130,10 @@ pub struct Moment {
     pub starting: Option<Uuid>,
     /// Printyard's own pause that was sent and is not settled.
     pub pausing: Option<Uuid>,
+    /// Printyard's own resume that was sent and is not settled.
+    pub resuming: Option<Uuid>,
+    /// Printyard's own cancel that was sent and is not settled.
+    pub cancelling: Option<Uuid>,
 }
 
 /// Follows the prints of one printer.
@@ -201,7 +205,7 @@ impl Tracker {
         if self.gap {
             self.after_gap(reading, &mark, moment, &mut facts);
         } else if reading.state.is_active() && self.is_started_over(&mark) {
-            self.end(moment.at, PrintResult::Unknown, None, &mut facts);
+            self.end(moment, PrintResult::Unknown, None, &mut facts);
         } else if reading.state == PrinterState::Operational && self.ran_between_looks(&mark) {
             self.begin_and_end(&mark, PrintResult::Done, None, moment, &mut facts);
         }
@@ -253,7 +257,7 @@ impl Tracker {
                     current.announced || current.file.as_ref().is_some_and(|known| *known != file)
                 });
                 if again {
-                    self.end(moment.at, PrintResult::Cancelled, Some("started again".to_owned()), &mut facts);
+                    self.end(moment, PrintResult::Cancelled, Some("started again".to_owned()), &mut facts);
                 }
                 if self.current.is_none() {
                     self.begin(moment, &mut facts);
@@ -272,7 +276,7 @@ impl Tracker {
                 let error = error.clone().filter(|error| !cancelled && !error.is_empty() && error != "unknown");
                 self.will_end(path, result, error);
                 if self.current.as_ref().is_some_and(|current| current.cut_off) {
-                    self.end(moment.at, result, None, &mut facts);
+                    self.end(moment, result, None, &mut facts);
                 }
             }
             PrinterEvent::Error { error } => {
@@ -307,7 +311,7 @@ impl Tracker {
             }
             self.follow_pause(before, state, moment, facts);
         } else if state != PrinterState::Connecting {
-            self.end(moment.at, told.0, told.1, facts);
+            self.end(moment, told.0, told.1, facts);
         }
     }
 
@@ -330,7 +334,8 @@ impl Tracker {
                 facts.push(PrintFact::Paused { id: current.id, by });
             }
             PrinterState::Printing | PrinterState::Resuming if current.paused_by.take().is_some() => {
-                facts.push(PrintFact::Resumed { id: current.id });
+                let by = moment.resuming.map_or_else(By::printer, By::command);
+                facts.push(PrintFact::Resumed { id: current.id, by });
             }
             _ => {}
         }
@@ -368,14 +373,20 @@ impl Tracker {
     }
 
     /// Ends the print, as its events told it, or else as `told` by the state.
-    fn end(&mut self, at: DateTime<Utc>, told: PrintResult, reason: Option<String>, facts: &mut Vec<PrintFact>) {
+    fn end(&mut self, moment: Moment, told: PrintResult, reason: Option<String>, facts: &mut Vec<PrintFact>) {
         let Some(current) = self.current.take() else { return };
         // Of a print that is over: what is read next must not look like another one.
         self.mark = None;
         let told = if current.cut_off { PrintResult::Failed } else { told };
         let (result, reason) = current.ending.unwrap_or((told, reason));
         let reason = reason.or(current.words.filter(|_| result == PrintResult::Failed));
-        facts.push(PrintFact::Ended { id: current.id, at, result, reason });
+        let by = match moment.cancelling.or(moment.starting) {
+            // What is done or has failed would have ended so without it.
+            Some(command) if matches!(result, PrintResult::Cancelled | PrintResult::Unknown) => By::command(command),
+            _ if self.gap => By::unknown(),
+            _ => By::printer(),
+        };
+        facts.push(PrintFact::Ended { id: current.id, at: moment.at, result, reason, by });
     }
 }
 

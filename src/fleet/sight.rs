@@ -117,7 +117,14 @@ impl Actor {
                 .filter(|flight| flight.is_out() && flight.step == step)
                 .map(|flight| flight.order.command_id)
         };
-        Moment { at: clock::now(), fresh_id: clock::new_id(), starting: out(Step::Start), pausing: out(Step::Pause) }
+        Moment {
+            at: clock::now(),
+            fresh_id: clock::new_id(),
+            starting: out(Step::Start),
+            pausing: out(Step::Pause),
+            resuming: out(Step::Resume),
+            cancelling: out(Step::Cancel),
+        }
     }
 
     /// Tells the recorder what the tracker found out.

@@ -41,9 +41,7 @@ impl Principal {
     /// Somebody without limits who is no user: the operator of the server, at the terminal or by its own token.
     pub fn operator_of_the_server(kind: ActorKind) -> Self {
         let name = match kind {
-            ActorKind::Terminal => "terminal",
-            ActorKind::Scheduler => "scheduler",
-            ActorKind::Setup => "setup",
+            ActorKind::Terminal | ActorKind::Scheduler | ActorKind::Printer | ActorKind::Setup => kind.as_str(),
             ActorKind::AdminToken | ActorKind::User | ActorKind::Token => "admin",
         };
         Self {

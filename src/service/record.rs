@@ -1,14 +1,23 @@
 //! The recorder: it writes down what actors see. Prints and plates as soon as the database is free, sightings once a
 //! second, both in groups.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
-    domain::print::PrintFact,
+    clock,
+    domain::{
+        audit::{Action, ActorKind, Entry},
+        print::{self, PrintFact, PrintResult},
+    },
     fleet::message::Fact,
     storage::{self, Db, sightings::Sighting},
 };
@@ -81,13 +90,53 @@ async fn write(db: &Db, prints: &[(Uuid, PrintFact)]) {
     if prints.is_empty() {
         return;
     }
+    let entries = unasked(prints, clock::now());
     for _ in 0..ATTEMPTS {
-        match storage::sights::record(db, prints).await {
+        match storage::sights::record(db, prints, &entries).await {
             Ok(()) => return,
             Err(error) => tracing::error!(?error, prints = prints.len(), "prints could not be written down"),
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
+}
+
+/// What the audit is told: what no command of ours brought about, one entry for each kind of thing and group. That a print
+/// is done is no change that anybody made, and stands with the prints.
+fn unasked(prints: &[(Uuid, PrintFact)], at: DateTime<Utc>) -> Vec<Entry> {
+    let mut entries: BTreeMap<Action, Entry> = BTreeMap::new();
+    for (printer_id, fact) in prints {
+        let (action, id, by, file, end) = match fact {
+            PrintFact::Began { id, by, file, .. } => (Action::PrintStarted, id, by, file.as_ref(), None),
+            PrintFact::Paused { id, by } => (Action::PrintPaused, id, by, None, None),
+            PrintFact::Resumed { id, by } => (Action::PrintResumed, id, by, None, None),
+            PrintFact::Ended { result: PrintResult::Done, .. } => continue,
+            PrintFact::Ended { id, by, result, reason, .. } => {
+                (Action::PrintEnded, id, by, None, Some((result, reason.as_deref())))
+            }
+        };
+        if by.kind == print::ActorKind::Command {
+            continue;
+        }
+        let entry = entries.entry(action).or_insert_with(|| {
+            let entry = Entry::unasked(ActorKind::Printer, action, at);
+            Entry { changes: [("prints".to_owned(), json!([]))].into_iter().collect(), ..entry }
+        });
+        let mut told = json!({"id": id, "printer_id": printer_id, "by": by.kind});
+        if let Some(file) = file {
+            told["file"] = json!(file.path);
+        }
+        if let Some((result, reason)) = end {
+            told["result"] = json!(result);
+            if let Some(reason) = reason {
+                told["reason"] = json!(reason);
+            }
+        }
+        entry.printer_ids.push(*printer_id);
+        if let Some(list) = entry.changes.get_mut("prints").and_then(Value::as_array_mut) {
+            list.push(told);
+        }
+    }
+    entries.into_values().collect()
 }
 
 async fn save(db: &Db, pending: &mut HashMap<Uuid, Sighting>) {
@@ -101,5 +150,41 @@ async fn save(db: &Db, pending: &mut HashMap<Uuid, Sighting>) {
         for sighting in sightings {
             pending.entry(sighting.printer_id).or_insert(sighting);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{command::FileRef, print::By};
+
+    #[test]
+    fn what_commands_did_is_told_by_their_batch_and_the_rest_in_one_entry_for_each_kind() {
+        let (at, n) = (DateTime::UNIX_EPOCH, Uuid::from_u128);
+        let began = |id: u128, by: By| {
+            let file = Some(FileRef { path: "a.gcode".into(), origin: "local".into() });
+            (n(100 + id), PrintFact::Began { id: n(id), file, at, by })
+        };
+        let ended = |id: u128, result: PrintResult, by: By| {
+            (n(100 + id), PrintFact::Ended { id: n(id), at, result, reason: Some("M112".into()), by })
+        };
+        let facts = [
+            began(1, By::command(n(9))),
+            began(2, By::printer()),
+            began(3, By::unknown()),
+            ended(1, PrintResult::Done, By::printer()),
+            ended(2, PrintResult::Cancelled, By::command(n(9))),
+            ended(3, PrintResult::Failed, By::printer()),
+            (n(104), PrintFact::Paused { id: n(4), by: By::command(n(9)) }),
+        ];
+        let entries = unasked(&facts, at);
+        let told: Vec<_> = entries.iter().map(|entry| (entry.action, entry.printer_ids.clone())).collect();
+        assert_eq!(told, [(Action::PrintStarted, vec![n(102), n(103)]), (Action::PrintEnded, vec![n(103)])]);
+        assert_eq!(entries[0].changes["prints"][0]["file"], "a.gcode");
+        assert_eq!(entries[0].changes["prints"][1]["by"], "unknown");
+        assert_eq!(
+            (&entries[1].changes["prints"][0]["result"], &entries[1].changes["prints"][0]["reason"]),
+            (&json!("failed"), &json!("M112"))
+        );
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 use sqlx::{AssertSqlSafe, types::Json};
 use uuid::Uuid;
 
@@ -14,8 +14,8 @@ use super::{
     group, reading, transaction, writing,
 };
 use crate::domain::{
-    audit::Entry,
-    batch::{Batch, BatchState, Counts},
+    audit::{Action, ActorKind, Entry, fields},
+    batch::{Batch, BatchResult, BatchState, Counts},
     command::{Command, CommandRow, Outcome, Reason},
 };
 
@@ -73,6 +73,39 @@ pub struct StopResult {
     pub finished: bool,
 }
 
+/// Writes the end of a batch into the audit, within a transaction of [`transaction!`]: how its commands ended, and on
+/// which printers it is not done.
+macro_rules! note_end {
+    ($tx:ident, $db:expr, $id:expr, $state:expr, $at:expr) => {{
+        let (id, state, at): (Uuid, &str, DateTime<Utc>) = ($id, $state, $at);
+        let counts: Vec<(String, i64)> =
+            sqlx::query_as("select outcome, count(*) from commands where batch_id = $1 group by outcome")
+                .bind(id)
+                .fetch_all(&mut *$tx)
+                .await?;
+        let not_done: Vec<(Uuid,)> = sqlx::query_as(
+            "select printer_id from commands
+             where batch_id = $1 and outcome not in ('confirmed', 'unchanged') order by position",
+        )
+        .bind(id)
+        .fetch_all(&mut *$tx)
+        .await?;
+        audit::append!($tx, $db, &end_of(id, state, &counts, not_done, at));
+    }};
+}
+
+fn end_of(id: Uuid, state: &str, counts: &[(String, i64)], not_done: Vec<(Uuid,)>, at: DateTime<Utc>) -> Entry {
+    let known = counts.iter().filter_map(|(outcome, n)| Some((Outcome::parse(outcome)?, *n)));
+    let result = Counts::from_pairs(known).result().map(BatchResult::as_str);
+    let counts: Map<String, Value> = counts.iter().map(|(outcome, n)| (outcome.clone(), json!(n))).collect();
+    Entry {
+        subject: Some(id),
+        printer_ids: not_done.into_iter().map(|(id,)| id).collect(),
+        changes: fields(&json!({"state": state, "result": result, "counts": counts})),
+        ..Entry::unasked(ActorKind::Scheduler, Action::BatchFinished, at)
+    }
+}
+
 /// Writes down a batch and all its rows, or nothing.
 pub async fn create(db: &Db, batch: &Batch, rows: &[CommandRow], entry: &Entry) -> Result<(), Error> {
     let spec = serde_json::to_value(&batch.spec).map_err(|_| broken("batches", "spec", batch.id))?;
@@ -98,6 +131,9 @@ pub async fn create(db: &Db, batch: &Batch, rows: &[CommandRow], entry: &Entry) 
         .await?;
         sqlx::query(AssertSqlSafe(insert_rows)).bind(records).execute(&mut *tx).await?;
         audit::append!(tx, db, entry);
+        if let Some(at) = batch.finished_at {
+            note_end!(tx, db, batch.id, batch.state.as_str(), at);
+        }
     });
     Ok(())
 }
@@ -209,23 +245,28 @@ pub async fn stop(db: &Db, id: Uuid, at: DateTime<Utc>, entry: &Entry) -> Result
 }
 
 /// Finishes those of the batches whose rows are all final: sets `finished_at`, and the state unless it is `stopped`.
-/// Returns which, each once over all calls.
+/// Returns which, each once over all calls; each end is in the audit, in the same transaction.
 pub async fn finish_done(db: &Db, batch_ids: &[Uuid], at: DateTime<Utc>) -> Result<Vec<Uuid>, Error> {
     let sql = format!(
         "update batches set finished_at = $2, state = case when state = 'stopped' then state else 'finished' end
          where id in (select id from batches where id in {} and finished_at is null order by id{})
              and finished_at is null
              and not exists (select 1 from commands where batch_id = batches.id and {OPEN})
-         returning id",
+         returning id, state",
         db.uuids(1),
         db.for_update()
     );
-    let ids: Vec<(Uuid,)> = writing!(db, |pool| sqlx::query_as(AssertSqlSafe(sql))
-        .bind(group::ids(batch_ids.iter().copied()))
-        .bind(at)
-        .fetch_all(pool)
-        .await)?;
-    Ok(ids.into_iter().map(|(id,)| id).collect())
+    Ok(transaction!(db, |tx| {
+        let ended: Vec<(Uuid, String)> = sqlx::query_as(AssertSqlSafe(sql))
+            .bind(group::ids(batch_ids.iter().copied()))
+            .bind(at)
+            .fetch_all(&mut *tx)
+            .await?;
+        for (id, state) in &ended {
+            note_end!(tx, db, *id, state, at);
+        }
+        ended.into_iter().map(|(id, _)| id).collect()
+    }))
 }
 
 /// Deletes batches that finished before `at`, with their rows. Returns how many batches.

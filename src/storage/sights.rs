@@ -7,15 +7,18 @@ use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use super::{
-    Db, Error,
+    Db, Error, audit,
     group::{self, Kind, stamp},
     transaction,
 };
-use crate::domain::print::{By, PrintFact};
+use crate::domain::{
+    audit::Entry,
+    print::{By, PrintFact},
+};
 
 /// Writes down what happened to prints, in one transaction: prints that began occupy their plates, for printers that
-/// exist. Facts of one print are taken in their order.
-pub async fn record(db: &Db, facts: &[(Uuid, PrintFact)]) -> Result<(), Error> {
+/// exist. Facts of one print are taken in their order. `entries` tell of those that no command brought about.
+pub async fn record(db: &Db, facts: &[(Uuid, PrintFact)], entries: &[Entry]) -> Result<(), Error> {
     let Groups { began, plates, paused, ended } = Groups::of(facts);
     let by = [("kind", Kind::Text), ("command_id", Kind::Uuid)];
     let begin = format!(
@@ -55,6 +58,9 @@ pub async fn record(db: &Db, facts: &[(Uuid, PrintFact)]) -> Result<(), Error> {
                 sqlx::query(AssertSqlSafe(sql)).bind(group::parameter(records)?).execute(&mut *tx).await?;
             }
         }
+        for entry in entries {
+            audit::append!(tx, db, entry);
+        }
     });
     Ok(())
 }
@@ -85,8 +91,8 @@ impl Groups {
                     plates.insert(*printer_id, plate);
                 }
                 PrintFact::Paused { id, by } => drop(paused.insert(*id, pause(*id, Some(*by)))),
-                PrintFact::Resumed { id } => drop(paused.insert(*id, pause(*id, None))),
-                PrintFact::Ended { id, at, result, reason } => groups.ended.push(json!({
+                PrintFact::Resumed { id, .. } => drop(paused.insert(*id, pause(*id, None))),
+                PrintFact::Ended { id, at, result, reason, .. } => groups.ended.push(json!({
                     "id": id, "at": stamp(*at), "result": result, "reason": reason,
                 })),
             }

@@ -22,7 +22,7 @@ impl Tracker {
             _ => true,
         };
         if !same {
-            self.end(moment.at, PrintResult::Unknown, not_watched(), facts);
+            self.end(moment, PrintResult::Unknown, not_watched(), facts);
         }
         let Some(last) = last else { return };
         if reading.state == PrinterState::Operational && self.current.is_none() {
@@ -53,7 +53,7 @@ impl Tracker {
         let (id, at) = (moment.fresh_id, moment.at);
         self.mark = None;
         let began = PrintFact::Began { id, file: Some(file), at, by };
-        vec![began, PrintFact::Ended { id, at, result, reason: None }]
+        vec![began, PrintFact::Ended { id, at, result, reason: None, by: By::printer() }]
     }
 
     /// A print of which nothing but its end is seen.
@@ -73,7 +73,8 @@ impl Tracker {
         };
         let id = moment.fresh_id;
         facts.push(PrintFact::Began { id, file: mark.file.clone(), at: moment.at, by });
-        facts.push(PrintFact::Ended { id, at: moment.at, result, reason });
+        let by = if self.gap { By::unknown() } else { By::printer() };
+        facts.push(PrintFact::Ended { id, at: moment.at, result, reason, by });
     }
 
     fn has_file(&self, now: &Mark) -> bool {

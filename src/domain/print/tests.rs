@@ -14,6 +14,8 @@ struct Watch {
     next_id: u128,
     starting: Option<Uuid>,
     pausing: Option<Uuid>,
+    resuming: Option<Uuid>,
+    cancelling: Option<Uuid>,
     facts: Vec<PrintFact>,
 }
 
@@ -76,14 +78,24 @@ impl Watch {
     }
 
     fn of(tracker: Tracker) -> Self {
-        Self { tracker, second: 100, next_id: 1, starting: None, pausing: None, facts: Vec::new() }
+        Self {
+            tracker,
+            second: 100,
+            next_id: 1,
+            starting: None,
+            pausing: None,
+            resuming: None,
+            cancelling: None,
+            facts: Vec::new(),
+        }
     }
 
     fn moment(&mut self) -> Moment {
         let at = DateTime::UNIX_EPOCH + chrono::TimeDelta::seconds(self.second);
         let fresh_id = Uuid::from_u128(self.next_id);
         self.next_id += 1;
-        Moment { at, fresh_id, starting: self.starting, pausing: self.pausing }
+        let Self { starting, pausing, resuming, cancelling, .. } = *self;
+        Moment { at, fresh_id, starting, pausing, resuming, cancelling }
     }
 
     fn read(&mut self, reading: &JobReading) {

@@ -3,19 +3,19 @@
 use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
-use serde_json::Map;
+use serde_json::json;
 use uuid::Uuid;
 
 use super::{Dispatcher, RETRY, log_storage};
 use crate::{
     clock,
     domain::{
-        audit::{Action, ActorKind, Entry},
+        audit::{Action, ActorKind, Entry, fields},
         batch::OnFailure,
         command::{Outcome, Reason},
     },
     fleet::message::{Ready, Report, Up},
-    service::{access::Principal, runs::Run},
+    service::runs::Run,
     storage::{self, commands},
 };
 
@@ -236,9 +236,11 @@ impl Dispatcher {
     }
 
     pub(super) async fn stop(&mut self, id: Uuid) {
-        let by = Principal::operator_of_the_server(ActorKind::Scheduler);
-        let entry = Entry { subject: Some(id), ..by.entry(Action::BatchStopped, Map::new()) };
-        match storage::batches::stop(&self.db, id, clock::now(), &entry).await {
+        let now = clock::now();
+        let told = fields(&json!({"on_failure": OnFailure::Stop}));
+        let entry = Entry::unasked(ActorKind::Scheduler, Action::BatchStopped, now);
+        let entry = Entry { subject: Some(id), changes: told, ..entry };
+        match storage::batches::stop(&self.db, id, now, &entry).await {
             Ok(Some(result)) => {
                 self.drop_orders(&result.skipped);
                 Box::pin(self.forget(&result.skipped, None)).await;

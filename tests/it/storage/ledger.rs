@@ -3,15 +3,19 @@
 use printyard::{
     clock::new_id,
     domain::{
+        audit::{Action, Found},
         batch::{Batch, BatchState, PlatePolicy},
         command::{Command, CommandRow, Effect, ExpectedJob, FileRef, Outcome, Reason, Settled, Step},
         state::PrinterState,
     },
     storage::{
+        audit::{self, AuditFilter},
         batches::{self, BatchFilter, StopResult},
         commands::{self, Report, Send, Touched, Visible},
     },
 };
+use serde_json::json;
+use uuid::Uuid;
 
 use super::{
     databases::on_each,
@@ -340,6 +344,14 @@ async fn a_stop_skips_what_is_queued_and_the_batch_ends_with_its_last_row() {
         assert_eq!(batches::finish_done(&db, &[batch.id], at(20)).await.expect("finished"), [batch.id]);
         assert!(batches::finish_done(&db, &[batch.id], at(21)).await.expect("asked").is_empty());
         assert_eq!((read().await.state, read().await.finished_at), (BatchState::Stopped, Some(at(20))));
+        // The end is in the audit, once, with the printers on which it is not done.
+        let filter = AuditFilter { action: Some(Action::BatchFinished), ..Default::default() };
+        let ends = audit::page(&db, &filter, None, 10).await.expect("read");
+        let [Found::Whole(end)] = ends.as_slice() else { panic!("{ends:?}") };
+        let skipped: Vec<Uuid> = rows[1..].iter().map(|row| row.printer_id).collect();
+        assert_eq!((end.entry.subject, &end.entry.printer_ids), (Some(batch.id), &skipped));
+        let told = json!({"state": "stopped", "result": "partial", "counts": {"confirmed": 1, "skipped": 2}});
+        assert_eq!(serde_json::Value::Object(end.entry.changes.clone()), told);
     })
     .await;
 }

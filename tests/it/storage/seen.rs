@@ -96,12 +96,12 @@ async fn a_plate_is_cleared_of_the_print_that_was_meant_and_of_no_other() {
 }
 
 async fn tell(db: &Db, fact: PrintFact) {
-    sights::record(db, &[(new_id(), fact)]).await.expect("recorded");
+    sights::record(db, &[(new_id(), fact)], &[]).await.expect("recorded");
 }
 
 async fn begin(db: &Db, print: &Print) {
     let fact = PrintFact::Began { id: print.id, file: print.file.clone(), at: print.started_at, by: print.started_by };
-    sights::record(db, &[(print.printer_id, fact)]).await.expect("recorded");
+    sights::record(db, &[(print.printer_id, fact)], &[]).await.expect("recorded");
 }
 
 fn print(started: i64) -> Print {
@@ -133,10 +133,15 @@ async fn a_print_begins_once_and_ends_once() {
         tell(&db, PrintFact::Paused { id: one.id, by }).await;
         assert_eq!(prints::get(&db, one.id).await.expect("read").as_ref(), Some(&one));
         one.paused_by = None;
-        tell(&db, PrintFact::Resumed { id: one.id }).await;
+        tell(&db, PrintFact::Resumed { id: one.id, by: By::printer() }).await;
         let reason = Some("Thermal\0 runaway".into());
-        tell(&db, PrintFact::Ended { id: one.id, at: at(9), result: PrintResult::Failed, reason }).await;
-        tell(&db, PrintFact::Ended { id: one.id, at: at(10), result: PrintResult::Done, reason: None }).await;
+        tell(&db, PrintFact::Ended { id: one.id, at: at(9), result: PrintResult::Failed, reason, by: By::printer() })
+            .await;
+        tell(
+            &db,
+            PrintFact::Ended { id: one.id, at: at(10), result: PrintResult::Done, reason: None, by: By::printer() },
+        )
+        .await;
         one.ended_at = Some(at(9));
         one.result = Some(PrintResult::Failed);
         one.reason = Some("Thermal\u{fffd} runaway".into());
@@ -161,7 +166,7 @@ async fn prints_are_paged_newest_first_and_filtered() {
             begin(&db, print).await;
         }
         for (print, result) in all.iter_mut().zip([PrintResult::Done, PrintResult::Cancelled]) {
-            tell(&db, PrintFact::Ended { id: print.id, at: at(50), result, reason: None }).await;
+            tell(&db, PrintFact::Ended { id: print.id, at: at(50), result, reason: None, by: By::printer() }).await;
             (print.ended_at, print.result) = (Some(at(50)), Some(result));
         }
         all.reverse();

@@ -239,3 +239,28 @@ fn the_first_look_of_all_finds_a_print_and_makes_up_none() {
     watch.read(&reading(S::Paused, Some(A), Some(10.0), 500, 50));
     assert_eq!(watch.told(), ["began a.gcode by unknown", "paused by unknown"]);
 }
+
+#[test]
+fn who_resumed_and_who_ended_a_print_is_told() {
+    let ends = |cancelling: Option<Uuid>, starting: Option<Uuid>, result: fn(&mut Watch)| {
+        let mut watch = Watch::over(&idle(A));
+        watch.begins(A);
+        (watch.cancelling, watch.starting) = (cancelling, starting);
+        result(&mut watch);
+        watch.states(&[S::Operational]);
+        match watch.facts.last() {
+            Some(PrintFact::Ended { by, .. }) => *by,
+            other => panic!("{other:?}"),
+        }
+    };
+    let done = |watch: &mut Watch| watch.hear(PrinterEvent::PrintDone { path: A.to_owned() });
+    assert_eq!(ends(Some(command(1)), None, Watch::cancelled), By::command(command(1)));
+    assert_eq!(ends(None, None, Watch::cancelled), By::printer());
+    assert_eq!(ends(Some(command(1)), None, done), By::printer(), "it was done before the cancel came");
+    let mut watch = Watch::over(&idle(A));
+    watch.begins(A);
+    watch.states(&[S::Pausing, S::Paused]);
+    watch.resuming = Some(command(2));
+    watch.states(&[S::Resuming]);
+    assert!(matches!(watch.facts.last(), Some(PrintFact::Resumed { by, .. }) if *by == By::command(command(2))));
+}

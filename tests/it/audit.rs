@@ -1,0 +1,77 @@
+//! The audit, seen from outside: what nobody commanded is in it, too.
+
+use std::time::Duration;
+
+use printyard::simulator::Act;
+use serde_json::{Value, json};
+
+use crate::support::{
+    server::{TestServer, yard},
+    wait,
+};
+
+/// What was recorded shows within this.
+const SOON: Duration = Duration::from_secs(20);
+
+/// Rows, oldest first.
+async fn rows(server: &TestServer, query: &str) -> Vec<Value> {
+    let (_, page, _) = server.get(&format!("/api/v1/audit?limit=500&{query}")).await;
+    page["items"].as_array().expect("items").iter().rev().cloned().collect()
+}
+
+fn actions(rows: &[Value]) -> Vec<&str> {
+    rows.iter().filter_map(|row| row["action"].as_str()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_happens_at_the_printer_is_in_the_audit_and_what_commands_did_stands_there_once() {
+    let (server, farm, ids) = yard(2).await;
+    let printer = &farm.printers()[0];
+    for (act, state) in [(Act::StartSelected, "printing"), (Act::Pause, "paused"), (Act::Cancel, "operational")] {
+        printer.at_printer(act);
+        server.until_state(&ids[0], state).await;
+    }
+    let by_printer = wait::until("the end is in the audit", SOON, async || {
+        let rows = rows(&server, "actor=printer").await;
+        if rows.len() >= 3 { Ok(rows) } else { Err(rows) }
+    })
+    .await;
+    assert_eq!(actions(&by_printer), ["print.started", "print.paused", "print.ended"]);
+    for row in &by_printer {
+        assert_eq!((&row["actor"]["kind"], &row["printer_ids"]), (&json!("printer"), &json!([ids[0]])), "{row}");
+    }
+    assert_eq!(by_printer[0]["changes"]["prints"][0]["file"], "bracket.gcode");
+    assert_eq!(by_printer[2]["changes"]["prints"][0]["result"], "cancelled");
+
+    for command in ["start", "cancel"] {
+        let body = json!({"command": command, "select": {"printer_ids": [ids[1]]}});
+        let (_, batch, _) = server.post_and_wait("/api/v1/batches", body).await;
+        assert_eq!(batch["result"], "ok", "{batch}");
+    }
+    let path = format!("/api/v1/prints?printer_id={}&state=cancelled", ids[1]);
+    wait::until("the print is recorded", SOON, async || {
+        let (_, prints, _) = server.get(&path).await;
+        if prints["items"].as_array().is_some_and(|items| items.len() == 1) { Ok(()) } else { Err(prints) }
+    })
+    .await;
+    let of_second = rows(&server, &format!("printer_id={}", ids[1])).await;
+    assert_eq!(actions(&of_second), ["printer.registered", "batch.created", "batch.created"]);
+    let ends = rows(&server, "actor=scheduler").await;
+    assert_eq!(actions(&ends), ["batch.finished", "batch.finished"]);
+    assert_eq!(ends[0]["changes"], json!({"state": "finished", "result": "ok", "counts": {"confirmed": 1}}));
+    assert_eq!(ends[0]["subject"], of_second[1]["subject"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_stops_on_a_failure_says_that_the_scheduler_stopped_it_and_on_which_printers_it_is_not_done() {
+    let (server, _farm, ids) = yard(2).await;
+    // Neither prints: the first is refused, the second is not sent any more.
+    let body = json!({"command": "pause", "select": {"printer_ids": ids}, "max_in_flight": 1, "on_failure": "stop"});
+    let (_, batch, _) = server.post_and_wait("/api/v1/batches", body).await;
+    assert_eq!(batch["counts"]["skipped"], 1, "{batch}");
+    let rows = rows(&server, "actor=scheduler").await;
+    assert_eq!(actions(&rows), ["batch.stopped", "batch.finished"]);
+    assert_eq!(rows[0]["changes"], json!({"on_failure": "stop"}));
+    let told = json!({"state": "stopped", "result": "failed", "counts": {"rejected": 1, "skipped": 1}});
+    assert_eq!((&rows[1]["changes"], &rows[1]["printer_ids"]), (&told, &json!(ids)));
+}
