@@ -64,6 +64,8 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("GET", "/users", "admin"),
     ("POST", "/users", "admin"),
     ("POST", "/users/{id}", "admin"),
+    ("GET", "/audit", "admin"),
+    ("GET", "/audit.csv", "admin"),
     ("GET", "/batches", "viewer"),
     ("POST", "/batches", "operator"),
     ("POST", "/batches/preview", "operator"),

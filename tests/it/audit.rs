@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use printyard::simulator::Act;
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::support::{
-    server::{TestServer, yard},
+    server::{ADMIN, TestServer, yard},
     wait,
 };
 
@@ -74,4 +75,63 @@ async fn a_batch_that_stops_on_a_failure_says_that_the_scheduler_stopped_it_and_
     assert_eq!(rows[0]["changes"], json!({"on_failure": "stop"}));
     let told = json!({"state": "stopped", "result": "failed", "counts": {"rejected": 1, "skipped": 1}});
     assert_eq!((&rows[1]["changes"], &rows[1]["printer_ids"]), (&told, &json!(ids)));
+}
+
+/// A page as the admin sees it in a browser.
+async fn page(server: &TestServer, cookie: &str, path: &str) -> (StatusCode, String) {
+    let request = server.bare(Method::GET, path).header("Cookie", format!("printyard_session={cookie}"));
+    let response = request.send().await.expect("an answer");
+    (response.status(), response.text().await.expect("text"))
+}
+
+/// The rows that a page shows, as they stand on it.
+fn shown(page: &str) -> Vec<i64> {
+    page.split("<li id=\"row-").skip(1).filter_map(|part| part.split('"').next()?.parse().ok()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_tells_who_did_what_and_finds_it() {
+    let server = TestServer::start().await;
+    let cookie = server.session_of(ADMIN).await;
+    let printer = json!({"name": "MK4 <1>", "url": "http://127.0.0.1:9", "tags": ["hall-a"]});
+    let (_, printer, _) = server.post("/api/v1/printers", printer).await;
+    let id = printer["id"].as_str().expect("an id");
+    server.patch(&format!("/api/v1/printers/{id}"), json!({"notes": "belt <worn>"})).await;
+    server.post("/api/v1/users", json!({"name": "ann", "role": "viewer"})).await;
+    let (status, all) = page(&server, &cookie, "/audit").await;
+    assert_eq!((status, shown(&all)), (StatusCode::OK, vec![4, 3, 2, 1]));
+    for words in
+        ["added ann, as viewer", "changed MK4 &#60;1&#62;", "nothing → belt &#60;worn&#62;", "logged in", "127.0.0.1"]
+    {
+        assert!(all.contains(words), "{words}: {all}");
+    }
+    for (query, rows) in [
+        ("what=printer.changed", vec![3]),
+        ("printer=mk4%20%3C1%3E", vec![3, 2]),
+        (format!("printer={id}&what=printer.registered").as_str(), vec![2]),
+        ("who=admin&what=user.created", vec![4]),
+        ("who=nobody", vec![]),
+        ("from=2020-01-01&to=2020-12-31", vec![]),
+        ("from=2020-01-01", vec![4, 3, 2, 1]),
+        ("before=3", vec![2, 1]),
+    ] {
+        assert_eq!(shown(&page(&server, &cookie, &format!("/audit?{query}")).await.1), rows, "{query}");
+    }
+    for (query, words) in [
+        ("who=nobody", "Nothing that fits was done."),
+        ("from=yesterday", "yesterday is no day"),
+        ("printer=MK9", "No printer is called MK9"),
+    ] {
+        assert!(page(&server, &cookie, &format!("/audit?{query}")).await.1.contains(words), "{query}");
+    }
+    // A page ends, the file does not.
+    for n in 0..50 {
+        server.post("/api/v1/users", json!({"name": format!("user-{n}"), "role": "viewer"})).await;
+    }
+    let (_, first) = page(&server, &cookie, "/audit?who=admin").await;
+    assert_eq!(shown(&first), (5..=54).rev().collect::<Vec<i64>>());
+    assert!(first.contains("/audit?who=admin&#38;before=5\""), "{first}");
+    let (_, file) = page(&server, &cookie, "/audit.csv?who=admin").await;
+    assert_eq!(file.lines().count(), 55, "a line of names and every row");
+    assert_eq!(page(&server, &cookie, "/audit.csv?printer=MK9").await.0, StatusCode::UNPROCESSABLE_ENTITY);
 }

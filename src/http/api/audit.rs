@@ -118,17 +118,27 @@ async fn list_audit(
     if !accept.contains("text/csv") {
         return Ok(Json(page).into_response());
     }
-    let mut response = ([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], csv(&page.items)).into_response();
+    let mut response =
+        ([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], csv_head() + &lines(&page.items)).into_response();
     if let Some(cursor) = page.next_cursor.and_then(|cursor| cursor.parse().ok()) {
         response.headers_mut().insert("x-next-cursor", cursor);
     }
     Ok(response)
 }
 
-/// RFC 4180, with a line of names.
-fn csv(records: &[RecordBody]) -> String {
-    let mut text =
-        "seq,at,actor_kind,actor,action,printer_ids,subject,request_id,address,changes,damaged\r\n".to_owned();
+/// The line of names of the file, RFC 4180.
+pub(in crate::http) fn csv_head() -> String {
+    "seq,at,actor_kind,actor,action,printer_ids,subject,request_id,address,changes,damaged\r\n".to_owned()
+}
+
+/// The lines of rows.
+pub(in crate::http) fn csv_rows(found: Vec<Found>) -> String {
+    let records: Vec<RecordBody> = found.into_iter().map(RecordBody::from).collect();
+    lines(&records)
+}
+
+fn lines(records: &[RecordBody]) -> String {
+    let mut text = String::new();
     for record in records {
         let ids: Vec<String> = record.printer_ids.iter().map(Uuid::to_string).collect();
         let fields = [

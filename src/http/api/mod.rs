@@ -5,7 +5,7 @@
 //! handler, whose extractors ask for the role first, and after that for the query, the path and the body (`extract`).
 //! Every route is below `documented`; the document shows exactly these.
 
-mod audit;
+pub(in crate::http) mod audit;
 mod batch_body;
 mod batch_view;
 mod batches;

@@ -5,6 +5,7 @@
 
 mod account;
 mod assets;
+mod audit;
 mod batches;
 mod board;
 mod confirm;
@@ -21,6 +22,7 @@ mod register;
 mod stream;
 mod tile;
 mod time;
+mod told;
 mod users;
 mod words;
 
@@ -79,6 +81,8 @@ pub fn router(services: Services, bounds: Bounds, stop: CancellationToken) -> Ro
         .route("/account/sessions/{id}/end", post(account::end_session))
         .route("/users", get(users::list).post(users::create))
         .route("/users/{id}", post(users::change))
+        .route("/audit", get(audit::list))
+        .route("/audit.csv", get(audit::file))
         .route("/batches", get(batches::list).post(batches::create))
         .route("/batches/preview", post(batches::preview))
         .route("/batches/{id}", get(batches::show))

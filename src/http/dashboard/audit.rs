@@ -1,0 +1,229 @@
+//! The audit, for admins: what was changed, by whom, from where; found by who, what, printer and time.
+
+use std::collections::HashMap;
+
+use askama::Template;
+use axum::{
+    body::Body,
+    extract::{Query, State},
+    http::header,
+    response::{Html, IntoResponse, Response},
+};
+use chrono::{DateTime, Days, NaiveDate, Utc};
+use futures_util::stream;
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::{
+    Dashboard,
+    page::{Failure, Frame, Visitor, html},
+    time::Moment,
+    told::{self, Names},
+};
+use crate::{
+    domain::{
+        access::Role,
+        audit::{Action, Found},
+    },
+    http::api::audit::{csv_head, csv_rows},
+    service::{access::Principal, audit::AuditFilter},
+};
+
+/// Rows of one page.
+const LISTED: usize = 50;
+/// Rows that the file is read by.
+const AT_ONCE: i64 = 500;
+/// Users whose names are known to the sentences.
+const USERS: i64 = 500;
+
+/// What the address asks for. What cannot be read is told on the page, and then nothing is listed.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Asked {
+    who: String,
+    what: String,
+    /// A printer's name, or the id of one that is gone.
+    printer: String,
+    from: String,
+    to: String,
+    before: String,
+}
+
+#[derive(Template)]
+#[template(path = "audit/list.html")]
+struct ListPage {
+    frame: Frame,
+    lines: Vec<Line>,
+    asked: Asked,
+    actions: Vec<(&'static str, &'static str)>,
+    printers: Vec<String>,
+    problems: Vec<String>,
+    older: Option<String>,
+}
+
+struct Line {
+    seq: i64,
+    at: Option<Moment>,
+    who: String,
+    /// What they are, where it is not a user.
+    kind: &'static str,
+    text: String,
+    batch: Option<Uuid>,
+    address: String,
+    details: Vec<(String, String)>,
+    is_damaged: bool,
+}
+
+impl Asked {
+    fn is_narrow(&self) -> bool {
+        [&self.who, &self.what, &self.printer, &self.from, &self.to].iter().any(|text| !text.trim().is_empty())
+    }
+
+    /// An address with the same filter.
+    fn href(&self, path: &str, before: Option<i64>) -> String {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        let fields = [("who", &self.who), ("what", &self.what), ("printer", &self.printer), ("from", &self.from)];
+        for (name, value) in fields.into_iter().chain([("to", &self.to)]) {
+            if !value.trim().is_empty() {
+                query.append_pair(name, value.trim());
+            }
+        }
+        if let Some(before) = before {
+            query.append_pair("before", &before.to_string());
+        }
+        let query = query.finish();
+        if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
+    }
+
+    fn csv(&self) -> String {
+        self.href("/audit.csv", None)
+    }
+
+    /// The filter, and what of it could not be read.
+    fn filter(&self, printers: &HashMap<Uuid, String>) -> (AuditFilter, Vec<String>) {
+        let mut problems = Vec::new();
+        let given = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
+        let mut day = |text: &str, after: u64| -> Option<DateTime<Utc>> {
+            let text = given(text)?;
+            let day = NaiveDate::parse_from_str(&text, "%Y-%m-%d")
+                .ok()
+                .and_then(|day| day.checked_add_days(Days::new(after)));
+            let at = day.and_then(|day| day.and_hms_opt(0, 0, 0)).map(|at| at.and_utc());
+            if at.is_none() {
+                problems.push(format!("{text} is no day: write it as 2026-12-03"));
+            }
+            at
+        };
+        let (since, until) = (day(&self.from, 0), day(&self.to, 1));
+        let printer_id = given(&self.printer).and_then(|name| {
+            let same = printers.iter().find(|(_, known)| known.to_lowercase() == name.to_lowercase());
+            let id = same.map(|(id, _)| *id).or_else(|| Uuid::try_parse(&name).ok());
+            if id.is_none() {
+                problems.push(format!("No printer is called {name}. One that was removed is found by its id"));
+            }
+            id
+        });
+        (AuditFilter { since, until, actor: given(&self.who), action: Action::parse(&self.what), printer_id }, problems)
+    }
+}
+
+pub(super) async fn list(
+    State(dashboard): State<Dashboard>,
+    Visitor(who): Visitor,
+    Query(asked): Query<Asked>,
+) -> Result<Html<String>, Failure> {
+    who.require(Role::Admin)?;
+    let names = names(&dashboard, &who).await?;
+    let (filter, problems) = asked.filter(&names.printers);
+    let limit = i64::try_from(LISTED + 1).unwrap_or(i64::MAX);
+    let mut found = Vec::new();
+    // More than was asked for would be taken for what was asked for.
+    if problems.is_empty() {
+        found = dashboard.services.list_audit(&who, &filter, asked.before.parse().ok(), limit).await?;
+    }
+    let more = found.len() > LISTED;
+    found.truncate(LISTED);
+    let older = found.last().filter(|_| more).map(|last| asked.href("/audit", Some(last.seq())));
+    let mut printers: Vec<String> = names.printers.values().cloned().collect();
+    printers.sort_unstable();
+    html(&ListPage {
+        frame: Frame::of(&who, "audit"),
+        lines: found.into_iter().map(|found| line(found, &names)).collect(),
+        actions: Action::ALL.iter().map(|action| (action.as_str(), told::label(*action))).collect(),
+        printers,
+        problems,
+        older,
+        asked,
+    })
+}
+
+/// The same as a file, to its end, read as it is sent.
+pub(super) async fn file(
+    State(dashboard): State<Dashboard>,
+    Visitor(who): Visitor,
+    Query(asked): Query<Asked>,
+) -> Result<Response, Failure> {
+    who.require(Role::Admin)?;
+    let (filter, problems) = asked.filter(&names(&dashboard, &who).await?.printers);
+    if let Some(problem) = problems.into_iter().next() {
+        return Err(Failure::new(axum::http::StatusCode::UNPROCESSABLE_ENTITY, "That does not fit", problem + "."));
+    }
+    let services = dashboard.services.clone();
+    let rest = stream::try_unfold(None, move |before: Option<i64>| {
+        let (services, who, filter) = (services.clone(), who.clone(), filter.clone());
+        async move {
+            let found = services.list_audit(&who, &filter, before, AT_ONCE).await?;
+            let last = found.last().map(Found::seq);
+            Ok::<_, crate::service::Error>(last.map(|last| (csv_rows(found), Some(last))))
+        }
+    });
+    let head = stream::once(async { Ok(csv_head()) });
+    let body = Body::from_stream(futures_util::StreamExt::chain(head, rest));
+    let headers = [
+        (header::CONTENT_TYPE, "text/csv; charset=utf-8"),
+        (header::CONTENT_DISPOSITION, "attachment; filename=\"printyard-audit.csv\""),
+    ];
+    Ok((headers, body).into_response())
+}
+
+async fn names(dashboard: &Dashboard, who: &Principal) -> Result<Names, Failure> {
+    let (_, entries) = dashboard.board.all(who).await?;
+    let printers = entries.iter().map(|entry| (entry.id(), entry.view.printer.details.name.clone()));
+    let users = dashboard.services.list_users(who, None, USERS).await?;
+    Ok(Names {
+        printers: printers.collect(),
+        users: users.into_iter().map(|user| (user.id, user.details.name)).collect(),
+    })
+}
+
+fn line(found: Found, names: &Names) -> Line {
+    match found {
+        Found::Whole(record) => {
+            let (who, kind) = told::who(&record.entry.actor);
+            Line {
+                seq: record.seq,
+                at: Some(Moment::day(record.entry.at)),
+                who,
+                kind,
+                text: told::sentence(&record.entry, names),
+                batch: record.entry.subject.filter(|_| record.entry.action.as_str().starts_with("batch.")),
+                address: record.entry.address.clone().unwrap_or_default(),
+                details: told::details(&record.entry, names),
+                is_damaged: false,
+            }
+        }
+        Found::Damaged { seq, at, action } => Line {
+            seq,
+            at: at.map(Moment::day),
+            who: String::new(),
+            kind: "",
+            text: format!(
+                "Row {seq} is damaged and cannot be read. At the server, “printyard audit verify” says more."
+            ),
+            batch: None,
+            address: String::new(),
+            details: action.map(|action| ("Action".to_owned(), action)).into_iter().collect(),
+            is_damaged: true,
+        },
+    }
+}

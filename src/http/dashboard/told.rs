@@ -1,0 +1,241 @@
+//! The audit in people's words: who did what to what.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::words;
+use crate::domain::{
+    audit::{Action, Actor, ActorKind, Entry},
+    command::Command,
+};
+
+/// Printers that one row names.
+const NAMED: usize = 40;
+
+/// What ids are called now.
+pub(super) struct Names {
+    pub printers: HashMap<Uuid, String>,
+    pub users: HashMap<Uuid, String>,
+}
+
+/// What the filter calls an action.
+pub(super) fn label(action: Action) -> &'static str {
+    match action {
+        Action::PrinterRegistered => "Printer added",
+        Action::PrinterChanged => "Printer changed",
+        Action::PrinterRemoved => "Printer removed",
+        Action::FileUploaded => "File uploaded",
+        Action::FileSelected => "File selected",
+        Action::FileDeleted => "File deleted",
+        Action::PlateCleared => "Plate cleared",
+        Action::BatchCreated => "Command given",
+        Action::BatchStopped => "Batch stopped",
+        Action::BatchFinished => "Batch ended",
+        Action::PrintStarted => "Print begun at a printer",
+        Action::PrintPaused => "Print paused at a printer",
+        Action::PrintResumed => "Print resumed at a printer",
+        Action::PrintEnded => "Print broken off at a printer",
+        Action::TokenCreated => "Token made",
+        Action::TokenRotated => "Token replaced",
+        Action::TokenRevoked => "Token revoked",
+        Action::UserCreated => "Person added",
+        Action::UserChanged => "Person changed",
+        Action::SessionOpened => "Login",
+        Action::SessionEnded => "Logout",
+        Action::SecretsRotated => "Key changed",
+    }
+}
+
+/// Somebody's name, and what they are where it is not a person with a login.
+pub(super) fn who(actor: &Actor) -> (String, &'static str) {
+    let own = |kind| (actor.name.clone(), kind);
+    match actor.kind {
+        ActorKind::User => own(""),
+        ActorKind::Token => own("token"),
+        ActorKind::AdminToken => own("the server's own token"),
+        ActorKind::Terminal => ("Somebody".to_owned(), "at the server's terminal"),
+        ActorKind::Scheduler => ("The server".to_owned(), ""),
+        ActorKind::Printer => ("The printer".to_owned(), "or somebody at it"),
+        ActorKind::Setup => ("Somebody".to_owned(), "with the link of the set-up"),
+    }
+}
+
+/// What they did, to be read after their name.
+pub(super) fn sentence(entry: &Entry, names: &Names) -> String {
+    let printers = printers(entry, names);
+    let told = |field: &str| entry.changes.get(field).map(plain).unwrap_or_default();
+    match entry.action {
+        Action::PrinterRegistered => format!("added {printers}"),
+        Action::PrinterChanged => format!("changed {printers}"),
+        Action::PrinterRemoved => format!("removed {printers}"),
+        Action::FileUploaded => format!("sent the file {} to {printers}", told("path")),
+        Action::FileSelected => format!("selected the file {} on {printers}", told("path")),
+        Action::FileDeleted => format!("deleted the file {} from {printers}", told("path")),
+        Action::PlateCleared => format!("marked the plate of {printers} as clear"),
+        Action::BatchCreated => {
+            let command = Command::parse(&told("command"));
+            match (command, entry.printer_ids.len()) {
+                (Some(command), 1) => format!("gave a command: {}, on {printers}", words::verb(command)),
+                (Some(command), n) => format!("gave a command: {}", words::verb_for(command, n)),
+                (None, _) => format!("gave a command to {printers}"),
+            }
+        }
+        Action::BatchStopped if entry.actor.kind == ActorKind::Scheduler => {
+            "stopped a batch after a failure".to_owned()
+        }
+        Action::BatchStopped => "stopped a batch".to_owned(),
+        Action::BatchFinished => match told("result").as_str() {
+            "ok" => "saw a batch end: all done".to_owned(),
+            "failed" => format!("saw a batch end: nothing was done, on {printers}"),
+            "uncertain" => format!("saw a batch end: not certain, or not done, on {printers}"),
+            _ => format!("saw a batch end: not done on {printers}"),
+        },
+        Action::PrintStarted => format!("began to print {}on {printers}", of_file(entry)),
+        Action::PrintPaused => format!("paused {} on {printers}", prints(entry)),
+        Action::PrintResumed => format!("resumed {} on {printers}", prints(entry)),
+        Action::PrintEnded => format!("broke off {} on {printers}", prints(entry)),
+        Action::TokenCreated => format!("made the token {}", told("name")),
+        Action::TokenRotated => "put another token in the place of one".to_owned(),
+        Action::TokenRevoked => "revoked a token".to_owned(),
+        Action::UserCreated => format!("added {}, as {}", told("name"), told("role")),
+        Action::UserChanged => {
+            let user = entry.subject.and_then(|id| names.users.get(&id));
+            let own = entry.subject.is_some() && entry.subject == entry.actor.id;
+            match user {
+                _ if own && entry.changes.contains_key("password") => "changed their own password".to_owned(),
+                Some(name) => format!("changed the account of {name}"),
+                None => "changed an account".to_owned(),
+            }
+        }
+        Action::SessionOpened => "logged in".to_owned(),
+        Action::SessionEnded => "logged out, or ended a login".to_owned(),
+        Action::SecretsRotated => "changed the key that seals the printers' API keys".to_owned(),
+    }
+}
+
+/// One printer by its name, several by their number.
+fn printers(entry: &Entry, names: &Names) -> String {
+    match entry.printer_ids.as_slice() {
+        [] => "no printer".to_owned(),
+        [id] => match names.printers.get(id) {
+            Some(name) => name.clone(),
+            // Of one that is gone, its last entry has the name.
+            None => {
+                entry.changes.get("name").and_then(Value::as_str).unwrap_or("a printer that was removed").to_owned()
+            }
+        },
+        many => format!("{} printers", many.len()),
+    }
+}
+
+fn prints(entry: &Entry) -> String {
+    match entry.changes.get("prints").and_then(Value::as_array).map_or(0, Vec::len) {
+        0 | 1 => "a print".to_owned(),
+        n => format!("{n} prints"),
+    }
+}
+
+fn of_file(entry: &Entry) -> String {
+    let prints = entry.changes.get("prints").and_then(Value::as_array);
+    let only = prints.filter(|prints| prints.len() == 1).and_then(|prints| prints[0]["file"].as_str());
+    only.map(|file| format!("{file} ")).unwrap_or_default()
+}
+
+/// Everything else that is known, folded away on the page: name and value.
+pub(super) fn details(entry: &Entry, names: &Names) -> Vec<(String, String)> {
+    let changed = matches!(entry.action, Action::PrinterChanged | Action::UserChanged);
+    let called = |id: &Uuid| names.printers.get(id).cloned().unwrap_or_else(|| id.to_string());
+    let mut details = Vec::new();
+    for (name, value) in &entry.changes {
+        let name = name.replace('_', " ");
+        match value.as_array().map(Vec::as_slice) {
+            Some([before, after]) if changed => details.push((name, format!("{} → {}", plain(before), plain(after)))),
+            Some(list) if name == "prints" => {
+                for print in list.iter().take(NAMED) {
+                    let printer = print["printer_id"].as_str().and_then(|id| id.parse().ok());
+                    let parts: Vec<String> =
+                        ["file", "result", "reason"].iter().filter_map(|field| print.get(*field).map(plain)).collect();
+                    details.push((printer.map_or_else(|| "print".to_owned(), |id| called(&id)), parts.join(", ")));
+                }
+            }
+            // What something new lacks is no news.
+            _ if value.is_null() || value == "" => {}
+            _ => details.push((name, plain(value))),
+        }
+    }
+    if entry.printer_ids.len() > 1 && !entry.changes.contains_key("prints") {
+        let mut list: Vec<String> = entry.printer_ids.iter().take(NAMED).map(called).collect();
+        if entry.printer_ids.len() > NAMED {
+            list.push(format!("and {} more", entry.printer_ids.len() - NAMED));
+        }
+        details.push(("printers".to_owned(), list.join(", ")));
+    }
+    if let Some(id) = &entry.request_id {
+        details.push(("request".to_owned(), id.clone()));
+    }
+    details.retain(|(_, value)| !value.is_empty());
+    details
+}
+
+/// A value as people read it.
+fn plain(value: &Value) -> String {
+    match value {
+        Value::Null => "nothing".to_owned(),
+        Value::String(text) if text.is_empty() => "nothing".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Bool(true) => "yes".to_owned(),
+        Value::Bool(false) => "no".to_owned(),
+        Value::Number(number) => number.to_string(),
+        Value::Array(list) if list.is_empty() => "none".to_owned(),
+        Value::Array(list) => list.iter().map(plain).collect::<Vec<_>>().join(", "),
+        Value::Object(fields) => fields
+            .iter()
+            .map(|(name, value)| format!("{} {}", name.replace('_', " "), plain(value)))
+            .collect::<Vec<_>>()
+            .join(", "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use serde_json::json;
+
+    use super::*;
+
+    fn entry(kind: ActorKind, action: Action, printers: &[u128], changes: Value) -> Entry {
+        Entry {
+            printer_ids: printers.iter().copied().map(Uuid::from_u128).collect(),
+            changes: crate::domain::audit::fields(&changes),
+            ..Entry::unasked(kind, action, DateTime::UNIX_EPOCH)
+        }
+    }
+
+    #[test]
+    fn a_row_reads_as_a_sentence_and_tells_before_and_after() {
+        let names = Names { printers: [(Uuid::from_u128(1), "MK4-001".to_owned())].into(), users: HashMap::new() };
+        let say =
+            |action, printers: &[u128], changes| sentence(&entry(ActorKind::User, action, printers, changes), &names);
+        assert_eq!(
+            say(Action::BatchCreated, &[1], json!({"command": "cancel"})),
+            "gave a command: Cancel print, on MK4-001"
+        );
+        assert_eq!(say(Action::BatchCreated, &[1, 2], json!({"command": "pause"})), "gave a command: Pause 2 printers");
+        assert_eq!(say(Action::PrinterRemoved, &[9], json!({"name": "old"})), "removed old");
+        assert_eq!(
+            say(Action::PrintStarted, &[1], json!({"prints": [{"file": "a.gcode"}]})),
+            "began to print a.gcode on MK4-001"
+        );
+        for action in Action::ALL {
+            assert!(!say(*action, &[], json!({})).is_empty() && !label(*action).is_empty());
+        }
+        let changed =
+            entry(ActorKind::User, Action::PrinterChanged, &[1], json!({"notes": ["", "belt"], "tags": [["a"], []]}));
+        let told = details(&changed, &names);
+        assert_eq!(told, [("notes".into(), "nothing → belt".into()), ("tags".into(), "a → none".into())]);
+        let made = entry(ActorKind::User, Action::TokenCreated, &[], json!({"tags": ["a", "b"]}));
+        assert_eq!(details(&made, &names), [("tags".into(), "a, b".into())], "two tags are no before and after");
+    }
+}
