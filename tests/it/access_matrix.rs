@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::support::server::{ADMIN, TestServer, answer};
 
 /// Method, path as the document or the router has it, and the smallest role; `open`: nobody has to say who they are.
-const TABLE: &[(&str, &str, &str)] = &[
+pub const TABLE: &[(&str, &str, &str)] = &[
     ("GET", "/healthz", "open"),
     ("GET", "/readyz", "open"),
     // Numbers of the whole farm: not for whoever may see a part of it.

@@ -21,4 +21,5 @@ mod outside;
 mod people;
 mod secrets;
 mod storage;
+mod tag_limits;
 mod tidy;

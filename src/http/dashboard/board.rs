@@ -4,7 +4,7 @@
 //! then find nothing to do. A farm that nobody looks at costs nothing.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     ops::Bound,
     sync::Arc,
 };
@@ -96,7 +96,8 @@ struct Inner {
     version: u64,
     entries: HashMap<Uuid, Arc<Entry>>,
     by_version: BTreeMap<u64, Uuid>,
-    removed: BTreeSet<(u64, Uuid)>,
+    /// Printers that were removed, or lost a tag, with the tags that they had until that version.
+    left: BTreeMap<(u64, Uuid), Vec<String>>,
 }
 
 /// What has changed for somebody since a version.
@@ -139,10 +140,13 @@ impl Board {
         self.catch_up(&mut inner).await?;
         let after = (Bound::Excluded(version), Bound::Unbounded);
         let changed = inner.by_version.range(after).filter_map(|(_, id)| inner.entries.get(id)).cloned();
-        let (changed, hidden): (Vec<_>, Vec<_>) = changed.partition(|entry| who.may_see(&entry.view.printer));
-        let mut removed: Vec<Uuid> = inner.removed.range((version + 1, Uuid::nil())..).map(|(_, id)| *id).collect();
-        // It may have had a tag until now that let this person see it.
-        removed.extend(hidden.iter().map(|entry| entry.id()));
+        let changed = changed.filter(|entry| who.may_see(&entry.view.printer)).collect();
+        // Only those that this person could see until then: of others there is nothing to take away, and to name one
+        // would tell that it is there.
+        let left = inner.left.range((version + 1, Uuid::nil())..);
+        let left = left.filter(|(_, tags)| who.tags.is_empty() || tags.iter().any(|tag| who.tags.contains(tag)));
+        let sees = |id: &Uuid| inner.entries.get(id).is_some_and(|entry| who.may_see(&entry.view.printer));
+        let removed = left.map(|((_, id), _)| *id).filter(|id| !sees(id)).collect();
         Ok(News { version: inner.version, changed, removed })
     }
 
@@ -158,20 +162,24 @@ impl Board {
             // Not there any more: its removal follows.
             let Some(printer) = registered.remove(&live.id) else { continue };
             let (id, version) = (live.id, live.version);
-            let entry = Entry::new(PrinterView { printer, live }, version, self.services.plate_gate())?;
-            if let Some(old) = inner.entries.insert(id, Arc::new(entry)) {
+            let entry = Arc::new(Entry::new(PrinterView { printer, live }, version, self.services.plate_gate())?);
+            if let Some(old) = inner.entries.insert(id, entry.clone()) {
                 inner.by_version.remove(&old.version);
+                let (before, now) = (&old.view.printer.details.tags, &entry.view.printer.details.tags);
+                if before.iter().any(|tag| !now.contains(tag)) {
+                    inner.left.insert((version, id), before.clone());
+                }
             }
             inner.by_version.insert(version, id);
         }
         for id in changes.removed {
             if let Some(old) = inner.entries.remove(&id) {
                 inner.by_version.remove(&old.version);
-                inner.removed.insert((changes.version, id));
+                inner.left.insert((changes.version, id), old.view.printer.details.tags.clone());
             }
         }
-        while inner.removed.len() > REMOVALS_KEPT {
-            inner.removed.pop_first();
+        while inner.left.len() > REMOVALS_KEPT {
+            inner.left.pop_first();
         }
         inner.version = changes.version;
         Ok(())

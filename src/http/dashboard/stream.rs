@@ -80,8 +80,10 @@ impl Page {
         timeout(STUCK, self.events.send(event)).await.ok()?.ok()
     }
 
+    /// Whether the session is there, with the same rights: with others the browser comes back, and gets those.
     async fn is_logged_in(&self) -> bool {
-        matches!(auth::by_session(&self.dashboard.services, &self.headers).await, Ok(Some(_)))
+        let now = auth::by_session(&self.dashboard.services, &self.headers).await;
+        matches!(now, Ok(Some(now)) if now.role == self.who.role && now.tags == self.who.tags)
     }
 }
 

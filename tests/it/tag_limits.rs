@@ -1,0 +1,219 @@
+//! A printer outside somebody's tag limit does not exist for them: every route that reads is asked for everything, and
+//! nothing of it may be in any answer.
+
+use std::time::Duration;
+
+use printyard::simulator::Act;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::{
+    access_matrix::TABLE,
+    support::{
+        server::{TestServer, answer, farm},
+        wait,
+    },
+};
+
+const SOON: Duration = Duration::from_secs(20);
+const NOWHERE: &str = "0193e1c7-7d1c-7a52-9a3e-2f3b5a0c9e11";
+/// What the hidden printer is called, prints, and is tagged with.
+const WORDS: [&str; 3] = ["HIDDEN-017", "secret-part.gcode", "hall-of-others"];
+
+/// Somebody who sees one printer of two, by token and by session.
+struct Limited {
+    server: TestServer,
+    token: String,
+    cookie: String,
+}
+
+impl Limited {
+    /// The answer of a route, whole; of a stream, until it has told of everything once.
+    async fn get(&self, path: &str) -> (StatusCode, String) {
+        let request = self.server.bare(Method::GET, path);
+        let request = if path.starts_with("/api/") || path == "/metrics" {
+            request.bearer_auth(&self.token)
+        } else {
+            request.header("Cookie", format!("printyard_session={}", self.cookie))
+        };
+        let mut response = request.send().await.expect("an answer");
+        let (status, mut text) = (response.status(), format!("{:?}", response.headers()));
+        while let Some(chunk) = response.chunk().await.expect("a whole answer") {
+            text.push_str(&String::from_utf8_lossy(&chunk));
+            if path.contains("/stream") && (text.contains("event: beat") || text.contains("event: batch")) {
+                // The first look of the farm's stream comes before or after its first beat.
+                if !path.starts_with("/stream") || text.contains("event: strip") {
+                    break;
+                }
+            }
+        }
+        (status, text)
+    }
+
+    async fn post(&self, path: &str, body: Value) -> (StatusCode, Value) {
+        let request = self.server.bare(Method::POST, path).bearer_auth(&self.token).header("Prefer", "wait=30");
+        let (status, body, _) = answer(request.json(&body)).await;
+        (status, body)
+    }
+}
+
+/// What differs between two answers in any case.
+fn comparable(text: &str, id: &str) -> String {
+    let text = text.replace(id, "ID");
+    let mut parts = text.split("request").map(str::to_owned);
+    let first = parts.next().unwrap_or_default();
+    // `x-request-id` and `request_id`: what follows each, up to the end of the value.
+    let rest = parts.map(|part| {
+        part.splitn(3, '"')
+            .last()
+            .unwrap_or_default()
+            .split_once('"')
+            .map_or(String::new(), |(_, rest)| rest.to_owned())
+    });
+    let text = std::iter::once(first).chain(rest).collect::<Vec<_>>().join("request");
+    let (before, date) = text.split_once("\"date\": \"").unwrap_or((&text, ""));
+    format!("{before}{}", date.split_once('"').map_or("", |(_, rest)| rest))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_of_a_printer_outside_the_limit_is_in_any_answer() {
+    let (server, farm) = (TestServer::start().await, farm(2).await);
+    let (open, hidden) = (&farm.printers()[0], &farm.printers()[1]);
+    let seen_id = server.register_as(open, json!({"tags": ["hall-a"]})).await;
+    hidden.put_file(WORDS[1], "G28\nG4 S600\n");
+    hidden.select(WORDS[1]);
+    let hidden_id = server.register_as(hidden, json!({"name": WORDS[0], "tags": [WORDS[2]]})).await;
+    for id in [&seen_id, &hidden_id] {
+        server.until_online(id).await;
+    }
+    // Prints on both, a batch over both, and one of each alone.
+    for (printer, id) in [(open, &seen_id), (hidden, &hidden_id)] {
+        printer.at_printer(Act::StartSelected);
+        server.until_state(id, "printing").await;
+    }
+    let batch = async |ids: Vec<&String>| -> Value {
+        let body = json!({"command": "pause", "select": {"printer_ids": ids}});
+        let (_, batch, _) = server.post_and_wait("/api/v1/batches", body).await;
+        assert_eq!(batch["result"], "ok", "{batch}");
+        batch
+    };
+    let (both, theirs) = (batch(vec![&seen_id, &hidden_id]).await, batch(vec![&hidden_id]).await);
+    let print = wait::until("the hidden print is recorded", SOON, async || {
+        let (_, prints, _) = server.get(&format!("/api/v1/prints?printer_id={hidden_id}")).await;
+        prints["items"][0]["id"].as_str().map(str::to_owned).ok_or(prints)
+    })
+    .await;
+    let text = |value: &Value| value.as_str().expect("a text").to_owned();
+    let mixed = text(&both["id"]);
+    let strange = [hidden_id.clone(), text(&theirs["id"]), print.clone()];
+    let mut secrets: Vec<String> = WORDS.iter().map(|word| (*word).to_owned()).chain(strange.clone()).collect();
+    secrets.push(hidden.url().to_owned());
+    for rows in [&both["commands"], &theirs["commands"]] {
+        let rows = rows.as_array().expect("rows").iter().filter(|row| row["printer_id"] == hidden_id.as_str());
+        secrets.extend(rows.map(|row| text(&row["id"])));
+    }
+
+    let token = server.token_for("manager", &["hall-a"]).await;
+    let cookie = server.session_of(&token).await;
+    let limited = Limited { server, token, cookie };
+    let clean = |case: &str, text: &str| {
+        for secret in &secrets {
+            assert!(!text.contains(secret.as_str()), "{case} tells {secret}: {text}");
+        }
+    };
+    for (_, path, needed) in TABLE.iter().filter(|(verb, ..)| *verb == "GET") {
+        let path = path.replace("{*path}", "app.css");
+        if !path.contains("{id}") {
+            let (status, text) = limited.get(&path).await;
+            assert!(status == StatusCode::OK || status.as_u16() < 500, "{path}: {status}");
+            clean(&path, &text);
+            continue;
+        }
+        for id in [&seen_id, &mixed] {
+            clean(&path, &limited.get(&path.replace("{id}", id)).await.1);
+        }
+        // What they may not see is as what does not exist.
+        let (nothing, blank) = limited.get(&path.replace("{id}", NOWHERE)).await;
+        for id in &strange {
+            let (status, text) = limited.get(&path.replace("{id}", id)).await;
+            assert_eq!(status, nothing, "{path} with {id}: {text}");
+            assert_eq!(comparable(&text, id), comparable(&blank, NOWHERE), "{path} with {id}");
+            let refused = matches!(status, StatusCode::NOT_FOUND | StatusCode::FORBIDDEN);
+            assert!(refused, "{path} with {id}, for {needed}: {status}");
+        }
+    }
+    // Found by no filter, and counted nowhere.
+    for query in [
+        format!("printers?q={}", WORDS[0]),
+        format!("printers?q={}", WORDS[1]),
+        format!("printers?tag={}", WORDS[2]),
+        format!("prints?printer_id={hidden_id}"),
+        format!("batches?external_ref={}", WORDS[0]),
+    ] {
+        let (_, text) = limited.get(&format!("/api/v1/{query}")).await;
+        assert!(text.contains("\"items\":[]"), "{query}: {text}");
+    }
+    for query in [format!("?q={}", WORDS[0]), format!("?tag={}", WORDS[2])] {
+        let (_, text) = limited.get(&format!("/{query}")).await;
+        assert!(!text.contains(&hidden_id) && text.contains("No printer matches"), "{query}: {text}");
+    }
+    let get = async |path: String| -> Value {
+        let (_, body, _) = answer(limited.server.bare(Method::GET, &path).bearer_auth(&limited.token)).await;
+        body
+    };
+    assert_eq!(get("/api/v1/printers".into()).await["items"].as_array().map(Vec::len), Some(1));
+    assert_eq!(get("/api/v1/prints".into()).await["items"].as_array().map(Vec::len), Some(1));
+    assert_eq!(get("/api/v1/batches".into()).await["items"].as_array().map(Vec::len), Some(1));
+    assert_eq!(get(format!("/api/v1/batches/{mixed}")).await["counts"]["total"], 1);
+    let (_, farm_page) = limited.get("/").await;
+    assert!(farm_page.contains("<b>1</b>") && !farm_page.contains("<b>2</b>"), "{farm_page}");
+
+    // Selectors, a retry, a stop.
+    for select in
+        [json!({"all": true}), json!({"states": ["paused"]}), json!({"batch_id": mixed, "outcomes": ["confirmed"]})]
+    {
+        let (_, body) = limited.post("/api/v1/batches", json!({"command": "pause", "select": select})).await;
+        assert_eq!(body["counts"]["total"], 1, "{select}: {body}");
+        clean("a batch", &body.to_string());
+    }
+    for select in [json!({"tags_any": [WORDS[2]]}), json!({"batch_id": strange[1], "outcomes": ["confirmed"]})] {
+        let (status, body) = limited.post("/api/v1/batches", json!({"command": "pause", "select": select})).await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{select}: {body}");
+    }
+    let (_, body) = limited.post(&format!("/api/v1/batches/{mixed}/retry"), json!({"outcomes": ["confirmed"]})).await;
+    assert_eq!(body["counts"]["total"], 1, "{body}");
+    clean("a retry", &body.to_string());
+    let (status, body) = limited.post(&format!("/api/v1/batches/{mixed}/stop"), json!({})).await;
+    assert_eq!(status, StatusCode::FORBIDDEN, "{body}");
+    for path in ["stop", "retry"] {
+        let (status, _) =
+            limited.post(&format!("/api/v1/batches/{}/{path}", strange[1]), json!({"outcomes": ["confirmed"]})).await;
+        assert!(matches!(status, StatusCode::NOT_FOUND | StatusCode::UNPROCESSABLE_ENTITY), "{path}: {status}");
+    }
+    // Named by id it is a refusal, without its name.
+    let select = json!({"printer_ids": [hidden_id, seen_id]});
+    let (_, body) = limited.post("/api/v1/batches", json!({"command": "pause", "select": select})).await;
+    let row = &body["commands"][0];
+    assert_eq!((&row["reason"], &row["printer_name"]), (&json!("forbidden"), &json!("")), "{body}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_printer_that_leaves_the_limit_leaves_the_page() {
+    let (server, farm) = (TestServer::start().await, farm(1).await);
+    let id = server.register_as(&farm.printers()[0], json!({"tags": ["hall-a"]})).await;
+    server.until_online(&id).await;
+    let token = server.token_for("viewer", &["hall-a"]).await;
+    let cookie = server.session_of(&token).await;
+    let request = server.bare(Method::GET, "/stream").header("Cookie", format!("printyard_session={cookie}"));
+    let mut stream = request.send().await.expect("a stream");
+    let mut told = String::new();
+    let mut until = async |words: &str| {
+        while !told.contains(words) {
+            let chunk = stream.chunk().await.expect("more").expect("no end");
+            told.push_str(&String::from_utf8_lossy(&chunk));
+        }
+    };
+    until("event: tiles").await;
+    server.patch(&format!("/api/v1/printers/{id}"), json!({"tags": ["hall-b"]})).await;
+    until(&format!("event: gone\ndata: {id}")).await;
+}
