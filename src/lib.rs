@@ -80,8 +80,8 @@ impl Server {
     /// Serves until `shutdown` is ready, then ends every task. Fails when an essential task ended by itself.
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
         let stop = self.lifecycle.stop.clone();
-        let router = http::router(self.services.clone(), self.limits, self.bounds, self.proxies, stop.clone());
-        let server = tokio::spawn(http::serve(listener, router, self.bounds, self.tls, stop.clone()));
+        let router = http::router(self.services.clone(), self.limits, self.bounds, self.proxies.clone(), stop.clone());
+        let server = tokio::spawn(http::serve(listener, router, self.bounds, self.proxies, self.tls, stop.clone()));
         let failed = tokio::select! {
             () = shutdown => false,
             () = self.lifecycle.failed.cancelled() => true,

@@ -9,6 +9,8 @@ use std::time::Duration;
 pub struct Bounds {
     /// Connections at once. Beyond it accepting waits, and the system's own queue holds who comes next.
     pub connections: usize,
+    /// Those of one address; a trusted proxy has no such limit. What comes beyond it is closed at once.
+    pub connections_per_address: usize,
     /// The header of a request comes whole within this; a kept connection is idle for at most as long.
     pub header_within: Duration,
     /// A TLS handshake is done within this.
@@ -25,6 +27,7 @@ impl Default for Bounds {
     fn default() -> Self {
         Self {
             connections: 2_048,
+            connections_per_address: 512,
             header_within: Duration::from_secs(10),
             handshake_within: Duration::from_secs(10),
             header_bytes: 32 * 1024,

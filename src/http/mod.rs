@@ -7,6 +7,7 @@ pub mod api;
 mod armour;
 pub mod auth;
 pub mod bounds;
+mod crowd;
 pub mod dashboard;
 mod patience;
 pub mod peer;

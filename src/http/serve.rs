@@ -23,7 +23,8 @@ use tower::ServiceExt;
 
 use super::{
     bounds::Bounds,
-    peer::{OverTls, Peer},
+    crowd::Crowd,
+    peer::{OverTls, Peer, Proxies},
 };
 
 /// How long requests under way may take to end when the server ends.
@@ -54,17 +55,25 @@ pub async fn serve(
     listener: TcpListener,
     router: Router,
     bounds: Bounds,
+    proxies: Proxies,
     tls: Option<TlsAcceptor>,
     stop: CancellationToken,
 ) {
     let slots = Arc::new(Semaphore::new(bounds.connections));
     let (open, cut) = (TaskTracker::new(), CancellationToken::new());
+    let crowd = Crowd::default();
     let door = Door { router, bounds, tls, stop: stop.clone() };
     while let Some(Some((stream, peer, slot))) = stop.run_until_cancelled(next(&listener, &slots)).await {
+        let address = peer.ip().to_canonical();
+        let most = if proxies.trusts(address) { usize::MAX } else { bounds.connections_per_address };
+        let Some(place) = crowd.admit(address, most) else {
+            tracing::debug!(%peer, "closed: this address has as many connections as one may have");
+            continue;
+        };
         let (door, cut) = (door.clone(), cut.clone());
         open.spawn(async move {
             cut.run_until_cancelled(door.open(stream, peer)).await;
-            drop(slot);
+            drop((place, slot));
         });
     }
     // Who comes now is refused at once, and not left waiting.

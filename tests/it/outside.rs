@@ -11,7 +11,10 @@ use tokio::{
     time::timeout,
 };
 
-use crate::support::server::{DEADLINE, Options, TestServer, answer};
+use crate::support::{
+    server::{DEADLINE, Options, TestServer, answer},
+    wait,
+};
 
 /// Writes these bytes and reads until the server closes.
 async fn raw(server: &TestServer, bytes: &[u8]) -> String {
@@ -32,6 +35,25 @@ async fn a_header_that_does_not_come_and_one_that_does_not_end_are_cut_off() {
     assert_eq!(raw(&server, b"").await, "");
     let cut = raw(&server, b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Slow: ").await;
     assert!(cut.is_empty() || cut.starts_with("HTTP/1.1 408"), "{cut}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_address_has_so_many_connections_and_a_trusted_proxy_as_many_as_there_are() {
+    let bounds = Bounds { connections_per_address: 2, ..Bounds::default() };
+    let ask = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    for (trusted, answered) in [(None, false), (Some("127.0.0.1/32".to_owned()), true)] {
+        let options = Options { bounds, trusted_proxies: trusted, ..Options::default() };
+        let server = TestServer::with(options).await;
+        let address = server.url.split_once("://").expect("a url").1;
+        let held = [TcpStream::connect(address).await.expect("one"), TcpStream::connect(address).await.expect("two")];
+        assert_eq!(raw(&server, ask).await.starts_with("HTTP/1.1 200"), answered);
+        drop(held);
+        wait::until("there is room again", DEADLINE, async || {
+            let got = raw(&server, ask).await;
+            if got.starts_with("HTTP/1.1 200") { Ok(()) } else { Err(got) }
+        })
+        .await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
