@@ -447,3 +447,23 @@ async fn a_restart_goes_once_somebody_has_looked_at_the_plate() {
     let page = site.command(&[&fields[..], &[("reason", "I stand in front of it")]].concat()).await;
     assert!(page.contains("<b>1</b> restarted"), "{page}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_test_of_a_connection_answers_into_a_frame_and_leaves_the_form_as_it_is() {
+    let site = Site::with(1).await;
+    let form = site.page("/printers/new").await;
+    assert!(form.contains("formtarget=\"tested\"") && form.contains("name=\"tested\""), "{form}");
+    let printer = &site.farm.printers()[0];
+    for (key, class, words) in [(printer.api_key(), "say good", "answers"), ("WR0NG-K3Y", "say bad", "key")] {
+        let fields = [("act", "test"), ("url", printer.url()), ("api_key", key)];
+        let answer = site.submit("/printers/new", &fields).await;
+        assert!(header(&answer, "content-security-policy").contains("frame-ancestors 'self'"));
+        let page = answer.text().await.expect("a page");
+        assert!(
+            page.contains(class) && page.contains(words) && !page.contains(key) && !page.contains("<form"),
+            "{page}"
+        );
+    }
+    let page = send(site.get("/printers/new")).await;
+    assert!(header(&page, "content-security-policy").contains("frame-ancestors 'none'"), "no other page");
+}

@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::{
     extract::State,
-    http::StatusCode,
+    http::{StatusCode, header},
     response::{Html, IntoResponse, Redirect, Response},
 };
 
@@ -29,9 +29,19 @@ struct NewPage {
     power_group: String,
     /// What is wrong with what was typed.
     errors: Vec<String>,
-    /// What the test found: well or not, and the words.
-    test: Option<(bool, String)>,
 }
+
+/// What a test found. It comes into a frame of the form, which keeps all that was typed, the key among it.
+#[derive(Template)]
+#[template(path = "printers/tested.html")]
+struct TestedPage {
+    well: bool,
+    words: String,
+}
+
+/// As of every page, but for our own frame.
+const FRAMED: &str = "default-src 'self'; img-src 'self' data:; object-src 'none'; frame-ancestors 'self'; \
+     base-uri 'none'; form-action 'none'";
 
 impl NewPage {
     fn of(frame: Frame, form: &Form) -> Self {
@@ -45,7 +55,6 @@ impl NewPage {
             tags: text("tags"),
             power_group: text("power_group"),
             errors: Vec::new(),
-            test: None,
         }
     }
 }
@@ -61,7 +70,6 @@ pub(super) async fn form(Visitor(who): Visitor) -> Result<Html<String>, Failure>
         tags: String::new(),
         power_group: String::new(),
         errors: Vec::new(),
-        test: None,
     })
 }
 
@@ -75,20 +83,19 @@ pub(super) async fn create(
     let key = form.text("api_key").map(str::to_owned);
     let url = form.text("url").unwrap_or_default();
     if form.text("act") == Some("test") {
-        match dashboard.services.test_printer(&who, url, key).await {
-            Ok(report) => {
-                page.test = Some(match report.problem {
-                    Some((_, problem)) => (false, problem),
-                    None => {
-                        let version = report.octoprint_version.unwrap_or_default();
-                        let user = report.user.unwrap_or_default();
-                        (true, format!("OctoPrint {version} answers, and knows the key as {user}."))
-                    }
-                });
-            }
-            Err(error) => page.errors = sentences(error)?,
-        }
-        return Ok(html(&page)?.into_response());
+        let (well, words) = match dashboard.services.test_printer(&who, url, key).await {
+            Ok(report) => match report.problem {
+                Some((_, problem)) => (false, problem),
+                None => {
+                    let version = report.octoprint_version.unwrap_or_default();
+                    let user = report.user.unwrap_or_default();
+                    (true, format!("OctoPrint {version} answers, and knows the key as {user}."))
+                }
+            },
+            Err(error) => (false, sentences(error)?.join(". ")),
+        };
+        let policy = [(header::CONTENT_SECURITY_POLICY, FRAMED)];
+        return Ok((policy, html(&TestedPage { well, words })?).into_response());
     }
     let mut details = PrinterDetails::new(page.name.clone(), url);
     details.tags = page.tags.split(',').map(str::trim).filter(|tag| !tag.is_empty()).map(str::to_owned).collect();
