@@ -3,11 +3,16 @@
 use std::collections::HashSet;
 
 use printyard::{
-    domain::command::{Outcome, Reason},
+    clock::new_id,
+    domain::{
+        audit::Entry,
+        command::{Outcome, Reason},
+        print::{By, PrintFact},
+    },
     storage::{
-        batches,
+        audit, batches,
         commands::{self, Report, Send},
-        printers,
+        printers, sights,
     },
 };
 use uuid::Uuid;
@@ -186,6 +191,38 @@ async fn a_batch_ends_once_whoever_ends_its_last_row() {
             assert_eq!(one + two + three, 1);
             assert!(batches::unfinished(&db).await.expect("read").is_empty());
         }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_who_write_the_audit_at_once_make_one_chain_and_none_fails() {
+    on_each(async |db| {
+        for _ in 0..ROUNDS {
+            let (batch, rows) = stored(&db, 5).await;
+            let reports: Vec<Report> = rows.iter().map(|row| report(row.id, Outcome::Rejected)).collect();
+            commands::report(&db, &reports).await.expect("reported");
+            let fact = PrintFact::Began { id: new_id(), file: None, at: at(1), by: By::printer() };
+            let (facts, ended) = ([(rows[0].printer_id, fact)], [batch.id]);
+            let told = Entry { printer_ids: rows.iter().map(|row| row.printer_id).collect(), ..entry() };
+            let (one, two, stopped, recorded, listed, again, removed) = tokio::join!(
+                batches::finish_done(&db, &ended, at(3)),
+                batches::finish_done(&db, &ended, at(3)),
+                batches::stop(&db, batch.id, at(4), &told),
+                sights::record(&db, &facts, std::slice::from_ref(&told)),
+                audit::catch_up(&db),
+                audit::catch_up(&db),
+                audit::delete_older_than(&db, at(-1)),
+            );
+            let by_stop = stopped.expect("asked").is_some_and(|result| result.finished);
+            let ends = one.expect("asked").len() + two.expect("asked").len() + usize::from(by_stop);
+            assert_eq!(ends, 1, "it ends once");
+            recorded.expect("recorded");
+            (listed.expect("listed"), again.expect("listed"), removed.expect("removed"));
+        }
+        audit::catch_up(&db).await.expect("listed");
+        let verified = audit::verify(&db).await.expect("walked");
+        assert_eq!(verified.faults, Vec::<String>::new());
     })
     .await;
 }
