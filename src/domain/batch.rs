@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{
     command::{Command, ExpectedJob, FileRef, Outcome, words},
-    invalid::{Invalid, check_text},
+    invalid::{Invalid, check_line, check_text},
     state::PrinterState,
 };
 
@@ -168,8 +168,7 @@ impl BatchSpec {
             if self.command != Command::Start {
                 invalid.add("/file", "not_for_this_command", "a file can only be named for start");
             }
-            check_text(invalid, "/file/path", &file.path, 1, 1_000);
-            check_text(invalid, "/file/origin", &file.origin, 1, 50);
+            file.check(invalid, "/file");
         }
         if let Some(expected) = &self.expected_job {
             check_expected(invalid, "/expected_job", expected);
@@ -195,10 +194,11 @@ impl BatchSpec {
         if self.force && self.command != Command::Disconnect {
             invalid.add("/force", "not_for_this_command", "force is for disconnect");
         }
-        for (pointer, text) in [("/reason", &self.reason), ("/external_ref", &self.external_ref)] {
-            if let Some(text) = text {
-                check_text(invalid, pointer, text, 0, 500);
-            }
+        if let Some(reason) = &self.reason {
+            check_text(invalid, "/reason", reason, 0, 500);
+        }
+        if let Some(external_ref) = &self.external_ref {
+            check_line(invalid, "/external_ref", external_ref, 0, 500);
         }
     }
 }
@@ -207,7 +207,7 @@ impl BatchSpec {
 pub fn check_expected(invalid: &mut Invalid, pointer: &str, expected: &ExpectedJob) {
     match (&expected.path, expected.print_id) {
         (None, None) => invalid.add(pointer, "required", "must name a path or a print_id"),
-        (Some(path), _) => check_text(invalid, &format!("{pointer}/path"), path, 1, 1_000),
+        (Some(path), _) => check_line(invalid, &format!("{pointer}/path"), path, 1, 1_000),
         (None, Some(_)) => {}
     }
 }

@@ -4,7 +4,10 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::state::PrinterState;
+use super::{
+    invalid::{Invalid, check_line},
+    state::PrinterState,
+};
 
 /// Declares an enum of words: the wire, the database and the pages use the same ones.
 macro_rules! words {
@@ -241,6 +244,35 @@ pub struct FileRef {
     pub path: String,
     #[serde(default = "local")]
     pub origin: String,
+}
+
+impl FileRef {
+    /// The same, if it names a file.
+    pub fn checked(self) -> Result<Self, Invalid> {
+        let mut invalid = Invalid::default();
+        self.check(&mut invalid, "");
+        invalid.or_ok(self)
+    }
+
+    /// Holds both against their rules: they become parts of an address.
+    pub fn check(&self, invalid: &mut Invalid, pointer: &str) {
+        let (path, origin) = (format!("{pointer}/path"), format!("{pointer}/origin"));
+        check_line(invalid, &path, &self.path, 1, 1_000);
+        if !leads_to_a_file(&self.path) {
+            invalid.add(path, "path", "must name a file, without . and .. as parts");
+        }
+        check_line(invalid, &origin, &self.origin, 1, 50);
+        if self.origin.contains('/') || !leads_to_a_file(&self.origin) {
+            invalid.add(origin, "origin", "must be a word like local");
+        }
+    }
+}
+
+/// Parts that lead elsewhere have no place in a file's path, nor have control characters, of which an address loses some:
+/// a `..` could come to light.
+pub fn leads_to_a_file(path: &str) -> bool {
+    let parts = || path.split('/').filter(|part| !part.is_empty());
+    parts().next().is_some() && !parts().any(|part| matches!(part, "." | "..")) && !path.contains(char::is_control)
 }
 
 fn local() -> String {

@@ -36,7 +36,7 @@ impl Invalid {
     }
 }
 
-/// Rules for a short text that people write and pages show: length in characters, no control characters.
+/// Rules for a text that people write and pages show: length in characters, no control characters but line breaks.
 pub fn check_text(invalid: &mut Invalid, pointer: &str, text: &str, min: usize, max: usize) {
     let length = text.chars().count();
     if length < min || length > max {
@@ -44,5 +44,13 @@ pub fn check_text(invalid: &mut Invalid, pointer: &str, text: &str, min: usize, 
     }
     if text.chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
         invalid.add(pointer, "control_character", "must not contain control characters");
+    }
+}
+
+/// As [`check_text`], for what is shown, logged and sent as one line: a line break in it could pass for a second one.
+pub fn check_line(invalid: &mut Invalid, pointer: &str, text: &str, min: usize, max: usize) {
+    check_text(invalid, pointer, text, min, max);
+    if text.contains(['\n', '\t']) {
+        invalid.add(pointer, "control_character", "must not contain line breaks or tabs");
     }
 }

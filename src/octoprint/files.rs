@@ -163,11 +163,13 @@ impl FilesClient<'_> {
         self.0.exchange(call, options).await?.nothing()
     }
 
-    /// Each part of the path is percent-encoded by itself. Parts that would lead elsewhere (`..`) are refused.
+    /// Each part of the path is percent-encoded by itself. Parts that would lead elsewhere (`..`) are refused, and so are
+    /// control characters, which no file of OctoPrint has in its name.
     fn url(self, path: &str, origin: &str) -> Result<Url, Error> {
         let mut segments = vec!["api", "files", origin];
         segments.extend(path.split('/').filter(|part| !part.is_empty()));
-        if segments.len() == 3 || origin.is_empty() || segments.iter().any(|part| matches!(*part, "." | "..")) {
+        let leads_elsewhere = |part: &&str| matches!(*part, "." | "..") || part.contains(char::is_control);
+        if segments.len() == 3 || origin.is_empty() || segments.iter().any(leads_elsewhere) {
             return Err(Error::Invalid { detail: format!("{origin}:{path} does not name a file") });
         }
         Ok(self.0.endpoint(&segments))
@@ -322,7 +324,7 @@ mod tests {
         let client = client("http://127.0.0.1/farm");
         let url = client.files().url("a b/50%?#.gcode", LOCAL).expect("url");
         assert_eq!(url.as_str(), "http://127.0.0.1/farm/api/files/local/a%20b/50%25%3F%23.gcode");
-        for path in ["../job", "a/../../job", ".", "", "/"] {
+        for path in ["../job", "a/../../job", ".", "", "/", ".\n./.\t./job", "a\rb", "a\0b"] {
             assert!(matches!(client.files().url(path, LOCAL), Err(Error::Invalid { .. })), "{path}");
         }
     }

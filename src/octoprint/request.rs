@@ -1,6 +1,7 @@
 //! One request and its answer: the only place that sends to a printer and sorts what comes back.
 
 use bytes::Bytes;
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use reqwest::{
     Method, Request, StatusCode,
     header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION},
@@ -30,13 +31,35 @@ pub(super) const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const NOT_THE_CALLERS: [&str; 6] =
     ["host", "content-length", "transfer-encoding", "connection", "upgrade", "x-octoprint-api-version"];
 
-/// The url of an endpoint; each segment is percent-encoded by itself.
+/// What is encoded in a segment of a path: all that means something in a url, and what is no visible ASCII.
+const SEGMENT: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b'/')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'[')
+    .add(b'\\')
+    .add(b']')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
+
+/// The url of an endpoint; each segment is percent-encoded by itself, and none is `.` or `..`. (Not by the url's own
+/// segments: they drop tabs and line breaks unasked, so that a `..` with one within goes up a level.)
 pub(super) fn endpoint(base: &Url, segments: &[&str]) -> Url {
     let mut url = base.clone();
-    // Err: a url without a host, which is blocked before anything is sent.
-    if let Ok(mut path) = url.path_segments_mut() {
-        path.pop_if_empty().extend(segments);
+    let mut path = base.path().trim_end_matches('/').to_owned();
+    for segment in segments {
+        path.push('/');
+        path.extend(utf8_percent_encode(segment, SEGMENT));
     }
+    url.set_path(&path);
     url
 }
 

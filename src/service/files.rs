@@ -10,6 +10,7 @@ use crate::{
     domain::{
         access::Role,
         audit::{Action, Entry, fields},
+        command::FileRef,
     },
     octoprint::{self, RequestOptions},
     storage,
@@ -41,7 +42,8 @@ impl Services {
         self.note_file(who, id, Action::FileUploaded, &uploaded.path, &uploaded.origin).await?;
         if select {
             // A select of its own, so that a transfer of minutes keeps no command waiting.
-            self.select_file(who, id, &uploaded.path, &uploaded.origin).await?;
+            let file = FileRef { path: uploaded.path.clone(), origin: uploaded.origin.clone() };
+            self.select_file(who, id, file).await?;
             uploaded.effective_select = true;
         }
         self.fleet.look(id);
@@ -49,27 +51,29 @@ impl Services {
     }
 
     /// Selects a file without printing it. Fails with `command_in_flight` or `already_printing`.
-    pub async fn select_file(&self, who: &Principal, id: Uuid, path: &str, origin: &str) -> Result<(), Error> {
+    pub async fn select_file(&self, who: &Principal, id: Uuid, file: FileRef) -> Result<(), Error> {
         who.require(Role::Operator)?;
+        let FileRef { path, origin } = file.checked()?;
         let view = self.printer(who, id).await?;
         let octoprint = self.client_of(&view.printer).await?;
         let _reservation = self.reserve(id).await?;
         self.refuse_while_printing(id)?;
         let options = RequestOptions::within(TIMEOUT);
-        octoprint.files().select(path, origin, false, &options).await.map_err(busy_file)?;
-        self.note_file(who, id, Action::FileSelected, path, origin).await?;
+        octoprint.files().select(&path, &origin, false, &options).await.map_err(busy_file)?;
+        self.note_file(who, id, Action::FileSelected, &path, &origin).await?;
         self.fleet.look(id);
         Ok(())
     }
 
     /// Deletes a file from a printer. Fails with `command_in_flight` or `already_printing`.
-    pub async fn delete_file(&self, who: &Principal, id: Uuid, path: &str, origin: &str) -> Result<(), Error> {
+    pub async fn delete_file(&self, who: &Principal, id: Uuid, file: FileRef) -> Result<(), Error> {
         who.require(Role::Operator)?;
+        let FileRef { path, origin } = file.checked()?;
         let view = self.printer(who, id).await?;
         let octoprint = self.client_of(&view.printer).await?;
         let _reservation = self.reserve(id).await?;
-        octoprint.files().delete(path, origin, &RequestOptions::within(TIMEOUT)).await.map_err(busy_file)?;
-        self.note_file(who, id, Action::FileDeleted, path, origin).await?;
+        octoprint.files().delete(&path, &origin, &RequestOptions::within(TIMEOUT)).await.map_err(busy_file)?;
+        self.note_file(who, id, Action::FileDeleted, &path, &origin).await?;
         self.fleet.look(id);
         Ok(())
     }

@@ -23,3 +23,4 @@ mod secrets;
 mod storage;
 mod tag_limits;
 mod tidy;
+mod traversal;

@@ -5,28 +5,13 @@ use std::time::Duration;
 use printyard::{Server, config::Given, http::bounds::Bounds};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-    time::timeout,
-};
+use tokio::net::TcpStream;
 
 use crate::support::{
+    raw::raw,
     server::{DEADLINE, Options, TestServer, answer},
     wait,
 };
-
-/// Writes these bytes and reads until the server closes.
-async fn raw(server: &TestServer, bytes: &[u8]) -> String {
-    let address = server.url.split_once("://").expect("a url").1;
-    let mut stream = TcpStream::connect(address).await.expect("a connection");
-    // The server may have closed by then.
-    let _ = stream.write_all(bytes).await;
-    let mut answer = Vec::new();
-    let read = timeout(DEADLINE, stream.read_to_end(&mut answer)).await.expect("the server closes in time");
-    drop(read);
-    String::from_utf8_lossy(&answer).into_owned()
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_header_that_does_not_come_and_one_that_does_not_end_are_cut_off() {

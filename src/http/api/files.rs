@@ -19,10 +19,7 @@ use super::{
     upload,
 };
 use crate::{
-    domain::{
-        command::FileRef,
-        invalid::{Invalid, check_text},
-    },
+    domain::command::{FileRef, leads_to_a_file},
     service::{Services, files::FileEntry},
 };
 
@@ -133,17 +130,7 @@ async fn select_printer_file(
     State(services): State<Services>,
     Input(file): Input<FileRef>,
 ) -> Result<StatusCode, Problem> {
-    let mut invalid = Invalid::default();
-    check_text(&mut invalid, "/path", &file.path, 1, 1_000);
-    check_text(&mut invalid, "/origin", &file.origin, 1, 50);
-    if !leads_to_a_file(&file.path) {
-        invalid.add("/path", "path", "must name a file, without . and .. as parts");
-    }
-    if file.origin.contains('/') || matches!(file.origin.as_str(), "." | "..") {
-        invalid.add("/origin", "origin", "must be a word like local");
-    }
-    invalid.or_ok(())?;
-    services.select_file(&who.0, id, &file.path, &file.origin).await?;
+    services.select_file(&who.0, id, file).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -164,17 +151,12 @@ async fn delete_printer_file(
     parts: PathParts,
     State(services): State<Services>,
 ) -> Result<StatusCode, Problem> {
-    let (id, origin, path) = (parts.id()?, parts.get("origin"), parts.get("path"));
-    if !leads_to_a_file(path) || origin.contains('/') || matches!(origin, "." | "..") {
-        return Err(Problem::not_found("file"));
-    }
-    services.delete_file(&who.0, id, path, origin).await?;
+    let id = parts.id()?;
+    let file = FileRef { path: parts.get("path").to_owned(), origin: parts.get("origin").to_owned() };
+    // An address that leads to no file leads nowhere: there is no field to name.
+    let file = file.checked().map_err(|_| Problem::not_found("file"))?;
+    services.delete_file(&who.0, id, file).await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-/// Parts that lead elsewhere have no place in a file's path.
-fn leads_to_a_file(path: &str) -> bool {
-    path.split('/').any(|part| !part.is_empty()) && !path.split('/').any(|part| matches!(part, "." | ".."))
 }
 
 /// A folder is a path, too, or empty.

@@ -19,7 +19,7 @@ use super::{
     words,
 };
 use crate::{
-    domain::{access::Role, plate::ClearResult, state::Reachability},
+    domain::{access::Role, command::FileRef, plate::ClearResult, state::Reachability},
     service::{Error, access::Principal, plates::ClearPlate},
 };
 
@@ -179,6 +179,7 @@ pub(super) async fn select_file(
     let (Some(path), Some(origin)) = (form.text("path"), form.text("origin")) else {
         return Err(Failure::broken_form());
     };
-    dashboard.services.select_file(&who, id, path, origin).await?;
+    let file = FileRef { path: path.to_owned(), origin: origin.to_owned() };
+    dashboard.services.select_file(&who, id, file).await?;
     Ok(Redirect::to(&format!("/printers/{id}")).into_response())
 }

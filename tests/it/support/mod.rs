@@ -12,6 +12,7 @@ pub mod octoprint;
 pub mod port;
 pub mod postgres;
 pub mod process;
+pub mod raw;
 pub mod server;
 pub mod wait;
 
