@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use url::Url;
 use uuid::Uuid;
 
-use super::invalid::{Invalid, check_text};
+use super::invalid::{Invalid, check_line, check_text};
 
 /// Tags of one printer.
 pub const MAX_TAGS: usize = 50;
@@ -63,7 +63,7 @@ impl PrinterDetails {
     pub fn checked(mut self) -> Result<Self, Invalid> {
         let mut invalid = Invalid::default();
         self.name = self.name.trim().to_owned();
-        check_text(&mut invalid, "/name", &self.name, 1, 100);
+        check_line(&mut invalid, "/name", &self.name, 1, 100);
         match normalise_url(&self.url) {
             Ok(url) => self.url = url,
             Err(rule) => invalid.add("/url", "url", rule),
@@ -80,7 +80,7 @@ impl PrinterDetails {
             [("/model", &self.model), ("/material", &self.material), ("/power_group", &self.power_group)]
         {
             if let Some(text) = text {
-                check_text(&mut invalid, pointer, text, 1, 100);
+                check_line(&mut invalid, pointer, text, 1, 100);
             }
         }
         if let Some(color) = &self.color {
@@ -100,7 +100,7 @@ impl PrinterDetails {
 
 /// A tag: 1 to 50 characters without white space at its ends and without commas, which separate tags in a query.
 pub fn check_tag(invalid: &mut Invalid, pointer: &str, tag: &str) {
-    check_text(invalid, pointer, tag, 1, 50);
+    check_line(invalid, pointer, tag, 1, 50);
     if tag.trim() != tag || tag.contains(',') {
         invalid.add(pointer, "tag", "must not contain a comma, nor white space at its ends");
     }

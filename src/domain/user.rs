@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{
     access::Role,
-    invalid::{Invalid, check_text},
+    invalid::{Invalid, check_line},
 };
 
 /// NIST SP 800-63B-4, section 3.1.1.2: a password that is the only factor has at least 15 characters.
@@ -46,9 +46,9 @@ pub fn name_key(name: &str) -> String {
 
 /// Holds a name against its rules.
 pub fn check_name(invalid: &mut Invalid, pointer: &str, name: &str) {
-    check_text(invalid, pointer, name, 1, LONGEST_NAME);
-    if name.trim() != name || name.contains(['\n', '\t']) {
-        invalid.add(pointer, "space", "must not begin or end with a space, nor have line breaks");
+    check_line(invalid, pointer, name, 1, LONGEST_NAME);
+    if name.trim() != name {
+        invalid.add(pointer, "space", "must not begin or end with a space");
     }
 }
 

@@ -61,7 +61,7 @@ impl OctoPrint {
         }
         let answer = self.exchange_apart(request, options).await?;
         let content_type = answer.content_type().unwrap_or_default();
-        if !content_type.starts_with("image/") || content_type.starts_with("image/svg") {
+        if !is_picture(&content_type) {
             return Err(Error::protocol("the camera did not send a picture"));
         }
         Ok(Picture { content_type, bytes: answer.bytes(PICTURE).await? })
@@ -69,6 +69,14 @@ impl OctoPrint {
 }
 
 /// This machine, to whoever wrote the address.
+/// A kind of picture, and nothing behind it: it is passed on to browsers. SVG may carry scripts.
+fn is_picture(content_type: &str) -> bool {
+    let kind = content_type.strip_prefix("image/").unwrap_or_default();
+    (1..=64).contains(&kind.len())
+        && kind.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+        && !kind.starts_with("svg")
+}
+
 fn is_loopback(host: Option<&Host>) -> bool {
     match host {
         Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
@@ -99,6 +107,17 @@ mod tests {
         ] {
             assert_eq!(printer.picture_url(seen).map(String::from).as_deref(), Ok(url), "{seen}");
         }
+    }
+
+    #[test]
+    fn a_picture_is_told_by_one_plain_word() {
+        for kind in ["image/jpeg", "image/png", "image/x-icon", "image/vnd.ms-photo"] {
+            assert!(is_picture(kind), "{kind}");
+        }
+        for kind in ["", "image/", "image/svg+xml", "text/html", "image/jpeg\tx: 1", "image/a b", "image/\u{e9}"] {
+            assert!(!is_picture(kind), "{kind:?}");
+        }
+        assert!(!is_picture(&format!("image/{}", "x".repeat(65))));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::{
     domain::{
         access::{Role, Token},
         audit::{Action, Entry, fields},
-        invalid::{Invalid, check_text},
+        invalid::{Invalid, check_line},
     },
     secrets, storage,
 };
@@ -33,7 +33,7 @@ impl Services {
         who.require(Role::Admin)?;
         let now = clock::now();
         let mut invalid = Invalid::default();
-        check_text(&mut invalid, "/name", new.name.trim(), 1, 100);
+        check_line(&mut invalid, "/name", new.name.trim(), 1, 100);
         check_limit(&mut invalid, new.role, &new.tags);
         if new.expires_at.is_some_and(|at| at <= now) {
             invalid.add("/expires_at", "past", "must be in the future");

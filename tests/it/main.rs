@@ -20,6 +20,7 @@ mod oidc;
 mod outside;
 mod people;
 mod secrets;
+mod smuggling;
 mod storage;
 mod tag_limits;
 mod tidy;

@@ -26,7 +26,7 @@ use uuid::Uuid;
 use super::{extract::too_slow, files::is_folder, problem::Problem};
 use crate::{
     clock,
-    domain::invalid::{Invalid, check_text},
+    domain::invalid::{Invalid, check_line},
     service::{
         Error, Services,
         access::Principal,
@@ -81,7 +81,7 @@ impl Wishes {
         match name.as_str() {
             "path" if self.folder.is_none() => {
                 let mut invalid = Invalid::default();
-                check_text(&mut invalid, "/path", &text, 0, 1_000);
+                check_line(&mut invalid, "/path", &text, 0, 1_000);
                 if !is_folder(&text) {
                     invalid.add("/path", "path", "must name a folder, without . and .. as parts");
                 }
@@ -214,7 +214,7 @@ fn filename(field: &Field<'_>) -> Result<String, Problem> {
     let name = field.file_name().unwrap_or_default();
     let name = name.rsplit(['/', '\\']).next().unwrap_or_default().trim();
     let mut invalid = Invalid::default();
-    check_text(&mut invalid, "/file", name, 1, 255);
+    check_line(&mut invalid, "/file", name, 1, 255);
     if matches!(name, "." | "..") {
         invalid.add("/file", "filename", "must have a file name");
     }
