@@ -6,7 +6,10 @@ use std::collections::BTreeSet;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::support::server::{ADMIN, TestServer, answer};
+use crate::support::{
+    routes,
+    server::{ADMIN, TestServer, answer},
+};
 
 /// Method, path as the document or the router has it, and the smallest role; `open`: nobody has to say who they are.
 pub const TABLE: &[(&str, &str, &str)] = &[
@@ -131,29 +134,11 @@ fn is_unknown(path: &str, (status, location): &(StatusCode, String)) -> bool {
     if is_api(path) { *status == StatusCode::UNAUTHORIZED } else { location.starts_with("/login") }
 }
 
-/// The routes of the pages, as the router's own text has them: it has no document.
-fn page_routes() -> BTreeSet<(String, String)> {
-    let text = include_str!("../../src/http/dashboard/mod.rs");
-    let mut routes = BTreeSet::new();
-    for part in text.split(".route(\"").skip(1) {
-        let (path, rest) = part.split_once('"').expect("a path");
-        let rest = rest.split(".route(").next().expect("its methods");
-        for (word, verb) in
-            [("get(", "GET"), ("post(", "POST"), ("put(", "PUT"), ("delete(", "DELETE"), ("any(", "ANY")]
-        {
-            if rest.contains(word) {
-                routes.insert((verb.to_owned(), path.to_owned()));
-            }
-        }
-    }
-    routes
-}
-
 #[tokio::test]
 async fn the_table_has_every_route_and_no_other() {
     let server = TestServer::start().await;
     let (_, document, _) = answer(server.bare(Method::GET, "/api/openapi.json")).await;
-    let mut routes = page_routes();
+    let mut routes = routes::of_pages();
     for (path, methods) in document["paths"].as_object().expect("paths") {
         for verb in methods.as_object().expect("methods").keys().filter(|key| key.len() <= 6) {
             routes.insert((verb.to_uppercase(), path.clone()));

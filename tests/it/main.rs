@@ -16,6 +16,7 @@ mod containers;
 mod crash;
 mod dashboard;
 mod fixtures;
+mod forgery;
 mod oidc;
 mod outside;
 mod people;

@@ -13,6 +13,7 @@ pub mod port;
 pub mod postgres;
 pub mod process;
 pub mod raw;
+pub mod routes;
 pub mod server;
 pub mod wait;
 

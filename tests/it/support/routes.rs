@@ -1,0 +1,21 @@
+//! The routes of the pages, for tests that have to hold for every one of them.
+
+use std::collections::BTreeSet;
+
+/// Verb and path of each, as the router's own text has them: it has no document.
+pub fn of_pages() -> BTreeSet<(String, String)> {
+    let text = include_str!("../../../src/http/dashboard/mod.rs");
+    let mut routes = BTreeSet::new();
+    for part in text.split(".route(\"").skip(1) {
+        let (path, rest) = part.split_once('"').expect("a path");
+        let rest = rest.split(".route(").next().expect("its methods");
+        for (word, verb) in
+            [("get(", "GET"), ("post(", "POST"), ("put(", "PUT"), ("delete(", "DELETE"), ("any(", "ANY")]
+        {
+            if rest.contains(word) {
+                routes.insert((verb.to_owned(), path.to_owned()));
+            }
+        }
+    }
+    routes
+}
