@@ -25,7 +25,11 @@ pub mod tokens;
 pub mod upkeep;
 pub mod users;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
@@ -64,6 +68,8 @@ pub struct Services {
     pub(crate) uploads: Arc<tokio::sync::Semaphore>,
     pub(crate) attempts: Arc<Attempts>,
     pub(crate) hashers: Arc<tokio::sync::Semaphore>,
+    /// Passwords that were hashed or verified since the start.
+    pub(crate) hashed: Arc<AtomicU64>,
 }
 
 /// What has to be there before the services can start.
@@ -99,6 +105,7 @@ impl Services {
             uploads: Arc::new(tokio::sync::Semaphore::new(UPLOADS)),
             attempts: Arc::default(),
             hashers: Arc::new(tokio::sync::Semaphore::new(sessions::HASHERS)),
+            hashed: Arc::default(),
         };
         services.assemble().await?;
         let (guard, token) = (failed.clone().drop_guard(), stop.clone());

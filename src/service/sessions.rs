@@ -1,6 +1,6 @@
 //! Logging in and out: by name and password; by an API token as long as there are no users; by the link of the set-up.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use chrono::TimeDelta;
 use serde_json::Map;
@@ -68,7 +68,8 @@ impl Services {
         let fits = password.chars().count() <= LONGEST_PASSWORD;
         let right = self.hashing(move || secrets::password::verify(&password, hash.as_deref())).await? && fits;
         let Some((user, _)) = found.filter(|(user, _)| right && user.details.enabled) else {
-            tracing::warn!(user.name = %key, address = ?browser.origin.address, "login refused");
+            // Anybody may type anything here, line breaks too: quoted, it stays one line.
+            tracing::warn!(user.name = ?key, address = ?browser.origin.address, "login refused");
             return Ok(LogIn::Refused);
         };
         self.attempts.succeeded(&key, browser.origin.address.as_deref());
@@ -196,6 +197,11 @@ impl Services {
         Ok(self.hashing(move || secrets::password::hash(&password)).await??)
     }
 
+    /// How many passwords were hashed or verified since the start: whoever guesses shows in it.
+    pub fn passwords_hashed(&self) -> u64 {
+        self.hashed.load(Ordering::Relaxed)
+    }
+
     /// Runs what hashes a password, a few at a time, beside the async workers.
     pub(super) async fn hashing<T: Send + 'static>(
         &self,
@@ -204,6 +210,7 @@ impl Services {
         let busy = || Error::Busy("Many are logging in at this moment. Try again in a few seconds.");
         let turn = tokio::time::timeout(TURN, self.hashers.clone().acquire_owned()).await.map_err(|_| busy())?;
         let _turn = turn.map_err(|_| busy())?;
+        self.hashed.fetch_add(1, Ordering::Relaxed);
         tokio::task::spawn_blocking(work).await.map_err(|error| Error::Internal(format!("hashing failed: {error}")))
     }
 }

@@ -264,3 +264,31 @@ async fn every_change_is_in_the_audit_with_who_and_from_which_request() {
     assert!(csv.headers().contains_key("x-next-cursor"));
     assert_eq!(csv.text().await.expect("text").lines().count(), 3);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_refused_login_costs_one_hash_whether_the_name_exists_or_not() {
+    let server = TestServer::start().await;
+    for (name, password) in [("ann", Some(GOOD)), ("away", Some(GOOD)), ("fresh", None)] {
+        add(&server, json!({"name": name, "password": password, "role": "viewer"})).await;
+    }
+    let (_, users, _) = server.get("/api/v1/users").await;
+    let users = users["items"].as_array().expect("users");
+    let away = users.iter().find(|user| user["name"] == "away").and_then(|user| user["id"].as_str()).expect("an id");
+    assert_eq!(server.patch(&format!("/api/v1/users/{away}"), json!({"enabled": false})).await.0, StatusCode::OK);
+    let long = "x".repeat(1_000);
+    for (case, name, password) in [
+        ("a wrong password", "ann", "wrong password here"),
+        ("nobody of that name", "nobody", GOOD),
+        ("a disabled user and their own password", "away", GOOD),
+        ("a user without a password", "fresh", GOOD),
+        ("a password too long to be one", "ann", long.as_str()),
+        ("no name", "", GOOD),
+    ] {
+        let before = server.services.passwords_hashed();
+        assert_eq!(log_in(&server, name, password).await.status(), StatusCode::UNAUTHORIZED, "{case}");
+        assert_eq!(server.services.passwords_hashed() - before, 1, "{case}");
+    }
+    let metrics = server.request(Method::GET, "/metrics").send().await.expect("an answer").text().await.expect("text");
+    let line = format!("printyard_password_hashings_total {}", server.services.passwords_hashed());
+    assert!(metrics.contains(&line), "{metrics}");
+}

@@ -54,7 +54,7 @@ async fn get_readiness(State(services): State<Services>) -> Result<Json<HealthBo
     }
 }
 
-/// Gauges for Prometheus, of the whole farm.
+/// Gauges and counters for Prometheus, of the whole farm.
 #[utoipa::path(get, path = "/metrics", tag = "operations", responses(
     (status = OK, description = "Prometheus text format", content_type = "text/plain", body = String),
 ))]
@@ -77,13 +77,16 @@ async fn get_metrics(who: Viewer, State(services): State<Services>) -> Result<Re
     gauge(&mut text, "printyard_printer_states", "Printers by state.", "state", &states);
     let open = services.dispatch().open_batches();
     let silence = services.dispatch().silent_for().as_secs_f64();
+    let hashed = services.passwords_hashed();
     // Writing into a string cannot fail.
     let _ = write!(
         text,
         "# HELP printyard_open_batches Batches that have not ended.\n# TYPE printyard_open_batches gauge\n\
          printyard_open_batches {open}\n\
          # HELP printyard_dispatcher_silence_seconds Since the dispatcher looked around last.\n\
-         # TYPE printyard_dispatcher_silence_seconds gauge\nprintyard_dispatcher_silence_seconds {silence}\n"
+         # TYPE printyard_dispatcher_silence_seconds gauge\nprintyard_dispatcher_silence_seconds {silence}\n\
+         # HELP printyard_password_hashings_total Passwords hashed or verified since the start.\n\
+         # TYPE printyard_password_hashings_total counter\nprintyard_password_hashings_total {hashed}\n"
     );
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
 }

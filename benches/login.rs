@@ -1,0 +1,60 @@
+//! Whether the time of a refused login tells that a name exists: the medians of both, taken in turns within one run.
+//!
+//! `cargo bench --bench login`
+
+use std::time::{Duration, Instant};
+
+use printyard::{
+    Server,
+    config::Given,
+    domain::{access::Role, audit::ActorKind, user::UserDetails},
+    service::{
+        Services,
+        access::Principal,
+        sessions::{Browser, LogIn},
+    },
+};
+
+/// Logins of each kind; each by another name, since one name is slowed down.
+const ROUNDS: usize = 40;
+
+fn main() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let folder = tempfile::tempdir().expect("a folder");
+        let given = Given {
+            database_url: Some(format!("sqlite:{}", folder.path().join("bench.db").display())),
+            data_dir: Some(folder.path().to_owned()),
+            ..Given::default()
+        };
+        let server = Server::start(&given.checked().expect("settings")).await.expect("a server");
+        let services = &server.services;
+        let who = Principal::operator_of_the_server(ActorKind::Terminal);
+        for i in 0..ROUNDS {
+            let details =
+                UserDetails { name: format!("known {i}"), role: Role::Viewer, tags: Vec::new(), enabled: true };
+            services.create_user(&who, details, Some("correct horse battery")).await.expect("a user");
+        }
+        let (mut known, mut unknown) = (Vec::new(), Vec::new());
+        for i in 0..ROUNDS {
+            known.push(refused(services, &format!("known {i}")).await);
+            unknown.push(refused(services, &format!("nobody {i}")).await);
+        }
+        let (known, unknown) = (median(known), median(unknown));
+        println!("a wrong password for a name that exists   {:.2} ms", known.as_secs_f64() * 1e3);
+        println!("a name that nobody has                    {:.2} ms", unknown.as_secs_f64() * 1e3);
+        println!("ratio                                     {:.3}", known.as_secs_f64() / unknown.as_secs_f64());
+    });
+}
+
+async fn refused(services: &Services, name: &str) -> Duration {
+    let begun = Instant::now();
+    let result = services.log_in(name, "not the right password", Browser::default()).await.expect("a ledger");
+    assert_eq!(result, LogIn::Refused);
+    begun.elapsed()
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times[times.len() / 2]
+}
