@@ -10,6 +10,7 @@ mod api_input;
 mod api_openapi;
 mod api_printers;
 mod api_problems;
+mod browser;
 mod audit;
 mod conformance;
 mod containers;

@@ -1,0 +1,248 @@
+//! The dashboard in a real browser, against whoever can write a text: nothing that a person, a program or a printer puts
+//! in is ever run, on any page, before and after it was made live.
+//!
+//! Where the texts go is not listed here but read: from the API's document, from the router, and from the forms of the
+//! pages themselves, so that what is added later is held to it too.
+
+use std::time::Duration;
+
+use printyard::{
+    clock,
+    service::sessions::{Browser as Comes, LogIn},
+};
+use serde_json::{Value, json};
+
+use crate::support::{browser::Browser, needs, routes, server::TestServer, wait};
+
+mod api;
+mod detector;
+mod forms;
+mod payload;
+mod printers;
+
+use detector::Detector;
+use payload::{KINDS, Plant, all_in_one};
+use printers::{MODES, Printers};
+
+/// For whatever a page has to show on a busy machine.
+const SOON: Duration = Duration::from_secs(60);
+const PASSWORD: &str = "correct horse battery";
+
+/// What has to be seen on some page, or the proof proves nothing about it.
+const SHOWN: &[&str] = &[
+    "PATCH /api/v1/printers/{id} /material",
+    "PATCH /api/v1/printers/{id} /model",
+    "PATCH /api/v1/printers/{id} /name",
+    "PATCH /api/v1/printers/{id} /notes",
+    "PATCH /api/v1/printers/{id} /power_group",
+    "PATCH /api/v1/printers/{id} /tags/*",
+    "PATCH /api/v1/users/{id} /name",
+    "PATCH /api/v1/users/{id} /tags/*",
+    "POST /api/v1/printers /name",
+    "POST /api/v1/printers /tags/*",
+    "POST /api/v1/users /name",
+    "a form: get /",
+    "a form: post /login",
+    "a form: post /printers/new act test",
+    "a form: post /setup",
+    "a tag of a user",
+    "failed: its error",
+    "moved: where it moved",
+    "printing: its file",
+    "printing: its heater",
+    "ready: its file",
+    "ready: its refusal",
+    "ready: its user",
+    "ready: its version",
+    "refusing: its refusal",
+    "strange: its state",
+    "the name of a printer",
+    "the name of an operator",
+    "the name of the admin",
+    "the reason of a batch",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_that_anybody_writes_is_run_on_any_page() {
+    let browser = needs!(Browser::start().await);
+    let server = TestServer::start().await;
+    let plant = Plant::default();
+    let detector = Detector::new(browser, plant.clone()).await;
+
+    // As long as there is nobody: the link of the set-up, and the login by token.
+    let key = server.services.setup_link().await.expect("a ledger").expect("a link");
+    for path in ["/login".to_owned(), format!("/setup?key={key}")] {
+        detector.visit(&format!("{}{path}", server.url)).await;
+        forms::send_each(&detector, &format!("{}{path}", server.url), &[]).await;
+    }
+
+    let printers = Printers::start(plant.clone()).await;
+    let ids = printers.register(&server).await;
+    let pages = api::plant(&server, &plant, &printers).await;
+    printers.until_seen(&server).await;
+    let batches = commanded(&server, &plant, &ids).await;
+
+    // Everybody's pages, as an admin whose name, and as an operator whose tags are texts too.
+    for session in [admin(&server, &plant).await, operator(&server, &plant).await] {
+        detector.browser.open(&format!("{}/login", server.url)).await;
+        detector.browser.set_cookie("printyard_session", &session).await;
+        for (verb, route) in routes::of_pages() {
+            for path in addresses(&verb, &route, &ids, &pages, &batches) {
+                detector.visit(&format!("{}{path}", server.url)).await;
+            }
+        }
+    }
+    let session = admin(&server, &plant).await;
+    detector.browser.set_cookie("printyard_session", &session).await;
+    for path in strange_addresses() {
+        detector.visit(&format!("{}{path}", server.url)).await;
+    }
+    live(&server, &detector, &printers, &ids, &plant).await;
+    for path in [
+        "/",
+        "/account",
+        "/users",
+        "/printers/new",
+        &format!("/printers/{}", ids[0]),
+        &format!("/batches/{}", batches[0]),
+        "/login",
+    ] {
+        let known = [("url", format!("{}/1/ready/of-forms", printers.url)), ("api_key", "K3Y".to_owned())];
+        forms::send_each(&detector, &format!("{}{path}", server.url), &known).await;
+    }
+    detector.assert_seen(SHOWN);
+    detector.end().await;
+    server.stop().await;
+}
+
+/// The addresses of a route, or the reason why it is no page.
+fn addresses(verb: &str, route: &str, printers: &[String], planted: &[String], batches: &[String]) -> Vec<String> {
+    if verb != "GET" {
+        // Forms: sent from the pages that have them.
+        return Vec::new();
+    }
+    let each = |ids: &[String], before: &str| ids.iter().map(|id| format!("{before}{id}")).collect();
+    match route {
+        "/printers/{id}" => each(&[printers, planted].concat(), "/printers/"),
+        "/batches/{id}" => each(batches, "/batches/"),
+        // Read by the pages that they belong to.
+        "/stream" | "/batches/{id}/stream" | "/static/{*path}" => Vec::new(),
+        plain => {
+            assert!(!plain.contains('{'), "which pages has {plain}?");
+            vec![plain.to_owned()]
+        }
+    }
+}
+
+/// Pages with texts in their addresses.
+fn strange_addresses() -> Vec<String> {
+    let text: String = url::form_urlencoded::byte_serialize(all_in_one(0).as_bytes()).collect();
+    let names = ["q", "tag", "show", "view", "next", "key", "back", "since", "name", "id", "x"];
+    let query: Vec<String> = names.iter().map(|name| format!("{name}={text}")).collect();
+    let query = query.join("&");
+    let mut all: Vec<String> = ["/", "/login", "/setup", "/batches", "/users", "/account", "/printers/new", "/nowhere"]
+        .iter()
+        .map(|path| format!("{path}?{query}"))
+        .collect();
+    for path in ["/", "/printers/", "/batches/", "/static/", "/api/v1/", "/api/v1/printers/"] {
+        all.push(format!("{path}{}", text.replace('+', "%20")));
+    }
+    all.extend(KINDS.iter().map(|kind| {
+        let text: String = url::form_urlencoded::byte_serialize(kind(0).as_bytes()).collect();
+        format!("/?q={text}&tag={text}&view=rows")
+    }));
+    all.push(format!("/login?token={text}"));
+    all.push("/api/docs/".to_owned());
+    all
+}
+
+/// Somebody logged in with a browser whose name is a text.
+async fn session(server: &TestServer, plant: &Plant, name: &str, body: Value) -> String {
+    let (status, user, _) = server.post("/api/v1/users", body).await;
+    assert_eq!(status, 201, "{user}");
+    let comes = Comes { agent: plant.put(1, "the name of a browser"), ..Comes::default() };
+    match server.services.log_in(name, PASSWORD, comes).await.expect("a ledger") {
+        LogIn::In(secret) => secret,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn admin(server: &TestServer, plant: &Plant) -> String {
+    let name = plant.put(0, "the name of the admin");
+    session(server, plant, &name, json!({"name": name, "password": PASSWORD, "role": "admin"})).await
+}
+
+async fn operator(server: &TestServer, plant: &Plant) -> String {
+    let name = plant.put(1, "the name of an operator");
+    let mut tags: Vec<String> = (0..KINDS.len()).map(|kind| plant.put(kind, "a tag of a user")).collect();
+    tags.push("seen-by-all".to_owned());
+    let body = json!({"name": name, "password": PASSWORD, "role": "operator", "tags": tags});
+    session(server, plant, &name, body).await
+}
+
+/// Batches over printers that refuse in texts; the ids, when all have ended.
+async fn commanded(server: &TestServer, plant: &Plant, ids: &[String]) -> Vec<String> {
+    let mut batches = Vec::new();
+    for (kind, command) in (0..KINDS.len()).zip(["start", "pause", "cancel"].into_iter().cycle()) {
+        let body = json!({"command": command, "select": {"printer_ids": ids}, "expires_in_s": 20,
+            "reason": plant.put(kind, "the reason of a batch"), "external_ref": plant.put(kind, "an external_ref")});
+        let (status, batch, _) = server.post("/api/v1/batches", body).await;
+        assert_eq!(status, 202, "{batch}");
+        batches.push(batch["id"].as_str().expect("an id").to_owned());
+    }
+    for id in &batches {
+        wait::until("a batch has ended", SOON, async || {
+            let (_, batch, _) = server.get(&format!("/api/v1/batches/{id}")).await;
+            if batch["result"].is_null() { Err(batch) } else { Ok(()) }
+        })
+        .await;
+    }
+    batches
+}
+
+/// What the streams bring onto pages that are open.
+async fn live(server: &TestServer, detector: &Detector, printers: &Printers, ids: &[String], plant: &Plant) {
+    let changing = ["printing: its file", "strange: its state", "failed: its error"];
+    let changed = async |what: &[&str], since: usize, kinds: usize| {
+        wait::until("the page shows the new texts", SOON, async || {
+            let seen = detector.look().await?;
+            let fresh = |field: &str| plant.numbers_of(field).filter(|n| *n >= since && seen.contains(n)).count();
+            let counts: Vec<usize> = what.iter().map(|field| fresh(field)).collect();
+            if counts.iter().all(|count| *count >= kinds) { Ok(()) } else { Err(format!("{counts:?}")) }
+        })
+        .await;
+    };
+    detector.visit(&format!("{}/", server.url)).await;
+    let since = printers.say_something_else();
+    changed(&changing, since, KINDS.len()).await;
+    // What would happen comes as HTML too.
+    let tick = "document.querySelectorAll('.farm .pick').forEach((box) => { if (!box.checked) box.click(); })";
+    detector.browser.run(tick, Vec::new()).await.expect("ticked");
+    wait::until("the forecast is there", SOON, async || {
+        let titles = "return [...document.querySelectorAll('.bar .act')].some((button) => button.title)";
+        detector.browser.run(titles, Vec::new()).await.map(|there| there == true).unwrap_or(false)
+    })
+    .await;
+    detector.look().await.expect("a page");
+
+    let printing = MODES.iter().position(|mode| *mode == "printing").expect("a mode");
+    detector.visit(&format!("{}/printers/{}", server.url, ids[printing])).await;
+    let since = printers.say_something_else();
+    changed(&changing[..1], since, 1).await;
+
+    let tomorrow = (clock::now() + chrono::TimeDelta::days(1)).to_rfc3339();
+    let body = json!({"command": "start", "select": {"printer_ids": ids}, "not_before": tomorrow,
+        "reason": plant.put(2, "the reason of a batch")});
+    let (status, batch, _) = server.post("/api/v1/batches", body).await;
+    assert_eq!(status, 202, "{batch}");
+    let id = batch["id"].as_str().expect("an id");
+    detector.visit(&format!("{}/batches/{id}", server.url)).await;
+    assert_eq!(server.post(&format!("/api/v1/batches/{id}/stop"), json!({})).await.0, 200);
+    wait::until("the page shows the end of the batch", SOON, async || {
+        let state = "return document.getElementById('live').dataset.state";
+        let state = detector.browser.run(state, Vec::new()).await?;
+        if state == "Stopped" { Ok(()) } else { Err(state.to_string()) }
+    })
+    .await;
+    detector.look().await.expect("a page");
+}

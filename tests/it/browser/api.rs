@@ -1,0 +1,155 @@
+//! Texts in every field of the API that takes one, as its document has them.
+
+use std::cell::Cell;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::{KINDS, PASSWORD, Plant, Printers};
+use crate::support::server::{TestServer, answer};
+
+/// What one kind of text is planted into.
+struct Targets {
+    printer: String,
+    user: String,
+    /// Printers of no address, so that each body names another one.
+    next: Cell<u32>,
+}
+
+/// Sends every body of the API once for each of its text fields and each kind of text. Ids of printers that took some.
+pub async fn plant(server: &TestServer, plant: &Plant, printers: &Printers) -> Vec<String> {
+    let (_, document, _) = answer(server.bare(Method::GET, "/api/openapi.json")).await;
+    let mut pages = Vec::new();
+    let mut fields = 0;
+    for kind in 0..KINDS.len() {
+        let at_first =
+            json!({"name": plant.put(kind, "a name"), "url": format!("http://127.0.0.1:1/{kind}"), "enabled": false});
+        let (_, printer, _) = server.post("/api/v1/printers", at_first).await;
+        let name = plant.put(kind, "the name of a user");
+        let (_, user, _) = server.post("/api/v1/users", json!({"name": name, "role": "viewer"})).await;
+        let id = |of: &Value| of["id"].as_str().unwrap_or_else(|| panic!("{of}")).to_owned();
+        let targets = Targets { printer: id(&printer), user: id(&user), next: Cell::new(0) };
+        pages.push(targets.printer.clone());
+        for (path, verb, schema) in bodies(&document) {
+            for pointer in texts(&document, schema) {
+                let place = format!("{} {path} {pointer}", verb.to_uppercase());
+                let mut body = base(&verb, &path, &targets, kind);
+                put(&mut body, &pointer, plant.put(kind, &place));
+                let address = path.replace("/printers/{id}", &format!("/printers/{}", targets.printer));
+                let address = address.replace("/users/{id}", &format!("/users/{}", targets.user));
+                let (status, told, _) =
+                    answer(server.request(verb.to_uppercase().parse().expect("a verb"), &address).json(&body)).await;
+                assert!(![500, 503].contains(&status.as_u16()), "{place}: {body}: {told}");
+                fields += 1;
+            }
+        }
+        upload(server, plant, kind, printers).await;
+    }
+    assert!(fields > 300, "the document was not read: {fields}");
+    // Whatever sorts before every text: the forms of the page try themselves on somebody who is nobody else's concern.
+    let first = json!({"name": "!", "role": "viewer", "password": PASSWORD});
+    assert_eq!(server.post("/api/v1/users", first).await.0, 201);
+    pages
+}
+
+/// Path, verb and schema of every JSON body.
+fn bodies(document: &Value) -> Vec<(String, String, &Value)> {
+    let mut bodies = Vec::new();
+    for (path, item) in document["paths"].as_object().expect("paths") {
+        for (verb, operation) in item.as_object().expect("operations") {
+            for (kind, content) in operation["requestBody"]["content"].as_object().into_iter().flatten() {
+                if kind.contains("json") {
+                    bodies.push((path.clone(), verb.clone(), &content["schema"]));
+                }
+            }
+        }
+    }
+    bodies
+}
+
+/// Pointers to the strings of a schema that take any text; `*` is any item of a list.
+fn texts(document: &Value, schema: &Value) -> Vec<String> {
+    fn walk(document: &Value, schema: &Value, at: &str, found: &mut Vec<String>) {
+        if let Some(name) = schema["$ref"].as_str() {
+            return walk(document, document.pointer(name.trim_start_matches('#')).expect("a schema"), at, found);
+        }
+        for word in ["oneOf", "anyOf", "allOf"] {
+            schema[word].as_array().into_iter().flatten().for_each(|one| walk(document, one, at, found));
+        }
+        let kinds = [&schema["type"]]
+            .into_iter()
+            .flat_map(|kind| kind.as_array().cloned().unwrap_or_else(|| vec![kind.clone()]));
+        let is_text = kinds.into_iter().any(|kind| kind == "string");
+        let is_free = schema["enum"].is_null() && schema["const"].is_null();
+        if is_text && is_free && !matches!(schema["format"].as_str(), Some("uuid" | "date-time")) {
+            found.push(at.to_owned());
+        }
+        if schema["items"].is_object() {
+            walk(document, &schema["items"], &format!("{at}/*"), found);
+        }
+        for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+            walk(document, field, &format!("{at}/{name}"), found);
+        }
+    }
+    let mut found = Vec::new();
+    walk(document, schema, "", &mut found);
+    found
+}
+
+/// A body that would be taken. An operation that is not here has to be added, so that its texts are planted.
+fn base(verb: &str, path: &str, targets: &Targets, kind: usize) -> Value {
+    let printer = &targets.printer;
+    targets.next.set(targets.next.get() + 1);
+    let new = targets.next.get();
+    match (verb, path) {
+        ("post", "/api/v1/printers") => {
+            json!({"name": format!("x {kind} {new}"), "url": format!("http://127.0.0.1:1/{kind}/{new}"), "enabled": false})
+        }
+        ("post", "/api/v1/printers/test") => json!({"url": "http://127.0.0.1:1", "api_key": "x"}),
+        ("post", "/api/v1/batches") => json!({"command": "start", "select": {}}),
+        ("post", "/api/v1/printers/{id}/job") => json!({"command": "start"}),
+        ("post", "/api/v1/printers/{id}/files/select") => json!({"path": "a.gcode"}),
+        ("post", "/api/v1/plates/clear") => json!({"printer_ids": [printer]}),
+        ("post", "/api/v1/tokens") => json!({"name": "x", "role": "viewer"}),
+        ("post", "/api/v1/users") => json!({"name": format!("x {kind} {new}"), "role": "viewer"}),
+        ("patch", "/api/v1/printers/{id}" | "/api/v1/users/{id}") => json!({}),
+        ("post", "/api/v1/batches/{id}/retry" | "/api/v1/batches/{id}/stop" | "/api/v1/tokens/{id}/rotate") => {
+            json!({})
+        }
+        other => panic!("a body for {other:?} is missing here: its texts have to be planted"),
+    }
+}
+
+/// Puts a text where a pointer points, making what is missing on the way.
+fn put(body: &mut Value, pointer: &str, text: String) {
+    let mut at = body;
+    for part in pointer.split('/').skip(1) {
+        at = match part {
+            "*" => {
+                if !at.is_array() {
+                    *at = json!([null]);
+                }
+                &mut at[0]
+            }
+            name => {
+                if !at.is_object() {
+                    *at = json!({});
+                }
+                &mut at[name]
+            }
+        };
+    }
+    *at = text.into();
+}
+
+/// The one body that is no JSON.
+async fn upload(server: &TestServer, plant: &Plant, kind: usize, printers: &Printers) {
+    let body = json!({"name": format!("uploads {kind}"), "url": format!("{}/{kind}/ready/of-uploads", printers.url), "api_key": "K3Y", "enabled": false});
+    let (_, printer, _) = server.post("/api/v1/printers", body).await;
+    let file = reqwest::multipart::Part::text("G28").file_name(plant.put(kind, "the name of an upload"));
+    let form =
+        reqwest::multipart::Form::new().text("path", plant.put(kind, "the folder of an upload")).part("file", file);
+    let path = format!("/api/v1/printers/{}/files", printer["id"].as_str().unwrap_or_else(|| panic!("{printer}")));
+    let status = server.request(Method::POST, &path).multipart(form).send().await.expect("an answer").status();
+    assert!(![500, 503].contains(&status.as_u16()), "{status}");
+}

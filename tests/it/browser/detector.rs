@@ -1,0 +1,153 @@
+//! Whether anything of a text was run, would have been run but for the page's policy, or became a part of the page.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Mutex, PoisonError},
+};
+
+use axum::response::{Html, IntoResponse};
+use serde_json::Value;
+
+use super::{Browser, Plant, payload::KINDS};
+use crate::support::needs;
+
+/// Before anything of a page: what its texts would call, and an ear for what its policy stops.
+const FIRST: &str = r#"
+window.__said = [];
+window.__xss = (n) => { window.__said.push("ran " + n); };
+window.addEventListener("securitypolicyviolation", (event) => {
+  window.__said.push(["blocked", event.violatedDirective, event.blockedURI, event.sample].join(" "));
+}, true);
+"#;
+
+/// What is wrong with a page, and which texts it shows. Pages of ours have no handlers and no scripts but their own.
+const LOOK: &str = r#"
+const found = [...window.__said];
+// The browser's own page for an answer without one: nothing of it is ours.
+if (document.body?.classList.contains("neterror")) return { found, seen: [] };
+const own = (at) => at && new URL(at).origin === location.origin && /^\/(static|api\/docs)\//.test(new URL(at).pathname);
+for (const one of document.querySelectorAll("*")) {
+  const name = one.tagName.toLowerCase();
+  if (["iframe", "frame", "object", "embed", `base:not([href="/api/docs/"])`, "applet"].some((bad) => one.matches(bad))) found.push(one.outerHTML.slice(0, 200));
+  if (name === "script" && !own(one.src)) found.push("a script: " + one.outerHTML.slice(0, 200));
+  for (const { name: key, value } of one.attributes) {
+    if (key.startsWith("on") || key === "data-xss" || key === "srcdoc") found.push("the attribute " + key + " of a " + name);
+    if (/^(href|src|action|formaction|xlink:href|data)$/.test(key) && /^[\s\0-\x1f]*(javascript|vbscript|data):/i.test(value))
+      found.push("the address " + value.slice(0, 200));
+  }
+}
+const seen = [...document.documentElement.outerHTML.matchAll(/__xss\((\d+)\)/g)].map((match) => Number(match[1]));
+return { found: [...new Set(found)], seen: [...new Set(seen)] };
+"#;
+
+/// A browser in which nothing may happen.
+pub struct Detector {
+    pub browser: Browser,
+    pub plant: Plant,
+    seen: Mutex<BTreeSet<String>>,
+}
+
+impl Detector {
+    /// Puts the ear into every page of a browser.
+    pub async fn new(browser: Browser, plant: Plant) -> Self {
+        browser.run_first(FIRST).await;
+        Self { browser, plant, seen: Mutex::default() }
+    }
+
+    /// Opens a page, and holds it against the rules.
+    pub async fn visit(&self, url: &str) {
+        self.browser.open(url).await;
+        self.look().await.unwrap_or_else(|error| panic!("{url}: {error}"));
+    }
+
+    /// Holds the page that is open against the rules; the numbers of the texts that it shows.
+    ///
+    /// # Errors
+    /// There is no page to look at, yet.
+    pub async fn look(&self) -> Result<Vec<usize>, String> {
+        let (found, seen) = self.findings().await?;
+        let url = self.browser.url().await;
+        let explained: Vec<String> = found.iter().map(|what| self.explained(what)).collect();
+        assert!(found.is_empty(), "{url}: {explained:#?}");
+        let places = seen.iter().map(|n| self.plant.place(*n));
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).extend(places);
+        Ok(seen)
+    }
+
+    async fn findings(&self) -> Result<(Vec<String>, Vec<usize>), String> {
+        let looked = self.browser.run(LOOK, Vec::new()).await?;
+        let list = |name: &str| looked[name].as_array().cloned().unwrap_or_default();
+        let found = list("found").iter().filter_map(Value::as_str).map(str::to_owned).collect();
+        let seen = list("seen").iter().filter_map(Value::as_u64).filter_map(|n| usize::try_from(n).ok()).collect();
+        Ok((found, seen))
+    }
+
+    fn explained(&self, what: &str) -> String {
+        let number = what.strip_prefix("ran ").and_then(|n| n.parse().ok());
+        number.map_or_else(|| what.to_owned(), |n| format!("{what}: {}", self.plant.place(n)))
+    }
+
+    /// Holds the places whose texts some page has shown against those that have to be among them.
+    pub fn assert_seen(&self, places: &[&str]) {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let missing: Vec<_> = places.iter().filter(|place| !seen.contains(**place)).collect();
+        assert!(missing.is_empty(), "on no page: {missing:#?}\nseen: {seen:#?}");
+    }
+
+    /// Ends the browser.
+    pub async fn end(self) {
+        self.browser.end().await;
+    }
+}
+
+/// Pages that do what ours must not: a text as it is, where a template would have escaped it.
+const CARELESS: [(&str, &str); 6] = [
+    ("text", "<p>TEXT</p>"),
+    ("attribute", "<p title=\"TEXT\">x</p>"),
+    ("other quotes", "<input value='TEXT'>"),
+    ("address", "<a href=\"TEXT\">x</a>"),
+    ("decoded twice", "<p id=a>TEXT</p><script>a.innerHTML = a.textContent</script>"),
+    ("evaluated", "<p id=a>TEXT</p><script>eval(a.textContent.match(/\\{\\{(.*?)\\}\\}/)?.[1])</script>"),
+];
+
+/// The detector finds each kind of text where somebody was careless, also where a policy has stopped it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_careless_page_is_found_out_by_every_text() {
+    let browser = needs!(Browser::start().await);
+    let detector = Detector::new(browser, Plant::default()).await;
+    let policy = "default-src 'self'";
+    let server = axum::Router::new().fallback(move |uri: axum::http::Uri| async move {
+        let asked: Vec<usize> = uri.path().split('/').filter_map(|part| part.parse().ok()).collect();
+        let [kind, careless, strict] = asked[..] else { return Html(String::new()).into_response() };
+        let page = format!("<!doctype html><title>x</title>{}", CARELESS[careless].1.replace("TEXT", &KINDS[kind](7)));
+        let headers = [("content-security-policy", if strict == 1 { policy } else { "" })];
+        (headers, Html(page)).into_response()
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let serving = tokio::spawn(async move { axum::serve(listener, server).await });
+    for (kind, text) in KINDS.iter().map(|text| text(7)).enumerate() {
+        let (mut found, mut ran, mut stopped) = (Vec::new(), false, false);
+        for strict in [0, 1] {
+            for careless in 0..CARELESS.len() {
+                detector.browser.open(&format!("{url}/{kind}/{careless}/{strict}")).await;
+                let (findings, seen) = detector.findings().await.expect("a page");
+                assert!(careless > 0 || seen.contains(&7), "{text}: {seen:?}");
+                ran |= findings.iter().any(|what| what == "ran 7");
+                // Where the page has no script of its own, it is the text's that was stopped.
+                let own = CARELESS[careless].1.contains("<script");
+                stopped |= strict == 1 && !own && findings.iter().any(|what| what.starts_with("blocked"));
+                // The scripts of the pages themselves do not count.
+                found.extend(findings.into_iter().filter(|what| !what.contains("textContent") && strict == 0));
+            }
+        }
+        assert!(!found.is_empty(), "{text} was found nowhere");
+        // What waits for a mouse or a click is found in the page, before it runs; what needs a careless script as well
+        // has nothing to be stopped where there is none.
+        let (waits, needs_a_script) = ([2, 4].contains(&kind), [7, 9].contains(&kind));
+        assert!(waits || ran, "{text}: did not run: {found:?}");
+        assert!(waits || needs_a_script || stopped, "{text}: was not stopped: {found:?}");
+    }
+    serving.abort();
+    detector.end().await;
+}

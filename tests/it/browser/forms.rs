@@ -1,0 +1,73 @@
+//! Every form of a page, filled with texts and sent from the page itself: what it answers is a page, too.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{detector::Detector, payload::all_in_one};
+use crate::support::wait;
+
+const SOON: Duration = Duration::from_secs(60);
+
+/// The buttons of a page that send a form, one of each kind: forms of many rows differ in their ids. A logout would end
+/// what is looked at; what is sent without leaving the page shows nothing of its answer.
+const BUTTONS: &str = r#"
+const kinds = new Map();
+for (const button of document.querySelectorAll("button")) {
+  const form = button.form;
+  if (!form || button.disabled || button.type !== "submit" || button.matches("[data-quiet]")) continue;
+  const action = new URL(button.getAttribute("formaction") ?? form.getAttribute("action"), location).pathname.replace(/[0-9a-f-]{36}/g, "{id}");
+  if (action === "/logout") continue;
+  const kind = [form.method, action, button.name, /xss/.test(button.value) ? "" : button.value].join(" ");
+  if (!kinds.has(kind)) kinds.set(kind, [...document.querySelectorAll("button")].indexOf(button));
+}
+return [...kinds];
+"#;
+
+/// Fills the form of a button with a text and sends it by that button. The fields that nobody sees are filled as well
+/// where `all` says so, the button's own value included; where not, what counts is left out and what is known stays true.
+const SEND: &str = r#"
+const [at, text, all, known] = arguments;
+const button = document.querySelectorAll("button")[at];
+if (!button) return document.body.innerText;
+const form = button.form;
+for (const field of form.elements) {
+  if (field.type === "checkbox") { field.checked = true; continue; }
+  if (!field.name || (!all && (field.type === "hidden" || field.tagName !== "INPUT"))) continue;
+  if (field.tagName === "BUTTON") { if (field === button) field.value = text; continue; }
+  if (field.tagName === "SELECT") { field.append(new Option(text, text, true, true)); continue; }
+  if (!all && field.type === "number") continue;
+  if (field.type !== "hidden") field.type = "text";
+  field.maxLength = 100000;
+  field.value = (all ? undefined : known[field.name]) ?? text;
+}
+form.noValidate = true;
+window.__left = true;
+form.requestSubmit(button);
+"#;
+
+/// Sends each form of a page, twice: with texts where people write, and with texts everywhere.
+pub async fn send_each(detector: &Detector, url: &str, known: &[(&str, String)]) {
+    let known: Value = known.iter().map(|(name, value)| ((*name).to_owned(), Value::from(value.clone()))).collect();
+    detector.visit(url).await;
+    let buttons = detector.browser.run(BUTTONS, Vec::new()).await.expect("buttons");
+    for button in buttons.as_array().expect("a list") {
+        for all in [false, true] {
+            detector.browser.open(url).await;
+            let n = detector.plant.len();
+            let _ = detector.plant.put(0, &format!("a form: {}", button[0].as_str().unwrap_or_default().trim()));
+            let arguments = vec![button[1].clone(), json!(all_in_one(n)), Value::from(all), known.clone()];
+            let sent = detector.browser.run(SEND, arguments).await;
+            assert_eq!(sent, Ok(Value::Null), "{url} {button}");
+            wait::until(&format!("{url} {button} was answered"), SOON, async || {
+                let done = "return document.readyState === 'complete' && !window.__left";
+                match detector.browser.run(done, Vec::new()).await {
+                    Ok(done) if done == true => Ok(()),
+                    other => Err(other),
+                }
+            })
+            .await;
+            detector.look().await.unwrap_or_else(|error| panic!("{url} {button}: {error}"));
+        }
+    }
+}

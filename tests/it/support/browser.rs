@@ -1,0 +1,149 @@
+//! A real browser: Debian's Chromium, driven through its own driver, with nothing of anybody's in it.
+//!
+//! Whatever is started here names its temporary folder on its command line. By that it is found and ended, also where
+//! the driver has died before the browsers that it started.
+
+use std::{
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use thirtyfour::{ChromiumLikeCapabilities, Cookie, DesiredCapabilities, WebDriver};
+
+use super::{client, port, provided, wait};
+
+/// From its start to the first page; 2 s where nothing else runs.
+const START_DEADLINE: Duration = Duration::from_secs(90);
+
+/// No sandbox, because containers and root have none to give; and nothing that asks the internet.
+const ARGUMENTS: [&str; 9] = [
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+];
+
+/// A browser with one window.
+pub struct Browser {
+    driver: Option<WebDriver>,
+    child: Child,
+    // Last, so that it is removed after all that writes to it has ended.
+    folder: TempDir,
+}
+
+impl Browser {
+    /// Starts one; `None` after saying what is left out where it is not there.
+    pub async fn start() -> Option<Self> {
+        let chromedriver = provided("PRINTYARD_TEST_CHROMEDRIVER", "chromedriver")?;
+        let chromium = provided("PRINTYARD_TEST_CHROMIUM", "Chromium")?;
+        // It installs what the driver's client needs as well.
+        let http = client();
+        let folder = tempfile::Builder::new().prefix("printyard-browser-").tempdir().expect("a temporary folder");
+        let port = port::free();
+        let child = Command::new(&chromedriver)
+            .arg(format!("--port={port}"))
+            .arg(format!("--log-path={}", folder.path().join("driver.log").display()))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{chromedriver} does not start: {error}"));
+        let mut browser = Self { driver: None, child, folder };
+        let url = format!("http://127.0.0.1:{port}");
+        wait::until("the driver is ready", START_DEADLINE, async || {
+            let answer = http.get(format!("{url}/status")).send().await.map_err(|error| error.to_string())?;
+            let status: Value = answer.json().await.map_err(|error| error.to_string())?;
+            if status["value"]["ready"] == true { Ok(()) } else { Err(status.to_string()) }
+        })
+        .await;
+        let mut wishes = DesiredCapabilities::chrome();
+        wishes.set_binary(&chromium).expect("a path");
+        for argument in ARGUMENTS {
+            wishes.add_arg(argument).expect("an argument");
+        }
+        let profile = browser.folder.path().join("profile");
+        wishes.add_arg(&format!("--user-data-dir={}", profile.display())).expect("an argument");
+        let driver = WebDriver::builder(&url, wishes).request_timeout(START_DEADLINE).connect().await;
+        browser.driver = Some(driver.unwrap_or_else(|error| panic!("{chromium} does not start: {error}")));
+        Some(browser)
+    }
+
+    fn driver(&self) -> &WebDriver {
+        self.driver.as_ref().expect("a browser that has started")
+    }
+
+    /// Opens a page and waits until it is loaded, pictures included.
+    pub async fn open(&self, url: &str) {
+        self.driver().goto(url).await.unwrap_or_else(|error| panic!("{url}: {error}"));
+    }
+
+    /// Where it is.
+    pub async fn url(&self) -> String {
+        self.driver().current_url().await.expect("an address").to_string()
+    }
+
+    /// Runs a script in the page; what it returns.
+    ///
+    /// # Errors
+    /// The driver's words, say while the page is being left for another one.
+    pub async fn run(&self, script: &str, arguments: Vec<Value>) -> Result<Value, String> {
+        let result = self.driver().execute(script, arguments).await;
+        result.map(|value| value.json().clone()).map_err(|error| error.to_string())
+    }
+
+    /// Runs a script in every page from now on, before anything of the page itself, past its policy.
+    pub async fn run_first(&self, script: &str) {
+        let what = json!({ "source": script });
+        let sent = self.driver().cdp().send_raw("Page.addScriptToEvaluateOnNewDocument", what).await;
+        sent.expect("a script that is kept");
+    }
+
+    /// Gives it a cookie of the site that it is on; none afterwards but this.
+    pub async fn set_cookie(&self, name: &str, value: &str) {
+        self.driver().delete_all_cookies().await.expect("no cookies");
+        self.driver().add_cookie(Cookie::new(name, value)).await.expect("a cookie");
+    }
+
+    /// Ends it in good order.
+    pub async fn end(mut self) {
+        if let Some(driver) = self.driver.take() {
+            driver.quit().await.expect("a good end");
+        }
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        if let Some(driver) = self.driver.take() {
+            // A test has failed: no good end is waited for.
+            let _ = driver.leak();
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let gone = || started_in(&self.folder.path().to_string_lossy()).is_empty();
+        wait::until_blocking(Duration::from_secs(10), || {
+            for pid in started_in(&self.folder.path().to_string_lossy()) {
+                let _ = Command::new("sh").args(["-c", &format!("kill -KILL {pid}")]).stderr(Stdio::null()).status();
+            }
+            gone()
+        });
+    }
+}
+
+/// The processes that name a folder on their command line.
+fn started_in(folder: &str) -> Vec<u32> {
+    let Ok(processes) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let numbers = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
+    let named = |pid: &u32| {
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&line).contains(folder)
+    };
+    numbers.filter(named).collect()
+}
