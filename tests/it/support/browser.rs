@@ -8,9 +8,11 @@ use std::{
     time::Duration,
 };
 
+use fantoccini::{Client, ClientBuilder, wd::WebDriverCompatibleCommand};
+use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use thirtyfour::{ChromiumLikeCapabilities, Cookie, DesiredCapabilities, WebDriver};
+use url::{ParseError, Url};
 
 use super::{client, port, provided, wait};
 
@@ -32,7 +34,7 @@ const ARGUMENTS: [&str; 9] = [
 
 /// A browser with one window.
 pub struct Browser {
-    driver: Option<WebDriver>,
+    driver: Option<Client>,
     child: Child,
     // Last, so that it is removed after all that writes to it has ended.
     folder: TempDir,
@@ -43,7 +45,6 @@ impl Browser {
     pub async fn start() -> Option<Self> {
         let chromedriver = provided("PRINTYARD_TEST_CHROMEDRIVER", "chromedriver")?;
         let chromium = provided("PRINTYARD_TEST_CHROMIUM", "Chromium")?;
-        // It installs what the driver's client needs as well.
         let http = client();
         let folder = tempfile::Builder::new().prefix("printyard-browser-").tempdir().expect("a temporary folder");
         let port = port::free();
@@ -63,19 +64,16 @@ impl Browser {
             if status["value"]["ready"] == true { Ok(()) } else { Err(status.to_string()) }
         })
         .await;
-        let mut wishes = DesiredCapabilities::chrome();
-        wishes.set_binary(&chromium).expect("a path");
-        for argument in ARGUMENTS {
-            wishes.add_arg(argument).expect("an argument");
-        }
-        let profile = browser.folder.path().join("profile");
-        wishes.add_arg(&format!("--user-data-dir={}", profile.display())).expect("an argument");
-        let driver = WebDriver::builder(&url, wishes).request_timeout(START_DEADLINE).connect().await;
+        let profile = format!("--user-data-dir={}", browser.folder.path().join("profile").display());
+        let arguments: Vec<&str> = ARGUMENTS.into_iter().chain([profile.as_str()]).collect();
+        let wishes = json!({"browserName": "chrome", "goog:chromeOptions": {"binary": chromium, "args": arguments}});
+        let wishes = wishes.as_object().cloned().expect("an object");
+        let driver = ClientBuilder::new(HttpConnector::new()).capabilities(wishes).connect(&url).await;
         browser.driver = Some(driver.unwrap_or_else(|error| panic!("{chromium} does not start: {error}")));
         Some(browser)
     }
 
-    fn driver(&self) -> &WebDriver {
+    fn driver(&self) -> &Client {
         self.driver.as_ref().expect("a browser that has started")
     }
 
@@ -94,37 +92,35 @@ impl Browser {
     /// # Errors
     /// The driver's words, say while the page is being left for another one.
     pub async fn run(&self, script: &str, arguments: Vec<Value>) -> Result<Value, String> {
-        let result = self.driver().execute(script, arguments).await;
-        result.map(|value| value.json().clone()).map_err(|error| error.to_string())
+        self.driver().execute(script, arguments).await.map_err(|error| error.to_string())
     }
 
     /// Runs a script in every page from now on, before anything of the page itself, past its policy.
     pub async fn run_first(&self, script: &str) {
         let what = json!({ "source": script });
-        let sent = self.driver().cdp().send_raw("Page.addScriptToEvaluateOnNewDocument", what).await;
-        sent.expect("a script that is kept");
+        let kept = self.driver().issue_cmd(Own("Page.addScriptToEvaluateOnNewDocument", what)).await;
+        kept.expect("a script that is kept");
     }
 
     /// Gives it a cookie of the site that it is on; none afterwards but this.
     pub async fn set_cookie(&self, name: &str, value: &str) {
         self.driver().delete_all_cookies().await.expect("no cookies");
-        self.driver().add_cookie(Cookie::new(name, value)).await.expect("a cookie");
+        // By Chromium's own command: the driver's client sends a null for a domain that is not given, which is refused.
+        let cookie = json!({"name": name, "value": value, "url": self.url().await, "httpOnly": true});
+        let set = self.driver().issue_cmd(Own("Network.setCookie", cookie)).await.expect("an answer");
+        assert_eq!(set["success"], true, "{set}");
     }
 
     /// Ends it in good order.
     pub async fn end(mut self) {
         if let Some(driver) = self.driver.take() {
-            driver.quit().await.expect("a good end");
+            driver.close().await.expect("a good end");
         }
     }
 }
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        if let Some(driver) = self.driver.take() {
-            // A test has failed: no good end is waited for.
-            let _ = driver.leak();
-        }
         let _ = self.child.kill();
         let _ = self.child.wait();
         let gone = || started_in(&self.folder.path().to_string_lossy()).is_empty();
@@ -134,6 +130,21 @@ impl Drop for Browser {
             }
             gone()
         });
+    }
+}
+
+/// A command of Chromium's own protocol: its name and its parameters.
+#[derive(Debug)]
+struct Own(&'static str, Value);
+
+impl WebDriverCompatibleCommand for Own {
+    fn endpoint(&self, base: &Url, session: Option<&str>) -> Result<Url, ParseError> {
+        base.join(&format!("session/{}/goog/cdp/execute", session.unwrap_or_default()))
+    }
+
+    fn method_and_body(&self, _: &Url) -> (reqwest::Method, Option<String>) {
+        let body = json!({"cmd": self.0, "params": self.1});
+        (reqwest::Method::POST, Some(body.to_string()))
     }
 }
 
