@@ -1,7 +1,7 @@
 //! Which rows of the audit concern which printer.
 //!
 //! Not written with the rows: a batch of a thousand printers would touch a thousand pages of this index before its first
-//! request goes (55 ms on SQLite once the table is full; tried). It follows in the background, many rows at once, which
+//! request goes (40 to 60 ms on SQLite with 300 such batches in it; tried). It follows in the background, many rows at once, which
 //! touch the same pages; `audit_indexed` says how far it is, and a reader looks through the rows after that one by one.
 
 use std::collections::{BTreeSet, HashMap};
