@@ -64,10 +64,10 @@ pub struct Given {
     /// Proxies whose X-Forwarded-For and X-Forwarded-Proto count, as comma-separated CIDRs [default: none]
     #[arg(long, env = "PRINTYARD_TRUSTED_PROXIES")]
     pub trusted_proxies: Option<String>,
-    /// Where browsers find this server, as in https://farm.example.com; needed for single sign-on
+    /// Where browsers find this server, as in `https://farm.example.com`; needed for single sign-on
     #[arg(long, env = "PRINTYARD_PUBLIC_URL")]
     pub public_url: Option<String>,
-    /// Provider of single sign-on by OpenID Connect: its issuer, as in https://id.example.com
+    /// Provider of single sign-on by OpenID Connect: its issuer, as in `https://id.example.com`
     #[arg(long, env = "PRINTYARD_OIDC_ISSUER")]
     pub oidc_issuer: Option<String>,
     /// Id under which the provider knows this server
