@@ -68,7 +68,6 @@ impl OctoPrint {
     }
 }
 
-/// This machine, to whoever wrote the address.
 /// A kind of picture, and nothing behind it: it is passed on to browsers. SVG may carry scripts.
 fn is_picture(content_type: &str) -> bool {
     let kind = content_type.strip_prefix("image/").unwrap_or_default();
@@ -77,6 +76,7 @@ fn is_picture(content_type: &str) -> bool {
         && !kind.starts_with("svg")
 }
 
+/// This machine, to whoever wrote the address.
 fn is_loopback(host: Option<&Host>) -> bool {
     match host {
         Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
