@@ -161,6 +161,12 @@ impl Actor {
                 self.finish(Outcome::Unchanged, None, None).await;
                 true
             }
+            // Somebody may be selecting one at this moment, and a reading from before it may have come after the news of it.
+            Decision::Reject(Reason::NoFileSelected) if flight.look_after.is_none() => {
+                flight.look_after = Some(flight.arrived);
+                flight.phase = Phase::Look;
+                true
+            }
             Decision::Reject(reason) => {
                 self.finish(Outcome::Rejected, Some(reason), None).await;
                 true
