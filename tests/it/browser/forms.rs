@@ -9,15 +9,15 @@ use crate::support::wait;
 
 const SOON: Duration = Duration::from_secs(60);
 
-/// The buttons of a page that send a form, one of each kind: forms of many rows differ in their ids. A logout would end
-/// what is looked at; what is sent without leaving the page shows nothing of its answer.
+/// The buttons of a page that send a form, one of each kind: forms of many rows differ in their ids. A logout or
+/// a removal would end what is looked at; what is sent without leaving the page shows nothing of its answer.
 const BUTTONS: &str = r#"
 const kinds = new Map();
 for (const button of document.querySelectorAll("button")) {
   const form = button.form;
   if (!form || button.disabled || button.type !== "submit" || button.matches("[data-quiet]")) continue;
   const action = new URL(button.getAttribute("formaction") ?? form.getAttribute("action"), location).pathname.replace(/[0-9a-f-]{36}/g, "{id}");
-  if (action === "/logout") continue;
+  if (action === "/logout" || action.endsWith("/remove")) continue;
   const kind = [form.method, action, button.name, /xss/.test(button.value) ? "" : button.value].join(" ");
   if (!kinds.has(kind)) kinds.set(kind, [...document.querySelectorAll("button")].indexOf(button));
 }
@@ -42,6 +42,8 @@ for (const field of form.elements) {
   field.value = (all ? undefined : known[field.name]) ?? text;
 }
 form.noValidate = true;
+// Into the page, where it is seen, and not into a frame of it.
+button.removeAttribute("formtarget");
 window.__left = true;
 form.requestSubmit(button);
 "#;
