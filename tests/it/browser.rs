@@ -104,6 +104,7 @@ async fn nothing_that_anybody_writes_is_run_on_any_page() {
         "/users",
         "/printers/new",
         &format!("/printers/{}", ids[0]),
+        &format!("/printers/{}/settings", ids[0]),
         &format!("/batches/{}", batches[0]),
         "/login",
     ] {
@@ -123,6 +124,9 @@ fn addresses(verb: &str, route: &str, printers: &[String], planted: &[String], b
     }
     let each = |ids: &[String], before: &str| ids.iter().map(|id| format!("{before}{id}")).collect();
     match route {
+        "/printers/{id}/settings" => {
+            [printers, planted].concat().iter().map(|id| format!("/printers/{id}/settings")).collect()
+        }
         "/printers/{id}" => each(&[printers, planted].concat(), "/printers/"),
         "/batches/{id}" => each(batches, "/batches/"),
         // Read by the pages that they belong to.

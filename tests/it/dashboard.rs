@@ -467,3 +467,32 @@ async fn a_test_of_a_connection_answers_into_a_frame_and_leaves_the_form_as_it_i
     let page = send(site.get("/printers/new")).await;
     assert!(header(&page, "content-security-policy").contains("frame-ancestors 'none'"), "no other page");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_settings_of_a_printer_are_changed_and_it_is_removed() {
+    let site = Site::with(1).await;
+    let (id, printer) = (site.ids[0].as_str(), &site.farm.printers()[0]);
+    let path = format!("/printers/{id}/settings");
+    let form = site.page(&path).await;
+    assert!(form.contains(printer.url()) && !form.contains(printer.api_key()), "{form}");
+    let fields = |version: &'static str, bed: &'static str| {
+        let known = [("version", version), ("name", "Bench 7"), ("url", printer.url()), ("enabled", "1")];
+        [&known[..], &[("tags", "petg, hall-a"), ("bed_mm", bed), ("notes", "two\nlines")]].concat()
+    };
+    let answer = site.submit(&path, &fields("1", "250 x 210")).await;
+    assert_eq!(answer.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    let page = answer.text().await.expect("a page");
+    assert!(page.contains("three numbers") && page.contains("Bench 7") && page.contains("petg, hall-a"), "{page}");
+    let answer = site.submit(&path, &fields("1", "250 x 210 x 210")).await;
+    assert_eq!((answer.status(), header(&answer, "location")), (StatusCode::SEE_OTHER, &*format!("/printers/{id}")));
+    let page = site.page(&path).await;
+    assert!(page.contains("hall-a, petg") && page.contains("250 x 210 x 210") && page.contains("two\nlines"), "{page}");
+    let stale = site.submit(&path, &fields("1", "")).await;
+    assert_eq!(stale.status(), StatusCode::CONFLICT, "somebody else was quicker");
+    // The key that was there stays: it takes commands.
+    site.command(&[("printer_id", id), ("command", "start")]).await;
+    let remove = format!("/printers/{id}/remove");
+    assert_eq!(site.submit(&remove, &[]).await.status(), StatusCode::UNPROCESSABLE_ENTITY, "it asks once");
+    assert_eq!(site.submit(&remove, &[("sure", "1")]).await.status(), StatusCode::SEE_OTHER);
+    assert_eq!(send(site.get(&path)).await.status(), StatusCode::NOT_FOUND);
+}

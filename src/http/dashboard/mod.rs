@@ -19,6 +19,7 @@ mod plan;
 mod printer;
 mod printers;
 mod register;
+mod settings;
 mod stream;
 mod tile;
 mod time;
@@ -91,6 +92,8 @@ pub fn router(services: Services, bounds: Bounds, stop: CancellationToken) -> Ro
         .route("/batches/{id}/retry", post(batches::retry))
         .route("/printers/new", get(register::form).post(register::create))
         .route("/printers/{id}", get(printer::show))
+        .route("/printers/{id}/settings", get(settings::form).post(settings::change))
+        .route("/printers/{id}/remove", post(settings::remove))
         .route("/printers/{id}/plate", post(printer::clear_plate))
         .route("/printers/{id}/select", post(printer::select_file))
         .route("/static/{*path}", get(assets::serve))

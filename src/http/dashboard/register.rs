@@ -110,7 +110,7 @@ pub(super) async fn create(
 }
 
 /// What a person can mend in the form; everything else is a page of its own.
-fn sentences(error: Error) -> Result<Vec<String>, Failure> {
+pub(super) fn sentences(error: Error) -> Result<Vec<String>, Failure> {
     match error {
         Error::Conflict { detail, .. } => Ok(vec![detail]),
         error @ Error::Invalid(_) => Ok(Failure::from(error).details),

@@ -1,0 +1,187 @@
+//! What the register says of a printer: changed, and taken out.
+
+use askama::Template;
+use axum::{
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Redirect, Response},
+};
+use uuid::Uuid;
+
+use super::{
+    Dashboard,
+    form::Form,
+    page::{Failure, Frame, Id, Visitor, html},
+    register::sentences,
+};
+use crate::{
+    domain::{access::Role, invalid::Invalid, printer::Printer},
+    service::{access::Principal, printers::PrinterPatch},
+};
+
+#[derive(Template)]
+#[template(path = "printers/settings.html")]
+struct SettingsPage {
+    frame: Frame,
+    id: Uuid,
+    /// What was there when the form was made: a change in between is told, and not written over.
+    version: i64,
+    title: String,
+    /// Name, value, label and hint of the fields that are one line.
+    lines: Vec<Line>,
+    notes: String,
+    enabled: bool,
+    errors: Vec<String>,
+}
+
+struct Line {
+    name: &'static str,
+    value: String,
+    label: &'static str,
+    hint: &'static str,
+}
+
+/// Fields of one line: name, label, hint.
+const LINES: [(&str, &str, &str); 9] = [
+    ("name", "Name", ""),
+    ("url", "Address of its OctoPrint", ""),
+    ("tags", "Tags, with commas between", "hall-a, petg"),
+    ("model", "Model", "MK4"),
+    ("material", "Material in it", "PETG"),
+    ("color", "Its color", "#1a2b3c"),
+    ("nozzle_mm", "Nozzle in mm", "0.4"),
+    ("bed_mm", "Bed: width, depth and height in mm", "250 x 210 x 210"),
+    ("power_group", "Electrical circuit", "optional: counts who heats at once"),
+];
+
+fn stored(printer: &Printer, name: &str) -> String {
+    let details = &printer.details;
+    let text = match name {
+        "name" => Some(details.name.clone()),
+        "url" => Some(details.url.clone()),
+        "tags" => Some(details.tags.join(", ")),
+        "model" => details.model.clone(),
+        "material" => details.material.clone(),
+        "color" => details.color.clone(),
+        "nozzle_mm" => details.nozzle_mm.map(|mm| mm.to_string()),
+        "bed_mm" => details.bed_mm.map(|mm| mm.map(|mm| mm.to_string()).join(" x ")),
+        _ => details.power_group.clone(),
+    };
+    text.unwrap_or_default()
+}
+
+async fn of(dashboard: &Dashboard, who: &Principal, id: Uuid) -> Result<Printer, Failure> {
+    who.require(Role::Manager)?;
+    Ok(dashboard.services.printer(who, id).await?.printer)
+}
+
+pub(super) async fn form(
+    State(dashboard): State<Dashboard>,
+    Visitor(who): Visitor,
+    Id(id): Id,
+) -> Result<Response, Failure> {
+    let printer = of(&dashboard, &who, id).await?;
+    let page = SettingsPage {
+        frame: Frame::of(&who, "farm"),
+        id,
+        version: printer.version,
+        title: printer.details.name.clone(),
+        lines: LINES.map(|(name, label, hint)| Line { name, value: stored(&printer, name), label, hint }).into(),
+        notes: printer.details.notes.clone(),
+        enabled: printer.details.enabled,
+        errors: Vec::new(),
+    };
+    Ok(html(&page)?.into_response())
+}
+
+pub(super) async fn change(
+    State(dashboard): State<Dashboard>,
+    Visitor(who): Visitor,
+    Id(id): Id,
+    form: Form,
+) -> Result<Response, Failure> {
+    let before = of(&dashboard, &who, id).await?;
+    let version = form.text("version").and_then(|text| text.parse().ok()).ok_or(Failure::broken_form())?;
+    let result = match patch(&form) {
+        Ok(patch) => dashboard.services.patch_printer(&who, id, Some(version), patch).await,
+        Err(invalid) => Err(invalid.into()),
+    };
+    let errors = match result {
+        Ok(_) => return Ok(Redirect::to(&format!("/printers/{id}")).into_response()),
+        Err(error) => sentences(error)?,
+    };
+    let typed = |name| form.text(name).unwrap_or_default().to_owned();
+    let page = SettingsPage {
+        frame: Frame::of(&who, "farm"),
+        id,
+        version,
+        title: before.details.name,
+        lines: LINES.map(|(name, label, hint)| Line { name, value: typed(name), label, hint }).into(),
+        notes: typed("notes"),
+        enabled: form.is_set("enabled"),
+        errors,
+    };
+    Ok((StatusCode::UNPROCESSABLE_ENTITY, html(&page)?).into_response())
+}
+
+/// All that the form shows is written, but for the key: an empty field keeps the one that is there.
+fn patch(form: &Form) -> Result<PrinterPatch, Invalid> {
+    let text = |name| form.text(name).map(str::to_owned);
+    let tags = form.text("tags").unwrap_or_default().split(',').map(str::trim).filter(|tag| !tag.is_empty());
+    Ok(PrinterPatch {
+        name: Some(text("name").unwrap_or_default()),
+        url: Some(text("url").unwrap_or_default()),
+        api_key: text("api_key").map(Some),
+        tags: Some(tags.map(str::to_owned).collect()),
+        enabled: Some(form.is_set("enabled")),
+        model: Some(text("model")),
+        material: Some(text("material")),
+        color: Some(text("color")),
+        nozzle_mm: Some(form.text("nozzle_mm").map(|text| millimetres("/nozzle_mm", text)).transpose()?),
+        bed_mm: Some(form.text("bed_mm").map(bed).transpose()?),
+        power_group: Some(text("power_group")),
+        notes: Some(text("notes").unwrap_or_default()),
+    })
+}
+
+fn millimetres(pointer: &str, text: &str) -> Result<f64, Invalid> {
+    text.replace(',', ".").trim().parse().map_err(|_| Invalid::one(pointer, "number", "must be a number of mm"))
+}
+
+/// Three numbers, as people write them: `250 x 210 x 210`.
+fn bed(text: &str) -> Result<[f64; 3], Invalid> {
+    let parts = text.split(['x', 'X', '×', '*', ';']).map(|part| millimetres("/bed_mm", part));
+    let numbers: Vec<f64> = parts.collect::<Result<_, _>>()?;
+    let three = || Invalid::one("/bed_mm", "three", "must be three numbers like 250 x 210 x 210");
+    numbers.try_into().map_err(|_| three())
+}
+
+pub(super) async fn remove(
+    State(dashboard): State<Dashboard>,
+    Visitor(who): Visitor,
+    Id(id): Id,
+    form: Form,
+) -> Result<Response, Failure> {
+    let printer = of(&dashboard, &who, id).await?;
+    if !form.is_set("sure") {
+        let text = format!("Nothing was done. Tick that you are sure before you remove {}.", printer.details.name);
+        return Err(Failure::new(StatusCode::UNPROCESSABLE_ENTITY, "Are you sure?", text));
+    }
+    dashboard.services.remove_printer(&who, id).await?;
+    Ok(Redirect::to("/").into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bed_is_written_in_many_ways() {
+        for text in ["250x210x210", "250 × 210 × 210", "250.0 x 210 X 210,0"] {
+            assert_eq!(bed(text), Ok([250.0, 210.0, 210.0]), "{text}");
+        }
+        for text in ["", "250", "250 x 210", "1x2x3x4", "a x b x c"] {
+            assert!(bed(text).is_err(), "{text}");
+        }
+    }
+}
