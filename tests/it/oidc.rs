@@ -1,5 +1,8 @@
 //! Single sign-on against a real provider: who comes in, as whom, with which role, and who does not.
 
+use std::process::Stdio;
+
+use base64::Engine as _;
 use printyard::config::Given;
 use reqwest::{Method, Response, StatusCode, header};
 use serde_json::{Value, json};
@@ -8,6 +11,7 @@ use url::Url;
 use crate::support::{
     canaille::{CLIENT, Canaille, Person},
     needs,
+    process::ServerProcess,
     server::{Options, TestServer},
 };
 
@@ -118,10 +122,10 @@ async fn yard(issuer: &str) -> TestServer {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_provider_vouches_for_who_comes_in_and_with_which_role() {
     let mut provider = needs!(Canaille::start(&format!("{PUBLIC}/login/oidc/callback")).await);
-    for name in ["ann", "bob", "cid"] {
+    for name in ["ann", "bob", "cid", "dan"] {
         provider.person(name);
     }
-    provider.group("staff", &["ann", "cid"]);
+    provider.group("staff", &["ann", "cid", "dan"]);
     let server = yard(&provider.url).await;
     // Somebody of the same name was here before: nobody becomes another by a name.
     let local = json!({"name": "Ann@farm.example", "role": "viewer", "password": "correct horse battery"});
@@ -139,6 +143,8 @@ async fn a_provider_vouches_for_who_comes_in_and_with_which_role() {
     who_has_no_role_or_does_not_consent_stays_outside(&server).await;
     who_is_disabled_stays_outside(&server, &mut cid).await;
     an_issuer_that_says_nothing_of_itself_is_told(&provider).await;
+
+    no_secret_of_a_sign_on_is_logged(&provider).await;
 
     provider.kill();
     let down = yard(&provider.url).await;
@@ -267,6 +273,51 @@ async fn an_issuer_that_says_nothing_of_itself_is_told(provider: &Canaille) {
     let server = yard(&format!("{}/elsewhere", provider.url)).await;
     let response = Browser::new(&server).get("/login/oidc").await;
     refused(response, StatusCode::BAD_GATEWAY, "did not sign you on").await;
+}
+
+/// With everything logged that anybody logs, libraries included.
+async fn no_secret_of_a_sign_on_is_logged(provider: &Canaille) {
+    let dir = tempfile::tempdir().expect("a folder");
+    let log = dir.path().join("log");
+    let variables = [
+        ("RUST_LOG", "trace"),
+        ("PRINTYARD_PUBLIC_URL", PUBLIC),
+        ("PRINTYARD_OIDC_ISSUER", &provider.url),
+        ("PRINTYARD_OIDC_CLIENT_ID", CLIENT.0),
+        ("PRINTYARD_OIDC_CLIENT_SECRET", CLIENT.1),
+        ("PRINTYARD_OIDC_SCOPES", "openid profile email groups"),
+        ("PRINTYARD_OIDC_ROLES", "staff=operator,leads=admin"),
+    ];
+    let file = std::fs::File::create(&log).expect("a log");
+    let mut server = ServerProcess::with(dir.path(), &variables, Stdio::from(file)).await;
+    let cookie = |response: &Response, name: &str| {
+        let all = response.headers().get_all(header::SET_COOKIE).iter().filter_map(|value| value.to_str().ok());
+        let found = all.filter_map(|cookie| cookie.split(';').next()?.split_once('=')).find(|(key, _)| *key == name);
+        found.unwrap_or_else(|| panic!("no {name}")).1.to_owned()
+    };
+    let there = server.request(Method::GET, "/login/oidc").send().await.expect("an answer");
+    let journey = cookie(&there, "printyard_journey");
+    let back = Person::named("dan").go(&location(&there)).await;
+    let path = format!("{}?{}", back.path(), back.query().unwrap_or_default());
+    let request = server.request(Method::GET, &path).header(header::COOKIE, format!("printyard_journey={journey}"));
+    let inside = request.send().await.expect("an answer");
+    assert_eq!(inside.status(), StatusCode::SEE_OTHER);
+    let session = cookie(&inside, "printyard_session");
+    server.kill();
+    let code = back.query_pairs().find(|(name, _)| name == "code").expect("a code").1.into_owned();
+    let basic = base64::engine::general_purpose::STANDARD.encode(format!("{}:{}", CLIENT.0, CLIENT.1));
+    let log = std::fs::read_to_string(&log).expect("a log");
+    assert!(log.contains("user created at their first sign-on"), "the log is that of the sign-on");
+    for (what, secret) in [
+        ("the client's secret", CLIENT.1),
+        ("the client's secret as it is sent", &basic),
+        ("the code", &code),
+        ("the journey", &journey),
+        ("the session", &session),
+    ] {
+        let line = log.lines().find(|line| line.contains(secret));
+        assert_eq!(line, None, "{what}");
+    }
 }
 
 #[tokio::test]
