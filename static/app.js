@@ -295,6 +295,37 @@ document.addEventListener("submit", async (event) => {
   }
 });
 
+// --- Uploads show how far they are ----------------------------------------------------------------------------------
+
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (!form.matches("[data-upload]")) return;
+  event.preventDefault();
+  const [button, bar, said] = ["button", "progress", "[role=status]"].map((name) => form.querySelector(name));
+  const over = (text) => {
+    said.textContent = text;
+    button.disabled = false;
+    bar.hidden = true;
+  };
+  const request = new XMLHttpRequest();
+  request.open("POST", form.action);
+  request.responseType = "document";
+  request.upload.addEventListener("progress", ({ loaded, total }) => {
+    bar.value = (100 * loaded) / total;
+    // The server has it all; the printer gets it now.
+    said.textContent = loaded < total ? Math.floor(bar.value) + " %" : "On its way to the printer";
+  });
+  request.addEventListener("load", () => {
+    if (request.status < 400) return location.reload();
+    const page = request.response?.querySelector("main");
+    over(page ? [...page.querySelectorAll("h1, p:not(.hint, .ways), li")].map((one) => one.textContent).join(". ") : "It did not work");
+  });
+  request.addEventListener("error", () => over("The connection broke off: nothing was uploaded"));
+  button.disabled = true;
+  bar.hidden = false;
+  request.send(new FormData(form));
+});
+
 localise(document);
 showSelection();
 follow();

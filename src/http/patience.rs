@@ -13,7 +13,7 @@ use axum::{
 use super::bounds::Bounds;
 
 /// Routes that receive or pass on large files, which take as long as the slowest line on their way.
-const UPLOADS: [&str; 1] = ["/api/v1/printers/{id}/files"];
+const UPLOADS: [&str; 2] = ["/api/v1/printers/{id}/files", "/printers/{id}/files"];
 
 /// The answer; `None` when it did not come in time. What the handler was doing is dropped, as when a client goes.
 pub async fn within(bounds: Bounds, request: Request, next: Next) -> Option<Response> {

@@ -83,6 +83,8 @@ pub const TABLE: &[(&str, &str, &str)] = &[
     ("POST", "/printers/{id}/settings", "manager"),
     ("POST", "/printers/{id}/remove", "manager"),
     ("POST", "/printers/{id}/plate", "operator"),
+    ("POST", "/printers/{id}/files", "operator"),
+    ("POST", "/printers/{id}/files/delete", "operator"),
     ("POST", "/printers/{id}/select", "operator"),
     ("GET", "/static/{*path}", "open"),
 ];

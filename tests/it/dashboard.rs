@@ -496,3 +496,32 @@ async fn the_settings_of_a_printer_are_changed_and_it_is_removed() {
     assert_eq!(site.submit(&remove, &[("sure", "1")]).await.status(), StatusCode::SEE_OTHER);
     assert_eq!(send(site.get(&path)).await.status(), StatusCode::NOT_FOUND);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_is_uploaded_selected_and_deleted_by_forms() {
+    let site = Site::with(1).await;
+    let path = format!("/printers/{}", site.ids[0]);
+    let send_file = async |form: reqwest::multipart::Form| {
+        let request = site.http.post(format!("{}{path}/files", site.base)).header("cookie", &site.cookie);
+        send(request.header("sec-fetch-site", "same-origin").multipart(form)).await
+    };
+    let empty = send_file(reqwest::multipart::Form::new().text("select", "true")).await;
+    assert_eq!(empty.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    let page = empty.text().await.expect("a page");
+    assert!(page.contains("The file was not taken") && page.contains("must be given"), "{page}");
+    // Larger than a form may be.
+    let content = "G1 X1\n".repeat(500_000);
+    let file = |name: &'static str| reqwest::multipart::Part::text(content.clone()).file_name(name);
+    for name in ["gear.gcode", "other.gcode"] {
+        let form = reqwest::multipart::Form::new().text("select", "true").part("file", file(name));
+        assert_eq!(send_file(form).await.status(), StatusCode::SEE_OTHER, "{name}");
+    }
+    let listed = site.page(&path).await;
+    assert!(listed.contains("Delete gear.gcode") && !listed.contains("Delete other.gcode"), "the second is selected");
+    let fields = [("path", "gear.gcode"), ("origin", "local")];
+    assert_eq!(site.submit(&format!("{path}/files/delete"), &fields).await.status(), StatusCode::SEE_OTHER);
+    let listed = site.page(&path).await;
+    assert!(!listed.contains("gear.gcode") && listed.contains("other.gcode"), "{listed}");
+    let page = site.command(&[("printer_id", site.ids[0].as_str()), ("command", "disconnect")]).await;
+    assert!(page.contains("<b>1</b> disconnected"), "{page}");
+}

@@ -25,10 +25,10 @@ mod prefer;
 mod printer_body;
 mod printers;
 mod prints;
-mod problem;
+pub mod problem;
 mod snapshot;
 mod tokens;
-mod upload;
+pub mod upload;
 mod users;
 
 use axum::{

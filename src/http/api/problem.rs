@@ -101,6 +101,11 @@ impl Problem {
         Self(Box::new(Inner { status, code, detail, errors: Vec::new(), total: None, retry_after_s: None }))
     }
 
+    /// Its status, its sentence, and what is wrong with which part, for a page.
+    pub fn words(&self) -> (StatusCode, &str, impl Iterator<Item = &str>) {
+        (self.0.status, &self.0.detail, self.0.errors.iter().map(|error| error.detail.as_str()))
+    }
+
     /// There is nothing at this path, or not for this asker.
     pub fn not_found(what: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", format!("There is no such {what}."))

@@ -9,6 +9,7 @@ mod audit;
 mod batches;
 mod board;
 mod confirm;
+mod files;
 mod form;
 mod guard;
 mod login;
@@ -31,7 +32,7 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::{FromRef, Request, State},
+    extract::{DefaultBodyLimit, FromRef, Request, State},
     http::{HeaderValue, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
@@ -95,7 +96,9 @@ pub fn router(services: Services, bounds: Bounds, stop: CancellationToken) -> Ro
         .route("/printers/{id}/settings", get(settings::form).post(settings::change))
         .route("/printers/{id}/remove", post(settings::remove))
         .route("/printers/{id}/plate", post(printer::clear_plate))
-        .route("/printers/{id}/select", post(printer::select_file))
+        .route("/printers/{id}/files", post(files::upload).layer(DefaultBodyLimit::disable()))
+        .route("/printers/{id}/files/delete", post(files::delete))
+        .route("/printers/{id}/select", post(files::select))
         .route("/static/{*path}", get(assets::serve))
         .fallback(page::not_found)
         .layer(middleware::from_fn(guard::same_site))

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::{Dashboard, form::own_path};
 use crate::{
     domain::access::Role,
-    http::auth,
+    http::{api::problem::Problem, auth},
     service::{Error, Services, access::Principal},
 };
 
@@ -135,6 +135,13 @@ impl Failure {
     pub fn no_page() -> Self {
         let text = "The address may be mistyped, or the page may have moved.";
         Self::new(StatusCode::NOT_FOUND, "There is no such page", text)
+    }
+
+    /// What the API would say of it.
+    pub fn of_problem(problem: Problem) -> Self {
+        let (status, detail, errors) = problem.words();
+        let details = errors.map(str::to_owned).collect();
+        Self { details, ..Self::new(status, "The file was not taken", detail) }
     }
 
     /// A defect of ours; its cause is in the log.

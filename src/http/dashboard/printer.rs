@@ -1,6 +1,6 @@
 //! One printer: what it does, its commands, its files, its history.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use askama::Template;
 use axum::{
@@ -12,6 +12,7 @@ use axum::{
 use super::{
     Dashboard,
     board::Entry,
+    files::{self, File},
     form::Form,
     page::{Failure, Frame, Id, Visitor, html},
     plan::OFFERED,
@@ -19,22 +20,12 @@ use super::{
     words,
 };
 use crate::{
-    domain::{access::Role, command::FileRef, plate::ClearResult, state::Reachability},
-    service::{Error, access::Principal, plates::ClearPlate},
+    domain::{command::Command, plate::ClearResult},
+    service::{Error, plates::ClearPlate},
 };
 
-/// Longer than this a page does not wait for a printer's list of files.
-const FILES_WITHIN: Duration = Duration::from_secs(3);
 /// Prints of the history.
 const PRINTS: i64 = 20;
-
-struct File {
-    path: String,
-    origin: String,
-    size: String,
-    length: String,
-    is_selected: bool,
-}
 
 struct PrintLine {
     file: String,
@@ -45,6 +36,13 @@ struct PrintLine {
     reason: String,
 }
 
+/// The API's word, what the button says, its icon.
+type Button = (&'static str, &'static str, &'static str);
+
+fn button(command: &Command) -> Button {
+    (command.as_str(), words::verb(*command), words::icon(*command))
+}
+
 #[derive(Template)]
 #[template(path = "printers/show.html")]
 struct ShowPage {
@@ -53,7 +51,9 @@ struct ShowPage {
     facts: Vec<(&'static str, String)>,
     files: Result<Vec<File>, String>,
     prints: Vec<PrintLine>,
-    buttons: Vec<(&'static str, &'static str, &'static str)>,
+    buttons: Vec<Button>,
+    /// What is done to the printer's connection, and not to its print.
+    connection: Vec<Button>,
     stream: String,
 }
 
@@ -87,9 +87,10 @@ pub(super) async fn show(
     html(&ShowPage {
         frame: Frame::of(&who, "farm"),
         facts: facts(&entry),
-        files: files(&dashboard, &who, &entry).await,
+        files: files::of(&dashboard, &who, &entry).await,
         prints: prints.collect(),
-        buttons: OFFERED.iter().map(|one| (one.as_str(), words::verb(*one), words::icon(*one))).collect(),
+        buttons: OFFERED.iter().map(button).collect(),
+        connection: [Command::Connect, Command::Disconnect].iter().map(button).collect(),
         stream: format!("/stream?only={id}&since={}", dashboard.board.stamp(version)),
         entry,
     })
@@ -114,42 +115,6 @@ fn facts(entry: &Entry) -> Vec<(&'static str, String)> {
     facts
 }
 
-async fn files(dashboard: &Dashboard, who: &Principal, entry: &Entry) -> Result<Vec<File>, String> {
-    let live = &entry.view.live;
-    if live.reachability != Reachability::Online {
-        return Err("The files can be listed when the printer answers.".to_owned());
-    }
-    let list = dashboard.services.list_files(who, entry.id());
-    let list = match tokio::time::timeout(FILES_WITHIN, list).await {
-        Err(_) => return Err("The printer did not list its files in time. Load the page again.".to_owned()),
-        Ok(Err(Error::Printer(error))) => return Err(format!("The printer {error}.")),
-        Ok(Err(_)) => return Err("The files could not be listed.".to_owned()),
-        Ok(Ok(list)) => list,
-    };
-    let selected = live.job.as_ref().and_then(|job| job.file.as_ref()).map(|file| (&file.path, &file.origin));
-    let files = list.into_iter().map(|file| File {
-        is_selected: selected == Some((&file.path, &file.origin)),
-        size: file.size.map(size).unwrap_or_default(),
-        length: file.estimated_print_time_s.map(|s| length(whole(s))).unwrap_or_default(),
-        path: file.path,
-        origin: file.origin,
-    });
-    Ok(files.collect())
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "an estimate in seconds, and `as` saturates")]
-fn whole(seconds: f64) -> i64 {
-    seconds as i64
-}
-
-fn size(bytes: u64) -> String {
-    match bytes {
-        0..1_000 => format!("{bytes} B"),
-        1_000..1_000_000 => format!("{} kB", bytes / 1_000),
-        _ => format!("{}.{} MB", bytes / 1_000_000, bytes / 100_000 % 10),
-    }
-}
-
 /// A person has looked: the plate is clear.
 pub(super) async fn clear_plate(
     State(dashboard): State<Dashboard>,
@@ -166,20 +131,4 @@ pub(super) async fn clear_plate(
         Some(ClearResult::PlateChanged) => refused("Another print lies on it now than the one that you saw."),
         _ => Err(Error::NotFound("printer").into()),
     }
-}
-
-/// Selects a file on the printer; the next start prints it.
-pub(super) async fn select_file(
-    State(dashboard): State<Dashboard>,
-    Visitor(who): Visitor,
-    Id(id): Id,
-    form: Form,
-) -> Result<Response, Failure> {
-    who.require(Role::Operator)?;
-    let (Some(path), Some(origin)) = (form.text("path"), form.text("origin")) else {
-        return Err(Failure::broken_form());
-    };
-    let file = FileRef { path: path.to_owned(), origin: origin.to_owned() };
-    dashboard.services.select_file(&who, id, file).await?;
-    Ok(Redirect::to(&format!("/printers/{id}")).into_response())
 }
