@@ -42,8 +42,9 @@ for (const field of form.elements) {
   field.value = (all ? undefined : known[field.name]) ?? text;
 }
 form.noValidate = true;
-// Into the page, where it is seen, and not into a frame of it.
+// Into the page, where it is seen: not into a frame of it, and not by a script.
 button.removeAttribute("formtarget");
+form.removeAttribute("data-upload");
 window.__left = true;
 form.requestSubmit(button);
 "#;
