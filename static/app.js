@@ -295,6 +295,43 @@ document.addEventListener("submit", async (event) => {
   }
 });
 
+// --- Cameras: a new picture for those that are in view, one request each at a time ----------------------------------
+
+const LOOK_MS = 5000;
+const inView = new Set();
+const watcher = new IntersectionObserver((seen) => {
+  for (const { target, isIntersecting } of seen) inView[isIntersecting ? "add" : "delete"](target);
+});
+for (const picture of document.querySelectorAll("[data-camera]")) {
+  const said = picture.parentElement.querySelector("[data-said]");
+  let begun = performance.now();
+  let came = 0;
+  const settle = () => { begun = 0; };
+  picture.addEventListener("load", () => { settle(); came = Date.now(); });
+  picture.addEventListener("error", async () => {
+    settle();
+    if (came) return;
+    // The answer says why there is none.
+    const answer = await fetch(picture.src).catch(() => null);
+    said.textContent = answer && !answer.ok ? await answer.text() : "";
+  });
+  if (picture.complete && picture.naturalWidth) { settle(); came = Date.now(); }
+  watcher.observe(picture);
+  picture.look = () => {
+    const old = came && Date.now() - came > 3 * LOOK_MS;
+    picture.classList.toggle("old", Boolean(old));
+    if (came) said.textContent = old ? Math.round((Date.now() - came) / 1000) + " s ago" : "";
+    if (begun || !inView.has(picture)) return;
+    begun = performance.now();
+    picture.src = picture.src.split("?")[0] + "?" + Date.now();
+  };
+}
+if (document.querySelector("[data-camera]")) {
+  setInterval(() => {
+    if (!document.hidden) document.querySelectorAll("[data-camera]").forEach((picture) => picture.look());
+  }, LOOK_MS);
+}
+
 // --- Uploads show how far they are ----------------------------------------------------------------------------------
 
 document.addEventListener("submit", (event) => {

@@ -7,6 +7,7 @@ pub mod access;
 mod attempts;
 pub mod audit;
 pub mod batches;
+pub mod cameras;
 pub mod dispatch;
 pub mod error;
 pub mod files;
@@ -38,6 +39,7 @@ use uuid::Uuid;
 pub use self::error::Error;
 use self::{
     attempts::Attempts,
+    cameras::Cameras,
     dispatch::{Dispatch, Dispatcher},
 };
 use crate::{
@@ -67,6 +69,7 @@ pub struct Services {
     pub(crate) oidc: Option<Oidc>,
     pub(crate) uploads: Arc<tokio::sync::Semaphore>,
     pub(crate) attempts: Arc<Attempts>,
+    pub(crate) cameras: Arc<Cameras>,
     pub(crate) hashers: Arc<tokio::sync::Semaphore>,
     /// Passwords that were hashed or verified since the start.
     pub(crate) hashed: Arc<AtomicU64>,
@@ -104,6 +107,7 @@ impl Services {
             oidc: parts.oidc,
             uploads: Arc::new(tokio::sync::Semaphore::new(UPLOADS)),
             attempts: Arc::default(),
+            cameras: Arc::default(),
             hashers: Arc::new(tokio::sync::Semaphore::new(sessions::HASHERS)),
             hashed: Arc::default(),
         };

@@ -53,6 +53,8 @@ pub const TABLE: &[(&str, &str, &str)] = &[
     ("GET", "/api/v1/audit", "admin"),
     // Pages.
     ("GET", "/", "viewer"),
+    ("GET", "/cameras", "viewer"),
+    ("GET", "/printers/{id}/camera", "viewer"),
     ("GET", "/stream", "viewer"),
     ("GET", "/login", "open"),
     ("POST", "/login", "open"),

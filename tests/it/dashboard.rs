@@ -525,3 +525,19 @@ async fn a_file_is_uploaded_selected_and_deleted_by_forms() {
     let page = site.command(&[("printer_id", site.ids[0].as_str()), ("command", "disconnect")]).await;
     assert!(page.contains("<b>1</b> disconnected"), "{page}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_wall_of_cameras_shows_pictures_and_says_where_there_is_none() {
+    let site = Site::with(2).await;
+    let wall = site.page("/cameras").await;
+    for id in &site.ids {
+        assert!(wall.contains(&format!("src=\"/printers/{id}/camera\"")), "{wall}");
+    }
+    let picture = send(site.get(&format!("/printers/{}/camera", site.ids[0]))).await;
+    assert_eq!((picture.status(), header(&picture, "content-type").starts_with("image/")), (StatusCode::OK, true));
+    assert!(header(&picture, "last-modified").ends_with("GMT") && header(&picture, "cache-control") == "no-store");
+    site.farm.printers()[1].set_fault(Some(printyard::simulator::Fault::Status(500)));
+    let none = send(site.get(&format!("/printers/{}/camera", site.ids[1]))).await;
+    assert_eq!(none.status(), StatusCode::BAD_GATEWAY);
+    assert!(none.text().await.expect("a sentence").starts_with("No picture: "));
+}

@@ -8,6 +8,7 @@ mod assets;
 mod audit;
 mod batches;
 mod board;
+mod cameras;
 mod confirm;
 mod files;
 mod form;
@@ -72,6 +73,8 @@ pub fn router(services: Services, bounds: Bounds, stop: CancellationToken) -> Ro
     let dashboard = Dashboard { services, board, streams: Arc::new(Semaphore::new(STREAMS)), stop };
     Router::new()
         .route("/", get(printers::farm))
+        .route("/cameras", get(cameras::wall))
+        .route("/printers/{id}/camera", get(cameras::picture))
         .route("/stream", get(stream::farm))
         .route("/login", get(login::form).post(login::log_in))
         .route("/login/oidc", get(oidc::depart))
