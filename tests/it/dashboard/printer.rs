@@ -1,0 +1,99 @@
+//! One printer in the dashboard: added, looked at, changed, removed, and its files.
+
+use reqwest::StatusCode;
+
+use super::{Site, header, send};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_test_of_a_connection_answers_into_a_frame_and_leaves_the_form_as_it_is() {
+    let site = Site::with(1).await;
+    let form = site.page("/printers/new").await;
+    assert!(form.contains("formtarget=\"tested\"") && form.contains("name=\"tested\""), "{form}");
+    let printer = &site.farm.printers()[0];
+    for (key, class, words) in [(printer.api_key(), "say good", "answers"), ("WR0NG-K3Y", "say bad", "key")] {
+        let fields = [("act", "test"), ("url", printer.url()), ("api_key", key)];
+        let answer = site.submit("/printers/new", &fields).await;
+        assert!(header(&answer, "content-security-policy").contains("frame-ancestors 'self'"));
+        let page = answer.text().await.expect("a page");
+        assert!(
+            page.contains(class) && page.contains(words) && !page.contains(key) && !page.contains("<form"),
+            "{page}"
+        );
+    }
+    let page = send(site.get("/printers/new")).await;
+    assert!(header(&page, "content-security-policy").contains("frame-ancestors 'none'"), "no other page");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_settings_of_a_printer_are_changed_and_it_is_removed() {
+    let site = Site::with(1).await;
+    let (id, printer) = (site.ids[0].as_str(), &site.farm.printers()[0]);
+    let path = format!("/printers/{id}/settings");
+    let form = site.page(&path).await;
+    assert!(form.contains(printer.url()) && !form.contains(printer.api_key()), "{form}");
+    let fields = |version: &'static str, bed: &'static str| {
+        let known = [("version", version), ("name", "Bench 7"), ("url", printer.url()), ("enabled", "1")];
+        [&known[..], &[("tags", "petg, hall-a"), ("bed_mm", bed), ("notes", "two\nlines")]].concat()
+    };
+    let answer = site.submit(&path, &fields("1", "250 x 210")).await;
+    assert_eq!(answer.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    let page = answer.text().await.expect("a page");
+    assert!(page.contains("three numbers") && page.contains("Bench 7") && page.contains("petg, hall-a"), "{page}");
+    let answer = site.submit(&path, &fields("1", "250 x 210 x 210")).await;
+    assert_eq!((answer.status(), header(&answer, "location")), (StatusCode::SEE_OTHER, &*format!("/printers/{id}")));
+    let page = site.page(&path).await;
+    assert!(page.contains("hall-a, petg") && page.contains("250 x 210 x 210") && page.contains("two\nlines"), "{page}");
+    let stale = site.submit(&path, &fields("1", "")).await;
+    assert_eq!(stale.status(), StatusCode::CONFLICT, "somebody else was quicker");
+    // The key that was there stays: it takes commands.
+    site.command(&[("printer_id", id), ("command", "start")]).await;
+    let remove = format!("/printers/{id}/remove");
+    assert_eq!(site.submit(&remove, &[]).await.status(), StatusCode::UNPROCESSABLE_ENTITY, "it asks once");
+    assert_eq!(site.submit(&remove, &[("sure", "1")]).await.status(), StatusCode::SEE_OTHER);
+    assert_eq!(send(site.get(&path)).await.status(), StatusCode::NOT_FOUND);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_is_uploaded_selected_and_deleted_by_forms() {
+    let site = Site::with(1).await;
+    let path = format!("/printers/{}", site.ids[0]);
+    let send_file = async |form: reqwest::multipart::Form| {
+        let request = site.http.post(format!("{}{path}/files", site.base)).header("cookie", &site.cookie);
+        send(request.header("sec-fetch-site", "same-origin").multipart(form)).await
+    };
+    let empty = send_file(reqwest::multipart::Form::new().text("select", "true")).await;
+    assert_eq!(empty.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    let page = empty.text().await.expect("a page");
+    assert!(page.contains("The file was not taken") && page.contains("must be given"), "{page}");
+    // Larger than a form may be.
+    let content = "G1 X1\n".repeat(500_000);
+    let file = |name: &'static str| reqwest::multipart::Part::text(content.clone()).file_name(name);
+    for name in ["gear.gcode", "other.gcode"] {
+        let form = reqwest::multipart::Form::new().text("select", "true").part("file", file(name));
+        assert_eq!(send_file(form).await.status(), StatusCode::SEE_OTHER, "{name}");
+    }
+    let listed = site.page(&path).await;
+    assert!(listed.contains("Delete gear.gcode") && !listed.contains("Delete other.gcode"), "the second is selected");
+    let fields = [("path", "gear.gcode"), ("origin", "local")];
+    assert_eq!(site.submit(&format!("{path}/files/delete"), &fields).await.status(), StatusCode::SEE_OTHER);
+    let listed = site.page(&path).await;
+    assert!(!listed.contains("gear.gcode") && listed.contains("other.gcode"), "{listed}");
+    let page = site.command(&[("printer_id", site.ids[0].as_str()), ("command", "disconnect")]).await;
+    assert!(page.contains("<b>1</b> disconnected"), "{page}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_wall_of_cameras_shows_pictures_and_says_where_there_is_none() {
+    let site = Site::with(2).await;
+    let wall = site.page("/cameras").await;
+    for id in &site.ids {
+        assert!(wall.contains(&format!("src=\"/printers/{id}/camera\"")), "{wall}");
+    }
+    let picture = send(site.get(&format!("/printers/{}/camera", site.ids[0]))).await;
+    assert_eq!((picture.status(), header(&picture, "content-type").starts_with("image/")), (StatusCode::OK, true));
+    assert!(header(&picture, "last-modified").ends_with("GMT") && header(&picture, "cache-control") == "no-store");
+    site.farm.printers()[1].set_fault(Some(printyard::simulator::Fault::Status(500)));
+    let none = send(site.get(&format!("/printers/{}/camera", site.ids[1]))).await;
+    assert_eq!(none.status(), StatusCode::BAD_GATEWAY);
+    assert!(none.text().await.expect("a sentence").starts_with("No picture: "));
+}
