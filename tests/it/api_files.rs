@@ -1,5 +1,6 @@
 //! Files on a printer, over HTTP: there and back, whatever the order of the form's parts.
 
+use printyard::simulator::{Farm, FarmConfig, Fault};
 use reqwest::{
     Method, StatusCode,
     multipart::{Form, Part},
@@ -141,4 +142,22 @@ async fn files_are_left_alone_while_it_prints() {
     let select = server.post(&format!("{files}/select"), json!({"path": "long/vase.gcode"})).await;
     is_problem(&select, 409, "already_printing");
     is_problem(&server.delete(&format!("{files}/local/bracket.gcode")).await, 409, "already_printing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_was_selected_at_the_printer_a_moment_ago_is_started() {
+    let farm = Farm::start(FarmConfig { printers: 1, with_sample_files: true, ..FarmConfig::default() });
+    let (server, farm) = (TestServer::start().await, farm.await.expect("a farm"));
+    let printer = &farm.printers()[0];
+    // Nobody tells of the selection: it shows with the next reading alone.
+    printer.set_fault(Some(Fault::DropSocket));
+    let id = server.register(printer).await;
+    server.until_online(&id).await;
+    let job = format!("/api/v1/printers/{id}/job");
+    let start = json!({"command": "start"});
+    let (_, none, _) = server.post_and_wait(&job, start.clone()).await;
+    assert_eq!(none["reason"], "no_file_selected", "{none}");
+    printer.select("bracket.gcode");
+    let (_, row, _) = server.post_and_wait(&job, start).await;
+    assert_eq!(row["outcome"], "confirmed", "{row}");
 }

@@ -4,11 +4,12 @@ use printyard::{
     clock::new_id,
     domain::{
         access::{Role, Session, Token},
+        oidc::Identity,
         user::{User, UserDetails},
     },
     secrets::{new_token, token_hash},
     storage::{
-        Error, sessions, tokens,
+        Error, identities, sessions, tokens,
         users::{self, EndSessions},
     },
 };
@@ -195,6 +196,36 @@ async fn the_link_of_the_set_up_makes_one_admin_once_and_in_time() {
             !users::set_up(&db, b"another", &second, "hash", at(5), &entry()).await.expect("asked"),
             "there is one"
         );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_identity_is_one_users_and_goes_with_a_new_user_or_not_at_all() {
+    on_each(async |db| {
+        let ann = Identity { issuer: "https://id.example".into(), subject: "a-1".into() };
+        let elsewhere = Identity { issuer: "https://other.example".into(), ..ann.clone() };
+        assert_eq!(identities::user_of(&db, &ann).await.expect("read"), None);
+        let user_ann = user("ann", Role::Operator);
+        identities::insert(&db, &user_ann, &ann, &entry()).await.expect("kept");
+        assert_eq!(identities::user_of(&db, &ann).await.expect("read"), Some(user_ann.id));
+        assert_eq!(
+            identities::user_of(&db, &elsewhere).await.expect("read"),
+            None,
+            "the same subject of another issuer"
+        );
+        // The identity is taken, or the name: nothing of it is kept.
+        for (name, identity) in [("bob", &ann), ("Ann", &elsewhere)] {
+            let other = user(name, Role::Admin);
+            let refused = identities::insert(&db, &other, identity, &entry()).await;
+            assert!(matches!(refused, Err(Error::NameTaken)), "{name}: {refused:?}");
+            assert_eq!(users::get(&db, other.id).await.expect("read"), None);
+        }
+        users::insert(&db, &user("chief", Role::Admin), Some("a hash"), &entry()).await.expect("kept");
+        let from_there = vec![(user_ann.id, ann.issuer.clone())];
+        assert_eq!(identities::issuers(&db, None).await.expect("read"), from_there);
+        assert_eq!(identities::issuers(&db, Some(user_ann.id)).await.expect("read"), from_there);
+        assert_eq!(identities::issuers(&db, Some(new_id())).await.expect("read"), []);
     })
     .await;
 }
