@@ -6,17 +6,23 @@
 use std::collections::HashMap;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use chrono::{DateTime, TimeDelta, Utc};
-use serde_json::{Map, Value, json};
+use chrono::TimeDelta;
+use serde_json::Value;
 use uuid::Uuid;
 
-use super::{Services, access::Principal, error::Error, sessions::Browser};
+use super::{
+    Services,
+    access::Principal,
+    error::Error,
+    sessions::Browser,
+    users::{changed, made},
+};
 pub use crate::oidc::{CALLBACK, Error as OidcError, Return};
 use crate::{
     clock,
     domain::{
         access::Role,
-        audit::{Action, Entry, differences, fields},
+        audit::{ActorKind, Entry},
         oidc::{Identity, name_of, role_of},
         user::{User, UserDetails},
     },
@@ -145,11 +151,16 @@ impl Services {
     ) -> Result<Option<User>, Error> {
         let name = name_of(&arrival.claims, &arrival.identity.subject);
         let name = if attempt == 0 { name } else { format!("{name} ({})", attempt + 1) };
-        let now = clock::now();
+        // Written down as their own doing: nobody else was there.
+        let who = Principal {
+            name: name.clone(),
+            origin: browser.origin.clone(),
+            ..Principal::operator_of_the_server(ActorKind::User)
+        };
         let details = UserDetails { name, role, tags: Vec::new(), enabled: true };
-        let user = new_user(details, now);
-        let changes = with_issuer(fields(&user.details), &arrival.identity);
-        let entry = entry(&user, Action::UserCreated, changes, browser);
+        let (user, mut entry) = made(&who, details);
+        entry.actor.id = Some(user.id);
+        note_issuer(&mut entry, &arrival.identity);
         match storage::identities::insert(&self.db, &user, &arrival.identity, &entry).await {
             Ok(()) => {
                 tracing::info!(user.id = %user.id, user.name = %user.details.name, "user created at their first sign-on");
@@ -176,10 +187,11 @@ impl Services {
             // Whoever makes users could lift the limit.
             details.tags.clear();
         }
-        let changes = with_issuer(differences(&json!(before.details), &json!(details)), identity);
-        let user = User { details, version: before.version + 1, updated_at: clock::now(), ..before.clone() };
-        let entry = entry(&user, Action::UserChanged, changes, browser);
-        let written = storage::users::update(&self.db, &user, before.version, None, EndSessions::None, &entry).await?;
+        let version = before.version;
+        let who = Principal { origin: browser.origin.clone(), ..Principal::of_user(before.clone(), None) };
+        let (user, mut entry) = changed(&who, before, details, false);
+        note_issuer(&mut entry, identity);
+        let written = storage::users::update(&self.db, &user, version, None, EndSessions::None, &entry).await?;
         Ok(written.then_some(user))
     }
 
@@ -195,19 +207,7 @@ impl Services {
     }
 }
 
-fn new_user(details: UserDetails, now: DateTime<Utc>) -> User {
-    User { id: clock::new_id(), details, version: 1, created_at: now, updated_at: now, last_login_at: None }
-}
-
-/// Written down as their own doing: nobody else was there.
-fn entry(user: &User, action: Action, changes: Map<String, Value>, browser: &Browser) -> Entry {
-    let mut who = Principal::of_user(user.clone(), None);
-    who.origin = browser.origin.clone();
-    Entry { subject: Some(user.id), ..who.entry(action, changes) }
-}
-
 /// On whose word.
-fn with_issuer(mut changes: Map<String, Value>, identity: &Identity) -> Map<String, Value> {
-    changes.insert("issuer".to_owned(), Value::String(identity.issuer.clone()));
-    changes
+fn note_issuer(entry: &mut Entry, identity: &Identity) {
+    entry.changes.insert("issuer".to_owned(), Value::String(identity.issuer.clone()));
 }
