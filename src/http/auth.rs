@@ -13,6 +13,10 @@ use crate::{
 pub const COOKIE: &str = "printyard_session";
 /// The cookie of a browser that is at the provider of single sign-on.
 const JOURNEY_COOKIE: &str = "printyard_journey";
+/// The cookie of whoever has chosen a language.
+const LANGUAGE_COOKIE: &str = "printyard_language";
+/// A choice of language lasts a year.
+const LANGUAGE_AGE_S: i64 = 365 * 86_400;
 
 /// The token of `Authorization: Bearer`.
 pub fn bearer(headers: &HeaderMap) -> Option<&str> {
@@ -29,6 +33,11 @@ pub fn session_cookie(headers: &HeaderMap) -> Option<&str> {
 /// The sealed journey of a browser that comes back from the provider.
 pub fn journey_cookie(headers: &HeaderMap) -> Option<&str> {
     value_of(headers, JOURNEY_COOKIE)
+}
+
+/// The tag of the language that was chosen in a browser.
+pub fn language_cookie(headers: &HeaderMap) -> Option<&str> {
+    value_of(headers, LANGUAGE_COOKIE)
 }
 
 fn value_of<'a>(headers: &'a HeaderMap, wanted: &str) -> Option<&'a str> {
@@ -74,6 +83,11 @@ pub fn keep_cookie(extensions: &Extensions, secret: &str, age_s: i64) -> String 
 /// The header that keeps a journey to the provider of single sign-on; like [`keep_cookie`].
 pub fn keep_journey(extensions: &Extensions, journey: &str, age_s: i64) -> String {
     cookie(extensions, JOURNEY_COOKIE, "/login/oidc", journey, age_s)
+}
+
+/// The header that keeps the choice of a language.
+pub fn keep_language(extensions: &Extensions, tag: &str) -> String {
+    cookie(extensions, LANGUAGE_COOKIE, "/", tag, LANGUAGE_AGE_S)
 }
 
 fn cookie(extensions: &Extensions, name: &str, path: &str, value: &str, age_s: i64) -> String {

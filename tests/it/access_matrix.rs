@@ -58,6 +58,7 @@ pub const TABLE: &[(&str, &str, &str)] = &[
     ("GET", "/stream", "viewer"),
     ("GET", "/login", "open"),
     ("POST", "/login", "open"),
+    ("POST", "/language", "open"),
     ("GET", "/login/oidc", "open"),
     ("GET", "/login/oidc/callback", "open"),
     ("GET", "/setup", "open"),

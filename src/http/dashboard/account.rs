@@ -9,7 +9,7 @@ use axum::{
 use uuid::Uuid;
 
 use super::{
-    Dashboard,
+    Dashboard, filters,
     form::Form,
     page::{Failure, Frame, Id, Visitor, html},
     time::Moment,

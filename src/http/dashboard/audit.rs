@@ -15,7 +15,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::{
-    Dashboard,
+    Dashboard, filters,
     page::{Failure, Frame, Visitor, html},
     time::Moment,
     told::{self, Names},

@@ -8,7 +8,7 @@ use axum::{
 use uuid::Uuid;
 
 use super::{
-    Dashboard, confirm,
+    Dashboard, confirm, filters,
     form::Form,
     outcome::{Line, Live},
     page::{Failure, Frame, Id, Visitor, html},

@@ -6,7 +6,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     ops::Bound,
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use askama::Template;
@@ -14,6 +14,7 @@ use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use super::{
+    language::{self, Language},
     page::Failure,
     tile::{Show, Tile, place_of},
 };
@@ -30,7 +31,8 @@ pub(super) struct Entry {
     pub view: PrinterView,
     pub version: u64,
     pub place: Show,
-    pub html: Arc<str>,
+    /// Its tile, in each language that somebody has looked at it in.
+    html: [OnceLock<Arc<str>>; Language::ALL.len()],
     /// Sorts `p-2` before `p-10`.
     order: String,
     /// What a search looks into, in lower case.
@@ -38,18 +40,26 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    fn new(view: PrinterView, version: u64, plate_gate: bool) -> Result<Self, Failure> {
+    fn new(view: PrinterView, version: u64, plate_gate: bool) -> Self {
         let place = place_of(&view, plate_gate);
-        let html = Tile::of(&view, place).render().map_err(|error| {
-            tracing::error!(%error, "a tile could not be made");
-            Failure::internal()
-        })?;
         let details = &view.printer.details;
         let file = view.live.job.as_ref().and_then(|job| job.file.as_ref()).map_or("", |file| file.path.as_str());
         let text = [&details.name, details.model.as_deref().unwrap_or_default(), file].join("\n").to_lowercase();
         let order = natural(&details.name);
-        // A carriage return ends a line of an event stream.
-        Ok(Self { version, place, html: html.replace('\r', " ").into(), order, text, view })
+        Self { version, place, html: Default::default(), order, text, view }
+    }
+
+    /// Its tile in the current language, made once.
+    pub fn html(&self) -> Arc<str> {
+        let made = self.html[language::current() as usize].get_or_init(|| {
+            let html = Tile::of(&self.view, self.place).render().unwrap_or_else(|error| {
+                tracing::error!(%error, "a tile could not be made");
+                String::new()
+            });
+            // A carriage return ends a line of an event stream.
+            html.replace('\r', " ").into()
+        });
+        made.clone()
     }
 
     /// The printer.
@@ -162,7 +172,7 @@ impl Board {
             // Not there any more: its removal follows.
             let Some(printer) = registered.remove(&live.id) else { continue };
             let (id, version) = (live.id, live.version);
-            let entry = Arc::new(Entry::new(PrinterView { printer, live }, version, self.services.plate_gate())?);
+            let entry = Arc::new(Entry::new(PrinterView { printer, live }, version, self.services.plate_gate()));
             if let Some(old) = inner.entries.insert(id, entry.clone()) {
                 inner.by_version.remove(&old.version);
                 let (before, now) = (&old.view.printer.details.tags, &entry.view.printer.details.tags);

@@ -12,6 +12,7 @@ use axum::{
 use super::{
     Dashboard,
     board::Entry,
+    filters,
     page::{Failure, Frame, Id, Visitor, html},
     printers::Filter,
 };

@@ -4,7 +4,7 @@ use askama::Template;
 use uuid::Uuid;
 
 use super::{
-    Dashboard,
+    Dashboard, filters,
     form::Form,
     page::{Failure, Frame},
     plan::Plan,

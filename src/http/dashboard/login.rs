@@ -10,7 +10,7 @@ use chrono::TimeDelta;
 use serde::Deserialize;
 
 use super::{
-    Dashboard,
+    Dashboard, filters,
     form::{Form, own_path},
     page::{Failure, Visitor, html},
 };

@@ -11,8 +11,10 @@ mod board;
 mod cameras;
 mod confirm;
 mod files;
+mod filters;
 mod form;
 mod guard;
+mod language;
 mod login;
 mod oidc;
 mod outcome;
@@ -81,6 +83,7 @@ pub fn router(services: Services, bounds: Bounds, stop: CancellationToken) -> Ro
         .route("/login/oidc/callback", get(oidc::arrive))
         .route("/setup", get(login::setup_form).post(login::set_up))
         .route("/logout", post(login::log_out))
+        .route("/language", post(language::choose))
         .route("/account", get(account::show))
         .route("/account/password", post(account::change_password))
         .route("/account/sessions/{id}/end", post(account::end_session))
@@ -106,6 +109,7 @@ pub fn router(services: Services, bounds: Bounds, stop: CancellationToken) -> Ro
         .fallback(page::not_found)
         .layer(middleware::from_fn(guard::same_site))
         .layer(middleware::from_fn_with_state(bounds, in_time))
+        .layer(middleware::from_fn(language::of_request))
         .layer(middleware::map_response(with_headers))
         .with_state(dashboard)
 }

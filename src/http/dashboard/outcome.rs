@@ -5,6 +5,7 @@ use chrono::Utc;
 use uuid::Uuid;
 
 use super::{
+    filters,
     time::{Moment, length},
     words,
 };

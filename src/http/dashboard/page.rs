@@ -9,7 +9,7 @@ use axum::{
 
 use uuid::Uuid;
 
-use super::{Dashboard, form::own_path};
+use super::{Dashboard, filters, form::own_path, words};
 use crate::{
     domain::access::Role,
     http::{api::problem::Problem, auth},
@@ -68,6 +68,11 @@ impl Frame {
     /// The frame of a page for somebody.
     pub fn of(who: &Principal, here: &'static str) -> Self {
         Self { name: who.name.clone(), role: who.role, here }
+    }
+
+    /// What their role is called.
+    pub fn role_name(&self) -> &'static str {
+        words::role(self.role)
     }
 
     /// May command printers.

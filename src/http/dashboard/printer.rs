@@ -13,6 +13,7 @@ use super::{
     Dashboard,
     board::Entry,
     files::{self, File},
+    filters,
     form::Form,
     page::{Failure, Frame, Id, Visitor, html},
     plan::OFFERED,

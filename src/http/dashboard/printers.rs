@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::{
     Dashboard,
     board::Entry,
+    filters,
     page::{Failure, Frame, Visitor, html},
     plan::OFFERED,
     tile::Show,

@@ -8,7 +8,7 @@ use axum::{
 };
 
 use super::{
-    Dashboard,
+    Dashboard, filters,
     form::Form,
     page::{Failure, Frame, Visitor, html},
 };

@@ -28,6 +28,7 @@ use super::{
     Dashboard,
     batches::visible,
     board::Entry,
+    language,
     outcome::Live,
     page::{Failure, Id, Visitor},
     printers::{Filter, Strip},
@@ -97,7 +98,7 @@ pub(super) async fn farm(
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
     let version = dashboard.board.version_of(last.or(filter.since.as_deref()));
     let (page, response) = Page::open(dashboard, who, headers)?;
-    tokio::spawn(async move {
+    tokio::spawn(language::keep(async move {
         let stop = page.dashboard.stop.clone();
         let closed = page.events.clone();
         tokio::select! {
@@ -105,7 +106,7 @@ pub(super) async fn farm(
             () = closed.closed() => {}
             _ = follow_farm(&page, &filter, version) => {}
         }
-    });
+    }));
     Ok(response)
 }
 
@@ -152,9 +153,9 @@ async fn send_news(page: &Page, filter: &Filter, since: u64, shown: &mut HashSet
     for entry in news.changed.iter().filter(|entry| filter.only.is_none_or(|only| entry.id() == only)) {
         if is_shown(entry, filter) {
             shown.insert(entry.id());
-            tiles.push_str(&entry.html);
+            tiles.push_str(&entry.html());
         } else if first || shown.contains(&entry.id()) {
-            others.push_str(&entry.html);
+            others.push_str(&entry.html());
         }
     }
     // `tiles` come onto the page, `others` only replace what is there.
@@ -202,7 +203,7 @@ pub(super) async fn batch(
 ) -> Result<Response, Failure> {
     visible(&dashboard, &who, id).await?;
     let (page, response) = Page::open(dashboard, who, headers)?;
-    tokio::spawn(async move {
+    tokio::spawn(language::keep(async move {
         let stop = page.dashboard.stop.clone();
         let closed = page.events.clone();
         tokio::select! {
@@ -210,7 +211,7 @@ pub(super) async fn batch(
             () = closed.closed() => {}
             _ = follow_batch(&page, id) => {}
         }
-    });
+    }));
     Ok(response)
 }
 

@@ -1,13 +1,25 @@
 //! People's words for commands, states and refusals. The API has its own; these are for reading aloud.
 
+use super::language::{counted, t};
 use crate::domain::{
+    access::Role,
     command::{Command, Reason},
     state::PrinterState,
 };
 
+/// What a role is called.
+pub(super) fn role(role: Role) -> &'static str {
+    t(match role {
+        Role::Viewer => "viewer",
+        Role::Operator => "operator",
+        Role::Manager => "manager",
+        Role::Admin => "admin",
+    })
+}
+
 /// A state that a printer reports.
 pub(super) fn state(state: PrinterState) -> &'static str {
-    match state {
+    t(match state {
         PrinterState::Operational => "Ready",
         PrinterState::Starting => "Starting…",
         PrinterState::Printing => "Printing",
@@ -20,12 +32,12 @@ pub(super) fn state(state: PrinterState) -> &'static str {
         PrinterState::Connecting => "Connecting…",
         PrinterState::Error => "Error",
         PrinterState::Unknown => "Unknown",
-    }
+    })
 }
 
 /// What the button says.
 pub(super) fn verb(command: Command) -> &'static str {
-    match command {
+    t(match command {
         Command::Start => "Start",
         Command::Pause => "Pause",
         Command::Resume => "Resume",
@@ -34,23 +46,27 @@ pub(super) fn verb(command: Command) -> &'static str {
         Command::Restart => "Restart",
         Command::Connect => "Connect",
         Command::Disconnect => "Disconnect",
-    }
+    })
 }
 
 /// The verb with a number of printers: "Pause 17 printers".
 pub(super) fn verb_for(command: Command, n: usize) -> String {
-    let things = if n == 1 { "printer" } else { "printers" };
-    match command {
-        Command::Cancel if n == 1 => "Cancel 1 print".to_owned(),
-        Command::Cancel => format!("Cancel {n} prints"),
-        Command::Toggle => format!("Pause or resume {n} {things}"),
-        other => format!("{} {n} {things}", verb(other)),
-    }
+    let (one, many) = match command {
+        Command::Start => ("Start {n} printer", "Start {n} printers"),
+        Command::Pause => ("Pause {n} printer", "Pause {n} printers"),
+        Command::Resume => ("Resume {n} printer", "Resume {n} printers"),
+        Command::Toggle => ("Pause or resume {n} printer", "Pause or resume {n} printers"),
+        Command::Cancel => ("Cancel {n} print", "Cancel {n} prints"),
+        Command::Restart => ("Restart {n} printer", "Restart {n} printers"),
+        Command::Connect => ("Connect {n} printer", "Connect {n} printers"),
+        Command::Disconnect => ("Disconnect {n} printer", "Disconnect {n} printers"),
+    };
+    counted(n, one, many)
 }
 
 /// What is being done to a printer.
 pub(super) fn under_way(command: Command) -> &'static str {
-    match command {
+    t(match command {
         Command::Start => "start under way",
         Command::Pause => "pause under way",
         Command::Resume => "resume under way",
@@ -59,7 +75,7 @@ pub(super) fn under_way(command: Command) -> &'static str {
         Command::Restart => "restart under way",
         Command::Connect => "connecting",
         Command::Disconnect => "disconnecting",
-    }
+    })
 }
 
 /// The icon of a command.
@@ -78,7 +94,7 @@ pub(super) fn icon(command: Command) -> &'static str {
 
 /// Its effect, once seen.
 pub(super) fn done(command: Command) -> &'static str {
-    match command {
+    t(match command {
         Command::Start => "Started",
         Command::Pause => "Paused",
         Command::Resume => "Resumed",
@@ -87,12 +103,12 @@ pub(super) fn done(command: Command) -> &'static str {
         Command::Restart => "Restarted",
         Command::Connect => "Connected",
         Command::Disconnect => "Disconnected",
-    }
+    })
 }
 
 /// Why there was nothing to do.
 pub(super) fn already(command: Command) -> &'static str {
-    match command {
+    t(match command {
         Command::Start | Command::Restart => "printing already",
         Command::Pause => "paused already",
         Command::Resume => "printing already",
@@ -100,12 +116,12 @@ pub(super) fn already(command: Command) -> &'static str {
         Command::Cancel => "without a print",
         Command::Connect => "connected already",
         Command::Disconnect => "disconnected already",
-    }
+    })
 }
 
 /// Why a printer would be left out, after its number: "3 not printing".
 pub(super) fn refusal(reason: Reason) -> &'static str {
-    match reason {
+    t(match reason {
         Reason::NoFileSelected => "without a selected file",
         Reason::NotOperational => "not connected or in error",
         Reason::AlreadyPrinting => "printing already",
@@ -119,5 +135,5 @@ pub(super) fn refusal(reason: Reason) -> &'static str {
         Reason::PrinterUnreachable => "without an answer",
         Reason::UnknownState => "in an unknown state",
         _ => "that would refuse",
-    }
+    })
 }
