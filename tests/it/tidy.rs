@@ -9,6 +9,7 @@ use source::Source;
 
 mod layers;
 mod source;
+mod translation;
 mod words;
 
 /// Files of `src/` that may be longer than `LONGEST`, each with the reason.

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::{
     Dashboard, filters,
     form::Form,
+    language::t,
     page::{Failure, Frame, Id, Visitor, html},
     time::Moment,
 };
@@ -86,7 +87,7 @@ pub(super) async fn change_password(
 ) -> Result<Response, Failure> {
     let new = form.secret("password");
     if new != form.secret("again") {
-        return page(&dashboard, &who, vec!["the two passwords differ".to_owned()], false).await;
+        return page(&dashboard, &who, vec![t("the two passwords differ").to_owned()], false).await;
     }
     match dashboard.services.change_password(&who, form.secret("old_password"), new).await {
         Ok(()) => page(&dashboard, &who, Vec::new(), true).await,
@@ -132,7 +133,7 @@ fn browser(agent: &str) -> String {
     match (program, system) {
         (Some(program), Some(system)) => format!("{program} on {system}"),
         (Some(only), None) | (None, Some(only)) => only.to_owned(),
-        (None, None) => "A browser that does not say what it is".to_owned(),
+        (None, None) => t("A browser that does not say what it is").to_owned(),
     }
 }
 

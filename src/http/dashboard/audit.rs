@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use super::{
     Dashboard, filters,
+    language::{fill, t},
     page::{Failure, Frame, Visitor, html},
     time::Moment,
     told::{self, Names},
@@ -110,7 +111,7 @@ impl Asked {
                 .and_then(|day| day.checked_add_days(Days::new(after)));
             let at = day.and_then(|day| day.and_hms_opt(0, 0, 0)).map(|at| at.and_utc());
             if at.is_none() {
-                problems.push(format!("{text} is no day: write it as 2026-12-03"));
+                problems.push(fill(t("{text} is no day: write it as 2026-12-03"), &[("text", &text)]));
             }
             at
         };
@@ -119,7 +120,10 @@ impl Asked {
             let same = printers.iter().find(|(_, known)| known.to_lowercase() == name.to_lowercase());
             let id = same.map(|(id, _)| *id).or_else(|| Uuid::try_parse(&name).ok());
             if id.is_none() {
-                problems.push(format!("No printer is called {name}. One that was removed is found by its id"));
+                problems.push(fill(
+                    t("No printer is called {name}. One that was removed is found by its id"),
+                    &[("name", &name)],
+                ));
             }
             id
         });
@@ -217,12 +221,13 @@ fn line(found: Found, names: &Names) -> Line {
             at: at.map(Moment::day),
             who: String::new(),
             kind: "",
-            text: format!(
-                "Row {seq} is damaged and cannot be read. At the server, “printyard audit verify” says more."
+            text: fill(
+                t("Row {seq} is damaged and cannot be read. At the server, “printyard audit verify” says more."),
+                &[("seq", &seq)],
             ),
             batch: None,
             address: String::new(),
-            details: action.map(|action| ("Action".to_owned(), action)).into_iter().collect(),
+            details: action.map(|action| (t("Action").to_owned(), action)).into_iter().collect(),
             is_damaged: true,
         },
     }

@@ -6,6 +6,7 @@ use uuid::Uuid;
 use super::{
     Dashboard, filters,
     form::Form,
+    language::{fill, t},
     page::{Failure, Frame},
     plan::Plan,
     tile::is_paused_at_printer,
@@ -91,7 +92,7 @@ pub(super) async fn ask(
         names.extend(dashboard.services.printer(who, *id).await.ok().map(|view| view.printer.details.name));
     }
     if plan.ids.len() > NAMES {
-        names.push(format!("and {} more", plan.ids.len() - NAMES));
+        names.push(fill(t("and {n} more"), &[("n", &(plan.ids.len() - NAMES))]));
     }
     let carried = CARRIED.iter().filter(|name| plates == 0 || **name != "reason");
     let carried = carried.filter_map(|name| Some((*name, form.text(name)?.to_owned())));
@@ -100,12 +101,12 @@ pub(super) async fn ask(
         command,
         harmful,
         title: format!("{}?", words::verb_for(command, n)),
-        warning: match command {
+        warning: t(match command {
             Command::Cancel => "A cancelled print cannot be taken up again.",
             Command::Restart => "What is printed so far is lost: each print is cancelled, then begins anew.",
             Command::Start => "On some of their plates a print may still lie.",
             _ => "Somebody paused some of these at the printer itself: filament, or hands in it.",
-        },
+        }),
         typed: (harmful && n >= TYPED_FROM).then_some(n),
         others: others.cloned().collect(),
         plates,

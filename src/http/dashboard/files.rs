@@ -12,6 +12,7 @@ use super::{
     Dashboard,
     board::Entry,
     form::Form,
+    language::{fill, said, t},
     page::{Failure, Id, Visitor},
     time::length,
 };
@@ -36,13 +37,15 @@ pub(super) struct File {
 pub(super) async fn of(dashboard: &Dashboard, who: &Principal, entry: &Entry) -> Result<Vec<File>, String> {
     let live = &entry.view.live;
     if live.reachability != Reachability::Online {
-        return Err("The files can be listed when the printer answers.".to_owned());
+        return Err(t("The files can be listed when the printer answers.").to_owned());
     }
     let list = dashboard.services.list_files(who, entry.id());
     let list = match tokio::time::timeout(FILES_WITHIN, list).await {
-        Err(_) => return Err("The printer did not list its files in time. Load the page again.".to_owned()),
-        Ok(Err(Error::Printer(error))) => return Err(format!("The printer {error}.")),
-        Ok(Err(_)) => return Err("The files could not be listed.".to_owned()),
+        Err(_) => return Err(t("The printer did not list its files in time. Load the page again.").to_owned()),
+        Ok(Err(Error::Printer(error))) => {
+            return Err(fill(t("The printer {what}."), &[("what", &said(&error.to_string()))]));
+        }
+        Ok(Err(_)) => return Err(t("The files could not be listed.").to_owned()),
         Ok(Ok(list)) => list,
     };
     let selected = live.job.as_ref().and_then(|job| job.file.as_ref()).map(|file| (&file.path, &file.origin));

@@ -124,6 +124,7 @@ pub(super) fn keep<F: Future>(task: F) -> impl Future<Output = F::Output> {
 }
 
 /// Makes something in a given language.
+#[cfg(test)]
 pub(super) fn speaking<T>(language: Language, make: impl FnOnce() -> T) -> T {
     SPOKEN.sync_scope(language, make)
 }
@@ -143,6 +144,39 @@ pub(super) fn counted(n: impl TryInto<i64> + Display, one: &str, many: &str) -> 
     let translated = message.and_then(|forms| forms.get(usize::from(!is_one)));
     let text = translated.map_or(if is_one { one } else { many }, String::as_str);
     fill(text, &[("n", &value)])
+}
+
+/// What a layer below says in English, with its values already in it, in the current language: found by the shape of
+/// the text. What has no translation stays as it is.
+pub(super) fn said(english: &str) -> String {
+    let Some(catalogue) = current().catalogue() else { return english.to_owned() };
+    let known = |(shape, translated): &(String, String)| {
+        let values = values_in(english, shape)?;
+        let values: Vec<(&str, &dyn Display)> = values.iter().map(|(name, value)| (*name, value as _)).collect();
+        Some(fill(translated, &values))
+    };
+    match catalogue.messages.get(english).and_then(|forms| forms.first()) {
+        Some(exact) => exact.clone(),
+        None => catalogue.shapes.iter().find_map(known).unwrap_or_else(|| english.to_owned()),
+    }
+}
+
+/// The values that make a shape into a text: `{a} of {b}` and `3 of 4`.
+fn values_in<'a>(text: &'a str, shape: &'a str) -> Option<Vec<(&'a str, &'a str)>> {
+    let (before, mut shape) = shape.split_once('{')?;
+    let mut rest = text.strip_prefix(before)?;
+    let mut values = Vec::new();
+    loop {
+        let (name, after) = shape.split_once('}')?;
+        let (literal, next) = after.split_once('{').map_or((after, None), |(literal, next)| (literal, Some(next)));
+        let end = match next {
+            None => rest.strip_suffix(literal)?.len(),
+            Some(_) => rest.find(literal)?,
+        };
+        values.push((name, &rest[..end]));
+        let Some(next) = next else { return Some(values) };
+        (rest, shape) = (&rest[end + literal.len()..], next);
+    }
 }
 
 /// Puts values into the `{places}` of a text, once: a value is never read for places itself.
@@ -171,11 +205,10 @@ pub(super) fn fill(text: &str, values: &[(&str, &dyn Display)]) -> String {
 
 /// The texts of the script in the current language, as JSON from English to the translation.
 pub(super) fn of_script() -> String {
-    let words = current().catalogue().map(|catalogue| &catalogue.script).unwrap_or(&NOTHING);
-    serde_json::to_string(words).unwrap_or_default()
+    let words = current().catalogue().map(|catalogue| &catalogue.script);
+    // `<` would end the element that it stands in.
+    words.and_then(|words| serde_json::to_string(words).ok()).unwrap_or("{}".to_owned()).replace('<', "\\u003c")
 }
-
-static NOTHING: LazyLock<HashMap<String, String>> = LazyLock::new(HashMap::new);
 
 /// The catalogues: a folder per language, a file per area.
 #[derive(RustEmbed)]
@@ -187,13 +220,15 @@ struct Catalogue {
     messages: HashMap<String, Vec<String>>,
     /// Those that the script needs.
     script: HashMap<String, String>,
+    /// Those that layers below fill, most literal first: English and translation, with their places.
+    shapes: Vec<(String, String)>,
 }
 
 static GERMAN: LazyLock<Catalogue> = LazyLock::new(|| Catalogue::of(Language::German));
 
 impl Catalogue {
     fn of(language: Language) -> Self {
-        let mut read = Self { messages: HashMap::new(), script: HashMap::new() };
+        let mut read = Self { messages: HashMap::new(), script: HashMap::new(), shapes: Vec::new() };
         let folder = format!("{}/", language.tag());
         for path in Files::iter().filter(|path| path.starts_with(&folder)) {
             let Some(file) = Files::get(&path) else { continue };
@@ -209,12 +244,17 @@ impl Catalogue {
                 let forms =
                     message.msgstr_plural().cloned().or_else(|_| message.msgstr().map(|text| vec![text.to_owned()]));
                 let Ok(forms) = forms else { continue };
-                if path.ends_with("/script.po") {
-                    read.script.insert(message.msgid().to_owned(), forms.join("\u{0}"));
+                if let (true, [only]) = (path.ends_with("/script.po"), forms.as_slice()) {
+                    read.script.insert(message.msgid().to_owned(), only.clone());
+                }
+                if let (true, [only]) = (path.ends_with("/below.po") && message.msgid().contains('{'), forms.as_slice())
+                {
+                    read.shapes.push((message.msgid().to_owned(), only.clone()));
                 }
                 read.messages.insert(message.msgid().to_owned(), forms);
             }
         }
+        read.shapes.sort_by_key(|(shape, _)| std::cmp::Reverse(shape.len()));
         read
     }
 }
@@ -237,6 +277,17 @@ mod tests {
     fn a_value_is_not_read_for_places() {
         assert_eq!(fill("{a} and {b}", &[("a", &"{b}"), ("b", &1)]), "{b} and 1");
         assert_eq!(fill("{unknown} {", &[("a", &1)]), "{unknown} {");
+    }
+
+    #[test]
+    fn a_text_from_below_is_found_by_its_shape() {
+        assert_eq!(values_in("3 of 4", "{a} of {b}"), Some(vec![("a", "3"), ("b", "4")]));
+        assert_eq!(values_in("at most 4", "at most {b}"), Some(vec![("b", "4")]));
+        assert_eq!(values_in("at least 4", "at most {b}"), None);
+        assert_eq!(values_in("3 of 4 too", "{a} of {b} more"), None);
+        assert_eq!(values_in("no places", "no places"), None);
+        let german = speaking(Language::German, || said("must be 1 to 64 characters long, and is 70"));
+        assert_eq!(german, "muss 1 bis 64 Zeichen lang sein und hat 70");
     }
 
     #[test]

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use super::{
     Dashboard, filters,
     form::{Form, own_path},
+    language::{fill, t},
     page::{Failure, Visitor, html},
 };
 use crate::{
@@ -114,12 +115,12 @@ async fn answer(
     let (status, refused, wait) = match result {
         LogIn::In(secret) => return enter(request, &secret, SESSION_LIFE, next),
         LogIn::Refused if has_users => {
-            (StatusCode::UNAUTHORIZED, "This name and this password do not belong together.".to_owned(), None)
+            (StatusCode::UNAUTHORIZED, t("This name and this password do not belong together.").to_owned(), None)
         }
-        LogIn::Refused => (StatusCode::UNAUTHORIZED, "This token is not valid, or not any more.".to_owned(), None),
+        LogIn::Refused => (StatusCode::UNAUTHORIZED, t("This token is not valid, or not any more.").to_owned(), None),
         LogIn::Wait(wait) => {
             let seconds = wait.as_secs().max(1);
-            let text = format!("Too many attempts. Wait {seconds} s, then try again.");
+            let text = fill(t("Too many attempts. Wait {seconds} s, then try again."), &[("seconds", &seconds)]);
             (StatusCode::TOO_MANY_REQUESTS, text, Some(seconds))
         }
     };
@@ -185,7 +186,7 @@ pub(super) async fn set_up(
             Err(error) => return Err(error.into()),
         }
     } else {
-        vec!["the two passwords differ".to_owned()]
+        vec![t("the two passwords differ").to_owned()]
     };
     let page = SetupPage { key: key.to_owned(), name: name.to_owned(), problems, shortest: SHORTEST_PASSWORD };
     Ok((StatusCode::UNPROCESSABLE_ENTITY, private(), html(&page)?).into_response())

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use super::{
     Dashboard,
     form::own_path,
+    language::{fill, t},
     login::{Comes, enter, private},
     page::Failure,
 };
@@ -17,8 +18,6 @@ use crate::{
     http::auth,
     service::oidc::{JOURNEY, OidcError, Return, SIGN_ON_LIFE, SignOn},
 };
-
-const AGAIN: &str = "Go to the login and try again";
 
 #[derive(Deserialize)]
 pub(super) struct Wish {
@@ -70,12 +69,18 @@ fn refused(dashboard: &Dashboard, out: SignOn) -> Failure {
         SignOn::TooLate => Failure::new(
             StatusCode::BAD_REQUEST,
             "That sign-on is over",
-            format!("It took more than {} minutes, or began in another browser. {AGAIN}.", JOURNEY.num_minutes()),
+            fill(
+                t("It took more than {n} minutes, or began in another browser. Go to the login and try again."),
+                &[("n", &JOURNEY.num_minutes())],
+            ),
         ),
         SignOn::NoRole => Failure::new(
             StatusCode::FORBIDDEN,
             "You have no role here",
-            format!("{label} knows you, but puts you in no group that may use Printyard. Ask whoever runs the farm."),
+            fill(
+                t("{label} knows you, but puts you in no group that may use Printyard. Ask whoever runs the farm."),
+                &[("label", &label)],
+            ),
         ),
         SignOn::Disabled => Failure::new(
             StatusCode::FORBIDDEN,
@@ -92,12 +97,15 @@ fn failed(dashboard: &Dashboard, error: OidcError) -> Failure {
         OidcError::OtherJourney | OidcError::OtherIssuer | OidcError::NoCode => Failure::new(
             StatusCode::BAD_REQUEST,
             "That sign-on is not yours",
-            format!("The answer does not belong to a sign-on that began in this browser. {AGAIN}."),
+            "The answer does not belong to a sign-on that began in this browser. Go to the login and try again.",
         ),
         OidcError::Refused { code, .. } if code == "access_denied" => Failure::new(
             StatusCode::FORBIDDEN,
             "You were not signed on",
-            format!("At {label} it was refused. {AGAIN} if that was a mistake."),
+            fill(
+                t("At {label} it was refused. Go to the login and try again if that was a mistake."),
+                &[("label", &label)],
+            ),
         ),
         // What it says comes by way of the browser: anybody's words, which do not belong on our page.
         OidcError::Refused { .. }
@@ -107,8 +115,8 @@ fn failed(dashboard: &Dashboard, error: OidcError) -> Failure {
         | OidcError::Token(_)
         | OidcError::OtherAccessToken => Failure::new(
             StatusCode::BAD_GATEWAY,
-            format!("{label} did not sign you on"),
-            format!("The server's log says why. {AGAIN} in a minute, or log in by your password if you have one."),
+            &fill(t("{label} did not sign you on"), &[("label", &label)]),
+            "The server's log says why. Try again in a minute, or log in by your password if you have one.",
         ),
     }
 }

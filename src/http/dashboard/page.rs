@@ -9,7 +9,12 @@ use axum::{
 
 use uuid::Uuid;
 
-use super::{Dashboard, filters, form::own_path, words};
+use super::{
+    Dashboard, filters,
+    form::own_path,
+    language::{fill, said, t},
+    words,
+};
 use crate::{
     domain::access::Role,
     http::{api::problem::Problem, auth},
@@ -115,9 +120,9 @@ struct FailurePage<'a> {
 }
 
 impl Failure {
-    /// A failure in people's words.
-    pub fn new(status: StatusCode, title: impl Into<String>, text: impl Into<String>) -> Self {
-        Self { status, title: title.into(), text: text.into(), details: Vec::new() }
+    /// A failure in people's words; said in the reader's language where that is known.
+    pub fn new(status: StatusCode, title: &str, text: impl AsRef<str>) -> Self {
+        Self { status, title: t(title).to_owned(), text: said(text.as_ref()), details: Vec::new() }
     }
 
     /// What was sent is no form of ours.
@@ -132,13 +137,13 @@ impl Failure {
 
     /// No answer came within the time that a page may take.
     pub fn too_late() -> Self {
-        let text = "It may have been done nevertheless: look before you send it again.";
+        let text = t("It may have been done nevertheless: look before you send it again.");
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "That took too long", text)
     }
 
     /// An address that leads nowhere.
     pub fn no_page() -> Self {
-        let text = "The address may be mistyped, or the page may have moved.";
+        let text = t("The address may be mistyped, or the page may have moved.");
         Self::new(StatusCode::NOT_FOUND, "There is no such page", text)
     }
 
@@ -151,7 +156,7 @@ impl Failure {
 
     /// A defect of ours; its cause is in the log.
     pub fn internal() -> Self {
-        let text = "Nothing more is known on this page; the server's log says what happened.";
+        let text = t("Nothing more is known on this page; the server's log says what happened.");
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong here", text)
     }
 }
@@ -163,7 +168,7 @@ impl From<Error> for Failure {
             Error::Invalid(invalid) => {
                 let details = invalid.0.into_iter().map(|field| {
                     let name = field.pointer.trim_start_matches('/').replace(['/', '_'], " ");
-                    format!("{name} {}", field.detail).trim().to_owned()
+                    format!("{} {}", t(&name), said(&field.detail)).trim().to_owned()
                 });
                 let details = details.collect();
                 let failure = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "That does not fit", "Nothing was done.");
@@ -172,19 +177,23 @@ impl From<Error> for Failure {
             Error::Unprocessable { .. } => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Nothing was done", text),
             Error::NotFound(what) => Self::new(
                 StatusCode::NOT_FOUND,
-                format!("There is no such {what}"),
+                &fill(t("There is no such {what}"), &[("what", &t(what))]),
                 "It may have been removed, or it is outside what you may see.",
             ),
             Error::Conflict { .. } => Self::new(StatusCode::CONFLICT, "Not now", text),
-            Error::SelectionChanged { .. } | Error::Stale => {
-                Self::new(StatusCode::CONFLICT, "It changed in the meantime", text + ". Look at it again.")
-            }
+            Error::SelectionChanged { .. } | Error::Stale => Self::new(
+                StatusCode::CONFLICT,
+                "It changed in the meantime",
+                fill(t("{what}. Look at it again."), &[("what", &said(&text))]),
+            ),
             Error::Forbidden(_) => Self::new(StatusCode::FORBIDDEN, "Your role does not allow this", text),
             Error::TooLarge(_) => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "Too large", text),
             Error::Busy(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "Too much is under way", text),
-            Error::Printer(cause) => {
-                Self::new(StatusCode::BAD_GATEWAY, "The printer did not do its part", format!("The printer {cause}."))
-            }
+            Error::Printer(cause) => Self::new(
+                StatusCode::BAD_GATEWAY,
+                "The printer did not do its part",
+                fill(t("The printer {what}."), &[("what", &said(&cause.to_string()))]),
+            ),
             Error::Storage(cause) => {
                 tracing::error!(error = %cause, "a page could not read the ledger");
                 Self::internal()

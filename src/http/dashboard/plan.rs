@@ -5,7 +5,14 @@ use std::collections::BTreeMap;
 use axum::http::StatusCode;
 use uuid::Uuid;
 
-use super::{Dashboard, form::Form, page::Failure, tile::Show, words};
+use super::{
+    Dashboard,
+    form::Form,
+    language::{fill, t},
+    page::Failure,
+    tile::Show,
+    words,
+};
 use crate::{
     domain::{
         batch::{BatchSpec, PlatePolicy, Selector, Target},
@@ -65,7 +72,7 @@ pub(super) async fn read(dashboard: &Dashboard, who: &Principal, form: &Form) ->
     let command = form.text("command").and_then(Command::parse).ok_or_else(Failure::broken_form)?;
     let ids = targets(dashboard, who, form).await?;
     if ids.is_empty() {
-        let text = "No printer was selected. Tick the printers first, then press the button.";
+        let text = t("No printer was selected. Tick the printers first, then press the button.");
         return Err(Failure::new(StatusCode::UNPROCESSABLE_ENTITY, "Nothing was done", text));
     }
     let mut spec = BatchSpec::of(command);
@@ -76,7 +83,7 @@ pub(super) async fn read(dashboard: &Dashboard, who: &Principal, form: &Form) ->
     if form.is_set("plates_clear") && matches!(command, Command::Start | Command::Restart) {
         spec.plate = PlatePolicy::AssumeClear;
         if spec.reason.is_none() {
-            let text = "To start on plates that nobody has marked as clear, write down why they are: it is kept.";
+            let text = t("To start on plates that nobody has marked as clear, write down why they are: it is kept.");
             return Err(Failure::new(StatusCode::UNPROCESSABLE_ENTITY, "Nothing was done", text));
         }
     }
@@ -87,7 +94,8 @@ fn number(form: &Form, name: &str) -> Result<u32, Failure> {
     match form.text(name) {
         None => Ok(0),
         Some(_) => form.number(name).ok_or_else(|| {
-            let text = format!("\u{201c}{}\u{201d} must be a whole number.", name.replace('_', " "));
+            let text =
+                fill(t("\u{201c}{name}\u{201d} must be a whole number."), &[("name", &t(&name.replace('_', " ")))]);
             Failure::new(StatusCode::UNPROCESSABLE_ENTITY, "Nothing was done", text)
         }),
     }

@@ -28,7 +28,7 @@ use super::{
     Dashboard,
     batches::visible,
     board::Entry,
-    language,
+    language::{self, t},
     outcome::Live,
     page::{Failure, Id, Visitor},
     printers::{Filter, Strip},
@@ -66,7 +66,7 @@ impl Page {
     /// Opens a stream; `Err` when too many are open.
     fn open(dashboard: Dashboard, who: Principal, headers: HeaderMap) -> Result<(Self, Response), Failure> {
         let permit = dashboard.streams.clone().try_acquire_owned().map_err(|_| {
-            let text = "Too many pages are live at once. This one still works, but does not follow by itself.";
+            let text = t("Too many pages are live at once. This one still works, but does not follow by itself.");
             Failure::new(StatusCode::SERVICE_UNAVAILABLE, "Not live", text)
         })?;
         let (events, taken) = mpsc::channel(QUEUE);

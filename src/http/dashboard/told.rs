@@ -5,7 +5,10 @@ use std::collections::HashMap;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::words;
+use super::{
+    language::{counted, fill, t},
+    words,
+};
 use crate::domain::{
     audit::{Action, Actor, ActorKind, Entry},
     command::Command,
@@ -22,7 +25,7 @@ pub(super) struct Names {
 
 /// What the filter calls an action.
 pub(super) fn label(action: Action) -> &'static str {
-    match action {
+    t(match action {
         Action::PrinterRegistered => "Printer added",
         Action::PrinterChanged => "Printer changed",
         Action::PrinterRemoved => "Printer removed",
@@ -45,7 +48,7 @@ pub(super) fn label(action: Action) -> &'static str {
         Action::SessionOpened => "Login",
         Action::SessionEnded => "Logout",
         Action::SecretsRotated => "Key changed",
-    }
+    })
 }
 
 /// Somebody's name, and what they are where it is not a person with a login.
@@ -53,12 +56,12 @@ pub(super) fn who(actor: &Actor) -> (String, &'static str) {
     let own = |kind| (actor.name.clone(), kind);
     match actor.kind {
         ActorKind::User => own(""),
-        ActorKind::Token => own("token"),
-        ActorKind::AdminToken => own("the server's own token"),
-        ActorKind::Terminal => ("Somebody".to_owned(), "at the server's terminal"),
-        ActorKind::Scheduler => ("The server".to_owned(), ""),
-        ActorKind::Printer => ("The printer".to_owned(), "or somebody at it"),
-        ActorKind::Setup => ("Somebody".to_owned(), "with the link of the set-up"),
+        ActorKind::Token => own(t("token")),
+        ActorKind::AdminToken => own(t("the server's own token")),
+        ActorKind::Terminal => (t("Somebody").to_owned(), t("at the server's terminal")),
+        ActorKind::Scheduler => (t("The server").to_owned(), ""),
+        ActorKind::Printer => (t("The printer").to_owned(), t("or somebody at it")),
+        ActorKind::Setup => (t("Somebody").to_owned(), t("with the link of the set-up")),
     }
 }
 
@@ -67,73 +70,92 @@ pub(super) fn sentence(entry: &Entry, names: &Names) -> String {
     let printers = printers(entry, names);
     let told = |field: &str| entry.changes.get(field).map(plain).unwrap_or_default();
     match entry.action {
-        Action::PrinterRegistered => format!("added {printers}"),
-        Action::PrinterChanged => format!("changed {printers}"),
-        Action::PrinterRemoved => format!("removed {printers}"),
-        Action::FileUploaded => format!("sent the file {} to {printers}", told("path")),
-        Action::FileSelected => format!("selected the file {} on {printers}", told("path")),
-        Action::FileDeleted => format!("deleted the file {} from {printers}", told("path")),
-        Action::PlateCleared => format!("marked the plate of {printers} as clear"),
+        Action::PrinterRegistered => fill(t("added {printers}"), &[("printers", &printers)]),
+        Action::PrinterChanged => fill(t("changed {printers}"), &[("printers", &printers)]),
+        Action::PrinterRemoved => fill(t("removed {printers}"), &[("printers", &printers)]),
+        Action::FileUploaded => {
+            fill(t("sent the file {path} to {printers}"), &[("path", &told("path")), ("printers", &printers)])
+        }
+        Action::FileSelected => {
+            fill(t("selected the file {path} on {printers}"), &[("path", &told("path")), ("printers", &printers)])
+        }
+        Action::FileDeleted => {
+            fill(t("deleted the file {path} from {printers}"), &[("path", &told("path")), ("printers", &printers)])
+        }
+        Action::PlateCleared => fill(t("marked the plate of {printers} as clear"), &[("printers", &printers)]),
         Action::BatchCreated => {
             let command = Command::parse(&told("command"));
             match (command, entry.printer_ids.len()) {
-                (Some(command), 1) => format!("gave a command: {}, on {printers}", words::verb(command)),
-                (Some(command), n) => format!("gave a command: {}", words::verb_for(command, n)),
-                (None, _) => format!("gave a command to {printers}"),
+                (Some(command), 1) => fill(
+                    t("gave a command: {verb}, on {printers}"),
+                    &[("verb", &words::verb(command)), ("printers", &printers)],
+                ),
+                (Some(command), n) => fill(t("gave a command: {what}"), &[("what", &words::verb_for(command, n))]),
+                (None, _) => fill(t("gave a command to {printers}"), &[("printers", &printers)]),
             }
         }
         Action::BatchStopped if entry.actor.kind == ActorKind::Scheduler => {
-            "stopped a batch after a failure".to_owned()
+            t("stopped a batch after a failure").to_owned()
         }
-        Action::BatchStopped => "stopped a batch".to_owned(),
+        Action::BatchStopped => t("stopped a batch").to_owned(),
         Action::BatchFinished => match told("result").as_str() {
-            "ok" => "saw a batch end: all done".to_owned(),
-            "failed" => format!("saw a batch end: nothing was done, on {printers}"),
-            "uncertain" => format!("saw a batch end: not certain, or not done, on {printers}"),
-            _ => format!("saw a batch end: not done on {printers}"),
+            "ok" => t("saw a batch end: all done").to_owned(),
+            "failed" => fill(t("saw a batch end: nothing was done, on {printers}"), &[("printers", &printers)]),
+            "uncertain" => {
+                fill(t("saw a batch end: not certain, or not done, on {printers}"), &[("printers", &printers)])
+            }
+            _ => fill(t("saw a batch end: not done on {printers}"), &[("printers", &printers)]),
         },
-        Action::PrintStarted => format!("began to print {}on {printers}", of_file(entry)),
-        Action::PrintPaused => format!("paused {} on {printers}", prints(entry)),
-        Action::PrintResumed => format!("resumed {} on {printers}", prints(entry)),
-        Action::PrintEnded => format!("broke off {} on {printers}", prints(entry)),
-        Action::TokenCreated => format!("made the token {}", told("name")),
-        Action::TokenRotated => "put another token in the place of one".to_owned(),
-        Action::TokenRevoked => "revoked a token".to_owned(),
-        Action::UserCreated => format!("added {}, as {}", told("name"), told("role")),
+        Action::PrintStarted => {
+            fill(t("began to print {file}on {printers}"), &[("file", &of_file(entry)), ("printers", &printers)])
+        }
+        Action::PrintPaused => {
+            fill(t("paused {prints} on {printers}"), &[("prints", &prints(entry)), ("printers", &printers)])
+        }
+        Action::PrintResumed => {
+            fill(t("resumed {prints} on {printers}"), &[("prints", &prints(entry)), ("printers", &printers)])
+        }
+        Action::PrintEnded => {
+            fill(t("broke off {prints} on {printers}"), &[("prints", &prints(entry)), ("printers", &printers)])
+        }
+        Action::TokenCreated => fill(t("made the token {name}"), &[("name", &told("name"))]),
+        Action::TokenRotated => t("put another token in the place of one").to_owned(),
+        Action::TokenRevoked => t("revoked a token").to_owned(),
+        Action::UserCreated => fill(t("added {name}, as {role}"), &[("name", &told("name")), ("role", &told("role"))]),
         Action::UserChanged => {
             let user = entry.subject.and_then(|id| names.users.get(&id));
             let own = entry.subject.is_some() && entry.subject == entry.actor.id;
             match user {
-                _ if own && entry.changes.contains_key("password") => "changed their own password".to_owned(),
-                Some(name) => format!("changed the account of {name}"),
-                None => "changed an account".to_owned(),
+                _ if own && entry.changes.contains_key("password") => t("changed their own password").to_owned(),
+                Some(name) => fill(t("changed the account of {name}"), &[("name", &name)]),
+                None => t("changed an account").to_owned(),
             }
         }
-        Action::SessionOpened => "logged in".to_owned(),
-        Action::SessionEnded => "logged out, or ended a login".to_owned(),
-        Action::SecretsRotated => "changed the key that seals the printers' API keys".to_owned(),
+        Action::SessionOpened => t("logged in").to_owned(),
+        Action::SessionEnded => t("logged out, or ended a login").to_owned(),
+        Action::SecretsRotated => t("changed the key that seals the printers' API keys").to_owned(),
     }
 }
 
 /// One printer by its name, several by their number.
 fn printers(entry: &Entry, names: &Names) -> String {
     match entry.printer_ids.as_slice() {
-        [] => "no printer".to_owned(),
+        [] => t("no printer").to_owned(),
         [id] => match names.printers.get(id) {
             Some(name) => name.clone(),
             // Of one that is gone, its last entry has the name.
             None => {
-                entry.changes.get("name").and_then(Value::as_str).unwrap_or("a printer that was removed").to_owned()
+                entry.changes.get("name").and_then(Value::as_str).unwrap_or(t("a printer that was removed")).to_owned()
             }
         },
-        many => format!("{} printers", many.len()),
+        many => counted(many.len(), "{n} printer", "{n} printers"),
     }
 }
 
 fn prints(entry: &Entry) -> String {
     match entry.changes.get("prints").and_then(Value::as_array).map_or(0, Vec::len) {
-        0 | 1 => "a print".to_owned(),
-        n => format!("{n} prints"),
+        0 | 1 => t("a print").to_owned(),
+        n => counted(n, "{n} print", "{n} prints"),
     }
 }
 
@@ -157,7 +179,7 @@ pub(super) fn details(entry: &Entry, names: &Names) -> Vec<(String, String)> {
                     let printer = print["printer_id"].as_str().and_then(|id| id.parse().ok());
                     let parts: Vec<String> =
                         ["file", "result", "reason"].iter().filter_map(|field| print.get(*field).map(plain)).collect();
-                    details.push((printer.map_or_else(|| "print".to_owned(), |id| called(&id)), parts.join(", ")));
+                    details.push((printer.map_or_else(|| t("print").to_owned(), |id| called(&id)), parts.join(", ")));
                 }
             }
             // What something new lacks is no news.
@@ -168,12 +190,12 @@ pub(super) fn details(entry: &Entry, names: &Names) -> Vec<(String, String)> {
     if entry.printer_ids.len() > 1 && !entry.changes.contains_key("prints") {
         let mut list: Vec<String> = entry.printer_ids.iter().take(NAMED).map(called).collect();
         if entry.printer_ids.len() > NAMED {
-            list.push(format!("and {} more", entry.printer_ids.len() - NAMED));
+            list.push(fill(t("and {n} more"), &[("n", &(entry.printer_ids.len() - NAMED))]));
         }
-        details.push(("printers".to_owned(), list.join(", ")));
+        details.push((t("printers").to_owned(), list.join(", ")));
     }
     if let Some(id) = &entry.request_id {
-        details.push(("request".to_owned(), id.clone()));
+        details.push((t("request").to_owned(), id.clone()));
     }
     details.retain(|(_, value)| !value.is_empty());
     details
@@ -182,13 +204,13 @@ pub(super) fn details(entry: &Entry, names: &Names) -> Vec<(String, String)> {
 /// A value as people read it.
 fn plain(value: &Value) -> String {
     match value {
-        Value::Null => "nothing".to_owned(),
-        Value::String(text) if text.is_empty() => "nothing".to_owned(),
+        Value::Null => t("nothing").to_owned(),
+        Value::String(text) if text.is_empty() => t("nothing").to_owned(),
         Value::String(text) => text.clone(),
-        Value::Bool(true) => "yes".to_owned(),
-        Value::Bool(false) => "no".to_owned(),
+        Value::Bool(true) => t("yes").to_owned(),
+        Value::Bool(false) => t("no").to_owned(),
         Value::Number(number) => number.to_string(),
-        Value::Array(list) if list.is_empty() => "none".to_owned(),
+        Value::Array(list) if list.is_empty() => t("none").to_owned(),
         Value::Array(list) => list.iter().map(plain).collect::<Vec<_>>().join(", "),
         Value::Object(fields) => fields
             .iter()
