@@ -17,7 +17,7 @@ use crate::{
         command::{FileRef, Step},
         reading::JobReading,
     },
-    octoprint::{Error, OctoPrint, PrinterReading, Prints, Push, RequestOptions},
+    octoprint::{Error, NoConnection, OctoPrint, PrinterReading, Prints, Push, RequestOptions},
 };
 
 /// How many commands are on the wire, farm-wide. In a crowd, answers go before news: every printer that was commanded
@@ -83,7 +83,10 @@ pub struct Established {
 /// back after a power cut is not met by a thousand dials at once; commands need none.
 pub async fn establish(octoprint: OctoPrint, permits: Arc<Semaphore>) -> Done {
     let Ok(_permit) = permits.acquire().await else {
-        return Done::Established(Err(Error::Offline { detail: "the server is shutting down".to_owned() }));
+        return Done::Established(Err(Error::Offline {
+            why: NoConnection::Other,
+            detail: "the server is shutting down".to_owned(),
+        }));
     };
     let options = RequestOptions::within(READ_TIMEOUT);
     let result = async {

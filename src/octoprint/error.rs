@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::outbound::{Blocked, BodyError, DialError, LineError, blocked_in};
+use crate::outbound::{Blocked, BodyError, DialError, LineError, TlsError, blocked_in};
 
 /// A request to a printer that did not succeed. Its text is for people; [`Error::wire_word`] is for programs.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -11,6 +11,8 @@ pub enum Error {
     /// connection within 3 s, TLS refused.)
     #[error("could not be reached: {detail}")]
     Offline {
+        /// What a person could do about it differs.
+        why: NoConnection,
         /// In plain words.
         detail: String,
     },
@@ -78,6 +80,34 @@ pub enum Error {
     },
 }
 
+/// Why no connection came about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoConnection {
+    /// The name is nobody's.
+    Name,
+    /// Somebody is there, and nothing listens on that port.
+    Refused,
+    /// No way leads to that network or host.
+    Route,
+    /// Not within the time.
+    Time,
+    Tls(TlsError),
+    /// Anything else.
+    Other,
+}
+
+impl NoConnection {
+    fn of(error: &std::io::Error) -> Self {
+        use std::io::ErrorKind;
+        match error.kind() {
+            ErrorKind::ConnectionRefused => Self::Refused,
+            ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => Self::Route,
+            ErrorKind::TimedOut => Self::Time,
+            _ => Self::Other,
+        }
+    }
+}
+
 impl Error {
     /// Whether the request may have had an effect. `false` is certain; `true` means that the printer has to be read.
     pub fn may_have_acted(&self) -> bool {
@@ -137,8 +167,14 @@ impl Error {
             return Self::Invalid { detail: innermost(error) };
         }
         if error.is_connect() {
-            let detail = if error.is_timeout() { "no connection in time".to_owned() } else { connect_words(error) };
-            return Self::Offline { detail };
+            return match cause::<std::io::Error>(error) {
+                _ if error.is_timeout() => Self::no_connection_in_time(),
+                _ if error.is_dns() => {
+                    Self::Offline { why: NoConnection::Name, detail: "its name could not be found".into() }
+                }
+                Some(io) => Self::Offline { why: NoConnection::of(io), detail: io_kind_words(io) },
+                None => Self::Offline { why: NoConnection::Other, detail: innermost(error) },
+            };
         }
         Self::from_exchange(error)
     }
@@ -174,10 +210,15 @@ impl Error {
     pub(super) fn from_dial(error: DialError) -> Self {
         match error {
             DialError::Blocked(blocked) => Self::Blocked(blocked),
-            DialError::Connect(error) => Self::Offline { detail: io_kind_words(&error) },
-            DialError::Timeout(_) => Self::Offline { detail: "no connection in time".into() },
-            DialError::Name(_) => Self::Offline { detail: error.to_string() },
+            DialError::Connect(error) => Self::Offline { why: NoConnection::of(&error), detail: io_kind_words(&error) },
+            DialError::Timeout(_) => Self::no_connection_in_time(),
+            DialError::Name(_) => Self::Offline { why: NoConnection::Name, detail: error.to_string() },
+            DialError::Tls(error) => Self::Offline { detail: error.to_string(), why: NoConnection::Tls(error) },
         }
+    }
+
+    fn no_connection_in_time() -> Self {
+        Self::Offline { why: NoConnection::Time, detail: "no connection in time".into() }
     }
 
     pub(super) fn protocol(detail: impl Into<String>) -> Self {
@@ -193,10 +234,6 @@ fn cause<'a, T: std::error::Error + 'static>(error: &'a (dyn std::error::Error +
 /// The text of the last cause. (reqwest's own text repeats the url, which the reader has.)
 fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     std::iter::successors(Some(error), |error| error.source()).last().map(ToString::to_string).unwrap_or_default()
-}
-
-fn connect_words(error: &reqwest::Error) -> String {
-    if error.is_dns() { "its name could not be found".into() } else { io_words(error) }
 }
 
 /// A failure of the connection in plain words.

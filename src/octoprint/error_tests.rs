@@ -8,9 +8,10 @@ use tokio::{
 };
 
 use super::{
-    Error, RequestOptions,
+    Error, NoConnection, RequestOptions,
     testing::{Server, client},
 };
+use crate::outbound::TlsError;
 
 /// Long enough to connect on loopback; the servers that hang do so for good.
 const SOON: Duration = Duration::from_millis(150);
@@ -39,7 +40,7 @@ async fn a_refused_connection_never_left() {
     let url = format!("http://{}/", listener.local_addr().expect("address"));
     drop(listener);
     let error = client(&url).job().start(&RequestOptions::default()).await.expect_err("refused");
-    assert_eq!(error, Error::Offline { detail: "it refused the connection".into() });
+    assert_eq!(error, Error::Offline { why: NoConnection::Refused, detail: "it refused the connection".into() });
     assert!(!error.may_have_acted() && error.never_left());
     assert_eq!(error.to_string(), "could not be reached: it refused the connection");
 }
@@ -54,7 +55,7 @@ async fn a_failed_tls_handshake_never_left() {
         stream
     });
     let error = client(&url).job().start(&RequestOptions::default()).await.expect_err("no TLS");
-    assert!(matches!(&error, Error::Offline { .. }), "{error:?}");
+    assert!(matches!(&error, Error::Offline { why: NoConnection::Tls(TlsError::NotSpoken), .. }), "{error:?}");
     assert!(!error.to_string().contains("127.0.0.1"), "{error}");
     server.abort();
 }
@@ -62,7 +63,7 @@ async fn a_failed_tls_handshake_never_left() {
 #[tokio::test]
 async fn a_name_that_is_nobodys_never_left() {
     let error = client("http://nobody.invalid/").job().start(&RequestOptions::default()).await.expect_err("no name");
-    assert!(matches!(&error, Error::Offline { .. }), "{error:?}");
+    assert!(matches!(&error, Error::Offline { why: NoConnection::Name, .. }), "{error:?}");
     assert!(error.never_left());
 }
 
@@ -85,7 +86,7 @@ async fn a_connection_that_does_not_come_about_is_offline() {
         assert!(waiting.len() < 64, "the queue does not fill");
     }
     let error = client(&format!("http://{address}/")).job().start(&RequestOptions::default()).await.expect_err("none");
-    assert_eq!(error, Error::Offline { detail: "no connection in time".into() });
+    assert_eq!(error, Error::Offline { why: NoConnection::Time, detail: "no connection in time".into() });
 }
 
 #[tokio::test]

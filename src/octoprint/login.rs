@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::{
     Error, OctoPrint, RequestOptions,
-    lenient::{List, Text},
+    lenient::{List, Object, Text},
     request::SMALL,
 };
 
@@ -16,19 +16,14 @@ pub struct Session {
     pub name: String,
     /// A secret: with the name it opens the event socket. Lost when OctoPrint restarts.
     pub session: String,
-    /// Permissions of the user's own; those of the groups come besides.
-    pub permissions: Vec<String>,
-    /// As `admins`, `users`, `readonly`.
-    pub groups: Vec<String>,
+    /// What the user may do, by groups or on their own: OctoPrint's permissions in lower case, `admin` among them for who
+    /// may do everything.
+    pub rights: Vec<String>,
 }
 
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Session")
-            .field("name", &self.name)
-            .field("permissions", &self.permissions)
-            .field("groups", &self.groups)
-            .finish_non_exhaustive()
+        f.debug_struct("Session").field("name", &self.name).field("rights", &self.rights).finish_non_exhaustive()
     }
 }
 
@@ -37,8 +32,15 @@ impl std::fmt::Debug for Session {
 struct Body {
     name: Text,
     session: Text,
+    needs: Object<Needs>,
     permissions: List<Text>,
-    groups: List<Text>,
+}
+
+/// What counts: the user's permissions and those of the groups together. (The field `permissions` has the user's own only.)
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Needs {
+    role: List<Text>,
 }
 
 impl OctoPrint {
@@ -58,8 +60,9 @@ impl Body {
         let (Some(name), Some(session)) = (self.name.filled(), self.session.filled()) else {
             return Err(Error::protocol("the answer to the login has no session"));
         };
-        let words = |list: List<Text>| list.0.into_iter().filter_map(Text::filled).collect();
-        Ok(Session { name, session, permissions: words(self.permissions), groups: words(self.groups) })
+        let rights = self.needs.0.map_or(self.permissions, |needs| needs.role);
+        let rights = rights.0.into_iter().filter_map(Text::filled).map(|right| right.to_lowercase());
+        Ok(Session { name, session, rights: rights.collect() })
     }
 }
 
@@ -69,12 +72,25 @@ mod tests {
 
     #[test]
     fn a_session_is_read_and_does_not_show() {
-        let body =
-            r#"{"name":"admin","session":"S3SSION","apikey":"K3Y","groups":["admins"],"permissions":[],"needs":{}}"#;
+        let body = r#"{"name":"ann","session":"S3SSION","apikey":"K3Y","needs":{}}"#;
         let session = serde_json::from_str::<Body>(body).expect("json").session().expect("session");
-        assert_eq!((session.session.as_str(), session.groups.as_slice()), ("S3SSION", &["admins".to_owned()][..]));
+        assert_eq!(session.session, "S3SSION");
         let shown = format!("{session:?}");
         assert!(!shown.contains("S3SSION") && !shown.contains("K3Y"), "{shown}");
+    }
+
+    /// Measured: a user of the group `users` has no permissions of their own.
+    #[test]
+    fn rights_come_by_groups_too() {
+        for (fields, rights) in [
+            (r#""permissions":[],"needs":{"role":["status","print"],"group":["users"]}"#, &["status", "print"][..]),
+            (r#""permissions":["PRINT"],"needs":{}"#, &[]),
+            (r#""permissions":["PRINT"]"#, &["print"]),
+        ] {
+            let body = format!(r#"{{"name":"ann","session":"s",{fields}}}"#);
+            let session = serde_json::from_str::<Body>(&body).expect("json").session().expect("session");
+            assert_eq!(session.rights, rights, "{fields}");
+        }
     }
 
     #[test]

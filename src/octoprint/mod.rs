@@ -33,7 +33,7 @@ use std::{sync::Arc, time::Duration};
 
 pub use camera::Picture;
 pub use connection::{ConnectionClient, ConnectionReading};
-pub use error::Error;
+pub use error::{Error, NoConnection};
 pub use files::{FileEntry, FilesClient, Prints, Upload, Uploaded};
 pub use job::JobClient;
 pub use login::Session;

@@ -6,7 +6,7 @@ use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use url::{Host, Url};
 
-use super::{Blocked, CONNECT_TIMEOUT, Outbound, Stream, resolver};
+use super::{Blocked, CONNECT_TIMEOUT, Outbound, Stream, TlsError, resolver};
 
 /// Why no connection was made. No byte of a request was written.
 #[derive(Debug, thiserror::Error)]
@@ -20,9 +20,12 @@ pub enum DialError {
     /// No connection within the time.
     #[error("no connection within {} s", .0.as_secs_f32())]
     Timeout(Duration),
-    /// Refused, no route, or the TLS handshake failed.
+    /// Refused, or no route.
     #[error("{0}")]
     Connect(#[source] io::Error),
+    /// There is a connection, and no way to speak TLS over it.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
 }
 
 impl Outbound {
@@ -58,7 +61,7 @@ impl Outbound {
         if !matches!(url.scheme(), "https" | "wss") {
             return Ok(Stream::Plain(tcp));
         }
-        let tls = self.shared.tls.connect(server, tcp).await.map_err(DialError::Connect)?;
+        let tls = self.shared.tls.connect(server, tcp).await.map_err(|error| TlsError::of(&error))?;
         Ok(Stream::Tls(Box::new(tls)))
     }
 }

@@ -24,6 +24,7 @@ pub use networks::{InvalidNetwork, Networks};
 pub use own::ask_own_server;
 pub use reqwest::{Body, Error as RequestError, Request, Response};
 pub use stream::Stream;
+pub use tls::TlsError;
 use url::{Host, Url};
 
 /// How this server names itself.

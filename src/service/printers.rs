@@ -13,22 +13,20 @@ use crate::{
         audit::{Action, Entry, differences, fields},
         invalid::Invalid,
         plate::Plate,
-        printer::{Printer, PrinterDetails, check_api_key, normalise_url},
+        printer::{Printer, PrinterDetails, check_api_key},
         reading::JobReading,
         state::{PrinterState, Reachability},
     },
     fleet::{Member, view::Live},
-    octoprint::{self, OctoPrint, Picture, RequestOptions},
+    octoprint::{OctoPrint, Picture, RequestOptions},
     storage::{
         self,
         printers::{KeyChange, PrinterFilter},
     },
 };
 
-/// Permissions that Printyard needs of a printer's key (OctoPrint's names, documented; `STATUS` carries the push).
-pub const NEEDED_PERMISSIONS: [&str; 8] =
-    ["STATUS", "CONNECTION", "PRINT", "FILES_LIST", "FILES_UPLOAD", "FILES_SELECT", "FILES_DELETE", "CONTROL"];
-const TEST_TIMEOUT: Duration = Duration::from_secs(5);
+/// Somebody waits for what is read.
+const READ_WITHIN: Duration = Duration::from_secs(5);
 
 /// A printer with what is seen of it.
 #[derive(Debug, Clone)]
@@ -63,18 +61,6 @@ pub struct ListPrinters {
     /// Compared with the state seen last.
     pub state: Option<PrinterState>,
     pub reachability: Option<Reachability>,
-}
-
-/// What a test of an address and a key found.
-#[derive(Debug, Clone)]
-pub struct TestReport {
-    pub reachability: Reachability,
-    pub octoprint_version: Option<String>,
-    /// Who the key belongs to.
-    pub user: Option<String>,
-    pub missing_permissions: Vec<String>,
-    /// What is wrong, by a stable word and in one sentence; none when all is well.
-    pub problem: Option<(&'static str, String)>,
 }
 
 impl Services {
@@ -239,25 +225,11 @@ impl Services {
         Ok(())
     }
 
-    /// Tries an address and a key, and says in plain words what is wrong.
-    pub async fn test_printer(&self, who: &Principal, url: &str, api_key: Option<String>) -> Result<TestReport, Error> {
-        who.require(Role::Manager)?;
-        let url = normalise_url(url).map_err(|rule| Invalid::one("/url", "url", rule))?;
-        let mut invalid = Invalid::default();
-        if let Some(key) = &api_key {
-            check_api_key(&mut invalid, key);
-        }
-        invalid.or_ok(())?;
-        let keyless = api_key.is_none();
-        let octoprint = self.client_for(&url, api_key)?;
-        Ok(probe(&octoprint, keyless).await)
-    }
-
     /// Reads the job of a printer now.
     pub async fn read_job(&self, who: &Principal, id: Uuid) -> Result<(PrinterView, JobReading), Error> {
         let view = self.printer(who, id).await?;
         let octoprint = self.client_of(&view.printer).await?;
-        let reading = octoprint.job().get(&RequestOptions::within(TEST_TIMEOUT)).await?;
+        let reading = octoprint.job().get(&RequestOptions::within(READ_WITHIN)).await?;
         self.fleet.look(id);
         Ok((view, reading))
     }
@@ -266,7 +238,7 @@ impl Services {
     pub async fn snapshot(&self, who: &Principal, id: Uuid) -> Result<Picture, Error> {
         let view = self.printer(who, id).await?;
         let octoprint = self.client_of(&view.printer).await?;
-        let options = RequestOptions::within(TEST_TIMEOUT);
+        let options = RequestOptions::within(READ_WITHIN);
         let Some(seen_by_octoprint) = octoprint.snapshot_url(&options).await? else {
             return Err(Error::NotFound("camera"));
         };
@@ -338,62 +310,4 @@ fn patched(mut details: PrinterDetails, patch: PrinterPatch) -> PrinterDetails {
     set(&mut details.power_group, patch.power_group);
     set(&mut details.notes, patch.notes);
     details
-}
-
-async fn probe(octoprint: &OctoPrint, keyless: bool) -> TestReport {
-    let options = RequestOptions::within(TEST_TIMEOUT);
-    let mut report = TestReport {
-        reachability: Reachability::Online,
-        octoprint_version: None,
-        user: None,
-        missing_permissions: Vec::new(),
-        problem: None,
-    };
-    match octoprint.version(&options).await {
-        Ok(version) => report.octoprint_version = Some(version.server),
-        Err(error) => return failed(report, &error, keyless),
-    }
-    match octoprint.login(&options).await {
-        Ok(session) => {
-            let admin = session.groups.iter().any(|group| group == "admins")
-                || session.permissions.iter().any(|permission| permission == "ADMIN");
-            report.user = Some(session.name);
-            if !admin {
-                let lacks = |needed: &&&str| !session.permissions.iter().any(|permission| permission == **needed);
-                report.missing_permissions =
-                    NEEDED_PERMISSIONS.iter().filter(lacks).map(|needed| (*needed).to_owned()).collect();
-            }
-            if !report.missing_permissions.is_empty() {
-                let missing = report.missing_permissions.join(", ");
-                let detail = format!("The key works, but its user lacks permissions: {missing}.");
-                report.problem = Some(("missing_permissions", detail));
-            }
-            report
-        }
-        Err(error) => failed(report, &error, keyless),
-    }
-}
-
-fn failed(mut report: TestReport, error: &octoprint::Error, keyless: bool) -> TestReport {
-    use octoprint::Error as E;
-    report.reachability = match error {
-        E::Unauthorized => Reachability::Unauthorized,
-        E::Offline { .. } | E::Blocked(_) | E::Timeout { .. } | E::Lost { .. } | E::Server { .. } => {
-            Reachability::Unreachable
-        }
-        E::Invalid { .. }
-        | E::Conflict { .. }
-        | E::NotFound
-        | E::Refused { .. }
-        | E::Protocol { .. }
-        | E::NoSocket { .. } => Reachability::Incompatible,
-    };
-    let detail = match error {
-        E::Unauthorized if keyless => "The printer wants an API key.".to_owned(),
-        E::Unauthorized => "The printer refused this API key.".to_owned(),
-        E::NotFound => "Something answers at this address, but it is no OctoPrint.".to_owned(),
-        other => format!("The printer {other}."),
-    };
-    report.problem = Some((error.wire_word(), detail));
-    report
 }

@@ -14,7 +14,8 @@
 //! **Not imitated:** that two simultaneous starts may both be accepted; the 1 s of delay that some answers of the
 //! virtual printer have (but see [`FarmConfig::pause_answer`]) and the 0.1 s before a debug command acts; time-outs of
 //! a hung firmware, which OctoPrint's defaults reach after minutes; the shapes that 2.x gives to a client that sends
-//! its version header; permissions below those of an administrator; G-code analysis; `hash` is no sha1; slicing, SD
+//! its version header; what permissions below those of an administrator forbid
+//! (`STATUS` aside); G-code analysis; `hash` is no sha1; slicing, SD
 //! cards, `copy` and `move`. What `api` does not list is 404.
 
 mod api;

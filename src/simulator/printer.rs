@@ -43,6 +43,8 @@ pub struct Inner {
     pub sessions: VecDeque<String>,
     pub key_revoked: bool,
     pub app_keys: AppKeys,
+    /// OctoPrint's permissions of the key's user; none: an administrator.
+    pub rights: Option<Vec<String>>,
     log: VecDeque<Received>,
     /// Faults that hit one command each.
     once: VecDeque<Fault>,
@@ -113,6 +115,7 @@ impl SimulatedPrinter {
                 sessions: VecDeque::new(),
                 key_revoked: false,
                 app_keys: AppKeys::default(),
+                rights: None,
                 log: VecDeque::new(),
                 once: VecDeque::new(),
                 worker_due: None,
@@ -213,6 +216,12 @@ impl SimulatedPrinter {
     /// The key is good again.
     pub fn restore_key(&self) {
         self.with(|inner, _| inner.key_revoked = false);
+    }
+
+    /// Every key's user is one with these permissions (`STATUS` …) from now on. The login tells of them, and without
+    /// `STATUS` the version is refused; the rest is not held against them.
+    pub fn limit_rights(&self, rights: &[&str]) {
+        self.with(|inner, _| inner.rights = Some(rights.iter().map(|right| (*right).to_owned()).collect()));
     }
 
     /// Somebody at OctoPrint's own page answers the oldest request for an application key. False where none waits.

@@ -1,6 +1,7 @@
 //! The dashboard over HTTP, as a browser without a script would use it, and its streams.
 
 mod printer;
+mod probe;
 
 use std::time::Duration;
 

@@ -24,6 +24,7 @@ use crate::{
     service::{
         Error, Services,
         printers::{ListPrinters, PrinterView},
+        probe::Trouble,
     },
 };
 
@@ -172,6 +173,8 @@ struct ReportBody {
     code: Option<&'static str>,
     /// What is wrong, in one sentence.
     detail: Option<String>,
+    /// What to do about it.
+    advice: Option<String>,
 }
 
 /// Tries an address and a key without registering anything.
@@ -185,15 +188,16 @@ async fn test_printer(
     Input(body): Input<TestBody>,
 ) -> Result<Json<ReportBody>, Problem> {
     let report = services.test_printer(&who.0, &body.url, body.api_key).await?;
-    let (code, detail) = report.problem.unzip();
+    let trouble = report.trouble.as_ref();
     Ok(Json(ReportBody {
-        ok: code.is_none(),
+        ok: trouble.is_none(),
         reachability: report.reachability,
         octoprint_version: report.octoprint_version,
         user: report.user,
         missing_permissions: report.missing_permissions,
-        code,
-        detail,
+        code: trouble.map(|trouble| trouble.code),
+        detail: trouble.map(Trouble::sentence),
+        advice: trouble.map(Trouble::advice),
     }))
 }
 

@@ -10,11 +10,12 @@ use axum::{
 use super::{
     Dashboard, filters,
     form::Form,
+    key::{self, KeyField},
     page::{Failure, Frame, Visitor, html},
 };
 use crate::{
     domain::{access::Role, printer::PrinterDetails},
-    service::Error,
+    service::{Error, probe::TestReport},
 };
 
 #[derive(Template)]
@@ -23,8 +24,7 @@ struct NewPage {
     frame: Frame,
     name: String,
     url: String,
-    /// Whether a key was typed. It is not sent back: a page may be kept by the browser, or by whoever sits in between.
-    key_typed: bool,
+    key: KeyField,
     tags: String,
     power_group: String,
     /// What is wrong with what was typed.
@@ -36,7 +36,30 @@ struct NewPage {
 #[template(path = "printers/tested.html")]
 struct TestedPage {
     well: bool,
-    words: String,
+    what: String,
+    /// The next step.
+    todo: String,
+}
+
+impl TestedPage {
+    fn of(tested: Result<TestReport, Error>) -> Result<Self, Failure> {
+        let report = match tested {
+            Ok(report) => report,
+            Err(error) => {
+                let what = sentences(error)?.join(". ");
+                return Ok(Self { well: false, what, todo: String::new() });
+            }
+        };
+        Ok(match report.trouble {
+            Some(trouble) => Self { well: false, what: trouble.sentence(), todo: trouble.advice() },
+            None => {
+                let version = report.octoprint_version.unwrap_or_default();
+                let user = report.user.unwrap_or_default();
+                let what = format!("OctoPrint {version} answers, and knows the key as {user}.");
+                Self { well: true, what, todo: String::new() }
+            }
+        })
+    }
 }
 
 /// As of every page, but for our own frame.
@@ -44,14 +67,14 @@ const FRAMED: &str = "default-src 'self'; img-src 'self' data:; object-src 'none
      base-uri 'none'; form-action 'none'";
 
 impl NewPage {
-    fn of(frame: Frame, form: &Form) -> Self {
+    fn of(frame: Frame, form: &Form, key: KeyField) -> Self {
         let text = |name: &str| form.text(name).unwrap_or_default().to_owned();
         Self {
             frame,
             name: text("name"),
             // A user and a password in it are refused, and not sent back.
             url: if text("url").contains('@') { String::new() } else { text("url") },
-            key_typed: form.is_set("api_key"),
+            key,
             tags: text("tags"),
             power_group: text("power_group"),
             errors: Vec::new(),
@@ -66,7 +89,7 @@ pub(super) async fn form(Visitor(who): Visitor) -> Result<Html<String>, Failure>
         frame,
         name: String::new(),
         url: "http://".to_owned(),
-        key_typed: false,
+        key: KeyField::default(),
         tags: String::new(),
         power_group: String::new(),
         errors: Vec::new(),
@@ -79,28 +102,25 @@ pub(super) async fn create(
     form: Form,
 ) -> Result<Response, Failure> {
     who.require(Role::Manager)?;
-    let mut page = NewPage::of(Frame::of(&who, "new"), &form);
-    let key = form.text("api_key").map(str::to_owned);
     let url = form.text("url").unwrap_or_default();
+    let key = key::given(&dashboard, &who, &form);
     if form.text("act") == Some("test") {
-        let (well, words) = match dashboard.services.test_printer(&who, url, key).await {
-            Ok(report) => match report.problem {
-                Some((_, problem)) => (false, problem),
-                None => {
-                    let version = report.octoprint_version.unwrap_or_default();
-                    let user = report.user.unwrap_or_default();
-                    (true, format!("OctoPrint {version} answers, and knows the key as {user}."))
-                }
-            },
-            Err(error) => (false, sentences(error)?.join(". ")),
+        let tested = match key {
+            Ok(key) => dashboard.services.test_printer(&who, url, key).await,
+            Err(invalid) => Err(invalid.into()),
         };
         let policy = [(header::CONTENT_SECURITY_POLICY, FRAMED)];
-        return Ok((policy, html(&TestedPage { well, words })?).into_response());
+        return Ok((policy, html(&TestedPage::of(tested)?)?).into_response());
     }
+    let mut page = NewPage::of(Frame::of(&who, "new"), &form, KeyField::of(&dashboard, &who, &form)?);
     let mut details = PrinterDetails::new(page.name.clone(), url);
     details.tags = page.tags.split(',').map(str::trim).filter(|tag| !tag.is_empty()).map(str::to_owned).collect();
     details.power_group = form.text("power_group").map(str::to_owned);
-    match dashboard.services.register_printer(&who, details, key).await {
+    let registered = match key {
+        Ok(key) => dashboard.services.register_printer(&who, details, key).await,
+        Err(invalid) => Err(invalid.into()),
+    };
+    match registered {
         Ok(view) => Ok(Redirect::to(&format!("/printers/{}", view.printer.id)).into_response()),
         Err(error) => {
             page.errors = sentences(error)?;

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::{
     Dashboard, filters,
     form::Form,
+    key::{self, KeyField},
     page::{Failure, Frame, Id, Visitor, html},
     register::sentences,
 };
@@ -31,6 +32,7 @@ struct SettingsPage {
     lines: Vec<Line>,
     notes: String,
     enabled: bool,
+    key: KeyField,
     errors: Vec<String>,
 }
 
@@ -89,6 +91,7 @@ pub(super) async fn form(
         lines: LINES.map(|(name, label, hint)| Line { name, value: stored(&printer, name), label, hint }).into(),
         notes: printer.details.notes.clone(),
         enabled: printer.details.enabled,
+        key: KeyField::default(),
         errors: Vec::new(),
     };
     Ok(html(&page)?.into_response())
@@ -102,7 +105,8 @@ pub(super) async fn change(
 ) -> Result<Response, Failure> {
     let before = of(&dashboard, &who, id).await?;
     let version = form.text("version").and_then(|text| text.parse().ok()).ok_or(Failure::broken_form())?;
-    let result = match patch(&form) {
+    let patched = key::given(&dashboard, &who, &form).and_then(|key| patch(&form, key));
+    let result = match patched {
         Ok(patch) => dashboard.services.patch_printer(&who, id, Some(version), patch).await,
         Err(invalid) => Err(invalid.into()),
     };
@@ -119,19 +123,20 @@ pub(super) async fn change(
         lines: LINES.map(|(name, label, hint)| Line { name, value: typed(name), label, hint }).into(),
         notes: typed("notes"),
         enabled: form.is_set("enabled"),
+        key: KeyField::of(&dashboard, &who, &form)?,
         errors,
     };
     Ok((StatusCode::UNPROCESSABLE_ENTITY, html(&page)?).into_response())
 }
 
 /// All that the form shows is written, but for the key: an empty field keeps the one that is there.
-fn patch(form: &Form) -> Result<PrinterPatch, Invalid> {
+fn patch(form: &Form, key: Option<String>) -> Result<PrinterPatch, Invalid> {
     let text = |name| form.text(name).map(str::to_owned);
     let tags = form.text("tags").unwrap_or_default().split(',').map(str::trim).filter(|tag| !tag.is_empty());
     Ok(PrinterPatch {
         name: Some(text("name").unwrap_or_default()),
         url: Some(text("url").unwrap_or_default()),
-        api_key: text("api_key").map(Some),
+        api_key: key.map(Some),
         tags: Some(tags.map(str::to_owned).collect()),
         enabled: Some(form.is_set("enabled")),
         model: Some(text("model")),

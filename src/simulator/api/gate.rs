@@ -28,7 +28,7 @@ const LARGEST_UPLOAD: usize = 1024 * 1024 * 1024;
 /// What is kept of a G-code command in the log.
 const LOGGED_COMMAND: usize = 200;
 
-const FORBIDDEN: &str = "You don't have the permission to access the requested resource. It is either \
+pub(super) const FORBIDDEN: &str = "You don't have the permission to access the requested resource. It is either \
                          read-protected or not readable by the server.";
 
 /// The middleware.

@@ -7,13 +7,17 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{At, Body, Refused};
+use super::{At, Body, Refused, gate::FORBIDDEN};
 use crate::simulator::{bodies, picture};
 
 /// `GET /api/version`.
-pub async fn version(At(printer): At) -> Json<Value> {
+pub async fn version(At(printer): At) -> Result<Json<Value>, Refused> {
+    if printer.with(|inner, _| inner.rights.as_ref().is_some_and(|rights| rights.iter().all(|right| right != "STATUS")))
+    {
+        return Err(Refused::new(403, FORBIDDEN));
+    }
     let version = bodies::version(printer.common().flavor);
-    Json(json!({"api": "0.1", "server": version, "text": format!("OctoPrint {version}")}))
+    Ok(Json(json!({"api": "0.1", "server": version, "text": format!("OctoPrint {version}")})))
 }
 
 /// `GET /api/server`.
@@ -26,17 +30,27 @@ pub async fn login(At(printer): At, body: Body) -> Result<Json<Value>, Refused> 
     if !body.is_true("passive") {
         return Err(Refused::new(403, "User unknown or password incorrect"));
     }
-    let roles: Vec<String> = bodies::PERMISSIONS.iter().map(|key| key.to_lowercase()).collect();
+    let rights = printer.with(|inner, _| inner.rights.clone());
+    let roles: Vec<String> = match &rights {
+        None => bodies::PERMISSIONS.iter().map(|key| key.to_lowercase()).collect(),
+        Some(rights) => rights.iter().map(|right| right.to_lowercase()).collect(),
+    };
+    // A user of the group `users` has no permissions of their own (measured).
+    let (group, own) = if rights.is_none() {
+        (json!(["admins", "users"]), &bodies::PERMISSIONS[..])
+    } else {
+        (json!(["users"]), &[][..])
+    };
     Ok(Json(json!({
         "_is_external_client": true,
         "_login_mechanism": "apikey",
         "active": true,
-        "admin": true,
+        "admin": rights.is_none(),
         "apikey": printer.api_key(),
-        "groups": ["admins", "users"],
+        "groups": group,
         "name": "admin",
-        "needs": {"group": ["admins", "users"], "role": roles},
-        "permissions": bodies::PERMISSIONS,
+        "needs": {"group": group, "role": roles},
+        "permissions": own,
         "roles": ["user", "admin"],
         "session": printer.new_session(),
         "settings": {},

@@ -1,0 +1,163 @@
+//! A new printer is tried before it is added: each way of not working is told in a sentence, with a step of its own.
+
+use std::collections::HashSet;
+
+use printyard::simulator::{Farm, FarmConfig};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
+
+use super::{Site, send};
+use crate::support::{
+    port,
+    server::{TestServer, farm},
+};
+
+/// A listener on loopback that gives each connection to `then`; its address.
+async fn listening<F, Fut>(then: F) -> String
+where
+    F: Fn(tokio::net::TcpStream) -> Fut + Send + 'static,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address").to_string();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(then(stream));
+        }
+    });
+    address
+}
+
+/// A web server that knows no path.
+async fn another_web_server() -> String {
+    listening(async |mut stream| {
+        let _ = stream.read(&mut [0; 4096]).await;
+        let page = "<html><title>Router</title></html>";
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {}\r\n\r\n", page.len());
+        let _ = stream.write_all(format!("{head}{page}").as_bytes()).await;
+    })
+    .await
+}
+
+/// A server that speaks TLS with a certificate for these names that nobody vouches for.
+async fn secured(names: &[&str]) -> String {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    let made = rcgen::generate_simple_self_signed(names).expect("a certificate");
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).expect("a key");
+    let chain = vec![CertificateDer::from(made.cert)];
+    let config = rustls::ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key).expect("TLS");
+    let acceptor = tokio_rustls::TlsAcceptor::from(std::sync::Arc::new(config));
+    listening(move |stream| {
+        let acceptor = acceptor.clone();
+        async move {
+            let _ = acceptor.accept(stream).await;
+        }
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_way_of_not_working_has_its_own_sentence_and_next_step() {
+    let (server, farm) = (TestServer::start().await, farm(4).await);
+    let [wanted, wrong, limited, blind] = farm.printers() else { panic!("four printers") };
+    limited.limit_rights(&["STATUS", "PRINT"]);
+    blind.limit_rights(&["PRINT"]);
+    let hanging = listening(|stream| async move {
+        let _stream = stream;
+        std::future::pending::<()>().await;
+    })
+    .await;
+    let plain = another_web_server().await;
+    let key = |printer: &printyard::simulator::SimulatedPrinter| json!(printer.api_key());
+    let mut said = HashSet::new();
+    for (case, url, key, code, words, step) in [
+        ("DNS", "http://nobody.invalid".to_owned(), json!("k"), "name_not_found", "nobody.invalid", "IP address"),
+        ("refused", format!("http://127.0.0.1:{}", port::free()), json!("k"), "connection_refused", "port", "5000"),
+        ("timeout", format!("http://{hanging}"), json!("k"), "timeout", "within 5 s", "restart"),
+        (
+            "TLS",
+            format!("https://{}", secured(&["127.0.0.1"]).await),
+            json!("k"),
+            "tls_untrusted",
+            "certificate",
+            "http://",
+        ),
+        ("no TLS", format!("https://{plain}"), json!("k"), "tls_not_spoken", "HTTPS", "http://"),
+        ("no OctoPrint", format!("http://{plain}"), json!("k"), "not_octoprint", "OctoPrint", "in a browser"),
+        ("no key", wanted.url().to_owned(), Value::Null, "key_wanted", "API key", "Application Keys"),
+        ("wrong key", wrong.url().to_owned(), json!("wrong"), "wrong_key", "does not accept", "Copy it once more"),
+        (
+            "permissions",
+            limited.url().to_owned(),
+            key(limited),
+            "missing_permissions",
+            "CONNECTION, FILES_LIST",
+            "Operator",
+        ),
+        ("no STATUS", blind.url().to_owned(), key(blind), "missing_permissions", "permissions: STATUS", "Operator"),
+    ] {
+        let (status, report, _) = server.post("/api/v1/printers/test", json!({"url": url, "api_key": key})).await;
+        assert_eq!((status.as_u16(), &report["code"]), (200, &json!(code)), "{case}: {report}");
+        let [detail, advice] = ["detail", "advice"].map(|name| report[name].as_str().unwrap_or_default());
+        assert!(detail.contains(words) && advice.contains(step), "{case}: {report}");
+        assert!(!detail.contains('{') && !advice.contains('{'), "{case}: {report}");
+        said.insert((detail.to_owned(), advice.to_owned()));
+    }
+    assert_eq!(said.len(), 10, "each has its own words");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_of_a_test_says_what_is_wrong_and_what_to_do() {
+    let site = Site::with(1).await;
+    let url = site.farm.printers()[0].url();
+    let fields = [("url", url), ("api_key", "wrong"), ("act", "test")];
+    let answer = site.submit("/printers/new", &fields).await.text().await.expect("a page");
+    assert!(answer.contains("does not accept this API key") && answer.contains("class=\"todo\""), "{answer}");
+}
+
+/// The hidden field of a form that carries a key on.
+fn kept(page: &str) -> String {
+    let from = page.split("name=\"kept_key\" value=\"").nth(1).unwrap_or_else(|| panic!("no kept key: {page}"));
+    from.split('"').next().unwrap_or_default().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_survives_a_refused_form_and_is_never_readable() {
+    let site = Site::with(1).await;
+    let another = Farm::start(FarmConfig::default()).await.expect("a farm");
+    let printer = &another.printers()[0];
+    // The name is taken.
+    let mut fields = vec![("name", "P-1"), ("url", printer.url()), ("api_key", printer.api_key()), ("act", "add")];
+    let refused = site.submit("/printers/new", &fields).await;
+    assert_eq!(refused.status(), 422);
+    let page = refused.text().await.expect("a page");
+    assert!(!page.contains(printer.api_key()), "{page}");
+    let sealed = kept(&page);
+    fields.retain(|(name, _)| *name != "api_key" && *name != "name");
+    fields.extend([("kept_key", sealed.as_str()), ("name", "P-2")]);
+    let tested: Vec<_> =
+        fields.iter().map(|(name, value)| (*name, if *name == "act" { "test" } else { value })).collect();
+    let answer = site.submit("/printers/new", &tested).await.text().await.expect("a page");
+    assert!(answer.contains("knows the key as admin"), "{answer}");
+    let added = site.submit("/printers/new", &fields).await;
+    assert_eq!(added.status(), 303, "{}", added.text().await.expect("a page"));
+    let (mut missing, mut tampered) = (fields.clone(), sealed.clone());
+    tampered.replace_range(40..41, if &sealed[40..41] == "A" { "B" } else { "A" });
+    for (name, value) in &mut missing {
+        match *name {
+            "kept_key" => *value = &tampered,
+            "name" => *value = "P-3",
+            _ => {}
+        }
+    }
+    let refused = site.submit("/printers/new", &missing).await;
+    assert_eq!(refused.status(), 422);
+    let page = refused.text().await.expect("a page");
+    assert!(page.contains("type it once more"), "{page}");
+    assert!(!send(site.get("/")).await.text().await.expect("a page").contains("P-3"));
+}
