@@ -295,6 +295,17 @@ document.addEventListener("submit", async (event) => {
   }
 });
 
+// --- A part of a page that waits for somebody elsewhere -----------------------------------------------------------
+
+setInterval(async () => {
+  const part = document.querySelector("[data-again]");
+  if (!part || document.hidden) return;
+  const answer = await fetch(part.dataset.again).catch(() => null);
+  if (!answer?.ok || answer.redirected) return;
+  const html = await answer.text();
+  apply(() => putPart(part.id, html));
+}, 1500);
+
 // --- Cameras: a new picture for those that are in view, one request each at a time ----------------------------------
 
 const LOOK_MS = 5000;

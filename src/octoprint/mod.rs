@@ -11,6 +11,7 @@
 //!
 //! No version header is ever sent: 1.11 ignores it, 2.x changes its shapes for it, and answers 500 to one that it dislikes.
 
+mod app_keys;
 mod camera;
 mod connection;
 mod error;
@@ -31,6 +32,7 @@ mod version;
 
 use std::{sync::Arc, time::Duration};
 
+pub use app_keys::KeyRequest;
 pub use camera::Picture;
 pub use connection::{ConnectionClient, ConnectionReading};
 pub use error::{Error, NoConnection};

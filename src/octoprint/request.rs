@@ -184,6 +184,11 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
+    /// The status, which is one of success.
+    pub(super) fn status(&self) -> StatusCode {
+        self.response.status()
+    }
+
     /// What the answer says it is, without parameters.
     pub(super) fn content_type(&self) -> Option<String> {
         let text = self.response.headers().get(CONTENT_TYPE)?.to_str().ok()?;

@@ -53,7 +53,7 @@ impl Services {
 }
 
 /// Tells one holder of rights from another: names may change hands, ids do not.
-fn name_of(who: &Principal) -> String {
+pub(super) fn name_of(who: &Principal) -> String {
     let id = who.user_id.or(who.token_id);
     id.map_or_else(|| who.kind.as_str().to_owned(), |id| id.to_string())
 }

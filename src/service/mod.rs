@@ -4,6 +4,7 @@
 //! the live side follows at once. HTTP knows nothing but these functions.
 
 pub mod access;
+pub mod app_keys;
 mod attempts;
 pub mod audit;
 pub mod batches;
@@ -40,6 +41,7 @@ use uuid::Uuid;
 
 pub use self::error::Error;
 use self::{
+    app_keys::KeyRequests,
     attempts::Attempts,
     cameras::Cameras,
     dispatch::{Dispatch, Dispatcher},
@@ -72,6 +74,7 @@ pub struct Services {
     pub(crate) uploads: Arc<tokio::sync::Semaphore>,
     pub(crate) attempts: Arc<Attempts>,
     pub(crate) cameras: Arc<Cameras>,
+    pub(crate) key_requests: Arc<KeyRequests>,
     pub(crate) hashers: Arc<tokio::sync::Semaphore>,
     /// Passwords that were hashed or verified since the start.
     pub(crate) hashed: Arc<AtomicU64>,
@@ -110,6 +113,7 @@ impl Services {
             uploads: Arc::new(tokio::sync::Semaphore::new(UPLOADS)),
             attempts: Arc::default(),
             cameras: Arc::default(),
+            key_requests: Arc::new(KeyRequests::new(tasks.clone(), stop.clone())),
             hashers: Arc::new(tokio::sync::Semaphore::new(sessions::HASHERS)),
             hashed: Arc::default(),
         };

@@ -67,7 +67,15 @@ impl Trouble {
 
     /// Of a request to the OctoPrint at `url` that failed. `keyless`: it was sent without a key.
     pub(super) fn of(error: &PrinterError, url: &Url, keyless: bool) -> Self {
-        let (code, what, todo) = words(error, keyless);
+        Self::with(words(error, keyless), error, url)
+    }
+
+    /// Code, sentence and next step of a request to `url` that failed.
+    pub(super) fn with(
+        (code, what, todo): (&'static str, &'static str, &'static str),
+        error: &PrinterError,
+        url: &Url,
+    ) -> Self {
         let detail = match error {
             PrinterError::Offline { detail, .. }
             | PrinterError::Protocol { detail }
@@ -97,7 +105,7 @@ impl Trouble {
 }
 
 /// Code, sentence and next step of each way in which an OctoPrint does not answer.
-fn words(error: &PrinterError, keyless: bool) -> (&'static str, &'static str, &'static str) {
+pub(super) fn words(error: &PrinterError, keyless: bool) -> (&'static str, &'static str, &'static str) {
     match error {
         PrinterError::Offline { why, .. } => no_connection(why),
         PrinterError::Blocked(_) => (

@@ -81,6 +81,7 @@ pub const TABLE: &[(&str, &str, &str)] = &[
     ("POST", "/batches/{id}/retry", "operator"),
     ("GET", "/printers/new", "manager"),
     ("POST", "/printers/new", "manager"),
+    ("GET", "/printers/keys/{id}", "manager"),
     ("GET", "/printers/{id}", "viewer"),
     ("GET", "/printers/{id}/settings", "manager"),
     ("POST", "/printers/{id}/settings", "manager"),

@@ -127,8 +127,8 @@ fn addresses(verb: &str, route: &str, printers: &[String], planted: &[String], b
         "/printers/{id}/settings" => {
             [printers, planted].concat().iter().map(|id| format!("/printers/{id}/settings")).collect()
         }
-        // A picture of a page.
-        "/printers/{id}/camera" => Vec::new(),
+        // A picture of a page, and a part of one.
+        "/printers/{id}/camera" | "/printers/keys/{id}" => Vec::new(),
         "/printers/{id}" => each(&[printers, planted].concat(), "/printers/"),
         "/batches/{id}" => each(batches, "/batches/"),
         // Read by the pages that they belong to.

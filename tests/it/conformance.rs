@@ -6,6 +6,7 @@
 
 mod farm;
 mod job;
+mod keys;
 mod lost;
 mod subject;
 mod table;

@@ -1,5 +1,6 @@
 //! The dashboard over HTTP, as a browser without a script would use it, and its streams.
 
+mod app_keys;
 mod printer;
 mod probe;
 

@@ -1,39 +1,153 @@
-//! The API key in the forms of a printer. It is typed once and never sent back in clear: a page may be kept by the
-//! browser, or by whoever sits in between. Where a form comes back, it carries the key on sealed.
+//! The API key in the forms of a printer: typed, asked of OctoPrint, or given in the step before.
+//!
+//! It is never sent back in clear: a page may be kept by the browser, or by whoever sits in between. Where a form comes
+//! back, it carries the key on sealed. A key that OctoPrint gave is seen by nobody at all.
 
-use super::{Dashboard, form::Form, page::Failure};
+use askama::Template;
+use axum::{extract::State, response::Html};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{
+    Dashboard,
+    form::Form,
+    page::{Failure, Id, Visitor, html},
+};
 use crate::{
-    domain::invalid::Invalid,
-    domain::printer::check_api_key,
-    service::{access::Principal, carried::Purpose},
+    domain::{
+        access::Role,
+        invalid::Invalid,
+        printer::{check_api_key, normalise_url},
+    },
+    service::{access::Principal, app_keys::Asked, carried::Purpose},
 };
 
 /// What the field of the key shows.
 #[derive(Default)]
 pub(super) struct KeyField {
-    /// The key that was given in the step before, sealed.
+    /// The key that was typed in the step before, sealed.
     pub kept: Option<String>,
+    /// What came of asking OctoPrint for one.
+    pub asked: Option<AskedPart>,
+}
+
+/// The part of a form that waits for OctoPrint.
+#[derive(Template)]
+#[template(path = "printers/_asked.html")]
+pub(super) struct AskedPart {
+    id: Uuid,
+    shown: Shown,
+}
+
+enum Shown {
+    Waiting,
+    /// The key, sealed.
+    Granted(String),
+    /// What happened, and the next step.
+    Ended(String, String),
+}
+
+/// A key in a form, and the OctoPrint that gave it, for which alone it is.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    key: String,
+    of: Option<String>,
 }
 
 impl KeyField {
-    /// Of a form that comes back: what was typed is carried on, what breaks the rules is not.
+    /// Of a form that comes back: what was given is carried on, what breaks the rules is not.
     pub fn of(dashboard: &Dashboard, who: &Principal, form: &Form) -> Result<Self, Failure> {
-        let Ok(Some(key)) = given(dashboard, who, form) else { return Ok(Self::default()) };
-        let mut invalid = Invalid::default();
-        check_api_key(&mut invalid, &key);
-        if invalid.or_ok(()).is_err() {
-            return Ok(Self::default());
+        let asked = form.text("asked").and_then(|id| id.parse().ok());
+        let asked = asked.map(|id| AskedPart::of(dashboard, who, id)).transpose()?;
+        let mut kept = None;
+        if let Some(key) = form.text("api_key") {
+            let mut invalid = Invalid::default();
+            check_api_key(&mut invalid, key);
+            if invalid.or_ok(()).is_ok() {
+                kept = Some(seal(dashboard, who, key.to_owned(), None)?);
+            }
+        } else if !matches!(asked, Some(AskedPart { shown: Shown::Granted(_), .. })) {
+            let sealed = form.text("kept_key").filter(|sealed| open(dashboard, who, sealed).is_some());
+            kept = sealed.map(str::to_owned);
         }
-        Ok(Self { kept: Some(dashboard.services.seal_for_form(who, Purpose::Key, &key)?) })
+        Ok(Self { kept, asked })
+    }
+
+    /// Of a form that asks the OctoPrint at its address for a key.
+    pub async fn ask(dashboard: &Dashboard, who: &Principal, form: &Form) -> Result<Self, crate::service::Error> {
+        let id = dashboard.services.ask_for_key(who, form.text("url").unwrap_or_default()).await?;
+        Ok(Self { kept: None, asked: Some(AskedPart::of(dashboard, who, id)?) })
     }
 }
 
-/// The key that a form gives: typed now, or in a step before. Fails where the latter is not kept any more.
+impl AskedPart {
+    fn of(dashboard: &Dashboard, who: &Principal, id: Uuid) -> Result<Self, crate::service::Error> {
+        let ended = |what: &str, todo: &str| Shown::Ended(what.to_owned(), todo.to_owned());
+        let shown = match dashboard.services.asked_for_key(who, id) {
+            Some(Asked::Waiting) => Shown::Waiting,
+            Some(Asked::Granted { key, url }) => Shown::Granted(seal(dashboard, who, key, Some(url))?),
+            Some(Asked::Denied) => ended(
+                "OctoPrint gave no key: somebody there denied it, or it restarted meanwhile.",
+                "Ask again, or type a key.",
+            ),
+            Some(Asked::TooLate) => {
+                ended("Nobody allowed it in OctoPrint within five minutes.", "Ask again, or type a key.")
+            }
+            Some(Asked::Failed(trouble)) => ended(&trouble.sentence(), &trouble.advice()),
+            None => ended("What was asked of OctoPrint is not known any more.", "Ask again, or type a key."),
+        };
+        Ok(Self { id, shown })
+    }
+}
+
+fn seal(
+    dashboard: &Dashboard,
+    who: &Principal,
+    key: String,
+    of: Option<String>,
+) -> Result<String, crate::service::Error> {
+    let text = serde_json::to_string(&Kept { key, of });
+    let text = text.map_err(|error| crate::service::Error::Internal(error.to_string()))?;
+    dashboard.services.seal_for_form(who, Purpose::Key, &text)
+}
+
+fn open(dashboard: &Dashboard, who: &Principal, sealed: &str) -> Option<Kept> {
+    serde_json::from_str(&dashboard.services.open_from_form(who, Purpose::Key, sealed)?).ok()
+}
+
+/// The key that a form gives: typed now, or in a step before. Fails where the latter is not kept any more, or is that
+/// of another address.
 pub(super) fn given(dashboard: &Dashboard, who: &Principal, form: &Form) -> Result<Option<String>, Invalid> {
     if let Some(typed) = form.text("api_key") {
         return Ok(Some(typed.to_owned()));
     }
-    let Some(sealed) = form.text("kept_key") else { return Ok(None) };
-    let lost = || Invalid::one("/api_key", "not_kept", "is not kept any more: type it once more");
-    dashboard.services.open_from_form(who, Purpose::Key, sealed).map(Some).ok_or_else(lost)
+    let wrong = |rule| Invalid::one("/api_key", "not_kept", rule);
+    let kept = if let Some(sealed) = form.text("kept_key") {
+        open(dashboard, who, sealed)
+            .ok_or_else(|| wrong("is not kept any more: type it once more, or ask OctoPrint again"))?
+    } else {
+        let asked = form.text("asked").and_then(|id| id.parse().ok());
+        match asked.and_then(|id| dashboard.services.asked_for_key(who, id)) {
+            Some(Asked::Granted { key, url }) => Kept { key, of: Some(url) },
+            Some(Asked::Waiting) => {
+                return Err(wrong("was not given yet: allow it on the page of OctoPrint, or type one"));
+            }
+            _ => return Ok(None),
+        }
+    };
+    let here = form.text("url").map(normalise_url).and_then(Result::ok);
+    if kept.of.is_some() && kept.of != here {
+        return Err(wrong("was given by the OctoPrint at another address: type the key of this one, or ask it"));
+    }
+    Ok(Some(kept.key))
+}
+
+/// What came of a request, for the page that waits for it.
+pub(super) async fn asked(
+    State(dashboard): State<Dashboard>,
+    Visitor(who): Visitor,
+    Id(id): Id,
+) -> Result<Html<String>, Failure> {
+    who.require(Role::Manager)?;
+    html(&AskedPart::of(&dashboard, &who, id)?)
 }

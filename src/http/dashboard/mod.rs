@@ -99,6 +99,7 @@ pub fn router(services: Services, bounds: Bounds, stop: CancellationToken) -> Ro
         .route("/batches/{id}/stop", post(batches::stop))
         .route("/batches/{id}/retry", post(batches::retry))
         .route("/printers/new", get(register::form).post(register::create))
+        .route("/printers/keys/{id}", get(key::asked))
         .route("/printers/{id}", get(printer::show))
         .route("/printers/{id}/settings", get(settings::form).post(settings::change))
         .route("/printers/{id}/remove", post(settings::remove))

@@ -14,8 +14,8 @@ use super::{
     page::{Failure, Frame, Visitor, html},
 };
 use crate::{
-    domain::{access::Role, printer::PrinterDetails},
-    service::{Error, probe::TestReport},
+    domain::{access::Role, invalid::Invalid, printer::PrinterDetails},
+    service::{Error, access::Principal, probe::TestReport},
 };
 
 #[derive(Template)]
@@ -113,11 +113,30 @@ pub(super) async fn create(
         return Ok((policy, html(&TestedPage::of(tested)?)?).into_response());
     }
     let mut page = NewPage::of(Frame::of(&who, "new"), &form, KeyField::of(&dashboard, &who, &form)?);
+    match form.text("act") {
+        Some("ask") => match KeyField::ask(&dashboard, &who, &form).await {
+            Ok(key) => page.key = key,
+            Err(error) => page.errors = sentences(error)?,
+        },
+        Some("check") => {}
+        _ => return add(&dashboard, &who, &form, key, page).await,
+    }
+    Ok(html(&page)?.into_response())
+}
+
+async fn add(
+    dashboard: &Dashboard,
+    who: &Principal,
+    form: &Form,
+    key: Result<Option<String>, Invalid>,
+    mut page: NewPage,
+) -> Result<Response, Failure> {
+    let url = form.text("url").unwrap_or_default();
     let mut details = PrinterDetails::new(page.name.clone(), url);
     details.tags = page.tags.split(',').map(str::trim).filter(|tag| !tag.is_empty()).map(str::to_owned).collect();
     details.power_group = form.text("power_group").map(str::to_owned);
     let registered = match key {
-        Ok(key) => dashboard.services.register_printer(&who, details, key).await,
+        Ok(key) => dashboard.services.register_printer(who, details, key).await,
         Err(invalid) => Err(invalid.into()),
     };
     match registered {

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     domain::{access::Role, invalid::Invalid, printer::Printer},
-    service::{access::Principal, printers::PrinterPatch},
+    service::{Error, access::Principal, printers::PrinterPatch},
 };
 
 #[derive(Template)]
@@ -105,14 +105,20 @@ pub(super) async fn change(
 ) -> Result<Response, Failure> {
     let before = of(&dashboard, &who, id).await?;
     let version = form.text("version").and_then(|text| text.parse().ok()).ok_or(Failure::broken_form())?;
-    let patched = key::given(&dashboard, &who, &form).and_then(|key| patch(&form, key));
-    let result = match patched {
-        Ok(patch) => dashboard.services.patch_printer(&who, id, Some(version), patch).await,
-        Err(invalid) => Err(invalid.into()),
-    };
-    let errors = match result {
-        Ok(_) => return Ok(Redirect::to(&format!("/printers/{id}")).into_response()),
-        Err(error) => sentences(error)?,
+    let mut key = KeyField::of(&dashboard, &who, &form)?;
+    let errors = match form.text("act") {
+        Some("ask") => match KeyField::ask(&dashboard, &who, &form).await {
+            Ok(asked) => {
+                key = asked;
+                Vec::new()
+            }
+            Err(error) => sentences(error)?,
+        },
+        Some("check") => Vec::new(),
+        _ => match save(&dashboard, &who, id, version, &form).await {
+            Ok(()) => return Ok(Redirect::to(&format!("/printers/{id}")).into_response()),
+            Err(error) => sentences(error)?,
+        },
     };
     let typed = |name| form.text(name).unwrap_or_default().to_owned();
     let page = SettingsPage {
@@ -123,10 +129,17 @@ pub(super) async fn change(
         lines: LINES.map(|(name, label, hint)| Line { name, value: typed(name), label, hint }).into(),
         notes: typed("notes"),
         enabled: form.is_set("enabled"),
-        key: KeyField::of(&dashboard, &who, &form)?,
+        key,
         errors,
     };
-    Ok((StatusCode::UNPROCESSABLE_ENTITY, html(&page)?).into_response())
+    let status = if page.errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    Ok((status, html(&page)?).into_response())
+}
+
+async fn save(dashboard: &Dashboard, who: &Principal, id: Uuid, version: i64, form: &Form) -> Result<(), Error> {
+    let patch = patch(form, key::given(dashboard, who, form)?)?;
+    dashboard.services.patch_printer(who, id, Some(version), patch).await?;
+    Ok(())
 }
 
 /// All that the form shows is written, but for the key: an empty field keeps the one that is there.

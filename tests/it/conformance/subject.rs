@@ -71,6 +71,21 @@ impl Subject {
         }
     }
 
+    /// Somebody with a browser decides on the request for an application key that waits. False: there is none yet.
+    pub async fn decide_app_key(&self, grant: bool) -> bool {
+        let instance = match &self.kind {
+            Kind::Simulated { printer, .. } => return printer.decide_app_key(grant),
+            Kind::Real(instance) => instance,
+        };
+        let request = instance.request(reqwest::Method::GET, "/api/plugin/appkeys");
+        let keys: Value = request.send().await.expect("an answer").json().await.expect("JSON");
+        let Some(token) = keys["pending"].as_object().and_then(|pending| pending.keys().next()) else { return false };
+        let request = instance.request(reqwest::Method::POST, &format!("/plugin/appkeys/decision/{token}"));
+        let answer = request.json(&json!({"decision": grant})).send().await.expect("an answer");
+        assert_eq!(answer.status(), 204, "{}", self.name);
+        true
+    }
+
     /// Freezes it: it accepts connections and answers nothing.
     pub fn freeze(&self) {
         match &self.kind {

@@ -1,0 +1,90 @@
+//! OctoPrint's bundled plugin *Application Keys*: a program asks for a key, a person allows it at OctoPrint's own page, and
+//! the key goes to the program without anybody copying it.
+//!
+//! Measured on 1.11.8 and 2.0.0rc7: whoever asks has to look for the answer at least every 5 s, or OctoPrint forgets the
+//! request; it takes three requests a minute, five in ten minutes, ten an hour; the key is handed out once.
+
+use bytes::Bytes;
+use reqwest::Method;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{Error, OctoPrint, RequestOptions, lenient::Text, request::SMALL};
+
+/// A request for a key that waits for a person. Whoever holds it gets the key.
+// No Debug: it is a secret.
+#[derive(Clone)]
+pub struct KeyRequest(String);
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Asked {
+    app_token: Text,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Decided {
+    api_key: Text,
+}
+
+impl OctoPrint {
+    /// Asks for a key of an application of this name. Needs no key.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where the plugin is switched off, [`Error::Refused`] with 429 where too much was asked lately.
+    pub async fn request_key(&self, app: &str, options: &RequestOptions) -> Result<KeyRequest, Error> {
+        let body = Bytes::from(json!({ "app": app }).to_string());
+        let answer = self.post_json(self.endpoint(&["plugin", "appkeys", "request"]), body, options).await?;
+        let token = answer.json::<Asked>(SMALL).await?.app_token.filled();
+        token.map(KeyRequest).ok_or_else(|| Error::protocol("the answer to the request for a key has no token"))
+    }
+
+    /// Looks for the decision; none yet where the key is `None`.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for a request that was denied, or is not known any more.
+    pub async fn requested_key(&self, request: &KeyRequest, options: &RequestOptions) -> Result<Option<String>, Error> {
+        let url = self.endpoint(&["plugin", "appkeys", "request", &request.0]);
+        let answer = self.exchange(self.call(Method::GET, url, options)?, options).await?;
+        let waits = answer.status() == reqwest::StatusCode::ACCEPTED;
+        match answer.json::<Decided>(SMALL).await?.api_key.filled() {
+            Some(key) if !waits => Ok(Some(key)),
+            None if waits => Ok(None),
+            _ => Err(Error::protocol("what came is neither a key nor a wait")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::octoprint::testing::Server;
+
+    async fn polled(answer: &str) -> Result<Option<String>, Error> {
+        let (status, body) = answer.split_once('\n').expect("status and body");
+        let head =
+            format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len());
+        let server = Server::answering(head + body).await;
+        server.client().requested_key(&KeyRequest("../../api/job".to_owned()), &RequestOptions::default()).await
+    }
+
+    #[tokio::test]
+    async fn a_decision_is_read_and_nothing_else_passes_for_one() {
+        assert_eq!(polled("202 ACCEPTED\n{\"message\":\"Awaiting decision\"}").await, Ok(None));
+        assert_eq!(polled("200 OK\n{\"api_key\":\"K3Y\"}").await, Ok(Some("K3Y".to_owned())));
+        assert_eq!(polled("404 NOT FOUND\n{}").await, Err(Error::NotFound));
+        for odd in ["200 OK\n{}", "202 ACCEPTED\n{\"api_key\":\"K3Y\"}", "200 OK\n{\"api_key\":7}"] {
+            assert!(matches!(polled(odd).await, Err(Error::Protocol { .. })), "{odd}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_token_is_one_segment_of_the_path_whatever_it_holds() {
+        let server = Server::answering("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n").await;
+        let request = KeyRequest("../x?y".to_owned());
+        let _ = server.client().requested_key(&request, &RequestOptions::default()).await;
+        let asked = server.request().await;
+        assert!(asked.starts_with("GET /plugin/appkeys/request/..%2Fx%3Fy HTTP"), "{asked}");
+    }
+}

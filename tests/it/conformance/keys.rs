@@ -1,0 +1,46 @@
+//! Application keys: asked for by a whole Printyard, allowed or denied by somebody at OctoPrint.
+
+use printyard::{
+    domain::audit::ActorKind,
+    service::{access::Principal, app_keys::Asked},
+};
+
+use super::subject::{SOON, Subject};
+use crate::support::{needs, octoprint::Version, server::TestServer, wait};
+
+async fn a_key_is_asked_for(subject: &Subject) {
+    let server = TestServer::start().await;
+    let who = Principal::operator_of_the_server(ActorKind::AdminToken);
+    for grant in [false, true] {
+        let id = server.services.ask_for_key(&who, &subject.url).await.expect("asked");
+        wait::until("it waits for somebody", SOON, async || subject.decide_app_key(grant).await).await;
+        let asked = wait::until("it is decided", SOON, async || match server.services.asked_for_key(&who, id) {
+            Some(Asked::Waiting) => Err("waiting"),
+            other => Ok(other),
+        })
+        .await;
+        match asked {
+            Some(Asked::Denied) if !grant => {}
+            Some(Asked::Granted { key, .. }) if grant => {
+                let report = server.services.test_printer(&who, &subject.url, Some(key)).await.expect("tested");
+                assert_eq!((report.trouble, report.user.as_deref()), (None, Some("admin")), "{}", subject.name);
+            }
+            _ => panic!("{}: granted {grant}, and it ended otherwise", subject.name),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_comes_from_an_octoprint_1() {
+    a_key_is_asked_for(&needs!(Subject::real(Version::V1).await)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_comes_from_an_octoprint_2() {
+    a_key_is_asked_for(&needs!(Subject::real(Version::V2).await)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_comes_from_the_simulator() {
+    a_key_is_asked_for(&Subject::simulated(Version::V1).await).await;
+}
