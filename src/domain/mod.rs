@@ -16,4 +16,5 @@ pub mod printer;
 pub mod reading;
 pub mod stall;
 pub mod state;
+pub mod text;
 pub mod user;

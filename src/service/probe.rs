@@ -14,6 +14,7 @@ use crate::{
         invalid::Invalid,
         printer::{check_api_key, normalise_url},
         state::Reachability,
+        text::fill,
     },
     octoprint::{Error as PrinterError, NoConnection, OctoPrint, RequestOptions, Session},
     outbound::TlsError,
@@ -62,7 +63,9 @@ impl Trouble {
 
     /// A text of it with its values: `what` or `todo`, in any language.
     pub fn filled(&self, text: &str) -> String {
-        self.values.iter().fold(text.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value))
+        let values: Vec<(&str, &dyn std::fmt::Display)> =
+            self.values.iter().map(|(name, value)| (*name, value as &dyn std::fmt::Display)).collect();
+        fill(text, &values)
     }
 
     /// Of a request to the OctoPrint at `url` that failed. `keyless`: it was sent without a key.

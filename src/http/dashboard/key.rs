@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
-    Dashboard,
+    Dashboard, filters,
     form::Form,
+    language::t,
     page::{Failure, Id, Visitor, html},
 };
 use crate::{
@@ -82,19 +83,18 @@ impl KeyField {
 
 impl AskedPart {
     fn of(dashboard: &Dashboard, who: &Principal, id: Uuid) -> Result<Self, crate::service::Error> {
-        let ended = |what: &str, todo: &str| Shown::Ended(what.to_owned(), todo.to_owned());
+        let ended = |what: &str| Shown::Ended(what.to_owned(), t("Ask again, or type a key.").to_owned());
         let shown = match dashboard.services.asked_for_key(who, id) {
             Some(Asked::Waiting) => Shown::Waiting,
             Some(Asked::Granted { key, url }) => Shown::Granted(seal(dashboard, who, key, Some(url))?),
-            Some(Asked::Denied) => ended(
-                "OctoPrint gave no key: somebody there denied it, or it restarted meanwhile.",
-                "Ask again, or type a key.",
-            ),
-            Some(Asked::TooLate) => {
-                ended("Nobody allowed it in OctoPrint within five minutes.", "Ask again, or type a key.")
+            Some(Asked::Denied) => {
+                ended(t("OctoPrint gave no key: somebody there denied it, or it restarted meanwhile."))
             }
-            Some(Asked::Failed(trouble)) => ended(&trouble.sentence(), &trouble.advice()),
-            None => ended("What was asked of OctoPrint is not known any more.", "Ask again, or type a key."),
+            Some(Asked::TooLate) => ended(t("Nobody allowed it in OctoPrint within five minutes.")),
+            Some(Asked::Failed(trouble)) => {
+                Shown::Ended(trouble.filled(t(trouble.what)), trouble.filled(t(trouble.todo)))
+            }
+            None => ended(t("What was asked of OctoPrint is not known any more.")),
         };
         Ok(Self { id, shown })
     }

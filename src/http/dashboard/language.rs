@@ -19,6 +19,7 @@ use super::{
     form::{Form, own_path},
     page::Failure,
 };
+pub(super) use crate::domain::text::fill;
 use crate::http::auth;
 
 /// A language that the pages speak.
@@ -177,30 +178,6 @@ fn values_in<'a>(text: &'a str, shape: &'a str) -> Option<Vec<(&'a str, &'a str)
         let Some(next) = next else { return Some(values) };
         (rest, shape) = (&rest[end + literal.len()..], next);
     }
-}
-
-/// Puts values into the `{places}` of a text, once: a value is never read for places itself.
-pub(super) fn fill(text: &str, values: &[(&str, &dyn Display)]) -> String {
-    let mut filled = String::with_capacity(text.len() + 32);
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once('{') {
-        filled.push_str(before);
-        let place = after
-            .split_once('}')
-            .and_then(|(name, after)| values.iter().find(|(known, _)| *known == name).map(|(_, value)| (value, after)));
-        match place {
-            Some((value, after)) => {
-                filled.push_str(&value.to_string());
-                rest = after;
-            }
-            None => {
-                filled.push('{');
-                rest = after;
-            }
-        }
-    }
-    filled.push_str(rest);
-    filled
 }
 
 /// The texts of the script in the current language, as JSON from English to the translation.

@@ -11,6 +11,7 @@ use super::{
     Dashboard, filters,
     form::Form,
     key::{self, KeyField},
+    language::{fill, t},
     page::{Failure, Frame, Visitor, html},
 };
 use crate::{
@@ -51,11 +52,16 @@ impl TestedPage {
             }
         };
         Ok(match report.trouble {
-            Some(trouble) => Self { well: false, what: trouble.sentence(), todo: trouble.advice() },
+            Some(trouble) => {
+                Self { well: false, what: trouble.filled(t(trouble.what)), todo: trouble.filled(t(trouble.todo)) }
+            }
             None => {
                 let version = report.octoprint_version.unwrap_or_default();
                 let user = report.user.unwrap_or_default();
-                let what = format!("OctoPrint {version} answers, and knows the key as {user}.");
+                let what = fill(
+                    t("OctoPrint {version} answers, and knows the key as {user}."),
+                    &[("version", &version), ("user", &user)],
+                );
                 Self { well: true, what, todo: String::new() }
             }
         })
