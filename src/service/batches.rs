@@ -132,7 +132,7 @@ impl Services {
         }
         let entry = Entry {
             subject: Some(batch.id),
-            // A batch may name 5,000 printers: what it did to each stands in its own rows.
+            // In the order of the rows: see `commands.rs`. What was done to each stands in its own row.
             printer_ids: rows.iter().map(|row| row.printer_id).collect(),
             ..who.entry(Action::BatchCreated, told(&batch))
         };

@@ -10,6 +10,7 @@ pub mod audit;
 pub mod batches;
 pub mod cameras;
 pub mod carried;
+pub mod commands;
 pub mod dispatch;
 pub mod error;
 pub mod files;

@@ -20,12 +20,6 @@ impl Services {
         Ok(storage::prints::page(&self.db, &filter, after, limit).await?)
     }
 
-    /// The newest prints of one printer that may be seen.
-    pub async fn prints_of(&self, who: &Principal, printer_id: Uuid, limit: i64) -> Result<Vec<Print>, Error> {
-        let filter = PrintFilter { printer_id: Some(printer_id), ..PrintFilter::default() };
-        self.list_prints(who, filter, None, limit).await
-    }
-
     /// One print, of a printer that may be seen.
     pub async fn print(&self, who: &Principal, id: Uuid) -> Result<Print, Error> {
         self.fleet.written_down().await;

@@ -14,6 +14,7 @@ mod files;
 mod filters;
 mod form;
 mod guard;
+mod history;
 mod key;
 mod language;
 mod login;

@@ -123,25 +123,59 @@ impl Live {
 }
 
 fn trouble(row: &CommandRow) -> Trouble {
-    let own = row.detail.clone().filter(|detail| !detail.is_empty());
-    let why = own.or_else(|| row.reason.map(|reason| reason.sentence().to_owned()));
+    let verdict = verdict(row);
+    Trouble {
+        printer_id: row.printer_id,
+        name: row.printer_name.clone(),
+        what: verdict.what,
+        why: verdict.why,
+        word: verdict.word,
+        is_maybe: row.outcome.effect() == Some(Effect::Maybe),
+        clears_plate: row.reason == Some(Reason::PlateNotClear),
+        later: verdict.later,
+    }
+}
+
+/// What became of one command.
+pub(super) struct Verdict {
+    pub what: &'static str,
+    /// The reason, where there is one to tell.
+    pub why: String,
+    /// The API's word, for the tooltip.
+    pub word: &'static str,
+    pub class: &'static str,
+    pub later: Option<&'static str>,
+}
+
+/// A row of the ledger in words, however it stands.
+pub(super) fn verdict(row: &CommandRow) -> Verdict {
+    let command = row.resolved_command.unwrap_or(row.command);
     let (what, otherwise) = match row.outcome {
+        Outcome::Queued => ("Waiting", ""),
+        Outcome::Sent => ("Sent", ""),
+        Outcome::Accepted => ("Accepted, watching", ""),
+        Outcome::Confirmed => (words::done(command), ""),
+        Outcome::Unchanged => ("Nothing to do", words::already(command)),
         Outcome::Unreachable => ("No answer", "Nothing was sent. Look whether it is on, then retry."),
         Outcome::Unauthorized => ("Wrong key", "OctoPrint refused the API key: give the printer another one."),
         Outcome::Expired => ("Too late", "Its time passed before it could be sent. Retry if it is still wanted."),
         Outcome::Skipped => ("Not sent", "The batch was stopped first."),
         Outcome::Unconfirmed => ("Accepted, effect not seen", "Look at the printer."),
         Outcome::Unknown => ("Sent, no answer", "Look at the printer."),
-        _ => ("Refused", "The printer refused it."),
+        Outcome::Rejected => ("Refused", "The printer refused it."),
     };
-    Trouble {
-        printer_id: row.printer_id,
-        name: row.printer_name.clone(),
+    let own = row.detail.clone().filter(|detail| !detail.is_empty());
+    let why = own.or_else(|| row.reason.map(|reason| reason.sentence().to_owned()));
+    Verdict {
         what,
         why: why.unwrap_or_else(|| otherwise.to_owned()),
         word: row.reason.map_or(row.outcome.as_str(), Reason::as_str),
-        is_maybe: row.outcome.effect() == Some(Effect::Maybe),
-        clears_plate: row.reason == Some(Reason::PlateNotClear),
+        class: match row.outcome.effect() {
+            None => "quiet",
+            Some(Effect::Done) => "good",
+            Some(Effect::None) => "bad",
+            Some(Effect::Maybe) => "maybe",
+        },
         later: row.settled.map(|settled| match settled.effect {
             Effect::Done => "Later it was seen done.",
             Effect::None => "Later it was seen not done.",

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::{
-    extract::State,
+    extract::{Query, State},
     http::StatusCode,
     response::{Html, IntoResponse, Redirect, Response},
 };
@@ -15,27 +15,15 @@ use super::{
     files::{self, File},
     filters,
     form::Form,
+    history::{History, Wanted},
     page::{Failure, Frame, Id, Visitor, html},
     plan::OFFERED,
-    time::{Moment, length},
     words,
 };
 use crate::{
     domain::{command::Command, plate::ClearResult},
     service::{Error, plates::ClearPlate},
 };
-
-/// Prints of the history.
-const PRINTS: i64 = 20;
-
-struct PrintLine {
-    file: String,
-    at: Moment,
-    took: String,
-    result: &'static str,
-    class: &'static str,
-    reason: String,
-}
 
 /// The API's word, what the button says, its icon.
 type Button = (&'static str, &'static str, &'static str);
@@ -51,7 +39,7 @@ struct ShowPage {
     entry: Arc<Entry>,
     facts: Vec<(&'static str, String)>,
     files: Result<Vec<File>, String>,
-    prints: Vec<PrintLine>,
+    history: History,
     buttons: Vec<Button>,
     /// What is done to the printer's connection, and not to its print.
     connection: Vec<Button>,
@@ -62,34 +50,17 @@ pub(super) async fn show(
     State(dashboard): State<Dashboard>,
     Visitor(who): Visitor,
     Id(id): Id,
+    Query(wanted): Query<Wanted>,
 ) -> Result<Html<String>, Failure> {
     let (version, entries) = dashboard.board.all(&who).await?;
     let found = entries.into_iter().find(|entry| entry.id() == id);
     let entry = found.ok_or(Failure::from(Error::NotFound("printer")))?;
-    let prints = dashboard.services.prints_of(&who, id, PRINTS).await?;
-    let prints = prints.into_iter().map(|print| PrintLine {
-        file: print.file.map_or_else(|| "not known".to_owned(), |file| file.path),
-        at: Moment::day(print.started_at),
-        took: print.ended_at.map(|at| length((at - print.started_at).num_seconds())).unwrap_or_default(),
-        result: match print.result {
-            None => "Printing",
-            Some(crate::domain::print::PrintResult::Done) => "Done",
-            Some(crate::domain::print::PrintResult::Failed) => "Failed",
-            Some(crate::domain::print::PrintResult::Cancelled) => "Cancelled",
-            Some(crate::domain::print::PrintResult::Unknown) => "Not watched",
-        },
-        class: match print.result {
-            Some(crate::domain::print::PrintResult::Done) => "good",
-            Some(crate::domain::print::PrintResult::Failed) => "bad",
-            _ => "quiet",
-        },
-        reason: print.reason.unwrap_or_default(),
-    });
+    let history = History::of(&dashboard, &who, id, &wanted).await?;
     html(&ShowPage {
         frame: Frame::of(&who, "farm"),
         facts: facts(&entry),
         files: files::of(&dashboard, &who, &entry).await,
-        prints: prints.collect(),
+        history,
         buttons: OFFERED.iter().map(button).collect(),
         connection: [Command::Connect, Command::Disconnect].iter().map(button).collect(),
         stream: format!("/stream?only={id}&since={}", dashboard.board.stamp(version)),

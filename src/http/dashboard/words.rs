@@ -4,6 +4,7 @@ use super::language::{counted, t};
 use crate::domain::{
     access::Role,
     command::{Command, Reason},
+    print::PrintResult,
     state::PrinterState,
 };
 
@@ -117,6 +118,17 @@ pub(super) fn already(command: Command) -> &'static str {
         Command::Connect => "connected already",
         Command::Disconnect => "disconnected already",
     })
+}
+
+/// How a print ended, and the mark of it; none: it has not ended.
+pub(super) fn print(result: Option<PrintResult>) -> (&'static str, &'static str) {
+    match result {
+        None => ("Printing", "quiet"),
+        Some(PrintResult::Done) => ("Done", "good"),
+        Some(PrintResult::Failed) => ("Failed", "bad"),
+        Some(PrintResult::Cancelled) => ("Cancelled", "quiet"),
+        Some(PrintResult::Unknown) => ("Not watched", "quiet"),
+    }
 }
 
 /// Why a printer would be left out, after its number: "3 not printing".

@@ -7,10 +7,15 @@ mod row;
 mod write;
 
 use chrono::{DateTime, Utc};
+use serde_json::json;
 use sqlx::{AssertSqlSafe, types::Json};
 use uuid::Uuid;
 
-use super::{Db, Error, group, reading};
+use super::{
+    Db, Error,
+    group::{self, Kind},
+    reading,
+};
 use crate::domain::command::{CommandRow, Outcome};
 
 use row::{COLUMNS, Row, read_all};
@@ -97,6 +102,42 @@ pub async fn open_of_batch(db: &Db, batch_id: Uuid) -> Result<Vec<CommandRow>, E
     let sql = format!("select {COLUMNS} from commands where batch_id = $1 and {OPEN} order by position");
     let rows: Vec<Row> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(batch_id).fetch_all(pool).await)?;
     read_all(rows)
+}
+
+/// A command with who asked for it, and when.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Asked {
+    pub row: CommandRow,
+    pub by: String,
+    pub at: DateTime<Utc>,
+}
+
+#[derive(sqlx::FromRow)]
+struct AskedRow {
+    #[sqlx(flatten)]
+    row: Row,
+    asked_by: String,
+    asked_at: DateTime<Utc>,
+}
+
+/// The rows of one printer at these places (batch and position), newest batch first. An index of the ledger by printer
+/// would serve too, and an insert of 1,000 rows would wait for 1,000 pages of it; the places are known from the audit.
+pub async fn at_places(db: &Db, printer_id: Uuid, places: &[(Uuid, i64)]) -> Result<Vec<Asked>, Error> {
+    let of_batch = |column: &str| format!("(select b.{column} from batches b where b.id = commands.batch_id)");
+    let sql = format!(
+        "select {COLUMNS}, {} as asked_by, {} as asked_at from commands
+         where (batch_id, position) in (select x.batch_id, x.position from {}) and printer_id = $2
+         order by batch_id desc",
+        of_batch("created_by"),
+        of_batch("created_at"),
+        db.records(&[("batch_id", Kind::Uuid), ("position", Kind::BigInt)])
+    );
+    let records = places.iter().map(|(batch_id, position)| json!({"batch_id": batch_id, "position": position}));
+    let records = group::parameter(records)?;
+    let rows: Vec<AskedRow> =
+        reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(records).bind(printer_id).fetch_all(pool).await)?;
+    let read = |asked: AskedRow| Ok(Asked { row: asked.row.read()?, by: asked.asked_by, at: asked.asked_at });
+    rows.into_iter().map(read).collect()
 }
 
 /// Every row that is not final, oldest first: what a start of the server has to settle.

@@ -97,3 +97,35 @@ async fn the_wall_of_cameras_shows_pictures_and_says_where_there_is_none() {
     assert_eq!(none.status(), StatusCode::BAD_GATEWAY);
     assert!(none.text().await.expect("a sentence").starts_with("No picture: "));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_commands_and_the_prints_of_a_printer_are_on_its_page_back_to_the_oldest() {
+    let site = Site::with(2).await;
+    let path = format!("/printers/{}", site.ids[1]);
+    let page = site.page(&path).await;
+    assert!(page.contains("It was given none yet.") && page.contains("None was seen yet."), "{page}");
+    // In a batch of both, the second printer's row is not the first one.
+    site.command(&[("printer_id", site.ids[0].as_str()), ("printer_id", &site.ids[1]), ("command", "start")]).await;
+    let page = site.page(&path).await;
+    let commands = &page[page.find("id=\"commands\"").expect("a list")..page.find("id=\"prints\"").expect("a list")];
+    assert!(commands.contains(">Start</a>") && commands.contains(">Started</span>"), "{commands}");
+    assert!(commands.contains("href=\"/batches/") && commands.contains("<td class=\"path\">admin</td>"), "{commands}");
+    assert!(page.contains("bracket.gcode</td>") && page.contains(">Printing</span>"), "{page}");
+    let again = site.command(&[("printer_id", site.ids[1].as_str()), ("command", "start")]).await;
+    assert!(again.contains("Nothing was done"), "{again}");
+    let page = site.page(&path).await;
+    assert!(page.contains(">Refused</span> <span class=\"hint\">"), "with the reason: {page}");
+
+    for _ in 0..16 {
+        let fields = [("printer_id", site.ids[1].as_str()), ("command", "connect")];
+        assert_eq!(site.submit("/batches", &fields).await.status(), StatusCode::SEE_OTHER);
+    }
+    let page = site.page(&path).await;
+    let older =
+        page.split('"').find(|part| part.starts_with(&format!("{path}?commands="))).expect("a way to older ones");
+    assert_eq!(page.matches(">Connect</a>").count(), 15);
+    let page = site.page(older.split('#').next().expect("an address")).await;
+    assert_eq!((page.matches(">Connect</a>").count(), page.matches(">Start</a>").count()), (1, 2), "{page}");
+    assert!(!page.contains("Older commands") && page.contains(&format!("href=\"{path}#commands\"")), "{page}");
+    assert!(site.page(&format!("{path}?commands=0&prints=nonsense")).await.contains("There is nothing older."));
+}

@@ -434,3 +434,25 @@ async fn old_batches_are_deleted_with_their_rows_and_unfinished_ones_are_kept() 
     })
     .await;
 }
+
+#[tokio::test]
+async fn the_rows_of_a_printer_are_found_by_their_places_and_no_others() {
+    on_each(async |db| {
+        let (first, rows) = stored(&db, 3).await;
+        let (second, others) = stored(&db, 2).await;
+        let printer = rows[2].printer_id;
+        let mut same = others[1].clone();
+        same.id = new_id();
+        same.printer_id = printer;
+        same.position = 2;
+        let third = Batch { created_at: at(5), created_by: "bert".into(), ..batch(Command::Start) };
+        same.batch_id = third.id;
+        batches::create(&db, &third, &[same.clone()], &entry()).await.expect("created");
+        let places = [(first.id, 2), (second.id, 1), (third.id, 2), (third.id, 7), (new_id(), 0)];
+        let found = commands::at_places(&db, printer, &places).await.expect("read");
+        let told: Vec<_> = found.iter().map(|asked| (asked.row.id, asked.by.as_str(), asked.at)).collect();
+        assert_eq!(told, [(same.id, "bert", at(5)), (rows[2].id, "anna", at(0))]);
+        assert!(commands::at_places(&db, printer, &[]).await.expect("read").is_empty());
+    })
+    .await;
+}
