@@ -64,9 +64,30 @@ function putTiles(html, mayAdd) {
       if (focused) body.querySelector("." + CSS.escape(focused.split(" ")[0]))?.focus();
     } else if (mayAdd && !document.body.dataset.only) {
       byId("others")?.append(tile);
+      showPicture(tile);
     }
   }
   refreshForecast();
+}
+
+// What has become somebody's business goes to the top, and back: never while the list is being used.
+const CALM_MS = 5000;
+let used = 0;
+for (const kind of ["pointerdown", "pointermove", "wheel", "keydown", "touchmove"]) {
+  addEventListener(kind, () => { used = Date.now(); }, { passive: true });
+}
+const byName = new Intl.Collator(undefined, { numeric: true });
+const nameOf = (tile) => tile.querySelector(".name").textContent;
+
+function settle() {
+  const [needy, others] = [byId("needy"), byId("others")];
+  const isUsed = Date.now() - used < CALM_MS || document.querySelector(".farm .pick:checked, .farm :focus");
+  if (!needy || isUsed) return;
+  needy.append(...[...others.children].filter((tile) => tile.querySelector(".needs")));
+  for (const tile of [...needy.children].filter((tile) => !tile.querySelector(".needs"))) {
+    others.insertBefore(tile, [...others.children].find((one) => byName.compare(nameOf(one), nameOf(tile)) > 0) ?? null);
+  }
+  needy.parentElement.hidden = needy.children.length === 0;
 }
 
 function putPart(id, html) {
@@ -114,7 +135,7 @@ function follow() {
   on("gone", (ids) => { ids.split(" ").forEach((id) => byId("p-" + id)?.remove()); showSelection(); });
   on("strip", (html) => putPart("strip", html));
   on("batch", (html) => putPart("live", html));
-  on("beat", (ages) => putAges(JSON.parse(ages)));
+  on("beat", (ages) => { putAges(JSON.parse(ages)); settle(); });
   source.onerror = () => {
     // Closed for good (logged out, or the server is away for long): begin anew.
     if (source && source.readyState === EventSource.CLOSED) {
@@ -155,7 +176,11 @@ setInterval(() => {
 // --- Selection ------------------------------------------------------------------------------------------------------
 
 const picks = () => [...document.querySelectorAll(".farm .pick")];
+const pickOf = (target) => target.closest?.(".farm .tile")?.querySelector(".pick");
+/** Where a range begins. */
 let anchor = null;
+/** A range that is being drawn: from where, whether it selects, and what was selected before. */
+let stroke = null;
 let forecastTimer = 0;
 let forecasts = {};
 
@@ -164,9 +189,12 @@ function showSelection() {
   if (!count) return;
   const boxes = picks();
   const n = boxes.filter((box) => box.checked).length;
-  count.textContent = n === 0 ? "Tick printers, then choose" : `${n} selected`;
+  const text = n === 0 ? "Tick printers, then choose" : `${n} selected`;
+  // Said once by a screen reader, not with every look.
+  if (count.textContent !== text) count.textContent = text;
   byId("act").classList.toggle("idle", n === 0);
   const picker = byId("picker");
+  const held = picker.contains(document.activeElement);
   picker.replaceChildren();
   const link = (text, act) => {
     const button = document.createElement("button");
@@ -178,30 +206,61 @@ function showSelection() {
   };
   if (n < boxes.length) link(`all ${boxes.length}`, () => pickAll(true));
   if (n > 0) link("none", () => pickAll(false));
+  if (held) picker.querySelector("button")?.focus();
   refreshForecast(true);
 }
 
 function pickAll(on) {
   picks().forEach((box) => { box.checked = on; });
+  stroke = null;
   showSelection();
 }
 
+function begin(from, on) {
+  stroke = { from, on, drawn: false, before: new Map(picks().map((box) => [box, box.checked])) };
+}
+
+/** Selects from where the stroke began to here; what it has left again is as it was before. */
+function draw(to) {
+  const boxes = picks();
+  const [first, last] = [boxes.indexOf(stroke.from), boxes.indexOf(to)].sort((a, b) => a - b);
+  boxes.forEach((box, at) => { box.checked = at >= first && at <= last ? stroke.on : (stroke.before.get(box) ?? box.checked); });
+  stroke.drawn = true;
+  showSelection();
+}
+
+document.addEventListener("mousedown", (event) => {
+  stroke = null;
+  if (event.button !== 0 || !event.target.matches(".farm .hit, .farm .shot, .farm .shot *")) return;
+  const box = pickOf(event.target);
+  // No text is marked, no picture dragged away, and the keyboard goes on from here.
+  event.preventDefault();
+  box.focus({ preventScroll: true });
+  if (!event.shiftKey) begin(box, !box.checked);
+});
+
+document.addEventListener("mouseover", (event) => {
+  const box = event.buttons === 1 && stroke ? pickOf(event.target) : null;
+  if (box && (stroke.drawn || box !== stroke.from)) draw(box);
+});
+
 document.addEventListener("click", (event) => {
-  const hit = event.target.closest(".farm .hit, .farm .pick");
-  if (!hit) return;
-  const box = hit.classList.contains("pick") ? hit : byId(hit.htmlFor);
+  if (!event.target.matches(".farm .hit, .farm .pick, .farm .shot, .farm .shot *")) return;
+  const box = pickOf(event.target);
+  if (event.target !== box) {
+    event.preventDefault();
+    // The end of a stroke that came back to where it began.
+    if (stroke?.drawn) return;
+    box.checked = !box.checked;
+  }
   if (event.shiftKey && anchor?.isConnected && anchor !== box) {
-    const all = picks();
-    const [from, to] = [all.indexOf(anchor), all.indexOf(box)].sort((a, b) => a - b);
-    // After the browser has toggled the one that was clicked.
-    setTimeout(() => {
-      all.slice(from, to + 1).forEach((one) => { one.checked = anchor.checked; });
-      getSelection()?.removeAllRanges();
-      showSelection();
-    }, 0);
+    begin(anchor, anchor.checked);
+    draw(box);
   } else {
     anchor = box;
   }
+  stroke = null;
+  showSelection();
 });
 
 document.addEventListener("change", (event) => {
@@ -209,25 +268,67 @@ document.addEventListener("change", (event) => {
   if (event.target.matches("[data-submit]")) event.target.form.requestSubmit();
 });
 
+// --- Keyboard -------------------------------------------------------------------------------------------------------
+
+/** The tile beside one; over and under, the nearest of the next line. */
+function beside(box, key) {
+  const all = picks();
+  const at = all.indexOf(box);
+  if (key === "ArrowLeft") return all[at - 1];
+  if (key === "ArrowRight") return all[at + 1];
+  const place = (one) => one.closest(".tile").getBoundingClientRect();
+  const here = place(box);
+  const way = key === "ArrowDown" ? all.slice(at + 1) : all.slice(0, at).reverse();
+  const line = way.map(place).find(({ top }) => Math.abs(top - here.top) > 2)?.top;
+  const across = (one) => Math.abs(place(one).left - here.left);
+  const next = way.filter((one) => Math.abs(place(one).top - line) < 2);
+  return next.reduce((best, one) => (best && across(best) <= across(one) ? best : one), undefined);
+}
+
+function move(event) {
+  const from = pickOf(event.target);
+  const inView = (box) => box.closest(".tile").getBoundingClientRect().top >= 0;
+  const to = from ? beside(from, event.key) : picks().find(inView);
+  event.preventDefault();
+  if (!to) return;
+  if (!event.shiftKey || !from) {
+    stroke = null;
+    anchor = to;
+  } else {
+    if (!stroke) begin(from, true);
+    draw(to);
+  }
+  to.focus({ preventScroll: true });
+  to.closest(".tile").scrollIntoView({ block: "nearest" });
+}
+
 document.addEventListener("keydown", (event) => {
-  if (!byId("farm") || event.target.matches("input:not(.pick), select, textarea")) return;
-  const boxes = picks();
-  if ((event.ctrlKey || event.metaKey) && event.key === "a") {
+  const typing = event.target.matches("input:not([type=checkbox]), select, textarea");
+  if (!byId("farm") || typing || document.querySelector("dialog[open]")) return;
+  const held = event.ctrlKey || event.metaKey;
+  if (held && event.key === "a") {
     event.preventDefault();
     pickAll(true);
+  } else if (held || event.altKey) {
+    // The browser's own.
   } else if (event.key === "Escape") {
     pickAll(false);
-  } else if (event.key.startsWith("Arrow") && event.target.matches(".pick")) {
-    const at = boxes.indexOf(event.target);
-    const first = boxes[0].parentElement.parentElement;
-    const across = getComputedStyle(first).gridTemplateColumns.split(" ").length;
-    const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -across, ArrowDown: across }[event.key];
-    event.preventDefault();
-    boxes[Math.max(0, Math.min(boxes.length - 1, at + step))].focus();
-  } else if (event.key === "/" && !event.ctrlKey) {
+  } else if (event.key.startsWith("Arrow") && (event.target === document.body || pickOf(event.target))) {
+    move(event);
+  } else if (event.key === "Enter" && event.target.matches(".pick")) {
+    event.target.closest(".tile").querySelector(".name").click();
+  } else if (event.key === "/") {
     event.preventDefault();
     document.querySelector("input[type=search]")?.focus();
+  } else if (event.key === "?") {
+    byId("keys").showModal();
   }
+});
+
+document.addEventListener("click", (event) => {
+  const opener = event.target.closest("[data-open]");
+  if (opener) byId(opener.dataset.open).showModal();
+  if (event.target.closest("[data-close]")) event.target.closest("dialog").close();
 });
 
 // --- What would happen ----------------------------------------------------------------------------------------------
@@ -313,20 +414,21 @@ const inView = new Set();
 const watcher = new IntersectionObserver((seen) => {
   for (const { target, isIntersecting } of seen) inView[isIntersecting ? "add" : "delete"](target);
 });
-for (const picture of document.querySelectorAll("[data-camera]")) {
+
+function followPicture(picture) {
   const said = picture.parentElement.querySelector("[data-said]");
   let begun = performance.now();
   let came = 0;
-  const settle = () => { begun = 0; };
-  picture.addEventListener("load", () => { settle(); came = Date.now(); });
+  const settled = () => { begun = 0; };
+  picture.addEventListener("load", () => { settled(); came = Date.now(); });
   picture.addEventListener("error", async () => {
-    settle();
+    settled();
     if (came) return;
     // The answer says why there is none.
     const answer = await fetch(picture.src).catch(() => null);
     said.textContent = answer && !answer.ok ? await answer.text() : "";
   });
-  if (picture.complete && picture.naturalWidth) { settle(); came = Date.now(); }
+  if (picture.complete && picture.naturalWidth) { settled(); came = Date.now(); }
   watcher.observe(picture);
   picture.look = () => {
     const old = came && Date.now() - came > 3 * LOOK_MS;
@@ -337,7 +439,24 @@ for (const picture of document.querySelectorAll("[data-camera]")) {
     picture.src = picture.src.split("?")[0] + "?" + Date.now();
   };
 }
+
+/** A tile that came onto a page with cameras gets its picture, like the others. */
+function showPicture(tile) {
+  const shot = document.querySelector(".cameras .shot")?.cloneNode(true);
+  if (!shot) return;
+  const picture = shot.querySelector("[data-camera]");
+  const id = tile.id.slice(2);
+  picture.src = `/printers/${id}/camera`;
+  picture.alt = nameOf(tile);
+  picture.className = "";
+  shot.htmlFor = "c-" + id;
+  shot.querySelector("[data-said]").textContent = "";
+  tile.querySelector(".pick").after(shot);
+  followPicture(picture);
+}
+
 if (document.querySelector("[data-camera]")) {
+  document.querySelectorAll("[data-camera]").forEach(followPicture);
   setInterval(() => {
     if (!document.hidden) document.querySelectorAll("[data-camera]").forEach((picture) => picture.look());
   }, LOOK_MS);

@@ -53,7 +53,6 @@ pub const TABLE: &[(&str, &str, &str)] = &[
     ("GET", "/api/v1/audit", "admin"),
     // Pages.
     ("GET", "/", "viewer"),
-    ("GET", "/cameras", "viewer"),
     ("GET", "/printers/{id}/camera", "viewer"),
     ("GET", "/stream", "viewer"),
     ("GET", "/login", "open"),

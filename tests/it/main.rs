@@ -20,6 +20,7 @@ mod fixtures;
 mod forgery;
 mod oidc;
 mod outside;
+mod pages;
 mod people;
 mod secrets;
 mod smuggling;

@@ -10,13 +10,14 @@ use std::{
 };
 
 use askama::Template;
+use chrono::{DateTime, Utc};
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use super::{
     language::{self, Language},
     page::Failure,
-    tile::{Show, Tile, place_of},
+    tile::{Show, Tile, ends_at, place_of},
 };
 use crate::{
     clock,
@@ -51,15 +52,21 @@ impl Entry {
 
     /// Its tile in the current language, made once.
     pub fn html(&self) -> Arc<str> {
-        let made = self.html[language::current() as usize].get_or_init(|| {
-            let html = Tile::of(&self.view, self.place).render().unwrap_or_else(|error| {
-                tracing::error!(%error, "a tile could not be made");
-                String::new()
-            });
-            // A carriage return ends a line of an event stream.
-            html.replace('\r', " ").into()
-        });
-        made.clone()
+        let made = &self.html[language::current() as usize];
+        made.get_or_init(|| rendered(&Tile::of(&self.view, self.place))).clone()
+    }
+
+    /// The tile with what the printer's camera shows, if it is in use.
+    pub fn with_picture(&self) -> Arc<str> {
+        if !self.view.printer.details.enabled {
+            return self.html();
+        }
+        rendered(&Tile::of(&self.view, self.place).with_picture())
+    }
+
+    /// When its job will be done, if it goes on.
+    pub fn ends_at(&self) -> Option<DateTime<Utc>> {
+        ends_at(&self.view)
     }
 
     /// The printer.
@@ -81,6 +88,15 @@ impl Entry {
         (tag.is_empty() || self.view.printer.details.tags.iter().any(|one| one == tag))
             && (q.is_empty() || self.text.contains(&q.to_lowercase()))
     }
+}
+
+fn rendered(tile: &Tile) -> Arc<str> {
+    let html = tile.render().unwrap_or_else(|error| {
+        tracing::error!(%error, "a tile could not be made");
+        String::new()
+    });
+    // A carriage return ends a line of an event stream.
+    html.replace('\r', " ").into()
 }
 
 /// A name that sorts as people count.

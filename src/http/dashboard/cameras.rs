@@ -1,42 +1,15 @@
-//! The wall of cameras: still pictures, fetched for those that are in view.
+//! What the camera of a printer shows: one still picture.
 
-use std::sync::Arc;
-
-use askama::Template;
 use axum::{
-    extract::{Query, State},
+    extract::State,
     http::{HeaderValue, StatusCode, header},
-    response::{Html, IntoResponse, Response},
+    response::{IntoResponse, Response},
 };
 
 use super::{
     Dashboard,
-    board::Entry,
-    filters,
-    page::{Failure, Frame, Id, Visitor, html},
-    printers::Filter,
+    page::{Failure, Id, Visitor},
 };
-
-#[derive(Template)]
-#[template(path = "printers/cameras.html")]
-struct CamerasPage {
-    frame: Frame,
-    filter: Filter,
-    entries: Vec<Arc<Entry>>,
-}
-
-pub(super) async fn wall(
-    State(dashboard): State<Dashboard>,
-    Visitor(who): Visitor,
-    Query(filter): Query<Filter>,
-) -> Result<Html<String>, Failure> {
-    let (_, entries) = dashboard.board.all(&who).await?;
-    let shown = |entry: &Arc<Entry>| {
-        entry.view.printer.details.enabled && entry.matches(filter.show()) && entry.is_among(&filter.tag, &filter.q)
-    };
-    let entries = entries.into_iter().filter(shown).collect();
-    html(&CamerasPage { frame: Frame::of(&who, "farm"), filter, entries })
-}
 
 /// One picture. What went wrong is in the text of the answer: it is shown in its place.
 pub(super) async fn picture(

@@ -5,7 +5,9 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::{
-    Dashboard, outcome,
+    Dashboard,
+    language::t,
+    outcome,
     page::Failure,
     time::{Moment, length},
     words,
@@ -72,7 +74,7 @@ impl From<Print> for PrintLine {
     fn from(print: Print) -> Self {
         let (result, class) = words::print(print.result);
         Self {
-            file: print.file.map_or_else(|| "not known".to_owned(), |file| file.path),
+            file: print.file.map_or_else(|| t("not known").to_owned(), |file| file.path),
             at: Moment::day(print.started_at),
             took: print.ended_at.map(|at| length((at - print.started_at).num_seconds())).unwrap_or_default(),
             result,

@@ -77,7 +77,6 @@ pub fn router(services: Services, bounds: Bounds, stop: CancellationToken) -> Ro
     let dashboard = Dashboard { services, board, streams: Arc::new(Semaphore::new(STREAMS)), stop };
     Router::new()
         .route("/", get(printers::farm))
-        .route("/cameras", get(cameras::wall))
         .route("/printers/{id}/camera", get(cameras::picture))
         .route("/stream", get(stream::farm))
         .route("/login", get(login::form).post(login::log_in))

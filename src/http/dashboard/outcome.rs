@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::{
     filters,
+    language::{fill, said, t},
     time::{Moment, length},
     words,
 };
@@ -108,9 +109,9 @@ impl Live {
         let command = row.resolved_command.unwrap_or(row.command);
         match row.outcome.effect() {
             None if self.under_way.len() < SHOWN => self.under_way.push(plain(match row.outcome {
-                Outcome::Queued => "waiting",
-                Outcome::Sent => "sent",
-                _ => "accepted, watching",
+                Outcome::Queued => t("waiting"),
+                Outcome::Sent => t("sent"),
+                _ => t("accepted, watching"),
             })),
             Some(Effect::Done) if self.done.len() < SHOWN => self.done.push(plain(match row.outcome {
                 Outcome::Confirmed => words::done(command),
@@ -151,21 +152,21 @@ pub(super) struct Verdict {
 pub(super) fn verdict(row: &CommandRow) -> Verdict {
     let command = row.resolved_command.unwrap_or(row.command);
     let (what, otherwise) = match row.outcome {
-        Outcome::Queued => ("Waiting", ""),
-        Outcome::Sent => ("Sent", ""),
-        Outcome::Accepted => ("Accepted, watching", ""),
+        Outcome::Queued => (t("Waiting"), ""),
+        Outcome::Sent => (t("Sent"), ""),
+        Outcome::Accepted => (t("Accepted, watching"), ""),
         Outcome::Confirmed => (words::done(command), ""),
-        Outcome::Unchanged => ("Nothing to do", words::already(command)),
-        Outcome::Unreachable => ("No answer", "Nothing was sent. Look whether it is on, then retry."),
-        Outcome::Unauthorized => ("Wrong key", "OctoPrint refused the API key: give the printer another one."),
-        Outcome::Expired => ("Too late", "Its time passed before it could be sent. Retry if it is still wanted."),
-        Outcome::Skipped => ("Not sent", "The batch was stopped first."),
-        Outcome::Unconfirmed => ("Accepted, effect not seen", "Look at the printer."),
-        Outcome::Unknown => ("Sent, no answer", "Look at the printer."),
-        Outcome::Rejected => ("Refused", "The printer refused it."),
+        Outcome::Unchanged => (t("Nothing to do"), words::already(command)),
+        Outcome::Unreachable => (t("No answer"), t("Nothing was sent. Look whether it is on, then retry.")),
+        Outcome::Unauthorized => (t("Wrong key"), t("OctoPrint refused the API key: give the printer another one.")),
+        Outcome::Expired => (t("Too late"), t("Its time passed before it could be sent. Retry if it is still wanted.")),
+        Outcome::Skipped => (t("Not sent"), t("The batch was stopped first.")),
+        Outcome::Unconfirmed => (t("Accepted, effect not seen"), t("Look at the printer.")),
+        Outcome::Unknown => (t("Sent, no answer"), t("Look at the printer.")),
+        Outcome::Rejected => (t("Refused"), t("The printer refused it.")),
     };
     let own = row.detail.clone().filter(|detail| !detail.is_empty());
-    let why = own.or_else(|| row.reason.map(|reason| reason.sentence().to_owned()));
+    let why = own.map(|own| said(&own)).or_else(|| row.reason.map(|reason| t(reason.sentence()).to_owned()));
     Verdict {
         what,
         why: why.unwrap_or_else(|| otherwise.to_owned()),
@@ -177,9 +178,9 @@ pub(super) fn verdict(row: &CommandRow) -> Verdict {
             Some(Effect::Maybe) => "maybe",
         },
         later: row.settled.map(|settled| match settled.effect {
-            Effect::Done => "Later it was seen done.",
-            Effect::None => "Later it was seen not done.",
-            Effect::Maybe => "Later it was still not clear.",
+            Effect::Done => t("Later it was seen done."),
+            Effect::None => t("Later it was seen not done."),
+            Effect::Maybe => t("Later it was still not clear."),
         }),
     }
 }
@@ -194,18 +195,18 @@ fn took(milliseconds: i64) -> String {
 
 fn tallies(counts: &Counts, command: Command) -> Vec<Tally> {
     let all = [
-        (Outcome::Rejected, "refused".to_owned(), "bad"),
-        (Outcome::Unreachable, "without an answer".to_owned(), "bad"),
-        (Outcome::Unauthorized, "with a wrong key".to_owned(), "bad"),
-        (Outcome::Unknown, "sent, no answer".to_owned(), "maybe"),
-        (Outcome::Unconfirmed, "effect not seen".to_owned(), "maybe"),
-        (Outcome::Expired, "too late".to_owned(), "bad"),
-        (Outcome::Skipped, "not sent".to_owned(), "quiet"),
+        (Outcome::Rejected, t("refused").to_owned(), "bad"),
+        (Outcome::Unreachable, t("without an answer").to_owned(), "bad"),
+        (Outcome::Unauthorized, t("with a wrong key").to_owned(), "bad"),
+        (Outcome::Unknown, t("sent, no answer").to_owned(), "maybe"),
+        (Outcome::Unconfirmed, t("effect not seen").to_owned(), "maybe"),
+        (Outcome::Expired, t("too late").to_owned(), "bad"),
+        (Outcome::Skipped, t("not sent").to_owned(), "quiet"),
         (Outcome::Confirmed, words::done(command).to_lowercase(), "good"),
-        (Outcome::Unchanged, "had nothing to do".to_owned(), "good"),
-        (Outcome::Accepted, "accepted, watching".to_owned(), "quiet"),
-        (Outcome::Sent, "sent".to_owned(), "quiet"),
-        (Outcome::Queued, "waiting".to_owned(), "quiet"),
+        (Outcome::Unchanged, t("had nothing to do").to_owned(), "good"),
+        (Outcome::Accepted, t("accepted, watching").to_owned(), "quiet"),
+        (Outcome::Sent, t("sent").to_owned(), "quiet"),
+        (Outcome::Queued, t("waiting").to_owned(), "quiet"),
     ];
     let tallies = all.into_iter().map(|(outcome, what, class)| Tally { n: counts.of(outcome), what, class });
     tallies.filter(|tally| tally.n > 0).collect()
@@ -218,7 +219,7 @@ pub(super) fn title(batch: &Batch, counts: &Counts) -> String {
 
 /// Where a batch is, or what became of it.
 pub(super) fn state(batch: &Batch, counts: &Counts) -> &'static str {
-    match (counts.result(), batch.state) {
+    t(match (counts.result(), batch.state) {
         (None, BatchState::Scheduled) => "Planned",
         (None, BatchState::Stopped) => "Stopped; what was sent is followed to its end",
         (None, _) => "Under way",
@@ -227,7 +228,7 @@ pub(super) fn state(batch: &Batch, counts: &Counts) -> &'static str {
         (Some(BatchResult::Partial), _) => "Done in part",
         (Some(BatchResult::Failed), _) => "Nothing was done",
         (Some(BatchResult::Uncertain), _) => "Not certain: somebody has to look",
-    }
+    })
 }
 
 /// A line of the list of batches.
@@ -257,7 +258,7 @@ impl Line {
             },
             by: batch.created_by.clone(),
             at: Moment::day(batch.created_at.with_timezone(&Utc)),
-            done: format!("{done} of {}", counts.total()),
+            done: fill(t("{n} of {total}"), &[("n", &done), ("total", &counts.total())]),
         }
     }
 }

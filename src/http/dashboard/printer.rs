@@ -16,6 +16,7 @@ use super::{
     filters,
     form::Form,
     history::{History, Wanted},
+    language::t,
     page::{Failure, Frame, Id, Visitor, html},
     plan::OFFERED,
     words,
@@ -70,20 +71,20 @@ pub(super) async fn show(
 
 fn facts(entry: &Entry) -> Vec<(&'static str, String)> {
     let (details, live) = (&entry.view.printer.details, &entry.view.live);
-    let mut facts = vec![("Address", details.url.clone())];
+    let mut facts = vec![(t("Address"), details.url.clone())];
     let mut add = |name, value: Option<String>| facts.extend(value.filter(|v| !v.is_empty()).map(|v| (name, v)));
-    add("Model", details.model.clone());
-    add("Material", details.material.clone());
-    add("Nozzle", details.nozzle_mm.map(|mm| format!("{mm} mm")));
-    add("Tags", Some(details.tags.join(", ")));
-    add("Power group", details.power_group.clone());
-    add("OctoPrint", live.octoprint_version.as_deref().map(str::to_owned));
+    add(t("Model"), details.model.clone());
+    add(t("Material"), details.material.clone());
+    add(t("Nozzle"), details.nozzle_mm.map(|mm| format!("{mm} mm")));
+    add(t("Tags"), Some(details.tags.join(", ")));
+    add(t("Power group"), details.power_group.clone());
+    add(t("OctoPrint"), live.octoprint_version.as_deref().map(str::to_owned));
     let channel = live.channel.map(|channel| match channel.as_str() {
-        "push" => "by its event socket",
-        _ => "by asking it",
+        "push" => t("by its event socket"),
+        _ => t("by asking it"),
     });
-    add("News come", channel.map(str::to_owned));
-    add("Notes", Some(details.notes.clone()));
+    add(t("News come"), channel.map(str::to_owned));
+    add(t("Notes"), Some(details.notes.clone()));
     facts
 }
 
@@ -99,8 +100,8 @@ pub(super) async fn clear_plate(
     let refused = |text: &str| Err(Failure::new(StatusCode::CONFLICT, "The plate was not marked as clear", text));
     match results.first().map(|(_, result)| *result) {
         Some(ClearResult::Cleared | ClearResult::AlreadyClear) => Ok(Redirect::to(form.back()).into_response()),
-        Some(ClearResult::Printing) => refused("The printer is printing on it."),
-        Some(ClearResult::PlateChanged) => refused("Another print lies on it now than the one that you saw."),
+        Some(ClearResult::Printing) => refused(t("The printer is printing on it.")),
+        Some(ClearResult::PlateChanged) => refused(t("Another print lies on it now than the one that you saw.")),
         _ => Err(Error::NotFound("printer").into()),
     }
 }

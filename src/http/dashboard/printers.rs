@@ -16,9 +16,14 @@ use super::{
     filters,
     page::{Failure, Frame, Visitor, html},
     plan::OFFERED,
-    tile::Show,
+    tile::{Show, Sort},
     words,
 };
+use crate::domain::state::Reachability;
+
+/// How much of each printer is shown, as the address has it.
+const ROWS: &str = "rows";
+const CAMERAS: &str = "cameras";
 
 /// What the address asks for.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -27,6 +32,7 @@ pub(super) struct Filter {
     show: String,
     pub tag: String,
     pub q: String,
+    sort: String,
     view: String,
     /// Where a stream goes on.
     pub since: Option<String>,
@@ -40,8 +46,17 @@ impl Filter {
         Show::parse(&self.show).unwrap_or(Show::All)
     }
 
+    /// In which order.
+    fn sort(&self) -> Sort {
+        Sort::parse(&self.sort).unwrap_or(Sort::Need)
+    }
+
     fn is_rows(&self) -> bool {
-        self.view == "rows"
+        self.view == ROWS
+    }
+
+    fn has_cameras(&self) -> bool {
+        self.view == CAMERAS
     }
 
     fn is_narrow(&self) -> bool {
@@ -58,9 +73,15 @@ impl Filter {
         self.href("/", &self.show, view)
     }
 
+    /// The address of everything, in the same order and density.
+    fn everything(&self) -> String {
+        Self { tag: String::new(), q: String::new(), ..self.clone() }.showing(Show::All)
+    }
+
     fn href(&self, path: &str, show: &str, view: &str) -> String {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
-        for (name, value) in [("show", show), ("tag", &self.tag), ("q", &self.q), ("view", view)] {
+        for (name, value) in [("show", show), ("tag", &self.tag), ("q", &self.q), ("sort", &self.sort), ("view", view)]
+        {
             if !value.is_empty() {
                 query.append_pair(name, value);
             }
@@ -124,8 +145,9 @@ struct FarmPage {
     filter: Filter,
     strip: Strip,
     tags: Vec<(String, bool)>,
-    needy: Vec<Arc<Entry>>,
-    others: Vec<Arc<Entry>>,
+    /// The tiles of those that need somebody, where they come first.
+    needy: Vec<Arc<str>>,
+    others: Vec<Arc<str>>,
     total: usize,
     buttons: Vec<Button>,
     stream: String,
@@ -146,9 +168,12 @@ pub(super) async fn farm(
     let tags = tags.into_iter().map(|tag| (tag.clone(), tag == filter.tag)).collect();
     let matching =
         entries.into_iter().filter(|entry| entry.matches(filter.show()) && entry.is_among(&filter.tag, &filter.q));
-    let (mut needy, others): (Vec<_>, _) = matching.partition(|entry| entry.place.is_need());
-    // The worst first, each kind by name.
-    needy.sort_by_key(|entry| Show::NEEDS.iter().position(|kind| *kind == entry.place));
+    let (needy, others) = in_order(matching.collect(), filter.sort());
+    let tiles = |entries: Vec<Arc<Entry>>| {
+        let tile = |entry: Arc<Entry>| if filter.has_cameras() { entry.with_picture() } else { entry.html() };
+        entries.into_iter().map(tile).collect::<Vec<_>>()
+    };
+    let (needy, others) = (tiles(needy), tiles(others));
     let stream = filter.href("/stream", &filter.show, "");
     let join = if stream.contains('?') { '&' } else { '?' };
     let buttons = OFFERED.iter().map(|command| Button {
@@ -168,4 +193,27 @@ pub(super) async fn farm(
         here: filter.href("/", &filter.show, &filter.view),
         filter,
     })
+}
+
+/// What comes first and by itself, where anything does, and the rest. Among equals the order by name stays.
+fn in_order(mut entries: Vec<Arc<Entry>>, sort: Sort) -> (Vec<Arc<Entry>>, Vec<Arc<Entry>>) {
+    match sort {
+        Sort::Need => {
+            let (mut needy, others): (Vec<_>, _) = entries.into_iter().partition(|entry| entry.place.is_need());
+            // The worst first.
+            needy.sort_by_key(|entry| Show::NEEDS.iter().position(|kind| *kind == entry.place));
+            return (needy, others);
+        }
+        Sort::Name => {}
+        Sort::Left => entries.sort_by_key(|entry| {
+            let ends = entry.ends_at();
+            (ends.is_none(), ends)
+        }),
+        Sort::News => {
+            let answers = |entry: &Entry| entry.view.live.reachability == Reachability::Online;
+            let disabled = |entry: &Entry| !entry.view.printer.details.enabled;
+            entries.sort_by_key(|entry| (disabled(entry), answers(entry), entry.view.live.observed_at()));
+        }
+    }
+    (Vec::new(), entries)
 }

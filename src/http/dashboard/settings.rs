@@ -12,6 +12,7 @@ use super::{
     Dashboard, filters,
     form::Form,
     key::{self, KeyField},
+    language::{fill, t},
     page::{Failure, Frame, Id, Visitor, html},
     register::sentences,
 };
@@ -44,17 +45,19 @@ struct Line {
 }
 
 /// Fields of one line: name, label, hint.
-const LINES: [(&str, &str, &str); 9] = [
-    ("name", "Name", ""),
-    ("url", "Address of its OctoPrint", ""),
-    ("tags", "Tags, with commas between", "hall-a, petg"),
-    ("model", "Model", "MK4"),
-    ("material", "Material in it", "PETG"),
-    ("color", "Its color", "#1a2b3c"),
-    ("nozzle_mm", "Nozzle in mm", "0.4"),
-    ("bed_mm", "Bed: width, depth and height in mm", "250 x 210 x 210"),
-    ("power_group", "Electrical circuit", "optional: counts who heats at once"),
-];
+fn lines() -> [(&'static str, &'static str, &'static str); 9] {
+    [
+        ("name", t("Name"), ""),
+        ("url", t("Address of its OctoPrint"), ""),
+        ("tags", t("Tags, with commas between"), "hall-a, petg"),
+        ("model", t("Model"), "MK4"),
+        ("material", t("Material in it"), "PETG"),
+        ("color", t("Its color"), "#1a2b3c"),
+        ("nozzle_mm", t("Nozzle in mm"), "0.4"),
+        ("bed_mm", t("Bed: width, depth and height in mm"), "250 x 210 x 210"),
+        ("power_group", t("Electrical circuit"), t("optional: counts who heats at once")),
+    ]
+}
 
 fn stored(printer: &Printer, name: &str) -> String {
     let details = &printer.details;
@@ -88,7 +91,7 @@ pub(super) async fn form(
         id,
         version: printer.version,
         title: printer.details.name.clone(),
-        lines: LINES.map(|(name, label, hint)| Line { name, value: stored(&printer, name), label, hint }).into(),
+        lines: lines().map(|(name, label, hint)| Line { name, value: stored(&printer, name), label, hint }).into(),
         notes: printer.details.notes.clone(),
         enabled: printer.details.enabled,
         key: KeyField::default(),
@@ -126,7 +129,7 @@ pub(super) async fn change(
         id,
         version,
         title: before.details.name,
-        lines: LINES.map(|(name, label, hint)| Line { name, value: typed(name), label, hint }).into(),
+        lines: lines().map(|(name, label, hint)| Line { name, value: typed(name), label, hint }).into(),
         notes: typed("notes"),
         enabled: form.is_set("enabled"),
         key,
@@ -182,7 +185,10 @@ pub(super) async fn remove(
 ) -> Result<Response, Failure> {
     let printer = of(&dashboard, &who, id).await?;
     if !form.is_set("sure") {
-        let text = format!("Nothing was done. Tick that you are sure before you remove {}.", printer.details.name);
+        let text = fill(
+            t("Nothing was done. Tick that you are sure before you remove {name}."),
+            &[("name", &printer.details.name)],
+        );
         return Err(Failure::new(StatusCode::UNPROCESSABLE_ENTITY, "Are you sure?", text));
     }
     dashboard.services.remove_printer(&who, id).await?;

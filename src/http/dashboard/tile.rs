@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::{
     filters,
+    language::{fill, said, t},
     time::{Moment, length},
     words,
 };
@@ -37,6 +38,28 @@ words_of! {
     }
 }
 
+words_of! {
+    /// In which order a page shows printers.
+    Sort {
+        Need = "need",
+        Name = "name",
+        Left = "left",
+        News = "news",
+    }
+}
+
+impl Sort {
+    /// How it is called on the page.
+    pub fn label(self) -> &'static str {
+        t(match self {
+            Self::Need => "Needs you first",
+            Self::Name => "By name",
+            Self::Left => "Finishing first",
+            Self::News => "Longest without news",
+        })
+    }
+}
+
 impl Show {
     /// What needs a person, the worst first.
     pub const NEEDS: [Self; 6] = [Self::Error, Self::Stalled, Self::Silent, Self::Key, Self::AtPrinter, Self::Plate];
@@ -50,7 +73,7 @@ impl Show {
 
     /// How it is called on the page.
     pub fn label(self) -> &'static str {
-        match self {
+        t(match self {
             Self::All => "All",
             Self::Need => "Needs you",
             Self::Printing => "Printing",
@@ -63,7 +86,7 @@ impl Show {
             Self::Key => "Wrong key",
             Self::AtPrinter => "Paused at the printer",
             Self::Plate => "Plate to clear",
-        }
+        })
     }
 
     /// Its icon in the sprite.
@@ -134,6 +157,8 @@ pub(super) struct Tile {
     id: Uuid,
     name: String,
     place: Show,
+    /// With what its camera shows.
+    picture: bool,
     icon: &'static str,
     headline: String,
     since: Option<Moment>,
@@ -156,6 +181,7 @@ impl Tile {
             id: view.printer.id,
             name: details.name.clone(),
             place,
+            picture: false,
             icon: place.icon(),
             headline,
             since,
@@ -166,24 +192,31 @@ impl Tile {
             in_flight: live.in_flight.map(words::under_way),
         }
     }
+
+    /// The same with what its camera shows.
+    pub fn with_picture(self) -> Self {
+        Self { picture: true, ..self }
+    }
 }
 
 fn headline(view: &PrinterView, place: Show) -> (String, Option<Moment>) {
     let live = &view.live;
     let plain = |text: &str| (text.to_owned(), None);
     match place {
-        Show::Silent if live.reachability == Reachability::Incompatible => plain("Not an OctoPrint"),
+        Show::Silent if live.reachability == Reachability::Incompatible => plain(t("Not an OctoPrint")),
         Show::Silent => match live.observed_at() {
-            Some(at) => ("No answer since".to_owned(), Some(Moment::clock(at))),
-            None => plain("Never answered"),
+            Some(at) => (t("No answer since").to_owned(), Some(Moment::clock(at))),
+            None => plain(t("Never answered")),
         },
-        Show::Stalled => ("No progress since".to_owned(), live.stalled_since.map(Moment::clock)),
-        Show::Off if !view.printer.details.enabled => plain("Disabled"),
-        Show::Off if live.reachability == Reachability::Unknown => plain("Not seen yet"),
-        Show::Off if live.state == PrinterState::Unknown => (format!("Unknown state: {}", live.state_text), None),
+        Show::Stalled => (t("No progress since").to_owned(), live.stalled_since.map(Moment::clock)),
+        Show::Off if !view.printer.details.enabled => plain(t("Disabled")),
+        Show::Off if live.reachability == Reachability::Unknown => plain(t("Not seen yet")),
+        Show::Off if live.state == PrinterState::Unknown => {
+            (fill(t("Unknown state: {state}"), &[("state", &live.state_text)]), None)
+        }
         Show::Printing if live.state == PrinterState::Printing => match percent(view) {
-            Some(percent) => (format!("Printing {percent} %"), None),
-            None => plain("Printing"),
+            Some(percent) => (fill(t("Printing {percent} %"), &[("percent", &percent)]), None),
+            None => plain(t("Printing")),
         },
         Show::Printing | Show::Paused | Show::Off => plain(words::state(live.state)),
         other => plain(other.label()),
@@ -198,10 +231,10 @@ fn note(view: &PrinterView, place: Show) -> Option<String> {
             let own = live.error.clone().filter(|error| !error.is_empty());
             Some(own.unwrap_or_else(|| live.state_text.clone()))
         }
-        Show::Silent => live.error.clone(),
-        Show::Key => Some("OctoPrint refuses the API key: give the printer another one.".to_owned()),
-        Show::Stalled => Some("The file stands still and nothing heats: look at it.".to_owned()),
-        Show::AtPrinter => Some("Look at it, then resume it.".to_owned()),
+        Show::Silent => live.error.as_deref().map(said),
+        Show::Key => Some(t("OctoPrint refuses the API key: give the printer another one.").to_owned()),
+        Show::Stalled => Some(t("The file stands still and nothing heats: look at it.").to_owned()),
+        Show::AtPrinter => Some(t("Look at it, then resume it.").to_owned()),
         _ => None,
     }
 }
@@ -218,17 +251,26 @@ fn job(view: &PrinterView, place: Show) -> Option<Job> {
     let job = live.job.as_ref()?;
     let file = job.file.as_ref()?;
     let active = live.state.is_active();
-    let left = job.progress.print_time_left_s.filter(|left| active && *left >= 0 && place != Show::AtPrinter);
+    let left = left_s(view).filter(|_| place != Show::AtPrinter);
     Some(Job {
         file: file.path.clone(),
         percent: percent(view).filter(|_| active),
         left: left.map(length),
-        done: left.filter(|_| live.state == PrinterState::Printing).and_then(|left| done_at(live.observed_at()?, left)),
+        done: ends_at(view)
+            .filter(|_| place == Show::Printing && live.state == PrinterState::Printing)
+            .map(Moment::clock),
     })
 }
 
-fn done_at(seen: DateTime<Utc>, left_s: i64) -> Option<Moment> {
-    seen.checked_add_signed(TimeDelta::try_seconds(left_s)?).map(Moment::clock)
+/// Seconds that are left of a job in progress, as its printer estimated them when it was last read.
+fn left_s(view: &PrinterView) -> Option<i64> {
+    let job = view.live.job.as_ref()?;
+    job.progress.print_time_left_s.filter(|left| view.live.state.is_active() && *left >= 0)
+}
+
+/// When a job in progress will be done, if it goes on.
+pub(super) fn ends_at(view: &PrinterView) -> Option<DateTime<Utc>> {
+    view.live.observed_at()?.checked_add_signed(TimeDelta::try_seconds(left_s(view)?)?)
 }
 
 /// Nozzles, then the bed; with the target while it is not reached.
@@ -243,7 +285,7 @@ fn heaters(view: &PrinterView) -> Vec<String> {
         let target = heater.target.filter(|_| heater.is_heating()).map(|target| format!("/{target:.0}"));
         let name = match name.as_str() {
             "tool0" => "",
-            "bed" => "bed ",
+            "bed" => t("bed "),
             other => return Some(format!("{other} {actual:.0}{}°", target.unwrap_or_default())),
         };
         Some(format!("{name}{actual:.0}{}°", target.unwrap_or_default()))

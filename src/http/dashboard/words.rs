@@ -123,11 +123,11 @@ pub(super) fn already(command: Command) -> &'static str {
 /// How a print ended, and the mark of it; none: it has not ended.
 pub(super) fn print(result: Option<PrintResult>) -> (&'static str, &'static str) {
     match result {
-        None => ("Printing", "quiet"),
-        Some(PrintResult::Done) => ("Done", "good"),
-        Some(PrintResult::Failed) => ("Failed", "bad"),
-        Some(PrintResult::Cancelled) => ("Cancelled", "quiet"),
-        Some(PrintResult::Unknown) => ("Not watched", "quiet"),
+        None => (t("Printing"), "quiet"),
+        Some(PrintResult::Done) => (t("Done"), "good"),
+        Some(PrintResult::Failed) => (t("Failed"), "bad"),
+        Some(PrintResult::Cancelled) => (t("Cancelled"), "quiet"),
+        Some(PrintResult::Unknown) => (t("Not watched"), "quiet"),
     }
 }
 

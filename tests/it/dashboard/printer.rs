@@ -2,7 +2,8 @@
 
 use reqwest::StatusCode;
 
-use super::{Site, header, send};
+use super::{SOON, Site, header, send};
+use crate::support::wait;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_test_of_a_connection_answers_into_a_frame_and_leaves_the_form_as_it_is() {
@@ -83,9 +84,9 @@ async fn a_file_is_uploaded_selected_and_deleted_by_forms() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_wall_of_cameras_shows_pictures_and_says_where_there_is_none() {
+async fn the_farm_with_cameras_shows_pictures_and_says_where_there_is_none() {
     let site = Site::with(2).await;
-    let wall = site.page("/cameras").await;
+    let wall = site.page("/?view=cameras").await;
     for id in &site.ids {
         assert!(wall.contains(&format!("src=\"/printers/{id}/camera\"")), "{wall}");
     }
@@ -128,4 +129,33 @@ async fn the_commands_and_the_prints_of_a_printer_are_on_its_page_back_to_the_ol
     assert_eq!((page.matches(">Connect</a>").count(), page.matches(">Start</a>").count()), (1, 2), "{page}");
     assert!(!page.contains("Older commands") && page.contains(&format!("href=\"{path}#commands\"")), "{page}");
     assert!(site.page(&format!("{path}?commands=0&prints=nonsense")).await.contains("There is nothing older."));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_farm_is_in_the_order_that_is_asked_for() {
+    let site = Site::with(3).await;
+    let order = async |path: &str| {
+        let page = site.page(path).await;
+        let mut places: Vec<(usize, usize)> = site
+            .ids
+            .iter()
+            .enumerate()
+            .map(|(n, id)| (page.find(&format!("id=\"p-{id}\"")).expect("a tile"), n + 1))
+            .collect();
+        places.sort_unstable();
+        places.into_iter().map(|(_, n)| n).collect::<Vec<_>>()
+    };
+    assert_eq!(order("/?sort=name").await, [1, 2, 3]);
+    site.farm.printers()[1].select("calibration/cube.gcode");
+    site.command(&[("printer_id", site.ids[2].as_str()), ("command", "start")]).await;
+    site.command(&[("printer_id", site.ids[1].as_str()), ("command", "start")]).await;
+    let left = || async { site.page("/").await.matches(" left</span>").count() == 2 };
+    wait::until("both know how long they take", SOON, left).await;
+    assert_eq!(order("/?sort=left").await, [2, 3, 1], "what ends first, then what does not end");
+    site.farm.printers()[2].set_fault(Some(printyard::simulator::Fault::Refuse));
+    wait::until("one is silent", SOON, || async { site.page("/").await.contains("body is-silent") }).await;
+    assert_eq!(order("/").await, [3, 1, 2], "what needs somebody, then by name");
+    assert_eq!(order("/?sort=news").await[0], 3, "who has not been heard of for the longest");
+    let page = site.page("/?sort=left&show=printing&view=rows").await;
+    assert!(page.contains("/?sort=left&#38;view=rows") && page.contains("&#38;sort=left"), "{page}");
 }

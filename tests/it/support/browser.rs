@@ -19,6 +19,9 @@ use super::{client, port, provided, wait};
 /// From its start to the first page; 2 s where nothing else runs.
 const START_DEADLINE: Duration = Duration::from_secs(90);
 
+/// For whatever a page has to show on a busy machine.
+const PAGE_DEADLINE: Duration = Duration::from_secs(60);
+
 /// No sandbox, because containers and root have none to give; and nothing that asks the internet.
 const ARGUMENTS: [&str; 9] = [
     "--headless=new",
@@ -95,11 +98,71 @@ impl Browser {
         self.driver().execute(script, arguments).await.map_err(|error| error.to_string())
     }
 
+    /// Runs a script in the page that ends with a value, as it must.
+    pub async fn value(&self, script: &str) -> Value {
+        self.run(script, Vec::new()).await.unwrap_or_else(|error| panic!("{script}: {error}"))
+    }
+
+    /// Waits until a script returns true.
+    pub async fn until(&self, what: &str, script: &str) {
+        wait::until(what, PAGE_DEADLINE, async || match self.run(script, Vec::new()).await {
+            Ok(Value::Bool(true)) => Ok(()),
+            other => Err(other),
+        })
+        .await;
+    }
+
+    /// Presses a key, with the modifiers held down that CDP counts as 1 (Alt), 2 (Ctrl), 4 (Meta) and 8 (Shift).
+    pub async fn press(&self, key: &str, modifiers: u8) {
+        let text = Some(key).filter(|key| key.chars().count() == 1 && modifiers & 2 == 0);
+        let code = if key == " " { "Space" } else { key };
+        for kind in ["keyDown", "keyUp"] {
+            // Without its number a key does not reach what is the browser's own.
+            let number = if key == "Escape" { 27 } else { 0 };
+            let mut event = json!({"type": kind, "key": key, "code": code, "modifiers": modifiers,
+                "windowsVirtualKeyCode": number});
+            if let Some(text) = text.filter(|_| kind == "keyDown") {
+                event["text"] = json!(text);
+            }
+            self.own("Input.dispatchKeyEvent", event).await;
+        }
+    }
+
+    /// Moves the mouse over the middle of elements in turn, its button held down from the first to the last.
+    pub async fn draw(&self, selectors: &[&str], modifiers: u8) {
+        for (at, selector) in selectors.iter().enumerate() {
+            let place = "const box = document.querySelector(arguments[0]).getBoundingClientRect();
+                return [box.left + box.width / 2, box.top + box.height / 2];";
+            let place = self.run(place, vec![json!(selector)]).await.expect("an element");
+            let event = |kind: &str, held: u8| {
+                let button = if held > 0 || kind == "mouseReleased" { "left" } else { "none" };
+                json!({"type": kind, "x": place[0], "y": place[1], "button": button, "buttons": held, "clickCount": 1,
+                    "modifiers": modifiers})
+            };
+            self.own("Input.dispatchMouseEvent", event("mouseMoved", u8::from(at > 0))).await;
+            if at == 0 {
+                self.own("Input.dispatchMouseEvent", event("mousePressed", 1)).await;
+            }
+            if at + 1 == selectors.len() {
+                self.own("Input.dispatchMouseEvent", event("mouseReleased", 0)).await;
+            }
+        }
+    }
+
+    /// Shows pages on a screen of this size, in CSS pixels.
+    pub async fn screen(&self, width: u32, height: u32) {
+        let size = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
+        self.own("Emulation.setDeviceMetricsOverride", size).await;
+    }
+
+    /// A command of Chromium's own protocol.
+    pub async fn own(&self, name: &'static str, parameters: Value) -> Value {
+        self.driver().issue_cmd(Own(name, parameters)).await.unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
     /// Runs a script in every page from now on, before anything of the page itself, past its policy.
     pub async fn run_first(&self, script: &str) {
-        let what = json!({ "source": script });
-        let kept = self.driver().issue_cmd(Own("Page.addScriptToEvaluateOnNewDocument", what)).await;
-        kept.expect("a script that is kept");
+        self.own("Page.addScriptToEvaluateOnNewDocument", json!({ "source": script })).await;
     }
 
     /// Gives it a cookie of the site that it is on; none afterwards but this.
@@ -107,7 +170,7 @@ impl Browser {
         self.driver().delete_all_cookies().await.expect("no cookies");
         // By Chromium's own command: the driver's client sends a null for a domain that is not given, which is refused.
         let cookie = json!({"name": name, "value": value, "url": self.url().await, "httpOnly": true});
-        let set = self.driver().issue_cmd(Own("Network.setCookie", cookie)).await.expect("an answer");
+        let set = self.own("Network.setCookie", cookie).await;
         assert_eq!(set["success"], true, "{set}");
     }
 

@@ -81,16 +81,16 @@ impl TestServer {
     /// Starts a server with other settings.
     pub async fn with(options: Options) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        Self::over(folder, options).await
+        Self::over(folder, options, "127.0.0.1:0").await
     }
 
-    async fn over(folder: TempDir, options: Options) -> Self {
+    async fn over(folder: TempDir, options: Options, listen: &str) -> Self {
         let server_config = config(&folder, &options);
         let mut server = Server::start(&server_config).await.expect("the server starts");
         server.limits = options.limits;
         server.bounds = options.bounds;
         let services = server.services.clone();
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let listener = TcpListener::bind(listen).await.expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let stop = CancellationToken::new();
         let task = tokio::spawn(server.serve(listener, stop.clone().cancelled_owned()));
@@ -107,7 +107,18 @@ impl TestServer {
     pub async fn restart(mut self) -> Self {
         self.end().await;
         let folder = self.folder.take().expect("the folder of a server that runs");
-        Self::over(folder, self.options.clone()).await
+        Self::over(folder, self.options.clone(), "127.0.0.1:0").await
+    }
+
+    /// Ends the server in good order, for the time being.
+    pub async fn go_away(&mut self) {
+        self.end().await;
+    }
+
+    /// Starts a server that went away again over the same data, where it was.
+    pub async fn come_back(mut self) -> Self {
+        let folder = self.folder.take().expect("the folder of a server that went away");
+        Self::over(folder, self.options.clone(), self.url.trim_start_matches("http://")).await
     }
 
     async fn end(&mut self) {

@@ -7,8 +7,10 @@ use printyard::domain::command::Reason;
 
 use super::{files, source::Source};
 
-/// Catalogues of what layers below the pages say: their texts are looked for in all of `src/`.
+/// The catalogue of what layers below the pages say.
 const BELOW: &str = "/below.po";
+/// Files below the pages whose sentences are for people.
+const SENTENCES: [&str; 1] = ["src/service/probe.rs"];
 
 /// A text with its plural, where it has one.
 type Text = (String, Option<String>);
@@ -140,6 +142,40 @@ fn said_in_script(text: &str) -> Vec<Text> {
     said.map(|text| (text, None)).collect()
 }
 
+/// Every text between quotes of a file's code, tests aside.
+fn literals(file: &Source) -> Vec<String> {
+    let (text, code): (Vec<char>, Vec<char>) = (file.text.chars().collect(), file.code.chars().collect());
+    let (mut found, mut at, mut line) = (Vec::new(), 0, 1);
+    while at < text.len() {
+        line += usize::from(text[at] == '\n');
+        // The code has a blank where a text begins, and where a comment quotes something.
+        let in_comment =
+            || text[..at].iter().rev().take_while(|character| **character != '\n').collect::<String>().contains("//");
+        if text[at] == '"' && code[at] == ' ' && !in_comment() {
+            let (inner, end) = literal(&text, at);
+            line += text[at..end.min(text.len())].iter().filter(|character| **character == '\n').count();
+            if !file.is_test(line) {
+                found.push(inner);
+            }
+            at = end;
+        } else {
+            at += 1;
+        }
+    }
+    found
+}
+
+/// What layers below say to people: which rule a field breaks, and the sentences of the files that have some.
+fn said_below() -> Vec<String> {
+    let rules = ["src/domain", "src/service"].into_iter().flat_map(|folder| files(folder, &["rs"]));
+    let rules = rules
+        .flat_map(|file| literals(&file))
+        .filter(|text| text.starts_with("must ") || text.starts_with("is ") && text.len() > 10);
+    let sentences = files("src", &["rs"]).into_iter().filter(|file| SENTENCES.contains(&file.path.as_str()));
+    let sentences = sentences.flat_map(|file| literals(&file)).filter(|text| text.contains(' ') && text.ends_with('.'));
+    rules.chain(sentences).collect()
+}
+
 fn all_said() -> BTreeSet<Text> {
     let mut said: BTreeSet<Text> = files("src/http/dashboard", &["rs"]).iter().flat_map(said_in_code).collect();
     said.extend(files("templates", &["html"]).iter().flat_map(|file| said_in_template(&file.text)));
@@ -149,6 +185,7 @@ fn all_said() -> BTreeSet<Text> {
             .filter(|file| !file.path.contains("vendor"))
             .flat_map(|file| said_in_script(&file.text)),
     );
+    said.extend(said_below().into_iter().map(|text| (text, None)));
     said.extend(Reason::ALL.iter().map(|reason| (reason.sentence().to_owned(), None)));
     said
 }
@@ -188,9 +225,9 @@ fn every_text_of_the_pages_is_there_in_german() {
 #[test]
 fn no_translation_is_kept_for_a_text_that_is_gone() {
     let said: BTreeSet<String> = all_said().into_iter().map(|(one, _)| one).collect();
-    let below: String = files("src", &["rs"]).into_iter().map(|file| file.text).collect();
+    let below: String = files("src", &["rs"]).iter().flat_map(literals).collect();
     // Values stand in the code by other names: what is around them has to be there.
-    let is_below = |text: &str| text.split(['{', '}']).step_by(2).all(|part| below.contains(part.trim()));
+    let is_below = |text: &str| text.split(['{', '}']).step_by(2).all(|part| below.contains(part));
     let mut seen = BTreeMap::new();
     for (path, catalogue) in catalogues("de") {
         for message in catalogue.messages() {

@@ -1,0 +1,111 @@
+//! The farm page under somebody's hands: selection, order, and what it says when it is not live.
+
+use printyard::simulator::{Act, Fault};
+use serde_json::json;
+
+use super::visit;
+use crate::support::{browser::Browser, needs, server::yard};
+
+const SHIFT: u8 = 8;
+const CTRL: u8 = 2;
+/// The places of the printers that are selected, in the order of the page.
+const SELECTED: &str =
+    "return [...document.querySelectorAll('.farm .pick')].map((box, at) => box.checked ? at + 1 : 0).filter(Boolean)";
+
+fn tile(id: &str) -> String {
+    format!("#p-{id} .hit")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn printers_are_selected_by_shift_by_drawing_and_by_keyboard() {
+    let browser = needs!(Browser::start().await);
+    let (server, _farm, ids) = yard(6).await;
+    visit(&browser, &server, "operator", "/?sort=name&view=rows").await;
+    let tiles: Vec<String> = ids.iter().map(|id| tile(id)).collect();
+    let at = |n: usize| tiles[n - 1].as_str();
+
+    browser.draw(&[at(2)], 0).await;
+    browser.draw(&[at(4)], SHIFT).await;
+    assert_eq!(browser.value(SELECTED).await, json!([2, 3, 4]), "a click, and one with shift");
+    browser.draw(&[at(3)], 0).await;
+    assert_eq!(browser.value(SELECTED).await, json!([2, 4]), "a click takes away again");
+    browser.draw(&[at(1), at(6), at(5)], 0).await;
+    assert_eq!(browser.value(SELECTED).await, json!([1, 2, 3, 4, 5]), "what was drawn over and left again is not");
+    browser.draw(&[at(6), at(5), at(6)], 0).await;
+    assert_eq!(browser.value(SELECTED).await, json!([1, 2, 3, 4, 5, 6]), "a way out and back");
+    browser.draw(&[at(2), at(3)], 0).await;
+    assert_eq!(browser.value(SELECTED).await, json!([1, 4, 5, 6]), "from a selected one, drawing takes away");
+
+    browser.press("Escape", 0).await;
+    assert_eq!(browser.value(SELECTED).await, json!([]));
+    browser.press("a", CTRL).await;
+    assert_eq!(browser.value(SELECTED).await, json!([1, 2, 3, 4, 5, 6]));
+    assert_eq!(browser.value("return document.getElementById('count').textContent").await, "6 selected");
+    browser.press("Escape", 0).await;
+    browser.value("document.activeElement.blur()").await;
+    for key in ["ArrowDown", "ArrowDown", " "] {
+        browser.press(key, 0).await;
+    }
+    assert_eq!(browser.value(SELECTED).await, json!([2]), "from the first in view");
+    for key in ["ArrowDown", "ArrowDown", "ArrowUp"] {
+        browser.press(key, SHIFT).await;
+    }
+    assert_eq!(browser.value(SELECTED).await, json!([2, 3]), "with shift, as far as the last arrow");
+    browser.press("/", 0).await;
+    assert_eq!(browser.value("return document.activeElement.name").await, "q");
+    browser.value("document.activeElement.blur()").await;
+    browser.press("?", SHIFT).await;
+    assert_eq!(browser.value("return document.getElementById('keys').open").await, true);
+    browser.press("Escape", 0).await;
+    browser.until("the list of keys is away", "return !document.getElementById('keys').open").await;
+    assert_eq!(browser.value(SELECTED).await, json!([2, 3]), "the key that closed the list did nothing else");
+    browser.end().await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_becomes_urgent_moves_up_while_nobody_uses_the_list_and_stays_while_somebody_does() {
+    let browser = needs!(Browser::start().await);
+    let (server, farm, ids) = yard(3).await;
+    visit(&browser, &server, "operator", "/").await;
+    let in_list = |id: &str, list: &str| format!("return Boolean(document.querySelector('#{list} > #p-{id}'))");
+
+    browser.draw(&[tile(&ids[0]).as_str()], 0).await;
+    farm.printers()[2].at_printer(Act::FirmwareError("Thermal runaway".to_owned()));
+    let shows = format!("return document.querySelector('#p-{} .needs')?.innerText.includes('Thermal')", ids[2]);
+    browser.until("its tile tells of it", &shows).await;
+    // The next beats have come, and were left alone.
+    let beats = "window.beats ??= (() => { let n = 0; const on = putAges; putAges = (ages) => { n += 1; on(ages); };
+        return () => n; })(); return window.beats() > 2";
+    browser.until("some beats", beats).await;
+    assert_eq!(browser.value(&in_list(&ids[2], "others")).await, true, "nothing moves in a list that is used");
+    assert_eq!(browser.value(SELECTED).await, json!([1]), "the selection survives");
+
+    browser.press("Escape", 0).await;
+    browser.value("document.activeElement.blur()").await;
+    browser.until("it moves up", &in_list(&ids[2], "needy")).await;
+    farm.printers()[2].at_printer(Act::Connect);
+    browser.until("and back", &in_list(&ids[2], "others")).await;
+    let last = format!("return document.querySelector('#others').lastElementChild.id === 'p-{}'", ids[2]);
+    assert_eq!(browser.value(&last).await, true, "to its place by name");
+    browser.end().await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_is_not_live_says_so_and_heals_by_itself_with_its_selection() {
+    let browser = needs!(Browser::start().await);
+    let (mut server, farm, ids) = yard(2).await;
+    visit(&browser, &server, "operator", "/").await;
+    browser.draw(&[tile(&ids[1]).as_str()], 0).await;
+    server.go_away().await;
+    browser.until("it says that it is not live", "return !document.getElementById('lost').hidden").await;
+    farm.printers()[0].set_fault(Some(Fault::Refuse));
+    let server = server.come_back().await;
+    browser.until("it is live again", "return document.getElementById('lost').hidden").await;
+    let shows = format!("return Boolean(document.querySelector('#p-{} .is-silent'))", ids[0]);
+    browser.until("what happened meanwhile shows", &shows).await;
+    assert_eq!(browser.value(SELECTED).await, json!([2]));
+    browser.end().await;
+    server.stop().await;
+}
