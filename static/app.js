@@ -8,11 +8,19 @@ const parse = (html) => {
   return box.content;
 };
 
+// --- Words: the script's texts in the reader's language come with the page, by their English ----------------------------
+
+const words = JSON.parse(byId("words")?.textContent || "{}");
+const say = (english, values = {}) =>
+  (words[english] ?? english).replace(/\{(\w+)\}/g, (place, name) => values[name] ?? place);
+const ago = (seconds) => (seconds < 120 ? say("{n} s ago", { n: seconds }) : say("{n} m ago", { n: Math.round(seconds / 60) }));
+
 // --- Times: the server writes UTC, people live in a zone ------------------------------------------------------------
 
-const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
-const day = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
-const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+const tongue = document.documentElement.lang.startsWith(navigator.language.slice(0, 2)) ? undefined : document.documentElement.lang;
+const clock = new Intl.DateTimeFormat(tongue, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+const day = new Intl.DateTimeFormat(tongue, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+const exact = new Intl.DateTimeFormat(tongue, { dateStyle: "medium", timeStyle: "medium" });
 
 function localise(root) {
   for (const time of root.querySelectorAll("time[datetime]")) {
@@ -114,7 +122,7 @@ function putAges(ages) {
     if (!tile) continue;
     tile.classList.add("old");
     const age = tile.querySelector(".age");
-    age.textContent = seconds < 120 ? `${seconds} s ago` : `${Math.round(seconds / 60)} m ago`;
+    age.textContent = ago(seconds);
     age.hidden = false;
   }
 }
@@ -189,7 +197,7 @@ function showSelection() {
   if (!count) return;
   const boxes = picks();
   const n = boxes.filter((box) => box.checked).length;
-  const text = n === 0 ? "Tick printers, then choose" : `${n} selected`;
+  const text = n === 0 ? say("Tick printers, then choose") : say("{n} selected", { n });
   // Said once by a screen reader, not with every look.
   if (count.textContent !== text) count.textContent = text;
   byId("act").classList.toggle("idle", n === 0);
@@ -204,8 +212,8 @@ function showSelection() {
     button.addEventListener("click", act);
     picker.append(button);
   };
-  if (n < boxes.length) link(`all ${boxes.length}`, () => pickAll(true));
-  if (n > 0) link("none", () => pickAll(false));
+  if (n < boxes.length) link(say("all {n}", { n: boxes.length }), () => pickAll(true));
+  if (n > 0) link(say("none"), () => pickAll(false));
   if (held) picker.querySelector("button")?.focus();
   refreshForecast(true);
 }
@@ -389,10 +397,10 @@ document.addEventListener("submit", async (event) => {
   button.disabled = true;
   const answer = await fetch(button.formAction || event.target.action, { method: "POST", body }).catch(() => null);
   if (answer?.ok) {
-    button.textContent = "Marked as clear";
+    button.textContent = say("Marked as clear");
   } else {
     button.disabled = false;
-    button.textContent = "Did not work: try again";
+    button.textContent = say("Did not work: try again");
   }
 });
 
@@ -433,7 +441,7 @@ function followPicture(picture) {
   picture.look = () => {
     const old = came && Date.now() - came > 3 * LOOK_MS;
     picture.classList.toggle("old", Boolean(old));
-    if (came) said.textContent = old ? Math.round((Date.now() - came) / 1000) + " s ago" : "";
+    if (came) said.textContent = old ? ago(Math.round((Date.now() - came) / 1000)) : "";
     if (begun || !inView.has(picture)) return;
     begun = performance.now();
     picture.src = picture.src.split("?")[0] + "?" + Date.now();
@@ -480,14 +488,14 @@ document.addEventListener("submit", (event) => {
   request.upload.addEventListener("progress", ({ loaded, total }) => {
     bar.value = (100 * loaded) / total;
     // The server has it all; the printer gets it now.
-    said.textContent = loaded < total ? Math.floor(bar.value) + " %" : "On its way to the printer";
+    said.textContent = loaded < total ? Math.floor(bar.value) + " %" : say("On its way to the printer");
   });
   request.addEventListener("load", () => {
     if (request.status < 400) return location.reload();
     const page = request.response?.querySelector("main");
-    over(page ? [...page.querySelectorAll("h1, p:not(.hint, .ways), li")].map((one) => one.textContent).join(". ") : "It did not work");
+    over(page ? [...page.querySelectorAll("h1, p:not(.hint, .ways), li")].map((one) => one.textContent).join(". ") : say("It did not work"));
   });
-  request.addEventListener("error", () => over("The connection broke off: nothing was uploaded"));
+  request.addEventListener("error", () => over(say("The connection broke off: nothing was uploaded")));
   button.disabled = true;
   bar.hidden = false;
   request.send(new FormData(form));
