@@ -26,6 +26,7 @@ mod runs;
 pub mod secrets;
 pub mod select;
 pub mod sessions;
+pub mod tags;
 pub mod tokens;
 pub mod upkeep;
 pub mod users;

@@ -75,11 +75,7 @@ impl Services {
         let details = checked(details, api_key.as_deref())?;
         let now = clock::now();
         let printer = Printer { id: clock::new_id(), details, version: 1, created_at: now, updated_at: now };
-        if !who.may_see(&printer) {
-            return Err(
-                Invalid::one("/tags", "outside_your_limit", "must contain one of the tags you are limited to").into()
-            );
-        }
+        within_limit(who, &printer)?;
         let sealed = api_key.as_deref().map(|key| self.vault.seal(printer.id, key)).transpose()?;
         let mut told = fields(&printer.details);
         told.insert("api_key".to_owned(), json!(if sealed.is_some() { "set" } else { "none" }));
@@ -155,11 +151,7 @@ impl Services {
         let new_key = patch.api_key.clone();
         let details = checked(patched(before.details.clone(), patch), new_key.as_ref().and_then(|key| key.as_deref()))?;
         let printer = Printer { details, version: before.version + 1, updated_at: clock::now(), ..before.clone() };
-        if !who.may_see(&printer) {
-            return Err(
-                Invalid::one("/tags", "outside_your_limit", "must contain one of the tags you are limited to").into()
-            );
-        }
+        within_limit(who, &printer)?;
         let key_changed = new_key.is_some();
         let change = match new_key {
             None => KeyChange::Keep,
@@ -259,6 +251,12 @@ impl Services {
             .unwrap_or_else(|| Arc::new(Live::unseen(printer.id, PrinterState::Unknown, None, Plate::clear())));
         PrinterView { printer, live }
     }
+}
+
+/// Nobody puts a printer where they do not see it any more.
+pub(super) fn within_limit(who: &Principal, printer: &Printer) -> Result<(), Invalid> {
+    let rule = "must contain one of the tags you are limited to";
+    if who.may_see(printer) { Ok(()) } else { Err(Invalid::one("/tags", "outside_your_limit", rule)) }
 }
 
 fn of_printer(id: Uuid, entry: Entry) -> Entry {

@@ -81,6 +81,7 @@ pub const TABLE: &[(&str, &str, &str)] = &[
     ("GET", "/printers/new", "manager"),
     ("POST", "/printers/new", "manager"),
     ("GET", "/printers/keys/{id}", "manager"),
+    ("POST", "/printers/tags", "manager"),
     ("GET", "/printers/{id}", "viewer"),
     ("GET", "/printers/{id}/settings", "manager"),
     ("POST", "/printers/{id}/settings", "manager"),

@@ -3,6 +3,7 @@
 mod app_keys;
 mod printer;
 mod probe;
+mod tags;
 
 use std::time::Duration;
 

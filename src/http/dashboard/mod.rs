@@ -27,6 +27,7 @@ mod printers;
 mod register;
 mod settings;
 mod stream;
+mod tags;
 mod tile;
 mod time;
 mod told;
@@ -99,6 +100,7 @@ pub fn router(services: Services, bounds: Bounds, stop: CancellationToken) -> Ro
         .route("/batches/{id}/stop", post(batches::stop))
         .route("/batches/{id}/retry", post(batches::retry))
         .route("/printers/new", get(register::form).post(register::create))
+        .route("/printers/tags", post(tags::edit))
         .route("/printers/keys/{id}", get(key::asked))
         .route("/printers/{id}", get(printer::show))
         .route("/printers/{id}/settings", get(settings::form).post(settings::change))

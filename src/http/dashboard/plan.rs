@@ -1,12 +1,13 @@
 //! From a form to a batch: which printers, which command, under which limits, and what it would do.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::http::StatusCode;
 use uuid::Uuid;
 
 use super::{
     Dashboard,
+    board::Entry,
     form::Form,
     language::{fill, t},
     page::Failure,
@@ -55,16 +56,22 @@ impl Forecast {
     }
 }
 
-/// The printers that a form means: those that are ticked, or all that match its filter.
+/// The printers that a form means for a command: those that are ticked, or all in use that match its filter.
 pub(super) async fn targets(dashboard: &Dashboard, who: &Principal, form: &Form) -> Result<Vec<Uuid>, Failure> {
     if !form.is_set("all") {
         return Ok(form.ids("printer_id"));
     }
+    let matching = matching(dashboard, who, form).await?;
+    let in_use = matching.iter().filter(|entry| entry.view.printer.details.enabled);
+    Ok(in_use.map(|entry| entry.id()).collect())
+}
+
+/// The printers that match a form's filter.
+pub(super) async fn matching(dashboard: &Dashboard, who: &Principal, form: &Form) -> Result<Vec<Arc<Entry>>, Failure> {
     let show = form.text("show").and_then(Show::parse).unwrap_or(Show::All);
     let (tag, q) = (form.text("tag").unwrap_or_default(), form.text("q").unwrap_or_default());
     let (_, entries) = dashboard.board.all(who).await?;
-    let matching = entries.iter().filter(|entry| entry.matches(show) && entry.is_among(tag, q));
-    Ok(matching.filter(|entry| entry.view.printer.details.enabled).map(|entry| entry.id()).collect())
+    Ok(entries.into_iter().filter(|entry| entry.matches(show) && entry.is_among(tag, q)).collect())
 }
 
 /// Reads a whole wish. Fails in words for the person who sent it.

@@ -139,7 +139,7 @@ async fn add(
 ) -> Result<Response, Failure> {
     let url = form.text("url").unwrap_or_default();
     let mut details = PrinterDetails::new(page.name.clone(), url);
-    details.tags = page.tags.split(',').map(str::trim).filter(|tag| !tag.is_empty()).map(str::to_owned).collect();
+    details.tags = tags_of(&page.tags);
     details.power_group = form.text("power_group").map(str::to_owned);
     let registered = match key {
         Ok(key) => dashboard.services.register_printer(who, details, key).await,
@@ -152,6 +152,11 @@ async fn add(
             Ok((StatusCode::UNPROCESSABLE_ENTITY, html(&page)?).into_response())
         }
     }
+}
+
+/// Tags as people write them, with commas between.
+pub(super) fn tags_of(text: &str) -> Vec<String> {
+    text.split(',').map(str::trim).filter(|tag| !tag.is_empty()).map(str::to_owned).collect()
 }
 
 /// What a person can mend in the form; everything else is a page of its own.

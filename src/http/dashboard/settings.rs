@@ -14,7 +14,7 @@ use super::{
     key::{self, KeyField},
     language::{fill, t},
     page::{Failure, Frame, Id, Visitor, html},
-    register::sentences,
+    register::{sentences, tags_of},
 };
 use crate::{
     domain::{access::Role, invalid::Invalid, printer::Printer},
@@ -148,12 +148,11 @@ async fn save(dashboard: &Dashboard, who: &Principal, id: Uuid, version: i64, fo
 /// All that the form shows is written, but for the key: an empty field keeps the one that is there.
 fn patch(form: &Form, key: Option<String>) -> Result<PrinterPatch, Invalid> {
     let text = |name| form.text(name).map(str::to_owned);
-    let tags = form.text("tags").unwrap_or_default().split(',').map(str::trim).filter(|tag| !tag.is_empty());
     Ok(PrinterPatch {
         name: Some(text("name").unwrap_or_default()),
         url: Some(text("url").unwrap_or_default()),
         api_key: key.map(Some),
-        tags: Some(tags.map(str::to_owned).collect()),
+        tags: Some(tags_of(form.text("tags").unwrap_or_default())),
         enabled: Some(form.is_set("enabled")),
         model: Some(text("model")),
         material: Some(text("material")),

@@ -2,6 +2,7 @@
 
 mod keys;
 mod search;
+mod tags;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
@@ -23,6 +24,7 @@ use crate::domain::{
 
 pub use keys::{Resealed, StoredKey, count_keys, page_of_keys, reseal};
 pub use search::{PrinterFilter, Selection, page, select};
+pub use tags::retag;
 
 /// What an update does to the stored key.
 #[derive(Clone, PartialEq, Eq)]
@@ -109,7 +111,7 @@ pub async fn insert(db: &Db, printer: &Printer, sealed_key: Option<&[u8]>, entry
 async fn try_insert(db: &Db, printer: &Printer, sealed_key: Option<&[u8]>, entry: &Entry) -> Result<(), sqlx::Error> {
     let details = &printer.details;
     let tags_sql = insert_tags_sql(db);
-    let tags = tag_records(printer)?;
+    let tags = tag_records([printer])?;
     transaction!(db, |tx| {
         sqlx::query(
             "insert into printers
@@ -164,7 +166,7 @@ async fn try_update(
 ) -> Result<bool, sqlx::Error> {
     let details = &printer.details;
     let tags_sql = insert_tags_sql(db);
-    let tags = tag_records(printer)?;
+    let tags = tag_records([printer])?;
     let (keep, key) = match key {
         KeyChange::Keep => (true, None),
         KeyChange::Clear => (false, None),
@@ -212,8 +214,9 @@ fn insert_tags_sql(db: &Db) -> String {
     format!("insert into printer_tags (printer_id, tag) select distinct x.printer_id, x.tag from {source}")
 }
 
-fn tag_records(printer: &Printer) -> Result<group::Parameter, sqlx::Error> {
-    group::parameter(printer.details.tags.iter().map(|tag| json!({"printer_id": printer.id, "tag": tag})))
+fn tag_records<'a>(printers: impl IntoIterator<Item = &'a Printer>) -> Result<group::Parameter, sqlx::Error> {
+    let tags = printers.into_iter().flat_map(|printer| printer.details.tags.iter().map(|tag| (printer.id, tag)));
+    group::parameter(tags.map(|(id, tag)| json!({"printer_id": id, "tag": tag})))
 }
 
 /// Which of the unique columns a refused write ran into. Asked of the data: the databases name their constraints

@@ -225,3 +225,28 @@ async fn removing_a_printer_ends_its_commands_and_takes_all_that_was_known_of_it
     })
     .await;
 }
+
+#[tokio::test]
+async fn tags_of_many_are_written_whole_or_not_at_all() {
+    on_each(async |db| {
+        let mut printers: Vec<Printer> = ["a", "b", "c"].map(|name| tagged(name, &["old", "own"])).into();
+        register(&db, &printers).await;
+        let all: Vec<_> = printers.iter().map(|printer| printer.id).collect();
+        for printer in &mut printers[..2] {
+            printer.details.tags = vec!["new".into(), "old".into()];
+            printer.version = 2;
+            printer.updated_at = at(9);
+        }
+        assert!(printers::retag(&db, &printers[..2], &entry()).await.expect("written"));
+        assert_eq!(printers::get_many(&db, &all).await.expect("read"), printers);
+        // One of two has another version by now.
+        let mut late = printers[1..].to_vec();
+        for printer in &mut late {
+            printer.version = 2;
+            printer.details.tags.clear();
+        }
+        assert!(!printers::retag(&db, &late, &entry()).await.expect("refused"));
+        assert_eq!(printers::get_many(&db, &all).await.expect("read"), printers);
+    })
+    .await;
+}
