@@ -3,6 +3,7 @@
 use crate::support::{browser::Browser, server::TestServer};
 
 mod farm;
+mod real;
 
 /// Logs the browser in with a token of a role, and opens a page.
 async fn visit(browser: &Browser, server: &TestServer, role: &str, path: &str) {
