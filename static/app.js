@@ -10,7 +10,7 @@ const parse = (html) => {
 
 // --- Words: the script's texts in the reader's language come with the page, by their English ----------------------------
 
-const words = JSON.parse(byId("words")?.textContent || "{}");
+const words = JSON.parse(document.querySelector("meta[name=words]")?.content || "{}");
 const say = (english, values = {}) =>
   (words[english] ?? english).replace(/\{(\w+)\}/g, (place, name) => values[name] ?? place);
 const ago = (seconds) => (seconds < 120 ? say("{n} s ago", { n: seconds }) : say("{n} m ago", { n: Math.round(seconds / 60) }));

@@ -152,7 +152,8 @@ pub(super) fn counted(n: impl TryInto<i64> + Display, one: &str, many: &str) -> 
 pub(super) fn said(english: &str) -> String {
     let Some(catalogue) = current().catalogue() else { return english.to_owned() };
     let known = |(shape, translated): &(String, String)| {
-        let values = values_in(english, shape)?;
+        // A cause may have a cause.
+        let values: Vec<_> = values_in(english, shape)?.into_iter().map(|(name, value)| (name, said(value))).collect();
         let values: Vec<(&str, &dyn Display)> = values.iter().map(|(name, value)| (*name, value as _)).collect();
         Some(fill(translated, &values))
     };
@@ -183,8 +184,7 @@ fn values_in<'a>(text: &'a str, shape: &'a str) -> Option<Vec<(&'a str, &'a str)
 /// The texts of the script in the current language, as JSON from English to the translation.
 pub(super) fn of_script() -> String {
     let words = current().catalogue().map(|catalogue| &catalogue.script);
-    // `<` would end the element that it stands in.
-    words.and_then(|words| serde_json::to_string(words).ok()).unwrap_or("{}".to_owned()).replace('<', "\\u003c")
+    words.and_then(|words| serde_json::to_string(words).ok()).unwrap_or("{}".to_owned())
 }
 
 /// The catalogues: a folder per language, a file per area.

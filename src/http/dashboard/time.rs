@@ -2,6 +2,8 @@
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
+use super::language::{fill, t};
+
 /// A moment for a `<time>`.
 pub(super) struct Moment {
     /// For programs.
@@ -26,10 +28,10 @@ impl Moment {
 pub(super) fn length(seconds: i64) -> String {
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
     match (days, hours, minutes) {
-        (0, 0, 0) => "< 1 m".to_owned(),
-        (0, 0, minutes) => format!("{minutes} m"),
-        (0, hours, minutes) => format!("{hours} h {minutes:02} m"),
-        (days, hours, _) => format!("{days} d {hours} h"),
+        (0, 0, 0) => t("< 1 m").to_owned(),
+        (0, 0, minutes) => fill(t("{m} m"), &[("m", &minutes)]),
+        (0, hours, minutes) => fill(t("{h} h {m} m"), &[("h", &hours), ("m", &format_args!("{minutes:02}"))]),
+        (days, hours, _) => fill(t("{d} d {h} h"), &[("d", &days), ("h", &hours)]),
     }
 }
 
