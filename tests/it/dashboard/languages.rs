@@ -1,0 +1,69 @@
+//! Pages in the language of who reads them: their browser's, or what they chose.
+
+use reqwest::{StatusCode, header};
+
+use super::Site;
+
+const FORM: &str = "application/x-www-form-urlencoded";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_speaks_the_browsers_language_until_somebody_chooses() {
+    let site = Site::with(1).await;
+    let page = async |accepted: &str, chosen: &str| {
+        let cookie = format!("{}{chosen}", site.cookie);
+        let request = site.http.get(format!("{}/", site.base)).header(header::COOKIE, cookie);
+        let answer = request.header(header::ACCEPT_LANGUAGE, accepted).send().await.expect("an answer");
+        let language = answer.headers()[header::CONTENT_LANGUAGE].to_str().expect("a tag").to_owned();
+        (language, answer.text().await.expect("a page"))
+    };
+    let (language, german) = page("de-CH, en;q=0.5", "").await;
+    assert_eq!(language, "de");
+    assert!(german.contains("<html lang=\"de\">") && german.contains("Bereit"), "with the tiles: {german}");
+    let (language, english) = page("fr", "").await;
+    assert_eq!(language, "en");
+    assert!(english.contains("<html lang=\"en\">") && english.contains("Ready"), "another language's tiles: {english}");
+
+    let choice = site.http.post(format!("{}/language", site.base)).header("sec-fetch-site", "same-origin");
+    let choice = choice
+        .header(header::REFERER, format!("{}/batches?x=1", site.base))
+        .header(header::CONTENT_TYPE, FORM)
+        .body("language=de");
+    let answer = choice.send().await.expect("an answer");
+    assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+    assert_eq!(answer.headers()[header::LOCATION], "/batches?x=1", "back to where they chose");
+    let cookie = answer.headers()[header::SET_COOKIE].to_str().expect("a cookie").to_owned();
+    let cookie = format!("; {}", cookie.split(';').next().expect("its value"));
+    assert_eq!(page("en", &cookie).await.0, "de", "the choice counts before the browser");
+    assert_eq!(page("en", "; printyard_language=<script>").await.0, "en");
+
+    let strange = site.http.post(format!("{}/language", site.base)).header("sec-fetch-site", "same-origin");
+    let strange = strange
+        .header(header::REFERER, "https://evil.example//evil.example/x")
+        .header(header::CONTENT_TYPE, FORM)
+        .body("language=de");
+    let answer = strange.send().await.expect("an answer");
+    assert_eq!(answer.headers()[header::LOCATION], "/", "to no other site");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_and_what_a_lower_layer_says_are_in_the_readers_language() {
+    let site = Site::with(1).await;
+    let request = site.http.get(format!("{}/nowhere", site.base)).header(header::COOKIE, site.cookie.clone());
+    let page = request.header(header::ACCEPT_LANGUAGE, "de").send().await.expect("an answer");
+    let page = page.text().await.expect("a page");
+    assert!(page.contains("Diese Seite gibt es nicht"), "{page}");
+    let name = "x".repeat(101);
+    let form = format!("name={name}&url=http%3A%2F%2F127.0.0.1%3A1&api_key=k&act=add");
+    let request = site.http.post(format!("{}/printers/new", site.base)).header("sec-fetch-site", "same-origin");
+    let request = request.header(header::COOKIE, site.cookie.clone()).header(header::ACCEPT_LANGUAGE, "de");
+    let page = request
+        .header(header::CONTENT_TYPE, FORM)
+        .body(form)
+        .send()
+        .await
+        .expect("an answer")
+        .text()
+        .await
+        .expect("a page");
+    assert!(page.contains("muss 1 bis 100 Zeichen lang sein und hat 101"), "{page}");
+}
