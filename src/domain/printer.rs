@@ -119,6 +119,22 @@ pub fn check_api_key(invalid: &mut Invalid, key: &str) {
     }
 }
 
+/// A length as people write it: `0,4`.
+pub fn millimetres(text: &str) -> Result<f64, &'static str> {
+    text.replace(',', ".").trim().parse().map_err(|_| "must be a number of mm")
+}
+
+/// Width, depth and height as people write them: `250 x 210 x 210`.
+pub fn bed(text: &str) -> Result<[f64; 3], &'static str> {
+    let numbers: Result<Vec<f64>, _> = text.split(['x', 'X', '×', '*', ';']).map(millimetres).collect();
+    numbers?.try_into().map_err(|_| "must be three numbers like 250 x 210 x 210")
+}
+
+/// Tags as people write them, with commas between.
+pub fn tags_of(text: &str) -> Vec<String> {
+    text.split(',').map(str::trim).filter(|tag| !tag.is_empty()).map(str::to_owned).collect()
+}
+
 /// One name for one machine: scheme and host in lower case, no default port, no trailing slash, no user, query or
 /// fragment. Two registered addresses of the same OctoPrint would each believe that they alone command it.
 pub fn normalise_url(text: &str) -> Result<String, String> {
@@ -168,6 +184,16 @@ mod tests {
             ["", "pi", "ftp://pi", "http://", "http://u:p@pi", "http://pi/?a=b", "http://pi:0", "file:///etc/passwd"]
         {
             assert!(normalise_url(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_bed_is_written_in_many_ways() {
+        for text in ["250x210x210", "250 × 210 × 210", "250.0 x 210 X 210,0"] {
+            assert_eq!(bed(text), Ok([250.0, 210.0, 210.0]), "{text}");
+        }
+        for text in ["", "250", "250 x 210", "1x2x3x4", "a x b x c"] {
+            assert!(bed(text).is_err(), "{text}");
         }
     }
 

@@ -15,6 +15,7 @@ pub mod dispatch;
 pub mod error;
 pub mod files;
 pub mod forecast;
+pub mod import;
 mod lanes;
 pub mod oidc;
 pub mod plates;

@@ -21,7 +21,7 @@ use crate::{
     octoprint::{OctoPrint, Picture, RequestOptions},
     storage::{
         self,
-        printers::{KeyChange, PrinterFilter},
+        printers::{KeyChange, NewPrinter, PrinterFilter},
     },
 };
 
@@ -73,23 +73,40 @@ impl Services {
     ) -> Result<PrinterView, Error> {
         who.require(Role::Manager)?;
         let details = checked(details, api_key.as_deref())?;
+        let new = self.new_printer(who, details, api_key.as_deref())?;
+        storage::printers::insert_all(&self.db, std::slice::from_ref(&new)).await?;
+        let printer = new.printer;
+        self.bring_to_life(&printer, api_key)?;
+        tracing::info!(printer.id = %printer.id, printer.name = %printer.details.name, by = %who.name, "printer registered");
+        Ok(self.view_of(printer))
+    }
+
+    /// A printer of these details, which hold, as it goes into the register.
+    pub(super) fn new_printer(
+        &self,
+        who: &Principal,
+        details: PrinterDetails,
+        api_key: Option<&str>,
+    ) -> Result<NewPrinter, Error> {
         let now = clock::now();
         let printer = Printer { id: clock::new_id(), details, version: 1, created_at: now, updated_at: now };
         within_limit(who, &printer)?;
-        let sealed = api_key.as_deref().map(|key| self.vault.seal(printer.id, key)).transpose()?;
+        let sealed_key = api_key.map(|key| self.vault.seal(printer.id, key)).transpose()?;
         let mut told = fields(&printer.details);
-        told.insert("api_key".to_owned(), json!(if sealed.is_some() { "set" } else { "none" }));
+        told.insert("api_key".to_owned(), json!(if sealed_key.is_some() { "set" } else { "none" }));
         let entry = of_printer(printer.id, who.entry(Action::PrinterRegistered, told));
-        storage::printers::insert(&self.db, &printer, sealed.as_deref(), &entry).await?;
-        let octoprint = self.client_for(&printer.details.url, api_key)?;
-        let member = fresh_member(printer.id, octoprint);
+        Ok(NewPrinter { printer, sealed_key, entry })
+    }
+
+    /// Gives a printer that was registered its place on the live side.
+    pub(super) fn bring_to_life(&self, printer: &Printer, api_key: Option<String>) -> Result<(), Error> {
+        let member = fresh_member(printer.id, self.client_for(&printer.details.url, api_key)?);
         if printer.details.enabled {
             self.fleet.add(member)
         } else {
             self.fleet.show_disabled(member)
         }
-        tracing::info!(printer.id = %printer.id, printer.name = %printer.details.name, by = %who.name, "printer registered");
-        Ok(self.view_of(printer))
+        Ok(())
     }
 
     /// One printer. One that may not be seen does not exist.
@@ -276,7 +293,7 @@ fn fresh_member(id: Uuid, octoprint: OctoPrint) -> Member {
     }
 }
 
-fn checked(details: PrinterDetails, api_key: Option<&str>) -> Result<PrinterDetails, Invalid> {
+pub(super) fn checked(details: PrinterDetails, api_key: Option<&str>) -> Result<PrinterDetails, Invalid> {
     let mut invalid = Invalid::default();
     if let Some(key) = api_key {
         check_api_key(&mut invalid, key);

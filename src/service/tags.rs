@@ -66,7 +66,7 @@ fn checked(ids: &[Uuid], retag: &Retag) -> Result<(), Invalid> {
         invalid.add("/printer_ids", "count", format!("must be 1 to {MOST} printers"));
     }
     if retag.add.is_empty() && retag.remove.is_empty() {
-        invalid.add("/tags", "empty", "to add or to take off must be named");
+        invalid.add("/tags", "empty", "must be named: some to put on, or some to take off");
     }
     for (i, tag) in retag.add.iter().enumerate() {
         check_tag(&mut invalid, &format!("/tags/{i}"), tag);
@@ -93,7 +93,7 @@ fn retagged(who: &Principal, printers: Vec<Printer>, retag: &Retag) -> Result<Ve
         }
         if tags.len() > MAX_TAGS {
             let name = &printer.details.name;
-            let rule = format!("of {name} would be {}, and a printer has at most {MAX_TAGS}", tags.len());
+            let rule = format!("must be at most {MAX_TAGS}, and {name} would have {}", tags.len());
             invalid.add("/tags", "too_many", rule);
             continue;
         }

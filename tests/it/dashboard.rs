@@ -2,6 +2,7 @@
 
 mod app_keys;
 mod languages;
+mod import;
 mod printer;
 mod probe;
 mod tags;

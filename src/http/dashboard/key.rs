@@ -130,14 +130,14 @@ pub(super) fn given(dashboard: &Dashboard, who: &Principal, form: &Form) -> Resu
         match asked.and_then(|id| dashboard.services.asked_for_key(who, id)) {
             Some(Asked::Granted { key, url }) => Kept { key, of: Some(url) },
             Some(Asked::Waiting) => {
-                return Err(wrong("was not given yet: allow it on the page of OctoPrint, or type one"));
+                return Err(wrong("is not given yet: allow it on the page of OctoPrint, or type one"));
             }
             _ => return Ok(None),
         }
     };
     let here = form.text("url").map(normalise_url).and_then(Result::ok);
     if kept.of.is_some() && kept.of != here {
-        return Err(wrong("was given by the OctoPrint at another address: type the key of this one, or ask it"));
+        return Err(wrong("is that of the OctoPrint at another address: type the key of this one, or ask it"));
     }
     Ok(Some(kept.key))
 }

@@ -15,6 +15,7 @@ mod filters;
 mod form;
 mod guard;
 mod history;
+mod import;
 mod key;
 mod language;
 mod login;
@@ -53,6 +54,8 @@ use crate::service::Services;
 
 /// Pages that may be live at once.
 const STREAMS: usize = 512;
+/// Bytes of a form with a list of printers of 1 MB in it, sealed and coded.
+const SEALED_LIST: usize = 4 * 1024 * 1024;
 /// Nothing from elsewhere, nothing inline, nobody's frame.
 const POLICY: &str = "default-src 'self'; img-src 'self' data:; object-src 'none'; frame-ancestors 'none'; \
      base-uri 'none'; form-action 'self'";
@@ -100,6 +103,8 @@ pub fn router(services: Services, bounds: Bounds, stop: CancellationToken) -> Ro
         .route("/batches/{id}/stop", post(batches::stop))
         .route("/batches/{id}/retry", post(batches::retry))
         .route("/printers/new", get(register::form).post(register::create))
+        .route("/printers/import", get(import::form).post(import::look))
+        .route("/printers/import/confirm", post(import::import).layer(DefaultBodyLimit::max(SEALED_LIST)))
         .route("/printers/tags", post(tags::edit))
         .route("/printers/keys/{id}", get(key::asked))
         .route("/printers/{id}", get(printer::show))

@@ -15,7 +15,11 @@ use super::{
     page::{Failure, Frame, Visitor, html},
 };
 use crate::{
-    domain::{access::Role, invalid::Invalid, printer::PrinterDetails},
+    domain::{
+        access::Role,
+        invalid::Invalid,
+        printer::{PrinterDetails, tags_of},
+    },
     service::{Error, access::Principal, probe::TestReport},
 };
 
@@ -152,11 +156,6 @@ async fn add(
             Ok((StatusCode::UNPROCESSABLE_ENTITY, html(&page)?).into_response())
         }
     }
-}
-
-/// Tags as people write them, with commas between.
-pub(super) fn tags_of(text: &str) -> Vec<String> {
-    text.split(',').map(str::trim).filter(|tag| !tag.is_empty()).map(str::to_owned).collect()
 }
 
 /// What a person can mend in the form; everything else is a page of its own.

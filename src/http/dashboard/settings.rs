@@ -14,10 +14,14 @@ use super::{
     key::{self, KeyField},
     language::{fill, t},
     page::{Failure, Frame, Id, Visitor, html},
-    register::{sentences, tags_of},
+    register::sentences,
 };
 use crate::{
-    domain::{access::Role, invalid::Invalid, printer::Printer},
+    domain::{
+        access::Role,
+        invalid::Invalid,
+        printer::{Printer, bed, millimetres, tags_of},
+    },
     service::{Error, access::Principal, printers::PrinterPatch},
 };
 
@@ -148,6 +152,7 @@ async fn save(dashboard: &Dashboard, who: &Principal, id: Uuid, version: i64, fo
 /// All that the form shows is written, but for the key: an empty field keeps the one that is there.
 fn patch(form: &Form, key: Option<String>) -> Result<PrinterPatch, Invalid> {
     let text = |name| form.text(name).map(str::to_owned);
+    let number = |pointer: &'static str| move |rule: &str| Invalid::one(pointer, "number", rule);
     Ok(PrinterPatch {
         name: Some(text("name").unwrap_or_default()),
         url: Some(text("url").unwrap_or_default()),
@@ -157,23 +162,11 @@ fn patch(form: &Form, key: Option<String>) -> Result<PrinterPatch, Invalid> {
         model: Some(text("model")),
         material: Some(text("material")),
         color: Some(text("color")),
-        nozzle_mm: Some(form.text("nozzle_mm").map(|text| millimetres("/nozzle_mm", text)).transpose()?),
-        bed_mm: Some(form.text("bed_mm").map(bed).transpose()?),
+        nozzle_mm: Some(form.text("nozzle_mm").map(millimetres).transpose().map_err(number("/nozzle_mm"))?),
+        bed_mm: Some(form.text("bed_mm").map(bed).transpose().map_err(number("/bed_mm"))?),
         power_group: Some(text("power_group")),
         notes: Some(text("notes").unwrap_or_default()),
     })
-}
-
-fn millimetres(pointer: &str, text: &str) -> Result<f64, Invalid> {
-    text.replace(',', ".").trim().parse().map_err(|_| Invalid::one(pointer, "number", "must be a number of mm"))
-}
-
-/// Three numbers, as people write them: `250 x 210 x 210`.
-fn bed(text: &str) -> Result<[f64; 3], Invalid> {
-    let parts = text.split(['x', 'X', '×', '*', ';']).map(|part| millimetres("/bed_mm", part));
-    let numbers: Vec<f64> = parts.collect::<Result<_, _>>()?;
-    let three = || Invalid::one("/bed_mm", "three", "must be three numbers like 250 x 210 x 210");
-    numbers.try_into().map_err(|_| three())
 }
 
 pub(super) async fn remove(
@@ -192,19 +185,4 @@ pub(super) async fn remove(
     }
     dashboard.services.remove_printer(&who, id).await?;
     Ok(Redirect::to("/").into_response())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_bed_is_written_in_many_ways() {
-        for text in ["250x210x210", "250 × 210 × 210", "250.0 x 210 X 210,0"] {
-            assert_eq!(bed(text), Ok([250.0, 210.0, 210.0]), "{text}");
-        }
-        for text in ["", "250", "250 x 210", "1x2x3x4", "a x b x c"] {
-            assert!(bed(text).is_err(), "{text}");
-        }
-    }
 }

@@ -16,10 +16,10 @@ use super::{
     language::{counted, t},
     page::{Failure, Frame, Visitor, html},
     plan,
-    register::{sentences, tags_of},
+    register::sentences,
 };
 use crate::{
-    domain::access::Role,
+    domain::{access::Role, printer::tags_of},
     service::{access::Principal, tags::Retag},
 };
 

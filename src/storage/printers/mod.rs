@@ -100,44 +100,67 @@ impl Row {
     }
 }
 
-/// Registers a printer. Errors: [`Error::NameTaken`], [`Error::UrlTaken`].
-pub async fn insert(db: &Db, printer: &Printer, sealed_key: Option<&[u8]>, entry: &Entry) -> Result<(), Error> {
-    match try_insert(db, printer, sealed_key, entry).await {
-        Ok(()) => Ok(()),
-        Err(error) => Err(what_is_taken(db, printer, error).await),
-    }
+/// A printer that is to be registered, with its sealed key, and what is written down of it.
+pub struct NewPrinter {
+    pub printer: Printer,
+    pub sealed_key: Option<Vec<u8>>,
+    pub entry: Entry,
 }
 
-async fn try_insert(db: &Db, printer: &Printer, sealed_key: Option<&[u8]>, entry: &Entry) -> Result<(), sqlx::Error> {
-    let details = &printer.details;
+/// Registers a printer. Errors: [`Error::NameTaken`], [`Error::UrlTaken`].
+pub async fn insert(db: &Db, printer: &Printer, sealed_key: Option<&[u8]>, entry: &Entry) -> Result<(), Error> {
+    let new = NewPrinter { printer: printer.clone(), sealed_key: sealed_key.map(<[u8]>::to_vec), entry: entry.clone() };
+    insert_all(db, &[new]).await
+}
+
+/// Registers printers, all of them or none. Errors: [`Error::NameTaken`], [`Error::UrlTaken`] of any.
+pub async fn insert_all(db: &Db, new: &[NewPrinter]) -> Result<(), Error> {
+    let Err(error) = try_insert(db, new).await else { return Ok(()) };
+    if !is_taken(&error) {
+        return Err(error.into());
+    }
+    for NewPrinter { printer, .. } in new {
+        if let Some(taken) = what_is_taken(db, printer).await? {
+            return Err(taken);
+        }
+    }
+    Err(error.into())
+}
+
+async fn try_insert(db: &Db, new: &[NewPrinter]) -> Result<(), sqlx::Error> {
     let tags_sql = insert_tags_sql(db);
-    let tags = tag_records([printer])?;
+    let tags = tag_records(new.iter().map(|new| &new.printer))?;
     transaction!(db, |tx| {
-        sqlx::query(
-            "insert into printers
-                 (id, name, url, api_key, enabled, model, material, color, nozzle_mm, bed_mm, power_group, notes,
-                  version, created_at, updated_at)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
-        )
-        .bind(printer.id)
-        .bind(&details.name)
-        .bind(&details.url)
-        .bind(sealed_key)
-        .bind(details.enabled)
-        .bind(&details.model)
-        .bind(&details.material)
-        .bind(&details.color)
-        .bind(details.nozzle_mm)
-        .bind(details.bed_mm.map(Json))
-        .bind(&details.power_group)
-        .bind(&details.notes)
-        .bind(printer.version)
-        .bind(printer.created_at)
-        .bind(printer.updated_at)
-        .execute(&mut *tx)
-        .await?;
+        for NewPrinter { printer, sealed_key, .. } in new {
+            let details = &printer.details;
+            sqlx::query(
+                "insert into printers
+                     (id, name, url, api_key, enabled, model, material, color, nozzle_mm, bed_mm, power_group, notes,
+                      version, created_at, updated_at)
+                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+            )
+            .bind(printer.id)
+            .bind(&details.name)
+            .bind(&details.url)
+            .bind(sealed_key)
+            .bind(details.enabled)
+            .bind(&details.model)
+            .bind(&details.material)
+            .bind(&details.color)
+            .bind(details.nozzle_mm)
+            .bind(details.bed_mm.map(Json))
+            .bind(&details.power_group)
+            .bind(&details.notes)
+            .bind(printer.version)
+            .bind(printer.created_at)
+            .bind(printer.updated_at)
+            .execute(&mut *tx)
+            .await?;
+        }
         sqlx::query(AssertSqlSafe(tags_sql)).bind(tags).execute(&mut *tx).await?;
-        audit::append!(tx, db, entry);
+        for new in new {
+            audit::append!(tx, db, &new.entry);
+        }
     });
     Ok(())
 }
@@ -153,7 +176,8 @@ pub async fn update(
 ) -> Result<bool, Error> {
     match try_update(db, printer, expected_version, key, entry).await {
         Ok(changed) => Ok(changed),
-        Err(error) => Err(what_is_taken(db, printer, error).await),
+        Err(error) if is_taken(&error) => Err(what_is_taken(db, printer).await?.unwrap_or_else(|| error.into())),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -219,25 +243,25 @@ fn tag_records<'a>(printers: impl IntoIterator<Item = &'a Printer>) -> Result<gr
     group::parameter(tags.map(|(id, tag)| json!({"printer_id": id, "tag": tag})))
 }
 
+fn is_taken(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|error| error.is_unique_violation())
+}
+
 /// Which of the unique columns a refused write ran into. Asked of the data: the databases name their constraints
 /// differently.
-async fn what_is_taken(db: &Db, printer: &Printer, error: sqlx::Error) -> Error {
-    if !error.as_database_error().is_some_and(|error| error.is_unique_violation()) {
-        return error.into();
-    }
+async fn what_is_taken(db: &Db, printer: &Printer) -> Result<Option<Error>, Error> {
     let sql = "select name, url from printers where (name = $1 or url = $2) and id <> $3";
-    let others: Result<Vec<(String, String)>, _> = reading!(db, |pool| sqlx::query_as(sql)
+    let others: Vec<(String, String)> = reading!(db, |pool| sqlx::query_as(sql)
         .bind(&printer.details.name)
         .bind(&printer.details.url)
         .bind(printer.id)
         .fetch_all(pool)
-        .await);
-    match others {
-        Ok(others) if others.iter().any(|(name, _)| *name == printer.details.name) => Error::NameTaken,
-        Ok(others) if !others.is_empty() => Error::UrlTaken,
-        Ok(_) => error.into(),
-        Err(error) => error.into(),
-    }
+        .await)?;
+    Ok(if others.iter().any(|(name, _)| *name == printer.details.name) {
+        Some(Error::NameTaken)
+    } else {
+        (!others.is_empty()).then_some(Error::UrlTaken)
+    })
 }
 
 /// One printer.

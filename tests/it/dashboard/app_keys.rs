@@ -33,7 +33,7 @@ async fn a_key_is_asked_for_allowed_and_stored_and_nobody_sees_it() {
     fields.push(("asked", asked.as_str()));
     let early = site.submit("/printers/new", &fields).await;
     assert_eq!(early.status(), StatusCode::UNPROCESSABLE_ENTITY);
-    assert!(text(early).await.contains("was not given yet"));
+    assert!(text(early).await.contains("is not given yet"));
 
     let part = format!("/printers/keys/{asked}");
     assert!(site.page(&part).await.contains("data-again"));

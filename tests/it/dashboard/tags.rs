@@ -52,7 +52,7 @@ async fn what_breaks_a_rule_changes_no_printer() {
         ("", "", "must be named"),
         (long.as_str(), "", "1 to 50 characters"),
         ("petg", "petg", "at once"),
-        (many.as_str(), "", "would be 51"),
+        (many.as_str(), "", "would have 51"),
     ] {
         let fields = [("all", "1"), ("act", "save"), ("add", add), ("remove", remove)];
         let (status, page) = text(site.submit("/printers/tags", &fields).await).await;

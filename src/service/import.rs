@@ -1,0 +1,355 @@
+//! Printers out of a list, as a spreadsheet writes it: looked at row by row first, then registered all at once.
+//!
+//! Spreadsheets differ in what CSV is: the separator is a comma, a semicolon (where the comma is in numbers) or a tab, and
+//! the bytes are UTF-8, with a mark or without, or Windows-1252. All of them are read.
+
+use std::{borrow::Cow, collections::HashMap};
+
+use super::{
+    Services,
+    access::Principal,
+    error::Error,
+    printers::{checked, within_limit},
+};
+use crate::{
+    clock,
+    domain::{
+        access::Role,
+        invalid::Invalid,
+        printer::{Printer, PrinterDetails, bed, millimetres, tags_of},
+    },
+    storage::{self, printers::NewPrinter},
+};
+
+/// Columns that a list may have, by the names of the API's fields.
+pub const COLUMNS: [&str; 12] = [
+    "name",
+    "url",
+    "api_key",
+    "tags",
+    "model",
+    "material",
+    "color",
+    "nozzle_mm",
+    "bed_mm",
+    "power_group",
+    "enabled",
+    "notes",
+];
+/// Bytes of a list.
+pub const MOST_BYTES: usize = 1_000_000;
+/// Rows of a list.
+const MOST_ROWS: usize = 1_000;
+
+/// What would become of each row of a list.
+pub struct Preview {
+    pub rows: Vec<Row>,
+}
+
+/// A row, without its key.
+pub struct Row {
+    /// Where it begins in the list, counted from 1.
+    pub line: u64,
+    pub details: PrinterDetails,
+    pub has_key: bool,
+    pub fate: Fate,
+}
+
+/// What would become of a row.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Fate {
+    Added,
+    /// A printer of this name and address is registered.
+    There,
+    Wrong(Invalid),
+}
+
+/// What became of an import.
+pub enum Imported {
+    /// So many printers were registered.
+    Done(usize),
+    /// It is not any more what was looked at; nothing was done.
+    Changed(Preview),
+}
+
+impl Preview {
+    /// Rows that would be added.
+    pub fn added(&self) -> usize {
+        self.rows.iter().filter(|row| row.fate == Fate::Added).count()
+    }
+}
+
+/// A row as it was read.
+// No Debug: it may hold a key.
+struct Given {
+    line: u64,
+    details: PrinterDetails,
+    api_key: Option<String>,
+    wrong: Invalid,
+}
+
+impl Services {
+    /// Says what would become of each row. Fails where the list itself cannot be read.
+    pub async fn preview_import(&self, who: &Principal, list: &str) -> Result<Preview, Error> {
+        who.require(Role::Manager)?;
+        let judged = self.judge(who, read(list)?).await?;
+        Ok(Preview { rows: judged.into_iter().map(|(given, fate)| row(given, fate)).collect() })
+    }
+
+    /// Registers the printers of a list that are not there yet, all of them or none, leaving rows out that are wrong.
+    /// `expected`: how many somebody saw and agreed to.
+    pub async fn import_printers(&self, who: &Principal, list: &str, expected: usize) -> Result<Imported, Error> {
+        who.require(Role::Manager)?;
+        let judged = self.judge(who, read(list)?).await?;
+        let added = judged.iter().filter(|(_, fate)| *fate == Fate::Added);
+        let new = added.map(|(given, _)| self.new_printer(who, given.details.clone(), given.api_key.as_deref()));
+        let new: Vec<NewPrinter> = new.collect::<Result<_, _>>()?;
+        if new.len() == expected && expected > 0 {
+            match storage::printers::insert_all(&self.db, &new).await {
+                Ok(()) => {
+                    let keys =
+                        judged.into_iter().filter(|(_, fate)| *fate == Fate::Added).map(|(given, _)| given.api_key);
+                    for (NewPrinter { printer, .. }, key) in new.iter().zip(keys) {
+                        self.bring_to_life(printer, key)?;
+                    }
+                    tracing::info!(printers = new.len(), by = %who.name, "printers imported");
+                    return Ok(Imported::Done(new.len()));
+                }
+                // Somebody was quicker: looked at once more.
+                Err(storage::Error::NameTaken | storage::Error::UrlTaken) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.preview_import(who, list).await.map(Imported::Changed)
+    }
+
+    /// Holds rows against the rules, against each other, and against the register.
+    async fn judge(&self, who: &Principal, rows: Vec<Given>) -> Result<Vec<(Given, Fate)>, Error> {
+        let registered = storage::printers::all(&self.db).await?;
+        let names: HashMap<&str, &str> = registered
+            .iter()
+            .map(|(printer, _)| (printer.details.name.as_str(), printer.details.url.as_str()))
+            .collect();
+        let urls: HashMap<&str, &str> = names.iter().map(|(name, url)| (*url, *name)).collect();
+        let (mut seen_names, mut seen_urls) = (HashMap::new(), HashMap::new());
+        let judged = rows.into_iter().map(|mut given| {
+            let mut wrong = std::mem::take(&mut given.wrong);
+            match checked(given.details.clone(), given.api_key.as_deref()) {
+                Ok(details) => given.details = details,
+                Err(invalid) => wrong.0.extend(invalid.0),
+            }
+            let (name, url) = (given.details.name.clone(), given.details.url.clone());
+            let is_there = names.get(name.as_str()) == Some(&url.as_str());
+            for (pointer, text, seen) in [("/name", &name, &mut seen_names), ("/url", &url, &mut seen_urls)] {
+                match seen.get(text) {
+                    Some(line) => wrong.add(pointer, "twice", format!("is in line {line}, too")),
+                    None if !text.is_empty() => drop(seen.insert(text.clone(), given.line)),
+                    None => {}
+                }
+            }
+            if !is_there && names.contains_key(name.as_str()) {
+                wrong.add("/name", "name_taken", "is that of another printer already");
+            }
+            if let Some(other) = urls.get(url.as_str()).filter(|_| !is_there) {
+                // Whose printers somebody may not see, they are not told of either.
+                let visible =
+                    registered.iter().any(|(printer, _)| printer.details.name == **other && who.may_see(printer));
+                let whose = if visible { format!("is that of {other} already") } else { "is taken already".to_owned() };
+                wrong.add("/url", "url_taken", whose);
+            }
+            let fate = match (wrong.0.is_empty(), is_there) {
+                (false, _) => Fate::Wrong(wrong),
+                (true, true) => Fate::There,
+                (true, false) => match within_limit(who, &as_printer(&given.details)) {
+                    Ok(()) => Fate::Added,
+                    Err(outside) => Fate::Wrong(outside),
+                },
+            };
+            (given, fate)
+        });
+        Ok(judged.collect())
+    }
+}
+
+fn row(given: Given, fate: Fate) -> Row {
+    Row { line: given.line, details: given.details, has_key: given.api_key.is_some(), fate }
+}
+
+/// To be held against a limit, and nothing else.
+fn as_printer(details: &PrinterDetails) -> Printer {
+    let now = clock::now();
+    Printer { id: uuid::Uuid::nil(), details: details.clone(), version: 1, created_at: now, updated_at: now }
+}
+
+/// The text of a file, whichever way it was written.
+pub fn text_of(bytes: &[u8]) -> Result<Cow<'_, str>, Invalid> {
+    if bytes.len() > MOST_BYTES {
+        return Err(Invalid::one("/file", "too_large", "must be at most 1 MB"));
+    }
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    if bytes.contains(&0) {
+        return Err(Invalid::one("/file", "no_text", "is no CSV file: save the sheet as CSV first"));
+    }
+    Ok(match std::str::from_utf8(bytes) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => encoding_rs::WINDOWS_1252.decode_without_bom_handling(bytes).0,
+    })
+}
+
+/// The rows of a list. Fails where its columns are not known, or there are none or too many rows.
+fn read(list: &str) -> Result<Vec<Given>, Invalid> {
+    let list = list.trim_start_matches('\u{feff}');
+    if list.len() > 2 * MOST_BYTES {
+        return Err(Invalid::one("/file", "too_large", "must be at most 1 MB"));
+    }
+    let mut reader = csv::ReaderBuilder::new()
+        .delimiter(separator(list))
+        .flexible(true)
+        .trim(csv::Trim::All)
+        .from_reader(list.as_bytes());
+    let unreadable = |_| Invalid::one("/file", "no_csv", "is no list that can be read");
+    let columns = columns(reader.headers().map_err(unreadable)?)?;
+    let mut rows = Vec::new();
+    for record in reader.records() {
+        let record = record.map_err(unreadable)?;
+        if record.iter().all(str::is_empty) {
+            continue;
+        }
+        if rows.len() == MOST_ROWS {
+            return Err(Invalid::one("/rows", "too_many", format!("must be at most {MOST_ROWS} at once")));
+        }
+        rows.push(given(&columns, &record));
+    }
+    if rows.is_empty() {
+        return Err(Invalid::one("/rows", "none", "must follow the first line, one for each printer"));
+    }
+    Ok(rows)
+}
+
+/// What separates the fields of the first line.
+fn separator(list: &str) -> u8 {
+    let first = list.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    let count = |separator: u8| first.bytes().filter(|byte| *byte == separator).count();
+    // Of equals the last: a comma.
+    [b'\t', b';', b','].into_iter().max_by_key(|separator| count(*separator)).unwrap_or(b',')
+}
+
+/// The names of the columns, each known and there once.
+fn columns(header: &csv::StringRecord) -> Result<Vec<String>, Invalid> {
+    let mut invalid = Invalid::default();
+    let mut columns: Vec<String> = Vec::new();
+    for name in header {
+        let name = name.to_lowercase().replace([' ', '-'], "_");
+        if !COLUMNS.contains(&name.as_str()) {
+            let known = COLUMNS.join(", ");
+            let shown: String = name.chars().take(50).collect();
+            invalid.add("/column", "unknown", format!("must be one of {known}; {shown:?} in the first line is none"));
+        } else if columns.contains(&name) {
+            invalid.add("/column", "twice", format!("must be there once, and {name} is there twice"));
+        }
+        columns.push(name);
+    }
+    for needed in ["name", "url"] {
+        if !columns.iter().any(|column| column == needed) {
+            invalid.add("/column", "required", format!("must be there: {needed}"));
+        }
+    }
+    invalid.or_ok(columns)
+}
+
+fn given(columns: &[String], record: &csv::StringRecord) -> Given {
+    let mut wrong = Invalid::default();
+    let fields =
+        record.iter().enumerate().filter(|(_, field)| !field.is_empty()).last().map_or(0, |(last, _)| last + 1);
+    if fields > columns.len() {
+        let rule = format!("must have {} fields as the first line has, and has {fields}", columns.len());
+        wrong.add("/row", "fields", rule);
+    }
+    let text = |name: &str| {
+        let at = columns.iter().position(|column| column == name)?;
+        record.get(at).filter(|text| !text.is_empty()).map(str::to_owned)
+    };
+    let mut details = PrinterDetails::new(text("name").unwrap_or_default(), text("url").unwrap_or_default());
+    details.tags = text("tags").map(|tags| tags_of(&tags)).unwrap_or_default();
+    details.model = text("model");
+    details.material = text("material");
+    details.color = text("color");
+    details.power_group = text("power_group");
+    details.notes = text("notes").unwrap_or_default();
+    match text("nozzle_mm").as_deref().map(millimetres).transpose() {
+        Ok(nozzle) => details.nozzle_mm = nozzle,
+        Err(rule) => wrong.add("/nozzle_mm", "number", rule),
+    }
+    match text("bed_mm").as_deref().map(bed).transpose() {
+        Ok(bed) => details.bed_mm = bed,
+        Err(rule) => wrong.add("/bed_mm", "number", rule),
+    }
+    match text("enabled").map(|text| text.to_lowercase()).as_deref() {
+        None | Some("true" | "yes" | "1" | "wahr" | "ja") => {}
+        Some("false" | "no" | "0" | "falsch" | "nein") => details.enabled = false,
+        Some(_) => wrong.add("/enabled", "boolean", "must be yes or no"),
+    }
+    let line = record.position().map_or(0, csv::Position::line);
+    Given { line, details, api_key: text("api_key"), wrong }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn codes(list: &str) -> Vec<&'static str> {
+        match read(list) {
+            Ok(_) => Vec::new(),
+            Err(invalid) => invalid.0.into_iter().map(|error| error.code).collect(),
+        }
+    }
+
+    #[test]
+    fn every_spreadsheets_list_is_read() {
+        for list in [
+            "name,url,tags,nozzle_mm\nA,http://a,\"hall-a, petg\",0.4\n",
+            "\u{feff}Name;URL;Tags;nozzle mm\r\n\"A\";http://a;hall-a, petg;0,4\r\n;;;\r\n",
+            "url\tname\ttags\tnozzle_mm\n\nhttp://a\tA\thall-a,petg\t0.4\t\t",
+        ] {
+            let rows = read(list).unwrap_or_else(|invalid| panic!("{list}: {invalid:?}"));
+            let [row] = rows.as_slice() else { panic!("{list}: {} rows", rows.len()) };
+            assert_eq!((row.details.name.as_str(), row.details.url.as_str()), ("A", "http://a"), "{list}");
+            assert_eq!(row.details.tags, ["hall-a", "petg"], "{list}");
+            assert_eq!((row.details.nozzle_mm, &row.wrong), (Some(0.4), &Invalid::default()), "{list}");
+        }
+    }
+
+    #[test]
+    fn quotes_hold_separators_quotes_and_lines() {
+        let rows = read("name,url,notes\n\"A, \"\"B\"\"\",http://a,\"two\nlines\"\nC,http://c,\n").unwrap_or_default();
+        let seen: Vec<_> =
+            rows.iter().map(|row| (row.line, row.details.name.as_str(), row.details.notes.as_str())).collect();
+        assert_eq!(seen, [(2, "A, \"B\"", "two\nlines"), (4, "C", "")]);
+    }
+
+    #[test]
+    fn a_file_is_read_whichever_way_it_was_written() {
+        for bytes in [&b"n\xc3\xa4me"[..], b"\xef\xbb\xbfn\xc3\xa4me", b"n\xe4me"] {
+            assert_eq!(text_of(bytes).as_deref(), Ok("näme"), "{bytes:?}");
+        }
+        assert!(text_of(b"PK\x03\x04\x00\x00").is_err());
+        assert!(text_of(&vec![b'a'; MOST_BYTES + 1]).is_err());
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_list_is_told() {
+        assert_eq!(codes(""), ["required", "required"]);
+        assert_eq!(codes("name,url\n"), ["none"]);
+        assert_eq!(codes("name,url,adress,name\nA,http://a,x,B\n"), ["unknown", "twice"]);
+        let rows: String = (0..=MOST_ROWS).map(|n| format!("P{n},http://p{n}\n")).collect();
+        assert_eq!(codes(&format!("name,url\n{rows}")), ["too_many"]);
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_row_is_told_by_field() {
+        let list = "name,url,nozzle_mm,bed_mm,enabled\nA,http://a,wide,1x2,maybe,more\n";
+        let rows = read(list).unwrap_or_default();
+        let pointers: Vec<_> = rows[0].wrong.0.iter().map(|error| error.pointer.as_str()).collect();
+        assert_eq!(pointers, ["/row", "/nozzle_mm", "/bed_mm", "/enabled"]);
+    }
+}

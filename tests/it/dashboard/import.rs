@@ -1,0 +1,148 @@
+//! Printers out of a list: every row is looked at before anything is written, and then all are, or none.
+
+use printyard::simulator::{Farm, FarmConfig};
+use reqwest::{Response, StatusCode, multipart};
+
+use super::{SOON, Site, TOKEN, send};
+use crate::support::wait;
+
+async fn upload(site: &Site, field: &'static str, list: impl Into<Vec<u8>>) -> Response {
+    let part = multipart::Part::bytes(list.into());
+    let part = if field == "file" { part.file_name("printers.csv") } else { part };
+    let form = multipart::Form::new().part(field, part);
+    let request = site.http.post(format!("{}/printers/import", site.base)).header("cookie", &site.cookie);
+    send(request.header("sec-fetch-site", "same-origin").multipart(form)).await
+}
+
+async fn text(answer: Response) -> (StatusCode, String) {
+    (answer.status(), answer.text().await.expect("a page"))
+}
+
+fn hidden(page: &str, name: &str) -> String {
+    let from = page.split(&format!("name=\"{name}\" value=\"")).nth(1).unwrap_or_else(|| panic!("no {name}: {page}"));
+    from.split('"').next().unwrap_or_default().to_owned()
+}
+
+async fn api(site: &Site, path: &str) -> serde_json::Value {
+    let request = site.http.get(format!("{}/api/v1/{path}", site.base)).bearer_auth(TOKEN);
+    send(request).await.json().await.expect("JSON")
+}
+
+async fn count(site: &Site) -> usize {
+    api(site, "printers?limit=500").await["items"].as_array().expect("items").len()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_is_looked_at_and_then_imported_as_it_was_looked_at() {
+    let site = Site::with(1).await;
+    let farm = Farm::start(FarmConfig { printers: 2, ..FarmConfig::default() }).await.expect("a farm");
+    let [one, two] = farm.printers() else { panic!("two printers") };
+    let here = site.farm.printers()[0].url();
+    // As a German spreadsheet writes it: Windows-1252, semicolons, commas in numbers, an empty row at the end.
+    let list = format!(
+        "Name;URL;API key;Tags;Nozzle mm;Notes\r\nHalle ö;{};{};\"halle-a, petg\";0,6;\"by the \"\"door\"\"\"\r\n\
+         P-1;{here};;;;\r\nMK4;{};;;;\r\n;;;;;\r\n",
+        one.url(),
+        one.api_key(),
+        two.url()
+    );
+    let bytes: Vec<u8> = list.chars().map(|char| u8::try_from(u32::from(char)).expect("Latin")).collect();
+    let (status, page) = text(upload(&site, "file", bytes).await).await;
+    assert_eq!(status, StatusCode::OK, "{page}");
+    for part in ["2 printers will be added", "1 is there already", "Halle ö", "with a key · halle-a · petg"] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    assert!(!page.contains(one.api_key()), "no key is readable: {page}");
+    assert_eq!(count(&site).await, 1, "nothing is written by looking");
+
+    let (sealed, number) = (hidden(&page, "list"), hidden(&page, "number"));
+    assert_eq!(number, "2");
+    let fields = [("list", sealed.as_str()), ("number", number.as_str())];
+    let (status, page) = text(site.submit("/printers/import/confirm", &fields).await).await;
+    assert!(status.is_success() && page.contains("2 printers were imported."), "{page}");
+    let printers = api(&site, "printers").await;
+    let added = printers["items"].as_array().expect("items").iter().find(|item| item["name"] == "Halle ö").cloned();
+    let added = added.expect("it was added");
+    assert_eq!((&added["nozzle_mm"], &added["notes"]), (&0.6.into(), &"by the \"door\"".into()), "{added}");
+    let path = format!("printers/{}", added["id"].as_str().expect("an id"));
+    wait::until("its key is good", SOON, async || {
+        let seen = api(&site, &path).await["status"]["reachability"].clone();
+        if seen == "online" { Ok(()) } else { Err(seen) }
+    })
+    .await;
+    let audit = api(&site, "audit?action=printer.registered").await;
+    assert_eq!(audit["items"].as_array().map(Vec::len), Some(3), "one row for each: {audit}");
+
+    // Sent once more, by a page that is loaded again: nothing happens, and what is so is shown.
+    let (status, page) = text(site.submit("/printers/import/confirm", &fields).await).await;
+    assert!(status == StatusCode::CONFLICT && page.contains("3 are there already"), "{page}");
+    assert_eq!(count(&site).await, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_row_says_what_is_wrong_with_it_and_is_left_out() {
+    let site = Site::with(1).await;
+    let here = site.farm.printers()[0].url();
+    let list = format!(
+        "name,url,color,tags,bed_mm,api_key\n\
+         good,http://good,,,,\n\
+         ,http://nameless,,,,\n\
+         P-1,http://other,,,,\n\
+         mine,{here},,,,\n\
+         good,http://twice,,,,\n\
+         bad,ftp://x,red,,1 x 2,two words\n\
+         long,http://long,,{},,\n\
+         same,HTTP://GOOD:80/,,,,\n\
+         more,http://more,,,,,,x\n",
+        "x".repeat(51)
+    );
+    let (status, page) = text(upload(&site, "text", list).await).await;
+    assert!(status.is_success() && page.contains("1 printer will be added · 8 rows cannot be imported"), "{page}");
+    for words in [
+        "name must be 1 to 100 characters long",
+        "name is that of another printer already",
+        "url is that of P-1 already",
+        "name is in line 2, too",
+        "url must begin with http",
+        "color must be a color",
+        "bed mm must be three numbers",
+        "api key must be 1 to 1000 visible",
+        "tags 0 must be 1 to 50",
+        "url is in line 2, too",
+        "row must have 6 fields",
+    ] {
+        assert!(page.contains(words), "{words}: {page}");
+    }
+    assert!(!page.contains("two words"), "not even a key that is none");
+    let fields = [("list", hidden(&page, "list")), ("number", "1".to_owned())];
+    let fields: Vec<_> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    assert!(site.submit("/printers/import/confirm", &fields).await.status().is_success());
+    assert_eq!(count(&site).await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_cannot_be_read_is_told_so_and_nobody_elses_is_imported() {
+    let site = Site::with(0).await;
+    let huge = format!("name,url\n{}", "a,http://a\n".repeat(100_000));
+    for (list, words) in [
+        ("", "must be there: name"),
+        ("name,url\n", "must follow the first line"),
+        ("name,url,colour\na,http://a,x", "&#34;colour&#34; in the first line is none"),
+        ("PK\u{3}\u{4}\u{0}", "save the sheet as CSV"),
+        (huge.as_str(), "at most 1 MB"),
+    ] {
+        let (status, page) = text(upload(&site, "file", list).await).await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{words}: {page}");
+        assert!(page.contains(words), "{words}: {page}");
+    }
+    // The most that one list may be, in the form of the second step too.
+    let full: String = (0..1_000).map(|n| format!("P{n},http://p{n},{}\n", "\"\"".repeat(490))).collect();
+    let (status, page) = text(upload(&site, "file", format!("name,url,notes\n{full}")).await).await;
+    assert!(status.is_success() && page.contains("1000 printers will be added"), "{status}");
+    let sealed = hidden(&page, "list");
+    for (list, number) in [("nonsense", "1000"), (sealed.as_str(), "999")] {
+        let answer = site.submit("/printers/import/confirm", &[("list", list), ("number", number)]).await;
+        assert!(answer.status().is_client_error(), "{number}");
+    }
+    assert_eq!(count(&site).await, 0, "another number than was seen is no consent");
+}
