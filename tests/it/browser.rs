@@ -117,7 +117,7 @@ async fn nothing_that_anybody_writes_is_run_on_any_page() {
 }
 
 /// The addresses of a route, or the reason why it is no page.
-fn addresses(verb: &str, route: &str, printers: &[String], planted: &[String], batches: &[String]) -> Vec<String> {
+pub fn addresses(verb: &str, route: &str, printers: &[String], planted: &[String], batches: &[String]) -> Vec<String> {
     if verb != "GET" {
         // Forms: sent from the pages that have them.
         return Vec::new();

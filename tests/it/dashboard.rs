@@ -1,8 +1,8 @@
 //! The dashboard over HTTP, as a browser without a script would use it, and its streams.
 
 mod app_keys;
-mod languages;
 mod import;
+mod languages;
 mod printer;
 mod probe;
 mod tags;

@@ -2,7 +2,9 @@
 
 use crate::support::{browser::Browser, server::TestServer};
 
+mod axe;
 mod farm;
+mod plain;
 mod real;
 
 /// Logs the browser in with a token of a role, and opens a page.

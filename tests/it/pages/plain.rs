@@ -1,0 +1,86 @@
+//! The pages where no script runs: everything reads, and the work of a day can be done by forms.
+
+use printyard::simulator::{Farm, FarmConfig};
+use serde_json::json;
+
+use crate::{
+    browser::addresses,
+    support::{browser::Browser, needs, routes, server::yard},
+};
+
+/// Types into the field of a form, as its value.
+async fn fill(browser: &Browser, name: &str, text: &str) {
+    let script = "document.querySelector(`main [name=${arguments[0]}]`).value = arguments[1]; return true";
+    assert_eq!(browser.run(script, vec![json!(name), json!(text)]).await, Ok(json!(true)));
+}
+
+/// Presses what a selector finds, with the mouse, and waits until the page that it leads to shows a text.
+async fn press(browser: &Browser, selector: &str, shown: &str) {
+    let view = "document.querySelector(arguments[0]).scrollIntoView({ block: 'center' }); return true";
+    assert_eq!(browser.run(view, vec![json!(selector)]).await, Ok(json!(true)));
+    browser.draw(&[selector], 0).await;
+    let there = format!("return document.querySelector('main').innerText.includes('{shown}')");
+    browser.until(&format!("{selector} leads to a page with {shown}"), &there).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_script_every_page_reads_and_the_work_of_a_day_is_done_by_forms() {
+    let browser = needs!(Browser::start().await);
+    let (server, _farm, ids) = yard(3).await;
+    browser.screen(1280, 900).await;
+    browser.own("Emulation.setScriptExecutionDisabled", json!({"value": true})).await;
+    browser.open(&format!("{}/login", server.url)).await;
+    let token = server.token("admin").await;
+    fill(&browser, "token", &token).await;
+    press(&browser, "main button", "Ready").await;
+    let untouched = "return typeof follow === 'undefined' && !document.querySelector('#picker button')";
+    assert_eq!(browser.value(untouched).await, true, "no script has run");
+
+    // Two of three are ticked, started, and followed by loading their batch again.
+    for id in &ids[..2] {
+        browser.draw(&[format!("#p-{id} .hit").as_str()], 0).await;
+    }
+    press(&browser, "#act [value=start]", "Start 2 printers").await;
+    let batch = browser.url().await;
+    let done = async |n: usize| {
+        let all = format!(
+            "return document.querySelectorAll('#live .ended li').length === {n} && document.getElementById('live').innerText.includes('All done')"
+        );
+        crate::support::wait::until("the batch is done", std::time::Duration::from_secs(30), async || {
+            browser.open(&batch).await;
+            if browser.value(&all).await == true {
+                Ok(())
+            } else {
+                Err(browser.value("return document.querySelector('main').innerText").await)
+            }
+        })
+        .await;
+    };
+    done(2).await;
+
+    // All that match, by the box that stands for them; the page asks, and leaves out the one without a print.
+    browser.open(&format!("{}/", server.url)).await;
+    browser.draw(&["#picker [name=all]"], 0).await;
+    press(&browser, "#act [value=cancel]", "Cancel 2 prints?").await;
+    press(&browser, "main form .danger", "Cancel 3 prints").await;
+
+    let farm = Farm::start(FarmConfig { printers: 1, ..FarmConfig::default() }).await.expect("a farm");
+    let printer = &farm.printers()[0];
+    browser.open(&format!("{}/printers/new", server.url)).await;
+    for (name, text) in [("name", "By hand"), ("url", printer.url()), ("api_key", printer.api_key())] {
+        fill(&browser, name, text).await;
+    }
+    press(&browser, "[value=add]", "By hand").await;
+
+    let batches = [batch.rsplit('/').next().expect("an id").to_owned()];
+    let pages =
+        routes::of_pages().into_iter().flat_map(|(verb, route)| addresses(&verb, &route, &ids[..1], &[], &batches));
+    for path in pages.filter(|path| !path.ends_with(".csv") && !path.starts_with("/login/oidc")) {
+        browser.open(&format!("{}{path}", server.url)).await;
+        let reads = "return document.querySelector('main, body.framed')?.innerText.trim().length > 20
+            && document.querySelectorAll('main form:not([action])').length === 0";
+        assert_eq!(browser.value(reads).await, true, "{path}");
+    }
+    browser.end().await;
+    server.stop().await;
+}
