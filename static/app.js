@@ -143,6 +143,7 @@ function follow() {
   on("gone", (ids) => { ids.split(" ").forEach((id) => byId("p-" + id)?.remove()); showSelection(); });
   on("strip", (html) => putPart("strip", html));
   on("batch", (html) => putPart("live", html));
+  on("heat", (text) => dispatchEvent(new CustomEvent("heat", { detail: JSON.parse(text) })));
   on("beat", (ages) => { putAges(JSON.parse(ages)); settle(); });
   source.onerror = () => {
     // Closed for good (logged out, or the server is away for long): begin anew.

@@ -71,6 +71,14 @@ impl Temperature {
 /// Heaters by OctoPrint's names (`tool0`, `bed`, `chamber`).
 pub type Temperatures = BTreeMap<String, Temperature>;
 
+/// What the heaters had at a moment of the past.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PastTemperatures {
+    /// Seconds before the newest moment that is told: a printer's clock may be wrong, its steps are not.
+    pub before_newest_s: i64,
+    pub temperatures: Temperatures,
+}
+
 /// What OctoPrint's event socket tells, as far as Printyard subscribes to it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum PrinterEvent {

@@ -210,8 +210,12 @@ impl Actor {
 
     /// How often the printer is read now.
     pub(super) fn pace(&self) -> Pace {
-        let watched = self.watched_until.is_some_and(|until| Instant::now() < until);
-        pace(self.state.is_active(), self.is_pushed(), watched)
+        pace(self.state.is_active(), self.is_pushed(), self.is_watched())
+    }
+
+    /// Somebody looks at this printer.
+    pub(super) fn is_watched(&self) -> bool {
+        self.watched_until.is_some_and(|until| Instant::now() < until)
     }
 
     /// Somebody looks at this printer: what is due later than that bears is due sooner.

@@ -73,6 +73,8 @@ impl Actor {
         self.heaters_under_way = false;
         let mut due = self.pace().heaters;
         if let Ok(Some(printer)) = result {
+            // Whoever looks follows each reading, also one that says the same.
+            self.dirty |= self.is_watched();
             if *self.live.temperatures != printer.temperatures {
                 self.live.temperatures = Arc::new(printer.temperatures);
                 self.dirty = true;

@@ -6,13 +6,19 @@ use serde::Deserialize;
 
 use super::{
     Error, OctoPrint, RequestOptions,
-    lenient::{Dict, Flag, Number, Object, Text},
+    lenient::{Flag, List, Number, Object, Text},
     request::SMALL,
 };
 use crate::domain::{
-    reading::{Temperature, Temperatures},
+    reading::{PastTemperatures, Temperature, Temperatures},
     state::{PrinterState, StateFlags},
 };
+
+/// Moments of the past that are asked for: OctoPrint keeps those of 30 minutes, one a second at most.
+const MOMENTS: usize = 1_800;
+
+/// The largest answer read with that many moments, in bytes (150 to 350 each).
+const PAST: usize = 1024 * 1024;
 
 /// The printer of one OctoPrint instance; from [`OctoPrint::printer`].
 #[derive(Debug, Clone, Copy)]
@@ -44,6 +50,22 @@ impl PrinterClient<'_> {
         }
     }
 
+    /// Reads what the heaters had lately, oldest first, as far back as OctoPrint keeps it; nothing while it is not
+    /// connected to its printer.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn past_temperatures(self, options: &RequestOptions) -> Result<Vec<PastTemperatures>, Error> {
+        let mut url = self.0.endpoint(&["api", "printer"]);
+        let wanted = [("history", "true"), ("limit", &*MOMENTS.to_string()), ("exclude", "state,sd")];
+        url.query_pairs_mut().extend_pairs(wanted);
+        match self.0.get_json::<Body>(url, PAST, options).await {
+            Ok(body) => Ok(body.past()),
+            Err(Error::Conflict { .. }) => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The firmware's last error, if there is one (`GET /api/printer/error`; empty on 2.x also after an error).
     ///
     /// # Errors
@@ -68,7 +90,24 @@ impl PrinterClient<'_> {
 #[serde(default)]
 struct Body {
     state: Object<State>,
-    temperature: Dict<Object<Heater>>,
+    temperature: Object<Heaters>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Heaters {
+    history: List<Object<Moment>>,
+    #[serde(flatten)]
+    now: BTreeMap<String, Object<Heater>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Moment {
+    /// Seconds since 1970, by the clock of OctoPrint.
+    time: Number,
+    #[serde(flatten)]
+    heaters: BTreeMap<String, Object<Heater>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -114,8 +153,25 @@ impl Body {
             state: PrinterState::from_text(&state_text).refined(flags),
             state_text,
             flags,
-            temperatures: temperatures(self.temperature.0),
+            temperatures: temperatures(self.temperature.0.unwrap_or_default().now),
         })
+    }
+
+    fn past(self) -> Vec<PastTemperatures> {
+        let moments = self.temperature.0.unwrap_or_default().history.0;
+        let read = |moment: Object<Moment>| {
+            let moment = moment.0?;
+            Some((moment.time.whole()?, temperatures(moment.heaters)))
+        };
+        let mut moments: Vec<(i64, Temperatures)> = moments.into_iter().filter_map(read).collect();
+        moments.sort_by_key(|(time, _)| *time);
+        let surplus = moments.len().saturating_sub(MOMENTS);
+        let newest = moments.last().map_or(0, |(time, _)| *time);
+        let past = moments.into_iter().skip(surplus).map(|(time, temperatures)| PastTemperatures {
+            before_newest_s: newest.saturating_sub(time),
+            temperatures,
+        });
+        past.collect()
     }
 }
 
@@ -136,7 +192,7 @@ impl Flags {
     }
 }
 
-/// A history (`temps`) is a list and not a heater, and a chamber that the printer lacks has nulls: both go.
+/// A chamber that the printer lacks has nulls, and goes.
 fn temperatures(heaters: BTreeMap<String, Object<Heater>>) -> Temperatures {
     let read = |(name, heater): (String, Object<Heater>)| {
         let heater = heater.0?;
@@ -172,6 +228,24 @@ mod tests {
     fn a_firmware_error_has_its_text() {
         let text = sample::<ErrorBody>("printer-error").error.filled();
         assert!(text.is_some_and(|text| text.starts_with("Thermal Runaway")));
+    }
+
+    #[test]
+    fn the_past_is_told_in_steps_before_its_newest_moment_and_what_is_broken_of_it_is_left_out() {
+        let body = r#"{"temperature":{"bed":{"actual":60.0,"target":60.0,"offset":0},"history":[
+            {"time":1732482012,"tool0":{"actual":30.5,"target":215.0},"chamber":{"actual":null,"target":null}},
+            {"time":1732482002,"tool0":{"actual":21.3,"target":0},"bed":{"actual":"21.3"}},
+            7, {"tool0":{"actual":99}}, {"time":null}]}}"#;
+        let past = serde_json::from_str::<Body>(body).expect("json").past();
+        let told: Vec<_> = past
+            .iter()
+            .map(|past| (past.before_newest_s, past.temperatures.iter().map(|(name, t)| (name.as_str(), t.actual))))
+            .map(|(ago, heaters)| (ago, heaters.collect::<Vec<_>>()))
+            .collect();
+        assert_eq!(told, [(10, vec![("bed", Some(21.3)), ("tool0", Some(21.3))]), (0, vec![("tool0", Some(30.5))])]);
+        for nothing in ["{}", r#"{"temperature":null}"#, r#"{"temperature":{"history":"?"}}"#] {
+            assert!(serde_json::from_str::<Body>(nothing).expect("json").past().is_empty(), "{nothing}");
+        }
     }
 
     #[test]

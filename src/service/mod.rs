@@ -28,6 +28,7 @@ pub mod secrets;
 pub mod select;
 pub mod sessions;
 pub mod tags;
+pub mod temperatures;
 pub mod tokens;
 pub mod upkeep;
 pub mod users;

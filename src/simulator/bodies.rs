@@ -1,12 +1,12 @@
 //! The JSON bodies, key for key as recorded in `octoprint-samples/`.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 
 use super::{
     config::Flavor,
-    files::{Entry, Files, name_of, unix_time},
+    files::{Entry, Files, name_of, unix_seconds, unix_time},
     machine::{Progress, State},
     printer::Inner,
 };
@@ -85,8 +85,13 @@ pub fn state(inner: &Inner) -> Value {
     json!({"error": inner.machine.trouble().error, "flags": state.flags(), "text": state.text()})
 }
 
-/// `GET /api/printer`, without what `exclude` names.
-pub fn printer(inner: &Inner, now: Instant, exclude: &str) -> Value {
+/// Between two moments of the history of temperatures.
+const STEP: Duration = Duration::from_secs(2);
+/// How far it goes back, as OctoPrint's does by default.
+const PAST: Duration = Duration::from_secs(30 * 60);
+
+/// `GET /api/printer`, without what `exclude` names, and with up to so many moments of the `history` if it is wanted.
+pub fn printer(inner: &Inner, now: Instant, exclude: &str, history: Option<usize>) -> Value {
     let excluded: Vec<&str> = exclude.split(',').map(str::trim).collect();
     let mut body = Map::new();
     if !excluded.contains(&"sd") {
@@ -100,9 +105,31 @@ pub fn printer(inner: &Inner, now: Instant, exclude: &str) -> Value {
             .machine
             .temperatures(now)
             .map(|(actual, target)| json!({"actual": tenths(actual), "offset": 0, "target": target}));
-        body.insert("temperature".to_owned(), json!({"bed": bed, "tool0": tool}));
+        let mut temperature = json!({"bed": bed, "tool0": tool});
+        if let Some(limit) = history {
+            temperature["history"] = past(inner, now, limit);
+        }
+        body.insert("temperature".to_owned(), temperature);
     }
     Value::Object(body)
+}
+
+/// The newest moments of the past, oldest first.
+fn past(inner: &Inner, now: Instant, limit: usize) -> Value {
+    let steps = u32::try_from(limit).unwrap_or(u32::MAX).min(PAST.as_secs() as u32 / STEP.as_secs() as u32);
+    let time = unix_seconds();
+    let mut moments: Vec<Value> = (0..steps)
+        .map_while(|n| {
+            let ago = STEP * n;
+            let [tool, bed] = inner
+                .machine
+                .past_temperatures(now.checked_sub(ago)?)?
+                .map(|(actual, target)| json!({"actual": tenths(actual), "target": target}));
+            Some(json!({"time": time - i64::try_from(ago.as_secs()).ok()?, "bed": bed, "tool0": tool}))
+        })
+        .collect();
+    moments.reverse();
+    moments.into()
 }
 
 fn tenths(degrees: f64) -> f64 {

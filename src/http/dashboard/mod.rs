@@ -14,6 +14,7 @@ mod files;
 mod filters;
 mod form;
 mod guard;
+mod heat;
 mod history;
 mod import;
 mod key;

@@ -15,6 +15,7 @@ use super::{
     files::{self, File},
     filters,
     form::Form,
+    heat::Heat,
     history::{History, Wanted},
     language::t,
     page::{Failure, Frame, Id, Visitor, html},
@@ -38,6 +39,7 @@ fn button(command: &Command) -> Button {
 struct ShowPage {
     frame: Frame,
     entry: Arc<Entry>,
+    heat: Heat,
     facts: Vec<(&'static str, String)>,
     files: Result<Vec<File>, String>,
     history: History,
@@ -57,10 +59,13 @@ pub(super) async fn show(
     let found = entries.into_iter().find(|entry| entry.id() == id);
     let entry = found.ok_or(Failure::from(Error::NotFound("printer")))?;
     let history = History::of(&dashboard, &who, id, &wanted).await?;
+    // Both ask the printer.
+    let (heat, files) = tokio::join!(Heat::of(&dashboard, &who, &entry), files::of(&dashboard, &who, &entry));
     html(&ShowPage {
         frame: Frame::of(&who, "farm"),
         facts: facts(&entry),
-        files: files::of(&dashboard, &who, &entry).await,
+        heat,
+        files,
         history,
         buttons: OFFERED.iter().map(button).collect(),
         connection: [Command::Connect, Command::Disconnect].iter().map(button).collect(),

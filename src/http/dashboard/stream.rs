@@ -7,7 +7,7 @@ use std::{
     collections::{BTreeMap, HashSet},
     convert::Infallible,
     fmt::Write as _,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use askama::Template;
@@ -28,6 +28,7 @@ use super::{
     Dashboard,
     batches::visible,
     board::Entry,
+    heat,
     language::{self, t},
     outcome::Live,
     page::{Failure, Id, Visitor},
@@ -114,6 +115,8 @@ async fn follow_farm(page: &Page, filter: &Filter, mut version: u64) -> Option<(
     let mut versions = page.dashboard.services.fleet().view().subscribe();
     let (mut beat, mut beats) = (interval(BEAT), 0_u32);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // The page has what was known before.
+    let mut told = Instant::now();
     // Those that the page shows, as far as this side knows. What changed before the first look may be among them.
     let mut shown: HashSet<Uuid> = HashSet::new();
     let mut first = true;
@@ -136,9 +139,23 @@ async fn follow_farm(page: &Page, filter: &Filter, mut version: u64) -> Option<(
                     page.dashboard.services.fleet().watch(id);
                 }
                 page.send(Event::default().event("beat").data(old(page).await?)).await?;
+                if let Some((read, heat)) = heat(page, filter.only, told).await {
+                    told = read;
+                    page.send(Event::default().event("heat").data(heat)).await?;
+                }
             }
         }
     }
+}
+
+/// What the heaters of a page's one printer have, if that was read after `told`; and when it was read.
+async fn heat(page: &Page, only: Option<Uuid>, told: Instant) -> Option<(Instant, String)> {
+    let only = only?;
+    let (_, entries) = page.dashboard.board.all(&page.who).await.ok()?;
+    let view = &entries.iter().find(|entry| entry.id() == only)?.view;
+    let read = view.live.heaters_read.filter(|read| *read > told)?;
+    let at = clock::now() - TimeDelta::from_std(read.elapsed()).ok()?;
+    Some((read, heat::news(view, at)?))
 }
 
 /// Sends what has changed since a version; returns the version that the page has then.

@@ -7,17 +7,27 @@ use serde_json::{Value, json};
 use super::{At, Body, Refused, accepted};
 use crate::simulator::bodies;
 
-/// `?exclude=temperature,sd`.
-#[derive(Deserialize)]
+/// `?exclude=temperature,sd`, `?history=true&limit=n`.
+#[derive(Default, Deserialize)]
+#[serde(default)]
 pub struct Wanted {
-    #[serde(default)]
     exclude: String,
+    history: String,
+    limit: String,
+}
+
+impl Wanted {
+    /// How many moments of the past, if any.
+    fn history(&self) -> Option<usize> {
+        let wanted = matches!(self.history.as_str(), "true" | "yes" | "y" | "1" | "on");
+        wanted.then(|| self.limit.parse().unwrap_or(300))
+    }
 }
 
 /// `GET /api/printer`.
 pub async fn show(At(printer): At, Query(wanted): Query<Wanted>) -> Result<Json<Value>, Refused> {
     printer.with(|inner, now| match inner.machine.state().is_operational() {
-        true => Ok(Json(bodies::printer(inner, now, &wanted.exclude))),
+        true => Ok(Json(bodies::printer(inner, now, &wanted.exclude, wanted.history()))),
         false => Err(Refused::not_operational()),
     })
 }

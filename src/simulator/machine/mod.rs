@@ -172,7 +172,12 @@ impl Machine {
 
     /// (actual, target) of `tool0` and of `bed`.
     pub fn temperatures(&self, now: Instant) -> [(f64, f64); 2] {
-        [self.tool, self.bed].map(|heater| (heater.actual(now, self.scale), heater.target()))
+        [&self.tool, &self.bed].map(|heater| (heater.actual(now, self.scale), heater.target()))
+    }
+
+    /// The same of a moment of the past; none where that is not known any more.
+    pub fn past_temperatures(&self, at: Instant) -> Option<[(f64, f64); 2]> {
+        Some([self.tool.had(at, self.scale)?, self.bed.had(at, self.scale)?])
     }
 
     /// What happened since this was last asked.

@@ -1,5 +1,6 @@
 //! One printer through a whole Printyard: what is promised of every command, on real OctoPrints and on the simulator.
 
+use printyard::{domain::audit::ActorKind, service::access::Principal};
 use serde_json::{Value, json};
 
 use super::{
@@ -319,6 +320,21 @@ async fn a_file_comes_through_the_api_and_is_printed(yard: &Yard) {
     }
 }
 
+async fn what_its_heaters_had_lately_is_told(yard: &Yard) {
+    yard.subject.gcode(&["M140 S50"]).await;
+    let id = yard.id.parse().expect("an id");
+    let who = Principal::operator_of_the_server(ActorKind::Terminal);
+    let past = wait::until("the past has the new target", SOON, async || {
+        let past = yard.server.services.past_temperatures(&who, id).await.expect("a past");
+        let targets = past.last().and_then(|newest| newest.temperatures.get("bed")).and_then(|bed| bed.target);
+        if targets == Some(50.0) { Ok(past) } else { Err(format!("{past:?}")) }
+    })
+    .await;
+    assert!(past.is_sorted_by_key(|moment| moment.at), "{past:?}");
+    assert!(past.iter().all(|moment| moment.temperatures["tool0"].actual.is_some()), "{past:?}");
+    yard.subject.gcode(&["M140 S0"]).await;
+}
+
 async fn keeps_every_promise(subject: Subject) {
     scenarios!(
         subject,
@@ -342,6 +358,7 @@ async fn keeps_every_promise(subject: Subject) {
         a_print_that_ends_at_once_is_confirmed,
         a_firmware_error_fails_the_print_in_its_own_words,
         a_cancel_overtakes_a_restart_and_nothing_starts,
+        what_its_heaters_had_lately_is_told,
         a_refused_key_is_unauthorized,
     );
 }

@@ -2,8 +2,11 @@
 
 use reqwest::StatusCode;
 
-use super::{SOON, Site, header, send};
-use crate::support::wait;
+use printyard::simulator::Fault;
+use serde_json::{Value, json};
+
+use super::{SOON, Site, header, read_until, send};
+use crate::support::{browser::Browser, needs, wait};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_test_of_a_connection_answers_into_a_frame_and_leaves_the_form_as_it_is() {
@@ -93,7 +96,7 @@ async fn the_farm_with_cameras_shows_pictures_and_says_where_there_is_none() {
     let picture = send(site.get(&format!("/printers/{}/camera", site.ids[0]))).await;
     assert_eq!((picture.status(), header(&picture, "content-type").starts_with("image/")), (StatusCode::OK, true));
     assert!(header(&picture, "last-modified").ends_with("GMT") && header(&picture, "cache-control") == "no-store");
-    site.farm.printers()[1].set_fault(Some(printyard::simulator::Fault::Status(500)));
+    site.farm.printers()[1].set_fault(Some(Fault::Status(500)));
     let none = send(site.get(&format!("/printers/{}/camera", site.ids[1]))).await;
     assert_eq!(none.status(), StatusCode::BAD_GATEWAY);
     assert!(none.text().await.expect("a sentence").starts_with("No picture: "));
@@ -110,7 +113,10 @@ async fn the_commands_and_the_prints_of_a_printer_are_on_its_page_back_to_the_ol
     let page = site.page(&path).await;
     let commands = &page[page.find("id=\"commands\"").expect("a list")..page.find("id=\"prints\"").expect("a list")];
     assert!(commands.contains(">Start</a>") && commands.contains(">Started</span>"), "{commands}");
-    assert!(commands.contains("href=\"/batches/") && commands.contains("<td class=\"path\">admin</td>"), "{commands}");
+    assert!(
+        commands.contains("href=\"/batches/") && commands.contains("<span class=\"hint path\">admin</span>"),
+        "{commands}"
+    );
     assert!(page.contains("bracket.gcode</td>") && page.contains(">Printing</span>"), "{page}");
     let again = site.command(&[("printer_id", site.ids[1].as_str()), ("command", "start")]).await;
     assert!(again.contains("Nothing was done"), "{again}");
@@ -158,4 +164,67 @@ async fn the_farm_is_in_the_order_that_is_asked_for() {
     assert_eq!(order("/?sort=news").await[0], 3, "who has not been heard of for the longest");
     let page = site.page("/?sort=left&show=printing&view=rows").await;
     assert!(page.contains("/?sort=left&#38;view=rows") && page.contains("&#38;sort=left"), "{page}");
+}
+
+/// Lines of G-code past any print.
+async fn gcode(site: &Site, number: usize, lines: &[&str]) {
+    let printer = &site.farm.printers()[number];
+    let request = site.http.post(format!("{}/api/printer/command", printer.url()));
+    let request = request.header("X-Api-Key", printer.api_key()).json(&json!({ "commands": lines }));
+    assert_eq!(send(request).await.status(), StatusCode::NO_CONTENT);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_temperatures_of_a_printer_are_told_in_numbers_and_go_on_by_its_stream() {
+    let site = Site::with(2).await;
+    let path = format!("/printers/{}", site.ids[0]);
+    gcode(&site, 0, &["M140 S60"]).await;
+    let heated = async || {
+        let page = site.page(&path).await;
+        let target = page.contains("data-target>60.0 °C</td>");
+        if target && page.contains("data-range>21.3 – ") { Ok(page) } else { Err(page) }
+    };
+    let page = wait::until("the bed has its target", SOON, heated).await;
+    assert!(
+        page.contains("Nozzle</td>") && page.contains("Bed</td>") && page.contains("data-target>off</td>"),
+        "{page}"
+    );
+    let mut stream = send(site.get(&format!("/stream?only={}", site.ids[0]))).await;
+    let news = read_until(&mut stream, "event: heat\n").await + &read_until(&mut stream, "\n\n").await;
+    let news = news.split("event: heat").nth(1).and_then(|rest| rest.split("data: ").nth(1)).expect("news");
+    let news: Value = serde_json::from_str(news.split('\n').next().expect("a line")).expect("JSON");
+    // Of a reading since, and not what was known long before.
+    let bed = &news["heaters"][1];
+    assert_eq!((&bed["name"], &bed["label"], &bed["target"]), (&json!("bed"), &json!("Bed"), &json!([60.0])), "{news}");
+    // A page of the whole farm has no use for it.
+    let mut farm = send(site.get("/stream")).await;
+    let seen = read_until(&mut farm, "event: strip").await + &read_until(&mut farm, "event: beat").await;
+    assert!(!seen.contains("event: heat"), "{seen}");
+
+    let other = format!("/printers/{}", site.ids[1]);
+    site.farm.printers()[1].set_fault(Some(Fault::Status(500)));
+    let page = site.page(&other).await;
+    assert!(page.contains("Of the past nothing is known") || page.contains("when the printer answers"), "{page}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_chart_of_temperatures_is_drawn_within_the_policy_and_follows() {
+    let browser = needs!(Browser::start().await);
+    let site = Site::with(1).await;
+    browser
+        .run_first("addEventListener('securitypolicyviolation', (event) => { window.stopped = event.blockedURI; });")
+        .await;
+    browser.open(&format!("{}/login?token={}", site.base, super::TOKEN)).await;
+    browser.open(&format!("{}/printers/{}", site.base, site.ids[0])).await;
+    gcode(&site, 0, &["M104 S60"]).await;
+    let script = "const row = document.querySelector('[data-heater=tool0]');
+        return [document.querySelectorAll('.plot:not([hidden]) canvas').length, window.stopped ?? null,
+            row.querySelector('[data-now]').textContent, row.querySelector('[data-range]').textContent]";
+    let expected = json!([1, null, "60.0 °C", "21.3 – 60.0 °C"]);
+    wait::until("the chart has followed", SOON, async || {
+        let found = browser.run(script, Vec::new()).await;
+        if found.as_ref() == Ok(&expected) { Ok(()) } else { Err(format!("{found:?}")) }
+    })
+    .await;
+    browser.end().await;
 }

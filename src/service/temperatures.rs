@@ -1,0 +1,71 @@
+//! What a printer's heaters had lately, for a picture of it.
+//!
+//! Not kept here: OctoPrint has it of the last half hour, also of the time before this server was started or looked, and
+//! is asked when somebody opens the page. That costs one request then, and no memory for the printers that nobody
+//! looks at.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use uuid::Uuid;
+
+use super::{Services, access::Principal, error::Error};
+use crate::{
+    clock,
+    domain::reading::{PastTemperatures, Temperatures},
+    octoprint::RequestOptions,
+};
+
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// Of the moments within so many seconds one is shown: OctoPrint may have one a second.
+const STEP_S: i64 = 10;
+
+/// What the heaters had at a time.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Moment {
+    pub at: DateTime<Utc>,
+    pub temperatures: Temperatures,
+}
+
+impl Services {
+    /// What the heaters of a printer had lately, oldest first, 10 s apart. None while it is not connected.
+    pub async fn past_temperatures(&self, who: &Principal, id: Uuid) -> Result<Vec<Moment>, Error> {
+        let view = self.printer(who, id).await?;
+        let octoprint = self.client_of(&view.printer).await?;
+        let past = octoprint.printer().past_temperatures(&RequestOptions::within(TIMEOUT)).await?;
+        Ok(thinned(past, clock::now()))
+    }
+}
+
+/// The last moment of each step. OctoPrint adds one every few seconds, so the newest is taken to be of now.
+fn thinned(past: Vec<PastTemperatures>, now: DateTime<Utc>) -> Vec<Moment> {
+    let mut moments: Vec<(i64, PastTemperatures)> = Vec::new();
+    for moment in past {
+        let step = moment.before_newest_s / STEP_S;
+        match moments.last_mut().filter(|(last, _)| *last == step) {
+            Some(same) => same.1 = moment,
+            None => moments.push((step, moment)),
+        }
+    }
+    let dated = moments.into_iter().filter_map(|(_, moment)| {
+        let at = now.checked_sub_signed(TimeDelta::try_seconds(moment.before_newest_s)?)?;
+        Some(Moment { at, temperatures: moment.temperatures })
+    });
+    dated.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_each_step_the_last_moment_stays_and_the_newest_is_now() {
+        let past = |seconds: i64| PastTemperatures { before_newest_s: seconds, temperatures: Temperatures::new() };
+        let now = DateTime::UNIX_EPOCH + TimeDelta::days(365);
+        let left = thinned([25, 19, 14, 9, 5, 0].map(past).into(), now);
+        let ago: Vec<i64> = left.iter().map(|moment| (now - moment.at).num_seconds()).collect();
+        assert_eq!(ago, [25, 14, 0]);
+        assert!(thinned(Vec::new(), now).is_empty());
+        assert!(thinned(vec![past(i64::MAX), past(0)], now).len() <= 2, "whatever a printer says");
+    }
+}
