@@ -105,7 +105,7 @@ impl Services {
         let new = added.map(|(given, _)| self.new_printer(who, given.details.clone(), given.api_key.as_deref()));
         let new: Vec<NewPrinter> = new.collect::<Result<_, _>>()?;
         if new.len() == expected && expected > 0 {
-            match storage::printers::insert_all(&self.db, &new).await {
+            match storage::printers::insert(&self.db, &new).await {
                 Ok(()) => {
                     let keys =
                         judged.into_iter().filter(|(_, fate)| *fate == Fate::Added).map(|(given, _)| given.api_key);

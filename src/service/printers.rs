@@ -74,7 +74,7 @@ impl Services {
         who.require(Role::Manager)?;
         let details = checked(details, api_key.as_deref())?;
         let new = self.new_printer(who, details, api_key.as_deref())?;
-        storage::printers::insert_all(&self.db, std::slice::from_ref(&new)).await?;
+        storage::printers::insert(&self.db, std::slice::from_ref(&new)).await?;
         let printer = new.printer;
         self.bring_to_life(&printer, api_key)?;
         tracing::info!(printer.id = %printer.id, printer.name = %printer.details.name, by = %who.name, "printer registered");

@@ -107,14 +107,8 @@ pub struct NewPrinter {
     pub entry: Entry,
 }
 
-/// Registers a printer. Errors: [`Error::NameTaken`], [`Error::UrlTaken`].
-pub async fn insert(db: &Db, printer: &Printer, sealed_key: Option<&[u8]>, entry: &Entry) -> Result<(), Error> {
-    let new = NewPrinter { printer: printer.clone(), sealed_key: sealed_key.map(<[u8]>::to_vec), entry: entry.clone() };
-    insert_all(db, &[new]).await
-}
-
 /// Registers printers, all of them or none. Errors: [`Error::NameTaken`], [`Error::UrlTaken`] of any.
-pub async fn insert_all(db: &Db, new: &[NewPrinter]) -> Result<(), Error> {
+pub async fn insert(db: &Db, new: &[NewPrinter]) -> Result<(), Error> {
     let Err(error) = try_insert(db, new).await else { return Ok(()) };
     if !is_taken(&error) {
         return Err(error.into());

@@ -6,14 +6,14 @@ use printyard::{
     storage::{
         Db,
         audit::{self, AuditFilter},
-        printers, tokens,
+        tokens,
     },
 };
 use uuid::Uuid;
 
 use super::{
     databases::{execute, on_each, on_sqlite},
-    fixtures::{at, entry, printer},
+    fixtures::{self, at, entry, printer},
 };
 
 fn note(n: i64) -> Entry {
@@ -188,8 +188,8 @@ async fn an_altered_row_is_found() {
 async fn a_change_that_fails_leaves_no_entry_and_one_that_succeeds_leaves_one() {
     on_each(async |db| {
         let kept = printer("MK4-001");
-        printers::insert(&db, &kept, None, &entry()).await.expect("inserted");
-        let again = printers::insert(&db, &kept, None, &entry()).await;
+        fixtures::insert(&db, &kept, None, &entry()).await.expect("inserted");
+        let again = fixtures::insert(&db, &kept, None, &entry()).await;
         assert!(again.is_err());
         assert!(!tokens::revoke(&db, new_id(), at(1), &entry()).await.expect("asked"));
         assert_eq!(audit::verify(&db).await.expect("walked").rows, 1);

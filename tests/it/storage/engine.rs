@@ -7,7 +7,7 @@ use printyard::{
 
 use super::{
     databases::{execute, on_each, on_sqlite},
-    fixtures::{at, entry, full_printer, occupy, stored},
+    fixtures::{self, at, entry, full_printer, occupy, stored},
 };
 
 #[tokio::test]
@@ -27,7 +27,7 @@ async fn what_was_written_is_there_after_the_database_was_closed_and_opened_agai
     let url = format!("sqlite:{}", dir.path().join("yard.db").display());
     let db = Db::connect(&url).await.expect("made");
     let printer = full_printer("a");
-    printers::insert(&db, &printer, None, &entry()).await.expect("inserted");
+    fixtures::insert(&db, &printer, None, &entry()).await.expect("inserted");
     db.close().await;
     let files = std::fs::read_dir(dir.path()).expect("read").count();
     assert_eq!(files, 1, "the log is folded into the file, which is complete in itself");
@@ -66,7 +66,7 @@ async fn a_word_that_nobody_knows_is_reported_with_its_place() {
     on_each(async |db| {
         let (batch, rows) = stored(&db, 1).await;
         let printer = full_printer("a");
-        printers::insert(&db, &printer, None, &entry()).await.expect("inserted");
+        fixtures::insert(&db, &printer, None, &entry()).await.expect("inserted");
         occupy(&db, printer.id, batch.id, at(0)).await;
 
         execute(&db, "update commands set step = 'dance'").await;

@@ -11,8 +11,9 @@ use printyard::{
         printer::{Printer, PrinterDetails},
     },
     storage::{
-        Db, batches,
+        Db, Error, batches,
         commands::{self, Report, Send, Touched},
+        printers::{self, NewPrinter},
         sights,
     },
 };
@@ -31,6 +32,12 @@ pub fn printer(name: &str) -> Printer {
         created_at: at(0),
         updated_at: at(0),
     }
+}
+
+/// Registers one printer.
+pub async fn insert(db: &Db, printer: &Printer, sealed_key: Option<&[u8]>, entry: &Entry) -> Result<(), Error> {
+    let sealed_key = sealed_key.map(<[u8]>::to_vec);
+    printers::insert(db, &[NewPrinter { printer: printer.clone(), sealed_key, entry: entry.clone() }]).await
 }
 
 pub fn tagged(name: &str, tags: &[&str]) -> Printer {

@@ -7,16 +7,16 @@ use printyard::{
 
 use super::{
     databases::on_each,
-    fixtures::{entry, printer},
+    fixtures::{self, entry, printer},
 };
 
 #[tokio::test]
 async fn a_key_that_changed_meanwhile_is_not_overwritten_and_no_version_moves() {
     on_each(async |db| {
         let (stays, mut changes, bare) = (printer("stays"), printer("changes"), printer("bare"));
-        printers::insert(&db, &stays, Some(&[0, 1, 255]), &entry()).await.expect("inserted");
-        printers::insert(&db, &changes, Some(b"old"), &entry()).await.expect("inserted");
-        printers::insert(&db, &bare, None, &entry()).await.expect("inserted");
+        fixtures::insert(&db, &stays, Some(&[0, 1, 255]), &entry()).await.expect("inserted");
+        fixtures::insert(&db, &changes, Some(b"old"), &entry()).await.expect("inserted");
+        fixtures::insert(&db, &bare, None, &entry()).await.expect("inserted");
         changes.version = 2;
         assert!(
             printers::update(&db, &changes, 1, KeyChange::Set(b"meanwhile".to_vec()), &entry()).await.expect("written")
@@ -43,7 +43,7 @@ async fn pages_of_keys_are_complete_and_leave_out_printers_without_one() {
         for i in 0..5 {
             let one = printer(&format!("p{i}"));
             let key = (i != 2).then_some(b"key".as_slice());
-            printers::insert(&db, &one, key, &entry()).await.expect("inserted");
+            fixtures::insert(&db, &one, key, &entry()).await.expect("inserted");
             ids.extend(key.map(|_| one.id));
         }
         assert_eq!(printers::count_keys(&db).await.expect("read"), 4);

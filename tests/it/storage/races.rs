@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use super::{
     databases::on_each,
-    fixtures::{at, entry, ids, outcome, printer, report, row, send, stored},
+    fixtures::{self, at, entry, ids, outcome, printer, report, row, send, stored},
 };
 
 /// Repetitions of a race: enough that both orders come up.
@@ -136,7 +136,7 @@ async fn groups_that_share_rows_wait_for_each_other_and_never_fail() {
     on_each(async |db| {
         for _ in 0..ROUNDS {
             let owner = printer(&format!("p{}", printyard::clock::new_id().simple()));
-            printers::insert(&db, &owner, None, &entry()).await.expect("inserted");
+            fixtures::insert(&db, &owner, None, &entry()).await.expect("inserted");
             let batch = super::fixtures::batch(printyard::domain::command::Command::Pause);
             let rows: Vec<_> = (0..40)
                 .map(|position| {

@@ -17,12 +17,12 @@ use printyard::{
 
 use super::{
     databases::on_each,
-    fixtures::{at, batch, entry, full_printer, ids, occupy, outcome, printer, report, row, send, tagged},
+    fixtures::{self, at, batch, entry, full_printer, ids, occupy, outcome, printer, report, row, send, tagged},
 };
 
 async fn register(db: &Db, printers: &[Printer]) {
     for printer in printers {
-        printers::insert(db, printer, None, &entry()).await.expect("inserted");
+        fixtures::insert(db, printer, None, &entry()).await.expect("inserted");
     }
 }
 
@@ -34,8 +34,8 @@ fn names(printers: &[Printer]) -> Vec<&str> {
 async fn a_printer_reads_back_as_it_was_written() {
     on_each(async |db| {
         let (full, bare) = (full_printer("full"), printer("bare"));
-        printers::insert(&db, &full, Some(b"sealed"), &entry()).await.expect("inserted");
-        printers::insert(&db, &bare, None, &entry()).await.expect("inserted");
+        fixtures::insert(&db, &full, Some(b"sealed"), &entry()).await.expect("inserted");
+        fixtures::insert(&db, &bare, None, &entry()).await.expect("inserted");
         assert_eq!(printers::get(&db, full.id).await.expect("read").as_ref(), Some(&full));
         assert_eq!(printers::sealed_key(&db, full.id).await.expect("read").as_deref(), Some(b"sealed".as_slice()));
         assert_eq!(printers::sealed_key(&db, bare.id).await.expect("read"), None);
@@ -55,16 +55,16 @@ async fn a_taken_name_and_a_taken_address_are_told_apart() {
         register(&db, &[a.clone(), b.clone()]).await;
         let mut same_name = printer("a");
         same_name.details.url = "http://elsewhere.test".into();
-        assert!(matches!(printers::insert(&db, &same_name, None, &entry()).await, Err(Error::NameTaken)));
+        assert!(matches!(fixtures::insert(&db, &same_name, None, &entry()).await, Err(Error::NameTaken)));
         let mut same_url = printer("c");
         same_url.details.url.clone_from(&a.details.url);
-        assert!(matches!(printers::insert(&db, &same_url, None, &entry()).await, Err(Error::UrlTaken)));
+        assert!(matches!(fixtures::insert(&db, &same_url, None, &entry()).await, Err(Error::UrlTaken)));
         b.details.name = "a".into();
         assert!(matches!(printers::update(&db, &b, 1, KeyChange::Keep, &entry()).await, Err(Error::NameTaken)));
         // The same id again is neither: a defect.
-        assert!(matches!(printers::insert(&db, &a, None, &entry()).await, Err(Error::Database(_))));
+        assert!(matches!(fixtures::insert(&db, &a, None, &entry()).await, Err(Error::Database(_))));
         let other_case = printer("A");
-        printers::insert(&db, &other_case, None, &entry()).await.expect("names are told apart by case");
+        fixtures::insert(&db, &other_case, None, &entry()).await.expect("names are told apart by case");
     })
     .await;
 }
@@ -73,7 +73,7 @@ async fn a_taken_name_and_a_taken_address_are_told_apart() {
 async fn of_two_changes_of_one_version_only_the_first_counts() {
     on_each(async |db| {
         let mut printer = full_printer("a");
-        printers::insert(&db, &printer, Some(b"one"), &entry()).await.expect("inserted");
+        fixtures::insert(&db, &printer, Some(b"one"), &entry()).await.expect("inserted");
         printer.version = 2;
         printer.updated_at = at(5);
         printer.details.tags = vec!["new".into()];
@@ -219,7 +219,7 @@ async fn removing_a_printer_ends_its_commands_and_takes_all_that_was_known_of_it
         assert_eq!(plates::all(&db).await.expect("read"), []);
         assert!(commands::commit_sends(&db, &[send(rows[0].id, 1)]).await.expect("asked").is_empty());
         assert_eq!(outcome(&db, rows[0].id).await, Outcome::Skipped);
-        printers::insert(&db, &full_printer("gone"), None, &entry())
+        fixtures::insert(&db, &full_printer("gone"), None, &entry())
             .await
             .expect("the name and the address are free again");
     })
@@ -247,6 +247,22 @@ async fn tags_of_many_are_written_whole_or_not_at_all() {
         }
         assert!(!printers::retag(&db, &late, &entry()).await.expect("refused"));
         assert_eq!(printers::get_many(&db, &all).await.expect("read"), printers);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn printers_are_registered_all_or_none() {
+    on_each(async |db| {
+        let new = |printer: Printer| printers::NewPrinter { printer, sealed_key: Some(b"k".to_vec()), entry: entry() };
+        let [a, b] = ["a", "b"].map(|name| tagged(name, &["t"]));
+        printers::insert(&db, &[new(a.clone()), new(b.clone())]).await.expect("inserted");
+        assert_eq!(printers::get_many(&db, &[a.id, b.id]).await.expect("read"), [a.clone(), b.clone()]);
+        let mut other = printer("d");
+        other.details.url.clone_from(&b.details.url);
+        let refused = printers::insert(&db, &[new(printer("c")), new(other)]).await;
+        assert!(matches!(refused, Err(Error::UrlTaken)));
+        assert_eq!(printers::all(&db).await.expect("read").len(), 2);
     })
     .await;
 }

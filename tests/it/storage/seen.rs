@@ -9,7 +9,7 @@ use printyard::{
         state::PrinterState,
     },
     storage::{
-        Db, plates, printers,
+        Db, plates,
         prints::{self, PrintFilter, PrintState},
         sightings::{self, Sighting},
         sights,
@@ -18,7 +18,7 @@ use printyard::{
 
 use super::{
     databases::on_each,
-    fixtures::{at, entry, occupy, printer, tagged},
+    fixtures::{self, at, entry, occupy, printer, tagged},
 };
 
 fn file() -> FileRef {
@@ -29,8 +29,8 @@ fn file() -> FileRef {
 async fn the_last_sighting_of_each_printer_is_kept() {
     on_each(async |db| {
         let (a, b) = (printer("a"), printer("b"));
-        printers::insert(&db, &a, None, &entry()).await.expect("inserted");
-        printers::insert(&db, &b, None, &entry()).await.expect("inserted");
+        fixtures::insert(&db, &a, None, &entry()).await.expect("inserted");
+        fixtures::insert(&db, &b, None, &entry()).await.expect("inserted");
         let mut first = Sighting {
             printer_id: a.id,
             state: PrinterState::Printing,
@@ -77,7 +77,7 @@ async fn the_last_sighting_of_each_printer_is_kept() {
 async fn a_plate_is_cleared_of_the_print_that_was_meant_and_of_no_other() {
     on_each(async |db| {
         let a = printer("a");
-        printers::insert(&db, &a, None, &entry()).await.expect("inserted");
+        fixtures::insert(&db, &a, None, &entry()).await.expect("inserted");
         let (one, two) = (new_id(), new_id());
         occupy(&db, a.id, one, at(1)).await;
         occupy(&db, a.id, two, at(2)).await;
@@ -155,7 +155,7 @@ async fn a_print_begins_once_and_ends_once() {
 async fn prints_are_paged_newest_first_and_filtered() {
     on_each(async |db| {
         let hall = tagged("hall", &["a"]);
-        printers::insert(&db, &hall, None, &entry()).await.expect("inserted");
+        fixtures::insert(&db, &hall, None, &entry()).await.expect("inserted");
         let mut all: Vec<Print> = (0..7).map(print).collect();
         for print in &mut all[..3] {
             print.printer_id = hall.id;
