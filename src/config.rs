@@ -49,6 +49,9 @@ pub struct Given {
     /// Whether an occupied plate stops a start: on or off [default: on]
     #[arg(long, env = "PRINTYARD_PLATE_GATE")]
     pub plate_gate: Option<String>,
+    /// Whether printers are looked for on the network (mDNS) when somebody asks for it: on or off [default: on]
+    #[arg(long, env = "PRINTYARD_DISCOVERY")]
+    pub discovery: Option<String>,
     /// Seconds without progress after which a print counts as stalled [default: 300]
     #[arg(long, env = "PRINTYARD_STALL_AFTER_S")]
     pub stall_after_s: Option<String>,
@@ -97,13 +100,20 @@ pub struct Settings {
     pub stall_after: Duration,
     /// Whether an occupied plate stops a start.
     pub plate_gate: bool,
+    /// Whether the network is listened to when somebody looks for printers.
+    pub discovery: bool,
     /// What was changed by whom is kept this long.
     pub audit_kept: TimeDelta,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { stall_after: Duration::from_secs(300), plate_gate: true, audit_kept: TimeDelta::days(730) }
+        Self {
+            stall_after: Duration::from_secs(300),
+            plate_gate: true,
+            discovery: true,
+            audit_kept: TimeDelta::days(730),
+        }
     }
 }
 
@@ -164,6 +174,7 @@ impl Given {
             admin_token: text(self.admin_token, other.admin_token),
             printer_networks: text(self.printer_networks, other.printer_networks),
             plate_gate: text(self.plate_gate, other.plate_gate),
+            discovery: text(self.discovery, other.discovery),
             stall_after_s: text(self.stall_after_s, other.stall_after_s),
             audit_days: text(self.audit_days, other.audit_days),
             tls_cert: path(self.tls_cert, other.tls_cert),
@@ -188,15 +199,9 @@ impl Given {
             name: "PRINTYARD_LISTEN",
             rule: format!("must be an address and a port like 127.0.0.1:8080, and is {listen}"),
         })?;
-        let plate_gate = match given.plate_gate.as_deref() {
-            None | Some("on") => true,
-            Some("off") => false,
-            Some(other) => {
-                let rule = format!("must be on or off, and is {other}");
-                return Err(ConfigError { name: "PRINTYARD_PLATE_GATE", rule });
-            }
-        };
-        let mut settings = Settings { plate_gate, ..Settings::default() };
+        let plate_gate = is_on("PRINTYARD_PLATE_GATE", given.plate_gate.as_deref())?;
+        let discovery = is_on("PRINTYARD_DISCOVERY", given.discovery.as_deref())?;
+        let mut settings = Settings { plate_gate, discovery, ..Settings::default() };
         if let Some(text) = &given.audit_days {
             let days = text.trim().parse().ok().filter(|days| (1..=36_500).contains(days)).ok_or(ConfigError {
                 name: "PRINTYARD_AUDIT_DAYS",
@@ -231,6 +236,15 @@ impl Given {
                 given.trusted_proxies.as_deref().unwrap_or_default(),
             )?,
         })
+    }
+}
+
+/// A switch, which is on where nothing is given.
+fn is_on(name: &'static str, given: Option<&str>) -> Result<bool, ConfigError> {
+    match given {
+        None | Some("on") => Ok(true),
+        Some("off") => Ok(false),
+        Some(other) => Err(ConfigError { name, rule: format!("must be on or off, and is {other}") }),
     }
 }
 

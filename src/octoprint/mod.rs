@@ -14,6 +14,7 @@
 mod app_keys;
 mod camera;
 mod connection;
+mod discovery;
 mod error;
 #[cfg(test)]
 mod error_tests;
@@ -35,6 +36,7 @@ use std::{sync::Arc, time::Duration};
 pub use app_keys::KeyRequest;
 pub use camera::Picture;
 pub use connection::{ConnectionClient, ConnectionReading};
+pub use discovery::{Announced, announced};
 pub use error::{Error, NoConnection};
 pub use files::{FileEntry, FilesClient, Prints, Upload, Uploaded};
 pub use job::JobClient;

@@ -9,6 +9,7 @@
 mod body;
 mod dial;
 mod line;
+mod mdns;
 mod networks;
 mod own;
 mod resolver;
@@ -20,6 +21,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 pub use body::{BodyError, Reply};
 pub use dial::DialError;
 pub use line::{Line, LineError};
+pub use mdns::{Heard, MdnsError};
 pub use networks::{InvalidNetwork, Networks};
 pub use own::ask_own_server;
 pub use reqwest::{Body, Error as RequestError, Request, Response};
@@ -116,6 +118,15 @@ impl Outbound {
     /// for each url first, or send by [`Self::execute`]. It has no overall timeout: give every request one.
     pub fn http(&self) -> &reqwest::Client {
         &self.client
+    }
+
+    /// Who announces a service (`_octoprint._tcp.local.`) on the networks of this machine: asks, and listens for so long, to so
+    /// many at most. No address of what is heard is judged.
+    ///
+    /// # Errors
+    /// [`MdnsError`] when nothing can be asked on this machine.
+    pub async fn hear(&self, service: &str, within: Duration, most: usize) -> Result<Vec<Heard>, MdnsError> {
+        mdns::hear(service, within, most).await
     }
 
     /// Sends a request to an address of somebody's choice (a webhook's), judged in every way there is.

@@ -11,6 +11,7 @@ pub mod batches;
 pub mod cameras;
 pub mod carried;
 pub mod commands;
+pub mod discovery;
 pub mod dispatch;
 pub mod error;
 pub mod files;
@@ -48,6 +49,7 @@ use self::{
     app_keys::KeyRequests,
     attempts::Attempts,
     cameras::Cameras,
+    discovery::Discovery,
     dispatch::{Dispatch, Dispatcher},
 };
 use crate::{
@@ -78,6 +80,7 @@ pub struct Services {
     pub(crate) uploads: Arc<tokio::sync::Semaphore>,
     pub(crate) attempts: Arc<Attempts>,
     pub(crate) cameras: Arc<Cameras>,
+    pub(crate) discovery: Arc<Discovery>,
     pub(crate) key_requests: Arc<KeyRequests>,
     pub(crate) hashers: Arc<tokio::sync::Semaphore>,
     /// Passwords that were hashed or verified since the start.
@@ -117,6 +120,7 @@ impl Services {
             uploads: Arc::new(tokio::sync::Semaphore::new(UPLOADS)),
             attempts: Arc::default(),
             cameras: Arc::default(),
+            discovery: Arc::default(),
             key_requests: Arc::new(KeyRequests::new(tasks.clone(), stop.clone())),
             hashers: Arc::new(tokio::sync::Semaphore::new(sessions::HASHERS)),
             hashed: Arc::default(),

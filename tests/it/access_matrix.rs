@@ -82,6 +82,7 @@ pub const TABLE: &[(&str, &str, &str)] = &[
     ("POST", "/printers/new", "manager"),
     ("GET", "/printers/keys/{id}", "manager"),
     ("POST", "/printers/tags", "manager"),
+    ("GET", "/printers/discover", "manager"),
     ("GET", "/printers/import", "manager"),
     ("POST", "/printers/import", "manager"),
     ("POST", "/printers/import/confirm", "manager"),

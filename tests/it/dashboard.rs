@@ -1,6 +1,7 @@
 //! The dashboard over HTTP, as a browser without a script would use it, and its streams.
 
 mod app_keys;
+mod discover;
 mod import;
 mod languages;
 mod printer;

@@ -10,6 +10,7 @@ mod batches;
 mod board;
 mod cameras;
 mod confirm;
+mod discover;
 mod files;
 mod filters;
 mod form;
@@ -106,6 +107,7 @@ pub fn router(services: Services, bounds: Bounds, stop: CancellationToken) -> Ro
         .route("/printers/new", get(register::form).post(register::create))
         .route("/printers/import", get(import::form).post(import::look))
         .route("/printers/import/confirm", post(import::import).layer(DefaultBodyLimit::max(SEALED_LIST)))
+        .route("/printers/discover", get(discover::show))
         .route("/printers/tags", post(tags::edit))
         .route("/printers/keys/{id}", get(key::asked))
         .route("/printers/{id}", get(printer::show))

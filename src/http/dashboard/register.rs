@@ -2,10 +2,12 @@
 
 use askama::Template;
 use axum::{
-    extract::State,
+    extract::{Query, State},
     http::{StatusCode, header},
     response::{Html, IntoResponse, Redirect, Response},
 };
+
+use serde::Deserialize;
 
 use super::{
     Dashboard, filters,
@@ -82,8 +84,7 @@ impl NewPage {
         Self {
             frame,
             name: text("name"),
-            // A user and a password in it are refused, and not sent back.
-            url: if text("url").contains('@') { String::new() } else { text("url") },
+            url: shown(&text("url")),
             key,
             tags: text("tags"),
             power_group: text("power_group"),
@@ -92,18 +93,36 @@ impl NewPage {
     }
 }
 
-pub(super) async fn form(Visitor(who): Visitor) -> Result<Html<String>, Failure> {
+/// What is known of a printer that somebody found.
+#[derive(Deserialize)]
+#[serde(default)]
+pub(super) struct Found {
+    name: String,
+    url: String,
+}
+
+impl Default for Found {
+    fn default() -> Self {
+        Self { name: String::new(), url: "http://".to_owned() }
+    }
+}
+
+pub(super) async fn form(Visitor(who): Visitor, Query(found): Query<Found>) -> Result<Html<String>, Failure> {
     who.require(Role::Manager)?;
-    let frame = Frame::of(&who, "new");
     html(&NewPage {
-        frame,
-        name: String::new(),
-        url: "http://".to_owned(),
+        frame: Frame::of(&who, "new"),
+        name: found.name,
+        url: shown(&found.url),
         key: KeyField::default(),
         tags: String::new(),
         power_group: String::new(),
         errors: Vec::new(),
     })
+}
+
+/// A user and a password in an address are refused, and not sent back.
+fn shown(url: &str) -> String {
+    if url.contains('@') { String::new() } else { url.to_owned() }
 }
 
 pub(super) async fn create(
