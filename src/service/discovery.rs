@@ -26,7 +26,9 @@ const FRESH: Duration = Duration::from_secs(5);
 
 /// What was heard last. Locked while somebody listens.
 #[derive(Default)]
-pub struct Discovery(Mutex<Option<(Instant, Result<Vec<Announced>, MdnsError>)>>);
+pub struct Discovery(Mutex<Option<(Instant, Heard)>>);
+
+type Heard = Result<Vec<Announced>, MdnsError>;
 
 /// What a look at the network brought.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,7 +78,7 @@ impl Services {
     }
 
     /// One look at a time, whoever asks.
-    async fn listen(&self) -> Result<Vec<Announced>, MdnsError> {
+    async fn listen(&self) -> Heard {
         let mut last = self.discovery.0.lock().await;
         if let Some((_, heard)) = last.as_ref().filter(|(at, _)| at.elapsed() < FRESH) {
             return heard.clone();

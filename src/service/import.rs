@@ -243,7 +243,7 @@ fn columns(header: &csv::StringRecord) -> Result<Vec<String>, Invalid> {
         if !COLUMNS.contains(&name.as_str()) {
             let known = COLUMNS.join(", ");
             let shown: String = name.chars().take(50).collect();
-            invalid.add("/column", "unknown", format!("must be one of {known}; {shown:?} in the first line is none"));
+            invalid.add("/column", "unknown", format!("must be one of {known}; “{shown}” in the first line is none"));
         } else if columns.contains(&name) {
             invalid.add("/column", "twice", format!("must be there once, and {name} is there twice"));
         }
@@ -262,7 +262,8 @@ fn given(columns: &[String], record: &csv::StringRecord) -> Given {
     let fields =
         record.iter().enumerate().filter(|(_, field)| !field.is_empty()).last().map_or(0, |(last, _)| last + 1);
     if fields > columns.len() {
-        let rule = format!("must have {} fields as the first line has, and has {fields}", columns.len());
+        let n = columns.len();
+        let rule = format!("must have {n} fields as the first line has, and has {fields}");
         wrong.add("/row", "fields", rule);
     }
     let text = |name: &str| {

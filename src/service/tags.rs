@@ -92,8 +92,8 @@ fn retagged(who: &Principal, printers: Vec<Printer>, retag: &Retag) -> Result<Ve
             break;
         }
         if tags.len() > MAX_TAGS {
-            let name = &printer.details.name;
-            let rule = format!("must be at most {MAX_TAGS}, and {name} would have {}", tags.len());
+            let (name, n) = (&printer.details.name, tags.len());
+            let rule = format!("must be at most {MAX_TAGS}, and {name} would have {n}");
             invalid.add("/tags", "too_many", rule);
             continue;
         }

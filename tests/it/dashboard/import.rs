@@ -127,7 +127,7 @@ async fn a_list_that_cannot_be_read_is_told_so_and_nobody_elses_is_imported() {
     for (list, words) in [
         ("", "must be there: name"),
         ("name,url\n", "must follow the first line"),
-        ("name,url,colour\na,http://a,x", "&#34;colour&#34; in the first line is none"),
+        ("name,url,colour\na,http://a,x", "“colour” in the first line is none"),
         ("PK\u{3}\u{4}\u{0}", "save the sheet as CSV"),
         (huge.as_str(), "at most 1 MB"),
     ] {
