@@ -16,5 +16,6 @@ pub mod printer;
 pub mod reading;
 pub mod stall;
 pub mod state;
+pub mod tally;
 pub mod text;
 pub mod user;

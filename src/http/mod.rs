@@ -8,6 +8,7 @@ mod armour;
 pub mod auth;
 pub mod bounds;
 mod crowd;
+pub mod csv;
 pub mod dashboard;
 mod patience;
 pub mod peer;

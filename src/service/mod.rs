@@ -28,6 +28,7 @@ mod runs;
 pub mod secrets;
 pub mod select;
 pub mod sessions;
+pub mod statistics;
 pub mod tags;
 pub mod temperatures;
 pub mod tokens;

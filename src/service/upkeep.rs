@@ -1,4 +1,5 @@
-//! What is kept for a time only is removed when that time is over. Idempotent, without input, woken by a timer.
+//! What is kept for a time only is removed when that time is over, and what follows the ledger catches up with it.
+//! Idempotent, without input, woken by a timer.
 
 use std::time::Duration;
 
@@ -37,6 +38,7 @@ pub async fn tidy(db: &Db, audit_kept: TimeDelta) -> Result<(), storage::Error> 
     let sessions = storage::sessions::delete_expired(db, now, now - SESSION_IDLE).await?;
     let audit = storage::audit::delete_older_than(db, now - audit_kept).await?;
     storage::audit::catch_up(db).await?;
+    storage::print_days::catch_up(db).await?;
     if batches + sessions + audit > 0 {
         tracing::info!(batches, sessions, audit, "outdated rows removed");
     }

@@ -15,6 +15,7 @@ pub mod batches;
 pub mod commands;
 pub mod identities;
 pub mod plates;
+pub mod print_days;
 pub mod printers;
 pub mod prints;
 pub mod sessions;
@@ -103,7 +104,25 @@ macro_rules! transaction {
     };
 }
 
-use {reading, transaction, writing};
+/// Compiles a body for both databases, in a transaction that only reads: its statements see one moment.
+macro_rules! snapshot {
+    ($db:expr, |$tx:ident| $body:block) => {
+        match $db {
+            $crate::storage::Db::Sqlite { read, .. } => {
+                let mut transaction = read.begin().await?;
+                let $tx = &mut *transaction;
+                $body
+            }
+            $crate::storage::Db::Postgres(pool) => {
+                let mut transaction = pool.begin_with("begin isolation level repeatable read read only").await?;
+                let $tx = &mut *transaction;
+                $body
+            }
+        }
+    };
+}
+
+use {reading, snapshot, transaction, writing};
 
 impl Db {
     /// Opens the database and brings its tables up to date. `sqlite:<path>` (created if missing) or

@@ -75,6 +75,10 @@ pub struct PrintFilter {
     pub state: Option<PrintState>,
     /// Started at this time or later.
     pub since: Option<DateTime<Utc>>,
+    /// Started before this time.
+    pub until: Option<DateTime<Utc>>,
+    /// Only prints on registered printers with this tag.
+    pub tag: Option<String>,
     /// Only prints on registered printers with any of these tags: what the asker may see.
     pub visible_tags: Option<Vec<String>>,
 }
@@ -102,6 +106,8 @@ pub async fn page(db: &Db, filter: &PrintFilter, after: Option<Uuid>, limit: i64
          where {printer} and (not $2 or ended_at is null) and ($3 is null or result = $3)
              and ($4 is null or started_at >= $4) and ($5 is null or id < $5)
              and (not $6 or printer_id in (select t.printer_id from printer_tags t where t.tag in {}))
+             and ($9 is null or started_at < $9)
+             and ($10 is null or printer_id in (select t.printer_id from printer_tags t where t.tag = $10))
          order by id desc limit $8",
         db.texts(7)
     );
@@ -118,6 +124,8 @@ pub async fn page(db: &Db, filter: &PrintFilter, after: Option<Uuid>, limit: i64
         .bind(filter.visible_tags.is_some())
         .bind(group::texts(filter.visible_tags.iter().flatten()))
         .bind(limit)
+        .bind(filter.until)
+        .bind(filter.tag.as_deref().map(group::clean))
         .fetch_all(pool)
         .await)?;
     rows.into_iter().map(Row::read).collect()

@@ -6,6 +6,7 @@ mod import;
 mod languages;
 mod printer;
 mod probe;
+mod statistics;
 mod tags;
 
 use std::time::Duration;

@@ -8,6 +8,7 @@ mod fixtures;
 mod keys;
 mod ledger;
 mod people;
+mod print_days;
 mod races;
 mod register;
 mod seen;

@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     domain::audit::{Action, Actor, Found},
+    http::csv,
     service::{Services, audit::AuditFilter},
 };
 
@@ -154,36 +155,7 @@ fn lines(records: &[RecordBody]) -> String {
             Value::Object(record.changes.clone()).to_string(),
             if record.damaged { "damaged" } else { "" }.to_owned(),
         ];
-        let fields: Vec<String> = fields.iter().map(|field| cell(field)).collect();
-        text.push_str(&fields.join(","));
-        text.push_str("\r\n");
+        text.push_str(&csv::line(&fields));
     }
     text
-}
-
-/// A cell that a spreadsheet shows and never runs: what begins like a formula gets an apostrophe.
-fn cell(text: &str) -> String {
-    let guard = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { "'" } else { "" };
-    if guard.is_empty() && !text.contains([',', '"', '\r', '\n']) {
-        return text.to_owned();
-    }
-    format!("\"{guard}{}\"", text.replace('"', "\"\""))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cell_is_quoted_and_never_a_formula() {
-        for (text, written) in [
-            ("plain", "plain"),
-            ("a,b", "\"a,b\""),
-            ("say \"hi\"", "\"say \"\"hi\"\"\""),
-            ("=1+1", "\"'=1+1\""),
-            ("@x\r\ny", "\"'@x\r\ny\""),
-        ] {
-            assert_eq!(cell(text), written);
-        }
-    }
 }

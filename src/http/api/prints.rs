@@ -84,7 +84,7 @@ async fn list_prints(
         printer_id: params.id("printer_id"),
         state: params.word("state", state, &STATES),
         since: params.time("since"),
-        visible_tags: None,
+        ..PrintFilter::default()
     };
     let (limit, after) = (params.limit(), params.cursor::<Uuid>(LIST));
     params.finish()?;

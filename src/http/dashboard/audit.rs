@@ -9,7 +9,6 @@ use axum::{
     http::header,
     response::{Html, IntoResponse, Response},
 };
-use chrono::{DateTime, Days, NaiveDate, Utc};
 use futures_util::stream;
 use serde::Deserialize;
 use uuid::Uuid;
@@ -18,6 +17,7 @@ use super::{
     Dashboard, filters,
     language::{fill, t},
     page::{Failure, Frame, Visitor, html},
+    sift,
     time::Moment,
     told::{self, Names},
 };
@@ -82,18 +82,9 @@ impl Asked {
 
     /// An address with the same filter.
     fn href(&self, path: &str, before: Option<i64>) -> String {
-        let mut query = url::form_urlencoded::Serializer::new(String::new());
-        let fields = [("who", &self.who), ("what", &self.what), ("printer", &self.printer), ("from", &self.from)];
-        for (name, value) in fields.into_iter().chain([("to", &self.to)]) {
-            if !value.trim().is_empty() {
-                query.append_pair(name, value.trim());
-            }
-        }
-        if let Some(before) = before {
-            query.append_pair("before", &before.to_string());
-        }
-        let query = query.finish();
-        if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
+        let before = before.map(|before| before.to_string()).unwrap_or_default();
+        let fields = [("who", &*self.who), ("what", &self.what), ("printer", &self.printer), ("from", &self.from)];
+        sift::href(path, &[&fields[..], &[("to", &*self.to), ("before", &before)]].concat())
     }
 
     fn csv(&self) -> String {
@@ -103,31 +94,12 @@ impl Asked {
     /// The filter, and what of it could not be read.
     fn filter(&self, printers: &HashMap<Uuid, String>) -> (AuditFilter, Vec<String>) {
         let mut problems = Vec::new();
-        let given = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
-        let mut day = |text: &str, after: u64| -> Option<DateTime<Utc>> {
-            let text = given(text)?;
-            let day = NaiveDate::parse_from_str(&text, "%Y-%m-%d")
-                .ok()
-                .and_then(|day| day.checked_add_days(Days::new(after)));
-            let at = day.and_then(|day| day.and_hms_opt(0, 0, 0)).map(|at| at.and_utc());
-            if at.is_none() {
-                problems.push(fill(t("{text} is no day: write it as 2026-12-03"), &[("text", &text)]));
-            }
-            at
-        };
-        let (since, until) = (day(&self.from, 0), day(&self.to, 1));
-        let printer_id = given(&self.printer).and_then(|name| {
-            let same = printers.iter().find(|(_, known)| known.to_lowercase() == name.to_lowercase());
-            let id = same.map(|(id, _)| *id).or_else(|| Uuid::try_parse(&name).ok());
-            if id.is_none() {
-                problems.push(fill(
-                    t("No printer is called {name}. One that was removed is found by its id"),
-                    &[("name", &name)],
-                ));
-            }
-            id
-        });
-        (AuditFilter { since, until, actor: given(&self.who), action: Action::parse(&self.what), printer_id }, problems)
+        let since = sift::day(&self.from, &mut problems).and_then(|day| sift::begin(day, 0));
+        let until = sift::day(&self.to, &mut problems).and_then(|day| sift::begin(day, 1));
+        let known = printers.iter().map(|(id, name)| (*id, name.as_str()));
+        let printer_id = sift::printer(&self.printer, known, &mut problems);
+        let actor = sift::given(&self.who).map(str::to_owned);
+        (AuditFilter { since, until, actor, action: Action::parse(&self.what), printer_id }, problems)
     }
 }
 

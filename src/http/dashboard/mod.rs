@@ -9,6 +9,7 @@ mod audit;
 mod batches;
 mod board;
 mod cameras;
+mod chart;
 mod confirm;
 mod discover;
 mod files;
@@ -27,8 +28,11 @@ mod page;
 mod plan;
 mod printer;
 mod printers;
+mod prints;
 mod register;
 mod settings;
+mod sift;
+mod statistics;
 mod stream;
 mod tags;
 mod tile;
@@ -98,6 +102,9 @@ pub fn router(services: Services, bounds: Bounds, stop: CancellationToken) -> Ro
         .route("/users/{id}", post(users::change))
         .route("/audit", get(audit::list))
         .route("/audit.csv", get(audit::file))
+        .route("/prints", get(prints::list))
+        .route("/statistics", get(statistics::show))
+        .route("/statistics.csv", get(statistics::file))
         .route("/batches", get(batches::list).post(batches::create))
         .route("/batches/preview", post(batches::preview))
         .route("/batches/{id}", get(batches::show))

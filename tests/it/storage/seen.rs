@@ -186,6 +186,9 @@ async fn prints_are_paged_newest_first_and_filtered() {
         assert_eq!(count(PrintFilter { state: Some(PrintState::Open), ..some() }).await, 5);
         assert_eq!(count(PrintFilter { state: Some(PrintState::Ended(PrintResult::Done)), ..some() }).await, 1);
         assert_eq!(count(PrintFilter { since: Some(at(4)), ..some() }).await, 3);
+        assert_eq!(count(PrintFilter { until: Some(at(4)), ..some() }).await, 4);
+        assert_eq!(count(PrintFilter { tag: Some("a".into()), ..some() }).await, 3);
+        assert_eq!(count(PrintFilter { tag: Some("b\0".into()), ..some() }).await, 0);
         assert_eq!(count(PrintFilter { visible_tags: Some(vec!["a".into()]), ..some() }).await, 3);
         assert_eq!(count(PrintFilter { visible_tags: Some(vec![]), ..some() }).await, 0);
     })

@@ -1,0 +1,135 @@
+//! What is counted of prints, day by day (UTC).
+//!
+//! A print counts on the day on which it ended, by how it ended. The time that it printed goes from its beginning to its
+//! end, pauses included, and belongs to the days on which it passed. Of a print whose end nobody watched no time is
+//! known: it may have ended long before that was noticed.
+
+use chrono::{DateTime, Utc};
+
+use super::print::PrintResult;
+
+const DAY_S: i64 = 86_400;
+/// No print lasts longer: what claims to has a wrong clock.
+const LONGEST_S: i64 = 100 * DAY_S;
+
+/// Prints by how they ended, and the time that was printed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    pub printed_s: i64,
+    pub done: i64,
+    pub failed: i64,
+    pub cancelled: i64,
+    /// Nobody watched their end.
+    pub unknown: i64,
+}
+
+impl Tally {
+    /// One print that ended so, and no time.
+    pub fn of(result: PrintResult) -> Self {
+        let one = |counted: bool| i64::from(counted);
+        Self {
+            printed_s: 0,
+            done: one(result == PrintResult::Done),
+            failed: one(result == PrintResult::Failed),
+            cancelled: one(result == PrintResult::Cancelled),
+            unknown: one(result == PrintResult::Unknown),
+        }
+    }
+
+    /// All prints.
+    pub fn prints(&self) -> i64 {
+        self.done + self.failed + self.cancelled + self.unknown
+    }
+
+    /// The share of prints that were done among those whose end is known, 0 to 1. None: there are none.
+    pub fn success(&self) -> Option<f64> {
+        share(self.done, self.done + self.failed + self.cancelled)
+    }
+}
+
+impl std::ops::AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.printed_s += other.printed_s;
+        self.done += other.done;
+        self.failed += other.failed;
+        self.cancelled += other.cancelled;
+        self.unknown += other.unknown;
+    }
+}
+
+/// A part of a whole, 0 to 1. None where there is no whole.
+#[expect(clippy::cast_precision_loss, reason = "seconds and prints of a farm are far below 2^53")]
+pub fn share(part: i64, whole: i64) -> Option<f64> {
+    (whole > 0).then(|| (part as f64 / whole as f64).clamp(0.0, 1.0))
+}
+
+/// The day of a time, counted from 1970-01-01.
+pub fn day_of(at: DateTime<Utc>) -> i64 {
+    at.timestamp().div_euclid(DAY_S)
+}
+
+/// The seconds of a day that lie between two times.
+pub fn seconds_of(day: i64, from: DateTime<Utc>, until: DateTime<Utc>) -> i64 {
+    let begin = day.saturating_mul(DAY_S);
+    (until.timestamp().min(begin.saturating_add(DAY_S)) - from.timestamp().max(begin)).max(0)
+}
+
+/// What a print adds to which day. `result`: none for a print that has not ended, of which `until` is known.
+pub fn of_print(started: DateTime<Utc>, until: DateTime<Utc>, result: Option<PrintResult>) -> Vec<(i64, Tally)> {
+    let last = day_of(until);
+    let mut days = Vec::new();
+    if let Some(result) = result {
+        days.push((last, Tally::of(result)));
+    }
+    let length = until.timestamp() - started.timestamp();
+    if result != Some(PrintResult::Unknown) && length > 0 && length <= LONGEST_S {
+        let timed = |day| (day, Tally { printed_s: seconds_of(day, started, until), ..Tally::default() });
+        days.extend((day_of(started)..=last).map(timed).filter(|(_, tally)| tally.printed_s > 0));
+    }
+    days
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> DateTime<Utc> {
+        format!("{text}Z").parse().expect("a time")
+    }
+
+    #[test]
+    fn the_time_of_a_print_belongs_to_the_days_on_which_it_passed() {
+        let (started, ended) = (at("2026-03-01T22:00:00"), at("2026-03-03T01:30:00"));
+        let first = day_of(started);
+        let timed = |s| Tally { printed_s: s, ..Tally::default() };
+        let whole = [(first, timed(7_200)), (first + 1, timed(86_400)), (first + 2, timed(5_400))];
+        assert_eq!(of_print(started, ended, None), whole);
+        let done = of_print(started, ended, Some(PrintResult::Done));
+        assert_eq!(done[0], (first + 2, Tally { done: 1, ..Tally::default() }));
+        assert_eq!(done[1..], whole);
+        let midnight = at("2026-03-02T00:00:00");
+        assert_eq!(of_print(started, midnight, None), [(first, timed(7_200))]);
+    }
+
+    #[test]
+    fn what_nobody_watched_and_what_cannot_be_has_no_time() {
+        let (started, ended) = (at("2026-03-01T22:00:00"), at("2026-03-03T01:30:00"));
+        let unknown = Tally { unknown: 1, ..Tally::default() };
+        assert_eq!(of_print(started, ended, Some(PrintResult::Unknown)), [(day_of(ended), unknown)]);
+        let failed = Tally { failed: 1, ..Tally::default() };
+        for began in [at("1970-01-01T00:00:00"), at("2027-01-01T00:00:00")] {
+            assert_eq!(of_print(began, ended, Some(PrintResult::Failed)), [(day_of(ended), failed)]);
+        }
+    }
+
+    #[test]
+    fn the_rate_of_success_leaves_out_what_is_not_known() {
+        let mut tally = Tally::default();
+        assert_eq!(tally.success(), None);
+        for result in [PrintResult::Done, PrintResult::Done, PrintResult::Done, PrintResult::Cancelled] {
+            tally += Tally::of(result);
+        }
+        tally += Tally::of(PrintResult::Unknown);
+        assert_eq!((tally.success(), tally.prints()), (Some(0.75), 5));
+    }
+}

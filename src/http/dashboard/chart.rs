@@ -1,0 +1,181 @@
+//! Pictures of what goes over time, drawn by the server: they need no script, and carry no style but classes.
+
+use super::language::{fill, t};
+use crate::{domain::tally::share, service::statistics::Use};
+
+/// The height of a picture, in its own units.
+const HEIGHT: f64 = 100.0;
+/// From one bar to the next, and the bar itself.
+const PITCH: f64 = 10.0;
+const WIDTH: f64 = 8.0;
+
+/// Bars beside each other, each of parts on top of each other.
+pub(super) struct Bars {
+    pub bars: Vec<Bar>,
+    /// What the upper edge stands for.
+    pub top: String,
+    pub middle: String,
+    pub width: f64,
+}
+
+/// One bar; its title is told where the pointer rests.
+pub(super) struct Bar {
+    pub title: String,
+    pub x: f64,
+    pub parts: Vec<Part>,
+}
+
+/// A part of a bar.
+pub(super) struct Part {
+    pub class: &'static str,
+    pub y: f64,
+    pub height: f64,
+}
+
+impl Bars {
+    /// Prints by how they ended.
+    pub fn of_prints(labels: &[String], steps: &[Use]) -> Self {
+        let most = steps.iter().map(|step| step.tally.prints()).max().unwrap_or(0);
+        let top = round_up(most);
+        let bars = labels.iter().zip(steps).map(|(label, step)| {
+            let tally = &step.tally;
+            let parts = [
+                ("done", tally.done),
+                ("cancelled", tally.cancelled),
+                ("unknown", tally.unknown),
+                ("failed", tally.failed),
+            ];
+            let text = t("{when}: {done} done, {failed} failed, {cancelled} cancelled, {unknown} not watched");
+            let values: [(&str, &dyn std::fmt::Display); 5] = [
+                ("when", label),
+                ("done", &tally.done),
+                ("failed", &tally.failed),
+                ("cancelled", &tally.cancelled),
+                ("unknown", &tally.unknown),
+            ];
+            (fill(text, &values), parts.map(|(class, n)| (class, share(n, top).unwrap_or(0.0))).to_vec())
+        });
+        // Halves of a print are none.
+        let middle = if top % 2 == 0 { grouped(top / 2) } else { String::new() };
+        Self::of(bars.collect(), grouped(top), middle)
+    }
+
+    /// How much of the printers' time they printed.
+    pub fn of_utilisation(labels: &[String], steps: &[Use]) -> Self {
+        let bars = labels.iter().zip(steps).map(|(label, step)| {
+            let part = step.utilisation().unwrap_or(0.0);
+            (format!("{label}: {}", percent(step.utilisation())), vec![("used", part)])
+        });
+        Self::of(bars.collect(), "100 %".to_owned(), "50 %".to_owned())
+    }
+
+    fn of(bars: Vec<(String, Vec<(&'static str, f64)>)>, top: String, middle: String) -> Self {
+        let bars: Vec<Bar> = bars
+            .into_iter()
+            .zip(0_u32..)
+            .map(|((title, shares), i)| {
+                let mut y = HEIGHT;
+                let parts = shares.into_iter().filter(|(_, share)| *share > 0.0).map(|(class, share)| {
+                    let height = share * HEIGHT;
+                    y -= height;
+                    Part { class, y: hundredths(y), height: hundredths(height) }
+                });
+                let parts = parts.collect();
+                Bar { title, x: f64::from(i) * PITCH + (PITCH - WIDTH) / 2.0, parts }
+            })
+            .collect();
+        Self { width: f64::from(u32::try_from(bars.len()).unwrap_or(u32::MAX)) * PITCH, bars, top, middle }
+    }
+}
+
+/// A small picture of utilisation for a line of a table: the data of one path, 100 high and a unit wide for each step.
+pub(super) fn strip(steps: &[Use]) -> String {
+    use std::fmt::Write;
+    let mut path = String::new();
+    for (i, step) in steps.iter().enumerate() {
+        let height = hundredths(step.utilisation().unwrap_or(0.0) * HEIGHT);
+        if height > 0.0 {
+            let _ = write!(path, "M{i} {}v-{height}h.8v{height}z", HEIGHT);
+        }
+    }
+    path
+}
+
+/// A whole number as people read it, in groups of three.
+pub(super) fn grouped(n: i64) -> String {
+    let digits = n.unsigned_abs().to_string();
+    let mut text = if n < 0 { "-".to_owned() } else { String::new() };
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push('\u{202f}');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A share in percent; a dash where there is nothing to share.
+pub(super) fn percent(share: Option<f64>) -> String {
+    share.map_or_else(|| "–".to_owned(), |share| format!("{:.0} %", share * 100.0))
+}
+
+/// Hours, with a tenth where they are few.
+pub(super) fn hours(seconds: i64) -> String {
+    if seconds < 36_000 {
+        return format!("{}.{} h", seconds / 3_600, seconds % 3_600 / 360);
+    }
+    format!("{} h", grouped(seconds / 3_600))
+}
+
+fn hundredths(value: f64) -> f64 {
+    (value * 100.0).round() / 100.0
+}
+
+/// The next number of the kind 1, 2, 4, 6, 8 and 10 times a power of ten.
+fn round_up(most: i64) -> i64 {
+    let mut unit = 1;
+    while unit * 10 < most {
+        unit *= 10;
+    }
+    [1, 2, 4, 6, 8, 10].into_iter().map(|n| n * unit).find(|top| *top >= most).unwrap_or(most)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::tally::Tally;
+
+    fn step(done: i64, failed: i64, used_s: i64) -> Use {
+        let tally = Tally { printed_s: used_s, done, failed, ..Tally::default() };
+        Use { tally, used_s, registered_s: 86_400 }
+    }
+
+    #[test]
+    fn parts_stand_on_each_other_and_reach_what_they_stand_for() {
+        let steps = [step(3, 1, 43_200), step(0, 0, 0)];
+        let labels = ["2026-03-01".to_owned(), "2026-03-02".to_owned()];
+        let bars = Bars::of_prints(&labels, &steps);
+        let parts: Vec<_> = bars.bars[0].parts.iter().map(|part| (part.class, part.y, part.height)).collect();
+        assert_eq!(parts, [("done", 25.0, 75.0), ("failed", 0.0, 25.0)]);
+        assert_eq!((bars.top.as_str(), bars.middle.as_str(), bars.width), ("4", "2", 20.0));
+        assert_eq!(bars.bars[0].title, "2026-03-01: 3 done, 1 failed, 0 cancelled, 0 not watched");
+        assert!(bars.bars[1].parts.is_empty());
+        let used = Bars::of_utilisation(&labels, &steps);
+        assert_eq!((used.bars[0].title.as_str(), used.bars[0].parts[0].height), ("2026-03-01: 50 %", 50.0));
+        assert_eq!(strip(&steps), "M0 100v-50h.8v50z");
+        assert!(Bars::of_prints(&[], &[]).bars.is_empty());
+    }
+
+    #[test]
+    fn numbers_read_well() {
+        assert_eq!((grouped(7), grouped(1_234_567)), ("7".to_owned(), "1\u{202f}234\u{202f}567".to_owned()));
+        assert_eq!(
+            (hours(5_400), hours(360_000), hours(0)),
+            ("1.5 h".to_owned(), "100 h".to_owned(), "0.0 h".to_owned())
+        );
+        assert_eq!((percent(Some(0.934)), percent(None)), ("93 %".to_owned(), "–".to_owned()));
+        for (most, top) in [(0, 1), (1, 1), (3, 4), (10, 10), (11, 20), (812, 1_000), (70, 80)] {
+            assert_eq!(round_up(most), top, "{most}");
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Every print that was seen, found by printer, tag, result and time.
+
+use std::collections::{BTreeSet, HashMap};
+
+use askama::Template;
+use axum::{
+    extract::{Query, State},
+    response::Html,
+};
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::{
+    Dashboard, filters,
+    history::PrintLine,
+    page::{Failure, Frame, Visitor, html},
+    sift, words,
+};
+use crate::{
+    domain::print::PrintResult,
+    service::{
+        access::Principal,
+        prints::{PrintFilter, PrintState},
+    },
+};
+
+/// Prints of one page.
+const LISTED: usize = 50;
+
+/// What the address asks for. What cannot be read is told on the page, and then nothing is listed.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Asked {
+    printer: String,
+    tag: String,
+    result: String,
+    from: String,
+    to: String,
+    before: String,
+}
+
+impl Asked {
+    fn is_narrow(&self) -> bool {
+        self.href("") != "/prints"
+    }
+
+    /// An address with the same filter.
+    fn href(&self, before: &str) -> String {
+        let fields = [("printer", &*self.printer), ("tag", &self.tag), ("result", &self.result), ("from", &self.from)];
+        sift::href("/prints", &[&fields[..], &[("to", &*self.to), ("before", before)]].concat())
+    }
+
+    fn newest(&self) -> String {
+        self.href("")
+    }
+
+    fn filter(&self, known: &Known) -> (PrintFilter, Vec<String>) {
+        let mut problems = Vec::new();
+        let since = sift::day(&self.from, &mut problems).and_then(|day| sift::begin(day, 0));
+        let until = sift::day(&self.to, &mut problems).and_then(|day| sift::begin(day, 1));
+        let names = known.printers.iter().map(|(id, name)| (*id, name.as_str()));
+        let printer_id = sift::printer(&self.printer, names, &mut problems);
+        let state = match self.result.as_str() {
+            "open" => Some(PrintState::Open),
+            word => PrintResult::parse(word).map(PrintState::Ended),
+        };
+        let tag = sift::given(&self.tag).map(str::to_owned);
+        (PrintFilter { printer_id, state, since, until, tag, visible_tags: None }, problems)
+    }
+}
+
+/// The printers and the tags that somebody may see.
+pub(super) struct Known {
+    pub printers: HashMap<Uuid, String>,
+    pub tags: BTreeSet<String>,
+}
+
+impl Known {
+    /// Those of the farm at this moment.
+    pub async fn to(dashboard: &Dashboard, who: &Principal) -> Result<Self, Failure> {
+        let (_, entries) = dashboard.board.all(who).await?;
+        let details = || entries.iter().map(|entry| (entry.id(), &entry.view.printer.details));
+        let tags = details().flat_map(|(_, details)| details.tags.iter().cloned());
+        // Other tags of the same printers are no secret: the page of a printer names them.
+        Ok(Self { printers: details().map(|(id, details)| (id, details.name.clone())).collect(), tags: tags.collect() })
+    }
+
+    /// The names in their order.
+    pub fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.printers.values().cloned().collect();
+        names.sort_unstable();
+        names
+    }
+}
+
+#[derive(Template)]
+#[template(path = "prints/list.html")]
+struct ListPage {
+    frame: Frame,
+    /// The printer's id and name, where it is registered.
+    lines: Vec<(Option<(Uuid, String)>, PrintLine)>,
+    asked: Asked,
+    names: Vec<String>,
+    tags: BTreeSet<String>,
+    results: Vec<(&'static str, &'static str)>,
+    problems: Vec<String>,
+    older: Option<String>,
+}
+
+pub(super) async fn list(
+    State(dashboard): State<Dashboard>,
+    Visitor(who): Visitor,
+    Query(asked): Query<Asked>,
+) -> Result<Html<String>, Failure> {
+    let known = Known::to(&dashboard, &who).await?;
+    let (filter, problems) = asked.filter(&known);
+    let mut prints = Vec::new();
+    if problems.is_empty() {
+        let one_more = i64::try_from(LISTED + 1).unwrap_or(i64::MAX);
+        prints = dashboard.services.list_prints(&who, filter, asked.before.parse().ok(), one_more).await?;
+    }
+    let more = prints.len() > LISTED;
+    prints.truncate(LISTED);
+    let older = prints.last().filter(|_| more).map(|last| asked.href(&last.id.to_string()));
+    let lines = prints.into_iter().map(|print| {
+        let name = known.printers.get(&print.printer_id).cloned();
+        (name.map(|name| (print.printer_id, name)), PrintLine::from(print))
+    });
+    let ended = PrintResult::ALL.iter().map(|result| (result.as_str(), words::print(Some(*result)).0));
+    html(&ListPage {
+        frame: Frame::of(&who, "statistics"),
+        lines: lines.collect(),
+        names: known.names(),
+        results: std::iter::once(("open", words::print(None).0)).chain(ended).collect(),
+        tags: known.tags,
+        problems,
+        older,
+        asked,
+    })
+}

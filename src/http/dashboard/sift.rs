@@ -1,0 +1,81 @@
+//! What the filters of lists have in common: addresses that keep them, days, and printers by their names.
+
+use chrono::{DateTime, Days, NaiveDate, Utc};
+use uuid::Uuid;
+
+use super::language::{fill, t};
+
+/// What was typed into a field, if anything.
+pub(super) fn given(text: &str) -> Option<&str> {
+    Some(text.trim()).filter(|text| !text.is_empty())
+}
+
+/// An address with those of the fields that hold anything.
+pub(super) fn href(path: &str, fields: &[(&str, &str)]) -> String {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    for (name, text) in fields {
+        if let Some(text) = given(text) {
+            query.append_pair(name, text);
+        }
+    }
+    let query = query.finish();
+    if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
+}
+
+/// A day as it was typed. What is none is told.
+pub(super) fn day(text: &str, problems: &mut Vec<String>) -> Option<NaiveDate> {
+    let text = given(text)?;
+    // Dates that a database can count with.
+    let day = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().filter(|day| {
+        use chrono::Datelike;
+        (1970..10_000).contains(&day.year())
+    });
+    if day.is_none() {
+        problems.push(fill(t("{text} is no day: write it as 2026-12-03"), &[("text", &text)]));
+    }
+    day
+}
+
+/// The beginning of a day, or of one some days later.
+pub(super) fn begin(day: NaiveDate, later: u64) -> Option<DateTime<Utc>> {
+    Some(day.checked_add_days(Days::new(later))?.and_hms_opt(0, 0, 0)?.and_utc())
+}
+
+/// A printer by its name, or by its id. What is none is told.
+pub(super) fn printer<'a>(
+    text: &str,
+    mut known: impl Iterator<Item = (Uuid, &'a str)>,
+    problems: &mut Vec<String>,
+) -> Option<Uuid> {
+    let name = given(text)?;
+    let same = known.find(|(_, known)| known.to_lowercase() == name.to_lowercase());
+    let id = same.map(|(id, _)| id).or_else(|| Uuid::try_parse(name).ok());
+    if id.is_none() {
+        let text = t("No printer is called {name}. One that was removed is found by its id");
+        problems.push(fill(text, &[("name", &name)]));
+    }
+    id
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_is_kept_in_an_address_and_what_is_no_day_is_told() {
+        assert_eq!(href("/prints", &[("tag", " "), ("result", "")]), "/prints");
+        assert_eq!(href("/prints", &[("tag", "a&b"), ("result", "done")]), "/prints?tag=a%26b&result=done");
+        let mut problems = Vec::new();
+        assert_eq!(day("", &mut problems), None);
+        assert_eq!(day(" 2026-12-03 ", &mut problems), NaiveDate::from_ymd_opt(2026, 12, 3));
+        assert!(problems.is_empty());
+        for text in ["03.12.2026", "2026-13-01", "9999999-01-01", "0001-01-01"] {
+            assert_eq!(day(text, &mut problems), None);
+        }
+        assert_eq!(problems.len(), 4);
+        let known = || [(Uuid::from_u128(1), "MK4-001")].into_iter();
+        assert_eq!(printer("mk4-001 ", known(), &mut problems), Some(Uuid::from_u128(1)));
+        assert_eq!(printer(&Uuid::from_u128(9).to_string(), known(), &mut problems), Some(Uuid::from_u128(9)));
+        assert_eq!((printer("other", known(), &mut problems), problems.len()), (None, 5));
+    }
+}

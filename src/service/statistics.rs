@@ -1,0 +1,192 @@
+//! What the farm printed, and how much of it was used.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    ops::Range,
+};
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::{Services, access::Principal, error::Error};
+use crate::{
+    clock,
+    domain::{
+        printer::Printer,
+        tally::{Tally, seconds_of, share},
+    },
+    storage::{self, printers::PrinterFilter},
+};
+
+/// What somebody wants to know.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Days since 1970-01-01, UTC.
+    pub days: Range<i64>,
+    /// Days that are told as one.
+    pub step: i64,
+    pub printer_id: Option<Uuid>,
+    pub tag: Option<String>,
+}
+
+/// What was printed, and on how much of the printers' time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Use {
+    pub tally: Tally,
+    /// The time that was printed on printers that are registered.
+    pub used_s: i64,
+    /// The time that those printers were registered, whether they were switched on or not.
+    pub registered_s: i64,
+}
+
+impl Use {
+    /// The share of the printers' time in which they printed, 0 to 1. None: there was no time.
+    pub fn utilisation(&self) -> Option<f64> {
+        share(self.used_s, self.registered_s)
+    }
+}
+
+impl std::ops::AddAssign for Use {
+    fn add_assign(&mut self, other: Self) {
+        self.tally += other.tally;
+        self.used_s += other.used_s;
+        self.registered_s += other.registered_s;
+    }
+}
+
+/// Something with its sum and its steps over time.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Course {
+    pub total: Use,
+    pub steps: Vec<Use>,
+}
+
+impl Course {
+    fn of(steps: Vec<Use>) -> Self {
+        let mut total = Use::default();
+        steps.iter().for_each(|step| total += *step);
+        Self { total, steps }
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.total += other.total;
+        self.steps.resize(self.steps.len().max(other.steps.len()), Use::default());
+        self.steps.iter_mut().zip(&other.steps).for_each(|(step, other)| *step += *other);
+    }
+}
+
+/// What the printers did that somebody may see.
+#[derive(Debug, Clone, Default)]
+pub struct Statistics {
+    pub all: Course,
+    /// By name.
+    pub printers: Vec<(Printer, Course)>,
+    /// By tag; a printer with several counts for each.
+    pub tags: BTreeMap<String, Course>,
+    /// Printers that are not registered any more, where somebody may see all. Their time is over, so that they have no
+    /// utilisation.
+    pub removed: Vec<(Uuid, Course)>,
+}
+
+impl Services {
+    /// What was printed within days, by printers that may be seen.
+    pub async fn statistics(&self, who: &Principal, wanted: &Wanted) -> Result<Statistics, Error> {
+        self.fleet.written_down().await;
+        let filter =
+            PrinterFilter { tag: wanted.tag.clone(), visible_tags: who.visible_tags(), ..PrinterFilter::default() };
+        let mut printers = storage::printers::page(&self.db, &filter, None, i64::MAX).await?;
+        printers.retain(|printer| wanted.printer_id.is_none_or(|id| printer.id == id));
+        // Of what is removed nobody knows its tags.
+        let is_all = wanted.tag.is_none() && who.visible_tags().is_none();
+        let ids: Vec<Uuid> = match wanted.printer_id {
+            Some(id) if is_all => vec![id],
+            _ => printers.iter().map(|printer| printer.id).collect(),
+        };
+        let only = (!is_all || wanted.printer_id.is_some()).then_some(ids.as_slice());
+        let counted = storage::print_days::read(&self.db, wanted.days.clone(), wanted.step.max(1), only).await?;
+        Ok(told(wanted, printers, counted, clock::now()))
+    }
+}
+
+/// Puts together what was counted and who has been there.
+fn told(
+    wanted: &Wanted,
+    printers: Vec<Printer>,
+    counted: BTreeMap<(Uuid, i64), Tally>,
+    now: DateTime<Utc>,
+) -> Statistics {
+    let step = wanted.step.max(1);
+    let length = usize::try_from((wanted.days.end - wanted.days.start + step - 1) / step).unwrap_or(0);
+    let mut by_printer: HashMap<Uuid, Vec<Use>> = HashMap::new();
+    for ((printer_id, at), tally) in counted {
+        let steps = by_printer.entry(printer_id).or_insert_with(|| vec![Use::default(); length]);
+        if let Some(step) = usize::try_from(at).ok().and_then(|at| steps.get_mut(at)) {
+            step.tally += tally;
+        }
+    }
+    let mut statistics = Statistics { all: Course::of(vec![Use::default(); length]), ..Statistics::default() };
+    for printer in printers {
+        let mut steps = by_printer.remove(&printer.id).unwrap_or_else(|| vec![Use::default(); length]);
+        for day in wanted.days.clone() {
+            let at = usize::try_from((day - wanted.days.start) / step).ok();
+            if let Some(step) = at.and_then(|at| steps.get_mut(at)) {
+                step.registered_s += seconds_of(day, printer.created_at, now);
+            }
+        }
+        for step in &mut steps {
+            step.used_s = step.tally.printed_s;
+        }
+        let course = Course::of(steps);
+        statistics.all.add(&course);
+        for tag in &printer.details.tags {
+            statistics.tags.entry(tag.clone()).or_default().add(&course);
+        }
+        statistics.printers.push((printer, course));
+    }
+    let removed = by_printer.into_iter().map(|(id, steps)| (id, Course::of(steps)));
+    statistics.removed = removed.collect();
+    statistics.removed.sort_by_key(|(id, _)| *id);
+    for (_, course) in &statistics.removed {
+        statistics.all.add(course);
+    }
+    statistics
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+    use crate::domain::{printer::PrinterDetails, tally::day_of};
+
+    #[test]
+    fn what_was_printed_is_held_against_the_time_that_the_printers_were_there() {
+        let noon = |day: i64| DateTime::UNIX_EPOCH + TimeDelta::days(day) + TimeDelta::hours(12);
+        let printer = |n: u128, day: i64, tags: &[&str]| {
+            let mut details = PrinterDetails::new(format!("p-{n}"), "http://x.test");
+            details.tags = tags.iter().map(|tag| (*tag).to_owned()).collect();
+            Printer { id: Uuid::from_u128(n), details, version: 1, created_at: noon(day), updated_at: noon(day) }
+        };
+        let printed = |hours: i64| Tally { printed_s: hours * 3_600, done: 1, ..Tally::default() };
+        let id = Uuid::from_u128;
+        let wanted = Wanted { days: 100..105, step: 2, ..Wanted::default() };
+        // The first was always there, the second came on the fourth day, the third is gone.
+        let printers = vec![printer(1, 0, &["a", "b"]), printer(2, 103, &["b"])];
+        let counted = [((id(1), 0), printed(12)), ((id(2), 1), printed(6)), ((id(3), 2), printed(5))].into();
+        let told = told(&wanted, printers, counted, noon(104));
+        assert_eq!(day_of(noon(104)), 104);
+        let hours = |course: &Course| -> Vec<(i64, i64, i64)> {
+            let told = course.steps.iter();
+            told.map(|step| (step.tally.printed_s / 3_600, step.used_s / 3_600, step.registered_s / 3_600)).collect()
+        };
+        assert_eq!(hours(&told.printers[0].1), [(12, 12, 48), (0, 0, 48), (0, 0, 12)]);
+        assert_eq!(hours(&told.printers[1].1), [(0, 0, 0), (6, 6, 12), (0, 0, 12)]);
+        assert_eq!(hours(&told.all), [(12, 12, 48), (6, 6, 60), (5, 0, 24)]);
+        assert_eq!(told.removed.len(), 1);
+        assert_eq!(told.all.total.tally.done, 3);
+        assert_eq!(told.printers[1].1.total.utilisation(), Some(0.25));
+        let tags: Vec<_> = told.tags.iter().map(|(tag, course)| (tag.as_str(), course.total.used_s / 3_600)).collect();
+        assert_eq!(tags, [("a", 12), ("b", 18)]);
+        assert_eq!(told.removed[0].1.total.utilisation(), None);
+    }
+}

@@ -1,0 +1,168 @@
+//! What each printer printed on each day, counted once.
+//!
+//! To sum up a million prints takes SQLite seconds, and nobody waits for a page so long. So the prints that have ended
+//! are counted in the background, many at once, and a reader adds the few that are not counted yet; `prints.counted` says
+//! which. Prints are never deleted, so nothing is ever taken off.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    ops::Range,
+};
+
+use chrono::{DateTime, Utc};
+use serde_json::json;
+use sqlx::AssertSqlSafe;
+use uuid::Uuid;
+
+use super::{
+    Db, Error,
+    group::{self, Kind},
+    reading, snapshot, transaction,
+};
+use crate::domain::{
+    print::PrintResult,
+    tally::{Tally, of_print},
+};
+
+/// Prints that one transaction counts: whoever wants to send a command waits for it.
+const AT_ONCE: i64 = 2_000;
+/// Prints that a reader adds; far more than end between two counts.
+const ADDED: i64 = 50_000;
+/// Prints that have ended and are not counted. The partial index has the very same words.
+const UNCOUNTED: &str =
+    "select id, printer_id, started_at, ended_at, result from prints where ended_at is not null and not counted";
+
+const COUNTS: [&str; 5] = ["printed_s", "done", "failed", "cancelled", "unknown"];
+
+#[derive(sqlx::FromRow)]
+struct Ended {
+    id: Uuid,
+    printer_id: Uuid,
+    started_at: DateTime<Utc>,
+    ended_at: DateTime<Utc>,
+    result: Option<String>,
+}
+
+impl Ended {
+    /// A word of a later version must not keep the others from being counted.
+    fn result(&self) -> PrintResult {
+        self.result.as_deref().and_then(PrintResult::parse).unwrap_or(PrintResult::Unknown)
+    }
+}
+
+/// Counts the prints that ended since the last time. Returns how many.
+pub async fn catch_up(db: &Db) -> Result<u64, Error> {
+    let next = format!("{UNCOUNTED} order by id limit $1");
+    let found = format!("{next}{}", db.for_update());
+    let columns: Vec<(&str, Kind)> = [("day", Kind::BigInt), ("printer_id", Kind::Uuid)]
+        .into_iter()
+        .chain(COUNTS.map(|name| (name, Kind::BigInt)))
+        .collect();
+    let names = columns.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+    let sums = COUNTS.map(|name| format!("{name} = print_days.{name} + excluded.{name}")).join(", ");
+    let add = format!(
+        "insert into print_days ({names}) select {names} from {} order by day, printer_id
+         on conflict (day, printer_id) do update set {sums}",
+        db.records(&columns)
+    );
+    let mark = format!("update prints set counted = true where id in {}", db.uuids(1));
+    let mut counted = 0;
+    loop {
+        // Looked at without a lock first: mostly there is little to do.
+        let look = AssertSqlSafe(next.clone());
+        let waiting: Vec<Ended> = reading!(db, |pool| sqlx::query_as(look).bind(1_i64).fetch_all(pool).await)?;
+        if waiting.is_empty() {
+            return Ok(counted);
+        }
+        counted += transaction!(db, |tx| {
+            let ended: Vec<Ended> =
+                sqlx::query_as(AssertSqlSafe(found.clone())).bind(AT_ONCE).fetch_all(&mut *tx).await?;
+            let records = group::parameter(days_of(&ended).into_iter().map(|((day, printer_id), tally)| {
+                json!({
+                    "day": day, "printer_id": printer_id, "printed_s": tally.printed_s, "done": tally.done,
+                    "failed": tally.failed, "cancelled": tally.cancelled, "unknown": tally.unknown,
+                })
+            }))?;
+            sqlx::query(AssertSqlSafe(add.clone())).bind(records).execute(&mut *tx).await?;
+            let ids = group::ids(ended.iter().map(|print| print.id));
+            sqlx::query(AssertSqlSafe(mark.clone())).bind(ids).execute(&mut *tx).await?.rows_affected()
+        });
+    }
+}
+
+fn days_of(prints: &[Ended]) -> BTreeMap<(i64, Uuid), Tally> {
+    let mut days: BTreeMap<(i64, Uuid), Tally> = BTreeMap::new();
+    for print in prints {
+        for (day, tally) in of_print(print.started_at, print.ended_at, Some(print.result())) {
+            *days.entry((day, print.printer_id)).or_default() += tally;
+        }
+    }
+    days
+}
+
+#[derive(sqlx::FromRow)]
+struct Sums {
+    printer_id: Uuid,
+    step: i64,
+    printed_s: i64,
+    done: i64,
+    failed: i64,
+    cancelled: i64,
+    unknown: i64,
+}
+
+#[derive(sqlx::FromRow)]
+struct Open {
+    printer_id: Uuid,
+    started_at: DateTime<Utc>,
+    observed_at: DateTime<Utc>,
+}
+
+/// What printers printed within days, by printer and by step of so many days, from the first of them. `only`: of these
+/// printers, where given; otherwise also of those that were removed. Of a print that has not ended the time counts until
+/// its printer was seen last.
+pub async fn read(
+    db: &Db,
+    days: Range<i64>,
+    step: i64,
+    only: Option<&[Uuid]>,
+) -> Result<BTreeMap<(Uuid, i64), Tally>, Error> {
+    let among = if only.is_some() { format!("printer_id in {}", db.uuids(4)) } else { "$4 is not null".to_owned() };
+    let sums = COUNTS.map(|name| format!("cast(sum({name}) as bigint) as {name}")).join(", ");
+    let counted = format!(
+        "select printer_id, (day - $1) / $3 as step, {sums} from print_days
+         where day >= $1 and day < $2 and {among} group by printer_id, (day - $1) / $3"
+    );
+    // Not among printers: the index of prints by printer would look like the shorter way, and is the longest.
+    let rest = format!("{UNCOUNTED} order by id desc limit $1");
+    let open = "select p.printer_id, p.started_at, s.observed_at
+                from prints p join sightings s on s.printer_id = p.printer_id where p.ended_at is null";
+    let ids = group::ids(only.unwrap_or_default().iter().copied());
+    // All as of one moment: a print that is counted between two statements would be missing, or there twice.
+    let (counted, rest, open): (Vec<Sums>, Vec<Ended>, Vec<Open>) = snapshot!(db, |tx| {
+        let counted = sqlx::query_as(AssertSqlSafe(counted)).bind(days.start).bind(days.end).bind(step).bind(ids);
+        let counted = counted.fetch_all(&mut *tx).await?;
+        let rest = sqlx::query_as(AssertSqlSafe(rest)).bind(ADDED).fetch_all(&mut *tx).await?;
+        (counted, rest, sqlx::query_as(open).fetch_all(&mut *tx).await?)
+    });
+    let mut steps: BTreeMap<(Uuid, i64), Tally> = counted
+        .into_iter()
+        .map(|sums| {
+            let Sums { printer_id, step, printed_s, done, failed, cancelled, unknown } = sums;
+            ((printer_id, step), Tally { printed_s, done, failed, cancelled, unknown })
+        })
+        .collect();
+    let ended = rest.into_iter().map(|print| {
+        let result = print.result();
+        (print.printer_id, print.started_at, print.ended_at, Some(result))
+    });
+    let open = open.into_iter().map(|print| (print.printer_id, print.started_at, print.observed_at, None));
+    let among: Option<HashSet<&Uuid>> = only.map(|ids| ids.iter().collect());
+    let wanted = |id: &Uuid| among.as_ref().is_none_or(|among| among.contains(id));
+    for (printer_id, started, until, result) in ended.chain(open).filter(|(id, ..)| wanted(id)) {
+        for (day, tally) in of_print(started, until, result).into_iter().filter(|(day, _)| days.contains(day)) {
+            *steps.entry((printer_id, (day - days.start) / step)).or_default() += tally;
+        }
+    }
+    Ok(steps)
+}

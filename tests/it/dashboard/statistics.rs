@@ -1,0 +1,153 @@
+//! What was printed, in pictures, numbers and a file, and the list of prints.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use printyard::{
+    clock,
+    domain::{
+        audit::ActorKind,
+        print::{By, PrintFact, PrintResult},
+        printer::PrinterDetails,
+    },
+    service::access::Principal,
+    storage::{Db, print_days, sights},
+};
+use reqwest::StatusCode;
+use uuid::Uuid;
+
+use super::{Site, header, send};
+
+impl Site {
+    /// The ledger of the server, by a way of the test's own.
+    async fn ledger(&self) -> Db {
+        let url = format!("sqlite:{}", self._folder.path().join("test.db").display());
+        Db::connect(&url).await.expect("the ledger")
+    }
+}
+
+/// Prints that ended so, an hour each, the last one at a time.
+async fn printed(db: &Db, printer: &str, results: &[PrintResult], last: DateTime<Utc>) {
+    let (printer, by): (Uuid, By) = (printer.parse().expect("an id"), By::printer());
+    let facts: Vec<_> = results
+        .iter()
+        .zip(0..)
+        .flat_map(|(result, n)| {
+            let (id, at) = (clock::new_id(), last - TimeDelta::hours(n));
+            let ended = PrintFact::Ended { id, at, result: *result, reason: None, by };
+            [PrintFact::Began { id, file: None, at: at - TimeDelta::hours(1), by }, ended]
+        })
+        .map(|fact| (printer, fact))
+        .collect();
+    sights::record(db, &facts, &[]).await.expect("recorded");
+}
+
+/// What stands behind a name of the sums at the top.
+fn sum<'a>(page: &'a str, name: &str) -> &'a str {
+    let from = page.split(&format!("<dt>{name}</dt><dd>")).nth(1).unwrap_or_else(|| panic!("no {name}: {page}"));
+    from.split("</dd>").next().expect("an end")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_printed_is_told_in_pictures_and_in_numbers() {
+    let site = Site::with(2).await;
+    let page = site.page("/statistics").await;
+    assert_eq!((sum(&page, "Prints"), sum(&page, "Success"), sum(&page, "Printed")), ("0", "–", "0.0 h"));
+    let db = site.ledger().await;
+    let noon = clock::now().date_naive().and_hms_opt(12, 0, 0).expect("noon").and_utc();
+    let (done, failed) = (PrintResult::Done, PrintResult::Failed);
+    let results = [done, done, done, failed, PrintResult::Unknown];
+    printed(&db, &site.ids[0], &results, noon - TimeDelta::days(2)).await;
+    printed(&db, &site.ids[1], &[PrintResult::Cancelled], noon - TimeDelta::days(20)).await;
+    // What is counted before somebody looks, and what is not, is told alike.
+    for counted in [false, true] {
+        if counted {
+            assert_eq!(print_days::catch_up(&db).await.expect("counted"), 6);
+        }
+        let page = site.page("/statistics?days=7").await;
+        assert_eq!((sum(&page, "Prints"), sum(&page, "Success"), sum(&page, "Printed")), ("5", "75 %", "4.0 h"));
+        let page = site.page("/statistics").await;
+        assert_eq!((sum(&page, "Prints"), sum(&page, "Success"), sum(&page, "Printed")), ("6", "60 %", "5.0 h"));
+    }
+    let page = site.page("/statistics").await;
+    let day = (noon - TimeDelta::days(2)).date_naive();
+    let title = format!("<title>{day}: 3 done, 1 failed, 0 cancelled, 1 not watched</title>");
+    assert!(page.contains(&title) && page.contains("class=\"bar-failed\""), "{page}");
+    assert!(page.contains(&format!("<tr><th scope=\"row\">{day}</th><td class=\"num\">5</td>")), "{page}");
+    assert!(page.contains("/statistics?printer=P-1\"") && page.contains("/statistics?tag=all\""), "{page}");
+    assert!(page.contains("Days begin at midnight UTC"), "{page}");
+
+    let of = async |query: &str| {
+        let page = site.page(&format!("/statistics?{query}")).await;
+        sum(&page, "Prints").to_owned()
+    };
+    assert_eq!((of("printer=P-2").await, of("printer=p-1").await), ("1".to_owned(), "5".to_owned()));
+    assert_eq!((of("tag=all").await, of("tag=other").await), ("6".to_owned(), "0".to_owned()));
+    let long_ago = (noon - TimeDelta::days(20)).date_naive();
+    assert_eq!(of(&format!("from={long_ago}&to={long_ago}")).await, "1");
+    for query in ["from=2026-13-01", "from=2020-01-01", "to=2020-01-01&from=2021-01-01", "printer=nobody"] {
+        let page = site.page(&format!("/statistics?{query}")).await;
+        assert!(page.contains("role=\"alert\"") && !page.contains("class=\"sums\""), "{query}: {page}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_statistics_come_as_a_file_that_a_spreadsheet_cannot_run() {
+    let site = Site::with(1).await;
+    let mut details = PrinterDetails::new("=cmd|'/c calc'!A1", "http://192.0.2.7");
+    details.enabled = false;
+    let who = Principal::operator_of_the_server(ActorKind::AdminToken);
+    let id = site.services.register_printer(&who, details, None).await.expect("registered").printer.id.to_string();
+    let (db, noon) = (site.ledger().await, clock::now().date_naive().and_hms_opt(12, 0, 0).expect("noon").and_utc());
+    let removed = clock::new_id().to_string();
+    for printer in [&id, &removed, &site.ids[0]] {
+        printed(&db, printer, &[PrintResult::Done, PrintResult::Failed], noon - TimeDelta::days(10)).await;
+    }
+    let answer = send(site.get("/statistics.csv?days=30")).await;
+    assert_eq!((answer.status(), header(&answer, "content-type")), (StatusCode::OK, "text/csv; charset=utf-8"));
+    let name = header(&answer, "content-disposition").to_owned();
+    assert!(name.starts_with("attachment; filename=\"printyard-20"), "{name}");
+    let text = answer.text().await.expect("a file");
+    let lines: Vec<&str> = text.split("\r\n").collect();
+    assert_eq!(lines[0], "day,printer,printer_id,tags,done,failed,cancelled,not_watched,printed_h,registered_h");
+    let day = (noon - TimeDelta::days(10)).date_naive();
+    let evil = format!("{day},\"'=cmd|'/c calc'!A1\",{id},,1,1,0,0,2.000,0.000");
+    assert!(lines.contains(&evil.as_str()), "{text}");
+    assert!(lines.contains(&format!("{day},,{removed},,1,1,0,0,2.000,0.000").as_str()), "{text}");
+    let only = send(site.get("/statistics.csv?tag=all")).await.text().await.expect("a file");
+    assert!(!only.contains("cmd") && !only.contains(&removed) && only.contains("P-1"), "{only}");
+    let bad = send(site.get("/statistics.csv?from=2020-01-01")).await;
+    assert_eq!(bad.status(), StatusCode::UNPROCESSABLE_ENTITY);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn prints_are_listed_by_printer_tag_result_and_time_back_to_the_oldest() {
+    let site = Site::with(2).await;
+    assert!(site.page("/prints").await.contains("None was seen yet."));
+    let (db, now) = (site.ledger().await, clock::now());
+    printed(&db, &site.ids[0], &[PrintResult::Done; 55], now - TimeDelta::days(10)).await;
+    printed(&db, &site.ids[1], &[PrintResult::Failed], now - TimeDelta::days(1)).await;
+    printed(&db, &clock::new_id().to_string(), &[PrintResult::Done], now - TimeDelta::days(1)).await;
+    let rows = |page: &str| page.matches("<td class=\"path\">not known</td>").count();
+    let page = site.page("/prints").await;
+    assert_eq!((rows(&page), page.contains("a printer that was removed")), (50, true));
+    let older = page.split('"').find(|part| part.starts_with("/prints?before=")).expect("a way to older ones");
+    let page = site.page(older).await;
+    assert_eq!((rows(&page), page.contains(">Newest<"), page.contains(">Older<")), (7, true, false));
+    let day = |days: i64| (now - TimeDelta::days(days)).date_naive().to_string();
+    for (query, expected) in [
+        ("result=failed".to_owned(), 1),
+        ("result=open".to_owned(), 0),
+        ("printer=p-2".to_owned(), 1),
+        ("printer=P-1&result=failed".to_owned(), 0),
+        ("tag=all&result=failed".to_owned(), 1),
+        ("tag=none".to_owned(), 0),
+        (format!("from={}", day(3)), 2),
+        (format!("to={}&printer=P-2", day(3)), 0),
+        ("from=nonsense".to_owned(), 0),
+        ("printer=nobody".to_owned(), 0),
+    ] {
+        let page = site.page(&format!("/prints?{query}")).await;
+        assert_eq!(rows(&page), expected, "{query}: {page}");
+        let said = ["No print fits.", "is no day", "No printer is called"].iter().any(|said| page.contains(said));
+        assert_eq!(said, expected == 0, "{query}: {page}");
+    }
+}
