@@ -11,7 +11,7 @@ use std::{collections::HashSet, time::Duration};
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
-use support::{Farm, Server, client, median};
+use support::{Farm, Server, median};
 
 const PRINTERS: usize = 1_000;
 const LATENCY_MS: u64 = 50;
@@ -27,10 +27,7 @@ fn main() {
         let dead: HashSet<&str> = farm.printers.iter().step_by(10).map(|printer| printer.name.as_str()).collect();
         let healthy = rounds(&server, &dead).await;
         for (i, name) in dead.iter().enumerate() {
-            let url = format!("{}/sim/printers/{name}/fault", farm.control);
-            let fault = json!({"fault": FAULTS[i % FAULTS.len()]});
-            let answer = client().post(url).json(&fault).send().await.expect("an answer");
-            assert!(answer.status().is_success(), "{answer:?}");
+            farm.set_fault(name, FAULTS[i % FAULTS.len()]).await;
         }
         let with_dead = rounds(&server, &dead).await;
         println!(

@@ -41,12 +41,33 @@ let stamp = "";
 let pressed = false;
 const waiting = [];
 
-// Nothing moves under a finger that is down: what comes meanwhile waits.
-const apply = (change) => (pressed ? waiting.push(change) : change());
+// What comes is put onto the page between two pictures that the screen shows: a little of it each time, so that the page
+// answers to whoever uses it. Of a tile that waits for its turn only the newest comes. Nothing moves under a finger that
+// is down.
+const TURN_MS = 5;
+const tiles = new Map();
+let frame = 0;
+const flush = () => {
+  frame = 0;
+  if (pressed) return;
+  waiting.splice(0).forEach((change) => change());
+  const end = performance.now() + TURN_MS;
+  if (tiles.size > 0) refreshForecast();
+  for (const [id, { html, mayAdd }] of tiles) {
+    tiles.delete(id);
+    putTile(html, mayAdd);
+    if (performance.now() > end) break;
+  }
+  if (tiles.size > 0) frame = requestAnimationFrame(flush);
+};
+const apply = (change) => {
+  waiting.push(change);
+  frame ||= requestAnimationFrame(flush);
+};
 const release = () => {
   pressed = false;
   // After the click that follows this.
-  setTimeout(() => { if (!pressed) waiting.splice(0).forEach((change) => change()); }, 0);
+  setTimeout(flush, 0);
 };
 let grip = 0;
 addEventListener("pointerdown", () => {
@@ -57,25 +78,38 @@ addEventListener("pointerdown", () => {
 });
 for (const kind of ["pointerup", "pointercancel", "blur"]) addEventListener(kind, release);
 
-/** Puts new tiles over old ones. The checkbox stays the same element; a focus inside goes to its successor. */
-function putTiles(html, mayAdd) {
-  const fragment = parse(html);
-  localise(fragment);
-  for (const tile of [...fragment.children]) {
-    const old = byId(tile.id);
-    const body = tile.querySelector(".body");
-    if (old) {
-      const before = old.querySelector(".body");
-      const focused = before.contains(document.activeElement) ? document.activeElement.className : null;
-      before.replaceWith(body);
-      old.querySelector(".pick").setAttribute("aria-label", tile.querySelector(".pick").getAttribute("aria-label"));
-      if (focused) body.querySelector("." + CSS.escape(focused.split(" ")[0]))?.focus();
-    } else if (mayAdd && !document.body.dataset.only) {
-      byId("others")?.append(tile);
-      showPicture(tile);
-    }
+const TILE = '<li class="tile" id="p-';
+
+/** Takes tiles that came; those that this page has not, and may not get, are none of its business. */
+function takeTiles(html, mayAdd) {
+  for (const part of html.split(TILE).slice(1)) {
+    const id = "p-" + part.slice(0, 36);
+    tiles.delete(id);
+    if (mayAdd || byId(id)) tiles.set(id, { html: TILE + part, mayAdd });
   }
-  refreshForecast();
+}
+
+/** Puts a new tile over the old one. The checkbox stays the same element; a focus inside goes to its successor. */
+function putTile(html, mayAdd) {
+  const tile = parse(html).firstElementChild;
+  localise(tile);
+  const old = byId(tile.id);
+  const body = tile.querySelector(".body");
+  if (old) {
+    const before = old.querySelector(".body");
+    const focused = before.contains(document.activeElement) ? document.activeElement.className : null;
+    before.replaceWith(body);
+    old.querySelector(".pick").setAttribute("aria-label", tile.querySelector(".pick").getAttribute("aria-label"));
+    if (focused) body.querySelector("." + CSS.escape(focused.split(" ")[0]))?.focus();
+  } else if (mayAdd && !document.body.dataset.only) {
+    byId("others")?.append(tile);
+    showPicture(tile);
+  }
+}
+
+function dropTile(id) {
+  tiles.delete("p-" + id);
+  byId("p-" + id)?.remove();
 }
 
 // What has become somebody's business goes to the top, and back: never while the list is being used.
@@ -138,9 +172,9 @@ function follow() {
     if (event.lastEventId) stamp = event.lastEventId;
     apply(() => act(event.data));
   });
-  on("tiles", (html) => putTiles(html, true));
-  on("others", (html) => putTiles(html, false));
-  on("gone", (ids) => { ids.split(" ").forEach((id) => byId("p-" + id)?.remove()); showSelection(); });
+  on("tiles", (html) => takeTiles(html, true));
+  on("others", (html) => takeTiles(html, false));
+  on("gone", (ids) => { ids.split(" ").forEach(dropTile); showSelection(); });
   on("strip", (html) => putPart("strip", html));
   on("batch", (html) => putPart("live", html));
   on("heat", (text) => dispatchEvent(new CustomEvent("heat", { detail: JSON.parse(text) })));

@@ -31,10 +31,16 @@ pub struct Farm {
 impl Farm {
     /// Starts `printyard simulate`, every printer with a long print selected.
     pub fn start(printers: usize, latency_ms: u64) -> Self {
+        Self::start_at_speed(printers, latency_ms, 1)
+    }
+
+    /// The same with printers that print so many times faster than real ones.
+    pub fn start_at_speed(printers: usize, latency_ms: u64, speed: u32) -> Self {
         let control = free_port();
         let mut child = Command::new(env!("CARGO_BIN_EXE_printyard"))
             .args(["simulate", "--printers", &printers.to_string(), "--latency-ms", &latency_ms.to_string()])
             .args(["--select", "long/vase.gcode", "--control-port", &control.to_string()])
+            .args(["--speed", &speed.to_string()])
             .stdout(Stdio::piped())
             .spawn()
             .expect("the simulator starts");
@@ -42,6 +48,13 @@ impl Farm {
         BufReader::new(child.stdout.take().expect("its output")).read_line(&mut line).expect("its first line");
         let printers = serde_json::from_str(&line).expect("its printers");
         Self { printers, child, control: format!("http://127.0.0.1:{control}") }
+    }
+
+    /// Gives a printer a fault.
+    pub async fn set_fault(&self, name: &str, fault: &str) {
+        let url = format!("{}/sim/printers/{name}/fault", self.control);
+        let answer = client().post(url).json(&json!({"fault": fault})).send().await.expect("an answer");
+        assert!(answer.status().is_success(), "{answer:?}");
     }
 }
 
@@ -56,7 +69,8 @@ impl Drop for Farm {
 pub struct Server {
     child: Child,
     dir: tempfile::TempDir,
-    url: String,
+    /// Without a slash at its end.
+    pub url: String,
     pub client: reqwest::Client,
 }
 

@@ -1,4 +1,5 @@
-//! The farm as the pages see it: every printer with its tile, made once per version however many browsers look.
+//! The farm as the pages see it: every printer with its tile, made once per version however many browsers look. A version
+//! in which a tile would be the same (a print goes on within its percent) is none here.
 //!
 //! Nobody keeps it up to date in the background. Whoever looks brings it to the newest version first; the others
 //! then find nothing to do. A farm that nobody looks at costs nothing.
@@ -7,6 +8,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     ops::Bound,
     sync::{Arc, OnceLock},
+    time::{Duration, Instant},
 };
 
 use askama::Template;
@@ -24,14 +26,19 @@ use crate::{
     service::{Services, access::Principal, printers::PrinterView},
 };
 
+/// Between two rounds of what pages are sent. Within one of them all see the same version.
+pub(super) const PACE: Duration = Duration::from_millis(250);
 /// Removals that a page can catch up with.
 const REMOVALS_KEPT: usize = 1_000;
 
 /// One printer with its tile.
 pub(super) struct Entry {
     pub view: PrinterView,
+    /// The version of the farm since which it looks so.
     pub version: u64,
     pub place: Show,
+    /// How it looks, in the language of the source.
+    looks: Tile,
     /// Its tile, in each language that somebody has looked at it in.
     html: [OnceLock<Arc<str>>; Language::ALL.len()],
     /// Sorts `p-2` before `p-10`.
@@ -47,7 +54,13 @@ impl Entry {
         let file = view.live.job.as_ref().and_then(|job| job.file.as_ref()).map_or("", |file| file.path.as_str());
         let text = [&details.name, details.model.as_deref().unwrap_or_default(), file].join("\n").to_lowercase();
         let order = natural(&details.name);
-        Self { version, place, html: Default::default(), order, text, view }
+        let looks = language::speaking(Language::English, || Tile::of(&view, place));
+        Self { version, place, looks, html: Default::default(), order, text, view }
+    }
+
+    /// Whether a page that shows the other one would show nothing new.
+    fn looks_like(&self, old: &Self) -> bool {
+        self.looks == old.looks && self.view.printer.version == old.view.printer.version
     }
 
     /// Its tile in the current language, made once.
@@ -120,16 +133,26 @@ fn natural(name: &str) -> String {
 #[derive(Default)]
 struct Inner {
     version: u64,
+    /// When it was brought up to date last.
+    looked: Option<Instant>,
     entries: HashMap<Uuid, Arc<Entry>>,
     by_version: BTreeMap<u64, Uuid>,
     /// Printers that were removed, or lost a tag, with the tags that they had until that version.
     left: BTreeMap<(u64, Uuid), Vec<String>>,
 }
 
+impl Inner {
+    fn seen_by(&self, who: &Principal) -> Vec<Arc<Entry>> {
+        self.entries.values().filter(|entry| who.may_see(&entry.view.printer)).cloned().collect()
+    }
+}
+
 /// What has changed for somebody since a version.
 #[derive(Default)]
 pub(super) struct News {
     pub version: u64,
+    /// All that they may see, in no order.
+    pub all: Vec<Arc<Entry>>,
     pub changed: Vec<Arc<Entry>>,
     pub removed: Vec<Uuid>,
 }
@@ -152,8 +175,7 @@ impl Board {
     pub async fn all(&self, who: &Principal) -> Result<(u64, Vec<Arc<Entry>>), Failure> {
         let mut inner = self.inner.lock().await;
         self.catch_up(&mut inner).await?;
-        let seen = inner.entries.values().filter(|entry| who.may_see(&entry.view.printer));
-        let mut entries: Vec<Arc<Entry>> = seen.cloned().collect();
+        let mut entries = inner.seen_by(who);
         let version = inner.version;
         drop(inner);
         entries.sort_by(|a, b| a.order.cmp(&b.order).then_with(|| a.id().cmp(&b.id())));
@@ -163,20 +185,23 @@ impl Board {
     /// What has changed since a version, of what somebody may see.
     pub async fn since(&self, who: &Principal, version: u64) -> Result<News, Failure> {
         let mut inner = self.inner.lock().await;
-        self.catch_up(&mut inner).await?;
+        if inner.looked.is_none_or(|at| at.elapsed() > PACE / 2) {
+            self.catch_up(&mut inner).await?;
+        }
         let after = (Bound::Excluded(version), Bound::Unbounded);
         let changed = inner.by_version.range(after).filter_map(|(_, id)| inner.entries.get(id)).cloned();
-        let changed = changed.filter(|entry| who.may_see(&entry.view.printer)).collect();
+        let changed: Vec<_> = changed.filter(|entry| who.may_see(&entry.view.printer)).collect();
         // Only those that this person could see until then: of others there is nothing to take away, and to name one
         // would tell that it is there.
         let left = inner.left.range((version + 1, Uuid::nil())..);
         let left = left.filter(|(_, tags)| who.tags.is_empty() || tags.iter().any(|tag| who.tags.contains(tag)));
         let sees = |id: &Uuid| inner.entries.get(id).is_some_and(|entry| who.may_see(&entry.view.printer));
         let removed = left.map(|((_, id), _)| *id).filter(|id| !sees(id)).collect();
-        Ok(News { version: inner.version, changed, removed })
+        Ok(News { version: inner.version, all: inner.seen_by(who), changed, removed })
     }
 
     async fn catch_up(&self, inner: &mut Inner) -> Result<(), Failure> {
+        inner.looked = Some(Instant::now());
         let changes = self.services.fleet().view().changes_since(inner.version);
         if changes.version == inner.version {
             return Ok(());
@@ -188,7 +213,13 @@ impl Board {
             // Not there any more: its removal follows.
             let Some(printer) = registered.remove(&live.id) else { continue };
             let (id, version) = (live.id, live.version);
-            let entry = Arc::new(Entry::new(PrinterView { printer, live }, version, self.services.plate_gate()));
+            let entry = Entry::new(PrinterView { printer, live }, version, self.services.plate_gate());
+            if let Some(old) = inner.entries.get(&id).filter(|old| entry.looks_like(old)) {
+                let same = Entry { version: old.version, html: old.html.clone(), ..entry };
+                inner.entries.insert(id, Arc::new(same));
+                continue;
+            }
+            let entry = Arc::new(entry);
             if let Some(old) = inner.entries.insert(id, entry.clone()) {
                 inner.by_version.remove(&old.version);
                 let (before, now) = (&old.view.printer.details.tags, &entry.view.printer.details.tags);

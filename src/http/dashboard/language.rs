@@ -23,7 +23,7 @@ pub(super) use crate::domain::text::fill;
 use crate::http::auth;
 
 /// A language that the pages speak.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) enum Language {
     #[default]
     English,
@@ -125,7 +125,6 @@ pub(super) fn keep<F: Future>(task: F) -> impl Future<Output = F::Output> {
 }
 
 /// Makes something in a given language.
-#[cfg(test)]
 pub(super) fn speaking<T>(language: Language, make: impl FnOnce() -> T) -> T {
     SPOKEN.sync_scope(language, make)
 }

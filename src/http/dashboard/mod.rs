@@ -39,6 +39,7 @@ mod tile;
 mod time;
 mod told;
 mod users;
+mod wire;
 mod words;
 
 use std::sync::Arc;
@@ -54,7 +55,7 @@ use axum::{
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use self::{board::Board, page::Failure};
+use self::{board::Board, page::Failure, stream::Rounds};
 use super::{bounds::Bounds, patience};
 use crate::service::Services;
 
@@ -72,6 +73,7 @@ pub(super) struct Dashboard {
     services: Services,
     board: Arc<Board>,
     streams: Arc<Semaphore>,
+    rounds: Arc<Rounds>,
     stop: CancellationToken,
 }
 
@@ -84,7 +86,8 @@ impl FromRef<Dashboard> for Services {
 /// Every page. Streams end when `stop` falls.
 pub fn router(services: Services, bounds: Bounds, stop: CancellationToken) -> Router {
     let board = Arc::new(Board::new(services.clone()));
-    let dashboard = Dashboard { services, board, streams: Arc::new(Semaphore::new(STREAMS)), stop };
+    let streams = Arc::new(Semaphore::new(STREAMS));
+    let dashboard = Dashboard { services, board, streams, rounds: Arc::default(), stop };
     Router::new()
         .route("/", get(printers::farm))
         .route("/printers/{id}/camera", get(cameras::picture))

@@ -26,7 +26,7 @@ const ROWS: &str = "rows";
 const CAMERAS: &str = "cameras";
 
 /// What the address asks for.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(default)]
 pub(super) struct Filter {
     show: String,
@@ -174,7 +174,7 @@ pub(super) async fn farm(
         entries.into_iter().map(tile).collect::<Vec<_>>()
     };
     let (needy, others) = (tiles(needy), tiles(others));
-    let stream = filter.href("/stream", &filter.show, "");
+    let stream = filter.href("/stream", &filter.show, &filter.view);
     let join = if stream.contains('?') { '&' } else { '?' };
     let buttons = OFFERED.iter().map(|command| Button {
         word: command.as_str(),

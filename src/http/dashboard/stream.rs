@@ -4,35 +4,35 @@
 //! that ends each close the stream.
 
 use std::{
-    collections::{BTreeMap, HashSet},
-    convert::Infallible,
+    collections::{BTreeMap, HashMap},
     fmt::Write as _,
-    time::{Duration, Instant},
+    sync::Arc,
+    time::Duration,
 };
 
 use askama::Template;
 use axum::{
     extract::{Query, State},
     http::{HeaderMap, StatusCode},
-    response::sse::{Event, Sse},
-    response::{IntoResponse, Response},
+    response::Response,
 };
 use chrono::TimeDelta;
 use tokio::{
-    sync::{OwnedSemaphorePermit, broadcast::error::RecvError, mpsc},
-    time::{MissedTickBehavior, interval, timeout},
+    sync::{Mutex, OwnedSemaphorePermit, broadcast::error::RecvError, mpsc},
+    time::{Instant, MissedTickBehavior, interval, interval_at, sleep_until, timeout},
 };
 use uuid::Uuid;
 
 use super::{
     Dashboard,
     batches::visible,
-    board::Entry,
+    board::PACE,
     heat,
-    language::{self, t},
+    language::{self, Language, t},
     outcome::Live,
     page::{Failure, Id, Visitor},
     printers::{Filter, Strip},
+    wire::{self, Piece},
 };
 use crate::{
     clock,
@@ -41,8 +41,6 @@ use crate::{
     service::access::Principal,
 };
 
-/// Between two looks at what changed.
-const PACE: Duration = Duration::from_millis(250);
 /// The page shows that it is not live when it has heard nothing for somewhat more than two of these.
 const BEAT: Duration = Duration::from_secs(2);
 /// Every so many beats the session is looked at again.
@@ -51,7 +49,7 @@ const BEATS_PER_LOOK: u32 = 15;
 const STUCK: Duration = Duration::from_secs(30);
 /// What an online printer said may be this old before its tile says so.
 const OLD: TimeDelta = TimeDelta::seconds(15);
-/// Events under way to one browser.
+/// Pieces under way to one browser.
 const QUEUE: usize = 8;
 
 /// The sending half of one page's stream.
@@ -59,7 +57,7 @@ struct Page {
     dashboard: Dashboard,
     who: Principal,
     headers: HeaderMap,
-    events: mpsc::Sender<Event>,
+    pieces: mpsc::Sender<Arc<Piece>>,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -70,16 +68,14 @@ impl Page {
             let text = t("Too many pages are live at once. This one still works, but does not follow by itself.");
             Failure::new(StatusCode::SERVICE_UNAVAILABLE, "Not live", text)
         })?;
-        let (events, taken) = mpsc::channel(QUEUE);
-        let taken = futures_util::stream::unfold(taken, |mut taken| async {
-            taken.recv().await.map(|event| (Ok::<_, Infallible>(event), taken))
-        });
-        Ok((Self { dashboard, who, headers, events, _permit: permit }, Sse::new(taken).into_response()))
+        let (pieces, taken) = mpsc::channel(QUEUE);
+        let response = wire::answer(&headers, taken);
+        Ok((Self { dashboard, who, headers, pieces, _permit: permit }, response))
     }
 
     /// `None`: nobody takes it any more.
-    async fn send(&self, event: Event) -> Option<()> {
-        timeout(STUCK, self.events.send(event)).await.ok()?.ok()
+    async fn send(&self, piece: Arc<Piece>) -> Option<()> {
+        timeout(STUCK, self.pieces.send(piece)).await.ok()?.ok()
     }
 
     /// Whether the session is there, with the same rights: with others the browser comes back, and gets those.
@@ -89,59 +85,130 @@ impl Page {
     }
 }
 
+/// Pages that are sent the same.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Kind {
+    /// The tag limit of who looks.
+    tags: Vec<String>,
+    language: Language,
+    filter: Filter,
+}
+
+/// What a page is sent.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Part {
+    /// What has changed since a version.
+    Since(u64),
+    Beat,
+}
+
+/// A part that was made, with the version that a page has then. Of no change there is no piece.
+#[derive(Clone)]
+struct Made {
+    at: Instant,
+    version: u64,
+    piece: Option<Arc<Piece>>,
+}
+
+/// What is sent, made once for all pages of a kind. They are sent their parts at the same moments, so that they stay at
+/// the same versions.
+pub(super) struct Rounds {
+    begun: Instant,
+    made: Mutex<HashMap<(Kind, Part), Made>>,
+}
+
+impl Default for Rounds {
+    fn default() -> Self {
+        Self { begun: Instant::now(), made: Mutex::default() }
+    }
+}
+
+impl Rounds {
+    /// The next moment that all share.
+    fn next(&self, pace: Duration) -> Instant {
+        let rounds = self.begun.elapsed().as_millis() / pace.as_millis();
+        self.begun + pace * u32::try_from(rounds + 1).unwrap_or(u32::MAX)
+    }
+
+    async fn part(&self, page: &Page, kind: &Kind, part: Part) -> Option<Made> {
+        let key = (kind.clone(), part);
+        // Held while it is made: the others of its kind wait for it rather than make it too.
+        let mut made = self.made.lock().await;
+        made.retain(|_, made| made.at.elapsed() < PACE);
+        if let Some(made) = made.get(&key) {
+            return Some(made.clone());
+        }
+        let (version, piece) = match part {
+            Part::Since(version) => news(page, kind, version).await?,
+            Part::Beat => (0, Some(Piece::of("beat", &old(page).await?))),
+        };
+        let fresh = Made { at: Instant::now(), version, piece };
+        made.insert(key, fresh.clone());
+        Some(fresh)
+    }
+}
+
 /// The farm: changed tiles, the numbers, and a heart beat with what has grown old.
 pub(super) async fn farm(
     State(dashboard): State<Dashboard>,
     Visitor(who): Visitor,
-    Query(filter): Query<Filter>,
+    Query(mut filter): Query<Filter>,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
-    let version = dashboard.board.version_of(last.or(filter.since.as_deref()));
+    let since = filter.since.take();
+    let version = dashboard.board.version_of(last.or(since.as_deref()));
+    let kind = Kind { tags: who.tags.clone(), language: language::current(), filter };
     let (page, response) = Page::open(dashboard, who, headers)?;
     tokio::spawn(language::keep(async move {
         let stop = page.dashboard.stop.clone();
-        let closed = page.events.clone();
+        let closed = page.pieces.clone();
         tokio::select! {
             () = stop.cancelled() => {}
             () = closed.closed() => {}
-            _ = follow_farm(&page, &filter, version) => {}
+            _ = follow_farm(&page, &kind, version) => {}
         }
     }));
     Ok(response)
 }
 
-async fn follow_farm(page: &Page, filter: &Filter, mut version: u64) -> Option<()> {
+async fn follow_farm(page: &Page, kind: &Kind, mut version: u64) -> Option<()> {
+    let rounds = &page.dashboard.rounds;
     let mut versions = page.dashboard.services.fleet().view().subscribe();
-    let (mut beat, mut beats) = (interval(BEAT), 0_u32);
-    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    // The page has what was known before.
+    let mut beats = 0_u32;
+    let mut beat = interval_at(rounds.next(BEAT), BEAT);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    // The page has what was known of its heaters before.
     let mut told = Instant::now();
-    // Those that the page shows, as far as this side knows. What changed before the first look may be among them.
-    let mut shown: HashSet<Uuid> = HashSet::new();
-    let mut first = true;
+    page.send(rounds.part(page, kind, Part::Beat).await?.piece?).await?;
+    // What changed since the page was made.
     versions.mark_changed();
     loop {
         tokio::select! {
             changed = versions.changed() => {
                 changed.ok()?;
-                version = send_news(page, filter, version, &mut shown, first).await?;
-                first = false;
-                tokio::time::sleep(PACE).await;
+                sleep_until(rounds.next(PACE)).await;
+                // What comes from here on is looked at in the next round.
+                versions.mark_unchanged();
+                let made = rounds.part(page, kind, Part::Since(version)).await?;
+                version = made.version;
+                if let Some(piece) = made.piece {
+                    page.send(piece).await?;
+                }
             }
             _ = beat.tick() => {
                 beats += 1;
                 if beats.is_multiple_of(BEATS_PER_LOOK) && !page.is_logged_in().await {
                     return None;
                 }
-                if let Some(id) = filter.only {
+                if let Some(id) = kind.filter.only {
                     // A page of one printer is somebody who looks at it.
                     page.dashboard.services.fleet().watch(id);
                 }
-                page.send(Event::default().event("beat").data(old(page).await?)).await?;
-                if let Some((read, heat)) = heat(page, filter.only, told).await {
+                page.send(rounds.part(page, kind, Part::Beat).await?.piece?).await?;
+                if let Some((read, heat)) = heat(page, kind.filter.only, told).await {
                     told = read;
-                    page.send(Event::default().event("heat").data(heat)).await?;
+                    page.send(Piece::of("heat", &heat)).await?;
                 }
             }
         }
@@ -153,48 +220,43 @@ async fn heat(page: &Page, only: Option<Uuid>, told: Instant) -> Option<(Instant
     let only = only?;
     let (_, entries) = page.dashboard.board.all(&page.who).await.ok()?;
     let view = &entries.iter().find(|entry| entry.id() == only)?.view;
-    let read = view.live.heaters_read.filter(|read| *read > told)?;
+    let read = view.live.heaters_read.map(Instant::from_std).filter(|read| *read > told)?;
     let at = clock::now() - TimeDelta::from_std(read.elapsed()).ok()?;
     Some((read, heat::news(view, at)?))
 }
 
-/// Sends what has changed since a version; returns the version that the page has then.
-async fn send_news(page: &Page, filter: &Filter, since: u64, shown: &mut HashSet<Uuid>, first: bool) -> Option<u64> {
+/// What has changed for a page since a version, and the version that it has then.
+async fn news(page: &Page, kind: &Kind, since: u64) -> Option<(u64, Option<Arc<Piece>>)> {
     let board = &page.dashboard.board;
-    let (_, all) = board.all(&page.who).await.ok()?;
-    if first {
-        shown.extend(all.iter().filter(|entry| is_shown(entry, filter)).map(|entry| entry.id()));
-    }
     let news = board.since(&page.who, since).await.ok()?;
     let (mut tiles, mut others) = (String::new(), String::new());
-    for entry in news.changed.iter().filter(|entry| filter.only.is_none_or(|only| entry.id() == only)) {
-        if is_shown(entry, filter) {
-            shown.insert(entry.id());
-            tiles.push_str(&entry.html());
-        } else if first || shown.contains(&entry.id()) {
-            others.push_str(&entry.html());
-        }
+    for entry in news.changed.iter().filter(|entry| kind.filter.only.is_none_or(|only| entry.id() == only)) {
+        // `tiles` come onto the page. Which others are still on it, from before they changed, the page knows best: it
+        // leaves out those that are not.
+        let filter = &kind.filter;
+        let is_shown = entry.matches(filter.show()) && entry.is_among(&filter.tag, &filter.q);
+        let part = if is_shown { &mut tiles } else { &mut others };
+        part.push_str(&entry.html());
     }
-    // `tiles` come onto the page, `others` only replace what is there.
-    for (name, html) in [("tiles", tiles), ("others", others)] {
+    let mut piece = Piece::default();
+    for (name, html) in [("tiles", &tiles), ("others", &others)] {
         if !html.is_empty() {
-            page.send(Event::default().event(name).data(html)).await?;
+            piece.add(name, None, html);
         }
     }
-    let mut gone = String::new();
-    for id in news.removed.iter().filter(|id| shown.remove(id) || first) {
+    let gone = news.removed.iter().fold(String::new(), |mut gone, id| {
         let _ = write!(gone, "{id} ");
-    }
+        gone
+    });
     if !gone.is_empty() {
-        page.send(Event::default().event("gone").data(gone.trim_end())).await?;
+        piece.add("gone", None, gone.trim_end());
     }
-    let strip = Strip::of(&all, filter).render().ok()?;
-    page.send(Event::default().event("strip").id(board.stamp(news.version)).data(strip)).await?;
-    Some(news.version)
-}
-
-fn is_shown(entry: &Entry, filter: &Filter) -> bool {
-    entry.matches(filter.show()) && entry.is_among(&filter.tag, &filter.q)
+    if news.changed.is_empty() && gone.is_empty() {
+        return Some((news.version, None));
+    }
+    let strip = Strip::of(&news.all, &kind.filter);
+    piece.add("strip", Some(&board.stamp(news.version)), &strip.render().ok()?);
+    Some((news.version, Some(Arc::new(piece))))
 }
 
 /// The online printers that have said nothing for a while, with the seconds since.
@@ -222,7 +284,7 @@ pub(super) async fn batch(
     let (page, response) = Page::open(dashboard, who, headers)?;
     tokio::spawn(language::keep(async move {
         let stop = page.dashboard.stop.clone();
-        let closed = page.events.clone();
+        let closed = page.pieces.clone();
         tokio::select! {
             () = stop.cancelled() => {}
             () = closed.closed() => {}
@@ -242,9 +304,9 @@ async fn follow_batch(page: &Page, id: Uuid) -> Option<()> {
         // What was announced until here is in what is read now.
         changes = changes.resubscribe();
         let view = visible(&page.dashboard, &page.who, id).await.ok()?;
-        let html = Live::of(&view, operates).render().ok()?.replace('\r', " ");
+        let html = Live::of(&view, operates).render().ok()?;
         if html != last {
-            page.send(Event::default().event("batch").data(&html)).await?;
+            page.send(Piece::of("batch", &html)).await?;
             last = html;
         }
         tokio::time::sleep(PACE).await;
@@ -262,7 +324,7 @@ async fn follow_batch(page: &Page, id: Uuid) -> Option<()> {
                     if beats.is_multiple_of(BEATS_PER_LOOK) && !page.is_logged_in().await {
                         return None;
                     }
-                    page.send(Event::default().event("beat").data("{}")).await?;
+                    page.send(Piece::of("beat", "{}")).await?;
                     if !view.is_final() {
                         break;
                     }

@@ -1,7 +1,7 @@
 //! A printer as the farm page shows it: what state it is in, whether it needs somebody, and the words for it.
 
 use askama::Template;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use uuid::Uuid;
 
 use super::{
@@ -142,6 +142,7 @@ pub(super) fn is_paused_at_printer(view: &PrinterView) -> bool {
 }
 
 /// A job in progress.
+#[derive(PartialEq)]
 struct Job {
     file: String,
     /// 0 to 100.
@@ -151,7 +152,7 @@ struct Job {
 }
 
 /// One printer of the farm page. Nothing personal is in it: it is made once per version for everybody.
-#[derive(Template)]
+#[derive(PartialEq, Template)]
 #[template(path = "printers/_tile.html")]
 pub(super) struct Tile {
     id: Uuid,
@@ -256,8 +257,10 @@ fn job(view: &PrinterView, place: Show) -> Option<Job> {
         file: file.path.clone(),
         percent: percent(view).filter(|_| active),
         left: left.map(length),
+        // In whole minutes, as it is shown: estimates waver by seconds.
         done: ends_at(view)
             .filter(|_| place == Show::Printing && live.state == PrinterState::Printing)
+            .and_then(|at| at.duration_round(TimeDelta::minutes(1)).ok())
             .map(Moment::clock),
     })
 }

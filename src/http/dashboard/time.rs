@@ -5,6 +5,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use super::language::{fill, t};
 
 /// A moment for a `<time>`.
+#[derive(PartialEq)]
 pub(super) struct Moment {
     /// For programs.
     pub iso: String,

@@ -1,0 +1,125 @@
+//! What a farm page costs while everything moves: 1,000 printers, each of which is read every 2 s and shows another
+//! percentage then, before a real browser and 19 others that read the same stream.
+//!
+//! `cargo bench --bench dashboard`, with PRINTYARD_TEST_CHROMIUM and PRINTYARD_TEST_CHROMEDRIVER set as `tests/run` does.
+
+#[path = "../tests/it/support/mod.rs"]
+#[expect(dead_code, unused_imports, unused_macros, reason = "of what the tests stand on, the browser alone is used")]
+mod it;
+#[expect(dead_code, reason = "each benchmark uses a part of what they share")]
+mod support;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use it::browser::Browser;
+use serde_json::json;
+use support::{Farm, Server, TOKEN, until};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+const PRINTERS: usize = 1_000;
+/// One percent of the four hours' print is 2 s.
+const SPEED: u32 = 72;
+const READERS: usize = 19;
+/// Until the page is at rest.
+const SETTLE: Duration = Duration::from_secs(10);
+const ALONE: Duration = Duration::from_secs(20);
+const WATCH: Duration = Duration::from_secs(60);
+
+/// What each tile says, by the end of its id; and an ear for long tasks.
+const BEGIN: &str = r#"
+const said = () => new Map([...document.querySelectorAll(".tile")].map((tile) => [tile.id, tile.querySelector(".state").textContent]));
+window.before = said();
+window.others = () => { const now = said(); return [...before].filter(([id, text]) => now.get(id) !== text).length; };
+window.tasks = [];
+new PerformanceObserver((list) => { for (const entry of list.getEntries()) tasks.push(entry.duration); }).observe({ entryTypes: ["longtask"] });
+"#;
+
+fn main() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    let _ = rlimit::increase_nofile_limit(u64::MAX);
+    let farm = Farm::start_at_speed(PRINTERS, 0, SPEED);
+    runtime.block_on(measure(&farm));
+}
+
+async fn measure(farm: &Farm) {
+    let Some(browser) = Browser::start().await else { return };
+    let server = Server::start(farm).await;
+    // Without their sockets they are asked every 2 s.
+    for printer in &farm.printers {
+        farm.set_fault(&printer.name, "drop_socket").await;
+    }
+    let (status, batch) = server.post("/batches", &json!({"command": "start", "select": {"all": true}})).await;
+    assert_eq!(status, 202, "{batch}");
+    until("every printer prints", || async { server.count("printing").await == PRINTERS }).await;
+    tokio::time::sleep(SETTLE).await;
+    let alone = share(&server, ALONE).await;
+
+    let cookie = log_in(&server).await;
+    let page = server.client.get(format!("{}/", server.url)).header("cookie", &cookie).send().await.expect("the page");
+    let page = page.text().await.expect("a text");
+    let stream = page.split("data-stream=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("its stream");
+    let bytes = Arc::new(AtomicU64::new(0));
+    let read = || read(server.url.clone(), stream.replace("&#38;", "&"), cookie.clone(), bytes.clone());
+    let readers: Vec<_> = (0..READERS).map(|_| tokio::spawn(read())).collect();
+    browser.screen(1920, 1080).await;
+    browser.open(&format!("{}/login?token={TOKEN}", server.url)).await;
+    assert_eq!(browser.value("return document.querySelectorAll('.tile').length").await, PRINTERS);
+    assert_eq!(browser.value("return document.visibilityState").await, "visible");
+    tokio::time::sleep(SETTLE).await;
+
+    browser.value(BEGIN).await;
+    let before = bytes.load(Ordering::Relaxed);
+    let watched = share(&server, WATCH).await;
+    let rate = (bytes.load(Ordering::Relaxed) - before) / READERS as u64 / WATCH.as_secs();
+    assert!(readers.iter().all(|reader| !reader.is_finished()), "a stream ended");
+    let tasks = browser.value("return tasks").await;
+    let tasks: Vec<f64> = tasks.as_array().expect("a list").iter().filter_map(serde_json::Value::as_f64).collect();
+    let changed = browser.value("return others()").await;
+    assert!(changed.as_u64().is_some_and(|n| n as usize > PRINTERS * 9 / 10), "the page followed: {changed}");
+
+    println!("{PRINTERS} printers that change every 2 s, {} pages that follow them", READERS + 1);
+    println!("longest task of the page  {:.0} ms  (target: at most 100)", tasks.iter().copied().fold(0.0, f64::max));
+    println!("tasks over 50 ms          {}", tasks.len());
+    println!("to each browser           {:.1} kB/s  (target: at most 60)", rate as f64 / 1_000.0);
+    println!("processor of the server   {watched:.1} % of a core over {} s  (target: at most 15)", WATCH.as_secs());
+    println!("of that, nobody looking   {alone:.1} %");
+    browser.end().await;
+}
+
+/// Which part of a core the server uses.
+async fn share(server: &Server, time: Duration) -> f64 {
+    let before = server.ticks();
+    tokio::time::sleep(time).await;
+    (server.ticks() - before) as f64 / time.as_secs_f64()
+}
+
+/// The cookie of a session.
+async fn log_in(server: &Server) -> String {
+    let login = it::client().get(format!("{}/login?token={TOKEN}", server.url)).send().await.expect("an answer");
+    let cookie = login.headers().get("set-cookie").and_then(|value| value.to_str().ok()).expect("a cookie");
+    cookie.split(';').next().expect("a name and a value").to_owned()
+}
+
+/// Follows a stream as a browser does, and counts what comes over the wire.
+async fn read(url: String, path: String, cookie: String, bytes: Arc<AtomicU64>) {
+    let host = url.trim_start_matches("http://");
+    let mut stream = TcpStream::connect(host).await.expect("a connection");
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: {host}\r\nCookie: {cookie}\r\nAccept: text/event-stream\r\nCache-Control: no-cache\r\n\
+         Sec-Fetch-Site: same-origin\r\nAccept-Encoding: gzip, deflate\r\nAccept-Language: en-US,en;q=0.9\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).await.expect("a request");
+    let mut buffer = vec![0; 64 * 1024];
+    while let Ok(n @ 1..) = stream.read(&mut buffer).await {
+        bytes.fetch_add(n as u64, Ordering::Relaxed);
+    }
+}
