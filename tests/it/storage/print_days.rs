@@ -10,7 +10,7 @@ use printyard::{
         tally::{Tally, day_of},
     },
     storage::{
-        Db, print_days, printers,
+        Db, print_days,
         sightings::{self, Sighting},
         sights,
     },
@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use super::{
     databases::on_each,
-    fixtures::{at, entry, printer},
+    fixtures::{at, entry, insert, printer},
 };
 
 const HOUR: i64 = 3_600;
@@ -82,7 +82,7 @@ async fn each_print_counts_once_whether_it_was_counted_before_or_not() {
 async fn a_print_that_has_not_ended_has_printed_until_its_printer_was_seen_last() {
     on_each(async |db| {
         let registered = printer("a");
-        printers::insert(&db, &registered, None, &entry()).await.expect("inserted");
+        insert(&db, &registered, None, &entry()).await.expect("inserted");
         let (seen, never) = (registered.id, new_id());
         print(&db, seen, 0, 0, None).await;
         print(&db, never, 0, 0, None).await;
