@@ -439,6 +439,18 @@ document.addEventListener("submit", async (event) => {
   }
 });
 
+// --- A frame shows when there is something in it, and is as high as that ------------------------------------------
+
+for (const frame of document.querySelectorAll("iframe.tested")) {
+  frame.hidden = true;
+  frame.addEventListener("load", () => {
+    const body = frame.contentDocument?.body;
+    if (!body?.firstElementChild) return;
+    frame.hidden = false;
+    frame.style.height = body.scrollHeight + "px";
+  });
+}
+
 // --- A part of a page that waits for somebody elsewhere -----------------------------------------------------------
 
 setInterval(async () => {

@@ -209,7 +209,7 @@ fn read(list: &str) -> Result<Vec<Given>, Invalid> {
         .from_reader(list.as_bytes());
     let unreadable = |_| Invalid::one("/file", "no_csv", "is no list that can be read");
     let columns = columns(reader.headers().map_err(unreadable)?)?;
-    let mut rows = Vec::new();
+    let (mut rows, mut lines) = (Vec::new(), Lines { list, at: 0, line: 1 });
     for record in reader.records() {
         let record = record.map_err(unreadable)?;
         if record.iter().all(str::is_empty) {
@@ -218,12 +218,34 @@ fn read(list: &str) -> Result<Vec<Given>, Invalid> {
         if rows.len() == MOST_ROWS {
             return Err(Invalid::one("/rows", "too_many", format!("must be at most {MOST_ROWS} at once")));
         }
-        rows.push(given(&columns, &record));
+        rows.push(given(&columns, &record, lines.of(&record)));
     }
     if rows.is_empty() {
         return Err(Invalid::one("/rows", "none", "must follow the first line, one for each printer"));
     }
     Ok(rows)
+}
+
+/// Where records begin. (The reader's own count is late after `\r\n` and before empty lines.)
+struct Lines<'a> {
+    list: &'a str,
+    at: usize,
+    line: u64,
+}
+
+impl Lines<'_> {
+    /// The line of a record; they come in order.
+    fn of(&mut self, record: &csv::StringRecord) -> u64 {
+        let begins = record.position().map_or(0, csv::Position::byte);
+        let rest = self.list.as_bytes().get(self.at..).unwrap_or_default();
+        let before = usize::try_from(begins).unwrap_or_default().saturating_sub(self.at).min(rest.len());
+        let (before, after) = rest.split_at(before);
+        let empty = after.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+        let passed = before.iter().chain(&after[..empty]).filter(|byte| **byte == b'\n').count();
+        self.at += before.len() + empty;
+        self.line += passed as u64;
+        self.line
+    }
 }
 
 /// What separates the fields of the first line.
@@ -257,7 +279,7 @@ fn columns(header: &csv::StringRecord) -> Result<Vec<String>, Invalid> {
     invalid.or_ok(columns)
 }
 
-fn given(columns: &[String], record: &csv::StringRecord) -> Given {
+fn given(columns: &[String], record: &csv::StringRecord, line: u64) -> Given {
     let mut wrong = Invalid::default();
     let fields =
         record.iter().enumerate().filter(|(_, field)| !field.is_empty()).last().map_or(0, |(last, _)| last + 1);
@@ -290,7 +312,6 @@ fn given(columns: &[String], record: &csv::StringRecord) -> Given {
         Some("false" | "no" | "0" | "falsch" | "nein") => details.enabled = false,
         Some(_) => wrong.add("/enabled", "boolean", "must be yes or no"),
     }
-    let line = record.position().map_or(0, csv::Position::line);
     Given { line, details, api_key: text("api_key"), wrong }
 }
 
@@ -313,6 +334,10 @@ mod tests {
             "url\tname\ttags\tnozzle_mm\n\nhttp://a\tA\thall-a,petg\t0.4\t\t",
         ] {
             let rows = read(list).unwrap_or_else(|invalid| panic!("{list}: {invalid:?}"));
+            assert_eq!(
+                rows.first().map(|row| row.line),
+                list.lines().position(|line| line.contains("http")).map(|line| line as u64 + 1)
+            );
             let [row] = rows.as_slice() else { panic!("{list}: {} rows", rows.len()) };
             assert_eq!((row.details.name.as_str(), row.details.url.as_str()), ("A", "http://a"), "{list}");
             assert_eq!(row.details.tags, ["hall-a", "petg"], "{list}");

@@ -103,6 +103,7 @@ async fn nothing_that_anybody_writes_is_run_on_any_page() {
         "/account",
         "/users",
         "/printers/new",
+        "/printers/import",
         &format!("/printers/{}", ids[0]),
         &format!("/printers/{}/settings", ids[0]),
         &format!("/batches/{}", batches[0]),

@@ -74,10 +74,20 @@ impl KeyField {
         Ok(Self { kept, asked })
     }
 
-    /// Of a form that asks the OctoPrint at its address for a key.
-    pub async fn ask(dashboard: &Dashboard, who: &Principal, form: &Form) -> Result<Self, crate::service::Error> {
+    /// Asks the OctoPrint at the address of the form for a key, in the stead of one that was typed.
+    pub async fn ask(
+        &mut self,
+        dashboard: &Dashboard,
+        who: &Principal,
+        form: &Form,
+    ) -> Result<(), crate::service::Error> {
         let id = dashboard.services.ask_for_key(who, form.text("url").unwrap_or_default()).await?;
-        Ok(Self { kept: None, asked: Some(AskedPart::of(dashboard, who, id)?) })
+        let asked = AskedPart::of(dashboard, who, id)?;
+        if !matches!(asked.shown, Shown::Ended(..)) {
+            self.kept = None;
+        }
+        self.asked = Some(asked);
+        Ok(())
     }
 }
 

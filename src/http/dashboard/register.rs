@@ -143,10 +143,11 @@ pub(super) async fn create(
     }
     let mut page = NewPage::of(Frame::of(&who, "new"), &form, KeyField::of(&dashboard, &who, &form)?);
     match form.text("act") {
-        Some("ask") => match KeyField::ask(&dashboard, &who, &form).await {
-            Ok(key) => page.key = key,
-            Err(error) => page.errors = sentences(error)?,
-        },
+        Some("ask") => {
+            if let Err(error) = page.key.ask(&dashboard, &who, &form).await {
+                page.errors = sentences(error)?;
+            }
+        }
         Some("check") => {}
         _ => return add(&dashboard, &who, &form, key, page).await,
     }

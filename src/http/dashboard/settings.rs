@@ -114,11 +114,8 @@ pub(super) async fn change(
     let version = form.text("version").and_then(|text| text.parse().ok()).ok_or(Failure::broken_form())?;
     let mut key = KeyField::of(&dashboard, &who, &form)?;
     let errors = match form.text("act") {
-        Some("ask") => match KeyField::ask(&dashboard, &who, &form).await {
-            Ok(asked) => {
-                key = asked;
-                Vec::new()
-            }
+        Some("ask") => match key.ask(&dashboard, &who, &form).await {
+            Ok(()) => Vec::new(),
             Err(error) => sentences(error)?,
         },
         Some("check") => Vec::new(),

@@ -105,7 +105,11 @@ async fn a_denial_and_an_octoprint_that_cannot_be_asked_are_told() {
         printer.set_fault(Some(fault.clone()));
         let page = text(site.submit("/printers/new", &fields).await).await;
         assert!(page.contains(words) && !page.contains("data-again"), "{fault:?}: {page}");
+        assert!(!page.contains("kept_key"), "{page}");
     }
+    let typed = [&fields[..], &[("api_key", "typed")]].concat();
+    let page = text(site.submit("/printers/new", &typed).await).await;
+    assert!(page.contains("kept_key"), "what was typed is not lost by asking in vain: {page}");
     let nowhere = [("url", "nowhere"), ("act", "ask")];
     assert!(text(site.submit("/printers/new", &nowhere).await).await.contains("is not an address"));
 }

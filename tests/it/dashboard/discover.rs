@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use mdns_sd::{ServiceDaemon, ServiceEvent, ServiceInfo};
+use mdns_sd::{IfKind, ServiceDaemon, ServiceEvent, ServiceInfo};
 use printyard::config::Given;
 
 use super::Site;
@@ -23,6 +23,9 @@ impl Announcer {
         let announced = format!("OctoPrint instance \"{name}\"");
         let info = ServiceInfo::new(SERVICE, &announced, &format!("h{port}.local."), address, port, &texts[..]);
         let one = Self(ServiceDaemon::new().expect("a thread"));
+        // Nobody outside is to hear of it.
+        one.0.disable_interface(IfKind::All).expect("told");
+        one.0.enable_interface(IfKind::LoopbackV4).expect("told");
         one.0.register(info.expect("an announcement")).expect("announced");
         let ear = ServiceDaemon::new().expect("a thread");
         let events = ear.browse(SERVICE).expect("asked");

@@ -76,6 +76,17 @@ async fn no_page_violates_what_axe_knows_in_either_theme() {
     found.extend(violations(&browser, "the farm with a selection").await);
     go_on(&browser, "document.querySelector('#act [value=cancel]').click()", "location.pathname === '/batches'").await;
     found.extend(violations(&browser, "the page that asks").await);
+    browser.open(&format!("{}/", server.url)).await;
+    browser.value("document.querySelectorAll('.farm .pick').forEach((box) => box.click())").await;
+    go_on(&browser, "document.querySelector('.retag').click()", "location.pathname === '/printers/tags'").await;
+    found.extend(violations(&browser, "the tags of a selection").await);
+    browser.open(&format!("{}/printers/import", server.url)).await;
+    let list = "name,url,tags\\nA,http://a,petg\\nB,nowhere,\\n";
+    let paste = format!(
+        "document.querySelector('[name=text]').value = '{list}'; document.querySelector('main .primary').click()"
+    );
+    go_on(&browser, &paste, "Boolean(document.querySelector('.looked'))").await;
+    found.extend(violations(&browser, "a list that was looked at").await);
     assert!(found.is_empty(), "{} violations:\n{}", found.len(), found.join("\n"));
     browser.end().await;
     server.stop().await;
