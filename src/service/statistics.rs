@@ -86,6 +86,8 @@ pub struct Statistics {
     /// Printers that are not registered any more, where somebody may see all. Their time is over, so that they have no
     /// utilisation.
     pub removed: Vec<(Uuid, Course)>,
+    /// Old prints are still being counted, after the program was brought up to date: there are more than are told.
+    pub is_behind: bool,
 }
 
 impl Services {
@@ -103,8 +105,9 @@ impl Services {
             _ => printers.iter().map(|printer| printer.id).collect(),
         };
         let only = (!is_all || wanted.printer_id.is_some()).then_some(ids.as_slice());
-        let counted = storage::print_days::read(&self.db, wanted.days.clone(), wanted.step.max(1), only).await?;
-        Ok(told(wanted, printers, counted, clock::now()))
+        let printed = storage::print_days::read(&self.db, wanted.days.clone(), wanted.step.max(1), only).await?;
+        let told = told(wanted, printers, printed.by_printer_and_step, clock::now());
+        Ok(Statistics { is_behind: printed.is_behind, ..told })
     }
 }
 

@@ -25,9 +25,9 @@ use crate::domain::{
 };
 
 /// Prints that one transaction counts: whoever wants to send a command waits for it.
-const AT_ONCE: i64 = 2_000;
+const AT_ONCE: i64 = 500;
 /// Prints that a reader adds; far more than end between two counts.
-const ADDED: i64 = 50_000;
+const ADDED: i64 = 20_000;
 /// Prints that have ended and are not counted. The partial index has the very same words.
 const UNCOUNTED: &str =
     "select id, printer_id, started_at, ended_at, result from prints where ended_at is not null and not counted";
@@ -118,15 +118,18 @@ struct Open {
     observed_at: DateTime<Utc>,
 }
 
+/// What was read.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Printed {
+    pub by_printer_and_step: BTreeMap<(Uuid, i64), Tally>,
+    /// More prints are not counted yet than a reader adds: these are the newest of them.
+    pub is_behind: bool,
+}
+
 /// What printers printed within days, by printer and by step of so many days, from the first of them. `only`: of these
 /// printers, where given; otherwise also of those that were removed. Of a print that has not ended the time counts until
 /// its printer was seen last.
-pub async fn read(
-    db: &Db,
-    days: Range<i64>,
-    step: i64,
-    only: Option<&[Uuid]>,
-) -> Result<BTreeMap<(Uuid, i64), Tally>, Error> {
+pub async fn read(db: &Db, days: Range<i64>, step: i64, only: Option<&[Uuid]>) -> Result<Printed, Error> {
     let among = if only.is_some() { format!("printer_id in {}", db.uuids(4)) } else { "$4 is not null".to_owned() };
     let sums = COUNTS.map(|name| format!("cast(sum({name}) as bigint) as {name}")).join(", ");
     let counted = format!(
@@ -145,6 +148,7 @@ pub async fn read(
         let rest = sqlx::query_as(AssertSqlSafe(rest)).bind(ADDED).fetch_all(&mut *tx).await?;
         (counted, rest, sqlx::query_as(open).fetch_all(&mut *tx).await?)
     });
+    let is_behind = i64::try_from(rest.len()).is_ok_and(|rest| rest == ADDED);
     let mut steps: BTreeMap<(Uuid, i64), Tally> = counted
         .into_iter()
         .map(|sums| {
@@ -164,5 +168,5 @@ pub async fn read(
             *steps.entry((printer_id, (day - days.start) / step)).or_default() += tally;
         }
     }
-    Ok(steps)
+    Ok(Printed { by_printer_and_step: steps, is_behind })
 }

@@ -99,16 +99,20 @@ pub async fn get(db: &Db, id: Uuid) -> Result<Option<Print>, Error> {
 
 /// A page of prints, newest first, those older than `after`.
 pub async fn page(db: &Db, filter: &PrintFilter, after: Option<Uuid>, limit: i64) -> Result<Vec<Print>, Error> {
-    // Said outright, so that the index is used.
+    // Said outright, so that the indexes are used.
+    let state = match filter.state {
+        Some(PrintState::Open) => "$2 is null and ended_at is null",
+        Some(PrintState::Ended(_)) => "result = $2",
+        None => "$2 is null",
+    };
     let printer = if filter.printer_id.is_some() { "printer_id = $1" } else { "$1 is null" };
+    let behind = if after.is_some() { "id < $3" } else { "$3 is null" };
     let sql = format!(
         "select {COLUMNS} from prints
-         where {printer} and (not $2 or ended_at is null) and ($3 is null or result = $3)
-             and ($4 is null or started_at >= $4) and ($5 is null or id < $5)
+         where {printer} and {state} and {behind} and ($4 is null or started_at >= $4) and ($5 is null or started_at < $5)
              and (not $6 or printer_id in (select t.printer_id from printer_tags t where t.tag in {}))
-             and ($9 is null or started_at < $9)
-             and ($10 is null or printer_id in (select t.printer_id from printer_tags t where t.tag = $10))
-         order by id desc limit $8",
+             and ($8 is null or printer_id in (select t.printer_id from printer_tags t where t.tag = $8))
+         order by id desc limit $9",
         db.texts(7)
     );
     let result = match filter.state {
@@ -117,15 +121,14 @@ pub async fn page(db: &Db, filter: &PrintFilter, after: Option<Uuid>, limit: i64
     };
     let rows: Vec<Row> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql))
         .bind(filter.printer_id)
-        .bind(filter.state == Some(PrintState::Open))
         .bind(result)
-        .bind(filter.since)
         .bind(after)
+        .bind(filter.since)
+        .bind(filter.until)
         .bind(filter.visible_tags.is_some())
         .bind(group::texts(filter.visible_tags.iter().flatten()))
-        .bind(limit)
-        .bind(filter.until)
         .bind(filter.tag.as_deref().map(group::clean))
+        .bind(limit)
         .fetch_all(pool)
         .await)?;
     rows.into_iter().map(Row::read).collect()

@@ -188,6 +188,7 @@ struct ShowPage {
     names: Vec<String>,
     known_tags: BTreeSet<String>,
     problems: Vec<String>,
+    is_behind: bool,
 }
 
 pub(super) async fn show(
@@ -226,6 +227,7 @@ pub(super) async fn show(
         names: known.names(),
         known_tags: known.tags,
         problems,
+        is_behind: statistics.is_behind,
         asked,
     })
 }
@@ -267,6 +269,11 @@ pub(super) async fn file(
     let (wanted, problems) = wanted(&asked, &Known::to(&dashboard, &who).await?);
     if let Some(problem) = problems.into_iter().next() {
         return Err(Failure::new(StatusCode::UNPROCESSABLE_ENTITY, t("That does not fit"), problem + "."));
+    }
+    let first = wanted.days.start..wanted.days.start + 1;
+    if dashboard.services.statistics(&who, &Wanted { days: first, step: 1, ..wanted.clone() }).await?.is_behind {
+        let text = t("Old prints are still being counted, and the file would lack some. Try again in a while.");
+        return Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, t("Not yet"), text));
     }
     let name = format!("printyard-{}-{}.csv", name_of(wanted.days.start), name_of(wanted.days.end - 1));
     let services = dashboard.services.clone();
