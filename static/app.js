@@ -20,6 +20,7 @@ const ago = (seconds) => (seconds < 120 ? say("{n} s ago", { n: seconds }) : say
 const tongue = document.documentElement.lang.startsWith(navigator.language.slice(0, 2)) ? undefined : document.documentElement.lang;
 const clock = new Intl.DateTimeFormat(tongue, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 const day = new Intl.DateTimeFormat(tongue, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+const brief = new Intl.DateTimeFormat(tongue, { weekday: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 const exact = new Intl.DateTimeFormat(tongue, { dateStyle: "medium", timeStyle: "medium" });
 
 function localise(root) {
@@ -27,7 +28,8 @@ function localise(root) {
     const at = new Date(time.dateTime);
     if (Number.isNaN(at.getTime())) continue;
     const today = at.toDateString() === new Date().toDateString();
-    time.textContent = (("day" in time.dataset) || !today ? day : clock).format(at);
+    const other = "brief" in time.dataset ? brief : day;
+    time.textContent = (("day" in time.dataset) || !today ? other : clock).format(at);
     time.title = exact.format(at);
   }
 }
@@ -177,15 +179,24 @@ function follow() {
   on("gone", (ids) => { ids.split(" ").forEach(dropTile); showSelection(); });
   on("strip", (html) => putPart("strip", html));
   on("batch", (html) => putPart("live", html));
+  on("wall", (html) => { putPart("wall", html); turn(); });
+  on("version", (version) => { if (version !== document.body.dataset.version) loadAnew(); });
   on("heat", (text) => dispatchEvent(new CustomEvent("heat", { detail: JSON.parse(text) })));
   on("beat", (ages) => { putAges(JSON.parse(ages)); settle(); });
   source.onerror = () => {
     // Closed for good (logged out, or the server is away for long): begin anew.
     if (source && source.readyState === EventSource.CLOSED) {
       leave();
+      loadAnew(true);
       setTimeout(follow, 3000);
     }
   };
+}
+
+/** Loads the page again, once the server has another one: an error of the browser's own would heal no more. */
+async function loadAnew(onlyTheLogin = false) {
+  const answer = await fetch(location, { method: "HEAD" }).catch(() => null);
+  if (answer?.ok && (answer.redirected || !onlyTheLogin)) location.reload();
 }
 
 function leave() {
@@ -215,6 +226,23 @@ setInterval(() => {
   bar.hidden = !lost;
   document.body.classList.toggle("stale", lost);
 }, 500);
+
+// --- The wall screen: a leaf at a time, and the time of day ------------------------------------------------------------
+
+const LEAF_MS = 10000;
+
+function turn() {
+  const leaves = document.querySelectorAll(".wall .leaf");
+  const at = Math.floor(Date.now() / LEAF_MS) % leaves.length;
+  leaves.forEach((leaf, n) => { leaf.hidden = n !== at; });
+  byId("now").dateTime = new Date().toISOString();
+  localise(byId("now").parentElement);
+}
+
+if (byId("wall")) {
+  turn();
+  setInterval(turn, 1000);
+}
 
 // --- Selection ------------------------------------------------------------------------------------------------------
 

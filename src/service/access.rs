@@ -1,14 +1,14 @@
 //! Who asks, and what they may do: roles and tag limits, by token and by session.
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{Services, error::Error};
+use super::{Services, error::Error, sessions::SESSION_LIFE};
 use crate::{
     clock,
     domain::{
-        access::Role,
+        access::{Role, Session},
         audit::{Action, Actor, ActorKind, Entry, Origin},
         printer::Printer,
         user::User,
@@ -154,9 +154,17 @@ impl Services {
                 ..Principal::operator_of_the_server(ActorKind::AdminToken)
             })
         };
-        if found.is_some() && now - session.last_seen_at >= TOUCH_EVERY {
-            storage::sessions::touch(&self.db, session.id, now).await?;
+        if let Some(who) = found.as_ref().filter(|_| now - session.last_seen_at >= TOUCH_EVERY) {
+            storage::sessions::touch(&self.db, session.id, now, end_of(&session, who, now)).await?;
         }
         Ok(found)
     }
+}
+
+/// When a session that is used now ends at the latest. That of a screen which nobody touches goes on with its use: a
+/// viewer can only look. One that is shorter from the start is the provider's, which is to be asked again.
+fn end_of(session: &Session, who: &Principal, now: DateTime<Utc>) -> DateTime<Utc> {
+    let is_screen = who.role == Role::Viewer && who.user_id.is_some();
+    let is_own = session.expires_at - session.created_at >= SESSION_LIFE;
+    if is_screen && is_own { now + SESSION_LIFE } else { session.expires_at }
 }

@@ -91,10 +91,10 @@ pub async fn of_user(db: &Db, user_id: Uuid, at: DateTime<Utc>) -> Result<Vec<Se
     Ok(rows.into_iter().map(Session::from).collect())
 }
 
-/// Notes that a session was used. To be called now and then, not for each request: it is a write.
-pub async fn touch(db: &Db, id: Uuid, at: DateTime<Utc>) -> Result<(), Error> {
-    let sql = "update sessions set last_seen_at = $2 where id = $1 and last_seen_at < $2";
-    writing!(db, |pool| sqlx::query(sql).bind(id).bind(at).execute(pool).await.map(drop))?;
+/// Notes that a session was used, and when it ends then. To be called now and then, not for each request: it is a write.
+pub async fn touch(db: &Db, id: Uuid, at: DateTime<Utc>, expires_at: DateTime<Utc>) -> Result<(), Error> {
+    let sql = "update sessions set last_seen_at = $2, expires_at = $3 where id = $1 and last_seen_at < $2";
+    writing!(db, |pool| sqlx::query(sql).bind(id).bind(at).bind(expires_at).execute(pool).await.map(drop))?;
     Ok(())
 }
 

@@ -55,6 +55,8 @@ pub const TABLE: &[(&str, &str, &str)] = &[
     ("GET", "/", "viewer"),
     ("GET", "/printers/{id}/camera", "viewer"),
     ("GET", "/stream", "viewer"),
+    ("GET", "/wall", "viewer"),
+    ("GET", "/wall/stream", "viewer"),
     ("GET", "/login", "open"),
     ("POST", "/login", "open"),
     ("POST", "/language", "open"),

@@ -133,7 +133,7 @@ pub fn addresses(verb: &str, route: &str, printers: &[String], planted: &[String
         "/printers/{id}" => each(&[printers, planted].concat(), "/printers/"),
         "/batches/{id}" => each(batches, "/batches/"),
         // Read by the pages that they belong to.
-        "/stream" | "/batches/{id}/stream" | "/static/{*path}" => Vec::new(),
+        "/stream" | "/wall/stream" | "/batches/{id}/stream" | "/static/{*path}" => Vec::new(),
         plain => {
             assert!(!plain.contains('{'), "which pages has {plain}?");
             vec![plain.to_owned()]

@@ -7,6 +7,7 @@ mod farm;
 mod pictures;
 mod plain;
 mod real;
+mod wall;
 
 /// Logs the browser in with a token of a role, and opens a page.
 async fn visit(browser: &Browser, server: &TestServer, role: &str, path: &str) {

@@ -39,6 +39,7 @@ mod tile;
 mod time;
 mod told;
 mod users;
+mod wall;
 mod wire;
 mod words;
 
@@ -92,6 +93,8 @@ pub fn router(services: Services, bounds: Bounds, stop: CancellationToken) -> Ro
         .route("/", get(printers::farm))
         .route("/printers/{id}/camera", get(cameras::picture))
         .route("/stream", get(stream::farm))
+        .route("/wall", get(wall::show))
+        .route("/wall/stream", get(stream::wall))
         .route("/login", get(login::form).post(login::log_in))
         .route("/login/oidc", get(oidc::depart))
         .route("/login/oidc/callback", get(oidc::arrive))

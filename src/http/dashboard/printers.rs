@@ -78,6 +78,12 @@ impl Filter {
         Self { tag: String::new(), q: String::new(), ..self.clone() }.showing(Show::All)
     }
 
+    /// An address of the wall screen, which knows neither order nor density.
+    pub fn of_wall(&self, path: &str) -> String {
+        let wall = Self { tag: self.tag.clone(), q: self.q.clone(), ..Self::default() };
+        wall.href(path, "", "")
+    }
+
     fn href(&self, path: &str, show: &str, view: &str) -> String {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         for (name, value) in [("show", show), ("tag", &self.tag), ("q", &self.q), ("sort", &self.sort), ("view", view)]

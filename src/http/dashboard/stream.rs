@@ -13,13 +13,13 @@ use std::{
 use askama::Template;
 use axum::{
     extract::{Query, State},
-    http::{HeaderMap, StatusCode},
+    http::{Extensions, HeaderMap, StatusCode},
     response::Response,
 };
 use chrono::TimeDelta;
 use tokio::{
     sync::{Mutex, OwnedSemaphorePermit, broadcast::error::RecvError, mpsc},
-    time::{Instant, MissedTickBehavior, interval, interval_at, sleep_until, timeout},
+    time::{Instant, MissedTickBehavior, interval, interval_at, sleep, sleep_until, timeout},
 };
 use uuid::Uuid;
 
@@ -32,6 +32,7 @@ use super::{
     outcome::Live,
     page::{Failure, Id, Visitor},
     printers::{Filter, Strip},
+    wall::{self, Wall},
     wire::{self, Piece},
 };
 use crate::{
@@ -49,6 +50,8 @@ const BEATS_PER_LOOK: u32 = 15;
 const STUCK: Duration = Duration::from_secs(30);
 /// What an online printer said may be this old before its tile says so.
 const OLD: TimeDelta = TimeDelta::seconds(15);
+/// A screen that nobody touches gets its cookie anew this often.
+const COOKIE_AGAIN: Duration = Duration::from_secs(6 * 3_600);
 /// Pieces under way to one browser.
 const QUEUE: usize = 8;
 
@@ -100,6 +103,7 @@ enum Part {
     /// What has changed since a version.
     Since(u64),
     Beat,
+    Wall,
 }
 
 /// A part that was made, with the version that a page has then. Of no change there is no piece.
@@ -141,6 +145,10 @@ impl Rounds {
         let (version, piece) = match part {
             Part::Since(version) => news(page, kind, version).await?,
             Part::Beat => (0, Some(Piece::of("beat", &old(page).await?))),
+            Part::Wall => {
+                let (version, entries) = page.dashboard.board.all(&page.who).await.ok()?;
+                (version, Some(Piece::of("wall", &Wall::of(&entries, &kind.filter).render().ok()?)))
+            }
         };
         let fresh = Made { at: Instant::now(), version, piece };
         made.insert(key, fresh.clone());
@@ -271,6 +279,51 @@ async fn old(page: &Page) -> Option<String> {
         .map(|(id, age)| (id, age.num_seconds()))
         .collect();
     serde_json::to_string(&ages).ok()
+}
+
+/// The wall screen, anew when it would say something else.
+pub(super) async fn wall(
+    State(dashboard): State<Dashboard>,
+    Visitor(who): Visitor,
+    Query(filter): Query<Filter>,
+    headers: HeaderMap,
+    request: Extensions,
+) -> Result<Response, Failure> {
+    let kind = Kind { tags: who.tags.clone(), language: language::current(), filter };
+    let (page, response) = Page::open(dashboard, who, headers)?;
+    let response = wall::staying(&page.who, &page.headers, &request, response);
+    tokio::spawn(language::keep(async move {
+        let stop = page.dashboard.stop.clone();
+        let closed = page.pieces.clone();
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = closed.closed() => {}
+            // It comes back for a fresh cookie.
+            () = sleep(COOKIE_AGAIN) => {}
+            _ = follow_wall(&page, &kind) => {}
+        }
+    }));
+    Ok(response)
+}
+
+async fn follow_wall(page: &Page, kind: &Kind) -> Option<()> {
+    let rounds = &page.dashboard.rounds;
+    page.send(Piece::of("version", &wall::version())).await?;
+    let mut last: Arc<Piece> = Arc::default();
+    for beat in 1_u32.. {
+        let piece = rounds.part(page, kind, Part::Wall).await?.piece?;
+        if piece != last {
+            page.send(piece.clone()).await?;
+            last = piece;
+        } else {
+            page.send(Piece::of("beat", "{}")).await?;
+        }
+        sleep_until(rounds.next(BEAT)).await;
+        if beat.is_multiple_of(BEATS_PER_LOOK) && !page.is_logged_in().await {
+            return None;
+        }
+    }
+    None
 }
 
 /// One batch: its page's live part, anew whenever rows of it end.

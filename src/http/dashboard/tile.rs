@@ -143,32 +143,32 @@ pub(super) fn is_paused_at_printer(view: &PrinterView) -> bool {
 
 /// A job in progress.
 #[derive(PartialEq)]
-struct Job {
-    file: String,
+pub(super) struct Job {
+    pub file: String,
     /// 0 to 100.
-    percent: Option<u8>,
-    left: Option<String>,
-    done: Option<Moment>,
+    pub percent: Option<u8>,
+    pub left: Option<String>,
+    pub done: Option<Moment>,
 }
 
 /// One printer of the farm page. Nothing personal is in it: it is made once per version for everybody.
 #[derive(PartialEq, Template)]
 #[template(path = "printers/_tile.html")]
 pub(super) struct Tile {
-    id: Uuid,
-    name: String,
-    place: Show,
+    pub id: Uuid,
+    pub name: String,
+    pub place: Show,
     /// With what its camera shows.
-    picture: bool,
-    icon: &'static str,
-    headline: String,
-    since: Option<Moment>,
-    note: Option<String>,
-    job: Option<Job>,
-    heaters: Vec<String>,
+    pub picture: bool,
+    pub icon: &'static str,
+    pub headline: String,
+    pub since: Option<Moment>,
+    pub note: Option<String>,
+    pub job: Option<Job>,
+    pub heaters: Vec<String>,
     /// The plate waits for a person; the print that lies on it, where it is known.
-    plate_print: Option<String>,
-    in_flight: Option<&'static str>,
+    pub plate_print: Option<String>,
+    pub in_flight: Option<&'static str>,
 }
 
 impl Tile {

@@ -40,6 +40,12 @@ struct Packed {
     crc: Arc<Crc>,
 }
 
+impl PartialEq for Piece {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
 impl Piece {
     /// A piece of one event.
     pub fn of(name: &str, data: &str) -> Arc<Self> {

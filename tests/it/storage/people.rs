@@ -118,9 +118,10 @@ async fn sessions_end_when_they_are_deleted_expire_or_are_not_used() {
         assert!(!sessions::delete(&db, b"c", &entry()).await.expect("asked"));
         let used = Session { last_seen_at: at(10), ..session(None, 50) };
         sessions::insert(&db, b"d", &used, None, &entry()).await.expect("inserted");
-        sessions::touch(&db, used.id, at(20)).await.expect("noted");
-        sessions::touch(&db, used.id, at(15)).await.expect("noted");
-        assert_eq!(sessions::by_hash(&db, b"d").await.expect("read").expect("there").last_seen_at, at(20));
+        sessions::touch(&db, used.id, at(20), at(60)).await.expect("noted");
+        sessions::touch(&db, used.id, at(15), at(55)).await.expect("noted");
+        let noted = sessions::by_hash(&db, b"d").await.expect("read").expect("there");
+        assert_eq!((noted.last_seen_at, noted.expires_at), (at(20), at(60)));
         assert_eq!(sessions::delete_expired(&db, at(21), at(19)).await.expect("deleted"), 0);
         assert_eq!(sessions::delete_expired(&db, at(21), at(20)).await.expect("deleted"), 1);
     })
