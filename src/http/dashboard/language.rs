@@ -146,20 +146,13 @@ pub(super) fn counted(n: impl TryInto<i64> + Display, one: &str, many: &str) -> 
     fill(text, &[("n", &value)])
 }
 
+/// Causes within causes that are said in the reader's language. What a printer says of itself may look like one, too.
+const CAUSES: usize = 3;
+
 /// What a layer below says in English, with its values already in it, in the current language: found by the shape of
 /// the text. What has no translation stays as it is.
 pub(super) fn said(english: &str) -> String {
-    let Some(catalogue) = current().catalogue() else { return english.to_owned() };
-    let known = |(shape, translated): &(String, String)| {
-        // A cause may have a cause.
-        let values: Vec<_> = values_in(english, shape)?.into_iter().map(|(name, value)| (name, said(value))).collect();
-        let values: Vec<(&str, &dyn Display)> = values.iter().map(|(name, value)| (*name, value as _)).collect();
-        Some(fill(translated, &values))
-    };
-    match catalogue.messages.get(english).and_then(|forms| forms.first()) {
-        Some(exact) => exact.clone(),
-        None => catalogue.shapes.iter().find_map(known).unwrap_or_else(|| english.to_owned()),
-    }
+    current().catalogue().map_or_else(|| english.to_owned(), |catalogue| catalogue.said(english, CAUSES))
 }
 
 /// The values that make a shape into a text: `{a} of {b}` and `3 of 4`.
@@ -203,6 +196,20 @@ struct Catalogue {
 static GERMAN: LazyLock<Catalogue> = LazyLock::new(|| Catalogue::of(Language::German));
 
 impl Catalogue {
+    fn said(&self, english: &str, causes: usize) -> String {
+        if let Some(exact) = self.messages.get(english).and_then(|forms| forms.first()) {
+            return exact.clone();
+        }
+        let known = |(shape, translated): &(String, String)| {
+            let values = values_in(english, shape)?.into_iter();
+            let values: Vec<_> = values.map(|(name, value)| (name, self.said(value, causes - 1))).collect();
+            let values: Vec<(&str, &dyn Display)> = values.iter().map(|(name, value)| (*name, value as _)).collect();
+            Some(fill(translated, &values))
+        };
+        let found = if causes > 0 { self.shapes.iter().find_map(known) } else { None };
+        found.unwrap_or_else(|| english.to_owned())
+    }
+
     fn of(language: Language) -> Self {
         let mut read = Self { messages: HashMap::new(), script: HashMap::new(), shapes: Vec::new() };
         let folder = format!("{}/", language.tag());
@@ -264,6 +271,12 @@ mod tests {
         assert_eq!(values_in("no places", "no places"), None);
         let german = speaking(Language::German, || said("must be 1 to 64 characters long, and is 70"));
         assert_eq!(german, "muss 1 bis 64 Zeichen lang sein und hat 70");
+        let cause = speaking(Language::German, || said("could not be reached: it refused the connection"));
+        assert!(!cause.contains("refused"), "a cause within it: {cause}");
+        // A printer's own words may hold the same shape any number of times.
+        let long = format!("{}x", "could not be reached: ".repeat(10_000));
+        let german = speaking(Language::German, || said(&long));
+        assert!(german.ends_with("could not be reached: x"), "as far as causes are followed");
     }
 
     #[test]

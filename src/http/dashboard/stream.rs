@@ -19,8 +19,9 @@ use axum::{
 use chrono::TimeDelta;
 use tokio::{
     sync::{Mutex, OwnedSemaphorePermit, broadcast::error::RecvError, mpsc},
-    time::{Instant, MissedTickBehavior, interval, interval_at, sleep, sleep_until, timeout},
+    time::{Instant, MissedTickBehavior, interval, interval_at, sleep_until, timeout},
 };
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
@@ -76,6 +77,11 @@ impl Page {
         Ok((Self { dashboard, who, headers, pieces, _permit: permit }, response))
     }
 
+    /// What ends its work.
+    fn ends(&self) -> Ends {
+        Ends { stop: self.dashboard.stop.clone(), pieces: self.pieces.clone() }
+    }
+
     /// `None`: nobody takes it any more.
     async fn send(&self, piece: Arc<Piece>) -> Option<()> {
         timeout(STUCK, self.pieces.send(piece)).await.ok()?.ok()
@@ -85,6 +91,25 @@ impl Page {
     async fn is_logged_in(&self) -> bool {
         let now = auth::by_session(&self.dashboard.services, &self.headers).await;
         matches!(now, Ok(Some(now)) if now.role == self.who.role && now.tags == self.who.tags)
+    }
+}
+
+/// What ends the work of a page: that of the server, and a browser that is gone.
+struct Ends {
+    stop: CancellationToken,
+    pieces: mpsc::Sender<Arc<Piece>>,
+}
+
+impl Ends {
+    /// Does a page's work beside its answer.
+    fn beside(self, work: impl Future<Output = Option<()>> + Send + 'static) {
+        tokio::spawn(language::keep(async move {
+            tokio::select! {
+                () = self.stop.cancelled() => {}
+                () = self.pieces.closed() => {}
+                _ = work => {}
+            }
+        }));
     }
 }
 
@@ -168,15 +193,7 @@ pub(super) async fn farm(
     let version = dashboard.board.version_of(last.or(since.as_deref()));
     let kind = Kind { tags: who.tags.clone(), language: language::current(), filter };
     let (page, response) = Page::open(dashboard, who, headers)?;
-    tokio::spawn(language::keep(async move {
-        let stop = page.dashboard.stop.clone();
-        let closed = page.pieces.clone();
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = closed.closed() => {}
-            _ = follow_farm(&page, &kind, version) => {}
-        }
-    }));
+    page.ends().beside(async move { follow_farm(&page, &kind, version).await });
     Ok(response)
 }
 
@@ -292,17 +309,8 @@ pub(super) async fn wall(
     let kind = Kind { tags: who.tags.clone(), language: language::current(), filter };
     let (page, response) = Page::open(dashboard, who, headers)?;
     let response = wall::staying(&page.who, &page.headers, &request, response);
-    tokio::spawn(language::keep(async move {
-        let stop = page.dashboard.stop.clone();
-        let closed = page.pieces.clone();
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = closed.closed() => {}
-            // It comes back for a fresh cookie.
-            () = sleep(COOKIE_AGAIN) => {}
-            _ = follow_wall(&page, &kind) => {}
-        }
-    }));
+    // It comes back for a fresh cookie.
+    page.ends().beside(async move { timeout(COOKIE_AGAIN, follow_wall(&page, &kind)).await.ok()? });
     Ok(response)
 }
 
@@ -335,15 +343,7 @@ pub(super) async fn batch(
 ) -> Result<Response, Failure> {
     visible(&dashboard, &who, id).await?;
     let (page, response) = Page::open(dashboard, who, headers)?;
-    tokio::spawn(language::keep(async move {
-        let stop = page.dashboard.stop.clone();
-        let closed = page.pieces.clone();
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = closed.closed() => {}
-            _ = follow_batch(&page, id) => {}
-        }
-    }));
+    page.ends().beside(async move { follow_batch(&page, id).await });
     Ok(response)
 }
 
