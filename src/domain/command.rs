@@ -320,6 +320,37 @@ pub struct CommandRow {
     pub settled: Option<Settled>,
 }
 
+impl CommandRow {
+    /// A row that has just been made, and of which nothing has become yet.
+    pub fn queued(id: Uuid, batch_id: Uuid, printer_id: Uuid, printer_name: String, command: Command) -> Self {
+        Self {
+            id,
+            batch_id,
+            position: 0,
+            printer_id,
+            printer_name,
+            command,
+            resolved_command: None,
+            expected_job: None,
+            outcome: Outcome::Queued,
+            reason: None,
+            detail: None,
+            step: None,
+            print_id: None,
+            file_path: None,
+            state_before: None,
+            state_after: None,
+            attempts: 0,
+            released_at: None,
+            expires_at: None,
+            sent_at: None,
+            accepted_at: None,
+            finished_at: None,
+            settled: None,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

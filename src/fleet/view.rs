@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::domain::{
-    command::Command,
+    command::{Command, CommandRow, Settled},
     plate::Plate,
     print::By,
     reading::{JobFile, Progress, Temperatures},
@@ -85,6 +85,8 @@ pub struct Live {
     pub stalled_since: Option<DateTime<Utc>>,
     /// What is being done to it now.
     pub in_flight: Option<Command>,
+    /// What became of the last command that it was given. The view keeps it: actors that put in a new sight leave it.
+    pub last_command: Option<Arc<CommandRow>>,
     /// When temperatures were read last, on the monotonic clock.
     pub heaters_read: Option<Instant>,
     /// When a print was started or resumed last, on the monotonic clock.
@@ -110,6 +112,7 @@ impl Live {
             plate,
             stalled_since: None,
             in_flight: None,
+            last_command: None,
             heaters_read: None,
             heated_up: None,
         }
@@ -138,6 +141,17 @@ struct Inner {
     by_version: BTreeMap<u64, Uuid>,
     removed: BTreeMap<u64, Uuid>,
     version: u64,
+}
+
+impl Inner {
+    /// Puts in a printer that carries the newest version.
+    fn replace(&mut self, live: Live) {
+        let (id, version) = (live.id, live.version);
+        if let Some(old) = self.printers.insert(id, Arc::new(live)) {
+            self.by_version.remove(&old.version);
+        }
+        self.by_version.insert(version, id);
+    }
 }
 
 /// What has changed since a version.
@@ -172,12 +186,37 @@ impl View {
         let version = inner.version;
         live.version = version;
         let id = live.id;
-        if let Some(old) = inner.printers.insert(id, Arc::new(live)) {
-            inner.by_version.remove(&old.version);
+        if let Some(old) = inner.printers.get(&id) {
+            live.last_command.clone_from(&old.last_command);
         }
-        inner.by_version.insert(version, id);
+        inner.replace(live);
         drop(inner);
         self.version.send_replace(version);
+    }
+
+    /// Shows with each printer what became of its last command: rows that are final, in any order.
+    pub fn tell(&self, rows: impl IntoIterator<Item = CommandRow>) {
+        let mut inner = self.write();
+        for row in rows {
+            let Some(old) = inner.printers.get(&row.printer_id).cloned() else { continue };
+            // Ids grow with time: a row that was withdrawn late is not the last one.
+            if old.last_command.as_ref().is_some_and(|last| last.id > row.id) {
+                continue;
+            }
+            inner.version += 1;
+            let live = Live { version: inner.version, last_command: Some(Arc::new(row)), ..Live::clone(&old) };
+            inner.replace(live);
+        }
+        let version = inner.version;
+        drop(inner);
+        self.version.send_replace(version);
+    }
+
+    /// Shows that the effect of a printer's last command came to light after its end.
+    pub fn settle(&self, command_id: Uuid, settled: Settled) {
+        let last =
+            self.read().printers.values().filter_map(|live| live.last_command.clone()).find(|row| row.id == command_id);
+        self.tell(last.map(|row| CommandRow { settled: Some(settled), ..CommandRow::clone(&row) }));
     }
 
     /// Forgets a printer.
@@ -233,6 +272,7 @@ impl View {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::command::Effect;
 
     fn live(id: Uuid) -> Live {
         Live::unseen(id, PrinterState::Unknown, None, Plate::clear())
@@ -254,6 +294,24 @@ mod tests {
         let third = view.changes_since(second.version);
         assert!(third.changed.is_empty());
         assert_eq!(third.removed, [b]);
+    }
+
+    #[test]
+    fn the_last_command_stays_with_a_printer_until_a_later_one_has_ended() {
+        let view = View::default();
+        let printer = Uuid::from_u128(1);
+        view.put(live(printer));
+        let row = |id| CommandRow::queued(Uuid::from_u128(id), Uuid::nil(), printer, String::new(), Command::Pause);
+        view.tell([row(2)]);
+        let before = view.changes_since(0).version;
+        view.tell([row(1)]);
+        view.put(live(printer));
+        let last = || view.get(printer).and_then(|live| live.last_command.clone()).expect("a command");
+        assert_eq!(last().id, Uuid::from_u128(2), "an earlier one that ended late, and a new sight, change nothing");
+        assert_eq!(view.changes_since(before).changed.len(), 1);
+        let settled = Settled { effect: Effect::Done, state: PrinterState::Paused, at: DateTime::UNIX_EPOCH };
+        view.settle(Uuid::from_u128(2), settled);
+        assert_eq!(last().settled, Some(settled));
     }
 
     #[test]

@@ -352,28 +352,14 @@ fn row(batch: &Batch, position: usize, selected: Selected, command: Command, now
     // Nothing holds it back: it is released as it is made, which saves a write.
     let released = batch.goes_at_once() && refused.is_none();
     CommandRow {
-        id: clock::new_id(),
-        batch_id: batch.id,
         position: i64::try_from(position).unwrap_or(i64::MAX),
-        printer_id: selected.printer_id,
-        printer_name: selected.printer_name,
-        command,
-        resolved_command: None,
         expected_job: selected.expected_job.or_else(|| batch.spec.expected_job.clone()),
         outcome: if refused.is_some() { Outcome::Rejected } else { Outcome::Queued },
         reason: refused,
         detail: refused.map(|reason| reason.sentence().to_owned()),
-        step: None,
-        print_id: None,
-        file_path: None,
-        state_before: None,
-        state_after: None,
-        attempts: 0,
         released_at: released.then_some(now),
         expires_at: released.then(|| now + TimeDelta::seconds(i64::from(batch.spec.expires_in_s))),
-        sent_at: None,
-        accepted_at: None,
         finished_at: refused.map(|_| now),
-        settled: None,
+        ..CommandRow::queued(clock::new_id(), batch.id, selected.printer_id, selected.printer_name, command)
     }
 }

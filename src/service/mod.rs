@@ -41,6 +41,7 @@ use std::{
     time::Duration,
 };
 
+use chrono::TimeDelta;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 use uuid::Uuid;
@@ -54,6 +55,7 @@ use self::{
     dispatch::{Dispatch, Dispatcher},
 };
 use crate::{
+    clock,
     config::Settings,
     domain::{plate::Plate, print::Print, printer::Printer, state::PrinterState},
     fleet::{Fleet, Member},
@@ -63,6 +65,9 @@ use crate::{
     secrets::Vault,
     storage::{self, Db, sightings::Sighting},
 };
+
+/// How long after its end a printer's last command is shown with it again when the server starts.
+const LAST_COMMANDS: TimeDelta = TimeDelta::days(1);
 
 /// Uploads to printers at once.
 const UPLOADS: usize = 8;
@@ -168,6 +173,7 @@ impl Services {
             };
             if printer.details.enabled { self.fleet.add(member) } else { self.fleet.show_disabled(member) }
         }
+        self.fleet.view().tell(storage::commands::last_of_each(&self.db, clock::now() - LAST_COMMANDS).await?);
         Ok(())
     }
 

@@ -122,30 +122,9 @@ mod tests {
             created_by: String::new(),
             retry_of: None,
         };
-        let row = |n| CommandRow {
-            id: Uuid::from_u128(100 + n),
-            batch_id: Uuid::nil(),
-            position: 0,
-            printer_id: Uuid::from_u128(n),
-            printer_name: String::new(),
-            command: Command::Start,
-            resolved_command: None,
-            expected_job: None,
-            outcome: Outcome::Queued,
-            reason: None,
-            detail: None,
-            step: None,
-            print_id: None,
-            file_path: None,
-            state_before: None,
-            state_after: None,
-            attempts: 0,
-            released_at: None,
-            expires_at: None,
-            sent_at: None,
-            accepted_at: None,
-            finished_at: None,
-            settled: None,
+        let row = |n| {
+            let id = Uuid::from_u128(100 + n);
+            CommandRow::queued(id, Uuid::nil(), Uuid::from_u128(n), String::new(), Command::Start)
         };
         (Run::new(batch, (1..=rows).map(row).collect()), wall)
     }

@@ -6,6 +6,7 @@ mod axe;
 mod farm;
 mod pictures;
 mod plain;
+mod printers;
 mod real;
 mod wall;
 

@@ -7,12 +7,13 @@ use uuid::Uuid;
 use super::{
     filters,
     language::{fill, said, t},
+    outcome::verdict,
     time::{Moment, length},
     words,
 };
 use crate::{
     domain::{
-        command::words as words_of,
+        command::{CommandRow, Effect, Outcome, words as words_of},
         plate::PlateState,
         print::ActorKind,
         state::{PrinterState, Reachability},
@@ -151,6 +152,36 @@ pub(super) struct Job {
     pub done: Option<Moment>,
 }
 
+/// What became of the last command.
+#[derive(PartialEq)]
+pub(super) struct Last {
+    pub batch_id: Uuid,
+    pub what: String,
+    pub why: String,
+    pub class: &'static str,
+    pub at: Moment,
+}
+
+impl Last {
+    fn of(row: &CommandRow) -> Option<Self> {
+        let verdict = verdict(row);
+        let what = match row.outcome {
+            Outcome::Confirmed => verdict.what.to_owned(),
+            _ => format!("{}: {}", words::verb(row.resolved_command.unwrap_or(row.command)), verdict.what),
+        };
+        Some(Self {
+            batch_id: row.batch_id,
+            what,
+            why: verdict.later.map_or(verdict.why, str::to_owned),
+            // What came to light later is the truth.
+            class: row
+                .settled
+                .map_or(verdict.class, |settled| if settled.effect == Effect::Done { "good" } else { "bad" }),
+            at: Moment::clock(row.finished_at?),
+        })
+    }
+}
+
 /// One printer of the farm page. Nothing personal is in it: it is made once per version for everybody.
 #[derive(PartialEq, Template)]
 #[template(path = "printers/_tile.html")]
@@ -169,6 +200,7 @@ pub(super) struct Tile {
     /// The plate waits for a person; the print that lies on it, where it is known.
     pub plate_print: Option<String>,
     pub in_flight: Option<&'static str>,
+    pub last: Option<Last>,
 }
 
 impl Tile {
@@ -191,6 +223,7 @@ impl Tile {
             heaters: heaters(view),
             plate_print,
             in_flight: live.in_flight.map(words::under_way),
+            last: live.last_command.as_deref().filter(|_| live.in_flight.is_none()).and_then(Last::of),
         }
     }
 

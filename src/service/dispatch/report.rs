@@ -12,7 +12,7 @@ use crate::{
     domain::{
         audit::{Action, ActorKind, Entry, fields},
         batch::OnFailure,
-        command::{Outcome, Reason},
+        command::{CommandRow, Outcome, Reason},
     },
     fleet::message::{Ready, Report, Up},
     service::runs::Run,
@@ -28,7 +28,10 @@ impl Dispatcher {
                 Up::Ready(ready) => readies.push(ready),
                 Up::Report(report) => reports.push(report),
                 Up::Settled { command_id, settled } => match commands::settle(&self.db, command_id, &settled).await {
-                    Ok(_) => tracing::info!(command.id = %command_id, effect = %settled.effect, "settled later"),
+                    Ok(_) => {
+                        tracing::info!(command.id = %command_id, effect = %settled.effect, "settled later");
+                        self.fleet.view().settle(command_id, settled);
+                    }
                     Err(error) => log_storage("settled", &error),
                 },
                 Up::Restarted { printer_id } => self.on_restarted(printer_id).await,
@@ -141,9 +144,13 @@ impl Dispatcher {
         for report in reports {
             if report.outcome.is_final() {
                 by_outcome.entry(report.outcome).or_default().push(report.command_id);
-            } else if let Some(row) = self.rows.get_mut(&report.command_id) {
+            }
+            if let Some(row) = self.rows.get_mut(&report.command_id) {
                 row.outcome = report.outcome;
-                row.accepted_at = report.accepted_at;
+                row.accepted_at = report.accepted_at.or(row.accepted_at);
+                (row.reason, row.detail) = (report.reason, report.detail);
+                row.resolved_command = report.resolved.or(row.resolved_command);
+                row.finished_at = report.outcome.is_final().then_some(report.at);
             }
         }
         for (outcome, ids) in by_outcome {
@@ -176,6 +183,11 @@ impl Dispatcher {
             tokio::time::sleep(RETRY).await;
         };
         let ended: Vec<Uuid> = touched.iter().map(|row| row.id).collect();
+        for id in &ended {
+            if let Some(row) = self.rows.get_mut(id) {
+                (row.outcome, row.reason, row.detail) = (outcome, Some(reason), Some(detail.to_owned()));
+            }
+        }
         self.drop_orders(&ended);
         self.forget(&ended, Some(outcome)).await;
     }
@@ -193,8 +205,10 @@ impl Dispatcher {
         let mut failed = HashSet::new();
         let mut next = Vec::new();
         let all: HashSet<Uuid> = ids.iter().copied().collect();
+        let mut ended = Vec::with_capacity(ids.len());
         for run in self.runs.values_mut() {
             let before = run.queued.len();
+            ended.extend(run.queued.iter().filter(|row| all.contains(&row.id)).cloned());
             run.queued.retain(|row| !all.contains(&row.id));
             if run.queued.len() != before {
                 batches.insert(run.batch.id);
@@ -210,12 +224,27 @@ impl Dispatcher {
                 failed.insert(row.batch_id);
             }
             next.extend(self.lanes.end(row.printer_id, *id));
+            ended.push(row);
         }
+        self.tell(ended, outcome);
         for ticket in next {
             self.post(ticket.command_id).await;
         }
         self.stop_failed(failed).await;
         self.close_if_over(batches.into_iter().collect()).await;
+    }
+
+    /// Shows with each printer what became of its last command.
+    fn tell(&self, ended: Vec<CommandRow>, outcome: Option<Outcome>) {
+        let at = clock::now();
+        let final_rows = ended.into_iter().map(|mut row| {
+            if !row.outcome.is_final() {
+                row.outcome = outcome.unwrap_or(Outcome::Skipped);
+            }
+            row.finished_at = row.finished_at.or(Some(at));
+            row
+        });
+        self.fleet.view().tell(final_rows);
     }
 
     /// Tells actors of commands that the ledger has ended. One that has asked already is refused by the ledger.

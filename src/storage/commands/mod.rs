@@ -104,6 +104,19 @@ pub async fn open_of_batch(db: &Db, batch_id: Uuid) -> Result<Vec<CommandRow>, E
     read_all(rows)
 }
 
+/// The last command of each printer that had one in a batch which ended after `since`, or has not ended; final ones.
+pub async fn last_of_each(db: &Db, since: DateTime<Utc>) -> Result<Vec<CommandRow>, Error> {
+    let sql = format!(
+        "select {COLUMNS} from (
+             select c.*, row_number() over (partition by c.printer_id order by c.id desc) as nth
+             from batches b join commands c on c.batch_id = b.id
+             where (b.finished_at > $1 or b.finished_at is null) and c.finished_at is not null
+         ) as ended where nth = 1"
+    );
+    let rows: Vec<Row> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(since).fetch_all(pool).await)?;
+    read_all(rows)
+}
+
 /// A command with who asked for it, and when.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Asked {

@@ -1,46 +1,12 @@
 //! OctoPrints that announce themselves: found by whoever looks, and added by the form.
 
-use std::{net::IpAddr, time::Duration};
-
-use mdns_sd::{IfKind, ServiceDaemon, ServiceEvent, ServiceInfo};
 use printyard::config::Given;
 
 use super::Site;
-use crate::support::server::{Options, TestServer};
-
-const SERVICE: &str = "_octoprint._tcp.local.";
-
-/// Announces an OctoPrint as its plugin does, until it is dropped. None where this machine has no multicast, not even
-/// for itself.
-struct Announcer(ServiceDaemon);
-
-impl Announcer {
-    fn start(name: &str, url: &str) -> Option<Self> {
-        let url: url::Url = url.parse().expect("a url");
-        let (address, port): (IpAddr, u16) =
-            (url.host_str()?.parse().expect("an address"), url.port_or_known_default().expect("a port"));
-        let texts = [("path", "/"), ("version", "1.11.8")];
-        let announced = format!("OctoPrint instance \"{name}\"");
-        let info = ServiceInfo::new(SERVICE, &announced, &format!("h{port}.local."), address, port, &texts[..]);
-        let one = Self(ServiceDaemon::new().expect("a thread"));
-        // Nobody outside is to hear of it.
-        one.0.disable_interface(IfKind::All).expect("told");
-        one.0.enable_interface(IfKind::LoopbackV4).expect("told");
-        one.0.register(info.expect("an announcement")).expect("announced");
-        let ear = ServiceDaemon::new().expect("a thread");
-        let events = ear.browse(SERVICE).expect("asked");
-        let is_heard = std::iter::from_fn(|| events.recv_timeout(Duration::from_secs(10)).ok())
-            .any(|event| matches!(event, ServiceEvent::ServiceResolved(found) if found.fullname.contains(name)));
-        let _ = ear.shutdown();
-        is_heard.then_some(one)
-    }
-}
-
-impl Drop for Announcer {
-    fn drop(&mut self) {
-        let _ = self.0.shutdown();
-    }
-}
+use crate::support::{
+    announcer::Announcer,
+    server::{Options, TestServer},
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_octoprint_that_announces_itself_is_found_and_known_again() {

@@ -93,6 +93,32 @@ async fn what_becomes_urgent_moves_up_while_nobody_uses_the_list_and_stays_while
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn each_tile_tells_what_became_of_its_last_command_also_after_a_restart_of_the_server() {
+    let browser = needs!(Browser::start().await);
+    let (server, farm, ids) = yard(2).await;
+    visit(&browser, &server, "operator", "/?sort=name").await;
+    farm.printers()[1].set_fault(Some(Fault::Refuse));
+    let batch =
+        server.post_and_wait("/api/v1/batches", json!({"command": "cancel", "select": {"printer_ids": ids}})).await;
+    let last = |id: &str, says: &str| {
+        format!("return document.querySelector('#p-{id} .last')?.innerText.includes('{says}') ?? false")
+    };
+    let all = async || {
+        browser.until("one had nothing to do", &last(&ids[0], "Cancel print: Nothing to do")).await;
+        browser.until("one did not answer", &last(&ids[1], "Cancel print: No answer")).await;
+    };
+    all().await;
+    let server = server.restart().await;
+    visit(&browser, &server, "operator", "/?sort=name").await;
+    all().await;
+    browser.value(&format!("document.querySelector('#p-{} .last a').click()", ids[1])).await;
+    let there = format!("return location.pathname === '/batches/{}'", batch.1["id"].as_str().expect("an id"));
+    browser.until("its batch", &there).await;
+    browser.end().await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_page_that_is_not_live_says_so_and_heals_by_itself_with_its_selection() {
     let browser = needs!(Browser::start().await);
     let (mut server, farm, ids) = yard(2).await;

@@ -7,6 +7,7 @@
 
 use std::io::Write as _;
 
+pub mod announcer;
 pub mod browser;
 pub mod canaille;
 pub mod octoprint;

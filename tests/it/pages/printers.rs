@@ -1,0 +1,129 @@
+//! How printers come to the farm, by hand in the pages: out of a list, found on the network, with a key that nobody
+//! copies, and the tags of many at once.
+
+use printyard::simulator::{Farm, FarmConfig};
+use serde_json::json;
+
+use super::visit;
+use crate::support::{
+    announcer::Announcer,
+    browser::Browser,
+    needs,
+    server::{TestServer, yard},
+};
+
+/// Fills a field of a form as somebody who types does.
+async fn fill(browser: &Browser, name: &str, value: &str) {
+    let script = "const field = document.querySelector(`main [name=${arguments[0]}]`); field.value = arguments[1];
+        field.dispatchEvent(new Event('input', { bubbles: true })); return true";
+    assert_eq!(browser.run(script, vec![json!(name), json!(value)]).await, Ok(json!(true)), "{name}");
+}
+
+/// Clicks on what a selector finds.
+async fn click(browser: &Browser, selector: &str) {
+    let script = "document.querySelector(arguments[0]).click(); return true";
+    assert_eq!(browser.run(script, vec![json!(selector)]).await, Ok(json!(true)), "{selector}");
+}
+
+/// Waits until the page is another one, and shows this text in its main part.
+async fn until_says(browser: &Browser, text: &str) {
+    let script = format!("return document.querySelector('main')?.innerText.includes({}) ?? false", json!(text));
+    browser.until(&format!("the page says {text}"), &script).await;
+}
+
+async fn simulated(printers: usize) -> Farm {
+    Farm::start(FarmConfig { printers, ..FarmConfig::default() }).await.expect("a farm")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_is_chosen_looked_at_and_imported() {
+    let browser = needs!(Browser::start().await);
+    let (server, farm) = (TestServer::start().await, simulated(2).await);
+    let [one, two] = farm.printers() else { panic!("two printers") };
+    visit(&browser, &server, "manager", "/printers/new").await;
+    click(&browser, "main a[href='/printers/import']").await;
+    until_says(&browser, "A list from a spreadsheet").await;
+    let list = format!(
+        "name,url,api_key,tags\nMK4-1,{},{},hall-a\nMK4-2,{},{},hall-a\nMK4-3,ftp://elsewhere,,\n",
+        one.url(),
+        one.api_key(),
+        two.url(),
+        two.api_key()
+    );
+    let choose = "const files = new DataTransfer(); files.items.add(new File([arguments[0]], 'printers.csv'));
+        document.querySelector('main [type=file]').files = files.files; return true";
+    assert_eq!(browser.run(choose, vec![json!(list)]).await, Ok(json!(true)));
+    click(&browser, "main form button").await;
+    until_says(&browser, "2 printers will be added").await;
+    until_says(&browser, "url must begin with http").await;
+    assert_eq!(server.get("/api/v1/printers").await.1["items"], json!([]), "nothing is written by looking");
+    click(&browser, "main form button").await;
+    until_says(&browser, "2 printers were imported").await;
+    browser.open(&format!("{}/?tag=hall-a", server.url)).await;
+    let ready = "return document.querySelectorAll('.farm .is-ready').length === 2";
+    browser.until("both are there and answer", ready).await;
+    browser.end().await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_printer_is_found_on_the_network_and_added_with_a_key_that_nobody_copies() {
+    let browser = needs!(Browser::start().await);
+    let (server, farm) = (TestServer::start().await, simulated(1).await);
+    let printer = &farm.printers()[0];
+    let name = format!("Found-{}", std::process::id());
+    visit(&browser, &server, "manager", "/printers/new").await;
+    if let Some(_announcer) = Announcer::start(&name, printer.url()) {
+        click(&browser, "main a[href='/printers/discover']").await;
+        until_says(&browser, &name).await;
+        let add = format!(
+            "[...document.querySelectorAll('main tr')].find((row) => row.innerText.includes('{name}'))
+            .querySelector('a.button').click()"
+        );
+        browser.value(&add).await;
+        let filled = format!("return document.querySelector('main [name=url]')?.value === '{}'", printer.url());
+        browser.until("the form has its address", &filled).await;
+    } else {
+        eprintln!("left out: this machine has no multicast, so the address is typed");
+        fill(&browser, "name", &name).await;
+        fill(&browser, "url", printer.url()).await;
+    }
+    fill(&browser, "tags", "hall-b").await;
+    click(&browser, "main [value=ask]").await;
+    until_says(&browser, "OctoPrint was asked for a key").await;
+    let kept = "return document.querySelector('main [name=tags]').value === 'hall-b'";
+    browser.until("what was typed is still there", kept).await;
+    assert!(printer.decide_app_key(true), "OctoPrint has been asked");
+    until_says(&browser, "OctoPrint gave a key").await;
+    click(&browser, "main [value=add]").await;
+    let ready = "return location.pathname.length > 30 && Boolean(document.querySelector('.tile .is-ready'))";
+    browser.until("its page shows it ready", ready).await;
+    browser.end().await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_selected_printers_get_a_tag_and_lose_another() {
+    let browser = needs!(Browser::start().await);
+    let (server, _farm, ids) = yard(3).await;
+    for id in &ids {
+        assert_eq!(server.patch(&format!("/api/v1/printers/{id}"), json!({"tags": ["day"]})).await.0, 200);
+    }
+    visit(&browser, &server, "manager", "/?sort=name").await;
+    for id in &ids[..2] {
+        browser.draw(&[format!("#p-{id} .hit").as_str()], 0).await;
+    }
+    click(&browser, "[formaction='/printers/tags']").await;
+    until_says(&browser, "Tags of 2 printers").await;
+    fill(&browser, "add", "night").await;
+    click(&browser, "main [name=remove]").await;
+    click(&browser, "main [value=save]").await;
+    until_says(&browser, "2 printers were changed").await;
+    browser.open(&format!("{}/?tag=night", server.url)).await;
+    let shown = "return document.querySelectorAll('.farm .tile').length";
+    assert_eq!(browser.value(shown).await, 2);
+    let old = server.get(&format!("/api/v1/printers/{}", ids[0])).await;
+    assert_eq!(old.1["tags"], json!(["night"]));
+    browser.end().await;
+    server.stop().await;
+}
