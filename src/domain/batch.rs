@@ -255,6 +255,11 @@ impl Counts {
         counts
     }
 
+    /// How many there are of each outcome that there is.
+    pub fn pairs(&self) -> impl Iterator<Item = (Outcome, i64)> {
+        self.0.iter().map(|(outcome, n)| (*outcome, *n))
+    }
+
     /// Commands with this outcome.
     pub fn of(&self, outcome: Outcome) -> i64 {
         self.0.get(&outcome).copied().unwrap_or(0)

@@ -8,6 +8,7 @@ pub mod audit;
 pub mod batch;
 pub mod command;
 pub mod effect;
+pub mod event;
 pub mod invalid;
 pub mod oidc;
 pub mod plate;

@@ -8,7 +8,10 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+mod fact;
 mod gap;
+
+pub use fact::PrintFact;
 
 use super::{
     command::{FileRef, words},
@@ -92,15 +95,6 @@ impl Mark {
 /// The identity of a reading's file.
 pub fn file_ref(file: &super::reading::JobFile) -> FileRef {
     FileRef { path: file.path.clone(), origin: file.origin.clone() }
-}
-
-/// What the tracker found out.
-#[derive(Debug, Clone, PartialEq)]
-pub enum PrintFact {
-    Began { id: Uuid, file: Option<FileRef>, at: DateTime<Utc>, by: By },
-    Paused { id: Uuid, by: By },
-    Resumed { id: Uuid, by: By },
-    Ended { id: Uuid, at: DateTime<Utc>, result: PrintResult, reason: Option<String>, by: By },
 }
 
 /// The print that a printer has now.

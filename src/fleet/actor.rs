@@ -28,7 +28,7 @@ use crate::{
         print::Tracker,
         reading::{JobReading, PrinterEvent},
         stall::StallWatch,
-        state::{PrinterState, StateFlags},
+        state::{PrinterState, Reachability, StateFlags},
     },
     octoprint::{Error, OctoPrint, Push, PushFrame},
 };
@@ -110,6 +110,8 @@ pub(super) struct Actor {
     pub(super) job_stale: bool,
     /// Events that were heard since the last turn and are to be told to the recorder.
     pub(super) seen_state: PrinterState,
+    /// What the recorder was told last of its reach.
+    pub(super) seen_reachability: Reachability,
 }
 
 impl Actor {
@@ -154,6 +156,7 @@ impl Actor {
             dirty: true,
             job_stale: true,
             seen_state: member.last_state,
+            seen_reachability: Reachability::Unknown,
             live,
         }
     }
@@ -164,6 +167,7 @@ impl Actor {
         // every turn.
         let mut timer = pin!(tokio::time::sleep_until(self.next_wake().into()));
         loop {
+            self.report_reach().await;
             self.publish();
             if self.retiring && self.slot.is_none() {
                 return;

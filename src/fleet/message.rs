@@ -17,7 +17,7 @@ use crate::domain::{
     command::{Command, ExpectedJob, FileRef, Outcome, Reason, Settled, Step},
     plate::ClearResult,
     print::{Mark, PrintFact},
-    state::PrinterState,
+    state::{PrinterState, Reachability},
 };
 
 /// A command for one printer, with the limits under which it may go.
@@ -151,5 +151,11 @@ pub enum Fact {
         mark: Mark,
         at: DateTime<Utc>,
         octoprint_version: Option<Arc<str>>,
+    },
+    /// Whether the printer answers has changed.
+    Reach {
+        printer_id: Uuid,
+        reachability: Reachability,
+        at: DateTime<Utc>,
     },
 }

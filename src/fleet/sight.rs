@@ -48,7 +48,12 @@ impl Actor {
         self.in_touch = true;
         self.tell(facts).await;
         let stalled = self.stall.note(&reading, &self.live.temperatures, now, self.around.settings.stall_after);
-        self.live.stalled_since = stalled.map(|since| clock::now() - (now - since));
+        let stalled_since = stalled.map(|since| clock::now() - (now - since));
+        if let (Some(since), None, Some(print)) = (stalled_since, self.live.stalled_since, self.tracker.current()) {
+            let id = print.id;
+            self.tell(vec![PrintFact::Stalled { id, since }]).await;
+        }
+        self.live.stalled_since = stalled_since;
         self.live.reachability = Reachability::Online;
         if matches!(self.link, Link::Down) && !self.establishing {
             self.connect_due = now;
@@ -151,7 +156,7 @@ impl Actor {
                     self.heaters_due = self.heaters_due.min(Instant::now() + Duration::from_secs(3));
                 }
                 PrintFact::Resumed { .. } => self.live.heated_up = Some(Instant::now()),
-                PrintFact::Paused { .. } | PrintFact::Ended { .. } => {}
+                PrintFact::Paused { .. } | PrintFact::Stalled { .. } | PrintFact::Ended { .. } => {}
             }
             self.dirty = true;
             self.job_stale = true;
@@ -187,6 +192,17 @@ impl Actor {
             at: clock::now(),
             octoprint_version: self.live.octoprint_version.clone(),
         };
+        let _ = self.around.facts.send(fact).await;
+    }
+
+    /// Tells the recorder that the printer has come into reach, or is out of it.
+    pub(super) async fn report_reach(&mut self) {
+        let reachability = self.live.reachability;
+        if self.seen_reachability == reachability || reachability == Reachability::Unknown {
+            return;
+        }
+        self.seen_reachability = reachability;
+        let fact = Fact::Reach { printer_id: self.live.id, reachability, at: clock::now() };
         let _ = self.around.facts.send(fact).await;
     }
 

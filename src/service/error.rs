@@ -1,6 +1,9 @@
 //! What can go wrong with a use case: typed here, turned into HTTP last.
 
-use crate::{domain::invalid::Invalid, octoprint, secrets, storage};
+use crate::{
+    domain::{event::Cursor, invalid::Invalid},
+    octoprint, secrets, storage,
+};
 /// What the layers below report, for whoever turns errors into answers.
 pub use crate::{octoprint::Error as PrinterError, storage::Error as StorageError};
 
@@ -21,6 +24,9 @@ pub enum Error {
     /// The selection is not of the size that was expected.
     #[error("{total} printers are selected now")]
     SelectionChanged { total: usize },
+    /// A place in the feed whose continuation is not kept any more; `restart` is before the oldest event.
+    #[error("the feed does not go on from there")]
+    CursorExpired { restart: Cursor },
     /// `If-Match` named another version.
     #[error("it was changed in the meantime")]
     Stale,

@@ -14,6 +14,7 @@ pub mod commands;
 pub mod discovery;
 pub mod dispatch;
 pub mod error;
+pub mod events;
 pub mod files;
 pub mod forecast;
 pub mod import;
@@ -53,6 +54,7 @@ use self::{
     cameras::Cameras,
     discovery::Discovery,
     dispatch::{Dispatch, Dispatcher},
+    events::News,
 };
 use crate::{
     clock,
@@ -88,6 +90,9 @@ pub struct Services {
     pub(crate) cameras: Arc<Cameras>,
     pub(crate) discovery: Arc<Discovery>,
     pub(crate) key_requests: Arc<KeyRequests>,
+    pub(crate) news: News,
+    /// Falls when the server is to end: whatever waits for long ends with it.
+    pub(crate) stop: CancellationToken,
     pub(crate) hashers: Arc<tokio::sync::Semaphore>,
     /// Passwords that were hashed or verified since the start.
     pub(crate) hashed: Arc<AtomicU64>,
@@ -128,6 +133,8 @@ impl Services {
             cameras: Arc::default(),
             discovery: Arc::default(),
             key_requests: Arc::new(KeyRequests::new(tasks.clone(), stop.clone())),
+            news: News::default(),
+            stop: stop.clone(),
             hashers: Arc::new(tokio::sync::Semaphore::new(sessions::HASHERS)),
             hashed: Arc::default(),
         };
@@ -142,6 +149,7 @@ impl Services {
             let _guard = guard;
             record::run(db, inbox.facts, token).await;
         });
+        tasks.spawn(services.news.clone().run(services.db.clone(), stop.clone()));
         tasks.spawn(upkeep::run(services.db.clone(), parts.settings.audit_kept, stop.clone()));
         Ok(services)
     }
@@ -210,6 +218,11 @@ impl Services {
     /// The live side, for pages and streams that follow it.
     pub fn fleet(&self) -> &Fleet {
         &self.fleet
+    }
+
+    /// Falls when the server is to end.
+    pub fn stopping(&self) -> CancellationToken {
+        self.stop.clone()
     }
 
     /// The dispatcher, for those who follow batches.

@@ -1,17 +1,17 @@
 //! The recorder: it writes down what actors see. Prints and plates as soon as the database is free, sightings once a
 //! second, both in groups.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    time::Duration,
-};
+mod seen;
+
+use std::{collections::BTreeMap, time::Duration};
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use self::seen::Seen;
 use crate::{
     clock,
     domain::{
@@ -19,7 +19,7 @@ use crate::{
         print::{self, PrintFact, PrintResult},
     },
     fleet::message::Fact,
-    storage::{self, Db, sightings::Sighting},
+    storage::{self, Db},
 };
 
 /// Sightings of one printer within this are written as one.
@@ -34,7 +34,7 @@ const ATTEMPTS: u32 = 50;
 
 /// Runs until `stop` falls, then writes what is left.
 pub async fn run(db: Db, mut facts: mpsc::Receiver<Fact>, stop: CancellationToken) {
-    let mut sightings: HashMap<Uuid, Sighting> = HashMap::new();
+    let mut seen = Seen::since_before(&db).await;
     let mut group = Vec::with_capacity(GROUP);
     let mut flush = tokio::time::interval(COALESCE);
     flush.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -45,7 +45,7 @@ pub async fn run(db: Db, mut facts: mpsc::Receiver<Fact>, stop: CancellationToke
                 if n == 0 {
                     break;
                 }
-                let (prints, barriers) = sort(&mut group, &mut sightings);
+                let (prints, barriers) = seen.sort(&mut group);
                 write(&db, &prints).await;
                 for barrier in barriers {
                     // Whoever waited may have gone.
@@ -55,35 +55,15 @@ pub async fn run(db: Db, mut facts: mpsc::Receiver<Fact>, stop: CancellationToke
                     tokio::time::sleep(PAUSE).await;
                 }
             }
-            _ = flush.tick() => save(&db, &mut sightings).await,
+            _ = flush.tick() => seen.save(&db).await,
         }
     }
     while let Ok(fact) = facts.try_recv() {
         group.push(fact);
     }
-    let (prints, _) = sort(&mut group, &mut sightings);
+    let (prints, _) = seen.sort(&mut group);
     write(&db, &prints).await;
-    save(&db, &mut sightings).await;
-}
-
-/// Tells prints, which are returned in their order, from sightings, of which the last one counts, and from those who
-/// wait for both.
-fn sort(
-    group: &mut Vec<Fact>,
-    sightings: &mut HashMap<Uuid, Sighting>,
-) -> (Vec<(Uuid, PrintFact)>, Vec<oneshot::Sender<()>>) {
-    let (mut prints, mut barriers) = (Vec::new(), Vec::new());
-    for fact in group.drain(..) {
-        match fact {
-            Fact::Barrier(reply) => barriers.push(reply),
-            Fact::Print { printer_id, fact } => prints.push((printer_id, fact)),
-            Fact::Seen { printer_id, state, mark, at, octoprint_version } => {
-                let octoprint_version = octoprint_version.map(|version| version.to_string());
-                sightings.insert(printer_id, Sighting { printer_id, state, mark, observed_at: at, octoprint_version });
-            }
-        }
-    }
-    (prints, barriers)
+    seen.save(&db).await;
 }
 
 async fn write(db: &Db, prints: &[(Uuid, PrintFact)]) {
@@ -109,7 +89,7 @@ fn unasked(prints: &[(Uuid, PrintFact)], at: DateTime<Utc>) -> Vec<Entry> {
             PrintFact::Began { id, by, file, .. } => (Action::PrintStarted, id, by, file.as_ref(), None),
             PrintFact::Paused { id, by } => (Action::PrintPaused, id, by, None, None),
             PrintFact::Resumed { id, by } => (Action::PrintResumed, id, by, None, None),
-            PrintFact::Ended { result: PrintResult::Done, .. } => continue,
+            PrintFact::Stalled { .. } | PrintFact::Ended { result: PrintResult::Done, .. } => continue,
             PrintFact::Ended { id, by, result, reason, .. } => {
                 (Action::PrintEnded, id, by, None, Some((result, reason.as_deref())))
             }
@@ -137,20 +117,6 @@ fn unasked(prints: &[(Uuid, PrintFact)], at: DateTime<Utc>) -> Vec<Entry> {
         }
     }
     entries.into_values().collect()
-}
-
-async fn save(db: &Db, pending: &mut HashMap<Uuid, Sighting>) {
-    if pending.is_empty() {
-        return;
-    }
-    let sightings: Vec<Sighting> = pending.drain().map(|(_, sighting)| sighting).collect();
-    if let Err(error) = storage::sightings::save(db, &sightings).await {
-        tracing::error!(?error, "sightings could not be written down");
-        // The newer one wins when the printer is seen again meanwhile.
-        for sighting in sightings {
-            pending.entry(sighting.printer_id).or_insert(sighting);
-        }
-    }
 }
 
 #[cfg(test)]

@@ -106,7 +106,7 @@ mod tests {
     use super::*;
     use crate::domain::{
         batch::{BatchSpec, BatchState},
-        command::{Command, Outcome},
+        command::Command,
     };
 
     fn run(rows: u128, change: impl FnOnce(&mut BatchSpec)) -> (Run, DateTime<Utc>) {

@@ -14,6 +14,8 @@ use crate::{
 
 /// Batches and their commands are kept this long.
 const BATCHES_KEPT: TimeDelta = TimeDelta::days(400);
+/// Events are kept this long.
+const EVENTS_KEPT: TimeDelta = TimeDelta::days(30);
 const EVERY: Duration = Duration::from_secs(3_600);
 
 /// Runs until `stop` falls.
@@ -37,10 +39,11 @@ pub async fn tidy(db: &Db, audit_kept: TimeDelta) -> Result<(), storage::Error> 
     let batches = storage::batches::delete_older_than(db, now - BATCHES_KEPT).await?;
     let sessions = storage::sessions::delete_expired(db, now, now - SESSION_IDLE).await?;
     let audit = storage::audit::delete_older_than(db, now - audit_kept).await?;
+    let events = storage::events::delete_older_than(db, now - EVENTS_KEPT).await?;
     storage::audit::catch_up(db).await?;
     storage::print_days::catch_up(db).await?;
-    if batches + sessions + audit > 0 {
-        tracing::info!(batches, sessions, audit, "outdated rows removed");
+    if batches + sessions + audit + events > 0 {
+        tracing::info!(batches, sessions, audit, events, "outdated rows removed");
     }
     Ok(())
 }

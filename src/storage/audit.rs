@@ -23,7 +23,7 @@ const COLUMNS: &str = "seq, at, actor, action, record, hash";
 /// Rows that are read at once where all of them are.
 const CHUNK: i64 = 1_000;
 
-/// Adds an entry within a transaction of [`transaction!`].
+/// Adds an entry within a transaction of [`transaction!`], and what the feed tells of it.
 macro_rules! append {
     ($tx:ident, $db:expr, $entry:expr) => {{
         let entry: &$crate::domain::audit::Entry = $entry;
@@ -44,6 +44,7 @@ macro_rules! append {
             .bind(&row.hash)
             .execute(&mut *$tx)
             .await?;
+        $crate::storage::events::append!($tx, $db, &$crate::domain::event::NewEvent::of_entry(entry));
     }};
 }
 pub(super) use append;

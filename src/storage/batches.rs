@@ -9,9 +9,9 @@ use uuid::Uuid;
 
 use super::{
     Db, Error, audit,
-    commands::{self, OPEN, Visible},
+    commands::{self, OPEN, Touched, Visible},
     error::{Place, broken},
-    group, reading, transaction, writing,
+    events, group, reading, transaction, writing,
 };
 use crate::domain::{
     audit::{Action, ActorKind, Entry, fields},
@@ -111,6 +111,11 @@ pub async fn create(db: &Db, batch: &Batch, rows: &[CommandRow], entry: &Entry) 
     let spec = serde_json::to_value(&batch.spec).map_err(|_| broken("batches", "spec", batch.id))?;
     let insert_rows = commands::insert_sql(db);
     let records = group::parameter(rows.iter().map(commands::Record::from))?;
+    let refused: Vec<Touched> = rows
+        .iter()
+        .filter(|row| row.outcome.is_final())
+        .map(|row| Touched { id: row.id, batch_id: row.batch_id, printer_id: row.printer_id })
+        .collect();
     transaction!(db, |tx| {
         sqlx::query(
             "insert into batches
@@ -131,6 +136,7 @@ pub async fn create(db: &Db, batch: &Batch, rows: &[CommandRow], entry: &Entry) 
         .await?;
         sqlx::query(AssertSqlSafe(insert_rows)).bind(records).execute(&mut *tx).await?;
         audit::append!(tx, db, entry);
+        events::append!(tx, db, &commands::told(&refused, batch.created_at));
         if let Some(at) = batch.finished_at {
             note_end!(tx, db, batch.id, batch.state.as_str(), at);
         }
@@ -217,7 +223,7 @@ pub async fn stop(db: &Db, id: Uuid, at: DateTime<Utc>, entry: &Entry) -> Result
     let skip = format!(
         "update commands set outcome = 'skipped', reason = $2, detail = $3, finished_at = $4
          where id in (select id from commands where batch_id = $1 and outcome = 'queued' order by id{})
-             and outcome = 'queued' returning id",
+             and outcome = 'queued' returning id, batch_id, printer_id",
         db.for_update()
     );
     let (before, skipped) = transaction!(db, |tx| {
@@ -228,7 +234,7 @@ pub async fn stop(db: &Db, id: Uuid, at: DateTime<Utc>, entry: &Entry) -> Result
             return Ok(Some(StopResult { before, skipped: Vec::new(), finished: false }));
         }
         sqlx::query("update batches set state = 'stopped' where id = $1").bind(id).execute(&mut *tx).await?;
-        let skipped: Vec<(Uuid,)> = sqlx::query_as(AssertSqlSafe(skip))
+        let skipped: Vec<Touched> = sqlx::query_as(AssertSqlSafe(skip))
             .bind(id)
             .bind(Reason::BatchStopped.as_str())
             .bind(Reason::BatchStopped.sentence())
@@ -236,12 +242,13 @@ pub async fn stop(db: &Db, id: Uuid, at: DateTime<Utc>, entry: &Entry) -> Result
             .fetch_all(&mut *tx)
             .await?;
         audit::append!(tx, db, entry);
+        events::append!(tx, db, &commands::told(&skipped, at));
         (before, skipped)
     });
     // Apart, and after the commit: a report that ends the last row at this moment has either been seen by this
     // statement, or sees our rows in its own.
     let finished = !finish_done(db, &[id], at).await?.is_empty();
-    Ok(Some(StopResult { before, skipped: skipped.into_iter().map(|(id,)| id).collect(), finished }))
+    Ok(Some(StopResult { before, skipped: skipped.into_iter().map(|row| row.id).collect(), finished }))
 }
 
 /// Finishes those of the batches whose rows are all final: sets `finished_at`, and the state unless it is `stopped`.

@@ -13,6 +13,7 @@ mod group;
 pub mod audit;
 pub mod batches;
 pub mod commands;
+pub mod events;
 pub mod identities;
 pub mod plates;
 pub mod print_days;

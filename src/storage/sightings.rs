@@ -1,5 +1,7 @@
 //! What was last seen of each printer, so that a restart knows where it left off.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, types::Json};
@@ -8,10 +10,15 @@ use uuid::Uuid;
 use super::{
     Db, Error,
     error::Place,
+    events,
     group::{self, Kind, stamp},
-    reading, writing,
+    reading, transaction,
 };
-use crate::domain::{print::Mark, state::PrinterState};
+use crate::domain::{
+    event::NewEvent,
+    print::Mark,
+    state::{PrinterState, Reachability},
+};
 
 /// What was seen of a printer at one moment.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +30,13 @@ pub struct Sighting {
     pub octoprint_version: Option<String>,
 }
 
+/// What the feed has told last of a printer; none before the first time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Told {
+    pub state: Option<PrinterState>,
+    pub reachability: Option<Reachability>,
+}
+
 #[derive(sqlx::FromRow)]
 struct Row {
     printer_id: Uuid,
@@ -32,8 +46,14 @@ struct Row {
     octoprint_version: Option<String>,
 }
 
-/// Keeps the group's last sighting of each printer. Those of printers that are gone are left out.
-pub async fn save(db: &Db, sightings: &[Sighting]) -> Result<(), Error> {
+/// Keeps the group's last sighting of each printer, and its reach where that has changed, and tells of it: `events`. Those
+/// of printers that are gone are left out.
+pub async fn save(
+    db: &Db,
+    sightings: &[Sighting],
+    reach: &[(Uuid, Reachability)],
+    events: &[NewEvent],
+) -> Result<(), Error> {
     let source = db.records(&[
         ("printer_id", Kind::Uuid),
         ("state", Kind::Text),
@@ -50,8 +70,7 @@ pub async fn save(db: &Db, sightings: &[Sighting]) -> Result<(), Error> {
              octoprint_version = coalesce(excluded.octoprint_version, sightings.octoprint_version)"
     );
     // PostgreSQL refuses a group that names one printer twice.
-    let last: std::collections::HashMap<Uuid, &Sighting> =
-        sightings.iter().map(|sighting| (sighting.printer_id, sighting)).collect();
+    let last: HashMap<Uuid, &Sighting> = sightings.iter().map(|sighting| (sighting.printer_id, sighting)).collect();
     let records = last.into_values().map(|sighting| {
         json!({
             "printer_id": sighting.printer_id,
@@ -62,8 +81,33 @@ pub async fn save(db: &Db, sightings: &[Sighting]) -> Result<(), Error> {
         })
     });
     let records = group::parameter(records)?;
-    writing!(db, |pool| sqlx::query(AssertSqlSafe(sql)).bind(records).execute(pool).await.map(drop))?;
+    let reach_sql = format!(
+        "update sightings as s set reachability = x.reachability from {} where s.printer_id = x.printer_id",
+        db.records(&[("printer_id", Kind::Uuid), ("reachability", Kind::Text)])
+    );
+    let reach = reach.iter().map(|(id, reachability)| json!({"printer_id": id, "reachability": reachability}));
+    let reach = group::parameter(reach)?;
+    transaction!(db, |tx| {
+        sqlx::query(AssertSqlSafe(sql)).bind(records).execute(&mut *tx).await?;
+        sqlx::query(AssertSqlSafe(reach_sql)).bind(reach).execute(&mut *tx).await?;
+        events::append!(tx, db, events);
+    });
     Ok(())
+}
+
+/// What the feed has told last of every printer that was ever seen.
+pub async fn told(db: &Db) -> Result<HashMap<Uuid, Told>, Error> {
+    let sql = "select printer_id, state, reachability from sightings";
+    let rows: Vec<(Uuid, String, Option<String>)> = reading!(db, |pool| sqlx::query_as(sql).fetch_all(pool).await)?;
+    let read = |(id, state, reachability): (Uuid, String, Option<String>)| {
+        let place = Place { table: "sightings", row: id };
+        let state = Some(place.word("state", &state, PrinterState::parse)?);
+        Ok((
+            id,
+            Told { state, reachability: place.word_if("reachability", reachability.as_deref(), Reachability::parse)? },
+        ))
+    };
+    rows.into_iter().map(read).collect()
 }
 
 /// The last sighting of every registered printer that was ever seen.

@@ -7,18 +7,26 @@ use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use super::{
-    Db, Error, audit,
+    Db, Error, audit, events,
     group::{self, Kind, stamp},
     transaction,
 };
-use crate::domain::{
-    audit::Entry,
-    print::{By, PrintFact},
+use crate::{
+    clock,
+    domain::{
+        audit::Entry,
+        event::NewEvent,
+        print::{By, PrintFact},
+    },
 };
 
 /// Writes down what happened to prints, in one transaction: prints that began occupy their plates, for printers that
-/// exist. Facts of one print are taken in their order. `entries` tell of those that no command brought about.
+/// exist. Facts of one print are taken in their order. `entries` tell of those that no command brought about;
+/// the feed tells of all.
 pub async fn record(db: &Db, facts: &[(Uuid, PrintFact)], entries: &[Entry]) -> Result<(), Error> {
+    let now = clock::now();
+    let told: Vec<NewEvent> =
+        facts.iter().flat_map(|(printer_id, fact)| NewEvent::of_print(*printer_id, fact, now)).collect();
     let Groups { began, plates, paused, ended } = Groups::of(facts);
     let by = [("kind", Kind::Text), ("command_id", Kind::Uuid)];
     let begin = format!(
@@ -61,6 +69,7 @@ pub async fn record(db: &Db, facts: &[(Uuid, PrintFact)], entries: &[Entry]) -> 
         for entry in entries {
             audit::append!(tx, db, entry);
         }
+        events::append!(tx, db, &told);
     });
     Ok(())
 }
@@ -92,6 +101,8 @@ impl Groups {
                 }
                 PrintFact::Paused { id, by } => drop(paused.insert(*id, pause(*id, Some(*by)))),
                 PrintFact::Resumed { id, .. } => drop(paused.insert(*id, pause(*id, None))),
+                // A warning changes nothing that is kept.
+                PrintFact::Stalled { .. } => {}
                 PrintFact::Ended { id, at, result, reason, .. } => groups.ended.push(json!({
                     "id": id, "at": stamp(*at), "result": result, "reason": reason,
                 })),

@@ -51,6 +51,8 @@ pub const TABLE: &[(&str, &str, &str)] = &[
     ("GET", "/api/v1/users/{id}/sessions", "admin"),
     ("DELETE", "/api/v1/users/{id}/sessions/{session_id}", "admin"),
     ("GET", "/api/v1/audit", "admin"),
+    ("GET", "/api/v1/events", "viewer"),
+    ("GET", "/api/v1/events/stream", "viewer"),
     // Pages.
     ("GET", "/", "viewer"),
     ("GET", "/printers/{id}/camera", "viewer"),

@@ -5,6 +5,7 @@ mod support;
 mod access_matrix;
 mod api_access;
 mod api_batches;
+mod api_events;
 mod api_files;
 mod api_input;
 mod api_openapi;

@@ -4,6 +4,7 @@
 mod audit;
 mod databases;
 mod engine;
+mod events;
 mod fixtures;
 mod keys;
 mod ledger;

@@ -152,6 +152,7 @@ impl Watch {
                 }
                 PrintFact::Paused { by: who, .. } => format!("paused by {}", by(who)),
                 PrintFact::Resumed { .. } => "resumed".to_owned(),
+                PrintFact::Stalled { .. } => "stalled".to_owned(),
                 PrintFact::Ended { result, reason, .. } => match reason {
                     Some(reason) => format!("{result}: {reason}"),
                     None => result.to_string(),

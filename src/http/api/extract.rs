@@ -165,6 +165,16 @@ impl Params {
         self.word(name, |word| word.parse().ok(), &["true", "false"])
     }
 
+    /// A whole number within bounds.
+    pub fn number(&mut self, name: &str, least: u64, most: u64) -> Option<u64> {
+        let text = self.filter(name)?;
+        let number = text.parse().ok().filter(|number| (least..=most).contains(number));
+        if number.is_none() {
+            self.refuse(name, "range", format!("must be {least} to {most}"));
+        }
+        number
+    }
+
     /// How many items a page has.
     pub fn limit(&mut self) -> usize {
         let Some(text) = self.take("limit") else { return page::DEFAULT_LIMIT };

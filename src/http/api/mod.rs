@@ -11,6 +11,7 @@ mod batch_view;
 mod batches;
 mod caller;
 mod decode;
+mod events;
 mod extract;
 mod files;
 mod health;
@@ -60,6 +61,7 @@ pub fn router(services: Services, limits: Limits, bounds: Bounds) -> Router {
         .route("/api/v1/{*rest}", any(nothing))
         // Each reader of a body has a limit of its own, and words for it.
         .layer(DefaultBodyLimit::disable())
+        .route_layer(from_fn_with_state(services.clone(), events::mark_lists))
         .layer(authenticated);
     let live = SetResponseHeaderLayer::if_not_present(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     let literal =
@@ -90,6 +92,7 @@ fn documented() -> (Router<Services>, Router<Services>, OpenApi) {
         .merge(tokens::routes())
         .merge(users::routes())
         .merge(audit::routes())
+        .merge(events::routes())
         .merge(me::routes());
     let closed = OpenApiRouter::with_openapi(openapi::frame()).nest("/api/v1", version_1).merge(health::metrics());
     let (closed, mut document) = closed.split_for_parts();

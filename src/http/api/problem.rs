@@ -39,6 +39,7 @@ struct Inner {
     errors: Vec<ProblemError>,
     total: Option<usize>,
     retry_after_s: Option<u32>,
+    restart_cursor: Option<String>,
 }
 
 /// What went wrong (RFC 9457).
@@ -75,6 +76,10 @@ pub struct ProblemBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false)]
     pub total: Option<usize>,
+    /// With `cursor_expired`: before the oldest event that is kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    pub restart_cursor: Option<String>,
 }
 
 /// One part of the input that broke a rule.
@@ -98,7 +103,15 @@ impl Problem {
     /// A problem with a code and a sentence.
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
         let detail = detail.into();
-        Self(Box::new(Inner { status, code, detail, errors: Vec::new(), total: None, retry_after_s: None }))
+        Self(Box::new(Inner {
+            status,
+            code,
+            detail,
+            errors: Vec::new(),
+            total: None,
+            retry_after_s: None,
+            restart_cursor: None,
+        }))
     }
 
     /// Its status, its sentence, and what is wrong with which part, for a page.
@@ -159,6 +172,7 @@ impl Problem {
             errors: self.0.errors,
             parameter,
             total: self.0.total,
+            restart_cursor: self.0.restart_cursor.clone(),
         }
     }
 }
@@ -206,6 +220,13 @@ impl From<Error> for Problem {
                 let detail = format!("{total} printers are selected now. Nothing was created.");
                 let mut problem = Self::new(StatusCode::CONFLICT, "selection_changed", detail);
                 problem.0.total = Some(total);
+                problem
+            }
+            Error::CursorExpired { restart } => {
+                let detail = "The feed does not go on from this cursor: what follows it is not kept any more, or a backup was \
+                              restored. Read the lists anew, then go on with restart_cursor.";
+                let mut problem = Self::new(StatusCode::GONE, "cursor_expired", detail);
+                problem.0.restart_cursor = Some(restart.to_string());
                 problem
             }
             Error::Stale => {

@@ -181,7 +181,7 @@ impl From<Error> for Failure {
                 "It may have been removed, or it is outside what you may see.",
             ),
             Error::Conflict { .. } => Self::new(StatusCode::CONFLICT, "Not now", text),
-            Error::SelectionChanged { .. } | Error::Stale => Self::new(
+            Error::SelectionChanged { .. } | Error::Stale | Error::CursorExpired { .. } => Self::new(
                 StatusCode::CONFLICT,
                 "It changed in the meantime",
                 fill(t("{what}. Look at it again."), &[("what", &said(&text))]),

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     domain::{
-        command::{CommandRow, Effect, Outcome, words as words_of},
+        command::{CommandRow, Effect, Outcome, Reason, words as words_of},
         plate::PlateState,
         print::ActorKind,
         state::{PrinterState, Reachability},
@@ -165,6 +165,8 @@ pub(super) struct Last {
 impl Last {
     fn of(row: &CommandRow) -> Option<Self> {
         let verdict = verdict(row);
+        // Nothing was to be done there: no reason to look.
+        let is_beside = matches!(row.reason, Some(Reason::NotActive | Reason::AlreadyPrinting));
         let what = match row.outcome {
             Outcome::Confirmed => verdict.what.to_owned(),
             _ => format!("{}: {}", words::verb(row.resolved_command.unwrap_or(row.command)), verdict.what),
@@ -173,10 +175,13 @@ impl Last {
             batch_id: row.batch_id,
             what,
             why: verdict.later.map_or(verdict.why, str::to_owned),
-            // What came to light later is the truth.
-            class: row
-                .settled
-                .map_or(verdict.class, |settled| if settled.effect == Effect::Done { "good" } else { "bad" }),
+            class: match row.settled {
+                // What came to light later is the truth.
+                Some(settled) if settled.effect == Effect::Done => "good",
+                Some(_) => "bad",
+                None if is_beside => "quiet",
+                None => verdict.class,
+            },
             at: Moment::clock(row.finished_at?),
         })
     }

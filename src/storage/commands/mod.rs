@@ -20,6 +20,7 @@ use crate::domain::command::{CommandRow, Outcome};
 
 use row::{COLUMNS, Row, read_all};
 pub(super) use row::{Record, insert_sql};
+pub(super) use write::told;
 pub use write::{Report, Send, Touched, commit_sends, end_queued, release, report, settle, skip_queued};
 
 /// The condition of rows that are not final. The partial index has the very same words.
@@ -35,6 +36,14 @@ pub async fn get(db: &Db, id: Uuid) -> Result<Option<CommandRow>, Error> {
     let sql = format!("select {COLUMNS} from commands where id = $1");
     let row: Option<Row> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(id).fetch_optional(pool).await)?;
     row.map(Row::read).transpose()
+}
+
+/// Those of the rows that exist, in no order.
+pub async fn get_many(db: &Db, ids: &[Uuid]) -> Result<Vec<CommandRow>, Error> {
+    let sql = format!("select {COLUMNS} from commands where id in {}", db.uuids(1));
+    let ids = group::ids(ids.iter().copied());
+    let rows: Vec<Row> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(ids).fetch_all(pool).await)?;
+    read_all(rows)
 }
 
 /// Whose rows somebody may see. The default: everybody's.

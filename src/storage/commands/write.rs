@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{
     super::{
-        Db, Error,
+        Db, Error, events,
         group::{self, Kind, stamp, stamp_if},
         transaction, writing,
     },
@@ -18,6 +18,7 @@ use super::{
 };
 use crate::domain::{
     command::{Command, Outcome, Reason, Settled, Step},
+    event::{EventType, NewEvent},
     state::PrinterState,
 };
 
@@ -26,6 +27,13 @@ use crate::domain::{
 pub struct Touched {
     pub id: Uuid,
     pub batch_id: Uuid,
+    pub printer_id: Uuid,
+}
+
+/// What the feed tells of rows that have ended.
+pub(in crate::storage) fn told(ended: &[Touched], at: DateTime<Utc>) -> Vec<NewEvent> {
+    let finished = |row: &Touched| NewEvent::of_command(EventType::CommandFinished, at, row.id, row.printer_id);
+    ended.iter().map(finished).collect()
 }
 
 /// A request that is ready to go out and asks for leave.
@@ -108,7 +116,7 @@ pub async fn release(db: &Db, rows: &[(Uuid, DateTime<Utc>)], at: DateTime<Utc>)
     let source = db.command_records(&[("row_id", Kind::Uuid), ("expires_at", Kind::Time)]);
     let sql = format!(
         "update commands as c set released_at = $2, expires_at = x.expires_at from {source}
-         where c.id = x.row_id and c.outcome = 'queued' returning id, batch_id"
+         where c.id = x.row_id and c.outcome = 'queued' returning id, batch_id, printer_id"
     );
     let records = rows.iter().map(|(id, expires_at)| json!({"row_id": id, "expires_at": stamp(*expires_at)}));
     let records = group::parameter(records)?;
@@ -142,7 +150,7 @@ pub async fn commit_sends(db: &Db, sends: &[Send]) -> Result<Vec<Touched>, Error
              and ((x.attempt = 1 and c.outcome = 'queued' and (c.expires_at is null or c.expires_at > x.at))
                  or (x.attempt > 1 and c.outcome in ('sent', 'accepted')))
              and exists (select 1 from batches b where b.id = c.batch_id and b.state <> 'stopped')
-         returning id, batch_id"
+         returning id, batch_id, printer_id"
     );
     // PostgreSQL would let a send pass a stop that commits meanwhile: a stop locks its batch first, and so do we.
     let lock_sql = format!(
@@ -180,15 +188,23 @@ pub async fn report(db: &Db, reports: &[Report]) -> Result<Vec<Touched>, Error> 
     debug_assert!(reports.iter().all(|report| !report.outcome.is_final() || report.finished_at.is_some()));
     let (ends, advances): (Vec<Report>, Vec<Report>) =
         merged(reports).into_iter().partition(|report| report.outcome.is_final());
-    let mut touched = report_group(db, ends, ", finished_at = x.finished_at", "").await?;
+    let at = ends.iter().filter_map(|report| report.finished_at).max();
+    let mut touched = report_group(db, ends, ", finished_at = x.finished_at", "", at).await?;
     // The index of open rows has nothing to do with these, as long as they do not name its column.
     let forward = " and (x.outcome = c.outcome or (x.outcome = 'accepted' and c.outcome = 'sent'))";
-    touched.extend(report_group(db, advances, "", forward).await?);
+    touched.extend(report_group(db, advances, "", forward, None).await?);
     Ok(touched)
 }
 
-/// Writes reports with one statement. `set` and `only` are what ends and advances differ in.
-async fn report_group(db: &Db, reports: Vec<Report>, set: &str, only: &str) -> Result<Vec<Touched>, Error> {
+/// Writes reports with one statement. `set` and `only` are what ends and advances differ in; of ends the feed tells, as of
+/// `ended_at`.
+async fn report_group(
+    db: &Db,
+    reports: Vec<Report>,
+    set: &str,
+    only: &str,
+    ended_at: Option<DateTime<Utc>>,
+) -> Result<Vec<Touched>, Error> {
     if reports.is_empty() {
         return Ok(Vec::new());
     }
@@ -213,7 +229,7 @@ async fn report_group(db: &Db, reports: Vec<Report>, set: &str, only: &str) -> R
              accepted_at = coalesce(c.accepted_at, x.accepted_at){set}
          from {source}
          where c.id = x.row_id and c.{OPEN}{only}
-         returning id, batch_id"
+         returning id, batch_id, printer_id"
     );
     let records = reports.into_iter().map(|report| ReportRecord {
         row_id: report.id,
@@ -228,7 +244,14 @@ async fn report_group(db: &Db, reports: Vec<Report>, set: &str, only: &str) -> R
         detail: report.detail,
     });
     let records = group::parameter(records)?;
-    Ok(writing!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(records).fetch_all(pool).await)?)
+    let Some(at) = ended_at else {
+        return Ok(writing!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(records).fetch_all(pool).await)?);
+    };
+    Ok(transaction!(db, |tx| {
+        let ended: Vec<Touched> = sqlx::query_as(AssertSqlSafe(sql)).bind(records).fetch_all(&mut *tx).await?;
+        events::append!(tx, db, &told(&ended, at));
+        ended
+    }))
 }
 
 /// One report for each id, as if they had been written in their order: an update that finds two records for one row
@@ -275,18 +298,22 @@ pub async fn end_queued(
     let sql = format!(
         "update commands set outcome = $2, reason = $3, detail = $4, finished_at = $5
          where id in (select id from commands where id in {} and outcome = 'queued' order by id{})
-         and outcome = 'queued' returning id, batch_id",
+         and outcome = 'queued' returning id, batch_id, printer_id",
         db.uuids(1),
         db.for_update()
     );
-    Ok(writing!(db, |pool| sqlx::query_as(AssertSqlSafe(sql))
-        .bind(group::ids(ids.iter().copied()))
-        .bind(outcome.as_str())
-        .bind(reason.map(Reason::as_str))
-        .bind(detail.map(group::clean))
-        .bind(at)
-        .fetch_all(pool)
-        .await)?)
+    Ok(transaction!(db, |tx| {
+        let ended: Vec<Touched> = sqlx::query_as(AssertSqlSafe(sql))
+            .bind(group::ids(ids.iter().copied()))
+            .bind(outcome.as_str())
+            .bind(reason.map(Reason::as_str))
+            .bind(detail.map(group::clean))
+            .bind(at)
+            .fetch_all(&mut *tx)
+            .await?;
+        events::append!(tx, db, &told(&ended, at));
+        ended
+    }))
 }
 
 /// Ends queued rows as `skipped`. Returns those that were still queued.
@@ -303,14 +330,18 @@ pub async fn skip_queued(
 /// Adds the effect that showed after the end, once, to a row that ended as a maybe. False: there was nothing to add.
 pub async fn settle(db: &Db, id: Uuid, settled: &Settled) -> Result<bool, Error> {
     let sql = "update commands set settled_effect = $2, settled_state = $3, settled_at = $4
-               where id = $1 and settled_at is null and outcome in ('unconfirmed', 'unknown')";
-    let changed = writing!(db, |pool| sqlx::query(sql)
-        .bind(id)
-        .bind(settled.effect.as_str())
-        .bind(settled.state.as_str())
-        .bind(settled.at)
-        .execute(pool)
-        .await
-        .map(|done| done.rows_affected()))?;
-    Ok(changed > 0)
+               where id = $1 and settled_at is null and outcome in ('unconfirmed', 'unknown') returning printer_id";
+    transaction!(db, |tx| {
+        let row: Option<(Uuid,)> = sqlx::query_as(sql)
+            .bind(id)
+            .bind(settled.effect.as_str())
+            .bind(settled.state.as_str())
+            .bind(settled.at)
+            .fetch_optional(&mut *tx)
+            .await?;
+        let Some((printer_id,)) = row else { return Ok(false) };
+        let event = NewEvent::of_command(EventType::CommandSettled, settled.at, id, printer_id);
+        events::append!(tx, db, &[event]);
+    });
+    Ok(true)
 }

@@ -11,8 +11,9 @@ use uuid::Uuid;
 
 use super::{
     Db, Error, audit,
-    commands::OPEN,
+    commands::{self, OPEN, Touched},
     error::Place,
+    events,
     group::{self, Kind},
     reading, transaction,
 };
@@ -301,7 +302,7 @@ pub async fn remove(db: &Db, id: Uuid, at: DateTime<Utc>, entry: &Entry) -> Resu
              outcome = case when outcome = 'queued' then 'skipped' else 'unknown' end,
              reason = $2, detail = $3, finished_at = $4
          where id in (select id from commands where printer_id = $1 and {OPEN} order by id{}) and {OPEN}
-         returning batch_id",
+         returning id, batch_id, printer_id",
         db.for_update()
     );
     let mut batches: Vec<Uuid> = transaction!(db, |tx| {
@@ -311,7 +312,7 @@ pub async fn remove(db: &Db, id: Uuid, at: DateTime<Utc>, entry: &Entry) -> Resu
         }
         sqlx::query("delete from sightings where printer_id = $1").bind(id).execute(&mut *tx).await?;
         sqlx::query("delete from plates where printer_id = $1").bind(id).execute(&mut *tx).await?;
-        let ended: Vec<(Uuid,)> = sqlx::query_as(AssertSqlSafe(end))
+        let ended: Vec<Touched> = sqlx::query_as(AssertSqlSafe(end))
             .bind(id)
             .bind(Reason::PrinterRemoved.as_str())
             .bind(Reason::PrinterRemoved.sentence())
@@ -319,7 +320,8 @@ pub async fn remove(db: &Db, id: Uuid, at: DateTime<Utc>, entry: &Entry) -> Resu
             .fetch_all(&mut *tx)
             .await?;
         audit::append!(tx, db, entry);
-        ended.into_iter().map(|(batch_id,)| batch_id).collect()
+        events::append!(tx, db, &commands::told(&ended, at));
+        ended.into_iter().map(|row| row.batch_id).collect()
     });
     batches.sort();
     batches.dedup();

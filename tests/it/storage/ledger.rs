@@ -229,7 +229,7 @@ async fn reports_of_one_row_in_one_group_count_in_their_order() {
         ];
         let touched = commands::report(&db, &group).await.expect("reported");
         assert_eq!(touched.len(), 3);
-        assert!(touched.contains(&Touched { id, batch_id: batch.id }));
+        assert!(touched.contains(&Touched { id, batch_id: batch.id, printer_id: rows[0].printer_id }));
         let row = commands::get(&db, id).await.expect("read").expect("there");
         assert_eq!((row.outcome, row.reason), (Outcome::Unconfirmed, Some(Reason::NoEffect)));
         assert_eq!(row.detail.as_deref(), Some("nothing\u{fffd} moved"));

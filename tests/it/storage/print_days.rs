@@ -93,7 +93,7 @@ async fn a_print_that_has_not_ended_has_printed_until_its_printer_was_seen_last(
             observed_at: at(30 * HOUR),
             octoprint_version: None,
         };
-        sightings::save(&db, &[sighting]).await.expect("saved");
+        sightings::save(&db, &[sighting], &[], &[]).await.expect("saved");
         let first = day_of(at(0));
         let found = print_days::read(&db, first..first + 2, 2, None).await.expect("read").by_printer_and_step;
         assert_eq!(found, [((seen, 0), Tally { printed_s: 30 * HOUR, ..Tally::default() })].into());

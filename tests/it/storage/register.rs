@@ -194,7 +194,7 @@ async fn removing_a_printer_ends_its_commands_and_takes_all_that_was_known_of_it
             observed_at: at(1),
             octoprint_version: None,
         };
-        sightings::save(&db, &[sighting(&gone), sighting(&stays)]).await.expect("saved");
+        sightings::save(&db, &[sighting(&gone), sighting(&stays)], &[], &[]).await.expect("saved");
         occupy(&db, gone.id, new_id(), at(1)).await;
 
         assert_eq!(printers::remove(&db, gone.id, at(30), &entry()).await.expect("removed"), Some(vec![batch.id]));
@@ -214,7 +214,7 @@ async fn removing_a_printer_ends_its_commands_and_takes_all_that_was_known_of_it
         assert_eq!(sightings::all(&db).await.expect("read"), [sighting(&stays)]);
         assert_eq!(plates::all(&db).await.expect("read"), []);
         // What comes late from its actor changes nothing and fails nothing.
-        sightings::save(&db, &[sighting(&gone), sighting(&stays)]).await.expect("saved");
+        sightings::save(&db, &[sighting(&gone), sighting(&stays)], &[], &[]).await.expect("saved");
         occupy(&db, gone.id, new_id(), at(31)).await;
         assert_eq!(plates::all(&db).await.expect("read"), []);
         assert!(commands::commit_sends(&db, &[send(rows[0].id, 1)]).await.expect("asked").is_empty());

@@ -51,7 +51,7 @@ async fn the_last_sighting_of_each_printer_is_kept() {
             octoprint_version: None,
         };
         let stale = Sighting { observed_at: at(0), ..first.clone() };
-        sightings::save(&db, &[stale, first.clone(), bare.clone()]).await.expect("saved");
+        sightings::save(&db, &[stale, first.clone(), bare.clone()], &[], &[]).await.expect("saved");
         let all = async || {
             let mut all = sightings::all(&db).await.expect("read");
             all.sort_by_key(|sighting| sighting.observed_at);
@@ -65,10 +65,10 @@ async fn the_last_sighting_of_each_printer_is_kept() {
             octoprint_version: None,
             ..first.clone()
         };
-        sightings::save(&db, &[later]).await.expect("saved");
+        sightings::save(&db, &[later], &[], &[]).await.expect("saved");
         (first.state, first.mark, first.observed_at) = (PrinterState::Offline, Mark::default(), at(3));
         assert_eq!(all().await, [bare, first], "a version that was known stays known");
-        sightings::save(&db, &[]).await.expect("nothing to do");
+        sightings::save(&db, &[], &[], &[]).await.expect("nothing to do");
     })
     .await;
 }

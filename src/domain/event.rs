@@ -1,0 +1,274 @@
+//! What happened, as the feed and the webhooks tell it: facts of the past, in one order.
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::{
+    audit::{Action, Actor, Entry},
+    command::{CommandRow, words},
+    print::{PrintFact, PrintResult},
+};
+
+words! {
+    /// What an event tells of. The vocabulary may grow: ignore what you do not know.
+    EventType {
+        PrinterRegistered = "printer.registered",
+        PrinterUpdated = "printer.updated",
+        PrinterRemoved = "printer.removed",
+        /// It answers again.
+        PrinterOnline = "printer.online",
+        /// It does not answer, refuses its key, or is no OctoPrint.
+        PrinterOffline = "printer.offline",
+        /// States that pass within a second are left out.
+        PrinterStateChanged = "printer.state_changed",
+        PrintStarted = "print.started",
+        PrintPaused = "print.paused",
+        PrintResumed = "print.resumed",
+        /// It says that it prints, and its file stands still. A warning: nothing was done about it.
+        PrintStalled = "print.stalled",
+        /// It was done to its end.
+        PrintFinished = "print.finished",
+        PrintFailed = "print.failed",
+        PrintCancelled = "print.cancelled",
+        /// It ended while nobody watched, and how is not known.
+        PrintUnknown = "print.unknown",
+        BatchCreated = "batch.created",
+        /// Its last command has ended.
+        BatchFinished = "batch.finished",
+        /// It has its final outcome, which does not change.
+        CommandFinished = "command.finished",
+        /// The effect of a command that ended as a maybe came to light.
+        CommandSettled = "command.settled",
+        /// A print has ended, and lies on the plate until somebody says that it is clear.
+        PlateClearNeeded = "plate.clear_needed",
+        PlateCleared = "plate.cleared",
+    }
+}
+
+impl EventType {
+    /// It tells of a command, whose row in the ledger has all of it.
+    pub fn is_of_command(self) -> bool {
+        matches!(self, Self::CommandFinished | Self::CommandSettled)
+    }
+}
+
+/// An event that is to be told. What the ledger knows (the printer's name, the reference of the batch) is added there.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewEvent {
+    pub kind: EventType,
+    pub at: DateTime<Utc>,
+    pub actor: Option<Actor>,
+    pub printer_id: Option<Uuid>,
+    /// The printer's name, where the register may not have it any more.
+    pub printer_name: Option<String>,
+    /// The batch, the command or the print.
+    pub subject: Option<Uuid>,
+    /// The command by which it came: its batch has the reference of whoever asked for it.
+    pub command_id: Option<Uuid>,
+    /// None for commands: their row tells.
+    pub data: Option<Map<String, Value>>,
+}
+
+/// An event that was told.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// Counts from 1 without gaps.
+    pub seq: i64,
+    pub id: Uuid,
+    pub kind: EventType,
+    pub at: DateTime<Utc>,
+    pub actor: Option<Actor>,
+    pub printer_id: Option<Uuid>,
+    pub subject: Option<Uuid>,
+    /// What whoever made the batch calls it.
+    pub external_ref: Option<String>,
+    pub data: Map<String, Value>,
+}
+
+/// A place in the feed: behind the event of a number. A mark of that event tells whether it is still the same one: after
+/// a backup was restored, the feed goes on with other events under the same numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Cursor {
+    pub seq: i64,
+    /// Of the event's id; 0 where it is not known.
+    pub mark: u64,
+}
+
+impl Cursor {
+    /// The place behind an event.
+    pub fn behind(seq: i64, event_id: Option<Uuid>) -> Self {
+        Self { seq, mark: event_id.map_or(0, |id| id.as_u64_pair().1) }
+    }
+
+    /// Reads back what [`std::fmt::Display`] has written.
+    pub fn parse(text: &str) -> Option<Self> {
+        let bytes: [u8; 16] = BASE64_URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()?;
+        let number = u128::from_be_bytes(bytes);
+        let [seq, mark] = [number >> 64, number & u128::from(u64::MAX)];
+        Some(Self { seq: i64::try_from(seq).ok()?, mark: u64::try_from(mark).ok()? })
+    }
+}
+
+impl std::fmt::Display for Cursor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let number = u128::from(self.seq.unsigned_abs()) << 64 | u128::from(self.mark);
+        f.write_str(&BASE64_URL_SAFE_NO_PAD.encode(number.to_be_bytes()))
+    }
+}
+
+impl Event {
+    /// The place behind it.
+    pub fn cursor(&self) -> Cursor {
+        Cursor::behind(self.seq, Some(self.id))
+    }
+}
+
+impl NewEvent {
+    /// Of something that nobody asked for at this moment.
+    pub fn new(kind: EventType, at: DateTime<Utc>) -> Self {
+        Self {
+            kind,
+            at,
+            actor: None,
+            printer_id: None,
+            printer_name: None,
+            subject: None,
+            command_id: None,
+            data: None,
+        }
+    }
+
+    /// That a command has ended, or that its effect came to light.
+    pub fn of_command(kind: EventType, at: DateTime<Utc>, command_id: Uuid, printer_id: Uuid) -> Self {
+        let (printer_id, command_id) = (Some(printer_id), Some(command_id));
+        Self { printer_id, subject: command_id, command_id, ..Self::new(kind, at) }
+    }
+
+    /// What the feed tells of a change that is written down in the audit, one event for each printer that it is about.
+    pub fn of_entry(entry: &Entry) -> Vec<Self> {
+        let kind = match entry.action {
+            Action::PrinterRegistered => EventType::PrinterRegistered,
+            Action::PrinterChanged => EventType::PrinterUpdated,
+            Action::PrinterRemoved => EventType::PrinterRemoved,
+            Action::PlateCleared => EventType::PlateCleared,
+            Action::BatchCreated => EventType::BatchCreated,
+            Action::BatchFinished => EventType::BatchFinished,
+            // Prints are told of by [`NewEvent::of_print`], whoever started them; the rest concerns nobody but us.
+            Action::PrintStarted
+            | Action::PrintPaused
+            | Action::PrintResumed
+            | Action::PrintEnded
+            | Action::BatchStopped
+            | Action::FileUploaded
+            | Action::FileSelected
+            | Action::FileDeleted
+            | Action::TokenCreated
+            | Action::TokenRotated
+            | Action::TokenRevoked
+            | Action::UserCreated
+            | Action::UserChanged
+            | Action::SessionOpened
+            | Action::SessionEnded
+            | Action::SecretsRotated => return Vec::new(),
+        };
+        let event = Self { actor: Some(entry.actor.clone()), ..Self::new(kind, entry.at) };
+        match kind {
+            EventType::BatchCreated => {
+                let mut data = entry.changes.clone();
+                data.insert("total".to_owned(), json!(entry.printer_ids.len()));
+                // What of them concerns the server alone.
+                for inner in ["token_id", "user_id", "named"] {
+                    data.remove(inner);
+                }
+                vec![Self { subject: entry.subject, data: Some(data), ..event }]
+            }
+            EventType::BatchFinished => {
+                vec![Self { subject: entry.subject, data: Some(entry.changes.clone()), ..event }]
+            }
+            _ => {
+                let mut data = match kind {
+                    EventType::PrinterUpdated => Map::from_iter([("changes".to_owned(), json!(entry.changes))]),
+                    _ => entry.changes.clone(),
+                };
+                // The audit notes whether there is one.
+                data.remove("api_key");
+                let name = entry.changes.get("name").and_then(Value::as_str).map(str::to_owned);
+                let of = |id: &Uuid| Self {
+                    printer_id: Some(*id),
+                    printer_name: name.clone(),
+                    data: Some(data.clone()),
+                    ..event.clone()
+                };
+                entry.printer_ids.iter().map(of).collect()
+            }
+        }
+    }
+
+    /// What the feed tells of something that was seen of a print.
+    pub fn of_print(printer_id: Uuid, fact: &PrintFact, now: DateTime<Utc>) -> Vec<Self> {
+        let (kind, at, by, data) = match fact {
+            PrintFact::Began { file, at, by, .. } => (EventType::PrintStarted, *at, Some(by), json!({"file": file})),
+            PrintFact::Paused { by, .. } => (EventType::PrintPaused, now, Some(by), json!({})),
+            PrintFact::Resumed { by, .. } => (EventType::PrintResumed, now, Some(by), json!({})),
+            PrintFact::Stalled { since, .. } => (EventType::PrintStalled, now, None, json!({"stalled_since": since})),
+            PrintFact::Ended { at, result, reason, by, .. } => {
+                let kind = match result {
+                    PrintResult::Done => EventType::PrintFinished,
+                    PrintResult::Failed => EventType::PrintFailed,
+                    PrintResult::Cancelled => EventType::PrintCancelled,
+                    PrintResult::Unknown => EventType::PrintUnknown,
+                };
+                (kind, *at, Some(by), json!({"result": result, "reason": reason}))
+            }
+        };
+        let mut data = data.as_object().cloned().unwrap_or_default();
+        data.insert("print_id".to_owned(), json!(fact.id()));
+        if let Some(by) = by {
+            data.insert("by".to_owned(), json!(by));
+        }
+        let event = Self {
+            printer_id: Some(printer_id),
+            subject: Some(fact.id()),
+            command_id: by.and_then(|by| by.command_id),
+            data: Some(data),
+            ..Self::new(kind, at)
+        };
+        let mut events = vec![event];
+        if matches!(fact, PrintFact::Ended { .. }) {
+            let data = Map::from_iter([("print_id".to_owned(), json!(fact.id()))]);
+            events.push(Self { kind: EventType::PlateClearNeeded, data: Some(data), ..events[0].clone() });
+        }
+        events
+    }
+}
+
+/// What the feed tells of a command: its row, as it stands.
+pub fn data_of_command(row: &CommandRow) -> Map<String, Value> {
+    let latency = row.sent_at.zip(row.accepted_at).map(|(sent, accepted)| (accepted - sent).num_milliseconds());
+    let data = json!({
+        "command_id": row.id, "batch_id": row.batch_id, "printer_id": row.printer_id, "printer_name": row.printer_name,
+        "command": row.command, "resolved_command": row.resolved_command, "outcome": row.outcome,
+        "final": row.outcome.is_final(), "effect": row.outcome.effect(), "reason": row.reason, "detail": row.detail,
+        "print_id": row.print_id, "state_before": row.state_before, "state_after": row.state_after,
+        "attempts": row.attempts, "sent_at": row.sent_at, "accepted_at": row.accepted_at,
+        "finished_at": row.finished_at, "latency_ms": latency, "settled": row.settled,
+    });
+    data.as_object().cloned().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_reads_back_and_nothing_else_is_one() {
+        for cursor in [Cursor::default(), Cursor { seq: 1, mark: u64::MAX }, Cursor { seq: i64::MAX, mark: 7 }] {
+            assert_eq!(Cursor::parse(&cursor.to_string()), Some(cursor));
+        }
+        for text in ["", "now", "AAAA", "_____________________w", "AAAAAAAAAAAAAAAAAAAAAAAA"] {
+            assert_eq!(Cursor::parse(text), None, "{text}");
+        }
+    }
+}

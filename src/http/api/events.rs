@@ -1,0 +1,249 @@
+//! The feed of what happened: read by pages, waited for, or streamed.
+
+use std::{convert::Infallible, time::Duration};
+
+use axum::{
+    Json,
+    extract::{MatchedPath, Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, Method},
+    middleware::Next,
+    response::{
+        IntoResponse, Response, Sse,
+        sse::{self, KeepAlive},
+    },
+};
+use chrono::{DateTime, Utc};
+use futures_util::stream;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use tokio::{
+    sync::{OwnedSemaphorePermit, mpsc},
+    time::{Instant, timeout},
+};
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
+
+use super::{caller::Viewer, extract::Params, openapi::words_of, problem::Problem};
+use crate::{
+    domain::{
+        audit::Actor,
+        event::{Cursor, Event, EventType},
+    },
+    http::auth,
+    service::{Services, access::Principal},
+};
+
+/// What a list says of the feed: follow from here, and nothing is missed.
+pub const CURSOR_HEADER: HeaderName = HeaderName::from_static("x-events-cursor");
+/// The lists that say so.
+const LISTS: [&str; 4] = ["/api/v1/printers", "/api/v1/batches", "/api/v1/batches/{id}/commands", "/api/v1/prints"];
+/// The longest wait for an event, in seconds.
+const LONGEST_WAIT_S: u64 = 30;
+/// A stream that tells nothing for so long sends a comment.
+const COMMENT_EVERY: Duration = Duration::from_secs(15);
+/// Events under way to one client, and at once out of the ledger.
+const QUEUE: usize = 16;
+const AT_ONCE: i64 = 100;
+/// A client that takes nothing for so long is gone.
+const STUCK: Duration = Duration::from_secs(30);
+/// How often the token of a stream is looked at again.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+
+/// Routes of this resource.
+pub fn routes() -> OpenApiRouter<Services> {
+    OpenApiRouter::new().routes(routes!(list_events)).routes(routes!(stream_events))
+}
+
+/// Something that happened. Its `id` is that of the webhook that tells of it, too.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Event, example = json!({
+    "id": "0193e1c7-7d1c-7a52-9a3e-2f3b5a0c9e11", "cursor": "AAAAAAAAAAGaPi87WgyeEQ", "type": "batch.finished",
+    "at": "2026-12-03T16:00:00Z", "actor": {"kind": "scheduler", "id": null, "name": "scheduler"},
+    "external_ref": "PP-100234", "data": {"batch_id": "0193e1c7-7d1c-7a52-9a3e-2f3b5a0c9e12", "state": "finished",
+    "result": "ok", "counts": {"confirmed": 12}}
+}))]
+pub(in crate::http) struct EventBody {
+    pub id: Uuid,
+    /// The place behind it: `after=` this, and it is not told again.
+    pub cursor: String,
+    #[serde(rename = "type")]
+    pub kind: EventType,
+    pub at: DateTime<Utc>,
+    /// Who did it; null where nobody of ours did.
+    pub actor: Option<Actor>,
+    /// What whoever made the batch calls it.
+    pub external_ref: Option<String>,
+    /// By type: see the descriptions of `EventType`.
+    pub data: Map<String, Value>,
+}
+
+impl From<Event> for EventBody {
+    fn from(event: Event) -> Self {
+        Self {
+            cursor: event.cursor().to_string(),
+            id: event.id,
+            kind: event.kind,
+            at: event.at,
+            actor: event.actor,
+            external_ref: event.external_ref,
+            data: event.data,
+        }
+    }
+}
+
+/// A part of the feed.
+#[derive(Debug, Serialize, ToSchema)]
+struct EventPage {
+    items: Vec<EventBody>,
+    /// Go on here, also when `items` is empty: what was looked through without a match is not looked through again.
+    next_cursor: String,
+}
+
+/// Where somebody wants to read, and what.
+struct Wish {
+    after: Cursor,
+    kinds: Option<Vec<EventType>>,
+}
+
+/// `place` and `kinds` are those of the query; without a place, from the oldest event that is kept.
+async fn wish(services: &Services, place: Option<String>, kinds: Option<Vec<EventType>>) -> Result<Wish, Problem> {
+    let after = match place.as_deref() {
+        None => services.feed_start().await?,
+        Some("now") => services.feed_end().await?,
+        Some(text) => {
+            let rule = "must be the cursor of an event, the next_cursor of a page, or now";
+            let bad = || Problem::bad_query(vec![("after".to_owned(), "cursor", rule.to_owned())]);
+            let cursor = Cursor::parse(text).ok_or_else(bad)?;
+            services.check_cursor(cursor).await?;
+            cursor
+        }
+    };
+    Ok(Wish { after, kinds })
+}
+
+fn kinds(params: &mut Params) -> Option<Vec<EventType>> {
+    params.words("types", EventType::parse, &words_of(EventType::ALL, EventType::as_str))
+}
+
+/// Reads the feed: append-only, in one order, nothing skipped and nothing repeated, kept 30 days.
+///
+/// An answer may have no items and yet not be at the end: go on with `next_cursor`. With `wait` an answer that would be
+/// empty waits for the next event. 410 `cursor_expired`: what follows the cursor is not kept any more, or a backup was
+/// restored; read the lists anew and go on with `restart_cursor`.
+#[utoipa::path(get, path = "/events", tag = "events", params(
+    ("after" = Option<String>, Query, description = "Only what comes behind this cursor; `now`: from here; absent: from the oldest kept."),
+    ("types" = Option<String>, Query, description = "Only these types, with commas between.", example = "batch.finished,command.finished"),
+    ("limit" = Option<u16>, Query, description = "At most so many, 1 to 500; 50 where it is absent.", minimum = 1, maximum = 500),
+    ("wait" = Option<u64>, Query, description = "Wait up to so many seconds (at most 30) for the first event.", maximum = 30),
+), responses(
+    (status = OK, body = EventPage),
+    (status = GONE, description = "`cursor_expired`, with `restart_cursor`", body = super::problem::ProblemBody,
+        content_type = "application/problem+json"),
+))]
+async fn list_events(
+    who: Viewer,
+    mut params: Params,
+    State(services): State<Services>,
+) -> Result<Json<EventPage>, Problem> {
+    let (place, kinds, limit) = (params.text("after"), kinds(&mut params), params.limit());
+    let wait = params.number("wait", 0, 86_400).unwrap_or_default().min(LONGEST_WAIT_S);
+    params.finish()?;
+    let wish = wish(&services, place, kinds).await?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let page = services.events(&who.0, wish.after, wish.kinds.as_deref(), limit, Duration::from_secs(wait)).await?;
+    let items = page.events.into_iter().map(EventBody::from).collect();
+    Ok(Json(EventPage { items, next_cursor: page.next.to_string() }))
+}
+
+/// Streams the feed as server-sent events: the cursor as `id`, the type as `event`, the event as `data`.
+///
+/// A client that comes back with `Last-Event-ID` goes on where it was. Without it and without `after`, from now. A comment
+/// comes every 15 s. The stream ends with the server, and when its token does not allow it any more.
+#[utoipa::path(get, path = "/events/stream", tag = "events", params(
+    ("after" = Option<String>, Query, description = "Only what comes behind this cursor; absent or `now`: from here."),
+    ("types" = Option<String>, Query, description = "Only these types, with commas between."),
+    ("Last-Event-ID" = Option<String>, Header, description = "The last `id` that was received; it counts before `after`."),
+), responses(
+    (status = OK, description = "The stream", content_type = "text/event-stream", body = String),
+    (status = GONE, description = "`cursor_expired`, with `restart_cursor`", body = super::problem::ProblemBody,
+        content_type = "application/problem+json"),
+))]
+async fn stream_events(
+    who: Viewer,
+    mut params: Params,
+    State(services): State<Services>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let (after, kinds) = (params.text("after"), kinds(&mut params));
+    params.finish()?;
+    let last = headers.get("last-event-id").and_then(|value| value.to_str().ok()).filter(|id| !id.is_empty());
+    let place = last.map(str::to_owned).or(after).unwrap_or_else(|| "now".to_owned());
+    let wish = wish(&services, Some(place), kinds).await?;
+    let permit = services.follow()?;
+    let (sender, mut receiver) = mpsc::channel(QUEUE);
+    let stream = Stream { services, who: who.0, headers, sender, _permit: permit };
+    tokio::spawn(stream.run(wish));
+    let keep = KeepAlive::new().interval(COMMENT_EVERY).text("");
+    Ok(Sse::new(stream::poll_fn(move |context| receiver.poll_recv(context))).keep_alive(keep).into_response())
+}
+
+/// The sending half of one client's stream.
+struct Stream {
+    services: Services,
+    who: Principal,
+    headers: HeaderMap,
+    sender: mpsc::Sender<Result<sse::Event, Infallible>>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Stream {
+    /// Sends until the client, the token or the server is gone. What fails ends it: the client comes back.
+    async fn run(self, wish: Wish) {
+        let (stop, sender) = (self.services.stopping(), self.sender.clone());
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = sender.closed() => {}
+            _ = self.tell(wish) => {}
+        }
+    }
+
+    async fn tell(mut self, wish: Wish) -> Option<()> {
+        // So that whatever is in between passes on that the stream is open.
+        self.sender.send(Ok(sse::Event::default().comment("open"))).await.ok()?;
+        let mut after = wish.after;
+        let mut look_at = Instant::now() + LOOK_EVERY;
+        loop {
+            if Instant::now() >= look_at {
+                look_at = Instant::now() + LOOK_EVERY;
+                let now = auth::by_bearer(&self.services, &self.headers).await.ok()??;
+                self.who = Principal { origin: self.who.origin.clone(), ..now };
+            }
+            let page = self.services.events(&self.who, after, wish.kinds.as_deref(), AT_ONCE, LOOK_EVERY).await.ok()?;
+            for event in page.events {
+                let body = EventBody::from(event);
+                let data = serde_json::to_string(&body).ok()?;
+                let event = sse::Event::default().id(body.cursor).event(body.kind.as_str()).data(data);
+                timeout(STUCK, self.sender.send(Ok(event))).await.ok()?.ok()?;
+            }
+            after = page.next;
+        }
+    }
+}
+
+/// Says with a list where the feed was before it was read.
+pub async fn mark_lists(State(services): State<Services>, request: Request, next: Next) -> Response {
+    let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    if request.method() != Method::GET || !path.is_some_and(|path| LISTS.contains(&path)) {
+        return next.run(request).await;
+    }
+    let cursor = match services.feed_end().await {
+        Ok(cursor) => cursor,
+        Err(error) => return Problem::from(error).into_response(),
+    };
+    let mut response = next.run(request).await;
+    if let Ok(value) = HeaderValue::from_str(&cursor.to_string()) {
+        response.headers_mut().insert(CURSOR_HEADER, value);
+    }
+    response
+}

@@ -1,0 +1,178 @@
+//! The feed of what happened: read from a place on, and followed.
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use serde_json::{Value, json};
+use tokio::{
+    sync::{Notify, OwnedSemaphorePermit, Semaphore, watch},
+    time::{Instant, timeout_at},
+};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::{Services, access::Principal, error::Error};
+use crate::{
+    domain::event::{Cursor, Event, EventType},
+    storage::{self, Db, commands::Visible},
+};
+
+/// How often the end of the feed is looked at while somebody follows it. Other nodes append, too: they send no signal.
+const PACE: Duration = Duration::from_millis(100);
+
+/// Streams at once.
+const MOST_STREAMS: usize = 256;
+
+/// A part of the feed, as far as the asker may see it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EventPage {
+    pub events: Vec<Event>,
+    /// Go on here.
+    pub next: Cursor,
+    /// There was more when this was read.
+    pub more: bool,
+}
+
+/// Tells of new events, in a feed that somebody follows.
+#[derive(Clone)]
+pub(crate) struct News {
+    head: watch::Sender<i64>,
+    wanted: Arc<Notify>,
+    streams: Arc<Semaphore>,
+}
+
+impl Default for News {
+    fn default() -> Self {
+        Self { head: watch::Sender::new(0), wanted: Arc::default(), streams: Arc::new(Semaphore::new(MOST_STREAMS)) }
+    }
+}
+
+impl News {
+    /// Hears the number of the last event when it has grown.
+    pub fn listen(&self) -> watch::Receiver<i64> {
+        let receiver = self.head.subscribe();
+        self.wanted.notify_one();
+        receiver
+    }
+
+    /// Looks at the end of the feed while somebody listens. Runs until `stop` falls.
+    pub async fn run(self, db: Db, stop: CancellationToken) {
+        loop {
+            if self.head.receiver_count() == 0 {
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = self.wanted.notified() => {}
+                }
+            }
+            match storage::events::head(&db).await {
+                Ok(head) => {
+                    self.head.send_if_modified(|seq| std::mem::replace(seq, head.seq) != head.seq);
+                }
+                Err(error) => tracing::error!(?error, "the end of the feed could not be read"),
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(PACE) => {}
+            }
+        }
+    }
+}
+
+impl Services {
+    /// A place among those who are streamed the feed, until it is dropped.
+    pub fn follow(&self) -> Result<OwnedSemaphorePermit, Error> {
+        let busy = "There are too many streams of events. Read pages with wait= instead.";
+        self.news.streams.clone().try_acquire_owned().map_err(|_| Error::Busy(busy))
+    }
+
+    /// The end of the feed: who reads a list after this, and follows from here, misses nothing.
+    pub async fn feed_end(&self) -> Result<Cursor, Error> {
+        Ok(storage::events::head(&self.db).await?)
+    }
+
+    /// Before the oldest event that is kept.
+    pub async fn feed_start(&self) -> Result<Cursor, Error> {
+        let (oldest, _) = storage::events::kept(&self.db, 0).await?;
+        let seq = match oldest {
+            Some(oldest) => oldest - 1,
+            None => storage::events::head(&self.db).await?.seq,
+        };
+        Ok(Cursor { seq, mark: 0 })
+    }
+
+    /// Fails with [`Error::CursorExpired`] where what follows a place is not kept any more, or is not what its holder
+    /// has read: the feed was taken back to an older state.
+    pub async fn check_cursor(&self, cursor: Cursor) -> Result<(), Error> {
+        let (oldest, there) = storage::events::kept(&self.db, cursor.seq).await?;
+        let is_good = match (oldest, there) {
+            (_, Some(id)) => cursor.mark == 0 || Cursor::behind(cursor.seq, Some(id)) == cursor,
+            // Just before the oldest: nothing is missing.
+            (Some(oldest), None) => cursor.seq == oldest - 1,
+            (None, None) => cursor.seq == storage::events::head(&self.db).await?.seq,
+        };
+        if is_good { Ok(()) } else { Err(Error::CursorExpired { restart: self.feed_start().await? }) }
+    }
+
+    /// The events behind a place, at most `limit`. Waits up to `patience` for the first one.
+    pub async fn events(
+        &self,
+        who: &Principal,
+        after: Cursor,
+        kinds: Option<&[EventType]>,
+        limit: i64,
+        patience: Duration,
+    ) -> Result<EventPage, Error> {
+        let until = Instant::now() + patience;
+        let mut news = (!patience.is_zero()).then(|| self.news.listen());
+        let mut after = after;
+        loop {
+            let page = storage::events::page(&self.db, after.seq, kinds, limit).await?;
+            let next = if page.upto.seq == after.seq { after } else { page.upto };
+            let events = self.visible_events(who, page.events).await?;
+            let Some(news) = news.as_mut().filter(|_| events.is_empty()) else {
+                return Ok(EventPage { events, next, more: page.more });
+            };
+            after = next;
+            if page.more {
+                continue;
+            }
+            let awaited = news.wait_for(|head| *head > after.seq);
+            // Out of patience, or the server is going.
+            if !matches!(timeout_at(until, awaited).await, Ok(Ok(_))) || self.stop.is_cancelled() {
+                return Ok(EventPage { events, next, more: false });
+            }
+        }
+    }
+
+    /// Leaves out what somebody may not see who may see some printers only: events of other printers, and batches without
+    /// one of theirs; of the rest they see the counts of their own.
+    async fn visible_events(&self, who: &Principal, events: Vec<Event>) -> Result<Vec<Event>, Error> {
+        let Some(tags) = who.visible_tags() else { return Ok(events) };
+        let ids: Vec<Uuid> =
+            events.iter().filter_map(|event| event.printer_id).collect::<HashSet<_>>().into_iter().collect();
+        let printers = storage::printers::get_many(&self.db, &ids).await?;
+        let printers: HashSet<Uuid> =
+            printers.iter().filter(|printer| who.may_see(printer)).map(|printer| printer.id).collect();
+        let is_batch = |event: &Event| matches!(event.kind, EventType::BatchCreated | EventType::BatchFinished);
+        let batches: Vec<Uuid> =
+            events.iter().filter(|event| is_batch(event)).filter_map(|event| event.subject).collect();
+        let visible = Visible { tags: Some(tags), own: false };
+        let counts = storage::batches::counts(&self.db, &batches, &visible).await?;
+        let seen = events.into_iter().filter_map(|mut event| {
+            if is_batch(&event) {
+                let counts = counts.get(&event.subject?)?;
+                event.data.insert("total".to_owned(), json!(counts.total()));
+                if event.data.contains_key("counts") {
+                    let told = counts.pairs().map(|(outcome, n)| (outcome.as_str().to_owned(), json!(n)));
+                    event.data.insert("counts".to_owned(), Value::Object(told.collect()));
+                    event.data.insert("result".to_owned(), json!(counts.result()));
+                }
+                return Some(event);
+            }
+            let had = event.data.get("tags").and_then(Value::as_array).into_iter().flatten();
+            let was_seen = event.kind == EventType::PrinterRemoved
+                && had.filter_map(Value::as_str).any(|tag| who.tags.iter().any(|own| own == tag));
+            (was_seen || event.printer_id.is_some_and(|id| printers.contains(&id))).then_some(event)
+        });
+        Ok(seen.collect())
+    }
+}

@@ -1,0 +1,271 @@
+//! The feed: events in one order without gaps, appended in the transaction of the fact that they tell of.
+//!
+//! `events_head` has the last number. Whoever appends locks it until the commit, so a number comes to light only when all
+//! smaller ones have: a reader that goes on from the last one it saw misses nothing, also with many writers (PostgreSQL).
+//! It is locked *last*, after `audit_head`: locks taken in two orders are a deadlock.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use sqlx::{AssertSqlSafe, types::Json};
+use uuid::Uuid;
+
+use super::{
+    Db, Error, commands,
+    error::Place,
+    group::{self, Kind, stamp},
+    reading, snapshot, writing,
+};
+use crate::{
+    clock,
+    domain::{
+        audit::Actor,
+        event::{Cursor, Event, EventType, NewEvent, data_of_command},
+    },
+};
+
+/// Events that one page looks through at most, however few of them are wanted.
+pub const WINDOW: i64 = 5_000;
+
+/// Events that one statement of [`delete_older_than`] deletes.
+const DELETED_AT_ONCE: i64 = 5_000;
+
+/// Appends events within a transaction of [`transaction!`], after everything else in it.
+macro_rules! append {
+    ($tx:ident, $db:expr, $events:expr) => {{
+        let events: &[$crate::domain::event::NewEvent] = $events;
+        if !events.is_empty() {
+            let lock = $crate::storage::events::lock_head($db);
+            let (seq,): (i64,) = sqlx::query_as(sqlx::AssertSqlSafe(lock)).fetch_one(&mut *$tx).await?;
+            let (records, last, last_id) = $crate::storage::events::records(events, seq)?;
+            let insert = $crate::storage::events::insert_sql($db);
+            sqlx::query(sqlx::AssertSqlSafe(insert)).bind(records).execute(&mut *$tx).await?;
+            sqlx::query("update events_head set seq = $1, event_id = $2 where id = 1")
+                .bind(last)
+                .bind(last_id)
+                .execute(&mut *$tx)
+                .await?;
+        }
+    }};
+}
+pub(super) use append;
+
+/// The statement that reads the end of the feed, and keeps others from moving it.
+pub(super) fn lock_head(db: &Db) -> String {
+    format!("select seq from events_head where id = 1{}", db.for_update())
+}
+
+/// The columns of a record, with their types.
+const RECORD: &[(&str, Kind)] = &[
+    ("seq", Kind::BigInt),
+    ("id", Kind::Uuid),
+    ("type", Kind::Text),
+    ("at", Kind::Time),
+    ("actor", Kind::Json),
+    ("printer_id", Kind::Uuid),
+    ("printer_name", Kind::Text),
+    ("subject", Kind::Uuid),
+    ("command_id", Kind::Uuid),
+    ("data", Kind::Json),
+];
+
+/// The statement that inserts records. What the ledger knows it looks up: the printer's name, and the reference of the
+/// batch that the event belongs to.
+pub(super) fn insert_sql(db: &Db) -> String {
+    format!(
+        "insert into events (seq, id, type, at, actor, printer_id, printer_name, subject, external_ref, data)
+         select x.seq, x.id, x.type, x.at, x.actor, x.printer_id,
+             coalesce((select p.name from printers p where p.id = x.printer_id), x.printer_name), x.subject,
+             coalesce((select b.external_ref from batches b where b.id = x.subject),
+                      (select b.external_ref from commands c join batches b on b.id = c.batch_id
+                       where c.id = x.command_id)),
+             x.data
+         from {}",
+        db.records(RECORD)
+    )
+}
+
+/// A [`NewEvent`] as a record of a group; what is absent reads as null.
+#[derive(Serialize)]
+struct Record<'a> {
+    seq: i64,
+    id: Uuid,
+    r#type: EventType,
+    at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    actor: Option<&'a Actor>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    printer_id: Option<Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    printer_name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    command_id: Option<Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<&'a Map<String, Value>>,
+}
+
+/// The records of events behind the end of the feed, and the last one's number and id.
+pub(super) fn records(events: &[NewEvent], seq: i64) -> Result<(group::Parameter, i64, Uuid), sqlx::Error> {
+    let (mut last, mut last_id) = (seq, Uuid::nil());
+    let records = group::parameter(events.iter().map(|event| {
+        last += 1;
+        last_id = clock::new_id();
+        Record {
+            seq: last,
+            id: last_id,
+            r#type: event.kind,
+            at: stamp(event.at),
+            actor: event.actor.as_ref(),
+            printer_id: event.printer_id,
+            printer_name: event.printer_name.as_deref(),
+            subject: event.subject,
+            command_id: event.command_id,
+            data: event.data.as_ref(),
+        }
+    }))?;
+    Ok((records, last, last_id))
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    seq: i64,
+    id: Uuid,
+    r#type: String,
+    at: DateTime<Utc>,
+    actor: Option<Json<Value>>,
+    printer_id: Option<Uuid>,
+    printer_name: Option<String>,
+    subject: Option<Uuid>,
+    external_ref: Option<String>,
+    data: Option<Json<Value>>,
+}
+
+impl Row {
+    fn read(self) -> Result<Event, Error> {
+        let place = Place { table: "events", row: self.id };
+        let mut data: Map<String, Value> =
+            self.data.map(|Json(data)| place.json("data", data)).transpose()?.unwrap_or_default();
+        if let Some(id) = self.printer_id {
+            data.insert("printer_id".to_owned(), id.to_string().into());
+            data.insert("printer_name".to_owned(), self.printer_name.into());
+        }
+        let kind = place.word("type", &self.r#type, EventType::parse)?;
+        if let (Some(id), EventType::BatchCreated | EventType::BatchFinished) = (self.subject, kind) {
+            data.insert("batch_id".to_owned(), id.to_string().into());
+        }
+        Ok(Event {
+            seq: self.seq,
+            id: self.id,
+            kind,
+            at: self.at,
+            actor: self.actor.map(|Json(actor)| place.json("actor", actor)).transpose()?,
+            printer_id: self.printer_id,
+            subject: self.subject,
+            external_ref: self.external_ref,
+            data,
+        })
+    }
+}
+
+/// The end of the feed.
+pub async fn head(db: &Db) -> Result<Cursor, Error> {
+    let sql = "select seq, event_id from events_head where id = 1";
+    let (seq, event_id): (i64, Option<Uuid>) = reading!(db, |pool| sqlx::query_as(sql).fetch_one(pool).await)?;
+    Ok(Cursor::behind(seq, event_id))
+}
+
+/// What is kept: the number of the oldest event, none where there is none, and the id of the event at `seq`.
+pub async fn kept(db: &Db, seq: i64) -> Result<(Option<i64>, Option<Uuid>), Error> {
+    let sql = "select (select min(seq) from events), (select id from events where seq = $1)";
+    Ok(reading!(db, |pool| sqlx::query_as(sql).bind(seq).fetch_one(pool).await)?)
+}
+
+/// A part of the feed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page {
+    pub events: Vec<Event>,
+    /// What was looked through: nothing that is wanted lies before it and after the last event.
+    pub upto: Cursor,
+    /// The end of the feed was not reached.
+    pub more: bool,
+}
+
+/// The events behind `after`, of these types where given, at most `limit`, in their order. At most [`WINDOW`] events are
+/// looked through, so a page of rare ones may be empty and yet not the last.
+pub async fn page(db: &Db, after: i64, kinds: Option<&[EventType]>, limit: i64) -> Result<Page, Error> {
+    let select = format!(
+        "select seq, id, type, at, actor, printer_id, printer_name, subject, external_ref, data from events
+         where seq > $1 and seq <= $2 and (not $3 or type in {}) order by seq limit $4",
+        db.texts(5)
+    );
+    let (head, rows, upto) = snapshot!(db, |tx| {
+        let (head,): (i64,) = sqlx::query_as("select seq from events_head where id = 1").fetch_one(&mut *tx).await?;
+        let window = after.saturating_add(WINDOW).min(head);
+        let rows: Vec<Row> = sqlx::query_as(AssertSqlSafe(select))
+            .bind(after)
+            .bind(window)
+            .bind(kinds.is_some())
+            .bind(limit)
+            .bind(group::texts(kinds.unwrap_or_default()))
+            .fetch_all(&mut *tx)
+            .await?;
+        let full = i64::try_from(rows.len()).unwrap_or(i64::MAX) >= limit;
+        let upto = if full { rows.last().map_or(after, |row| row.seq) } else { window.max(after) };
+        let id: Option<(Uuid,)> =
+            sqlx::query_as("select id from events where seq = $1").bind(upto).fetch_optional(&mut *tx).await?;
+        (head, rows, Cursor::behind(upto, id.map(|(id,)| id)))
+    });
+    let mut events = rows.into_iter().map(Row::read).collect::<Result<Vec<_>, _>>()?;
+    fill_in_commands(db, &mut events).await?;
+    Ok(Page { events, upto, more: upto.seq < head })
+}
+
+/// One event by its number.
+pub async fn get(db: &Db, seq: i64) -> Result<Option<Event>, Error> {
+    let page = page(db, seq - 1, None, 1).await?;
+    Ok(page.events.into_iter().find(|event| event.seq == seq))
+}
+
+/// What is told of commands stands in their rows.
+async fn fill_in_commands(db: &Db, events: &mut [Event]) -> Result<(), Error> {
+    let ids: Vec<Uuid> =
+        events.iter().filter(|event| event.kind.is_of_command()).filter_map(|event| event.subject).collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let rows: HashMap<Uuid, _> = commands::get_many(db, &ids).await?.into_iter().map(|row| (row.id, row)).collect();
+    for event in events.iter_mut().filter(|event| event.kind.is_of_command()) {
+        if let Some(row) = event.subject.and_then(|id| rows.get(&id)) {
+            let mut row = row.clone();
+            if event.kind == EventType::CommandFinished {
+                // What came to light later is told later.
+                row.settled = None;
+            }
+            event.data.extend(data_of_command(&row));
+        }
+    }
+    Ok(())
+}
+
+/// Removes events older than `at`. The last one stays: a reader that has seen it can tell that it is the same feed.
+pub async fn delete_older_than(db: &Db, at: DateTime<Utc>) -> Result<u64, Error> {
+    let sql = "delete from events where seq in (select seq from events order by seq limit $2) and at < $1
+                   and seq < (select seq from events_head where id = 1)";
+    let mut deleted = 0;
+    loop {
+        let n = writing!(db, |pool| sqlx::query(sql)
+            .bind(at)
+            .bind(DELETED_AT_ONCE)
+            .execute(pool)
+            .await
+            .map(|done| done.rows_affected()))?;
+        deleted += n;
+        if i64::try_from(n).unwrap_or(i64::MAX) < DELETED_AT_ONCE {
+            return Ok(deleted);
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! The feed: one order without gaps, of whatever commits, with many writers and one reader.
+
+use std::collections::HashSet;
+
+use chrono::TimeDelta;
+use printyard::{
+    clock,
+    domain::{
+        command::{Command, Outcome},
+        event::{Cursor, Event, EventType},
+        print::{By, PrintFact},
+    },
+    storage::{Db, batches, commands, events, printers, sights},
+};
+use uuid::Uuid;
+
+use super::{
+    databases::{execute, on_each},
+    fixtures::{at, batch, entry, printer, report, row, send},
+};
+
+async fn all(db: &Db) -> Vec<Event> {
+    let (mut after, mut found) = (0, Vec::new());
+    loop {
+        let page = events::page(db, after, None, 500).await.expect("read");
+        found.extend(page.events);
+        after = page.upto.seq;
+        if !page.more {
+            return found;
+        }
+    }
+}
+
+fn kinds(events: &[Event]) -> Vec<EventType> {
+    events.iter().map(|event| event.kind).collect()
+}
+
+#[tokio::test]
+async fn a_batch_is_told_from_its_making_to_its_end_and_each_command_once() {
+    on_each(async |db| {
+        let mut one = batch(Command::Pause);
+        one.spec.external_ref = Some("PP-1".to_owned());
+        let rows = [row(&one, 0), row(&one, 1)];
+        let made = printyard::domain::audit::Entry {
+            subject: Some(one.id),
+            action: printyard::domain::audit::Action::BatchCreated,
+            ..entry()
+        };
+        batches::create(&db, &one, &rows, &made).await.expect("created");
+        commands::commit_sends(&db, &[send(rows[0].id, 1)]).await.expect("sent");
+        let ended = report(rows[0].id, Outcome::Confirmed);
+        commands::report(&db, std::slice::from_ref(&ended)).await.expect("written");
+        commands::report(&db, &[ended]).await.expect("written");
+        commands::skip_queued(&db, &[rows[1].id], printyard::domain::command::Reason::BatchStopped, None, at(3))
+            .await
+            .expect("skipped");
+        batches::finish_done(&db, &[one.id], at(4)).await.expect("finished");
+        let told = all(&db).await;
+        assert_eq!(
+            kinds(&told),
+            [EventType::BatchCreated, EventType::CommandFinished, EventType::CommandFinished, EventType::BatchFinished]
+        );
+        assert_eq!(told.iter().map(|event| event.seq).collect::<Vec<_>>(), [1, 2, 3, 4]);
+        assert!(told.iter().all(|event| event.external_ref.as_deref() == Some("PP-1")), "{told:?}");
+        assert_eq!(told[1].data["command_id"], rows[0].id.to_string());
+        assert_eq!((&told[1].data["outcome"], &told[2].data["outcome"]), (&"confirmed".into(), &"skipped".into()));
+        assert_eq!(told[3].data["counts"]["confirmed"], 1);
+        let only = events::page(&db, 0, Some(&[EventType::BatchFinished]), 500).await.expect("read");
+        assert_eq!(
+            (kinds(&only.events), only.upto, only.more),
+            (vec![EventType::BatchFinished], told[3].cursor(), false)
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_rolled_back_is_not_told_and_leaves_no_gap() {
+    on_each(async |db| {
+        let one = printer("one");
+        super::fixtures::insert(&db, &one, None, &register(&one.id)).await.expect("inserted");
+        let same = printer("one");
+        super::fixtures::insert(&db, &same, None, &register(&same.id)).await.expect_err("the name is taken");
+        let action = printyard::domain::audit::Action::PrinterRemoved;
+        let gone = printyard::domain::audit::Entry { printer_ids: vec![one.id], action, ..entry() };
+        assert!(printers::remove(&db, one.id, at(1), &gone).await.expect("removed").is_some());
+        let two = printer("two");
+        super::fixtures::insert(&db, &two, None, &register(&two.id)).await.expect("inserted");
+        let told = all(&db).await;
+        let ids: Vec<_> = told.iter().map(|event| (event.seq, event.printer_id)).collect();
+        assert_eq!(ids, [(1, Some(one.id)), (2, Some(one.id)), (3, Some(two.id))]);
+    })
+    .await;
+}
+
+fn register(id: &Uuid) -> printyard::domain::audit::Entry {
+    let action = printyard::domain::audit::Action::PrinterRegistered;
+    printyard::domain::audit::Entry { printer_ids: vec![*id], action, ..entry() }
+}
+
+/// One transaction with so many events: prints that began.
+async fn write(db: &Db, n: usize) {
+    let began = || PrintFact::Began { id: clock::new_id(), file: None, at: clock::now(), by: By::printer() };
+    let facts: Vec<(Uuid, PrintFact)> = (0..n).map(|_| (clock::new_id(), began())).collect();
+    sights::record(db, &facts, &[]).await.expect("recorded");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_beside_two_writers_misses_nothing_and_sees_nothing_twice_in_100_000_events() {
+    const TRANSACTIONS: usize = 500;
+    const EACH: usize = 100;
+    on_each(async |db| {
+        let writer = |db: Db| {
+            tokio::spawn(async move {
+                for n in 0..TRANSACTIONS {
+                    // Of many lengths, so that transactions overtake each other.
+                    write(&db, if n % 2 == 0 { EACH - n % 100 } else { EACH + n % 100 - 1 }).await;
+                }
+            })
+        };
+        let wanted: usize =
+            2 * (0..TRANSACTIONS).map(|n| if n % 2 == 0 { EACH - n % 100 } else { EACH + n % 100 - 1 }).sum::<usize>();
+        assert!(wanted >= 100_000, "{wanted}");
+        let writers = [writer(db.clone()), writer(db.clone())];
+        let (mut after, mut seen, mut ids) = (0, 0, HashSet::new());
+        while seen < wanted {
+            let page = events::page(&db, after, None, 500).await.expect("read");
+            for event in &page.events {
+                assert_eq!(event.seq, after + 1, "no number is skipped");
+                after = event.seq;
+                assert!(ids.insert(event.id), "no event twice");
+                seen += 1;
+            }
+            if page.events.is_empty() {
+                assert!(
+                    writers.iter().any(|writer| !writer.is_finished())
+                        || page.more
+                        || seen == wanted
+                        || !all_written(&db, after).await,
+                    "the feed ended at {seen}"
+                );
+                tokio::task::yield_now().await;
+            }
+        }
+        for writer in writers {
+            writer.await.expect("written");
+        }
+        assert_eq!(events::head(&db).await.expect("read").seq, i64::try_from(wanted).expect("small"));
+    })
+    .await;
+}
+
+async fn all_written(db: &Db, after: i64) -> bool {
+    events::head(db).await.expect("read").seq == after
+}
+
+#[tokio::test]
+async fn a_page_looks_through_a_bounded_number_of_events_and_says_how_far_it_came() {
+    on_each(async |db| {
+        fill(&db, 3 * events::WINDOW).await;
+        let page = events::page(&db, 0, Some(&[EventType::BatchCreated]), 500).await.expect("read");
+        assert_eq!((page.events.len(), page.upto.seq, page.more), (0, events::WINDOW, true));
+        let page = events::page(&db, 2 * events::WINDOW, Some(&[EventType::BatchCreated]), 500).await.expect("read");
+        assert_eq!((page.events.len(), page.more), (0, false));
+    })
+    .await;
+}
+
+/// A feed with so many events, written past the store.
+async fn fill(db: &Db, n: i64) {
+    let (id, at, numbers) = match db {
+        Db::Sqlite { .. } => (
+            "randomblob(16)",
+            "'2026-01-01T00:00:00+00:00'",
+            format!("with recursive g(n) as (select 1 union all select n + 1 from g where n < {n})"),
+        ),
+        Db::Postgres(_) => {
+            ("gen_random_uuid()", "timestamptz '2026-01-01'", format!("with g(n) as (select generate_series(1, {n}))"))
+        }
+    };
+    let insert = "insert into events (seq, id, type, at, data)";
+    let body = format!("{numbers} {insert} select n, {id}, 'print.started', {at}, null from g");
+    execute(db, &body).await;
+    execute(db, &format!("update events_head set seq = {n}, event_id = (select id from events where seq = {n})")).await;
+}
+
+#[tokio::test]
+async fn old_events_are_removed_and_the_last_one_stays() {
+    on_each(async |db| {
+        fill(&db, 12_000).await;
+        write(&db, 3).await;
+        let before = clock::now() - TimeDelta::days(30);
+        assert_eq!(events::delete_older_than(&db, before).await.expect("removed"), 12_000);
+        assert_eq!(events::kept(&db, 12_000).await.expect("read"), (Some(12_001), None));
+        assert_eq!(events::delete_older_than(&db, clock::now() + TimeDelta::days(1)).await.expect("removed"), 2);
+        let head = events::head(&db).await.expect("read");
+        let (oldest, there) = events::kept(&db, head.seq).await.expect("read");
+        assert_eq!((oldest, Cursor::behind(head.seq, there)), (Some(12_003), head));
+        write(&db, 1).await;
+        assert_eq!(all(&db).await.last().map(|event| event.seq), Some(12_004), "it goes on");
+    })
+    .await;
+}
