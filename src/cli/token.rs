@@ -90,14 +90,17 @@ async fn create(
     }
     let db = super::open(given).await?;
     let (secret, hash) = secrets::new_token()?;
+    let id = clock::new_id();
     let token = ApiToken {
-        id: clock::new_id(),
+        id,
         name: name.trim().to_owned(),
         role,
         tags,
         created_at: clock::now(),
         expires_at,
         last_used_at: None,
+        line: id,
+        requires_key: false,
     };
     let told = json!({"name": token.name, "role": token.role, "tags": token.tags, "expires_at": token.expires_at});
     let entry = Entry { subject: Some(token.id), ..terminal().entry(Action::TokenCreated, fields(&told)) };

@@ -30,6 +30,10 @@ pub struct Token {
     pub created_at: DateTime<Utc>,
     pub expires_at: Option<DateTime<Utc>>,
     pub last_used_at: Option<DateTime<Utc>>,
+    /// The first of the tokens that each came in the place of; itself, where it came in the place of none.
+    pub line: Uuid,
+    /// Its holder must send an idempotency key with every request that has an effect.
+    pub requires_key: bool,
 }
 
 /// A browser that has logged in. It may do what its holder may do at the moment: exactly one of the three.

@@ -1,11 +1,13 @@
 //! What is written down of a change: who did what, to which printers, from where, and what was there before and after.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::command::words;
+use super::{command::words, idempotency::KeyUse};
 
 words! {
     /// What was done.
@@ -87,6 +89,9 @@ pub struct Entry {
     pub address: Option<String>,
     /// Field by field `[before, after]`; of something new or gone, its fields.
     pub changes: Map<String, Value>,
+    /// The key of the request that did it. It is no part of what is written down.
+    #[serde(skip)]
+    pub key: Option<Arc<KeyUse>>,
 }
 
 impl Entry {
@@ -101,7 +106,33 @@ impl Entry {
             request_id: None,
             address: None,
             changes: Map::new(),
+            key: None,
         }
+    }
+
+    /// The path in the API of what was made or changed, where there is one.
+    pub fn location(&self) -> Option<String> {
+        let (list, id) = match self.action {
+            Action::BatchCreated | Action::BatchStopped => ("batches", self.subject?),
+            Action::PrinterRegistered | Action::PrinterChanged => ("printers", *self.printer_ids.first()?),
+            Action::TokenCreated | Action::TokenRotated => ("tokens", self.subject?),
+            Action::UserCreated | Action::UserChanged => ("users", self.subject?),
+            Action::PrinterRemoved
+            | Action::FileUploaded
+            | Action::FileSelected
+            | Action::FileDeleted
+            | Action::PlateCleared
+            | Action::BatchFinished
+            | Action::PrintStarted
+            | Action::PrintPaused
+            | Action::PrintResumed
+            | Action::PrintEnded
+            | Action::TokenRevoked
+            | Action::SessionOpened
+            | Action::SessionEnded
+            | Action::SecretsRotated => return None,
+        };
+        Some(format!("/api/v1/{list}/{id}"))
     }
 }
 

@@ -9,6 +9,7 @@ pub mod batch;
 pub mod command;
 pub mod effect;
 pub mod event;
+pub mod idempotency;
 pub mod invalid;
 pub mod oidc;
 pub mod plate;

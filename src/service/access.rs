@@ -1,5 +1,7 @@
 //! Who asks, and what they may do: roles and tag limits, by token and by session.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -10,6 +12,7 @@ use crate::{
     domain::{
         access::{Role, Session},
         audit::{Action, Actor, ActorKind, Entry, Origin},
+        idempotency::KeyUse,
         printer::Printer,
         user::User,
     },
@@ -35,6 +38,12 @@ pub struct Principal {
     pub session_id: Option<Uuid>,
     /// Where the request came from.
     pub origin: Origin,
+    /// The first of the tokens that theirs came in the place of: the scope of their idempotency keys.
+    pub line: Option<Uuid>,
+    /// They must send an idempotency key with whatever has an effect.
+    pub requires_key: bool,
+    /// The key of the request, to be bound to what it does.
+    pub key: Option<Arc<KeyUse>>,
 }
 
 impl Principal {
@@ -53,6 +62,9 @@ impl Principal {
             user_id: None,
             session_id: None,
             origin: Origin::default(),
+            line: None,
+            requires_key: false,
+            key: None,
         }
     }
 
@@ -66,6 +78,9 @@ impl Principal {
             user_id: Some(user.id),
             session_id,
             origin: Origin::default(),
+            line: None,
+            requires_key: false,
+            key: None,
         }
     }
 
@@ -95,6 +110,7 @@ impl Principal {
             request_id: self.origin.request_id.clone(),
             address: self.origin.address.clone(),
             changes,
+            key: self.key.clone(),
         }
     }
 }
@@ -120,6 +136,8 @@ impl Services {
             role: found.role,
             tags: found.tags,
             token_id: Some(found.id),
+            line: Some(found.line),
+            requires_key: found.requires_key,
             ..Principal::operator_of_the_server(ActorKind::Token)
         }))
     }

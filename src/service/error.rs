@@ -62,6 +62,7 @@ impl From<storage::Error> for Error {
             storage::Error::UrlTaken => {
                 Self::Conflict { code: "url_taken", detail: "Another printer has this address.".to_owned() }
             }
+            storage::Error::KeyTaken => super::idempotency::in_progress(),
             other @ (storage::Error::Unavailable(_)
             | storage::Error::Broken { .. }
             | storage::Error::Setup(_)

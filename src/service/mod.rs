@@ -17,6 +17,7 @@ pub mod error;
 pub mod events;
 pub mod files;
 pub mod forecast;
+pub mod idempotency;
 pub mod import;
 mod lanes;
 pub mod oidc;
@@ -55,6 +56,7 @@ use self::{
     discovery::Discovery,
     dispatch::{Dispatch, Dispatcher},
     events::News,
+    idempotency::UnderWay,
 };
 use crate::{
     clock,
@@ -91,6 +93,7 @@ pub struct Services {
     pub(crate) discovery: Arc<Discovery>,
     pub(crate) key_requests: Arc<KeyRequests>,
     pub(crate) news: News,
+    pub(crate) keys: UnderWay,
     /// Falls when the server is to end: whatever waits for long ends with it.
     pub(crate) stop: CancellationToken,
     pub(crate) hashers: Arc<tokio::sync::Semaphore>,
@@ -134,6 +137,7 @@ impl Services {
             discovery: Arc::default(),
             key_requests: Arc::new(KeyRequests::new(tasks.clone(), stop.clone())),
             news: News::default(),
+            keys: UnderWay::default(),
             stop: stop.clone(),
             hashers: Arc::new(tokio::sync::Semaphore::new(sessions::HASHERS)),
             hashed: Arc::default(),

@@ -25,6 +25,8 @@ pub struct NewToken {
     pub role: Role,
     pub tags: Vec<String>,
     pub expires_at: Option<DateTime<Utc>>,
+    /// Its holder must send an idempotency key with every request that has an effect.
+    pub requires_key: bool,
 }
 
 impl Services {
@@ -40,17 +42,21 @@ impl Services {
         }
         invalid.or_ok(())?;
         let (secret, hash) = secrets::new_token()?;
+        let id = clock::new_id();
         let token = Token {
-            id: clock::new_id(),
+            id,
             name: new.name.trim().to_owned(),
             role: new.role,
             tags: new.tags,
             created_at: now,
             expires_at: new.expires_at,
             last_used_at: None,
+            line: id,
+            requires_key: new.requires_key,
         };
         let told = json!({
             "name": token.name, "role": token.role, "tags": token.tags, "expires_at": token.expires_at,
+            "require_idempotency_key": token.requires_key,
         });
         let entry = Entry { subject: Some(token.id), ..who.entry(Action::TokenCreated, fields(&told)) };
         storage::tokens::insert(&self.db, &token, &hash, &entry).await?;
@@ -80,6 +86,12 @@ impl Services {
         }
         tracing::info!(token.id = %token.id, token.old = %id, by = %who.name, "token rotated");
         Ok((token, secret))
+    }
+
+    /// One token. Fails with `NotFound`.
+    pub async fn token(&self, who: &Principal, id: Uuid) -> Result<Token, Error> {
+        who.require(Role::Admin)?;
+        storage::tokens::get(&self.db, id).await?.ok_or(Error::NotFound("token"))
     }
 
     /// A page of the tokens, newest first.

@@ -40,6 +40,7 @@ pub async fn tidy(db: &Db, audit_kept: TimeDelta) -> Result<(), storage::Error> 
     let sessions = storage::sessions::delete_expired(db, now, now - SESSION_IDLE).await?;
     let audit = storage::audit::delete_older_than(db, now - audit_kept).await?;
     let events = storage::events::delete_older_than(db, now - EVENTS_KEPT).await?;
+    storage::idempotency::delete_outdated(db, now).await?;
     storage::audit::catch_up(db).await?;
     storage::print_days::catch_up(db).await?;
     if batches + sessions + audit + events > 0 {

@@ -23,10 +23,13 @@ const COLUMNS: &str = "seq, at, actor, action, record, hash";
 /// Rows that are read at once where all of them are.
 const CHUNK: i64 = 1_000;
 
-/// Adds an entry within a transaction of [`transaction!`], and what the feed tells of it.
+/// Adds an entry within a transaction of [`transaction!`], binds the key of the request, and tells the feed of it.
 macro_rules! append {
     ($tx:ident, $db:expr, $entry:expr) => {{
         let entry: &$crate::domain::audit::Entry = $entry;
+        if let Some(key) = entry.key.as_deref() {
+            $crate::storage::idempotency::bind!($tx, key, entry.at, entry.location());
+        }
         let lock = $crate::storage::audit::lock_head($db);
         let (seq, hash): (i64, String) = sqlx::query_as(sqlx::AssertSqlSafe(lock)).fetch_one(&mut *$tx).await?;
         let row = $crate::storage::audit::Row::after(seq, &hash, entry)?;

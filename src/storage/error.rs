@@ -11,6 +11,9 @@ pub enum Error {
     /// Another printer has this address.
     #[error("another printer has this address")]
     UrlTaken,
+    /// Another request has bound this idempotency key.
+    #[error("the idempotency key is bound to another request")]
+    KeyTaken,
     /// The database cannot be reached or is too busy; the same call may work later.
     #[error("the database is not available")]
     Unavailable(#[source] Cause),
@@ -43,6 +46,9 @@ impl std::error::Error for Cause {
 
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
+        if matches!(&error, sqlx::Error::Encode(cause) if cause.is::<KeyTaken>()) {
+            return Self::KeyTaken;
+        }
         let passing = match &error {
             sqlx::Error::PoolTimedOut
             | sqlx::Error::PoolClosed
@@ -66,6 +72,15 @@ fn is_passing(code: &str) -> bool {
     // BUSY, LOCKED, IOERR, FULL; the low byte is the primary code.
     code.parse::<i32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 10 | 13))
 }
+
+/// [`Error::KeyTaken`], where a statement's error is asked for.
+pub(super) fn key_taken() -> sqlx::Error {
+    sqlx::Error::Encode(Box::new(KeyTaken))
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the idempotency key is bound to another request")]
+struct KeyTaken;
 
 /// A value of the database that could not be read.
 pub(super) fn broken(table: &'static str, column: &'static str, row: impl fmt::Display) -> Error {

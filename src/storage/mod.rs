@@ -14,6 +14,7 @@ pub mod audit;
 pub mod batches;
 pub mod commands;
 pub mod events;
+pub mod idempotency;
 pub mod identities;
 pub mod plates;
 pub mod print_days;

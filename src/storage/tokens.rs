@@ -11,7 +11,7 @@ use crate::domain::{
     audit::Entry,
 };
 
-const COLUMNS: &str = "id, name, role, tags, created_at, expires_at, last_used_at";
+const COLUMNS: &str = "id, name, role, tags, created_at, expires_at, last_used_at, line, requires_key";
 
 #[derive(sqlx::FromRow)]
 struct Row {
@@ -22,6 +22,8 @@ struct Row {
     created_at: DateTime<Utc>,
     expires_at: Option<DateTime<Utc>>,
     last_used_at: Option<DateTime<Utc>>,
+    line: Option<Uuid>,
+    requires_key: bool,
 }
 
 impl Row {
@@ -35,6 +37,8 @@ impl Row {
             created_at: self.created_at,
             expires_at: self.expires_at,
             last_used_at: self.last_used_at,
+            line: self.line.unwrap_or(self.id),
+            requires_key: self.requires_key,
         })
     }
 }
@@ -43,8 +47,9 @@ impl Row {
 macro_rules! insert_row {
     ($tx:ident, $token:expr, $hash:expr, $rotated_from:expr) => {{
         let (token, rotated_from): (&Token, Option<Uuid>) = ($token, $rotated_from);
-        let sql =
-            format!("insert into tokens ({COLUMNS}, hash, rotated_from) values ($1, $2, $3, $4, $5, $6, $7, $8, $9)");
+        let sql = format!(
+            "insert into tokens ({COLUMNS}, hash, rotated_from) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+        );
         sqlx::query(AssertSqlSafe(sql))
             .bind(token.id)
             .bind(group::clean(&token.name))
@@ -53,6 +58,8 @@ macro_rules! insert_row {
             .bind(token.created_at)
             .bind(token.expires_at)
             .bind(token.last_used_at)
+            .bind(token.line)
+            .bind(token.requires_key)
             .bind($hash)
             .bind(rotated_from)
             .execute(&mut *$tx)

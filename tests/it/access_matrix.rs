@@ -42,6 +42,7 @@ pub const TABLE: &[(&str, &str, &str)] = &[
     ("GET", "/api/v1/prints/{id}", "viewer"),
     ("GET", "/api/v1/tokens", "admin"),
     ("POST", "/api/v1/tokens", "admin"),
+    ("GET", "/api/v1/tokens/{id}", "admin"),
     ("DELETE", "/api/v1/tokens/{id}", "admin"),
     ("POST", "/api/v1/tokens/{id}/rotate", "admin"),
     ("GET", "/api/v1/users", "admin"),

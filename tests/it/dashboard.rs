@@ -395,6 +395,7 @@ async fn a_tag_limit_hides_other_printers_and_their_outcomes() {
         role: printyard::domain::access::Role::Operator,
         tags: vec![tag.to_owned()],
         expires_at: None,
+        requires_key: false,
     };
     let patch =
         printyard::service::printers::PrinterPatch { tags: Some(vec!["mine".to_owned()]), ..Default::default() };
@@ -433,6 +434,7 @@ async fn a_viewer_looks_and_does_nothing() {
         role: printyard::domain::access::Role::Viewer,
         tags: Vec::new(),
         expires_at: None,
+        requires_key: false,
     };
     let (_, token) = site
         .services

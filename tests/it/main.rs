@@ -7,6 +7,7 @@ mod api_access;
 mod api_batches;
 mod api_events;
 mod api_files;
+mod api_idempotency;
 mod api_input;
 mod api_openapi;
 mod api_printers;

@@ -1,5 +1,10 @@
 //! Who asks, decided before anything else about a request is looked at: the token first, then its role, then the rest.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
 use axum::{
     extract::{FromRequestParts, Request, State},
     http::request::Parts,
@@ -32,11 +37,20 @@ pub async fn authenticate(
     next.run(request).await
 }
 
+/// Asks whether a handler lets the caller in, and no more of it.
+#[derive(Clone)]
+pub struct Asked(pub Arc<AtomicBool>);
+
 /// The principal that [`authenticate`] let in, if its role is enough.
 fn admitted(parts: &Parts, role: Role) -> Result<Principal, Problem> {
     // Absent only where a route was put outside of the layer; then nobody gets in.
     let principal = parts.extensions.get::<Principal>().ok_or_else(Problem::unauthenticated)?;
     principal.require(role)?;
+    if let Some(Asked(admitted)) = parts.extensions.get::<Asked>() {
+        admitted.store(true, Ordering::Relaxed);
+        // It ends the handler; whoever asked takes no notice.
+        return Err(Problem::not_found("path"));
+    }
     Ok(principal.clone())
 }
 

@@ -248,6 +248,11 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Patch<T> {
     }
 }
 
+/// Whether a body is said to be JSON.
+pub fn is_json(headers: &HeaderMap) -> bool {
+    check_media_type(headers, &["application/json", "application/merge-patch+json"]).is_ok()
+}
+
 fn check_media_type(headers: &HeaderMap, accepted: &[&str]) -> Result<(), Problem> {
     let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = value.split(';').next().unwrap_or_default().trim();
@@ -258,7 +263,8 @@ fn check_media_type(headers: &HeaderMap, accepted: &[&str]) -> Result<(), Proble
     Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail))
 }
 
-async fn read(request: Request) -> Result<Bytes, Problem> {
+/// The whole of a JSON body.
+pub async fn read(request: Request) -> Result<Bytes, Problem> {
     let declared = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     let asks_first = request.headers().contains_key(header::EXPECT);
     let mut stream = request.into_body().into_data_stream();

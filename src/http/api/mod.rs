@@ -15,6 +15,7 @@ mod events;
 mod extract;
 mod files;
 mod health;
+mod idempotency;
 mod job;
 pub mod limits;
 mod me;
@@ -61,8 +62,10 @@ pub fn router(services: Services, limits: Limits, bounds: Bounds) -> Router {
         .route("/api/v1/{*rest}", any(nothing))
         // Each reader of a body has a limit of its own, and words for it.
         .layer(DefaultBodyLimit::disable())
-        .route_layer(from_fn_with_state(services.clone(), events::mark_lists))
-        .layer(authenticated);
+        .route_layer(from_fn_with_state(services.clone(), events::mark_lists));
+    let again = closed.clone().with_state(services.clone());
+    let once = from_fn_with_state((services.clone(), again), idempotency::once);
+    let closed = closed.layer(once).layer(authenticated);
     let live = SetResponseHeaderLayer::if_not_present(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     let literal =
         SetResponseHeaderLayer::overriding(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

@@ -13,8 +13,9 @@ use axum::{
 use utoipa::{
     IntoParams, IntoResponses, ToSchema,
     openapi::{
-        self, ComponentsBuilder, ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, ResponseBuilder,
-        path::Operation,
+        self, ComponentsBuilder, ContentBuilder, InfoBuilder, ObjectBuilder, OpenApi, OpenApiBuilder, Ref, RefOr,
+        Required, ResponseBuilder, Type,
+        path::{Operation, Parameter, ParameterBuilder, ParameterIn},
         security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
     },
 };
@@ -104,6 +105,9 @@ pub fn finish(document: &mut OpenApi) {
     document.paths.paths = paths.into_iter().map(|(path, item)| (path.replace("{*", "{"), item)).collect();
     meanings::add(document);
     for (path, item) in &mut document.paths.paths {
+        if let Some(post) = item.post.as_mut().filter(|post| post.security.is_none()) {
+            post.parameters.get_or_insert_default().push(RefOr::T(idempotency_key()));
+        }
         let operations = [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete];
         for operation in operations.into_iter().flatten() {
             if operation.security.is_none() {
@@ -111,6 +115,22 @@ pub fn finish(document: &mut OpenApi) {
             }
         }
     }
+}
+
+/// The header that makes a POST repeatable.
+fn idempotency_key() -> Parameter {
+    ParameterBuilder::new()
+        .name("Idempotency-Key")
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some(
+            "Makes the request repeatable for 24 h: 1 to 255 characters, one for each request. A repetition is answered \
+             with the first status and what is there now, with `Idempotent-Replayed: true`; another request with the same \
+             key is 422 `idempotency_key_reused`; while the first has not ended, 409 `request_in_progress`. The length of \
+             an upload stands for its content.",
+        ))
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(257))))
+        .build()
 }
 
 fn add_problems(path: &str, operation: &mut Operation) {

@@ -215,6 +215,9 @@ impl From<Error> for Problem {
             Error::Invalid(invalid) => invalid.into(),
             Error::Unprocessable { code, detail } => Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail),
             Error::NotFound(what) => Self::not_found(what),
+            Error::Conflict { code: code @ "request_in_progress", detail } => {
+                Self::new(StatusCode::CONFLICT, code, detail).retry_after(1)
+            }
             Error::Conflict { code, detail } => Self::new(StatusCode::CONFLICT, code, detail),
             Error::SelectionChanged { total } => {
                 let detail = format!("{total} printers are selected now. Nothing was created.");
@@ -276,6 +279,7 @@ fn storage(error: &StorageError) -> Problem {
         }
         StorageError::NameTaken
         | StorageError::UrlTaken
+        | StorageError::KeyTaken
         | StorageError::Broken { .. }
         | StorageError::Setup(_)
         | StorageError::Database(_) => internal(),
@@ -285,6 +289,14 @@ fn storage(error: &StorageError) -> Problem {
 fn internal() -> Problem {
     let detail = "Something went wrong in the server. Its log has the cause under this request id.";
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
+}
+
+impl Problem {
+    /// As it is written out: `path` is what was asked for, `id` the request's.
+    pub fn text(&self, path: String, id: String) -> String {
+        // Infallible for these types; an empty body at worst.
+        serde_json::to_string(&self.clone().body(path, id)).unwrap_or_default()
+    }
 }
 
 /// What a handler that panicked answers. The panic itself is in the log.
@@ -308,11 +320,18 @@ impl IntoResponse for Problem {
     }
 }
 
+/// Marks an answer that is complete as it is, whatever its status.
+#[derive(Debug, Clone)]
+pub struct Whole;
+
 /// Writes problems out, those of the router included, which have no body of their own.
 pub async fn dress(request: Request, next: Next) -> Response {
     let path = request.uri().path().to_owned();
     let id = request.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
     let mut response = next.run(request).await;
+    if response.extensions_mut().remove::<Whole>().is_some() {
+        return response;
+    }
     let Some(problem) = response.extensions_mut().remove::<Problem>().or_else(|| bare(&response)) else {
         return response;
     };
@@ -321,8 +340,7 @@ pub async fn dress(request: Request, next: Next) -> Response {
     parts.headers.remove(header::CONTENT_LENGTH);
     parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
     parts.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    // Infallible for these types; an empty body at worst.
-    let body = serde_json::to_vec(&problem.body(path, id)).unwrap_or_default();
+    let body = problem.text(path, id);
     Response::from_parts(parts, Body::from(body))
 }
 

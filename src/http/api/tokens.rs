@@ -30,7 +30,7 @@ const LIST: &str = "tokens";
 pub fn routes() -> OpenApiRouter<Services> {
     OpenApiRouter::new()
         .routes(routes!(list_tokens, create_token))
-        .routes(routes!(delete_token))
+        .routes(routes!(get_token, delete_token))
         .routes(routes!(rotate_token))
 }
 
@@ -46,6 +46,9 @@ struct NewTokenBody {
     /// Null or absent: it does not expire.
     #[serde(default, deserialize_with = "time")]
     expires_at: Option<DateTime<Utc>>,
+    /// Every POST with an effect must come with an `Idempotency-Key`: 400 `idempotency_key_required` otherwise.
+    #[serde(default)]
+    require_idempotency_key: bool,
 }
 
 /// A token, without its secret.
@@ -60,6 +63,7 @@ struct TokenBody {
     expires_at: Option<DateTime<Utc>>,
     /// To the minute.
     last_used_at: Option<DateTime<Utc>>,
+    require_idempotency_key: bool,
 }
 
 /// A new token, with its secret.
@@ -84,6 +88,7 @@ impl From<Token> for TokenBody {
             created_at: token.created_at,
             expires_at: token.expires_at,
             last_used_at: token.last_used_at,
+            require_idempotency_key: token.requires_key,
         }
     }
 }
@@ -98,8 +103,13 @@ async fn create_token(
     State(services): State<Services>,
     Input(body): Input<NewTokenBody>,
 ) -> Result<Response, Problem> {
-    let new =
-        NewToken { name: body.name, role: body.role, tags: body.tags.unwrap_or_default(), expires_at: body.expires_at };
+    let new = NewToken {
+        name: body.name,
+        role: body.role,
+        tags: body.tags.unwrap_or_default(),
+        expires_at: body.expires_at,
+        requires_key: body.require_idempotency_key,
+    };
     let (token, secret) = services.create_token(&who.0, new).await?;
     Ok(created(token, secret))
 }
@@ -148,6 +158,18 @@ async fn list_tokens(
     params.finish()?;
     let found = services.list_tokens(&who.0, after, page::one_more(limit)).await?;
     Ok(Json(Page::cut(LIST, found, limit, |token| token.id, TokenBody::from)))
+}
+
+/// Reads a token, without its secret.
+#[utoipa::path(get, path = "/tokens/{id}", tag = "access", params(("id" = Uuid, Path)),
+    responses((status = OK, body = TokenBody)))]
+async fn get_token(
+    who: Admin,
+    _: NoQuery,
+    Id(id): Id,
+    State(services): State<Services>,
+) -> Result<Json<TokenBody>, Problem> {
+    Ok(Json(services.token(&who.0, id).await?.into()))
 }
 
 /// Revokes a token, at once and for good, with the sessions that were opened with it.

@@ -76,7 +76,13 @@ async fn nobody_takes_off_the_tag_by_which_they_see_a_printer() {
     };
     let mut site = Site::with(1).await;
     let who = Principal::operator_of_the_server(ActorKind::Terminal);
-    let limited = NewToken { name: "a".into(), role: Role::Manager, tags: vec!["all".into()], expires_at: None };
+    let limited = NewToken {
+        name: "a".into(),
+        role: Role::Manager,
+        tags: vec!["all".into()],
+        expires_at: None,
+        requires_key: false,
+    };
     let (_, token) = site.services.create_token(&who, limited).await.expect("a token");
     site.cookie = site.log_in(&token).await;
     let fields = [("all", "1"), ("act", "save"), ("add", "mine"), ("remove", "all")];

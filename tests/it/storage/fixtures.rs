@@ -163,5 +163,6 @@ pub fn entry() -> Entry {
         request_id: None,
         address: None,
         changes: serde_json::Map::new(),
+        key: None,
     }
 }

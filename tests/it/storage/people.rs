@@ -20,14 +20,17 @@ use super::{
 };
 
 fn token(name: &str) -> Token {
+    let id = new_id();
     Token {
-        id: new_id(),
+        id,
         name: name.into(),
         role: Role::Operator,
         tags: vec!["hall-a".into(), "petg".into()],
         created_at: at(0),
         expires_at: Some(at(100)),
         last_used_at: None,
+        line: id,
+        requires_key: false,
     }
 }
 

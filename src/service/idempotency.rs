@@ -1,0 +1,76 @@
+//! Requests that a client may repeat: one at a time per key, and the second answered with what came of the first.
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use uuid::Uuid;
+
+use super::{Services, error::Error};
+pub use crate::domain::idempotency::{Bound, KeyUse, key_of};
+use crate::{clock, secrets, storage};
+
+/// Keys whose first request is being carried out by this server.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct UnderWay(Arc<Mutex<HashSet<(Uuid, String)>>>);
+
+/// One of them, until it is dropped.
+#[derive(Debug)]
+pub struct Held {
+    keys: UnderWay,
+    key: (Uuid, String),
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.keys.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
+    }
+}
+
+/// What makes two requests the same one.
+pub fn fingerprint(method: &str, target: &str, body: &str) -> Vec<u8> {
+    secrets::token_hash(&format!("{method} {target}\n{body}")).to_vec()
+}
+
+impl Services {
+    /// Holds a key while its request is carried out. Fails with `request_in_progress` where it is held already.
+    pub fn hold_key(&self, key: &KeyUse) -> Result<Held, Error> {
+        let pair = (key.scope, key.key.clone());
+        let mut held = self.keys.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !held.insert(pair.clone()) {
+            return Err(in_progress());
+        }
+        Ok(Held { keys: self.keys.clone(), key: pair })
+    }
+
+    /// What came of the first request with this key. None: there was none, or it had no effect. Fails where the key was
+    /// used for another request.
+    pub async fn answered_before(&self, key: &KeyUse) -> Result<Option<Bound>, Error> {
+        let Some(bound) = storage::idempotency::get(&self.db, key.scope, &key.key, clock::now()).await? else {
+            return Ok(None);
+        };
+        if bound.fingerprint != key.fingerprint {
+            let detail = "This Idempotency-Key came with another request before: take a new one for each.".to_owned();
+            return Err(Error::Unprocessable { code: "idempotency_key_reused", detail });
+        }
+        Ok(Some(bound))
+    }
+
+    /// Notes the answer to a request, for whoever repeats it.
+    pub async fn note_answer(
+        &self,
+        key: &KeyUse,
+        status: u16,
+        location: Option<&str>,
+        body: Option<&str>,
+    ) -> Result<(), Error> {
+        Ok(storage::idempotency::note_answer(&self.db, key, status, location, body, clock::now()).await?)
+    }
+}
+
+/// Another request with this key has not been answered yet.
+pub(super) fn in_progress() -> Error {
+    let detail = "The first request with this Idempotency-Key has not ended yet: ask again.".to_owned();
+    Error::Conflict { code: "request_in_progress", detail }
+}

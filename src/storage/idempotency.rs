@@ -1,0 +1,101 @@
+//! Keys of requests that may be repeated, bound to what came of them.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use uuid::Uuid;
+
+use super::{Db, Error, group, reading, writing};
+use crate::domain::idempotency::{Bound, KEPT_H, KeyUse};
+
+/// Binds a key to what is written in this transaction of [`transaction!`]. It fails where another request has bound it.
+macro_rules! bind {
+    ($tx:ident, $key:expr, $at:expr, $location:expr) => {{
+        let key: &$crate::domain::idempotency::KeyUse = $key;
+        let at: chrono::DateTime<chrono::Utc> = $at;
+        let location: Option<String> = $location;
+        let bound = sqlx::query($crate::storage::idempotency::BIND)
+            .bind(key.scope)
+            .bind(&key.key)
+            .bind(key.use_id)
+            .bind(&key.fingerprint)
+            .bind(at)
+            .bind(location)
+            .bind($crate::storage::idempotency::outdated(at))
+            .execute(&mut *$tx)
+            .await?;
+        if bound.rows_affected() == 0 {
+            return Err($crate::storage::error::key_taken().into());
+        }
+    }};
+}
+pub(super) use bind;
+
+/// One that is outdated counts as none. What the same request binds once more stays with what it was bound to first.
+pub(super) const BIND: &str = "
+    insert into idempotency_keys (scope, key, use_id, fingerprint, created_at, location)
+    values ($1, $2, $3, $4, $5, $6)
+    on conflict (scope, key) do update set
+        use_id = excluded.use_id, fingerprint = excluded.fingerprint, created_at = excluded.created_at,
+        location = case when idempotency_keys.use_id = excluded.use_id then idempotency_keys.location
+                   else excluded.location end,
+        status = null, body = null
+    where idempotency_keys.use_id = excluded.use_id or idempotency_keys.created_at < $7";
+
+/// What was bound before this is kept no longer.
+pub(super) fn outdated(now: DateTime<Utc>) -> DateTime<Utc> {
+    now - TimeDelta::hours(KEPT_H)
+}
+
+/// What a key is bound to. None: nothing, or not any more.
+pub async fn get(db: &Db, scope: Uuid, key: &str, now: DateTime<Utc>) -> Result<Option<Bound>, Error> {
+    let sql = "select fingerprint, location, status, body from idempotency_keys
+               where scope = $1 and key = $2 and created_at >= $3";
+    type Row = (Vec<u8>, Option<String>, Option<i64>, Option<String>);
+    let row: Option<Row> =
+        reading!(db, |pool| sqlx::query_as(sql).bind(scope).bind(key).bind(outdated(now)).fetch_optional(pool).await)?;
+    let bound = |(fingerprint, location, status, body): Row| Bound {
+        fingerprint,
+        location,
+        status: status.and_then(|status| u16::try_from(status).ok()),
+        body,
+    };
+    Ok(row.map(bound))
+}
+
+/// Notes the answer to a request, and binds its key where nothing has bound it. What another request has bound stays.
+pub async fn note_answer(
+    db: &Db,
+    key: &KeyUse,
+    status: u16,
+    location: Option<&str>,
+    body: Option<&str>,
+    at: DateTime<Utc>,
+) -> Result<(), Error> {
+    let sql = "insert into idempotency_keys (scope, key, use_id, fingerprint, created_at, location, status, body)
+               values ($1, $2, $3, $4, $5, $6, $7, $8)
+               on conflict (scope, key) do update set
+                   use_id = excluded.use_id, fingerprint = excluded.fingerprint, created_at = excluded.created_at,
+                   location = case when idempotency_keys.use_id = excluded.use_id
+                              then coalesce(idempotency_keys.location, excluded.location) else excluded.location end,
+                   status = excluded.status, body = excluded.body
+               where idempotency_keys.use_id = excluded.use_id or idempotency_keys.created_at < $9";
+    writing!(db, |pool| sqlx::query(sql)
+        .bind(key.scope)
+        .bind(&key.key)
+        .bind(key.use_id)
+        .bind(&key.fingerprint)
+        .bind(at)
+        .bind(location)
+        .bind(i64::from(status))
+        .bind(body.map(group::clean))
+        .bind(outdated(at))
+        .execute(pool)
+        .await
+        .map(drop))?;
+    Ok(())
+}
+
+/// Removes what is kept no longer. Returns how many.
+pub async fn delete_outdated(db: &Db, now: DateTime<Utc>) -> Result<u64, Error> {
+    let sql = "delete from idempotency_keys where created_at < $1";
+    Ok(writing!(db, |pool| sqlx::query(sql).bind(outdated(now)).execute(pool).await.map(|done| done.rows_affected()))?)
+}

@@ -1,0 +1,303 @@
+//! Requests that are repeated with their key: one effect, whoever repeats it, however often, and whenever the server dies.
+
+use std::{collections::HashMap, time::Duration};
+
+use printyard::{
+    clock,
+    simulator::{Farm, FarmConfig},
+};
+use reqwest::{Method, StatusCode, header::HeaderMap};
+use serde_json::{Value, json};
+
+use crate::{
+    access_matrix::TABLE,
+    support::{
+        process::{self, ServerProcess},
+        server::{ADMIN, Answer, TestServer, answer, farm, yard},
+        wait,
+    },
+};
+
+/// A POST with a key and a token.
+async fn post_as(server: &TestServer, token: &str, path: &str, key: &str, body: &Value) -> Answer {
+    let request = server.bare(Method::POST, path).bearer_auth(token).header("Idempotency-Key", key);
+    answer(request.json(body)).await
+}
+
+async fn post(server: &TestServer, path: &str, key: &str, body: &Value) -> Answer {
+    post_as(server, ADMIN, path, key, body).await
+}
+
+fn is_replayed(headers: &HeaderMap) -> bool {
+    headers.get("idempotent-replayed").is_some_and(|value| value == "true")
+}
+
+async fn count(server: &TestServer, path: &str) -> usize {
+    server.get(path).await.1["items"].as_array().expect("items").len()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repetition_has_no_second_effect_and_is_answered_with_what_is_there_now() {
+    let (server, _farm, ids) = yard(2).await;
+    let wish = json!({"command": "cancel", "select": {"printer_ids": ids}, "reason": "shift end"});
+    let (status, first, headers) = post(&server, "/api/v1/batches", "MO/1", &wish).await;
+    assert_eq!((status, is_replayed(&headers)), (StatusCode::ACCEPTED, false), "{first}");
+    let location = headers["location"].clone();
+    server.get(&format!("/api/v1/batches/{}", first["id"].as_str().expect("an id"))).await;
+    // In other words: quoted, and with its fields in another order.
+    let text = format!(r#"{{ "reason":"shift end", "select":{{"printer_ids":{}}},"command":"cancel"}}"#, json!(ids));
+    let request = server.request(Method::POST, "/api/v1/batches").header("Idempotency-Key", "\"MO/1\"");
+    let (status, second, headers) = answer(request.header("Content-Type", "application/json").body(text)).await;
+    assert_eq!((status, is_replayed(&headers), &second["id"]), (StatusCode::ACCEPTED, true, &first["id"]), "{second}");
+    assert_eq!(headers["location"], location);
+    assert_eq!(count(&server, "/api/v1/batches").await, 1);
+
+    let other = json!({"command": "pause", "select": {"printer_ids": ids}});
+    let (status, problem, _) = post(&server, "/api/v1/batches", "MO/1", &other).await;
+    assert_eq!((status, &problem["code"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("idempotency_key_reused")));
+    let (status, problem, _) = post(&server, &format!("/api/v1/printers/{}/job", ids[0]), "MO/1", &wish).await;
+    assert_eq!((status, &problem["code"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("idempotency_key_reused")));
+    assert_eq!(count(&server, "/api/v1/batches").await, 1);
+
+    // The key of one token is not that of another.
+    let (status, third, _) = post_as(&server, &server.token("operator").await, "/api/v1/batches", "MO/1", &wish).await;
+    assert_eq!(status, StatusCode::ACCEPTED);
+    assert_ne!(third["id"], first["id"]);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_kind_of_post_is_repeatable() {
+    let (server, _farm, ids) = yard(1).await;
+    let again = async |path: &str, body: Value| -> (Answer, Answer) {
+        let first = post(&server, path, path, &body).await;
+        let second = post(&server, path, path, &body).await;
+        assert!(first.0.is_success(), "{path}: {}", first.1);
+        assert_eq!((second.0, is_replayed(&second.2)), (first.0, true), "{path}: {}", second.1);
+        (first, second)
+    };
+    let job = format!("/api/v1/printers/{}/job", ids[0]);
+    let (first, second) = again(&job, json!({"command": "cancel"})).await;
+    assert_eq!((&second.1["id"], &second.1["command"]), (&first.1["id"], &json!("cancel")), "its row: {}", second.1);
+    let (first, second) =
+        again("/api/v1/printers", json!({"name": "new", "url": "http://10.0.0.9", "api_key": "k"})).await;
+    assert_eq!(second.1, server.get(&format!("/api/v1/printers/{}", first.1["id"].as_str().expect("an id"))).await.1);
+    assert_eq!(second.2["etag"], first.2["etag"]);
+    let (first, second) = again("/api/v1/tokens", json!({"name": "erp", "role": "operator"})).await;
+    assert!(first.1["token"].is_string() && second.1.get("token").is_none(), "a secret is shown once: {}", second.1);
+    assert_eq!(second.1["id"], first.1["id"]);
+    let rotate = format!("/api/v1/tokens/{}/rotate", first.1["id"].as_str().expect("an id"));
+    let (first, second) = again(&rotate, json!({"overlap_s": 60})).await;
+    assert_eq!(second.1["id"], first.1["id"]);
+    let (first, second) =
+        again("/api/v1/users", json!({"name": "Ann", "role": "viewer", "password": "a long enough one"})).await;
+    assert_eq!(second.1["id"], first.1["id"]);
+    let (first, second) = again("/api/v1/plates/clear", json!({"printer_ids": ids})).await;
+    assert_eq!(second.1, first.1, "an answer that is no resource is given again as it was");
+    let wish = json!({"command": "cancel", "select": {"printer_ids": ids}, "not_before": "2027-06-01T00:00:00Z"});
+    let (planned, _) = again("/api/v1/batches", wish).await;
+    let planned = planned.1["id"].as_str().expect("an id").to_owned();
+    let (first, second) = again(&format!("/api/v1/batches/{planned}/stop"), json!({})).await;
+    assert_eq!((&first.1["state"], &second.1["state"]), (&json!("stopped"), &json!("stopped")));
+    let retry = json!({"outcomes": ["skipped"]});
+    let (first, second) = again(&format!("/api/v1/batches/{planned}/retry"), retry).await;
+    assert_eq!((&second.1["id"], &second.1["retry_of"]), (&first.1["id"], &json!(planned)));
+    assert_eq!(count(&server, "/api/v1/batches").await, 3);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_refused_before_any_effect_is_a_first_request_and_what_was_answered_stays() {
+    let (server, _farm, ids) = yard(1).await;
+    let (status, ..) = post(&server, "/api/v1/batches", "k", &json!({"command": "explode"})).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    let good = json!({"command": "cancel", "select": {"printer_ids": ids}});
+    let (status, _, headers) = post(&server, "/api/v1/batches", "k", &good).await;
+    assert_eq!((status, is_replayed(&headers)), (StatusCode::ACCEPTED, false));
+
+    let printer = json!({"name": "P", "url": "http://10.0.0.8"});
+    let (_, made, _) = server.post("/api/v1/printers", printer.clone()).await;
+    let (status, problem, _) = post(&server, "/api/v1/printers", "p", &printer).await;
+    assert_eq!((status, &problem["code"]), (StatusCode::CONFLICT, &json!("name_taken")));
+    server.delete(&format!("/api/v1/printers/{}", made["id"].as_str().expect("an id"))).await;
+    let (status, again, headers) = post(&server, "/api/v1/printers", "p", &printer).await;
+    assert_eq!((status, is_replayed(&headers)), (StatusCode::CONFLICT, true), "the answer was given");
+    assert_eq!((&again["code"], &again["request_id"]), (&problem["code"], &problem["request_id"]));
+    assert_eq!(headers["content-type"], "application/problem+json");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_comes_before_the_key() {
+    let server = TestServer::start().await;
+    let viewer = server.token("viewer").await;
+    for (_, path, role) in TABLE.iter().filter(|(verb, path, _)| *verb == "POST" && path.starts_with("/api/")) {
+        let path = path.replace("{id}", "0193e1c7-7d1c-7a52-9a3e-2f3b5a0c9e11").replace("{delivery_id}", "x");
+        assert_ne!(*role, "viewer", "{path}");
+        let bad = "x".repeat(300);
+        let request = server.bare(Method::POST, &path).bearer_auth(&viewer).header("Idempotency-Key", &bad);
+        let (status, ..) = answer(request.header("Content-Type", "application/json").body("{")).await;
+        assert_eq!(status, StatusCode::FORBIDDEN, "{path}");
+        if path == "/api/v1/printers/test" {
+            continue;
+        }
+        let request = server.request(Method::POST, &path).header("Idempotency-Key", &bad);
+        let (status, problem, _) = answer(request.json(&json!({}))).await;
+        assert_eq!(
+            (status, &problem["code"]),
+            (StatusCode::BAD_REQUEST, &json!("malformed_idempotency_key")),
+            "{path}"
+        );
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_may_require_keys_and_hands_its_own_on_to_its_successor() {
+    let (server, _farm, ids) = yard(1).await;
+    let wish = json!({"name": "erp", "role": "operator", "require_idempotency_key": true});
+    let (_, made, _) = server.post("/api/v1/tokens", wish).await;
+    assert_eq!(made["require_idempotency_key"], true);
+    let token = made["token"].as_str().expect("a secret");
+    let body = json!({"command": "cancel", "select": {"printer_ids": ids}});
+    let (status, problem, _) =
+        answer(server.bare(Method::POST, "/api/v1/batches").bearer_auth(token).json(&body)).await;
+    assert_eq!((status, &problem["code"]), (StatusCode::BAD_REQUEST, &json!("idempotency_key_required")));
+    assert_eq!(count(&server, "/api/v1/batches").await, 0);
+    let (status, first, _) = post_as(&server, token, "/api/v1/batches", "1", &body).await;
+    assert_eq!(status, StatusCode::ACCEPTED);
+    let mut last = made;
+    for _ in 0..2 {
+        let rotate = format!("/api/v1/tokens/{}/rotate", last["id"].as_str().expect("an id"));
+        (_, last, _) = server.post(&rotate, json!({"overlap_s": 60})).await;
+        assert_eq!(last["require_idempotency_key"], true);
+        let token = last["token"].as_str().expect("a secret");
+        let (status, again, headers) = post_as(&server, token, "/api/v1/batches", "1", &body).await;
+        assert_eq!((status, is_replayed(&headers), &again["id"]), (StatusCode::ACCEPTED, true, &first["id"]));
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_at_once_one_has_the_effect_and_the_others_are_told_to_ask_again() {
+    let (server, _farm, ids) = yard(1).await;
+    let body = json!({"command": "cancel", "select": {"printer_ids": ids}});
+    let all = (0..30).map(|_| post(&server, "/api/v1/batches", "same", &body));
+    let answers = futures_util::future::join_all(all).await;
+    let mut made = std::collections::HashSet::new();
+    for (status, body, headers) in answers {
+        match status {
+            StatusCode::ACCEPTED => drop(made.insert(body["id"].to_string())),
+            StatusCode::CONFLICT => {
+                assert_eq!(body["code"], "request_in_progress");
+                assert!(headers.contains_key("retry-after"));
+            }
+            other => panic!("{other}: {body}"),
+        }
+    }
+    assert_eq!(made.len(), 1);
+    assert_eq!(count(&server, "/api/v1/batches").await, 1);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_outlives_the_server() {
+    let (server, _farm, ids) = yard(1).await;
+    let body = json!({"command": "cancel", "select": {"printer_ids": ids}});
+    let (_, first, _) = post(&server, "/api/v1/batches", "k", &body).await;
+    let server = server.restart().await;
+    let (status, again, headers) = post(&server, "/api/v1/batches", "k", &body).await;
+    assert_eq!((status, is_replayed(&headers), &again["id"]), (StatusCode::ACCEPTED, true, &first["id"]));
+    server.stop().await;
+}
+
+/// Moments at which the server is killed.
+const KILLS: u64 = 10;
+/// Effects that the client wants.
+const WISHES: usize = 120;
+
+/// Sends until it is answered with a success, as a program does that retries blindly.
+async fn insist(url: &std::sync::Mutex<String>, path: &str, key: &str, body: &Value) -> Value {
+    let http = crate::support::client();
+    let what = format!("{key} is answered");
+    wait::until(&what, Duration::from_secs(120), async || {
+        let base = url.lock().expect("no panic").clone();
+        let request = http.post(format!("{base}/api/v1{path}")).bearer_auth(process::TOKEN);
+        let answer = request.header("Idempotency-Key", key).json(body).send().await.map_err(|e| e.to_string())?;
+        let status = answer.status();
+        let body: Value = answer.json().await.map_err(|error| error.to_string())?;
+        if status.is_success() { Ok(body["id"].clone()) } else { Err(format!("{status} {body}")) }
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_retries_while_the_server_is_killed_gets_every_effect_exactly_once() {
+    let farm = Farm::start(FarmConfig { printers: 2, ..FarmConfig::default() }).await.expect("a farm");
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut server = ServerProcess::start(dir.path()).await;
+    for printer in farm.printers() {
+        let body = json!({"name": printer.name(), "url": printer.url(), "api_key": printer.api_key()});
+        assert_eq!(server.post("/printers", &body).await.expect("an answer").0, 201);
+    }
+    let url = std::sync::Mutex::new(server.url().to_owned());
+    let client = async {
+        let mut made = HashMap::new();
+        for n in 0..WISHES {
+            let key = format!("wish-{n}");
+            let port = 20_000 + n;
+            let (path, body) = match n % 3 {
+                0 => ("/printers", json!({"name": key, "url": format!("http://127.0.0.1:{port}"), "enabled": false})),
+                1 => ("/tokens", json!({"name": key, "role": "viewer"})),
+                _ => ("/batches", json!({"command": "cancel", "select": {"all": true}, "external_ref": key})),
+            };
+            made.insert(key.clone(), insist(&url, path, &key, &body).await);
+        }
+        made
+    };
+    let killer = async {
+        for seed in 0..KILLS {
+            let chance = seed * 7_919 + u64::from(clock::now().timestamp_subsec_micros());
+            // The moment of the kill is the random variable of this test, not something waited for.
+            wait::pause(Duration::from_millis(20 + chance % 250)).await;
+            server.kill();
+            server = ServerProcess::start(dir.path()).await;
+            server.url().clone_into(&mut url.lock().expect("no panic"));
+        }
+    };
+    let (made, ()) = tokio::join!(client, killer);
+    let mut found: HashMap<String, Vec<Value>> = HashMap::new();
+    for (list, name) in [("/printers", "name"), ("/tokens", "name"), ("/batches", "external_ref")] {
+        let items = server.get(&format!("{list}?limit=500")).await;
+        for item in items["items"].as_array().expect("items") {
+            if let Some(key) = item[name].as_str().filter(|key| key.starts_with("wish-")) {
+                found.entry(key.to_owned()).or_default().push(item["id"].clone());
+            }
+        }
+    }
+    assert_eq!(made.len(), WISHES);
+    for (key, id) in made {
+        assert_eq!(found.get(&key), Some(&vec![id]), "{key}");
+    }
+    drop(farm);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_is_repeatable_by_its_length() {
+    let server = TestServer::start().await;
+    let farm = farm(1).await;
+    let id = server.register(&farm.printers()[0]).await;
+    server.until_online(&id).await;
+    let path = format!("/api/v1/printers/{id}/files");
+    let upload = async || {
+        let part = reqwest::multipart::Part::bytes(b"G28\n".to_vec()).file_name("a.gcode");
+        let request = server.request(Method::POST, &path).header("Idempotency-Key", "u");
+        answer(request.multipart(reqwest::multipart::Form::new().part("file", part))).await
+    };
+    let first = upload().await;
+    assert_eq!(first.0, StatusCode::CREATED, "{}", first.1);
+    let second = upload().await;
+    // The boundary of a form is another one each time, and as long as before.
+    assert_eq!((second.0, is_replayed(&second.2), &second.1), (StatusCode::CREATED, true, &first.1));
+    server.stop().await;
+}
