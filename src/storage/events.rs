@@ -32,7 +32,7 @@ pub const WINDOW: i64 = 5_000;
 /// Events that one statement of [`delete_older_than`] deletes.
 const DELETED_AT_ONCE: i64 = 5_000;
 
-/// Appends events within a transaction of [`transaction!`], after everything else in it.
+/// Appends events within a transaction of `transaction!`, after everything else in it.
 macro_rules! append {
     ($tx:ident, $db:expr, $events:expr) => {{
         let events: &[$crate::domain::event::NewEvent] = $events;

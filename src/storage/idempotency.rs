@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::{Db, Error, group, reading, writing};
 use crate::domain::idempotency::{Bound, KEPT_H, KeyUse};
 
-/// Binds a key to what is written in this transaction of [`transaction!`]. It fails where another request has bound it.
+/// Binds a key to what is written in this transaction of `transaction!`. It fails where another request has bound it.
 macro_rules! bind {
     ($tx:ident, $key:expr, $at:expr, $location:expr) => {{
         let key: &$crate::domain::idempotency::KeyUse = $key;
