@@ -18,6 +18,7 @@ mod conformance;
 mod containers;
 mod crash;
 mod dashboard;
+mod examples;
 mod fixtures;
 mod forgery;
 mod oidc;

@@ -1,0 +1,40 @@
+#!/usr/bin/env python3
+"""One command to the farm, and what to do about each printer.
+
+    PRINTYARD_URL=… PRINTYARD_TOKEN=… examples/erp/command_farm.py pause MO/00412 [TAG]
+"""
+
+import os
+import sys
+
+from printyard import Printyard, Problem
+
+# What an ERP may conclude stands in `effect`, whose vocabulary is closed. `outcome` and `reason` may grow.
+ADVICE = {
+    "done": "nothing to do",
+    "none": "not done: mend the reason, then POST /batches/{id}/retry",
+    "maybe": "somebody has to look at the printer before it is told anything again",
+}
+
+
+def main():
+    verb, ref = sys.argv[1], sys.argv[2]
+    select = {"tags_all": [sys.argv[3]]} if len(sys.argv) > 3 else {"all": True}
+    client = Printyard(os.environ["PRINTYARD_URL"], os.environ["PRINTYARD_TOKEN"])
+    try:
+        # The key names the wish: a second run for the same order does not command the farm twice.
+        batch = client.command({"command": verb, "select": select, "reason": f"order {ref}"}, ref, key=f"{ref}:{verb}")
+    except Problem as problem:
+        if problem.code == "nothing_selected":
+            print("no printer is selected: nothing was done")
+            return 0
+        raise
+    print(f"batch {batch['id']}: {batch['result']}")
+    for row in client.commands(batch["id"]):
+        why = f" ({row['reason']}: {row['detail']})" if row["reason"] else ""
+        print(f"  {row['printer_name']}: {row['outcome']}{why} -> {ADVICE[row['effect']]}")
+    return 0 if batch["result"] == "ok" else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

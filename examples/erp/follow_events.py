@@ -1,0 +1,46 @@
+#!/usr/bin/env python3
+"""Follows everything that happens, across restarts of either side: nothing is missed, nothing is handled twice.
+
+    PRINTYARD_URL=… PRINTYARD_TOKEN=… examples/erp/follow_events.py CURSOR_FILE [TYPES [HOW_MANY]]
+
+The cursor is kept in a file: in an ERP it belongs in the database, in the transaction of what an event brings about.
+"""
+
+import os
+import pathlib
+import sys
+import urllib.parse
+
+from printyard import Printyard, Problem
+
+
+def handle(event):
+    print(event["at"], event["type"], event["external_ref"] or "-", event["data"].get("printer_name") or "", flush=True)
+
+
+def main():
+    kept = pathlib.Path(sys.argv[1])
+    types = f"&types={sys.argv[2]}" if len(sys.argv) > 2 else ""
+    left = int(sys.argv[3]) if len(sys.argv) > 3 else None
+    client = Printyard(os.environ["PRINTYARD_URL"], os.environ["PRINTYARD_TOKEN"])
+    while left is None or left > 0:
+        after = f"&after={urllib.parse.quote(kept.read_text().strip())}" if kept.exists() else ""
+        try:
+            page = client.request("GET", f"/events?limit=500&wait=25{types}{after}")
+        except Problem as problem:
+            if problem.code != "cursor_expired":
+                raise
+            # Away for more than 30 days, or Printyard's backup was restored: read the lists anew here, then go on.
+            print("the feed has moved on: the lists have to be read anew", flush=True)
+            kept.write_text(problem.body["restart_cursor"])
+            continue
+        for event in page["items"]:
+            handle(event)
+            left = None if left is None else left - 1
+        # After the last one is handled: who dies in between handles some again, and knows them by their `id`.
+        kept.write_text(page["next_cursor"])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

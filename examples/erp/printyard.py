@@ -1,0 +1,80 @@
+"""A client for Printyard as an ERP wants it: it retries what may be retried, and nothing else. Standard library only.
+
+    client = Printyard("http://127.0.0.1:8080", token)
+    batch = client.command({"command": "start", "select": {"tags_all": ["hall-a"]}}, ref="MO/00412", key="MO/00412-start")
+"""
+
+import json
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+
+# May be repeated with the same key. 409 only where it says request_in_progress.
+AGAIN = {429, 502, 503, 504}
+
+
+class Problem(Exception):
+    """An answer of 4xx or 5xx: `status`, the stable `code`, and the whole body."""
+
+    def __init__(self, status, body):
+        super().__init__(f"{status} {body.get('code')}: {body.get('detail')} (request {body.get('request_id')})")
+        self.status, self.code, self.body = status, body.get("code"), body
+
+
+class Printyard:
+    def __init__(self, url, token, patience_s=300):
+        self.base, self.token, self.patience_s = url.rstrip("/") + "/api/v1", token, patience_s
+
+    def request(self, method, path, body=None, key=None, wait_s=None):
+        """One request, repeated until it is answered or `patience_s` is over. A POST with an effect needs a key: the same
+        for every repetition of the same wish, another one for every other wish."""
+        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
+        if key:
+            headers["Idempotency-Key"] = key
+        if wait_s:
+            headers["Prefer"] = f"wait={wait_s}"
+        data = None if body is None else json.dumps(body).encode()
+        until, pause = time.monotonic() + self.patience_s, 1.0
+        while True:
+            try:
+                request = urllib.request.Request(self.base + path, data, headers, method=method)
+                with urllib.request.urlopen(request, timeout=60) as answer:
+                    text = answer.read()
+                    return json.loads(text) if text else None
+            except urllib.error.HTTPError as error:
+                problem = Problem(error.code, self._problem(error))
+                repeatable = error.code in AGAIN or problem.code == "request_in_progress"
+                if not repeatable or time.monotonic() > until:
+                    raise problem from None
+                pause = float(error.headers.get("Retry-After") or pause)
+            except (urllib.error.URLError, TimeoutError, ConnectionError):
+                # The connection was lost. Whether the request had its effect is not known: with a key it does not matter.
+                if (method == "POST" and not key) or time.monotonic() > until:
+                    raise
+            time.sleep(pause)
+            pause = min(pause * 2, 30.0)
+
+    @staticmethod
+    def _problem(error):
+        try:
+            return json.loads(error.read())
+        except ValueError:
+            return {"code": "not_printyard", "detail": "what answered is not Printyard: a proxy?"}
+
+    def command(self, batch, ref, key):
+        """One command to many printers, followed to its end."""
+        made = self.request("POST", "/batches", {**batch, "external_ref": ref}, key=key, wait_s=30)
+        while made["result"] is None:
+            made = self.request("GET", f"/batches/{made['id']}", wait_s=30)
+        return made
+
+    def commands(self, batch_id):
+        """Every command of a batch."""
+        cursor = ""
+        while True:
+            page = self.request("GET", f"/batches/{batch_id}/commands?limit=500{cursor}")
+            yield from page["items"]
+            if page["next_cursor"] is None:
+                return
+            cursor = "&cursor=" + urllib.parse.quote(page["next_cursor"])

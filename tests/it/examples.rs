@@ -1,0 +1,84 @@
+//! The examples of the guide for ERP systems, run as a reader would run them.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+use crate::support::server::{ADMIN, TestServer, farm, yard};
+
+/// For an example that waits for the farm.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+fn example(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/erp").join(name)
+}
+
+/// Runs an example to its end: whether it succeeded, and what it printed.
+async fn run(server: &TestServer, name: &str, arguments: &[&str]) -> (bool, String) {
+    let output = Command::new(example(name))
+        .args(arguments)
+        .env("PRINTYARD_URL", &server.url)
+        .env("PRINTYARD_TOKEN", ADMIN)
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    let output = tokio::time::timeout(PATIENCE, output).await.expect("an end").expect("it starts");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    (output.status.success(), text)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_steps_lead_from_nothing_to_a_command_and_happen_once() {
+    let (server, farm) = (TestServer::start().await, farm(1).await);
+    let printer = &farm.printers()[0];
+    for round in 0..2 {
+        let (good, text) = run(&server, "first_steps.sh", &[printer.url(), printer.api_key()]).await;
+        assert!(good && text.contains("batch.created"), "round {round}: {text}");
+    }
+    assert_eq!(server.get("/api/v1/printers").await.1["items"].as_array().map(Vec::len), Some(1));
+    assert_eq!(server.get("/api/v1/batches").await.1["items"].as_array().map(Vec::len), Some(1));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_for_an_order_says_what_to_do_about_each_printer_and_is_given_once() {
+    let (server, _farm, ids) = yard(2).await;
+    let (good, text) = run(&server, "command_farm.py", &["start", "MO/00412"]).await;
+    assert!(good && text.contains(": ok") && text.matches("confirmed -> nothing to do").count() == 2, "{text}");
+    let (good, again) = run(&server, "command_farm.py", &["start", "MO/00412"]).await;
+    assert!(good && again == text, "the same batch, told again: {again}");
+    let (good, text) = run(&server, "command_farm.py", &["start", "MO/00413"]).await;
+    assert!(!good && text.contains("already_printing") && text.contains("not done"), "{text}");
+    let (good, text) = run(&server, "command_farm.py", &["pause", "MO/00413", "no-such-tag"]).await;
+    assert!(good && text.contains("nothing was done"), "{text}");
+    assert_eq!(ids.len(), 2);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_follows_the_feed_goes_on_where_it_stopped() {
+    let (server, _farm, ids) = yard(1).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let cursor = folder.path().join("cursor");
+    let cursor = cursor.to_str().expect("a path");
+    let wish =
+        |n: usize| json!({"command": "cancel", "select": {"printer_ids": ids}, "external_ref": format!("MO/{n}")});
+    for n in 1..=3 {
+        server.post_and_wait("/api/v1/batches", wish(n)).await;
+        let (good, text) = run(&server, "follow_events.py", &[cursor, "batch.finished", "1"]).await;
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(good && lines.len() == 1 && lines[0].contains(&format!("batch.finished MO/{n}")), "{text}");
+    }
+    // As after a backup was restored: a cursor of another feed.
+    std::fs::write(cursor, "AAAAAAAAAAGaPi87WgyeEQ").expect("written");
+    let (good, text) = run(&server, "follow_events.py", &[cursor, "batch.finished", "3"]).await;
+    assert!(good && text.starts_with("the feed has moved on") && text.contains("MO/3"), "{text}");
+    let _: Value = server.get("/api/v1/events").await.1;
+    server.stop().await;
+}
