@@ -8,6 +8,7 @@ pub mod app_keys;
 mod attempts;
 pub mod audit;
 pub mod batches;
+pub mod bulk;
 pub mod cameras;
 pub mod carried;
 pub mod commands;

@@ -21,6 +21,7 @@ pub const TABLE: &[(&str, &str, &str)] = &[
     ("GET", "/api/v1/printers", "viewer"),
     ("POST", "/api/v1/printers", "manager"),
     ("POST", "/api/v1/printers/test", "manager"),
+    ("POST", "/api/v1/printers/bulk", "manager"),
     ("GET", "/api/v1/printers/{id}", "viewer"),
     ("PATCH", "/api/v1/printers/{id}", "manager"),
     ("DELETE", "/api/v1/printers/{id}", "manager"),

@@ -6,6 +6,7 @@ mod access_matrix;
 mod api_access;
 mod api_batches;
 mod api_events;
+mod api_bulk;
 mod api_files;
 mod api_idempotency;
 mod api_input;

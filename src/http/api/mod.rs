@@ -9,6 +9,7 @@ pub(in crate::http) mod audit;
 mod batch_body;
 mod batch_view;
 mod batches;
+mod bulk;
 mod caller;
 mod decode;
 mod events;
@@ -86,6 +87,7 @@ pub fn router(services: Services, limits: Limits, bounds: Bounds) -> Router {
 fn documented() -> (Router<Services>, Router<Services>, OpenApi) {
     let version_1 = OpenApiRouter::new()
         .merge(printers::routes())
+        .merge(bulk::routes())
         .merge(job::routes())
         .merge(files::routes())
         .merge(snapshot::routes())

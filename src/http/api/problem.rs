@@ -82,6 +82,19 @@ pub struct ProblemBody {
     pub restart_cursor: Option<String>,
 }
 
+/// What went wrong with one item of several.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ItemProblem {
+    /// A stable word for programs.
+    code: &'static str,
+    /// What went wrong here, in a sentence for people.
+    detail: String,
+    /// Every part of the item that broke a rule.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    errors: Vec<ProblemError>,
+}
+
 /// One part of the input that broke a rule.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct ProblemError {
@@ -153,6 +166,18 @@ impl Problem {
         problem
     }
 
+    /// What is wrong with one item of a body, told by its place in that body.
+    pub fn of_item(mut self, place: &str) -> (StatusCode, ItemProblem) {
+        for pointer in self.0.errors.iter_mut().filter_map(|error| error.pointer.as_mut()) {
+            pointer.insert_str(0, place);
+        }
+        if !self.0.errors.is_empty() {
+            self.0.detail = sentence(&self.0.errors);
+        }
+        let Inner { status, code, detail, errors, .. } = *self.0;
+        (status, ItemProblem { code, detail, errors })
+    }
+
     /// The same problem, and when to try again.
     pub fn retry_after(mut self, seconds: u32) -> Self {
         self.0.retry_after_s = Some(seconds);
@@ -185,24 +210,22 @@ impl From<Invalid> for Problem {
         } else {
             "invalid_input"
         };
-        let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, sentence(&invalid));
-        problem.0.errors = invalid
-            .0
-            .into_iter()
-            .map(|error| ProblemError {
-                pointer: Some(error.pointer),
-                parameter: None,
-                code: error.code,
-                detail: error.detail,
-            })
-            .collect();
+        let errors = invalid.0.into_iter().map(|error| ProblemError {
+            pointer: Some(error.pointer),
+            parameter: None,
+            code: error.code,
+            detail: error.detail,
+        });
+        let errors: Vec<ProblemError> = errors.collect();
+        let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, sentence(&errors));
+        problem.0.errors = errors;
         problem
     }
 }
 
-fn sentence(invalid: &Invalid) -> String {
-    match invalid.0.as_slice() {
-        [only] if !only.pointer.is_empty() => format!("{}: {}.", only.pointer, only.detail),
+fn sentence(errors: &[ProblemError]) -> String {
+    match errors {
+        [ProblemError { pointer: Some(pointer), detail, .. }] if !pointer.is_empty() => format!("{pointer}: {detail}."),
         [only] => format!("The body {}.", only.detail),
         several => format!("{} fields break a rule.", several.len()),
     }

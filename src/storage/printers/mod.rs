@@ -4,6 +4,8 @@ mod keys;
 mod search;
 mod tags;
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, types::Json};
@@ -119,7 +121,15 @@ pub async fn insert(db: &Db, new: &[NewPrinter]) -> Result<(), Error> {
             return Err(taken);
         }
     }
-    Err(error.into())
+    // None is there already: two of them are the same.
+    let repeated = |field: fn(&Printer) -> &str| {
+        let all: HashSet<&str> = new.iter().map(|new| field(&new.printer)).collect();
+        all.len() < new.len()
+    };
+    if repeated(|printer| &printer.details.name) {
+        return Err(Error::NameTaken);
+    }
+    Err(if repeated(|printer| &printer.details.url) { Error::UrlTaken } else { error.into() })
 }
 
 async fn try_insert(db: &Db, new: &[NewPrinter]) -> Result<(), sqlx::Error> {

@@ -1,0 +1,111 @@
+//! Printers registered many at once: one request for a hall, and an answer for each of them.
+
+use axum::{Json, extract::State, http::StatusCode};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
+
+use super::{
+    caller::Manager,
+    decode::decode,
+    extract::{Input, NoQuery},
+    printer_body::{NewPrinterBody, PrinterBody},
+    problem::{ItemProblem, Problem},
+};
+use crate::{
+    domain::invalid::Invalid,
+    service::{Services, bulk::MOST},
+};
+
+/// Routes of this resource.
+pub fn routes() -> OpenApiRouter<Services> {
+    OpenApiRouter::new().routes(routes!(create_printers))
+}
+
+/// Printers that are to be registered.
+// No Debug: it holds keys.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NewPrinters, example = json!({"items": [
+    {"name": "MK4-017", "url": "http://10.0.3.17", "api_key": "3F2504E04F8911D39A0C0305E82C3301", "tags": ["hall-a"]},
+    {"name": "MK4-018", "url": "http://10.0.3.18", "api_key": "9A0C0305E82C33013F2504E04F8911D3", "tags": ["hall-a"]},
+]}))]
+struct NewPrintersBody {
+    /// 1 to 500, each as for `POST /printers`.
+    // Read one by one: what is wrong with one is its own problem.
+    #[schema(value_type = Vec<NewPrinterBody>, min_items = 1, max_items = 500)]
+    items: Vec<Box<RawValue>>,
+}
+
+/// What became of each printer, in the order asked.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PrintersCreated)]
+struct CreatedBody {
+    items: Vec<CreatedItem>,
+}
+
+/// What became of one printer: `id` and `printer` where it is registered, `problem` where it is not.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PrinterCreated)]
+struct CreatedItem {
+    /// Its place in the request, from 0.
+    index: usize,
+    /// As `POST /printers` would have answered: 201, 409 or 422; 503 where the database failed.
+    #[schema(example = 201)]
+    status: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    id: Option<Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    printer: Option<PrinterBody>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    problem: Option<ItemProblem>,
+}
+
+/// Registers many printers, each on its own.
+///
+/// What is wrong with one costs the others nothing. Of two with the same name or address the later is refused.
+#[utoipa::path(post, path = "/printers/bulk", tag = "printers", request_body = NewPrintersBody, responses(
+    (status = MULTI_STATUS, description = "Each printer has its own result", body = CreatedBody),
+))]
+async fn create_printers(
+    who: Manager,
+    _: NoQuery,
+    State(services): State<Services>,
+    Input(body): Input<NewPrintersBody>,
+) -> Result<(StatusCode, Json<CreatedBody>), Problem> {
+    let asked = body.items.len();
+    if !(1..=MOST).contains(&asked) {
+        let rule = format!("must have 1 to {MOST} items, and has {asked}");
+        return Err(Invalid::one("/items", "length", rule).into());
+    }
+    let (mut good, mut places, mut items) = (Vec::new(), Vec::new(), Vec::new());
+    for (index, raw) in body.items.iter().enumerate() {
+        match decode::<NewPrinterBody>(raw.get().as_bytes()) {
+            Ok(body) => {
+                good.push(body.into_parts());
+                places.push(index);
+            }
+            Err(problem) => items.push(refused(index, problem)),
+        }
+    }
+    let results = services.register_printers(&who.0, good).await?;
+    items.extend(places.into_iter().zip(results).map(|(index, result)| match result {
+        Ok(view) => {
+            let (id, printer) = (Some(view.printer.id), Some(PrinterBody::from(view)));
+            CreatedItem { index, status: StatusCode::CREATED.as_u16(), id, printer, problem: None }
+        }
+        Err(error) => refused(index, error.into()),
+    }));
+    items.sort_by_key(|item| item.index);
+    Ok((StatusCode::MULTI_STATUS, Json(CreatedBody { items })))
+}
+
+fn refused(index: usize, problem: Problem) -> CreatedItem {
+    let (status, problem) = problem.of_item(&format!("/items/{index}"));
+    CreatedItem { index, status: status.as_u16(), id: None, printer: None, problem: Some(problem) }
+}

@@ -1,0 +1,72 @@
+//! Many printers registered in one request, each on its own: what is wrong with one costs the others nothing.
+
+use super::{
+    Services,
+    access::Principal,
+    error::Error,
+    printers::{PrinterView, checked},
+};
+use crate::{
+    domain::{access::Role, printer::PrinterDetails},
+    storage,
+};
+
+/// Printers of one request.
+pub const MOST: usize = 500;
+
+impl Services {
+    /// Registers each of these printers as [`Services::register_printer`] does, in their order: of two with one name or
+    /// address the later is refused. Answers with what became of each.
+    pub async fn register_printers(
+        &self,
+        who: &Principal,
+        printers: Vec<(PrinterDetails, Option<String>)>,
+    ) -> Result<Vec<Result<PrinterView, Error>>, Error> {
+        who.require(Role::Manager)?;
+        // Those that hold, and next to them their place in the request and their key.
+        let (mut new, mut rest, mut results) = (Vec::new(), Vec::new(), Vec::new());
+        for (index, (details, api_key)) in printers.into_iter().enumerate() {
+            let checked = checked(details, api_key.as_deref()).map_err(Error::from);
+            match checked.and_then(|details| self.new_printer(who, details, api_key.as_deref())) {
+                Ok(printer) => {
+                    new.push(printer);
+                    rest.push((index, api_key));
+                }
+                Err(error) => results.push((index, Err(error))),
+            }
+        }
+        // One transaction where all of them can be registered. Where one cannot, their halves in turn, down to itself: a
+        // few that are taken cost a few transactions more, and not one for each printer.
+        let (mut parts, mut failed) = (vec![0..new.len()], false);
+        while let Some(part) = parts.pop() {
+            if part.is_empty() {
+                continue;
+            }
+            let inserted = match new.get(part.clone()) {
+                Some(new) if !failed => storage::printers::insert(&self.db, new).await.map_err(Error::from),
+                _ => Err(Error::Busy("It was not tried: the database failed before its turn.")),
+            };
+            match inserted {
+                Ok(()) => {
+                    for (new, (index, api_key)) in new.iter().zip(&mut rest).take(part.end).skip(part.start) {
+                        let live = self.bring_to_life(&new.printer, api_key.take());
+                        results.push((*index, live.map(|()| self.view_of(new.printer.clone()))));
+                    }
+                }
+                Err(Error::Conflict { .. }) if part.len() > 1 => {
+                    let middle = part.start + part.len() / 2;
+                    parts.extend([middle..part.end, part.start..middle]);
+                }
+                Err(error) => {
+                    failed = !matches!(error, Error::Conflict { .. });
+                    results.extend(rest.get(part.start).map(|(index, _)| (*index, Err(error))));
+                    parts.push(part.start + 1..part.end);
+                }
+            }
+        }
+        results.sort_by_key(|(index, _)| *index);
+        let registered = results.iter().filter(|(_, result)| result.is_ok()).count();
+        tracing::info!(printers = registered, by = %who.name, "printers registered");
+        Ok(results.into_iter().map(|(_, result)| result).collect())
+    }
+}
