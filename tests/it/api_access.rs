@@ -200,11 +200,25 @@ async fn a_token_that_asks_too_fast_is_told_when_to_come_again() {
     let limits = printyard::http::api::limits::Limits { per_second: 0.001, burst: 3.0 };
     let options = crate::support::server::Options { limits, ..Default::default() };
     let server = TestServer::with(options).await;
-    for _ in 0..3 {
-        assert_eq!(server.get("/api/v1/me").await.0, StatusCode::OK);
+    let number = |headers: &reqwest::header::HeaderMap, name: &str| -> u32 {
+        headers[name].to_str().expect("text").parse().unwrap_or_else(|_| panic!("{name}: {headers:?}"))
+    };
+    for left in [2, 1, 0] {
+        // A refusal counts, and tells the same.
+        let path = if left == 1 { "/api/v1/printers/nothing" } else { "/api/v1/me" };
+        let (status, _, headers) = server.get(path).await;
+        assert_eq!(status == StatusCode::OK, left != 1);
+        assert_eq!((number(&headers, "ratelimit-limit"), number(&headers, "ratelimit-remaining")), (3, left));
+        assert_eq!(headers["ratelimit-policy"], "\"default\";q=3;w=3000");
+        // A request takes 1,000 s to come back, and some of them may have passed.
+        let (reset, most) = (number(&headers, "ratelimit-reset"), (3 - left) * 1_000);
+        assert!(reset <= most && reset > most - 900, "{reset} of {most}");
     }
     let (status, body, headers) = server.get("/api/v1/me").await;
     assert_eq!((status, &body["code"]), (StatusCode::TOO_MANY_REQUESTS, &Value::from("rate_limited")));
-    assert!(headers["retry-after"].to_str().expect("text").parse::<u32>().is_ok());
-    assert_eq!(answer(server.bare(Method::GET, "/healthz")).await.0, StatusCode::OK);
+    let (again, reset) = (number(&headers, "retry-after"), number(&headers, "ratelimit-reset"));
+    assert!(again > 100 && again <= 1_000 && reset > again, "{again} {reset}");
+    assert_eq!(number(&headers, "ratelimit-remaining"), 0);
+    let (status, _, headers) = answer(server.bare(Method::GET, "/healthz")).await;
+    assert!(status == StatusCode::OK && !headers.contains_key("ratelimit-limit"));
 }

@@ -30,11 +30,14 @@ pub async fn authenticate(
         Ok(None) => return Problem::unauthenticated().into_response(),
         Err(error) => return Problem::from(error).into_response(),
     };
-    if let Err(problem) = buckets.take(principal.token_id) {
-        return problem.into_response();
-    }
+    let (standing, admitted) = buckets.take(principal.token_id);
     request.extensions_mut().insert(principal);
-    next.run(request).await
+    let mut response = match admitted {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    };
+    standing.tell(response.headers_mut());
+    response
 }
 
 /// Asks whether a handler lets the caller in, and no more of it.

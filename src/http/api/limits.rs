@@ -6,7 +6,7 @@ use std::{
     time::Instant,
 };
 
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use uuid::Uuid;
 
 use super::problem::Problem;
@@ -41,6 +41,42 @@ struct Bucket {
     at: Instant,
 }
 
+/// How a token stands after a request.
+#[derive(Debug, Clone, Copy)]
+pub struct Standing {
+    limits: Limits,
+    left: f64,
+}
+
+impl Standing {
+    /// Tells it in the headers of the IETF's drafts: `RateLimit-Limit`, `-Remaining` and `-Reset` as up to
+    /// draft-ietf-httpapi-ratelimit-headers-06, which most clients read, and `RateLimit-Policy` as since -08.
+    pub fn tell(self, headers: &mut HeaderMap) {
+        let Limits { per_second, burst } = self.limits;
+        let policy = format!("\"default\";q={};w={}", burst.floor(), whole(burst / per_second).max(1));
+        for (name, value) in [
+            ("ratelimit-limit", burst.floor().to_string()),
+            ("ratelimit-remaining", self.left.floor().to_string()),
+            ("ratelimit-reset", whole((burst - self.left) / per_second).to_string()),
+            ("ratelimit-policy", policy),
+        ] {
+            if let Ok(value) = value.parse() {
+                headers.insert(name, value);
+            }
+        }
+    }
+}
+
+/// Whole seconds, rounded up: whoever waits so long has waited long enough.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a cast to an integer stays within its bounds"
+)]
+fn whole(seconds: f64) -> u32 {
+    seconds.ceil() as u32
+}
+
 /// The buckets of all tokens. The token that the operator has set has one, too.
 #[derive(Clone)]
 pub struct Buckets {
@@ -54,16 +90,22 @@ impl Buckets {
         Self { limits, buckets: Arc::default() }
     }
 
-    /// Counts one request. Fails with what a token is told that asks too fast.
-    pub fn take(&self, token: Option<Uuid>) -> Result<(), Problem> {
-        self.take_at(token, Instant::now()).map_err(|seconds| {
-            let detail = format!("This token asks more than {} times in a second.", self.limits.per_second);
-            Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail).retry_after(seconds)
-        })
+    /// Counts one request. Says how its token stands, and what it is told when it asks too fast.
+    pub fn take(&self, token: Option<Uuid>) -> (Standing, Result<(), Problem>) {
+        let limits = self.limits;
+        match self.take_at(token, Instant::now()) {
+            Ok(left) => (Standing { limits, left }, Ok(())),
+            Err(left) => {
+                let detail = format!("This token asks more than {} times in a second.", limits.per_second);
+                let seconds = whole((1.0 - left) / limits.per_second).max(1);
+                let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail);
+                (Standing { limits, left }, Err(problem.retry_after(seconds)))
+            }
+        }
     }
 
-    /// Fails with the seconds after which the next request may come.
-    fn take_at(&self, token: Option<Uuid>, now: Instant) -> Result<(), u32> {
+    /// What is left then. Fails with what is left where that is less than a request.
+    fn take_at(&self, token: Option<Uuid>, now: Instant) -> Result<f64, f64> {
         let Limits { per_second, burst } = self.limits;
         let filled = |bucket: &Bucket| {
             (bucket.left + now.saturating_duration_since(bucket.at).as_secs_f64() * per_second).min(burst)
@@ -74,10 +116,10 @@ impl Buckets {
         }
         let left = buckets.get(&token).map_or(burst, filled);
         if left < 1.0 {
-            return Err(1);
+            return Err(left);
         }
         buckets.insert(token, Bucket { left: left - 1.0, at: now });
-        Ok(())
+        Ok(left - 1.0)
     }
 }
 
