@@ -17,10 +17,24 @@ pub struct Bounds {
     pub handshake_within: Duration,
     /// The bytes of a header, with its first line. Its number of fields is bounded by hyper, at 100.
     pub header_bytes: usize,
+    /// Requests of the API under way at once, but for those that take long.
+    pub requests: Rooms,
+    /// Those that take long by their nature: uploads, whole lists, and whoever waits for an end.
+    pub long_requests: Rooms,
+    /// Some of what is sent is taken within this; who takes nothing is cut off.
+    pub taken_within: Duration,
     /// A request is answered within this. Streams begin their answer at once, and go on for as long as they like.
     pub answer_within: Duration,
     /// The same for uploads: a gigabyte takes its time, but not for ever.
     pub upload_within: Duration,
+}
+
+/// How many there may be at once.
+#[derive(Debug, Clone, Copy)]
+pub struct Rooms {
+    pub all: usize,
+    /// Of one token.
+    pub each: usize,
 }
 
 impl Default for Bounds {
@@ -31,6 +45,9 @@ impl Default for Bounds {
             header_within: Duration::from_secs(10),
             handshake_within: Duration::from_secs(10),
             header_bytes: 32 * 1024,
+            requests: Rooms { all: 512, each: 64 },
+            long_requests: Rooms { all: 512, each: 64 },
+            taken_within: Duration::from_secs(60),
             answer_within: Duration::from_secs(60),
             upload_within: Duration::from_secs(3_600),
         }

@@ -1,50 +1,56 @@
-//! How many connections one address holds, so that one client cannot take all that there are.
+//! How much one asker holds (connections of an address, requests of a token), so that one cannot take all that there is.
 
 use std::{
     collections::HashMap,
+    hash::Hash,
     net::{IpAddr, Ipv6Addr},
     sync::{Arc, Mutex, PoisonError},
 };
 
-/// The connections of each address.
-#[derive(Debug, Clone, Default)]
-pub struct Crowd(Arc<Mutex<HashMap<IpAddr, usize>>>);
+/// How many of each there are.
+#[derive(Debug, Clone)]
+pub struct Crowd<K>(Arc<Mutex<HashMap<K, usize>>>);
 
-/// One connection of an address; it counts until this is dropped.
+/// One of somebody's; it counts until this is dropped.
 #[derive(Debug)]
-pub struct Place {
-    crowd: Crowd,
-    address: IpAddr,
+pub struct Place<K: Eq + Hash> {
+    crowd: Crowd<K>,
+    whose: K,
 }
 
-impl Crowd {
-    /// Counts one more connection of an address. `None`: it has as many as it may.
-    pub fn admit(&self, address: IpAddr, most: usize) -> Option<Place> {
-        let address = whose(address);
-        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let n = held.get(&address).copied().unwrap_or(0);
-        if n >= most {
-            return None;
-        }
-        held.insert(address, n + 1);
-        Some(Place { crowd: self.clone(), address })
+impl<K> Default for Crowd<K> {
+    fn default() -> Self {
+        Self(Arc::default())
     }
 }
 
-impl Drop for Place {
+impl<K: Eq + Hash + Clone> Crowd<K> {
+    /// Counts one more of somebody's. `None`: there are as many as there may be.
+    pub fn admit(&self, whose: K, most: usize) -> Option<Place<K>> {
+        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let n = held.get(&whose).copied().unwrap_or(0);
+        if n >= most {
+            return None;
+        }
+        held.insert(whose.clone(), n + 1);
+        Some(Place { crowd: self.clone(), whose })
+    }
+}
+
+impl<K: Eq + Hash> Drop for Place<K> {
     fn drop(&mut self) {
         let mut held = self.crowd.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(n) = held.get_mut(&self.address) {
+        if let Some(n) = held.get_mut(&self.whose) {
             *n -= 1;
             if *n == 0 {
-                held.remove(&self.address);
+                held.remove(&self.whose);
             }
         }
     }
 }
 
-/// Of IPv6 the network of 64 bits: whoever has one address of it has them all.
-fn whose(address: IpAddr) -> IpAddr {
+/// Who holds the connections of an address. Of IPv6 the network of 64 bits: whoever has one address of it has them all.
+pub fn holder(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
         address @ IpAddr::V4(_) => address,
@@ -58,7 +64,7 @@ mod tests {
     #[test]
     fn an_address_has_so_many_and_gets_them_back() {
         let crowd = Crowd::default();
-        let ask = |address: &str| crowd.admit(address.parse().expect("an address"), 2);
+        let ask = |address: &str| crowd.admit(holder(address.parse().expect("an address")), 2);
         let (first, second) = (ask("10.0.0.1"), ask("::ffff:10.0.0.1"));
         assert!(first.is_some() && second.is_some() && ask("10.0.0.1").is_none());
         let other = ask("10.0.0.2");

@@ -14,6 +14,7 @@ mod patience;
 pub mod peer;
 pub mod request;
 mod serve;
+mod stall;
 pub mod tls;
 
 use axum::{

@@ -23,8 +23,9 @@ use tower::ServiceExt;
 
 use super::{
     bounds::Bounds,
-    crowd::Crowd,
+    crowd::{Crowd, holder},
     peer::{OverTls, Peer, Proxies},
+    stall::Stalling,
 };
 
 /// How long requests under way may take to end when the server ends.
@@ -66,7 +67,7 @@ pub async fn serve(
     while let Some(Some((stream, peer, slot))) = stop.run_until_cancelled(next(&listener, &slots)).await {
         let address = peer.ip().to_canonical();
         let most = if proxies.trusts(address) { usize::MAX } else { bounds.connections_per_address };
-        let Some(place) = crowd.admit(address, most) else {
+        let Some(place) = crowd.admit(holder(address), most) else {
             tracing::debug!(%peer, "closed: this address has as many connections as one may have");
             continue;
         };
@@ -160,6 +161,7 @@ impl Door {
         http.timer(TokioTimer::new())
             .header_read_timeout(self.bounds.header_within)
             .max_header_size(self.bounds.header_bytes);
+        let stream = Stalling::new(stream, self.bounds.taken_within);
         let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
         let mut connection = std::pin::pin!(connection);
         let ended = tokio::select! {

@@ -37,7 +37,8 @@ impl Services {
         }
         // One transaction where all of them can be registered. Where one cannot, their halves in turn, down to itself: a
         // few that are taken cost a few transactions more, and not one for each printer.
-        let (mut parts, mut failed) = (vec![0..new.len()], false);
+        let whole = 0..new.len();
+        let (mut parts, mut failed) = (vec![whole], false);
         while let Some(part) = parts.pop() {
             if part.is_empty() {
                 continue;

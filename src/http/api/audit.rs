@@ -1,11 +1,6 @@
 //! The audit: what was changed, by whom, from where.
 
-use axum::{
-    Json,
-    extract::State,
-    http::{HeaderMap, header},
-    response::{IntoResponse, Response},
-};
+use axum::{extract::State, response::Response};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -15,15 +10,15 @@ use uuid::Uuid;
 
 use super::{
     caller::Admin,
+    export::{self, Form, Line},
     extract::Params,
     openapi::words_of,
-    page::{self, Page},
+    page::{self, Page, Part},
     problem::Problem,
 };
 use crate::{
     domain::audit::{Action, Actor, Found},
-    http::csv,
-    service::{Services, audit::AuditFilter},
+    service::{Error, Services, access::Principal, audit::AuditFilter},
 };
 
 const LIST: &str = "audit";
@@ -89,7 +84,10 @@ impl From<Found> for RecordBody {
     }
 }
 
-/// Lists what was changed, newest first. With `Accept: text/csv` it is a page of CSV, its cursor in `X-Next-Cursor`.
+/// Lists what was changed, newest first.
+///
+/// Every change is written in the transaction that makes it, and each row seals the one before. Rows say who did what to
+/// which printers, from which request and address, and what the fields were before and after; secrets are never in them.
 #[utoipa::path(get, path = "/audit", tag = "access", params(
     ("since" = Option<chrono::DateTime<chrono::Utc>>, Query, description = "Only changes at this time or later."),
     ("until" = Option<chrono::DateTime<chrono::Utc>>, Query, description = "Only changes before this time."),
@@ -97,13 +95,10 @@ impl From<Found> for RecordBody {
     ("action" = Option<String>, Query, description = "Only changes of this kind."),
     ("printer_id" = Option<Uuid>, Query, description = "Only changes that concern this printer."),
     super::openapi::Paging,
-), responses((status = OK, body = Page<RecordBody>)))]
-async fn list_audit(
-    who: Admin,
-    mut params: Params,
-    State(services): State<Services>,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
+), responses((status = OK, content(
+    (Page<RecordBody> = "application/json"), (RecordBody = "application/x-ndjson"), (String = "text/csv"),
+))))]
+async fn list_audit(who: Admin, mut params: Params, State(services): State<Services>) -> Result<Response, Problem> {
     let filter = AuditFilter {
         since: params.time("since"),
         until: params.time("until"),
@@ -111,51 +106,58 @@ async fn list_audit(
         action: params.word("action", Action::parse, &words_of(Action::ALL, Action::as_str)),
         printer_id: params.id("printer_id"),
     };
-    let (limit, after) = (params.limit(), params.cursor::<i64>(LIST));
+    let asked = params.asked::<i64>(LIST);
     params.finish()?;
-    let found = services.list_audit(&who.0, &filter, after, page::one_more(limit)).await?;
-    let page = Page::cut(LIST, found, limit, Found::seq, RecordBody::from);
-    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if !accept.contains("text/csv") {
-        return Ok(Json(page).into_response());
-    }
-    let mut response =
-        ([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], csv_head() + &lines(&page.items)).into_response();
-    if let Some(cursor) = page.next_cursor.and_then(|cursor| cursor.parse().ok()) {
-        response.headers_mut().insert("x-next-cursor", cursor);
-    }
-    Ok(response)
+    export::list(LIST, asked, move |after, limit| page(services.clone(), who.0.clone(), filter.clone(), after, limit))
+        .await
 }
 
-/// The line of names of the file, RFC 4180.
-pub(in crate::http) fn csv_head() -> String {
-    "seq,at,actor_kind,actor,action,printer_ids,subject,request_id,address,changes,damaged\r\n".to_owned()
+/// All rows that a filter lets through, as CSV.
+pub(in crate::http) async fn file(services: Services, who: Principal, filter: AuditFilter) -> Result<Response, Error> {
+    let page = move |after, limit| page(services.clone(), who.clone(), filter.clone(), after, limit);
+    export::whole(LIST, Form::Csv, page).await
 }
 
-/// The lines of rows.
-pub(in crate::http) fn csv_rows(found: Vec<Found>) -> String {
-    let records: Vec<RecordBody> = found.into_iter().map(RecordBody::from).collect();
-    lines(&records)
+async fn page(
+    services: Services,
+    who: Principal,
+    filter: AuditFilter,
+    after: Option<i64>,
+    limit: usize,
+) -> Result<Part<RecordBody, i64>, Error> {
+    let found = services.list_audit(&who, &filter, after, page::one_more(limit)).await?;
+    Ok(page::cut(found, limit, Found::seq, RecordBody::from))
 }
 
-fn lines(records: &[RecordBody]) -> String {
-    let mut text = String::new();
-    for record in records {
-        let ids: Vec<String> = record.printer_ids.iter().map(Uuid::to_string).collect();
-        let fields = [
-            record.seq.to_string(),
-            record.at.map(|at| at.to_rfc3339()).unwrap_or_default(),
-            record.actor.as_ref().map(|actor| actor.kind.to_string()).unwrap_or_default(),
-            record.actor.as_ref().map(|actor| actor.name.clone()).unwrap_or_default(),
-            record.action.clone().unwrap_or_default(),
+impl Line for RecordBody {
+    const COLUMNS: &'static [&'static str] = &[
+        "seq",
+        "at",
+        "actor_kind",
+        "actor",
+        "action",
+        "printer_ids",
+        "subject",
+        "request_id",
+        "address",
+        "changes",
+        "damaged",
+    ];
+
+    fn cells(&self) -> Vec<String> {
+        let ids: Vec<String> = self.printer_ids.iter().map(Uuid::to_string).collect();
+        vec![
+            self.seq.to_string(),
+            self.at.map(|at| at.to_rfc3339()).unwrap_or_default(),
+            self.actor.as_ref().map(|actor| actor.kind.to_string()).unwrap_or_default(),
+            self.actor.as_ref().map(|actor| actor.name.clone()).unwrap_or_default(),
+            self.action.clone().unwrap_or_default(),
             ids.join(" "),
-            record.subject.map(|id| id.to_string()).unwrap_or_default(),
-            record.request_id.clone().unwrap_or_default(),
-            record.address.clone().unwrap_or_default(),
-            Value::Object(record.changes.clone()).to_string(),
-            if record.damaged { "damaged" } else { "" }.to_owned(),
-        ];
-        text.push_str(&csv::line(&fields));
+            self.subject.map(|id| id.to_string()).unwrap_or_default(),
+            self.request_id.clone().unwrap_or_default(),
+            self.address.clone().unwrap_or_default(),
+            Value::Object(self.changes.clone()).to_string(),
+            if self.damaged { "damaged" } else { "" }.to_owned(),
+        ]
     }
-    text
 }

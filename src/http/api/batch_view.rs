@@ -5,7 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::page;
+use super::{export::Line, page};
 use crate::{
     clock,
     domain::{
@@ -39,6 +39,22 @@ pub struct SummaryBody {
     /// The batch of which this is a retry.
     retry_of: Option<Uuid>,
     counts: CountsBody,
+}
+
+impl Line for SummaryBody {
+    const COLUMNS: &'static [&'static str] = &[
+        "id",
+        "command",
+        "state",
+        "result",
+        "created_at",
+        "finished_at",
+        "created_by",
+        "reason",
+        "external_ref",
+        "retry_of",
+        "counts",
+    ];
 }
 
 /// How many commands of a batch are where.
@@ -115,6 +131,33 @@ pub struct CommandBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false)]
     pub would: Option<Would>,
+}
+
+impl Line for CommandBody {
+    const COLUMNS: &'static [&'static str] = &[
+        "id",
+        "batch_id",
+        "printer_id",
+        "printer_name",
+        "command",
+        "outcome",
+        "final",
+        "effect",
+        "reason",
+        "detail",
+        "resolved_command",
+        "step",
+        "print_id",
+        "state_before",
+        "state_after",
+        "attempts",
+        "expires_at",
+        "sent_at",
+        "accepted_at",
+        "finished_at",
+        "latency_ms",
+        "settled",
+    ];
 }
 
 /// What a command would do now.

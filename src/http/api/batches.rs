@@ -13,9 +13,10 @@ use super::{
     batch_body::{NewBatchBody, RetryBody},
     batch_view::{BatchBody, COMMANDS, CommandBody, SummaryBody},
     caller::{Operator, Viewer},
+    export,
     extract::{Id, Input, NoQuery, Params},
     openapi::words_of,
-    page::{self, Page},
+    page::{self, Page, Part},
     prefer::Wait,
     problem::{Problem, ProblemBody},
 };
@@ -81,18 +82,18 @@ async fn create_batch(
 }
 
 /// Lists batches, newest first, without their commands.
+///
+/// `GET /batches/{id}` has the commands of one.
 #[utoipa::path(get, path = "/batches", tag = "batches", params(
     ("state" = Option<BatchState>, Query, description = "Only batches in this state."),
     ("command" = Option<Command>, Query, description = "Only batches of this command."),
     ("external_ref" = Option<String>, Query, description = "Only batches with this reference."),
     ("since" = Option<chrono::DateTime<chrono::Utc>>, Query, description = "Only batches made at this time or later."),
     super::openapi::Paging,
-), responses((status = OK, body = Page<SummaryBody>)))]
-async fn list_batches(
-    who: Viewer,
-    mut params: Params,
-    State(services): State<Services>,
-) -> Result<Json<Page<SummaryBody>>, Problem> {
+), responses((status = OK, content(
+    (Page<SummaryBody> = "application/json"), (SummaryBody = "application/x-ndjson"), (String = "text/csv"),
+))))]
+async fn list_batches(who: Viewer, mut params: Params, State(services): State<Services>) -> Result<Response, Problem> {
     let filter = BatchFilter {
         state: params.word("state", BatchState::parse, &words_of(BatchState::ALL, BatchState::as_str)),
         command: params.word("command", Command::parse, &words_of(Command::ALL, Command::as_str)),
@@ -100,13 +101,22 @@ async fn list_batches(
         since: params.time("since"),
         visible_tags: None,
     };
-    let (limit, after) = (params.limit(), params.cursor::<Uuid>(LIST));
+    let asked = params.asked::<Uuid>(LIST);
     params.finish()?;
-    let found = services.list_batches(&who.0, filter, after, page::one_more(limit)).await?;
-    Ok(Json(Page::cut(LIST, found, limit, |(batch, _)| batch.id, SummaryBody::from)))
+    let page = move |after, limit| {
+        let (services, who, filter) = (services.clone(), who.0.clone(), filter.clone());
+        async move {
+            let found = services.list_batches(&who, filter, after, page::one_more(limit)).await?;
+            Ok(page::cut(found, limit, |(batch, _)| batch.id, SummaryBody::from))
+        }
+    };
+    export::list(LIST, asked, page).await
 }
 
-/// Reads a batch with its first 500 commands. `Prefer: wait=n` waits for its end.
+/// Reads a batch with its first 500 commands.
+///
+/// `Prefer: wait=n` waits for its end, or for n seconds (at most 30). Ask until `finished_at` is there; `result` then says in
+/// one word what became of it.
 #[utoipa::path(get, path = "/batches/{id}", tag = "batches", params(("id" = Uuid, Path), super::openapi::PreferWait),
     responses((status = OK, body = BatchBody)))]
 async fn get_batch(
@@ -128,28 +138,37 @@ async fn get_batch(
 }
 
 /// Lists the commands of a batch, in its order.
+///
+/// Each printer stands there exactly once. `final` says that an outcome will not change any more, and `effect` what may be
+/// concluded from it.
 #[utoipa::path(get, path = "/batches/{id}/commands", tag = "batches", params(
     ("id" = Uuid, Path),
     ("outcome" = Option<String>, Query, description = "Only commands with this outcome, or one of several with commas between."),
     ("effect" = Option<String>, Query, description = "Only commands with this effect (`done`, `none`, `maybe`), or one of several."),
     super::openapi::Paging,
-), responses((status = OK, body = Page<CommandBody>)))]
+), responses((status = OK, content(
+    (Page<CommandBody> = "application/json"), (CommandBody = "application/x-ndjson"), (String = "text/csv"),
+))))]
 async fn list_batch_commands(
     who: Viewer,
     mut params: Params,
     Id(id): Id,
     State(services): State<Services>,
-) -> Result<Json<Page<CommandBody>>, Problem> {
+) -> Result<Response, Problem> {
     let outcomes = params.words("outcome", Outcome::parse, &words_of(Outcome::ALL, Outcome::as_str));
     let effects = params.words("effect", Effect::parse, &words_of(Effect::ALL, Effect::as_str));
-    let (limit, after) = (params.limit(), params.cursor::<i64>(COMMANDS));
+    let asked = params.asked::<i64>(COMMANDS);
     params.finish()?;
     let outcomes = filtered(outcomes, effects);
-    let (rows, next) = services
-        .batch_commands(&who.0, id, after, i64::try_from(limit).unwrap_or(i64::MAX), outcomes.as_deref())
-        .await?;
-    let next_cursor = next.map(|position| page::cursor(COMMANDS, &position));
-    Ok(Json(Page { items: rows.into_iter().map(CommandBody::from).collect(), next_cursor }))
+    let page = move |after, limit| {
+        let (services, who, outcomes) = (services.clone(), who.0.clone(), outcomes.clone());
+        async move {
+            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+            let (rows, next) = services.batch_commands(&who, id, after, limit, outcomes.as_deref()).await?;
+            Ok(Part { items: rows.into_iter().map(CommandBody::from).collect(), next })
+        }
+    };
+    export::list(COMMANDS, asked, page).await
 }
 
 /// The outcomes that pass both filters; none where there is no filter.
@@ -164,7 +183,9 @@ fn filtered(outcomes: Option<Vec<Outcome>>, effects: Option<Vec<Effect>>) -> Opt
     Some(all)
 }
 
-/// Stops a batch: what is not sent is skipped at once, what was sent is followed to its end.
+/// Stops a batch.
+///
+/// What is not sent is skipped at once; what was sent is followed to its end, so `finished_at` may come later.
 #[utoipa::path(post, path = "/batches/{id}/stop", tag = "batches", params(("id" = Uuid, Path)),
     responses((status = OK, body = BatchBody)))]
 async fn stop_batch(
@@ -176,7 +197,10 @@ async fn stop_batch(
     Ok(Json(services.stop_batch(&who.0, id).await?.into()))
 }
 
-/// Makes a new batch of those commands of a finished one that ended so. Limits and guards are inherited.
+/// Makes a new batch of those commands of a finished one that ended so.
+///
+/// Limits and guards are inherited, a toggle is retried as what it was resolved to. Starts and restarts whose end is not
+/// known need `after_look`: somebody has to have looked at the printers.
 #[utoipa::path(post, path = "/batches/{id}/retry", tag = "batches",
     params(("id" = Uuid, Path), super::openapi::PreferWait), request_body = RetryBody, responses(
     (status = ACCEPTED, description = "It is written down, and not every command has ended", body = BatchBody, headers(

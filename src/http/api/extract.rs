@@ -13,7 +13,12 @@ use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use super::{decode::decode, page, problem::Problem};
+use super::{
+    decode::decode,
+    export::{Asked, Form},
+    page,
+    problem::Problem,
+};
 
 /// The largest JSON body, in bytes: a batch that names 5,000 printers with a job each has less than a quarter of it.
 const LARGEST_JSON: usize = 2 * 1024 * 1024;
@@ -66,6 +71,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
 /// Query parameters, taken one by one; what is left over in the end was a typo.
 pub struct Params {
     pairs: Vec<(String, String)>,
+    /// What a list is answered as.
+    form: Form,
     errors: Vec<(String, &'static str, String)>,
 }
 
@@ -78,7 +85,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Params {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             pairs.push((decoded(name)?, decoded(value)?));
         }
-        Ok(Self { pairs, errors: Vec::new() })
+        Ok(Self { pairs, form: Form::accepted(&parts.headers), errors: Vec::new() })
     }
 }
 
@@ -195,6 +202,12 @@ impl Params {
             self.refuse("cursor", "cursor", "must be the next_cursor of a page of this list");
         }
         position
+    }
+
+    /// What is asked of a list: the form, and the page or all of it.
+    pub fn asked<T: DeserializeOwned>(&mut self, list: &str) -> Asked<T> {
+        let whole = !self.pairs.iter().any(|(name, _)| name == "limit" || name == "cursor");
+        Asked { form: self.form, limit: self.limit(), after: self.cursor(list), whole }
     }
 
     /// Ends the reading: whatever is left over is not known here.

@@ -14,7 +14,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     caller::{Operator, Viewer},
     extract::{Id, Input, NoQuery, Params, PathParts},
-    page::Page,
+    page::{self, Page},
     problem::{Problem, ProblemBody},
     upload,
 };
@@ -68,7 +68,9 @@ impl From<FileEntry> for FileBody {
     }
 }
 
-/// Lists the files of a printer, read now, by path.
+/// Lists the files of a printer, by path.
+///
+/// They are read from the printer now.
 #[utoipa::path(get, path = "/printers/{id}/files", tag = "files", params(("id" = Uuid, Path), super::openapi::Paging),
     responses((status = OK, body = Page<FileBody>), super::openapi::FromPrinter))]
 async fn list_printer_files(
@@ -83,7 +85,7 @@ async fn list_printer_files(
     let mut files = services.list_files(&who.0, id).await?;
     files.sort_by_cached_key(position);
     files.retain(|file| after.as_ref().is_none_or(|after| position(file) > *after));
-    Ok(Json(Page::cut(LIST, files, limit, position, FileBody::from)))
+    Ok(Json(page::cut(files, limit, position, FileBody::from).page(LIST)))
 }
 
 /// Sends a file on to a printer as it comes in; at most 1 GiB.
@@ -116,6 +118,8 @@ async fn upload_printer_file(
 }
 
 /// Selects a file without printing it.
+///
+/// A later `start` without a file prints what is selected. It is refused while the printer has a job or a command in flight.
 #[utoipa::path(post, path = "/printers/{id}/files/select", tag = "files", params(("id" = Uuid, Path)),
     request_body(content = FileRef, example = json!({"path": "bracket.gcode", "origin": "local"})), responses(
     (status = NO_CONTENT),
@@ -135,6 +139,8 @@ async fn select_printer_file(
 }
 
 /// Deletes a file from a printer.
+///
+/// It is refused while the printer has a job or a command in flight.
 #[utoipa::path(delete, path = "/printers/{id}/files/{origin}/{*path}", tag = "files", params(
     ("id" = Uuid, Path),
     ("origin" = String, Path, description = "`local`, `sdcard` or `printer`."),

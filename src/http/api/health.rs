@@ -36,12 +36,16 @@ struct HealthBody {
 }
 
 /// Says that the process lives.
+///
+/// It asks nothing else: use it to decide on a restart.
 #[utoipa::path(get, path = "/healthz", tag = "operations", security(()), responses((status = OK, body = HealthBody)))]
 async fn get_health() -> Json<HealthBody> {
     Json(HealthBody { status: "ok" })
 }
 
 /// Says whether the database and the dispatcher work.
+///
+/// Use it to decide whether requests are to be sent here.
 #[utoipa::path(get, path = "/readyz", tag = "operations", security(()), responses(
     (status = OK, body = HealthBody),
     (status = SERVICE_UNAVAILABLE, description = "`not_ready`", body = ProblemBody,
@@ -54,7 +58,9 @@ async fn get_readiness(State(services): State<Services>) -> Result<Json<HealthBo
     }
 }
 
-/// Gauges and counters for Prometheus, of the whole farm.
+/// Gauges and counters for Prometheus.
+///
+/// They are of the whole farm, so a token that is limited by tags is refused.
 #[utoipa::path(get, path = "/metrics", tag = "operations", responses(
     (status = OK, description = "Prometheus text format", content_type = "text/plain", body = String),
 ))]

@@ -42,6 +42,8 @@ struct ReadingBody {
 }
 
 /// Reads the job from the printer, now.
+///
+/// The only reading that asks the printer: use it sparingly, `GET /printers/{id}` tells what was seen last.
 #[utoipa::path(get, path = "/printers/{id}/job", tag = "job", params(("id" = Uuid, Path)), responses(
     (status = OK, body = ReadingBody), super::openapi::FromPrinter,
 ))]
@@ -86,7 +88,10 @@ fn job_of(view: &PrinterView, reading: JobReading) -> Option<JobBody> {
     Some(job)
 }
 
-/// Sends a command to one printer: a batch of one, answered by its only row.
+/// Sends a command to one printer.
+///
+/// A batch of one, answered by its only row: 200 when it has ended, 202 when not, with the path of its batch. With
+/// `Prefer: wait=n` it waits for the end.
 #[utoipa::path(post, path = "/printers/{id}/job", tag = "job", params(("id" = Uuid, Path), super::openapi::PreferWait),
     request_body = JobCommandBody, responses(
     (status = OK, description = "It has ended, or it was a dry run", body = CommandBody),

@@ -26,6 +26,8 @@ struct MeBody {
 }
 
 /// Says who the token belongs to, and what it may do.
+///
+/// A way to try a token that changes nothing.
 #[utoipa::path(get, path = "/me", tag = "access", responses((status = OK, body = MeBody)))]
 async fn get_me(who: Viewer, _: NoQuery) -> Json<MeBody> {
     let who = who.0;

@@ -1,7 +1,7 @@
 //! The REST API, version 1: the contract that ERP systems rely on.
 //!
 //! The order of things for a request: its id (`http::request`), who asks (`http::peer`), the time that it may take
-//! (`http::patience`), the skin of its problems (`problem`), the token and its rate (`caller`, `limits`), then the
+//! (`http::patience`), the skin of its problems (`problem`), room for it (`load`), the token and its rate (`caller`, `limits`), then the
 //! handler, whose extractors ask for the role first, and after that for the query, the path and the body (`extract`).
 //! Every route is below `documented`; the document shows exactly these.
 
@@ -13,12 +13,14 @@ mod bulk;
 mod caller;
 mod decode;
 mod events;
+mod export;
 mod extract;
 mod files;
 mod health;
 mod idempotency;
 mod job;
 pub mod limits;
+mod load;
 mod me;
 mod meanings;
 mod openapi;
@@ -48,6 +50,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use self::{
     limits::{Buckets, Limits},
+    load::Load,
     problem::Problem,
 };
 use super::{bounds::Bounds, patience};
@@ -56,6 +59,7 @@ use crate::service::Services;
 /// Every route of the API.
 pub fn router(services: Services, limits: Limits, bounds: Bounds) -> Router {
     let (open, closed, document) = documented();
+    let bound = from_fn_with_state(Load::new(&bounds), load::bound);
     let authenticated = from_fn_with_state((services.clone(), Buckets::new(limits)), caller::authenticate);
     let closed = closed
         .route("/api/v1", any(nothing))
@@ -66,7 +70,7 @@ pub fn router(services: Services, limits: Limits, bounds: Bounds) -> Router {
         .route_layer(from_fn_with_state(services.clone(), events::mark_lists));
     let again = closed.clone().with_state(services.clone());
     let once = from_fn_with_state((services.clone(), again), idempotency::once);
-    let closed = closed.layer(once).layer(authenticated);
+    let closed = closed.layer(once).layer(authenticated).layer(bound);
     let live = SetResponseHeaderLayer::if_not_present(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     let literal =
         SetResponseHeaderLayer::overriding(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

@@ -21,21 +21,33 @@ pub struct Page<T> {
     pub next_cursor: Option<String>,
 }
 
-impl<T> Page<T> {
-    /// A page from up to one item more than `limit`: the surplus one says that there is a next page, which begins
-    /// after the `position` of the last one shown.
-    pub fn cut<R, P: Serialize>(
-        list: &str,
-        mut rows: Vec<R>,
-        limit: usize,
-        position: impl Fn(&R) -> P,
-        item: impl FnMut(R) -> T,
-    ) -> Self {
-        let more = rows.len() > limit;
-        rows.truncate(limit);
-        let next_cursor = rows.last().filter(|_| more).map(|last| cursor(list, &position(last)));
-        Self { items: rows.into_iter().map(item).collect(), next_cursor }
+/// One page, before its position has become a cursor.
+pub struct Part<T, P> {
+    pub items: Vec<T>,
+    /// The next page begins after this. None: this is the last one.
+    pub next: Option<P>,
+}
+
+impl<T, P: Serialize> Part<T, P> {
+    /// The page as it is answered with.
+    pub fn page(self, list: &str) -> Page<T> {
+        let next_cursor = self.next.map(|position| cursor(list, &position));
+        Page { items: self.items, next_cursor }
     }
+}
+
+/// A page from up to one item more than `limit`: the surplus one says that there is a next page, which begins after the
+/// `position` of the last one shown.
+pub fn cut<R, T, P>(
+    mut rows: Vec<R>,
+    limit: usize,
+    position: impl Fn(&R) -> P,
+    item: impl FnMut(R) -> T,
+) -> Part<T, P> {
+    let more = rows.len() > limit;
+    rows.truncate(limit);
+    let next = rows.last().filter(|_| more).map(position);
+    Part { items: rows.into_iter().map(item).collect(), next }
 }
 
 /// `limit` and one, as the storage counts.

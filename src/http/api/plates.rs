@@ -57,7 +57,10 @@ struct ClearedItem {
     result: ClearResult,
 }
 
-/// Says that plates are clear. Nothing changes while a printer prints.
+/// Says that plates are clear.
+///
+/// Only somebody who has looked can say so. Nothing changes while a printer prints, and with `plates` nothing where another
+/// print lies than the one that was meant.
 #[utoipa::path(post, path = "/plates/clear", tag = "plates", request_body = ClearBody, responses(
     (status = MULTI_STATUS, description = "Each plate has its own result", body = ClearedBody),
 ))]

@@ -5,6 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::export::Line;
 use crate::{
     clock,
     domain::{
@@ -179,6 +180,29 @@ pub struct PrinterBody {
     plate: Plate,
     /// The active print, or the file that is selected; null when there is neither.
     job: Option<JobBody>,
+}
+
+impl Line for PrinterBody {
+    const COLUMNS: &'static [&'static str] = &[
+        "id",
+        "name",
+        "url",
+        "tags",
+        "enabled",
+        "model",
+        "material",
+        "color",
+        "nozzle_mm",
+        "bed_mm",
+        "power_group",
+        "notes",
+        "version",
+        "created_at",
+        "updated_at",
+        "status",
+        "plate",
+        "job",
+    ];
 }
 
 /// What is seen of a printer, and how old that is.

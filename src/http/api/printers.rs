@@ -13,9 +13,10 @@ use uuid::Uuid;
 
 use super::{
     caller::{Manager, Viewer},
+    export,
     extract::{Id, Input, NoQuery, Params, Patch, expected_versions},
     openapi::words_of,
-    page::Page,
+    page::{self, Page},
     printer_body::{NewPrinterBody, PrinterBody, PrinterPatchBody},
     problem::{Problem, ProblemBody},
 };
@@ -39,18 +40,18 @@ pub fn routes() -> OpenApiRouter<Services> {
 }
 
 /// Lists printers by name, each with what is seen of it.
+///
+/// No printer is asked: `status.observed_at` says how old what is seen is.
 #[utoipa::path(get, path = "/printers", tag = "printers", params(
     ("tag" = Option<String>, Query, description = "Only printers with this tag."),
     ("state" = Option<PrinterState>, Query, description = "Only printers whose last seen state is this."),
     ("reachability" = Option<Reachability>, Query, description = "Only printers that are this reachable."),
     ("q" = Option<String>, Query, description = "Part of the name, address, model or notes."),
     super::openapi::Paging,
-), responses((status = OK, body = Page<PrinterBody>)))]
-async fn list_printers(
-    who: Viewer,
-    mut params: Params,
-    State(services): State<Services>,
-) -> Result<Json<Page<PrinterBody>>, Problem> {
+), responses((status = OK, content(
+    (Page<PrinterBody> = "application/json"), (PrinterBody = "application/x-ndjson"), (String = "text/csv"),
+))))]
+async fn list_printers(who: Viewer, mut params: Params, State(services): State<Services>) -> Result<Response, Problem> {
     let list = ListPrinters {
         tag: params.text("tag"),
         q: params.text("q"),
@@ -61,14 +62,22 @@ async fn list_printers(
             &words_of(&Reachability::ALL, Reachability::as_str),
         ),
     };
-    let (limit, after) = (params.limit(), params.cursor::<(String, Uuid)>(LIST));
+    let asked = params.asked::<(String, Uuid)>(LIST);
     params.finish()?;
-    let found = services.list_printers(&who.0, &list, after, limit).await?;
-    let position = |view: &PrinterView| (view.printer.details.name.clone(), view.printer.id);
-    Ok(Json(Page::cut(LIST, found, limit, position, PrinterBody::from)))
+    let page = move |after, limit| {
+        let (services, who, list) = (services.clone(), who.0.clone(), list.clone());
+        async move {
+            let found = services.list_printers(&who, &list, after, limit).await?;
+            let position = |view: &PrinterView| (view.printer.details.name.clone(), view.printer.id);
+            Ok(page::cut(found, limit, position, PrinterBody::from))
+        }
+    };
+    export::list(LIST, asked, page).await
 }
 
-/// Registers a printer. It need not be on.
+/// Registers a printer.
+///
+/// It need not be on. Its name and the normal form of its address are unique. `POST /printers/test` tries an address first.
 #[utoipa::path(post, path = "/printers", tag = "printers", request_body = NewPrinterBody, responses(
     (status = CREATED, body = PrinterBody, headers(
         ("Location", description = "Path of the printer."), ("ETag", description = "Version of what can be written."),
@@ -88,7 +97,9 @@ async fn create_printer(
     Ok((StatusCode::CREATED, location, tagged(view)).into_response())
 }
 
-/// Reads a printer, as it was seen last; no printer is asked.
+/// Reads a printer, as it was seen last.
+///
+/// No printer is asked; `GET /printers/{id}/job` does that.
 #[utoipa::path(get, path = "/printers/{id}", tag = "printers", params(("id" = Uuid, Path)), responses(
     (status = OK, body = PrinterBody, headers(("ETag", description = "Version of what can be written."))),
 ))]
@@ -101,7 +112,10 @@ async fn get_printer(
     Ok(tagged(services.printer(&who.0, id).await?))
 }
 
-/// Changes a printer by a JSON merge patch; also taken as `application/json`.
+/// Changes a printer by a JSON merge patch.
+///
+/// What is absent is kept, null clears; `application/json` is taken, too. It takes effect at once, a new address or key when
+/// the command in flight has ended. With `If-Match` nobody overwrites what somebody else wrote meanwhile.
 #[utoipa::path(patch, path = "/printers/{id}", tag = "printers", params(
     ("id" = Uuid, Path),
     ("If-Match" = Option<String>, Header, description = "The ETag that is to be changed, or `*`."),
@@ -134,7 +148,9 @@ async fn update_printer(
     Ok(tagged(services.patch_printer(&who.0, id, if_match, patch).await?))
 }
 
-/// Removes a printer. Commands that were not sent to it end as `skipped`; rows of past batches keep its name.
+/// Removes a printer.
+///
+/// Commands that were not sent to it end as `skipped`; rows of past batches keep its name.
 #[utoipa::path(delete, path = "/printers/{id}", tag = "printers", params(("id" = Uuid, Path)), responses(
     (status = NO_CONTENT),
 ))]
@@ -178,6 +194,9 @@ struct ReportBody {
 }
 
 /// Tries an address and a key without registering anything.
+///
+/// Tells names, ports, silence, certificates, keys, permissions and what is no OctoPrint apart: `code` for programs,
+/// `detail` and `advice` for people.
 #[utoipa::path(post, path = "/printers/test", tag = "printers", request_body = TestBody, responses(
     (status = OK, body = ReportBody),
 ))]

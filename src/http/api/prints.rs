@@ -1,6 +1,6 @@
 //! The record of prints, whoever started them.
 
-use axum::{Json, extract::State};
+use axum::{Json, extract::State, response::Response};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::{
     caller::Viewer,
+    export::{self, Line},
     extract::{Id, NoQuery, Params},
     page::{self, Page},
     problem::Problem,
@@ -49,6 +50,11 @@ struct PrintBody {
     started_by: By,
 }
 
+impl Line for PrintBody {
+    const COLUMNS: &'static [&'static str] =
+        &["id", "printer_id", "file", "started_at", "ended_at", "result", "reason", "started_by"];
+}
+
 impl From<Print> for PrintBody {
     fn from(print: Print) -> Self {
         Self {
@@ -65,17 +71,17 @@ impl From<Print> for PrintBody {
 }
 
 /// Lists prints, newest first.
+///
+/// Every print that was seen, whoever started it.
 #[utoipa::path(get, path = "/prints", tag = "prints", params(
     ("printer_id" = Option<Uuid>, Query, description = "Only prints on this printer."),
     ("state" = Option<String>, Query, description = "`open`, or how it ended: `done`, `failed`, `cancelled`, `unknown`."),
     ("since" = Option<DateTime<Utc>>, Query, description = "Only prints that began at this time or later."),
     super::openapi::Paging,
-), responses((status = OK, body = Page<PrintBody>)))]
-async fn list_prints(
-    who: Viewer,
-    mut params: Params,
-    State(services): State<Services>,
-) -> Result<Json<Page<PrintBody>>, Problem> {
+), responses((status = OK, content(
+    (Page<PrintBody> = "application/json"), (PrintBody = "application/x-ndjson"), (String = "text/csv"),
+))))]
+async fn list_prints(who: Viewer, mut params: Params, State(services): State<Services>) -> Result<Response, Problem> {
     let state = |word: &str| match word {
         "open" => Some(PrintState::Open),
         other => PrintResult::parse(other).map(PrintState::Ended),
@@ -86,13 +92,21 @@ async fn list_prints(
         since: params.time("since"),
         ..PrintFilter::default()
     };
-    let (limit, after) = (params.limit(), params.cursor::<Uuid>(LIST));
+    let asked = params.asked::<Uuid>(LIST);
     params.finish()?;
-    let found = services.list_prints(&who.0, filter, after, page::one_more(limit)).await?;
-    Ok(Json(Page::cut(LIST, found, limit, |print| print.id, PrintBody::from)))
+    let page = move |after, limit| {
+        let (services, who, filter) = (services.clone(), who.0.clone(), filter.clone());
+        async move {
+            let found = services.list_prints(&who, filter, after, page::one_more(limit)).await?;
+            Ok(page::cut(found, limit, |print| print.id, PrintBody::from))
+        }
+    };
+    export::list(LIST, asked, page).await
 }
 
 /// Reads a print.
+///
+/// `started_by` says whether a command began it, or somebody at the printer.
 #[utoipa::path(get, path = "/prints/{id}", tag = "prints", params(("id" = Uuid, Path)),
     responses((status = OK, body = PrintBody)))]
 async fn get_print(

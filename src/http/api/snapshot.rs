@@ -20,6 +20,8 @@ pub fn routes() -> OpenApiRouter<Services> {
 }
 
 /// Passes on one picture of the printer's camera.
+///
+/// The picture is fetched when it is asked for, within a few seconds.
 #[utoipa::path(get, path = "/printers/{id}/snapshot", tag = "printers", params(("id" = Uuid, Path)), responses(
     (status = OK, description = "The picture", content_type = "image/jpeg", body = Vec<u8>),
     super::openapi::FromPrinter,

@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::{
     batch_body::time,
     caller::Admin,
+    export::{self, Line},
     extract::{Id, Input, NoQuery, Params},
     page::{self, Page},
     problem::Problem,
@@ -66,6 +67,11 @@ struct TokenBody {
     require_idempotency_key: bool,
 }
 
+impl Line for TokenBody {
+    const COLUMNS: &'static [&'static str] =
+        &["id", "name", "role", "tags", "created_at", "expires_at", "last_used_at", "require_idempotency_key"];
+}
+
 /// A new token, with its secret.
 // No Debug: it holds a token.
 #[derive(Serialize, ToSchema)]
@@ -94,6 +100,8 @@ impl From<Token> for TokenBody {
 }
 
 /// Makes a token.
+///
+/// The secret is in this answer and nowhere else. A role is all that it may do, tags limit it to some printers.
 #[utoipa::path(post, path = "/tokens", tag = "access", request_body = NewTokenBody, responses(
     (status = CREATED, body = CreatedBody, headers(("Location", description = "Path of the token."))),
 ))]
@@ -129,7 +137,9 @@ struct RotateBody {
     overlap_s: u32,
 }
 
-/// Makes a token with the same rights in the place of another one, which works on for a while.
+/// Makes a token with the same rights in the place of another one.
+///
+/// The old one works on for `overlap_s` seconds, so that whoever holds it can change over.
 #[utoipa::path(post, path = "/tokens/{id}/rotate", tag = "access", params(("id" = Uuid, Path)),
     request_body = RotateBody, responses(
     (status = CREATED, body = CreatedBody, headers(("Location", description = "Path of the new token."))),
@@ -146,18 +156,24 @@ async fn rotate_token(
     Ok(created(token, secret))
 }
 
-/// Lists tokens, newest first, without their secrets.
+/// Lists tokens, newest first.
+///
+/// Their secrets are not known any more.
 #[utoipa::path(get, path = "/tokens", tag = "access", params(super::openapi::Paging),
-    responses((status = OK, body = Page<TokenBody>)))]
-async fn list_tokens(
-    who: Admin,
-    mut params: Params,
-    State(services): State<Services>,
-) -> Result<Json<Page<TokenBody>>, Problem> {
-    let (limit, after) = (params.limit(), params.cursor::<Uuid>(LIST));
+    responses((status = OK, content(
+    (Page<TokenBody> = "application/json"), (TokenBody = "application/x-ndjson"), (String = "text/csv"),
+))))]
+async fn list_tokens(who: Admin, mut params: Params, State(services): State<Services>) -> Result<Response, Problem> {
+    let asked = params.asked::<Uuid>(LIST);
     params.finish()?;
-    let found = services.list_tokens(&who.0, after, page::one_more(limit)).await?;
-    Ok(Json(Page::cut(LIST, found, limit, |token| token.id, TokenBody::from)))
+    let page = move |after, limit| {
+        let (services, who) = (services.clone(), who.0.clone());
+        async move {
+            let found = services.list_tokens(&who, after, page::one_more(limit)).await?;
+            Ok(page::cut(found, limit, |token| token.id, TokenBody::from))
+        }
+    };
+    export::list(LIST, asked, page).await
 }
 
 /// Reads a token, without its secret.
@@ -172,7 +188,9 @@ async fn get_token(
     Ok(Json(services.token(&who.0, id).await?.into()))
 }
 
-/// Revokes a token, at once and for good, with the sessions that were opened with it.
+/// Revokes a token.
+///
+/// At once and for good, with the sessions that were opened with it.
 #[utoipa::path(delete, path = "/tokens/{id}", tag = "access", params(("id" = Uuid, Path)),
     responses((status = NO_CONTENT)))]
 async fn delete_token(

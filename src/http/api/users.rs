@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::{
     caller::Admin,
+    export::{self, Line},
     extract::{Id, Input, NoQuery, Params, Patch, PathParts, expected_versions},
     page::{self, Page},
     problem::{Problem, ProblemBody},
@@ -94,6 +95,11 @@ struct SessionBody {
     agent: String,
 }
 
+impl Line for UserBody {
+    const COLUMNS: &'static [&'static str] =
+        &["id", "name", "role", "tags", "enabled", "created_at", "updated_at", "last_login_at"];
+}
+
 /// The sessions of one user.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Sessions)]
@@ -130,20 +136,28 @@ impl From<Session> for SessionBody {
 }
 
 /// Lists users, newest first.
+///
+/// Disabled ones, too.
 #[utoipa::path(get, path = "/users", tag = "access", params(super::openapi::Paging),
-    responses((status = OK, body = Page<UserBody>)))]
-async fn list_users(
-    who: Admin,
-    mut params: Params,
-    State(services): State<Services>,
-) -> Result<Json<Page<UserBody>>, Problem> {
-    let (limit, after) = (params.limit(), params.cursor::<Uuid>(LIST));
+    responses((status = OK, content(
+    (Page<UserBody> = "application/json"), (UserBody = "application/x-ndjson"), (String = "text/csv"),
+))))]
+async fn list_users(who: Admin, mut params: Params, State(services): State<Services>) -> Result<Response, Problem> {
+    let asked = params.asked::<Uuid>(LIST);
     params.finish()?;
-    let found = services.list_users(&who.0, after, page::one_more(limit)).await?;
-    Ok(Json(Page::cut(LIST, found, limit, |user| user.id, UserBody::from)))
+    let page = move |after, limit| {
+        let (services, who) = (services.clone(), who.0.clone());
+        async move {
+            let found = services.list_users(&who, after, page::one_more(limit)).await?;
+            Ok(page::cut(found, limit, |user| user.id, UserBody::from))
+        }
+    };
+    export::list(LIST, asked, page).await
 }
 
 /// Makes a user.
+///
+/// Without a password they can only come in by single sign-on, or by a password that is set later.
 #[utoipa::path(post, path = "/users", tag = "access", request_body = NewUserBody, responses(
     (status = CREATED, body = UserBody, headers(
         ("Location", description = "Path of the user."), ("ETag", description = "Version of what can be written."),
@@ -168,6 +182,8 @@ async fn create_user(
 }
 
 /// Reads a user.
+///
+/// Passwords are never shown, in no form.
 #[utoipa::path(get, path = "/users/{id}", tag = "access", params(("id" = Uuid, Path)), responses(
     (status = OK, body = UserBody, headers(("ETag", description = "Version of what can be written."))),
 ))]
@@ -175,7 +191,10 @@ async fn get_user(who: Admin, _: NoQuery, Id(id): Id, State(services): State<Ser
     Ok(tagged(services.user(&who.0, id).await?))
 }
 
-/// Changes a user by a JSON merge patch. A new password and being disabled end all of their sessions at once.
+/// Changes a user by a JSON merge patch.
+///
+/// A new password and being disabled end all of their sessions at once, a smaller role counts at once. The last admin
+/// stays one.
 #[utoipa::path(patch, path = "/users/{id}", tag = "access", params(
     ("id" = Uuid, Path),
     ("If-Match" = Option<String>, Header, description = "The ETag that is to be changed, or `*`."),
@@ -210,6 +229,8 @@ async fn update_user(
 }
 
 /// Lists the browsers in which a user is logged in.
+///
+/// Each was opened by logging in, and ends by itself when it is not used.
 #[utoipa::path(get, path = "/users/{id}/sessions", tag = "access", params(("id" = Uuid, Path)),
     responses((status = OK, body = SessionsBody)))]
 async fn list_user_sessions(
@@ -223,7 +244,9 @@ async fn list_user_sessions(
     Ok(Json(SessionsBody { items: sessions.into_iter().map(SessionBody::from).collect() }))
 }
 
-/// Ends a session at once.
+/// Ends a session.
+///
+/// At once: the next thing that this browser asks for is refused.
 #[utoipa::path(delete, path = "/users/{id}/sessions/{session_id}", tag = "access",
     params(("id" = Uuid, Path), ("session_id" = Uuid, Path)), responses((status = NO_CONTENT)))]
 async fn delete_user_session(

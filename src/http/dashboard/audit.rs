@@ -4,12 +4,9 @@ use std::collections::HashMap;
 
 use askama::Template;
 use axum::{
-    body::Body,
     extract::{Query, State},
-    http::header,
-    response::{Html, IntoResponse, Response},
+    response::{Html, Response},
 };
-use futures_util::stream;
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -26,14 +23,12 @@ use crate::{
         access::Role,
         audit::{Action, Found},
     },
-    http::api::audit::{csv_head, csv_rows},
+    http::api::audit,
     service::{access::Principal, audit::AuditFilter},
 };
 
 /// Rows of one page.
 const LISTED: usize = 50;
-/// Rows that the file is read by.
-const AT_ONCE: i64 = 500;
 /// Users whose names are known to the sentences.
 const USERS: i64 = 500;
 
@@ -144,22 +139,7 @@ pub(super) async fn file(
     if let Some(problem) = problems.into_iter().next() {
         return Err(Failure::new(axum::http::StatusCode::UNPROCESSABLE_ENTITY, "That does not fit", problem + "."));
     }
-    let services = dashboard.services.clone();
-    let rest = stream::try_unfold(None, move |before: Option<i64>| {
-        let (services, who, filter) = (services.clone(), who.clone(), filter.clone());
-        async move {
-            let found = services.list_audit(&who, &filter, before, AT_ONCE).await?;
-            let last = found.last().map(Found::seq);
-            Ok::<_, crate::service::Error>(last.map(|last| (csv_rows(found), Some(last))))
-        }
-    });
-    let head = stream::once(async { Ok(csv_head()) });
-    let body = Body::from_stream(futures_util::StreamExt::chain(head, rest));
-    let headers = [
-        (header::CONTENT_TYPE, "text/csv; charset=utf-8"),
-        (header::CONTENT_DISPOSITION, "attachment; filename=\"printyard-audit.csv\""),
-    ];
-    Ok((headers, body).into_response())
+    Ok(audit::file(dashboard.services.clone(), who, filter).await?)
 }
 
 async fn names(dashboard: &Dashboard, who: &Principal) -> Result<Names, Failure> {

@@ -1,0 +1,101 @@
+//! Too much at once: who holds on to what they have costs the others nothing, and is told so at once.
+
+use std::time::Duration;
+
+use printyard::http::bounds::{Bounds, Rooms};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use tokio::{io::AsyncWriteExt, net::TcpStream};
+
+use crate::{
+    api_problems::is_problem,
+    support::{
+        server::{Answer, DEADLINE, Options, TestServer, answer},
+        wait,
+    },
+};
+
+/// Sends the beginning of a request, and leaves it at that.
+async fn stuck(server: &TestServer, request: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(server.url.trim_start_matches("http://")).await.expect("a connection");
+    stream.write_all(request.as_bytes()).await.expect("the server takes it");
+    stream
+}
+
+async fn ask(server: &TestServer, token: &str, path: &str, accept: &str) -> Answer {
+    answer(server.bare(Method::GET, path).bearer_auth(token).header("Accept", accept)).await
+}
+
+/// Asks until the server says that this token has as much under way as it may.
+async fn until_overloaded(server: &TestServer, token: &str, accept: &str) {
+    let refused = wait::until("no more is let in", DEADLINE, async || {
+        let got = ask(server, token, "/api/v1/me", accept).await;
+        if got.0 == StatusCode::OK { Err(got.1) } else { Ok(got) }
+    })
+    .await;
+    is_problem(&refused, 503, "overloaded");
+    assert_eq!(refused.2["retry-after"], "1");
+}
+
+async fn until_admitted(server: &TestServer, token: &str, accept: &str) {
+    wait::until("there is room again", DEADLINE, async || {
+        let got = ask(server, token, "/api/v1/me", accept).await;
+        if got.0 == StatusCode::OK { Ok(()) } else { Err(got.1) }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_that_never_end_take_up_what_their_own_token_may_have_and_no_more() {
+    let server = TestServer::start().await;
+    let most = Bounds::default().requests.each;
+    let (greedy, other) = (server.token("operator").await, server.token("viewer").await);
+    let half = format!(
+        "POST /api/v1/batches HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {greedy}\r\nContent-Type: application/json\r\n\
+         Content-Length: 100\r\n\r\n{{"
+    );
+    let mut held = Vec::new();
+    for _ in 0..most {
+        held.push(stuck(&server, &half).await);
+    }
+    until_overloaded(&server, &greedy, "*/*").await;
+    // Who has to be refused is refused before anything is read.
+    let early = server.bare(Method::POST, "/api/v1/batches").bearer_auth(&greedy).body("no JSON at all");
+    is_problem(&answer(early).await, 503, "overloaded");
+    for _ in 0..3 {
+        assert_eq!(ask(&server, &other, "/api/v1/printers", "*/*").await.0, StatusCode::OK);
+    }
+    for path in ["/healthz", "/readyz", "/metrics"] {
+        assert_eq!(ask(&server, &greedy, path, "*/*").await.0, StatusCode::OK, "{path}");
+    }
+    // What takes long has room of its own.
+    assert_eq!(ask(&server, &greedy, "/api/v1/me", "text/csv").await.0, StatusCode::OK);
+    drop(held);
+    until_admitted(&server, &greedy, "*/*").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_that_are_never_read_are_held_for_a_while_and_then_cut_off() {
+    let rooms = Rooms { all: 8, each: 2 };
+    let bounds = Bounds { long_requests: rooms, taken_within: Duration::from_millis(500), ..Bounds::default() };
+    let server = TestServer::with(Options { bounds, ..Options::default() }).await;
+    for part in 0..6 {
+        let item = |n: usize| {
+            let url = format!("http://127.0.0.1:1/{part}/{n}");
+            json!({"name": format!("P{part}-{n}"), "url": url, "enabled": false, "notes": "x".repeat(4_000)})
+        };
+        let items: Vec<Value> = (0..500).map(item).collect();
+        assert_eq!(server.post("/api/v1/printers/bulk", json!({"items": items})).await.0, StatusCode::MULTI_STATUS);
+    }
+    let (greedy, other) = (server.token("viewer").await, server.token("viewer").await);
+    let whole = format!(
+        "GET /api/v1/printers HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {greedy}\r\nAccept: application/x-ndjson\r\n\r\n"
+    );
+    let held = [stuck(&server, &whole).await, stuck(&server, &whole).await];
+    until_overloaded(&server, &greedy, "text/csv").await;
+    assert_eq!(ask(&server, &greedy, "/api/v1/me", "*/*").await.0, StatusCode::OK, "what is short has room of its own");
+    assert_eq!(ask(&server, &other, "/api/v1/me", "text/csv").await.0, StatusCode::OK, "another token");
+    // Nobody reads, nobody goes: the server makes an end of it.
+    until_admitted(&server, &greedy, "text/csv").await;
+    drop(held);
+}
