@@ -57,6 +57,7 @@ async fn a_field_that_breaks_a_rule_is_named() {
         ("name", json!("a\u{0}b"), "/name"),
         ("url", json!("ftp://a"), "/url"),
         ("url", json!("http://user:pw@a"), "/url"),
+        ("bed_mm", json!([1, 2, 3, 4]), "/bed_mm"),
         ("url", json!("nonsense"), "/url"),
         ("api_key", json!("kéy"), "/api_key"),
         ("api_key", json!(""), "/api_key"),

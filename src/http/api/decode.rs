@@ -20,6 +20,10 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         // A rule that is broken early must not hide that the rest is no JSON: that is the first thing to be told.
         let malformed = serde_json::from_str::<IgnoredAny>(text).err();
         let pointer = pointer(error.path());
+        // What serde says of an array that goes on where it had all it wanted.
+        if malformed.is_none() && error.inner().to_string().starts_with("trailing characters") {
+            return Invalid::one(pointer, "length", "has too many items").into();
+        }
         explain(malformed.as_ref().unwrap_or(error.inner()), pointer)
     })?;
     deserializer.end().map_err(|error| explain(&error, String::new()))?;
