@@ -1,6 +1,7 @@
 //! The contract as a document: what changes in it shows in the diff.
 
 use reqwest::Method;
+use serde_json::Value;
 
 use crate::support::server::{TestServer, answer};
 
@@ -21,12 +22,107 @@ async fn every_operation_is_named_tagged_and_says_what_can_go_wrong() {
     for (path, item) in document["paths"].as_object().expect("paths") {
         for (method, operation) in item.as_object().expect("operations") {
             let name = operation["operationId"].as_str().expect("a name").to_owned();
+            assert!(name.chars().all(|c| c.is_ascii_lowercase() || c == '_'), "{name}");
             assert!(names.insert(name), "{method} {path} has a name that another one has");
+            assert!(operation["description"].is_string(), "{method} {path} has no description");
             assert!(operation["tags"].as_array().is_some_and(|tags| tags.len() == 1), "{method} {path}");
             assert!(operation["summary"].is_string(), "{method} {path}");
             let closed = path.starts_with("/api/v1");
             assert!(!closed || operation["responses"]["401"].is_object(), "{method} {path}");
             assert!(!path.contains('*'), "{path}");
+        }
+    }
+}
+
+/// What is wrong with a value, by its schema: fields that are unknown or missing, words and types that are others.
+fn misfits(document: &Value, schema: &Value, value: &Value, place: &str) -> Vec<String> {
+    let array = |key: &str| schema[key].as_array().cloned().unwrap_or_default();
+    if let Some(reference) = schema["$ref"].as_str() {
+        let schema = document.pointer(reference.trim_start_matches('#')).expect("what is referred to");
+        return misfits(document, schema, value, place);
+    }
+    if !array("oneOf").is_empty() {
+        let all: Vec<_> = array("oneOf").iter().map(|schema| misfits(document, schema, value, place)).collect();
+        return if all.iter().any(Vec::is_empty) { Vec::new() } else { all.concat() };
+    }
+    if !array("allOf").is_empty() {
+        // Each part knows its own fields only.
+        let parts: Vec<_> = array("allOf").iter().map(|schema| misfits(document, schema, value, place)).collect();
+        let unknown = |name: &String| name.ends_with(" is unknown");
+        let known_nowhere =
+            parts[0].iter().filter(|name| unknown(name) && parts.iter().all(|part| part.contains(name)));
+        return parts.iter().flatten().filter(|name| !unknown(name)).chain(known_nowhere).cloned().collect();
+    }
+    let kind = match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(number) if number.is_f64() => "number",
+        Value::Number(_) => "integer",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    };
+    let mut wrong = Vec::new();
+    let mut types = array("type");
+    types.extend(schema.get("type").filter(|kind| kind.is_string()).cloned());
+    let fits =
+        types.is_empty() || types.contains(&kind.into()) || kind == "integer" && types.contains(&"number".into());
+    if !fits {
+        wrong.push(format!("{place} is {kind}, not {types:?}"));
+    }
+    if !array("enum").is_empty() && !array("enum").contains(value) {
+        wrong.push(format!("{place} is {value}, no word of its vocabulary"));
+    }
+    let items = value.as_array().into_iter().flatten();
+    wrong.extend(items.flat_map(|item| misfits(document, &schema["items"], item, place)));
+    if let (Value::Object(fields), Some(properties)) = (value, schema["properties"].as_object()) {
+        for (name, value) in fields {
+            let place = format!("{place}.{name}");
+            match properties.get(name) {
+                Some(schema) => wrong.extend(misfits(document, schema, value, &place)),
+                None => wrong.push(format!("{place} is unknown")),
+            }
+        }
+        let missing = array("required").into_iter().filter(|name| !fields.contains_key(name.as_str().expect("a name")));
+        wrong.extend(missing.map(|name| format!("{place} lacks {name}")));
+    }
+    wrong
+}
+
+#[tokio::test]
+async fn every_body_has_an_example_that_holds_and_every_word_is_explained() {
+    let server = TestServer::start().await;
+    let (_, document, _) = answer(server.bare(Method::GET, "/api/openapi.json")).await;
+    let schemas = document["components"]["schemas"].as_object().expect("schemas");
+    for (path, item) in document["paths"].as_object().expect("paths") {
+        for (method, operation) in item.as_object().expect("operations") {
+            for (media_type, content) in operation["requestBody"]["content"].as_object().into_iter().flatten() {
+                let name = content["schema"]["$ref"].as_str().expect("a schema with a name").rsplit('/').next();
+                let schema = &schemas[name.expect("a name")];
+                if media_type.ends_with("json") {
+                    let wrong = misfits(&document, schema, content.get("example").unwrap_or(&schema["example"]), "");
+                    assert!(wrong.is_empty(), "{method} {path}: {wrong:?}");
+                }
+            }
+            for (status, response) in operation["responses"].as_object().expect("responses") {
+                assert!(
+                    response["description"].as_str().is_some_and(|text| !text.is_empty()),
+                    "{method} {path} {status}"
+                );
+                let Some(content) = response["content"].get("application/json") else { continue };
+                let schema = &content["schema"];
+                let named = schema["$ref"].as_str().and_then(|name| schemas[name.rsplit('/').next()?].get("example"));
+                let example = content.get("example").or(named);
+                let example = example.unwrap_or_else(|| panic!("{method} {path} {status} has no example"));
+                let wrong = misfits(&document, schema, example, "");
+                assert!(wrong.is_empty(), "{method} {path} {status}: {wrong:?}");
+            }
+        }
+    }
+    for (name, schema) in schemas {
+        let description = schema["description"].as_str().unwrap_or_else(|| panic!("{name} has no description"));
+        for word in schema["enum"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+            assert!(description.contains(&format!("\n* `{word}`: ")), "{name} does not say what {word} means");
         }
     }
 }

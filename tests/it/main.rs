@@ -7,6 +7,7 @@ mod api_access;
 mod api_batches;
 mod api_events;
 mod api_bulk;
+mod api_contract;
 mod api_export;
 mod api_files;
 mod api_idempotency;

@@ -38,19 +38,25 @@ macro_rules! batch_request {
             /// `assume_clear` is for start and restart, needs named printers and a reason, and is logged.
             plate: Option<PlatePolicy>,
             /// Commands under way at once; 0 = no limit.
+            #[schema(maximum = 5_000)]
             max_in_flight: Option<u32>,
             /// Between two commands.
+            #[schema(maximum = 3_600_000)]
             interval_ms: Option<u32>,
             /// Printers of one power group that may heat at once; 0 = no limit.
+            #[schema(maximum = 5_000)]
             max_heating: Option<u32>,
             /// Not before this time. The printers are chosen now.
             #[serde(default, deserialize_with = "time")]
             not_before: Option<DateTime<Utc>>,
             /// How long a command may wait for its printer once it is its turn; default 60.
+            #[schema(minimum = 1, maximum = 86_400)]
             expires_in_s: Option<u32>,
             /// Within which the turn of every command has to come; default 14400.
+            #[schema(minimum = 1, maximum = 604_800)]
             window_s: Option<u32>,
             /// How long the effect of an accepted command may take to show; default 60.
+            #[schema(minimum = 1, maximum = 900)]
             confirm_within_s: Option<u32>,
             /// `wait` is for pause and cancel: until the command expires.
             when_unreachable: Option<WhenUnreachable>,
@@ -62,8 +68,10 @@ macro_rules! batch_request {
             /// Say what would happen, and do nothing.
             dry_run: Option<bool>,
             /// For people, and for the log.
+            #[schema(max_length = 500)]
             reason: Option<String>,
             /// Your own name for this: `GET /batches?external_ref=` finds it.
+            #[schema(max_length = 500)]
             external_ref: Option<String>,
         }
 
@@ -135,7 +143,7 @@ impl JobCommandBody {
 #[schema(as = Selector, example = json!({"tags_all": ["hall-a"], "states": ["printing"]}))]
 pub struct SelectBody {
     /// At most 5,000, in the order in which they are to come, each once.
-    #[schema(value_type = Option<Vec<TargetForm>>)]
+    #[schema(value_type = Option<Vec<TargetForm>>, min_items = 1, max_items = 5_000)]
     printer_ids: Option<Vec<TargetBody>>,
     /// Printers with every one of these tags.
     tags_all: Option<Vec<String>>,
@@ -208,6 +216,7 @@ impl SelectBody {
 #[derive(Debug)]
 struct TargetBody(Target);
 
+/// A printer with the job that it is expected to have.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = TargetWithJob)]
@@ -273,6 +282,7 @@ pub fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DateTim
 #[serde(deny_unknown_fields)]
 #[schema(as = RetryBatch, example = json!({"outcomes": ["unreachable", "expired"]}))]
 pub struct RetryBody {
+    #[schema(min_items = 1)]
     outcomes: Vec<Outcome>,
     /// Somebody has looked at the printers: needed for `unknown` and `unconfirmed` starts and restarts.
     after_look: Option<bool>,

@@ -19,7 +19,134 @@ pub fn add(document: &mut OpenApi) {
     describe(document, "Reason", Reason::ALL, Reason::as_str, Reason::sentence);
     describe(document, "ClearResult", ClearResult::ALL, ClearResult::as_str, cleared);
     describe(document, "Reachability", &Reachability::ALL, Reachability::as_str, reachability);
+    for (name, words) in PLAIN {
+        describe(document, name, words, |(word, _)| word, |(_, meaning)| meaning);
+    }
 }
+
+/// Vocabularies whose words say nearly all by themselves.
+const PLAIN: [(&str, &[(&str, &str)]); 13] = [
+    (
+        "ActorKind",
+        &[
+            ("command", "A command of Printyard's: `command_id` says which."),
+            ("printer", "Somebody at the printer, or another program."),
+            ("unknown", "It began while nobody watched."),
+        ],
+    ),
+    (
+        "AuditActorKind",
+        &[
+            ("user", "A person who was logged in."),
+            ("token", "A program, by its token."),
+            ("admin_token", "Whoever holds the token that the operator of the server has set."),
+            ("terminal", "Somebody at the server's own command line."),
+            ("scheduler", "The server itself, as it was told to before."),
+            ("printer", "Somebody at the printer, or another program."),
+            ("setup", "Whoever set the server up by its first link."),
+        ],
+    ),
+    (
+        "BatchState",
+        &[
+            ("scheduled", "Nothing is sent before `not_before`."),
+            ("running", "Not every command has ended."),
+            ("finished", "Every command has ended."),
+            ("stopped", "Nothing more is sent; what was sent may still have to end."),
+            ("dry_run", "Nothing was made: this is what would happen."),
+        ],
+    ),
+    (
+        "Command",
+        &[
+            ("start", "Prints the selected file, or `file`."),
+            ("pause", "Pauses the print."),
+            ("resume", "Goes on with a paused print."),
+            ("toggle", "Pauses what prints and resumes what is paused; resolved once."),
+            ("cancel", "Ends the print for good."),
+            ("restart", "Ends the print and begins it again."),
+            ("connect", "Connects OctoPrint with its printer."),
+            ("disconnect", "Takes OctoPrint's connection to its printer away."),
+        ],
+    ),
+    (
+        "OnFailure",
+        &[("continue", "A command that fails stops no other."), ("stop", "The first one that fails stops the batch.")],
+    ),
+    (
+        "PlatePolicy",
+        &[
+            ("check", "A plate that is not known to be clear is not printed on."),
+            ("assume_clear", "Somebody has looked, and says so in `reason`."),
+        ],
+    ),
+    (
+        "PlateState",
+        &[("clear", "A print may begin."), ("occupied", "A print lies there until somebody says that it does not.")],
+    ),
+    (
+        "PrintResult",
+        &[
+            ("done", "It was printed to its end."),
+            ("failed", "It ended by an error."),
+            ("cancelled", "Somebody ended it."),
+            ("unknown", "It ended while nobody watched."),
+        ],
+    ),
+    (
+        "PrinterState",
+        &[
+            ("operational", "Connected, and without a job."),
+            ("starting", "A print begins: it heats, or runs its first lines."),
+            ("printing", "A print is under way."),
+            ("pausing", "It will be paused in a moment."),
+            ("paused", "A print waits to be resumed."),
+            ("resuming", "It will print in a moment."),
+            ("finishing", "The last lines of a print are under way."),
+            ("cancelling", "A print is being ended."),
+            ("offline", "OctoPrint has no connection to its printer."),
+            ("connecting", "OctoPrint is connecting to its printer."),
+            ("error", "OctoPrint reports an error of the printer."),
+            ("unknown", "Not seen, or a state that Printyard does not know."),
+        ],
+    ),
+    (
+        "Role",
+        &[
+            ("viewer", "May look."),
+            ("operator", "May command printers, too."),
+            ("manager", "May change the register, too."),
+            ("admin", "May do everything, users and tokens included."),
+        ],
+    ),
+    (
+        "Step",
+        &[
+            ("start", "The print was begun."),
+            ("pause", "It was told to pause."),
+            ("resume", "It was told to resume."),
+            ("cancel", "It was told to cancel."),
+            ("connect", "It was told to connect."),
+            ("disconnect", "It was told to disconnect."),
+        ],
+    ),
+    (
+        "WhenUnreachable",
+        &[
+            ("fail", "It is tried once, and ends as `unreachable`."),
+            ("wait", "It waits for the printer until its time is over."),
+        ],
+    ),
+    (
+        "Would",
+        &[
+            ("send", "It would be sent."),
+            ("wait", "The printer is in a passing state: it would wait for its end."),
+            ("unchanged", "It is so already."),
+            ("reject", "It would be refused, for `reason`."),
+        ],
+    ),
+];
 
 fn describe<T: Copy>(
     document: &mut OpenApi,

@@ -16,6 +16,7 @@ mod events;
 mod export;
 mod extract;
 mod files;
+mod finish;
 mod health;
 mod idempotency;
 mod job;
@@ -107,7 +108,7 @@ fn documented() -> (Router<Services>, Router<Services>, OpenApi) {
     let (closed, mut document) = closed.split_for_parts();
     let (open, health) = health::routes().split_for_parts();
     document.merge(health);
-    openapi::finish(&mut document);
+    finish::finish(&mut document);
     (open, closed, document)
 }
 

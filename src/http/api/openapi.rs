@@ -11,18 +11,16 @@ use axum::{
     routing::get,
 };
 use utoipa::{
-    IntoParams, IntoResponses, ToSchema,
+    IntoParams, IntoResponses,
     openapi::{
-        self, ComponentsBuilder, ContentBuilder, InfoBuilder, ObjectBuilder, OpenApi, OpenApiBuilder, Ref, RefOr,
-        Required, ResponseBuilder, Type,
-        path::{Operation, Parameter, ParameterBuilder, ParameterIn},
+        self, ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder, RefOr,
         security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
     },
 };
 
 use super::{
-    meanings,
-    problem::{MEDIA_TYPE, Problem, ProblemBody},
+    finish::problem,
+    problem::{Problem, ProblemBody},
 };
 
 const INTRODUCTION: &str = "One command to many OctoPrint printers, and the truth about each.\n\n\
@@ -96,67 +94,6 @@ pub fn frame() -> OpenApi {
         .components(Some(components))
         .security(Some([SecurityRequirement::new(SCHEME, Vec::<String>::new())]))
         .build()
-}
-
-/// Adds to every operation what can go wrong with all of its kind.
-pub fn finish(document: &mut OpenApi) {
-    // The router's sign for "the rest of the path" is none of OpenAPI's.
-    let paths = std::mem::take(&mut document.paths.paths);
-    document.paths.paths = paths.into_iter().map(|(path, item)| (path.replace("{*", "{"), item)).collect();
-    meanings::add(document);
-    for (path, item) in &mut document.paths.paths {
-        if let Some(post) = item.post.as_mut().filter(|post| post.security.is_none()) {
-            post.parameters.get_or_insert_default().push(RefOr::T(idempotency_key()));
-        }
-        let operations = [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete];
-        for operation in operations.into_iter().flatten() {
-            if operation.security.is_none() {
-                add_problems(path, operation);
-            }
-        }
-    }
-}
-
-/// The header that makes a POST repeatable.
-fn idempotency_key() -> Parameter {
-    ParameterBuilder::new()
-        .name("Idempotency-Key")
-        .parameter_in(ParameterIn::Header)
-        .required(Required::False)
-        .description(Some(
-            "Makes the request repeatable for 24 h: 1 to 255 characters, one for each request. A repetition is answered \
-             with the first status and what is there now, with `Idempotent-Replayed: true`; another request with the same \
-             key is 422 `idempotency_key_reused`; while the first has not ended, 409 `request_in_progress`. The length of \
-             an upload stands for its content.",
-        ))
-        .schema(Some(ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(257))))
-        .build()
-}
-
-fn add_problems(path: &str, operation: &mut Operation) {
-    let has_body = operation.request_body.is_some();
-    let shared = [
-        (true, "401", "`unauthenticated`: no valid token"),
-        (true, "403", "`forbidden`: the token's role does not allow this"),
-        (path.contains("{id}"), "404", "`not_found`, also for a path id that is no UUID"),
-        (true, "400", "`malformed_json`, `malformed_multipart`, `malformed_path`, `malformed_query`"),
-        (has_body, "413", "`too_large`"),
-        (has_body, "415", "`unsupported_media_type`"),
-        (true, "422", "`invalid_input`, `invalid_query`, `nothing_selected`: well-formed, but against a rule"),
-        (true, "429", "`rate_limited`: ask more slowly; see `Retry-After`"),
-        (true, "500", "`internal`: a defect of the server; its log has the request id"),
-        (true, "503", "`unavailable`, `busy`: try again; see `Retry-After`"),
-    ];
-    for (applies, status, description) in shared {
-        if applies && !operation.responses.responses.contains_key(status) {
-            operation.responses.responses.insert(status.to_owned(), problem(description).into());
-        }
-    }
-}
-
-fn problem(description: &str) -> openapi::Response {
-    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(ProblemBody::name()))).build();
-    ResponseBuilder::new().description(description).content(MEDIA_TYPE, content).build()
 }
 
 /// The document, and a page to read it.

@@ -28,12 +28,14 @@ pub fn routes() -> OpenApiRouter<Services> {
 #[schema(as = ClearPlates, example = json!({"printer_ids": ["0193e1c7-7d1c-7a52-9a3e-2f3b5a0c9e11"]}))]
 struct ClearBody {
     /// Whatever lies on the plates of these printers.
+    #[schema(min_items = 1)]
     printer_ids: Option<Vec<Uuid>>,
     /// Only where this print lies there: another one is `plate_changed`.
-    #[schema(value_type = Option<Vec<PlateBody>>)]
+    #[schema(value_type = Option<Vec<PlateBody>>, min_items = 1)]
     plates: Option<Vec<Object<PlateBody>>>,
 }
 
+/// A plate with the print that lies on it.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = PlateRef)]
@@ -49,6 +51,7 @@ struct ClearedBody {
     items: Vec<ClearedItem>,
 }
 
+/// What became of one plate.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = PlateCleared)]
 struct ClearedItem {

@@ -30,24 +30,35 @@ use crate::{
 }))]
 pub struct NewPrinterBody {
     /// Unique; 1 to 100 characters.
+    #[schema(min_length = 1, max_length = 100)]
     name: String,
     /// Where its OctoPrint is: http or https, with or without a path. Unique in its normal form.
+    #[schema(min_length = 1)]
     url: String,
     /// OctoPrint's API key. Kept encrypted, never shown.
+    #[schema(min_length = 1, max_length = 1_000)]
     api_key: Option<String>,
     /// What selectors and tokens go by; at most 50.
+    #[schema(max_items = 50)]
     tags: Option<Vec<String>>,
     /// Whether it is watched and commanded; default true.
     enabled: Option<bool>,
+    #[schema(min_length = 1, max_length = 100)]
     model: Option<String>,
+    #[schema(min_length = 1, max_length = 100)]
     material: Option<String>,
     /// `#rrggbb`.
+    #[schema(pattern = "^#[0-9A-Fa-f]{6}$")]
     color: Option<String>,
+    #[schema(exclusive_minimum = 0, maximum = 10)]
     nozzle_mm: Option<f64>,
     /// Width, depth and height.
+    #[schema(min_items = 3, max_items = 3)]
     bed_mm: Option<[f64; 3]>,
     /// Printers on one electrical circuit, for `max_heating`.
+    #[schema(min_length = 1, max_length = 100)]
     power_group: Option<String>,
+    #[schema(max_length = 10_000)]
     notes: Option<String>,
 }
 
@@ -79,43 +90,43 @@ impl NewPrinterBody {
 pub struct PrinterPatchBody {
     /// Cannot be cleared.
     #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 100)]
     name: Option<Option<String>>,
     /// Cannot be cleared.
     #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, min_length = 1)]
     url: Option<Option<String>>,
     /// Kept when absent; null clears it.
     #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 1_000)]
     api_key: Option<Option<String>>,
     #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<Vec<String>>)]
+    #[schema(value_type = Option<Vec<String>>, max_items = 50)]
     tags: Option<Option<Vec<String>>>,
     /// Cannot be cleared.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<bool>)]
     enabled: Option<Option<bool>>,
     #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 100)]
     model: Option<Option<String>>,
     #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 100)]
     material: Option<Option<String>>,
     #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, pattern = "^#[0-9A-Fa-f]{6}$")]
     color: Option<Option<String>>,
     #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<f64>)]
+    #[schema(value_type = Option<f64>, exclusive_minimum = 0, maximum = 10)]
     nozzle_mm: Option<Option<f64>>,
     #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<[f64; 3]>)]
+    #[schema(value_type = Option<[f64; 3]>, min_items = 3, max_items = 3)]
     bed_mm: Option<Option<[f64; 3]>>,
     #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 100)]
     power_group: Option<Option<String>>,
     #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, max_length = 10_000)]
     notes: Option<Option<String>>,
 }
 
@@ -169,6 +180,8 @@ pub struct PrinterBody {
     material: Option<String>,
     color: Option<String>,
     nozzle_mm: Option<f64>,
+    /// Width, depth and height.
+    #[schema(min_items = 3, max_items = 3)]
     bed_mm: Option<[f64; 3]>,
     power_group: Option<String>,
     notes: String,

@@ -40,6 +40,7 @@ pub fn routes() -> OpenApiRouter<Services> {
 #[serde(deny_unknown_fields)]
 #[schema(as = NewToken, example = json!({"name": "erp", "role": "operator", "tags": ["hall-a"], "expires_at": null}))]
 struct NewTokenBody {
+    #[schema(min_length = 1, max_length = 100)]
     name: String,
     role: Role,
     /// Only printers with any of these tags; empty = all.
@@ -134,6 +135,7 @@ fn created(token: Token, secret: String) -> Response {
 #[schema(as = RotateToken, example = json!({"overlap_s": 86400}))]
 struct RotateBody {
     /// The old one works on for so long, at most 30 days; 0 ends it at once.
+    #[schema(maximum = 2_592_000)]
     overlap_s: u32,
 }
 

@@ -14,7 +14,7 @@ use axum::{
     http::StatusCode,
 };
 use bytes::Bytes;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::{
     fs::File,
     io::{AsyncSeekExt, AsyncWriteExt},
@@ -42,7 +42,8 @@ const LONGEST_TEXT: usize = 4_096;
 const SILENCE: Duration = Duration::from_secs(60);
 
 /// The form of an upload.
-#[derive(ToSchema)]
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "it describes the form for the document; the parts are read one by one")]
 pub struct UploadForm {
     /// The content, with a file name.

@@ -44,8 +44,10 @@ pub fn routes() -> OpenApiRouter<Services> {
 #[schema(as = NewUser, example = json!({"name": "ann", "password": "several words in a row", "role": "operator", "tags": ["hall-a"]}))]
 struct NewUserBody {
     /// Unique, whatever the case of its letters.
+    #[schema(min_length = 1, max_length = 64)]
     name: String,
-    /// At least 15 characters. Absent: they cannot log in until one is set.
+    /// Absent: they cannot log in until one is set.
+    #[schema(min_length = 15, max_length = 256)]
     password: Option<String>,
     role: Role,
     /// Only printers with any of these tags; empty = all. An admin has none.
@@ -58,8 +60,10 @@ struct NewUserBody {
 #[serde(deny_unknown_fields)]
 #[schema(as = UserPatch, example = json!({"enabled": false}))]
 struct UserPatchBody {
+    #[schema(min_length = 1, max_length = 64)]
     name: Option<String>,
     /// Ends all of their sessions.
+    #[schema(min_length = 15, max_length = 256)]
     password: Option<String>,
     role: Option<Role>,
     tags: Option<Vec<String>>,

@@ -1,0 +1,230 @@
+//! What all operations have in common, in the document: what can go wrong, headers, forms of lists, examples.
+//!
+//! The handlers say what is theirs alone; the rest is added here, once.
+
+use serde_json::{Map, Value, json};
+use utoipa::{
+    ToSchema,
+    openapi::{
+        self, Components, ContentBuilder, HeaderBuilder, ObjectBuilder, OpenApi, Ref, RefOr, ResponseBuilder,
+        path::Operation,
+        schema::{ArrayItems, Schema, Type},
+    },
+};
+
+use super::{
+    export::{CSV, NDJSON},
+    meanings,
+    problem::{MEDIA_TYPE, ProblemBody},
+};
+
+/// An item of each kind that answers have, by the name of its schema.
+const EXAMPLES: &str = include_str!("examples.json");
+const SCHEMAS: &str = "#/components/schemas/";
+/// What the name of a page begins with, before that of its items.
+const PAGE: &str = "Page_";
+
+/// Headers of every answer to a token.
+const TOLD: [(&str, &str); 4] = [
+    ("RateLimit-Limit", "Requests that this token may send at once (draft-ietf-httpapi-ratelimit-headers-06)."),
+    ("RateLimit-Remaining", "Requests that it may send now."),
+    ("RateLimit-Reset", "Seconds until it may send `RateLimit-Limit` again."),
+    (
+        "RateLimit-Policy",
+        "The same rule in words of draft-ietf-httpapi-ratelimit-headers-08 and later: `\"default\";q=200;w=4`.",
+    ),
+];
+
+/// Adds to every operation what it has in common with others.
+pub fn finish(document: &mut OpenApi) {
+    // The router's sign for "the rest of the path" is none of OpenAPI's.
+    let paths = std::mem::take(&mut document.paths.paths);
+    document.paths.paths = paths.into_iter().map(|(path, item)| (path.replace("{*", "{"), item)).collect();
+    meanings::add(document);
+    let examples: Map<String, Value> = serde_json::from_str(EXAMPLES).unwrap_or_default();
+    for (path, item) in &mut document.paths.paths {
+        let operations = [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete];
+        for operation in operations.into_iter().flatten() {
+            describe(operation);
+            if operation.security.is_none() {
+                add_problems(path, operation);
+                add_headers(operation);
+            }
+            add_examples(operation, &examples);
+        }
+    }
+    if let Some(components) = &mut document.components {
+        components.headers.extend(TOLD.map(|(name, description)| (name.to_owned(), header(name, description).into())));
+        name_pages(components);
+    }
+}
+
+/// A list's items are what they are elsewhere, and a page is called after them.
+fn name_pages(components: &mut Components) {
+    let schemas = std::mem::take(&mut components.schemas);
+    components.schemas = schemas
+        .into_iter()
+        .map(|(name, mut schema)| {
+            let Some(item) = name.strip_prefix(PAGE).map(str::to_owned) else { return (name, schema) };
+            if let RefOr::T(Schema::Object(page)) = &mut schema {
+                page.description = Some(format!("A page of a list, each item a `{item}`."));
+                if let Some(RefOr::T(Schema::Array(items))) = page.properties.get_mut("items") {
+                    items.items = ArrayItems::RefOrSchema(Box::new(Ref::from_schema_name(item.as_str()).into()));
+                }
+            }
+            (format!("{item}Page"), schema)
+        })
+        .collect();
+}
+
+/// An answer has to say what it is, and most are just what was asked for.
+fn describe(operation: &mut Operation) {
+    for (status, response) in &mut operation.responses.responses {
+        if let RefOr::T(response) = response
+            && response.description.is_empty()
+        {
+            response.description = match status.as_str() {
+                "201" => "It was made",
+                "204" => "It was done, and there is nothing more to say",
+                _ => "What was asked for",
+            }
+            .to_owned();
+        }
+    }
+}
+
+fn header(name: &str, description: &str) -> openapi::Header {
+    let kind = if name == "RateLimit-Policy" { Type::String } else { Type::Integer };
+    let schema = ObjectBuilder::new().schema_type(kind).build();
+    HeaderBuilder::new().schema(Some(schema)).description(Some(description)).build()
+}
+
+fn add_headers(operation: &mut Operation) {
+    for (status, response) in &mut operation.responses.responses {
+        let RefOr::T(response) = response else { continue };
+        if status.starts_with('2') || status == "429" {
+            let told =
+                TOLD.map(|(name, _)| (name.to_owned(), RefOr::Ref(Ref::new(format!("#/components/headers/{name}")))));
+            response.headers.extend(told);
+        }
+        if response.content.contains_key(CSV) {
+            let of_files = [
+                ("X-Next-Cursor", "In CSV and lines of JSON, of a page: `next_cursor`."),
+                ("Content-Disposition", "In CSV and lines of JSON: a name for the file."),
+            ];
+            let text = |description: &str| {
+                let schema = ObjectBuilder::new().schema_type(Type::String).build();
+                HeaderBuilder::new().schema(Some(schema)).description(Some(description)).build().into()
+            };
+            response.headers.extend(of_files.map(|(name, description)| (name.to_owned(), text(description))));
+            response.description = format!(
+                "A page. As `{CSV}` or `{NDJSON}` (by `Accept`) without `limit` and `cursor`: the whole list as a file, which \
+                 breaks off where something goes wrong, and with one of them a page of it."
+            );
+        }
+    }
+}
+
+/// Gives what answers carry its proper name, and an example.
+fn add_examples(operation: &mut Operation, examples: &Map<String, Value>) {
+    for response in operation.responses.responses.values_mut() {
+        let RefOr::T(response) = response else { continue };
+        for (media_type, content) in &mut response.content {
+            let RefOr::T(content) = content else { continue };
+            let Some(RefOr::Ref(schema)) = &mut content.schema else { continue };
+            let name = schema.ref_location.trim_start_matches(SCHEMAS).to_owned();
+            let example = match name.strip_prefix(PAGE) {
+                Some(item) => {
+                    schema.ref_location = format!("{SCHEMAS}{item}Page");
+                    examples.get(item).map(|item| json!({"items": [item], "next_cursor": null}))
+                }
+                None => composed(&name, examples),
+            };
+            if media_type == "application/json" && content.example.is_none() {
+                content.example = example;
+            }
+        }
+    }
+}
+
+/// An example by name; some are made of others.
+fn composed(name: &str, examples: &Map<String, Value>) -> Option<Value> {
+    let with = |base: &str, fields: Value| {
+        let mut whole = examples.get(base)?.as_object()?.clone();
+        whole.extend(fields.as_object()?.clone());
+        Some(Value::Object(whole))
+    };
+    match name {
+        "Batch" => with("BatchSummary", json!({"commands": [examples.get("CommandRow")?], "commands_next": null})),
+        "TokenCreated" => with("Token", json!({"token": "pyd_4hJk2…"})),
+        "Sessions" => Some(json!({"items": [examples.get("Session")?]})),
+        "PrintersCreated" => {
+            let printer = examples.get("Printer")?;
+            let problem = json!({"code": "name_taken", "detail": "Another printer has this name."});
+            Some(json!({"items": [
+                {"index": 0, "status": 201, "id": printer.get("id")?, "printer": printer},
+                {"index": 1, "status": 409, "problem": problem},
+            ]}))
+        }
+        other => examples.get(other).cloned(),
+    }
+}
+
+fn add_problems(path: &str, operation: &mut Operation) {
+    let body = match &operation.request_body {
+        Some(RefOr::T(body)) => Some(body),
+        Some(RefOr::Ref(_)) | None => None,
+    };
+    let takes = |media_type: &str| body.is_some_and(|body| body.content.keys().any(|key| key.contains(media_type)));
+    let (json, form, has_body) = (takes("json"), takes("multipart"), body.is_some());
+    let malformed = [
+        (true, "`malformed_query`"),
+        (path.contains('{'), "`malformed_path`"),
+        (json, "`malformed_json`"),
+        (form, "`malformed_multipart`"),
+        (has_body, "`incomplete_body`"),
+    ];
+    let malformed: Vec<&str> = malformed.into_iter().filter_map(|(applies, code)| applies.then_some(code)).collect();
+    let against_rules = if has_body { "`invalid_query`, `invalid_input`" } else { "`invalid_query`" };
+    let shared = [
+        (true, "400", format!("{}: it cannot be read", malformed.join(", "))),
+        (true, "401", "`unauthenticated`: no valid token".to_owned()),
+        (true, "403", "`forbidden`: the token's role does not allow this".to_owned()),
+        (path.contains('{'), "404", "`not_found`, also for a path id that is no UUID".to_owned()),
+        (has_body, "408", "`body_timeout`: the body did not come in time".to_owned()),
+        (has_body, "413", "`too_large`".to_owned()),
+        (has_body, "415", "`unsupported_media_type`".to_owned()),
+        (true, "422", format!("{against_rules}: well-formed, but against a rule; see `errors`")),
+        (true, "429", "`rate_limited`: ask more slowly; see `Retry-After`".to_owned()),
+        (true, "500", "`internal`: a defect of the server; its log has the request id".to_owned()),
+        (
+            true,
+            "503",
+            "`unavailable`, `overloaded`, `answer_timeout`: try again; see `Retry-After`. After `answer_timeout` what was \
+             asked for may have been done"
+                .to_owned(),
+        ),
+    ];
+    for (applies, status, description) in shared {
+        match operation.responses.responses.get_mut(status) {
+            _ if !applies => {}
+            // What is the operation's own stands first.
+            Some(RefOr::T(own)) => own.description = format!("{}; {description}", own.description),
+            Some(RefOr::Ref(_)) => {}
+            None => drop(operation.responses.responses.insert(status.to_owned(), problem(&description).into())),
+        }
+    }
+    let again = ObjectBuilder::new().schema_type(Type::Integer).build();
+    let again = HeaderBuilder::new().schema(Some(again)).description(Some("Seconds after which to try again.")).build();
+    for status in ["429", "503"] {
+        if let Some(RefOr::T(response)) = operation.responses.responses.get_mut(status) {
+            response.headers.insert("Retry-After".to_owned(), again.clone().into());
+        }
+    }
+}
+
+/// An answer that is a problem.
+pub fn problem(description: &str) -> openapi::Response {
+    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(ProblemBody::name()))).build();
+    ResponseBuilder::new().description(description).content(MEDIA_TYPE, content).build()
+}

@@ -1,0 +1,328 @@
+//! What was released stays: the document of now is held against that of the last release, and what would break a client of
+//! it fails.
+//!
+//! A release takes the document over with `PRINTYARD_RELEASE_CONTRACT=1 cargo test api_contract`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::server::{TestServer, answer};
+
+const RELEASED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/contract/released.json");
+/// Vocabularies that clients act on: nothing may be added to them.
+const CLOSED: [&str; 2] = ["Effect", "BatchResult"];
+
+/// Who reads a value decides what may become of it: a server that takes more, and a client that is told less, break nothing.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Request,
+    Response,
+}
+
+/// A schema with its references followed and its parts put together.
+#[derive(Default)]
+struct Shape<'a> {
+    /// Empty: anything.
+    types: BTreeSet<&'a str>,
+    words: BTreeSet<&'a str>,
+    /// The words are all there will ever be.
+    is_closed: bool,
+    properties: BTreeMap<&'a str, &'a Value>,
+    required: BTreeSet<&'a str>,
+    items: Option<&'a Value>,
+    bounds: BTreeMap<&'a str, f64>,
+}
+
+const LOWER: [&str; 4] = ["minimum", "minLength", "minItems", "exclusiveMinimum"];
+const UPPER: [&str; 4] = ["maximum", "maxLength", "maxItems", "exclusiveMaximum"];
+
+impl<'a> Shape<'a> {
+    fn of(document: &'a Value, schema: &'a Value) -> Self {
+        let mut shape = Self::default();
+        shape.add(document, schema);
+        if shape.types.contains("number") {
+            shape.types.insert("integer");
+        }
+        shape
+    }
+
+    fn add(&mut self, document: &'a Value, schema: &'a Value) {
+        if let Some(reference) = schema["$ref"].as_str() {
+            self.is_closed |= CLOSED.iter().any(|name| reference.ends_with(&format!("/{name}")));
+            self.add(document, document.pointer(reference.trim_start_matches('#')).expect("what is referred to"));
+        }
+        for part in ["allOf", "oneOf", "anyOf"].iter().flat_map(|key| list(&schema[*key])) {
+            self.add(document, part);
+        }
+        self.types.extend(schema["type"].as_str().into_iter().chain(texts(&schema["type"])));
+        self.words.extend(texts(&schema["enum"]));
+        self.required.extend(texts(&schema["required"]));
+        let properties = schema["properties"].as_object().into_iter().flatten();
+        self.properties.extend(properties.map(|(name, schema)| (name.as_str(), schema)));
+        self.items = self.items.or(schema.get("items"));
+        let bounds = LOWER.iter().chain(&UPPER).filter_map(|name| Some((*name, schema[*name].as_f64()?)));
+        self.bounds.extend(bounds);
+    }
+}
+
+fn list(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
+
+fn texts(value: &Value) -> impl Iterator<Item = &str> {
+    list(value).filter_map(Value::as_str)
+}
+
+fn entries(value: &Value) -> impl Iterator<Item = (&str, &Value)> {
+    value.as_object().into_iter().flatten().map(|(name, value)| (name.as_str(), value))
+}
+
+struct Comparison<'a> {
+    old: &'a Value,
+    new: &'a Value,
+    /// References under way: types that contain themselves come to an end.
+    seen: BTreeSet<String>,
+    broken: Vec<String>,
+}
+
+/// Everything that would break a client of the old document.
+fn broken(old: &Value, new: &Value) -> Vec<String> {
+    let mut comparison = Comparison { old, new, seen: BTreeSet::new(), broken: Vec::new() };
+    for (path, item) in entries(&old["paths"]) {
+        for (method, operation) in entries(item) {
+            let place = format!("{} {path}", method.to_uppercase());
+            match new["paths"][path].get(method) {
+                Some(now) => comparison.operation(&place, operation, now),
+                None => comparison.broken.push(format!("{place} is gone")),
+            }
+        }
+    }
+    comparison.broken
+}
+
+impl<'a> Comparison<'a> {
+    fn operation(&mut self, place: &str, old: &'a Value, new: &'a Value) {
+        if old["operationId"] != new["operationId"] {
+            self.broken.push(format!("{place} is called {} and was {}", new["operationId"], old["operationId"]));
+        }
+        self.parameters(place, old, new);
+        let (old_body, new_body) = (&old["requestBody"], &new["requestBody"]);
+        if new_body["required"] == true && old_body["required"] != true {
+            self.broken.push(format!("{place} needs a body now"));
+        }
+        self.contents(&format!("{place} body"), Way::Request, old_body, new_body);
+        for (status, response) in entries(&old["responses"]).filter(|(status, _)| status.starts_with('2')) {
+            let place = format!("{place} {status}");
+            let Some(now) = new["responses"].get(status) else {
+                self.broken.push(format!("{place} is gone"));
+                continue;
+            };
+            for (name, _) in entries(&response["headers"]).filter(|(name, _)| now["headers"].get(*name).is_none()) {
+                self.broken.push(format!("{place} has no header {name} any more"));
+            }
+            self.contents(&place, Way::Response, response, now);
+        }
+    }
+
+    fn parameters(&mut self, place: &str, old: &'a Value, new: &'a Value) {
+        let key = |parameter: &Value| (parameter["in"].clone(), parameter["name"].clone());
+        for now in list(&new["parameters"]).filter(|now| now["required"] == true) {
+            if !list(&old["parameters"]).any(|was| key(was) == key(now) && was["required"] == true) {
+                self.broken.push(format!("{place} needs the parameter {} now", now["name"]));
+            }
+        }
+        for was in list(&old["parameters"]) {
+            match list(&new["parameters"]).find(|now| key(now) == key(was)) {
+                Some(now) => {
+                    self.schema(&format!("{place} ?{}", was["name"]), Way::Request, &was["schema"], &now["schema"]);
+                }
+                None => self.broken.push(format!("{place} has no parameter {} any more", was["name"])),
+            }
+        }
+    }
+
+    fn contents(&mut self, place: &str, way: Way, old: &'a Value, new: &'a Value) {
+        for (media_type, content) in entries(&old["content"]) {
+            match new["content"].get(media_type) {
+                Some(now) => self.schema(place, way, &content["schema"], &now["schema"]),
+                None => self.broken.push(format!("{place} knows no {media_type} any more")),
+            }
+        }
+    }
+
+    fn schema(&mut self, place: &str, way: Way, old: &'a Value, new: &'a Value) {
+        let under_way = (old["$ref"].as_str()).map(|reference| format!("{} {reference}", way as u8));
+        if under_way.as_ref().is_some_and(|reference| !self.seen.insert(reference.clone())) {
+            return;
+        }
+        let (was, now) = (Shape::of(self.old, old), Shape::of(self.new, new));
+        // Whoever sends must be able to go on doing so, whoever reads must meet nothing that was not there.
+        let (less, more) = if way == Way::Request { (&was.types, &now.types) } else { (&now.types, &was.types) };
+        if !more.is_empty() && (less.is_empty() || !less.is_subset(more)) {
+            self.broken.push(format!("{place} is {:?} and was {:?}", now.types, was.types));
+        }
+        if was.words.is_empty() && !now.words.is_empty() && way == Way::Request {
+            self.broken.push(format!("{place} takes only certain words now"));
+        }
+        if !was.words.is_empty() && !now.words.is_empty() {
+            for word in was.words.difference(&now.words) {
+                self.broken.push(format!("{place} knows no {word:?} any more"));
+            }
+        }
+        for word in now.words.difference(&was.words).filter(|_| was.is_closed && way == Way::Response) {
+            self.broken.push(format!("{place} has {word:?} now, in a vocabulary that is closed"));
+        }
+        if way == Way::Request {
+            for (names, worse) in [(LOWER, f64::gt as fn(&f64, &f64) -> bool), (UPPER, f64::lt)] {
+                for name in names {
+                    let (was, now) = (was.bounds.get(name), now.bounds.get(name));
+                    if now.is_some_and(|now| was.is_none_or(|was| worse(now, was))) {
+                        self.broken.push(format!("{place} has a narrower {name}"));
+                    }
+                }
+            }
+        }
+        let (asked, given) = (&was.required, &now.required);
+        let (missing, what) = match way {
+            Way::Request => (given.difference(asked), "needs"),
+            Way::Response => (asked.difference(given), "may lack"),
+        };
+        for name in missing.filter(|name| way == Way::Request || now.properties.contains_key(*name)) {
+            self.broken.push(format!("{place} {what} {name} now"));
+        }
+        for (name, schema) in &was.properties {
+            let place = format!("{place}.{name}");
+            match now.properties.get(name) {
+                Some(now) => self.schema(&place, way, schema, now),
+                None => self.broken.push(format!("{place} is gone")),
+            }
+        }
+        if let (Some(was), Some(now)) = (was.items, now.items) {
+            self.schema(&format!("{place}[]"), way, was, now);
+        }
+        if let Some(reference) = under_way {
+            self.seen.remove(&reference);
+        }
+    }
+}
+
+#[tokio::test]
+async fn nothing_that_was_released_is_broken() {
+    let server = TestServer::start().await;
+    let (_, now, _) = answer(server.bare(Method::GET, "/api/openapi.json")).await;
+    if std::env::var_os("PRINTYARD_RELEASE_CONTRACT").is_some() {
+        std::fs::write(RELEASED, serde_json::to_string_pretty(&now).expect("JSON") + "\n").expect("a written file");
+    }
+    let released = std::fs::read_to_string(RELEASED).expect("the document of the last release");
+    let released: Value = serde_json::from_str(&released).expect("JSON");
+    assert!(entries(&released["paths"]).count() > 20, "the whole document");
+    let broken = broken(&released, &now);
+    assert!(broken.is_empty(), "clients of the last release would break:\n{}", broken.join("\n"));
+}
+
+/// A small document, and one change of it.
+fn changed(pointer: &str, value: Value) -> Vec<String> {
+    let old = json!({
+        "paths": {"/things": {"post": {
+            "operationId": "make_thing",
+            "parameters": [
+                {"in": "query", "name": "kind", "schema": {"type": "string", "enum": ["a", "b"]}},
+                {"in": "query", "name": "limit", "schema": {"type": ["integer", "null"], "minimum": 1, "maximum": 500}},
+            ],
+            "requestBody": {"required": false, "content": {"application/json": {"schema": {"$ref": "#/components/schemas/New"}}}},
+            "responses": {
+                "201": {"headers": {"Location": {}}, "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Thing"}}}},
+                "409": {},
+            },
+        }}},
+        "components": {"schemas": {
+            "New": {"type": "object", "required": ["name"], "properties": {
+                "name": {"type": "string", "maxLength": 100}, "size": {"type": "number"},
+            }},
+            "Thing": {"allOf": [{"type": "object", "required": ["id"], "properties": {"id": {"type": "string"}}}, {
+                "type": "object", "properties": {
+                    "state": {"type": "string", "enum": ["open", "done"]},
+                    "effect": {"oneOf": [{"$ref": "#/components/schemas/Effect"}, {"type": "null"}]},
+                    "parts": {"type": "array", "items": {"$ref": "#/components/schemas/Thing"}},
+                },
+            }]},
+            "Effect": {"type": "string", "enum": ["done", "none"]},
+        }},
+    });
+    let mut new = old.clone();
+    assert_eq!(broken(&old, &new), [""; 0], "what is the same breaks nothing");
+    let (parent, name) = pointer.rsplit_once('/').expect("a pointer");
+    let parent = new.pointer_mut(parent).unwrap_or_else(|| panic!("{pointer}"));
+    match (parent, value) {
+        (Value::Object(parent), Value::Null) => drop(parent.remove(&name.replace("~1", "/")).expect(pointer)),
+        (Value::Object(parent), value) => drop(parent.insert(name.replace("~1", "/"), value)),
+        (Value::Array(parent), Value::Null) => drop(parent.remove(name.parse().expect(pointer))),
+        (Value::Array(parent), value) => parent.push(value),
+        (other, _) => panic!("{pointer}: {other}"),
+    }
+    broken(&old, &new)
+}
+
+const OPERATION: &str = "/paths/~1things/post";
+const SCHEMAS: &str = "/components/schemas";
+
+#[test]
+fn every_rule_fires() {
+    for (pointer, value, says) in [
+        ("/paths/~1things".to_owned(), Value::Null, "is gone"),
+        (OPERATION.to_owned(), Value::Null, "is gone"),
+        (format!("{OPERATION}/operationId"), json!("create_thing"), "is called"),
+        (format!("{OPERATION}/parameters/0"), Value::Null, "no parameter \"kind\""),
+        (
+            format!("{OPERATION}/parameters/-"),
+            json!({"in": "query", "name": "x", "required": true}),
+            "needs the parameter",
+        ),
+        (format!("{OPERATION}/parameters/0/required"), json!(true), "needs the parameter"),
+        (format!("{OPERATION}/parameters/0/schema/enum/1"), Value::Null, "knows no \"b\""),
+        (format!("{OPERATION}/parameters/1/schema/type"), json!("integer"), "is {\"integer\"}"),
+        (format!("{OPERATION}/parameters/1/schema/maximum"), json!(100), "narrower maximum"),
+        (format!("{OPERATION}/parameters/1/schema/minimum"), json!(2), "narrower minimum"),
+        (format!("{OPERATION}/requestBody/required"), json!(true), "needs a body"),
+        (format!("{OPERATION}/requestBody/content/application~1json"), Value::Null, "knows no application/json"),
+        (format!("{OPERATION}/responses/201"), Value::Null, "201 is gone"),
+        (format!("{OPERATION}/responses/201/headers/Location"), Value::Null, "no header Location"),
+        (format!("{OPERATION}/responses/201/content/application~1json"), Value::Null, "knows no application/json"),
+        (format!("{SCHEMAS}/New/required/-"), json!("size"), "needs size"),
+        (format!("{SCHEMAS}/New/properties/size"), Value::Null, ".size is gone"),
+        (format!("{SCHEMAS}/New/properties/size/type"), json!("integer"), "is {\"integer\"}"),
+        (format!("{SCHEMAS}/New/properties/name/maxLength"), json!(50), "narrower maxLength"),
+        (format!("{SCHEMAS}/New/properties/name/minLength"), json!(1), "narrower minLength"),
+        (format!("{SCHEMAS}/New/properties/name/enum"), json!(["a"]), "certain words"),
+        (format!("{SCHEMAS}/Thing/allOf/0/required/0"), Value::Null, "may lack id"),
+        (format!("{SCHEMAS}/Thing/allOf/0/properties/id"), Value::Null, ".id is gone"),
+        (format!("{SCHEMAS}/Thing/allOf/0/properties/id/type"), json!(["string", "null"]), "was {\"string\"}"),
+        (format!("{SCHEMAS}/Thing/allOf/1/properties/state/enum/0"), Value::Null, "knows no \"open\""),
+        (format!("{SCHEMAS}/Effect/enum/-"), json!("maybe"), "vocabulary that is closed"),
+    ] {
+        let broken = changed(&pointer, value);
+        assert!(broken.iter().any(|line| line.contains(says)), "{pointer}: {broken:?}");
+    }
+}
+
+#[test]
+fn what_clients_do_not_mind_is_let_through() {
+    for (pointer, value) in [
+        ("/paths/~1others".to_owned(), json!({"get": {"operationId": "list_others"}})),
+        (format!("{OPERATION}/parameters/-"), json!({"in": "query", "name": "x", "schema": {"type": "string"}})),
+        (format!("{OPERATION}/parameters/0/schema/enum/-"), json!("c")),
+        (format!("{OPERATION}/parameters/1/schema/maximum"), json!(1_000)),
+        (format!("{OPERATION}/responses/409"), Value::Null),
+        (format!("{OPERATION}/responses/202"), json!({})),
+        (format!("{SCHEMAS}/New/properties/colour"), json!({"type": "string"})),
+        (format!("{SCHEMAS}/New/required/0"), Value::Null),
+        (format!("{SCHEMAS}/New/properties/size/type"), json!(["number", "null"])),
+        (format!("{SCHEMAS}/Thing/allOf/1/properties/state/enum/-"), json!("paused")),
+        (format!("{SCHEMAS}/Thing/allOf/1/properties/colour"), json!({"type": "string"})),
+        (format!("{SCHEMAS}/Thing/allOf/1/required"), json!(["state"])),
+    ] {
+        assert_eq!(changed(&pointer, value), [""; 0], "{pointer}");
+    }
+}
