@@ -1,0 +1,94 @@
+//! Clients that are generated from the document: made anew from the running server, and put to work on a simulated farm.
+
+use std::{
+    ffi::OsStr,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use printyard::simulator::Farm;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::support::{
+    needs, provided,
+    server::{ADMIN, TestServer, farm},
+};
+
+fn sources(language: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(language)
+}
+
+/// Runs a program to its end, beside the server; returns what it said.
+async fn run<S: AsRef<OsStr>>(folder: &Path, program: &Path, arguments: &[S]) -> String {
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir(folder).env("PYTHONPATH", folder).env("NO_COLOR", "1");
+    let shown = format!("{command:?}");
+    let output = tokio::task::spawn_blocking(move || command.output()).await.expect("no panic");
+    let output = output.unwrap_or_else(|error| panic!("{shown}: {error}"));
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{shown}: {}\n{said}", output.status);
+    said
+}
+
+/// The printers of a farm, as a scenario takes them.
+fn printers(farm: &Farm) -> String {
+    let printer = |printer: &printyard::simulator::SimulatedPrinter| json!({"name": printer.name(), "url": printer.url(), "api_key": printer.api_key()});
+    Value::from_iter(farm.printers().iter().map(printer)).to_string()
+}
+
+fn copy(from: &Path, to: &TempDir, names: &[&str]) {
+    for name in names {
+        std::fs::copy(from.join(name), to.path().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_generated_python_client_registers_lists_commands_and_reads_problems() {
+    let generator = PathBuf::from(needs!(provided("PRINTYARD_TEST_PYTHON_CLIENT", "openapi-python-client")));
+    let (server, farm, folder) = (TestServer::start().await, farm(3).await, tempfile::tempdir().expect("a folder"));
+    copy(&sources("python"), &folder, &["config.yml", "scenario.py"]);
+    let document = format!("{}/api/openapi.json", server.url);
+    let made = [
+        "generate",
+        "--url",
+        &document,
+        "--output-path",
+        "printyard_client",
+        "--meta",
+        "none",
+        "--config",
+        "config.yml",
+    ];
+    let said = run(folder.path(), &generator, &made).await;
+    assert!(!said.to_lowercase().contains("warning"), "{said}");
+    let python = generator.with_file_name("python");
+    let said = run(folder.path(), &python, &["scenario.py", &server.url, ADMIN, &printers(&farm)]).await;
+    assert!(said.contains("the scenario holds"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_generated_typescript_client_is_checked_by_the_compiler_and_works() {
+    let packages = PathBuf::from(needs!(provided("PRINTYARD_TEST_TYPESCRIPT", "openapi-typescript, from npm")));
+    let (server, farm, folder) = (TestServer::start().await, farm(3).await, tempfile::tempdir().expect("a folder"));
+    copy(&sources("typescript"), &folder, &["package.json", "tsconfig.json", "scenario.ts"]);
+    std::os::unix::fs::symlink(packages.join("node_modules"), folder.path().join("node_modules")).expect("a link");
+    let program = |name: &str| packages.join("node_modules/.bin").join(name);
+    let document = format!("{}/api/openapi.json", server.url);
+    run(folder.path(), &program("openapi-typescript"), &[&document, "--output", "schema.d.ts"]).await;
+    run(folder.path(), &program("tsc"), &["--noEmit"]).await;
+    run(folder.path(), &program("tsc"), &["--pretty", "false"]).await;
+    let said = run(folder.path(), Path::new("node"), &["scenario.js", &server.url, ADMIN, &printers(&farm)]).await;
+    assert!(said.contains("the scenario holds"), "{said}");
+
+    // The compiler would see a typo, and a word that there is not.
+    let scenario = std::fs::read_to_string(folder.path().join("scenario.ts")).expect("the scenario");
+    for (good, bad) in
+        [("command: \"start\"", "command: \"sart\""), ("tags_all:", "tags:"), ("error.code", "error.kode")]
+    {
+        let path = folder.path().join("scenario.ts");
+        std::fs::write(&path, scenario.replace(good, bad)).expect("a written file");
+        let checked = Command::new(program("tsc")).arg("--noEmit").current_dir(folder.path()).output().expect("tsc");
+        assert!(!checked.status.success() && scenario.contains(good), "{bad} goes unseen");
+    }
+}
