@@ -232,3 +232,49 @@ async fn whoever_may_see_some_printers_hears_of_those_alone() {
     assert_eq!(ended[0]["data"]["counts"], json!({"unchanged": 1}));
     server.stop().await;
 }
+
+/// Holds what events carry against the document's schemas: nothing is missing, nothing is told that is not described.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_events_carry_is_what_the_document_says() {
+    let (server, farm, ids) = yard(2).await;
+    let start = json!({"command": "start", "select": {"printer_ids": ids}, "external_ref": "MO/1"});
+    server.post_and_wait("/api/v1/batches", start).await;
+    farm.printers()[0].at_printer(Act::Pause);
+    server.until_state(&ids[0], "paused").await;
+    farm.printers()[0].at_printer(Act::Resume);
+    server.until_state(&ids[0], "printing").await;
+    server.post_and_wait("/api/v1/batches", json!({"command": "cancel", "select": {"printer_ids": ids}})).await;
+    server.until_state(&ids[0], "operational").await;
+    server.post("/api/v1/plates/clear", json!({"printer_ids": ids})).await;
+    server.patch(&format!("/api/v1/printers/{}", ids[0]), json!({"notes": "belt", "api_key": "another"})).await;
+    farm.printers()[1].set_fault(Some(printyard::simulator::Fault::Refuse));
+    follow(&server, "now", "printer.offline").await;
+    server.delete(&format!("/api/v1/printers/{}", ids[1])).await;
+    let (_, page, _) = server.get("/api/v1/events?limit=500").await;
+    let (_, document, _) = server.get("/api/openapi.json").await;
+    let schemas = document["components"]["schemas"].as_object().expect("schemas");
+    let mut told = std::collections::BTreeSet::new();
+    for event in page["items"].as_array().expect("items") {
+        let kind = event["type"].as_str().expect("a type");
+        told.insert(kind);
+        let described = schemas.iter().find(|(name, schema)| {
+            let words = schema["description"].as_str().unwrap_or_default();
+            let types = words.strip_prefix("`data` of ").and_then(|rest| rest.split_once(':')).map(|(types, _)| types);
+            name.ends_with("EventData") && types.is_some_and(|types| types.split(", ").any(|one| one == kind))
+        });
+        let (name, schema) = described.unwrap_or_else(|| panic!("no schema for {kind}"));
+        let data = event["data"].as_object().expect("an object");
+        let properties = schema["properties"].as_object().expect("properties");
+        for field in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+            assert!(data.contains_key(field), "{kind} lacks {field}: {event}");
+        }
+        // A batch tells of whatever was asked for.
+        for field in data.keys().filter(|_| kind != "batch.created") {
+            assert!(properties.contains_key(field), "{name} does not describe {field}: {event}");
+        }
+    }
+    for kind in ["printer.updated", "printer.removed", "print.paused", "print.resumed", "print.cancelled", "plate.cleared"] {
+        assert!(told.contains(kind), "{kind}: {told:?}");
+    }
+    server.stop().await;
+}

@@ -5,7 +5,7 @@ use std::{convert::Infallible, time::Duration};
 use axum::{
     Json,
     extract::{MatchedPath, Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, Method},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, Uri},
     middleware::Next,
     response::{
         IntoResponse, Response, Sse,
@@ -57,12 +57,7 @@ pub fn routes() -> OpenApiRouter<Services> {
 
 /// Something that happened. Its `id` is that of the webhook that tells of it, too.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Event, example = json!({
-    "id": "0193e1c7-7d1c-7a52-9a3e-2f3b5a0c9e11", "cursor": "AAAAAAAAAAGaPi87WgyeEQ", "type": "batch.finished",
-    "at": "2026-12-03T16:00:00Z", "actor": {"kind": "scheduler", "id": null, "name": "scheduler"},
-    "external_ref": "PP-100234", "data": {"batch_id": "0193e1c7-7d1c-7a52-9a3e-2f3b5a0c9e12", "state": "finished",
-    "result": "ok", "counts": {"confirmed": 12}}
-}))]
+#[schema(as = Event)]
 pub(in crate::http) struct EventBody {
     pub id: Uuid,
     /// The place behind it: `after=` this, and it is not told again.
@@ -74,7 +69,7 @@ pub(in crate::http) struct EventBody {
     pub actor: Option<Actor>,
     /// What whoever made the batch calls it.
     pub external_ref: Option<String>,
-    /// By type: see the descriptions of `EventType`.
+    /// By type: the schemas whose names end in `EventData`.
     pub data: Map<String, Value>,
 }
 
@@ -228,6 +223,15 @@ impl Stream {
             }
             after = page.next;
         }
+    }
+}
+
+/// Whether a request follows the feed, and lasts as long as its client likes.
+pub fn is_followed(route: Option<&str>, uri: &Uri) -> bool {
+    match route {
+        Some("/api/v1/events/stream") => true,
+        Some("/api/v1/events") => uri.query().unwrap_or_default().split('&').any(|pair| pair.starts_with("wait=")),
+        Some(_) | None => false,
     }
 }
 

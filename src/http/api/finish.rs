@@ -6,15 +6,16 @@ use serde_json::{Map, Value, json};
 use utoipa::{
     ToSchema,
     openapi::{
-        self, Components, ContentBuilder, HeaderBuilder, ObjectBuilder, OpenApi, Ref, RefOr, ResponseBuilder,
-        path::Operation,
+        self, Components, ContentBuilder, HeaderBuilder, ObjectBuilder, OpenApi, Ref, RefOr, Required, ResponseBuilder,
+        path::{Operation, ParameterBuilder, ParameterIn},
         schema::{ArrayItems, Schema, Type},
     },
 };
 
 use super::{
+    event_data,
     export::{CSV, NDJSON},
-    meanings,
+    idempotency, meanings,
     problem::{MEDIA_TYPE, ProblemBody},
 };
 
@@ -43,6 +44,9 @@ pub fn finish(document: &mut OpenApi) {
     meanings::add(document);
     let examples: Map<String, Value> = serde_json::from_str(EXAMPLES).unwrap_or_default();
     for (path, item) in &mut document.paths.paths {
+        if let Some(post) = item.post.as_mut().filter(|post| post.security.is_none() && idempotency::applies(path)) {
+            add_key(post);
+        }
         let operations = [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete];
         for operation in operations.into_iter().flatten() {
             describe(operation);
@@ -56,6 +60,7 @@ pub fn finish(document: &mut OpenApi) {
     if let Some(components) = &mut document.components {
         components.headers.extend(TOLD.map(|(name, description)| (name.to_owned(), header(name, description).into())));
         name_pages(components);
+        event_data::add(components);
     }
 }
 
@@ -156,6 +161,10 @@ fn composed(name: &str, examples: &Map<String, Value>) -> Option<Value> {
     };
     match name {
         "Batch" => with("BatchSummary", json!({"commands": [examples.get("CommandRow")?], "commands_next": null})),
+        "EventPage" => {
+            let event = examples.get("Event")?;
+            Some(json!({"items": [event], "next_cursor": event.get("cursor")?}))
+        }
         "TokenCreated" => with("Token", json!({"token": "pyd_4hJk2…"})),
         "Sessions" => Some(json!({"items": [examples.get("Session")?]})),
         "PrintersCreated" => {
@@ -167,6 +176,45 @@ fn composed(name: &str, examples: &Map<String, Value>) -> Option<Value> {
             ]}))
         }
         other => examples.get(other).cloned(),
+    }
+}
+
+/// A POST with an effect may be repeated.
+fn add_key(operation: &mut Operation) {
+    let key = ParameterBuilder::new()
+        .name("Idempotency-Key")
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some(
+            "Makes the request repeatable for 24 h: a key of its own for each. A repetition is answered with the first \
+             status and what is there now, with `Idempotent-Replayed: true`. The length of an upload stands for its content.",
+        ))
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(255))))
+        .example(Some(json!("MO/00412-start")))
+        .build();
+    operation.parameters.get_or_insert_default().push(key.into());
+    let responses = &mut operation.responses.responses;
+    let codes = [
+        ("400", "`malformed_idempotency_key`, `idempotency_key_required`"),
+        ("409", "`request_in_progress`: the first request with this key has not ended; see `Retry-After`"),
+        ("422", "`idempotency_key_reused`: the key came with another request before"),
+    ];
+    for (status, code) in codes {
+        match responses.get_mut(status) {
+            Some(RefOr::T(own)) => own.description = format!("{}; {code}", own.description),
+            Some(RefOr::Ref(_)) => {}
+            None => drop(responses.insert(status.to_owned(), problem(code).into())),
+        }
+    }
+    let replayed = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["true"])).build();
+    let replayed =
+        HeaderBuilder::new().schema(Some(replayed)).description(Some("This answers an earlier request.")).build();
+    for (status, response) in responses.iter_mut() {
+        if let RefOr::T(response) = response
+            && status.starts_with('2')
+        {
+            response.headers.insert("Idempotent-Replayed".to_owned(), replayed.clone().into());
+        }
     }
 }
 

@@ -60,10 +60,15 @@ const NEVER_KEPT: [StatusCode; 9] = [
     StatusCode::SERVICE_UNAVAILABLE,
 ];
 
+/// Whether a POST to this path has an effect.
+pub fn applies(path: &str) -> bool {
+    !WITHOUT_EFFECT.contains(&path)
+}
+
 /// Carries out a request with a key once. `router` reads again what came of it.
 pub async fn once(State((services, router)): State<(Services, Router)>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
-    let has_effect = request.method() == Method::POST && !WITHOUT_EFFECT.contains(&path);
+    let has_effect = request.method() == Method::POST && applies(path);
     let asked = request.extensions().get::<Principal>().is_some_and(|who| who.requires_key);
     let given = request.headers().contains_key(HEADER);
     if !has_effect || !(given || asked) {

@@ -21,7 +21,7 @@ use axum::{
 use hyper::body::{Frame, SizeHint};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{export::Form, prefer::Wait, problem::Problem};
+use super::{events, export::Form, prefer::Wait, problem::Problem};
 use crate::http::{
     auth,
     bounds::{Bounds, Rooms},
@@ -86,6 +86,7 @@ pub async fn bound(State(load): State<Load>, request: Request, next: Next) -> Re
 fn is_long(request: &Request) -> bool {
     let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
     Wait::from_headers(request.headers()).is_some()
+        || events::is_followed(route, request.uri())
         || patience::is_upload(request.method(), route)
         || (request.method() == Method::GET && Form::accepted(request.headers()) != Form::Json)
 }

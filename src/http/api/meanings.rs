@@ -25,7 +25,7 @@ pub fn add(document: &mut OpenApi) {
 }
 
 /// Vocabularies whose words say nearly all by themselves.
-const PLAIN: [(&str, &[(&str, &str)]); 13] = [
+const PLAIN: [(&str, &[(&str, &str)]); 14] = [
     (
         "ActorKind",
         &[
@@ -108,6 +108,31 @@ const PLAIN: [(&str, &[(&str, &str)]); 13] = [
             ("connecting", "OctoPrint is connecting to its printer."),
             ("error", "OctoPrint reports an error of the printer."),
             ("unknown", "Not seen, or a state that Printyard does not know."),
+        ],
+    ),
+    (
+        "EventType",
+        &[
+            ("printer.registered", "It was added to the register."),
+            ("printer.updated", "Something of it was changed in the register."),
+            ("printer.removed", "It was taken out of the register."),
+            ("printer.online", "It answers."),
+            ("printer.offline", "It does not answer, refuses its key, or is no OctoPrint."),
+            ("printer.state_changed", "It is in another state; those that pass within a second are left out."),
+            ("print.started", "A print began, whoever began it."),
+            ("print.paused", "It was paused."),
+            ("print.resumed", "It goes on."),
+            ("print.stalled", "It says that it prints, and its file stands still: a warning, nothing was done."),
+            ("print.finished", "It was done to its end."),
+            ("print.failed", "It failed."),
+            ("print.cancelled", "It was cancelled."),
+            ("print.unknown", "It ended while nobody watched: how is not known."),
+            ("batch.created", "A command was given to printers."),
+            ("batch.finished", "The last command of a batch has ended."),
+            ("command.finished", "One printer's command has its final outcome."),
+            ("command.settled", "The effect of a command that ended as a maybe came to light."),
+            ("plate.clear_needed", "A print has ended and lies on the plate until somebody says that it is clear."),
+            ("plate.cleared", "Somebody said that the plate is clear."),
         ],
     ),
     (

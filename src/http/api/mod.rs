@@ -12,6 +12,7 @@ mod batches;
 mod bulk;
 mod caller;
 mod decode;
+mod event_data;
 mod events;
 mod export;
 mod extract;

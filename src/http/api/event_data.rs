@@ -1,0 +1,282 @@
+//! What each event carries in `data`, for the document: a schema and an example by type.
+
+#![expect(dead_code, reason = "these describe what `domain/event.rs` and the ledger put together; nobody builds them")]
+
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value, json};
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{Components, RefOr, schema::Schema},
+};
+use uuid::Uuid;
+
+use crate::domain::{
+    command::{Command, Effect, FileRef, Outcome, Reason, Settled},
+    event::EventType,
+    print::{By, PrintResult},
+    state::{PrinterState, Reachability},
+};
+
+/// A printer that was registered, or that is gone.
+#[derive(ToSchema)]
+struct PrinterData {
+    printer_id: Uuid,
+    printer_name: Option<String>,
+    name: String,
+    url: String,
+    tags: Vec<String>,
+    enabled: bool,
+    model: Option<String>,
+    material: Option<String>,
+    color: Option<String>,
+    nozzle_mm: Option<f64>,
+    bed_mm: Option<Vec<f64>>,
+    power_group: Option<String>,
+    notes: String,
+}
+
+/// A printer that was changed.
+#[derive(ToSchema)]
+struct PrinterUpdatedData {
+    printer_id: Uuid,
+    printer_name: Option<String>,
+    /// By field `[before, after]`; with many at once `tags_added` and `tags_removed`. Never a key.
+    changes: Map<String, Value>,
+}
+
+/// Whether a printer can be reached has changed.
+#[derive(ToSchema)]
+struct ReachData {
+    printer_id: Uuid,
+    printer_name: Option<String>,
+    reachability: Reachability,
+    /// Null: it was never tried before.
+    before: Option<Reachability>,
+}
+
+/// Another state of a printer.
+#[derive(ToSchema)]
+struct StateData {
+    printer_id: Uuid,
+    printer_name: Option<String>,
+    state: PrinterState,
+    /// Null: it was never seen before.
+    before: Option<PrinterState>,
+}
+
+/// A print, whoever started it.
+#[derive(ToSchema)]
+struct PrintStartedData {
+    printer_id: Uuid,
+    printer_name: Option<String>,
+    print_id: Uuid,
+    file: Option<FileRef>,
+    /// Who started it.
+    by: By,
+}
+
+/// A print that was paused or resumed.
+#[derive(ToSchema)]
+struct PrintHeldData {
+    printer_id: Uuid,
+    printer_name: Option<String>,
+    print_id: Uuid,
+    /// Who did it.
+    by: By,
+}
+
+/// A print whose file stands still.
+#[derive(ToSchema)]
+struct PrintStalledData {
+    printer_id: Uuid,
+    printer_name: Option<String>,
+    print_id: Uuid,
+    stalled_since: DateTime<Utc>,
+}
+
+/// A print that has ended.
+#[derive(ToSchema)]
+struct PrintEndedData {
+    printer_id: Uuid,
+    printer_name: Option<String>,
+    print_id: Uuid,
+    result: PrintResult,
+    /// In the printer's words, where it gave any.
+    reason: Option<String>,
+    /// Who ended it.
+    by: By,
+}
+
+/// A batch that was made. What was not asked for is absent.
+#[derive(ToSchema)]
+struct BatchCreatedData {
+    batch_id: Uuid,
+    command: Command,
+    /// Printers; for whoever may see some only, those.
+    total: i64,
+    #[schema(required = false)]
+    reason: Option<String>,
+    #[schema(required = false)]
+    external_ref: Option<String>,
+}
+
+/// A batch of which the last command has ended.
+#[derive(ToSchema)]
+struct BatchFinishedData {
+    batch_id: Uuid,
+    /// `finished` or `stopped`.
+    state: crate::domain::batch::BatchState,
+    result: crate::domain::batch::BatchResult,
+    /// By outcome; those that did not come are absent.
+    counts: Map<String, Value>,
+    /// Printers; for whoever may see some only.
+    #[schema(required = false)]
+    total: Option<i64>,
+}
+
+/// A command that has ended, as its row in the batch stands.
+#[derive(ToSchema)]
+struct CommandData {
+    command_id: Uuid,
+    batch_id: Uuid,
+    printer_id: Uuid,
+    printer_name: String,
+    command: Command,
+    resolved_command: Option<Command>,
+    outcome: Outcome,
+    r#final: bool,
+    effect: Effect,
+    reason: Option<Reason>,
+    detail: Option<String>,
+    print_id: Option<Uuid>,
+    state_before: Option<PrinterState>,
+    state_after: Option<PrinterState>,
+    attempts: i64,
+    sent_at: Option<DateTime<Utc>>,
+    accepted_at: Option<DateTime<Utc>>,
+    finished_at: Option<DateTime<Utc>>,
+    latency_ms: Option<i64>,
+    /// With `command.settled`: what came to light.
+    settled: Option<Settled>,
+}
+
+/// A plate that a person has to clear, or has cleared.
+#[derive(ToSchema)]
+struct PlateData {
+    printer_id: Uuid,
+    printer_name: Option<String>,
+    /// The print that lies on it; absent where it was cleared without naming one.
+    #[schema(required = false)]
+    print_id: Option<Uuid>,
+}
+
+/// The name of the schema of what an event carries.
+pub fn schema_of(kind: EventType) -> &'static str {
+    match kind {
+        EventType::PrinterRegistered | EventType::PrinterRemoved => "PrinterEventData",
+        EventType::PrinterUpdated => "PrinterUpdatedEventData",
+        EventType::PrinterOnline | EventType::PrinterOffline => "ReachEventData",
+        EventType::PrinterStateChanged => "StateEventData",
+        EventType::PrintStarted => "PrintStartedEventData",
+        EventType::PrintPaused | EventType::PrintResumed => "PrintHeldEventData",
+        EventType::PrintStalled => "PrintStalledEventData",
+        EventType::PrintFinished | EventType::PrintFailed | EventType::PrintCancelled | EventType::PrintUnknown => {
+            "PrintEndedEventData"
+        }
+        EventType::BatchCreated => "BatchCreatedEventData",
+        EventType::BatchFinished => "BatchFinishedEventData",
+        EventType::CommandFinished | EventType::CommandSettled => "CommandEventData",
+        EventType::PlateClearNeeded | EventType::PlateCleared => "PlateEventData",
+    }
+}
+
+/// What an event carries, as an example.
+pub fn example_of(kind: EventType) -> Value {
+    let (printer, print) = ("0193e1c7-7d1c-7a52-9a3e-2f3b5a0c9e11", "0193e1d2-4f6a-7d0b-b6a7-90c1d2e3f406");
+    let mut data = match kind {
+        EventType::PrinterRegistered | EventType::PrinterRemoved => json!({
+            "name": "MK4-017", "url": "http://10.0.3.17", "tags": ["hall-a"], "enabled": true, "model": "MK4",
+            "material": "PETG", "color": null, "nozzle_mm": 0.4, "bed_mm": null, "power_group": null, "notes": "",
+        }),
+        EventType::PrinterUpdated => json!({"changes": {"material": ["PETG", "PLA"]}}),
+        EventType::PrinterOnline => json!({"reachability": "online", "before": "unreachable"}),
+        EventType::PrinterOffline => json!({"reachability": "unreachable", "before": "online"}),
+        EventType::PrinterStateChanged => json!({"state": "printing", "before": "operational"}),
+        EventType::PrintStarted => json!({
+            "print_id": print, "file": {"path": "bracket.gcode", "origin": "local"},
+            "by": {"kind": "command", "command_id": "0193e1d2-4f6a-7d0b-b6a7-90c1d2e3f407"},
+        }),
+        EventType::PrintPaused | EventType::PrintResumed => {
+            json!({"print_id": print, "by": {"kind": "printer", "command_id": null}})
+        }
+        EventType::PrintStalled => json!({"print_id": print, "stalled_since": "2026-12-03T15:55:00Z"}),
+        EventType::PrintFinished => ended(print, PrintResult::Done, None),
+        EventType::PrintFailed => ended(print, PrintResult::Failed, Some("Thermal runaway")),
+        EventType::PrintCancelled => ended(print, PrintResult::Cancelled, None),
+        EventType::PrintUnknown => ended(print, PrintResult::Unknown, None),
+        EventType::BatchCreated => return json!({
+            "batch_id": "0193e1d2-4f6a-7d0b-b6a7-90c1d2e3f405", "command": "pause", "total": 12, "reason": "shift end",
+            "external_ref": "PP-100234",
+        }),
+        EventType::BatchFinished => return json!({
+            "batch_id": "0193e1d2-4f6a-7d0b-b6a7-90c1d2e3f405", "state": "finished", "result": "partial",
+            "counts": {"confirmed": 11, "unreachable": 1},
+        }),
+        EventType::CommandFinished | EventType::CommandSettled => {
+            let settled = json!({"effect": "done", "state": "paused", "at": "2026-12-03T16:05:00Z"});
+            let is_late = kind == EventType::CommandSettled;
+            json!({
+                "command_id": "0193e1d2-4f6a-7d0b-b6a7-90c1d2e3f407",
+                "batch_id": "0193e1d2-4f6a-7d0b-b6a7-90c1d2e3f405", "command": "pause", "resolved_command": null,
+                "outcome": if is_late { "unconfirmed" } else { "confirmed" }, "final": true,
+                "effect": if is_late { "maybe" } else { "done" },
+                "reason": is_late.then_some("still_pausing"), "detail": null, "print_id": print,
+                "state_before": "printing", "state_after": if is_late { "pausing" } else { "paused" }, "attempts": 1,
+                "sent_at": "2026-12-03T16:00:00.012Z", "accepted_at": "2026-12-03T16:00:00.063Z",
+                "finished_at": "2026-12-03T16:00:00.094Z", "latency_ms": 51,
+                "settled": if is_late { settled } else { Value::Null },
+            })
+        }
+        EventType::PlateClearNeeded | EventType::PlateCleared => json!({"print_id": print}),
+    };
+    data["printer_id"] = json!(printer);
+    data["printer_name"] = json!("MK4-017");
+    data
+}
+
+fn ended(print: &str, result: PrintResult, reason: Option<&str>) -> Value {
+    json!({"print_id": print, "result": result, "reason": reason, "by": {"kind": "printer", "command_id": null}})
+}
+
+/// Adds the schemas, and those that they refer to.
+pub fn add(components: &mut Components) {
+    add_one::<PrinterData>(components, EventType::PrinterRegistered);
+    add_one::<PrinterUpdatedData>(components, EventType::PrinterUpdated);
+    add_one::<ReachData>(components, EventType::PrinterOffline);
+    add_one::<StateData>(components, EventType::PrinterStateChanged);
+    add_one::<PrintStartedData>(components, EventType::PrintStarted);
+    add_one::<PrintHeldData>(components, EventType::PrintPaused);
+    add_one::<PrintStalledData>(components, EventType::PrintStalled);
+    add_one::<PrintEndedData>(components, EventType::PrintFailed);
+    add_one::<BatchCreatedData>(components, EventType::BatchCreated);
+    add_one::<BatchFinishedData>(components, EventType::BatchFinished);
+    add_one::<CommandData>(components, EventType::CommandFinished);
+    add_one::<PlateData>(components, EventType::PlateClearNeeded);
+}
+
+fn add_one<T: ToSchema + PartialSchema>(components: &mut Components, kind: EventType) {
+    let mut referred = Vec::new();
+    T::schemas(&mut referred);
+    for (name, schema) in referred {
+        components.schemas.entry(name).or_insert(schema);
+    }
+    let mut schema = T::schema();
+    if let RefOr::T(Schema::Object(object)) = &mut schema {
+        object.examples = vec![example_of(kind)];
+        let told: Vec<&str> =
+            EventType::ALL.iter().filter(|one| schema_of(**one) == schema_of(kind)).map(|one| one.as_str()).collect();
+        let words = object.description.take().unwrap_or_default();
+        object.description = Some(format!("`data` of {}: {words}", told.join(", ")));
+    }
+    components.schemas.insert(schema_of(kind).to_owned(), schema);
+}
