@@ -58,6 +58,8 @@ pub fn routes() -> OpenApiRouter<Services> {
     (status = MULTI_STATUS, description = "Every command has ended: each row has its own outcome", body = BatchBody),
     (status = CONFLICT, description = "`selection_changed`, with `total`", body = ProblemBody,
         content_type = "application/problem+json"),
+    (status = UNPROCESSABLE_ENTITY, description = "`nothing_selected`, `duplicate_target`"),
+    (status = SERVICE_UNAVAILABLE, description = "`busy`: too many batches have not ended"),
 ))]
 async fn create_batch(
     who: Operator,
@@ -209,6 +211,8 @@ async fn stop_batch(
     (status = MULTI_STATUS, description = "Every command has ended", body = BatchBody),
     (status = CONFLICT, description = "`batch_not_finished`", body = ProblemBody,
         content_type = "application/problem+json"),
+    (status = UNPROCESSABLE_ENTITY, description = "`nothing_selected`: no command ended so"),
+    (status = SERVICE_UNAVAILABLE, description = "`busy`: too many batches have not ended"),
 ))]
 async fn retry_batch(
     who: Operator,

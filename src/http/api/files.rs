@@ -98,6 +98,7 @@ async fn list_printer_files(
     ("select" = Option<bool>, Query, description = "In place of the part `select`."),
 ), request_body(content = upload::UploadForm, content_type = "multipart/form-data"), responses(
     (status = CREATED, body = upload::UploadedBody),
+    (status = UNPROCESSABLE_ENTITY, description = "`file_type_refused`: OctoPrint takes no such files"),
     (status = CONFLICT, description = "`already_printing`, `command_in_flight`, `not_operational`", body = ProblemBody,
         content_type = "application/problem+json"),
     super::openapi::FromPrinter,

@@ -257,7 +257,10 @@ fn add_problems(path: &str, operation: &mut Operation) {
         match operation.responses.responses.get_mut(status) {
             _ if !applies => {}
             // What is the operation's own stands first.
-            Some(RefOr::T(own)) => own.description = format!("{}; {description}", own.description),
+            Some(RefOr::T(own)) => {
+                let shared = problem(&format!("{}; {description}", own.description));
+                (own.description, own.content) = (shared.description, shared.content);
+            }
             Some(RefOr::Ref(_)) => {}
             None => drop(operation.responses.responses.insert(status.to_owned(), problem(&description).into())),
         }

@@ -100,6 +100,7 @@ fn job_of(view: &PrinterView, reading: JobReading) -> Option<JobBody> {
     )),
     (status = CONFLICT, description = "`selection_changed`", body = ProblemBody,
         content_type = "application/problem+json"),
+    (status = SERVICE_UNAVAILABLE, description = "`busy`: too many batches have not ended"),
 ))]
 async fn command_printer_job(
     who: Operator,
