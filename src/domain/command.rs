@@ -13,9 +13,8 @@ use super::{
 macro_rules! words {
     ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $word:literal,)+ }) => {
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, utoipa::ToSchema)]
-        #[schema(rename_all = "snake_case")]
         $(#[$meta])*
-        pub enum $name { $($(#[$doc])* $variant,)+ }
+        pub enum $name { $($(#[$doc])* #[schema(rename = $word)] $variant,)+ }
 
         impl $name {
             /// Every value, in the order of the contract.

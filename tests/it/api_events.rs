@@ -273,7 +273,9 @@ async fn what_events_carry_is_what_the_document_says() {
             assert!(properties.contains_key(field), "{name} does not describe {field}: {event}");
         }
     }
-    for kind in ["printer.updated", "printer.removed", "print.paused", "print.resumed", "print.cancelled", "plate.cleared"] {
+    for kind in
+        ["printer.updated", "printer.removed", "print.paused", "print.resumed", "print.cancelled", "plate.cleared"]
+    {
         assert!(told.contains(kind), "{kind}: {told:?}");
     }
     server.stop().await;

@@ -47,8 +47,11 @@ async fn until_admitted(server: &TestServer, token: &str, accept: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bodies_that_never_end_take_up_what_their_own_token_may_have_and_no_more() {
-    let server = TestServer::start().await;
-    let most = Bounds::default().requests.each;
+    // Few: a body that never ends is waited for a while only.
+    let rooms = Rooms { all: 64, each: 4 };
+    let bounds = Bounds { requests: rooms, ..Bounds::default() };
+    let server = TestServer::with(Options { bounds, ..Options::default() }).await;
+    let most = rooms.each;
     let (greedy, other) = (server.token("operator").await, server.token("viewer").await);
     let half = format!(
         "POST /api/v1/batches HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {greedy}\r\nContent-Type: application/json\r\n\

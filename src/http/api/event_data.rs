@@ -214,14 +214,18 @@ pub fn example_of(kind: EventType) -> Value {
         EventType::PrintFailed => ended(print, PrintResult::Failed, Some("Thermal runaway")),
         EventType::PrintCancelled => ended(print, PrintResult::Cancelled, None),
         EventType::PrintUnknown => ended(print, PrintResult::Unknown, None),
-        EventType::BatchCreated => return json!({
-            "batch_id": "0193e1d2-4f6a-7d0b-b6a7-90c1d2e3f405", "command": "pause", "total": 12, "reason": "shift end",
-            "external_ref": "PP-100234",
-        }),
-        EventType::BatchFinished => return json!({
-            "batch_id": "0193e1d2-4f6a-7d0b-b6a7-90c1d2e3f405", "state": "finished", "result": "partial",
-            "counts": {"confirmed": 11, "unreachable": 1},
-        }),
+        EventType::BatchCreated => {
+            return json!({
+                "batch_id": "0193e1d2-4f6a-7d0b-b6a7-90c1d2e3f405", "command": "pause", "total": 12, "reason": "shift end",
+                "external_ref": "PP-100234",
+            });
+        }
+        EventType::BatchFinished => {
+            return json!({
+                "batch_id": "0193e1d2-4f6a-7d0b-b6a7-90c1d2e3f405", "state": "finished", "result": "partial",
+                "counts": {"confirmed": 11, "unreachable": 1},
+            });
+        }
         EventType::CommandFinished | EventType::CommandSettled => {
             let settled = json!({"effect": "done", "state": "paused", "at": "2026-12-03T16:05:00Z"});
             let is_late = kind == EventType::CommandSettled;

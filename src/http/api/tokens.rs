@@ -178,7 +178,9 @@ async fn list_tokens(who: Admin, mut params: Params, State(services): State<Serv
     export::list(LIST, asked, page).await
 }
 
-/// Reads a token, without its secret.
+/// Reads a token.
+///
+/// Its secret is not known any more.
 #[utoipa::path(get, path = "/tokens/{id}", tag = "access", params(("id" = Uuid, Path)),
     responses((status = OK, body = TokenBody)))]
 async fn get_token(
