@@ -15,7 +15,7 @@ use chrono::TimeDelta;
 use ipnet::IpNet;
 use serde::Deserialize;
 
-use crate::domain::oidc::Provider;
+use crate::domain::{oidc::Provider, webhook::Schedule};
 
 /// The settings file in the working directory.
 const FILE: &str = "printyard.toml";
@@ -47,6 +47,9 @@ pub struct Given {
     /// Networks in which printers may be called, as comma-separated CIDRs [default: all but link-local and metadata]
     #[arg(long, env = "PRINTYARD_PRINTER_NETWORKS")]
     pub printer_networks: Option<String>,
+    /// Networks in which receivers of webhooks may be called, as comma-separated CIDRs [default: all but link-local and metadata]
+    #[arg(long, env = "PRINTYARD_WEBHOOK_NETWORKS")]
+    pub webhook_networks: Option<String>,
     /// Whether an occupied plate stops a start: on or off [default: on]
     #[arg(long, env = "PRINTYARD_PLATE_GATE")]
     pub plate_gate: Option<String>,
@@ -105,6 +108,8 @@ pub struct Settings {
     pub discovery: bool,
     /// What was changed by whom is kept this long.
     pub audit_kept: TimeDelta,
+    /// When webhooks are sent again; tests shorten it.
+    pub webhooks: Schedule,
 }
 
 impl Default for Settings {
@@ -114,6 +119,7 @@ impl Default for Settings {
             plate_gate: true,
             discovery: true,
             audit_kept: TimeDelta::days(730),
+            webhooks: Schedule::default(),
         }
     }
 }
@@ -128,6 +134,8 @@ pub struct Config {
     pub admin_token: Option<String>,
     /// Comma-separated CIDRs; none means the default.
     pub printer_networks: Option<String>,
+    /// As `printer_networks`, for receivers of webhooks.
+    pub webhook_networks: Option<String>,
     pub settings: Settings,
     /// None: plain HTTP.
     pub tls: Option<TlsFiles>,
@@ -174,6 +182,7 @@ impl Given {
             secret_key: text(self.secret_key, other.secret_key),
             admin_token: text(self.admin_token, other.admin_token),
             printer_networks: text(self.printer_networks, other.printer_networks),
+            webhook_networks: text(self.webhook_networks, other.webhook_networks),
             plate_gate: text(self.plate_gate, other.plate_gate),
             discovery: text(self.discovery, other.discovery),
             stall_after_s: text(self.stall_after_s, other.stall_after_s),
@@ -230,6 +239,7 @@ impl Given {
             secret_key: given.secret_key,
             admin_token: given.admin_token,
             printer_networks: given.printer_networks,
+            webhook_networks: given.webhook_networks,
             settings,
             tls: tls_files(given.tls_cert, given.tls_key)?,
             trusted_proxies: networks(

@@ -60,6 +60,10 @@ impl Server {
             Some(text) => text.parse::<Networks>().context("PRINTYARD_PRINTER_NETWORKS")?,
             None => Networks::default(),
         };
+        let webhook_networks = match &config.webhook_networks {
+            Some(text) => text.parse::<Networks>().context("PRINTYARD_WEBHOOK_NETWORKS")?,
+            None => Networks::default(),
+        };
         let tls = config.tls.as_ref().map(http::tls::acceptor).transpose()?;
         let proxies = Proxies::new(config.trusted_proxies.clone());
         let db = Db::connect(&config.database_url).await.context("the database cannot be used")?;
@@ -68,6 +72,7 @@ impl Server {
         let parts = Parts {
             db,
             outbound: Outbound::new(networks)?,
+            to_receivers: Outbound::new(webhook_networks)?,
             vault,
             admin_token: config.admin_token.clone(),
             settings: config.settings,
@@ -103,6 +108,6 @@ impl Server {
 pub async fn open_vault(config: &Config, db: &Db) -> anyhow::Result<Vault> {
     Ok(match &config.secret_key {
         Some(keys) => Vault::from_keys(keys)?,
-        None => Vault::from_data_dir(&config.data_dir, storage::printers::count_keys(db).await?)?,
+        None => Vault::from_data_dir(&config.data_dir, storage::sealed::count(db).await?)?,
     })
 }

@@ -1,4 +1,5 @@
-//! `printyard secrets`: a new key for the printers' API keys, while the server runs. No key is ever printed.
+//! `printyard secrets`: a new key for the printers' API keys and the webhooks' secrets, while the server runs. No key is
+//! ever printed.
 
 use std::time::{Duration, SystemTime};
 
@@ -26,7 +27,7 @@ pub struct Secrets {
 
 #[derive(Subcommand)]
 enum Action {
-    /// Make a new key and seal every stored API key with it; former keys are kept. The server need not be stopped.
+    /// Make a new key and seal every stored API key and webhook's secret with it; former keys are kept. The server need not be stopped.
     /// With the keys in PRINTYARD_SECRET_KEY: seal every stored API key with the first of them, which every running
     /// server has to hold already
     Rotate {
@@ -69,14 +70,17 @@ async fn rotate(config: &Config) -> anyhow::Result<()> {
         println!("{} has a new key; {} former kept.", vault.place(), vault.ring().former());
     }
     let done = keys::reseal_keys(&db, &vault).await.with_context(
-        || "not every API key was sealed with the new key; nothing is lost, former keys are kept: run this again",
+        || "not everything was sealed with the new key; nothing is lost, former keys are kept: run this again",
     )?;
     let by = Principal::operator_of_the_server(ActorKind::Terminal);
     let told = fields(&json!({"resealed": done.resealed, "lost": done.lost}));
     storage::audit::add(&db, &by.entry(AuditAction::SecretsRotated, told)).await?;
-    println!("{} API key(s) sealed with the current key.", done.resealed);
+    println!("{} stored secret(s) sealed with the current key.", done.resealed);
     if !done.lost.is_empty() {
-        bail!("no key opens the API keys of these printers, enter them anew: {}", done.lost.join(", "));
+        bail!(
+            "no key opens what is stored of these, enter API keys anew and rotate the secrets of webhooks: {}",
+            done.lost.join(", ")
+        );
     }
     if in_file {
         println!("Back up {} now: no former copy opens what is sealed from here on.", vault.place());
@@ -100,8 +104,8 @@ async fn prune(config: &Config) -> anyhow::Result<()> {
     let needy = keys::in_need_of_former_keys(&db, &vault).await?;
     if !needy.is_empty() {
         bail!(
-            "the former keys are still needed for the API keys of {} printer(s): {}. Run `printyard secrets rotate` \
-             first; nothing was changed",
+            "the former keys are still needed for what is stored of {}: {}. Run `printyard secrets rotate` first; nothing \
+             was changed",
             needy.len(),
             needy.join(", ")
         );

@@ -37,6 +37,14 @@ words! {
         SessionOpened = "session.opened",
         SessionEnded = "session.ended",
         SecretsRotated = "secrets.rotated",
+        WebhookCreated = "webhook.created",
+        WebhookChanged = "webhook.changed",
+        WebhookRemoved = "webhook.removed",
+        WebhookTested = "webhook.tested",
+        WebhookRotated = "webhook.rotated",
+        WebhookRedelivered = "webhook.redelivered",
+        /// By the server: its receiver is gone, or nothing got through for days.
+        WebhookDisabled = "webhook.disabled",
     }
 }
 

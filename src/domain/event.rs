@@ -171,7 +171,14 @@ impl NewEvent {
             | Action::UserChanged
             | Action::SessionOpened
             | Action::SessionEnded
-            | Action::SecretsRotated => return Vec::new(),
+            | Action::SecretsRotated
+            | Action::WebhookCreated
+            | Action::WebhookChanged
+            | Action::WebhookRemoved
+            | Action::WebhookTested
+            | Action::WebhookRotated
+            | Action::WebhookRedelivered
+            | Action::WebhookDisabled => return Vec::new(),
         };
         let event = Self { actor: Some(entry.actor.clone()), ..Self::new(kind, entry.at) };
         match kind {

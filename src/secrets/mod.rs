@@ -6,12 +6,14 @@
 mod key;
 pub mod password;
 mod ring;
+mod signing;
 mod tokens;
 mod vault;
 
 use rand::{TryRng, rngs::SysRng};
 
 pub use ring::{KEY_FILE, Ring, RingLock};
+pub use signing::{new_signing_secret, sign};
 pub use tokens::{is_equal, new_token, token_hash};
 pub use vault::Vault;
 
@@ -29,7 +31,7 @@ pub enum Error {
     KeyFile { path: String, problem: String },
     /// There are sealed values, and no key.
     #[error(
-        "{path} is missing, and {stored} stored API key(s) were sealed with a key that lay there: restore the file from \
+        "{path} is missing, and {stored} stored secret(s) were sealed with a key that lay there: restore the file from \
          a backup, or give the key as PRINTYARD_SECRET_KEY. No new key was made and nothing was changed"
     )]
     Missing { path: String, stored: usize },
@@ -43,7 +45,7 @@ pub enum Error {
     UnknownKey { id: String, place: String },
     /// What is stored was sealed with keys that are not there.
     #[error(
-        "{place} is not the key of this database: {stored} stored API key(s) were sealed with another one. Restore \
+        "{place} is not the key of this database: {stored} stored secret(s) were sealed with another one. Restore \
          the right key; nothing was changed"
     )]
     WrongKey { place: String, stored: usize },

@@ -145,7 +145,7 @@ impl Services {
 
     /// Leaves out what somebody may not see who may see some printers only: events of other printers, and batches without
     /// one of theirs; of the rest they see the counts of their own.
-    async fn visible_events(&self, who: &Principal, events: Vec<Event>) -> Result<Vec<Event>, Error> {
+    pub(super) async fn visible_events(&self, who: &Principal, events: Vec<Event>) -> Result<Vec<Event>, Error> {
         let Some(tags) = who.visible_tags() else { return Ok(events) };
         let ids: Vec<Uuid> =
             events.iter().filter_map(|event| event.printer_id).collect::<HashSet<_>>().into_iter().collect();

@@ -37,6 +37,7 @@ pub mod temperatures;
 pub mod tokens;
 pub mod upkeep;
 pub mod users;
+pub mod webhooks;
 
 use std::{
     collections::HashMap,
@@ -58,6 +59,7 @@ use self::{
     dispatch::{Dispatch, Dispatcher},
     events::News,
     idempotency::UnderWay,
+    webhooks::Webhooks,
 };
 use crate::{
     clock,
@@ -68,7 +70,7 @@ use crate::{
     oidc::Oidc,
     outbound::Outbound,
     secrets::Vault,
-    storage::{self, Db, sightings::Sighting},
+    storage::{self, Db, sealed::Shelf, sightings::Sighting},
 };
 
 /// How long after its end a printer's last command is shown with it again when the server starts.
@@ -95,6 +97,7 @@ pub struct Services {
     pub(crate) key_requests: Arc<KeyRequests>,
     pub(crate) news: News,
     pub(crate) keys: UnderWay,
+    pub(crate) webhooks: Webhooks,
     /// Falls when the server is to end: whatever waits for long ends with it.
     pub(crate) stop: CancellationToken,
     pub(crate) hashers: Arc<tokio::sync::Semaphore>,
@@ -106,6 +109,8 @@ pub struct Services {
 pub struct Parts {
     pub db: Db,
     pub outbound: Outbound,
+    /// The way to receivers of webhooks.
+    pub to_receivers: Outbound,
     pub vault: Vault,
     pub admin_token: Option<String>,
     pub settings: Settings,
@@ -139,6 +144,7 @@ impl Services {
             key_requests: Arc::new(KeyRequests::new(tasks.clone(), stop.clone())),
             news: News::default(),
             keys: UnderWay::default(),
+            webhooks: Webhooks::new(parts.to_receivers),
             stop: stop.clone(),
             hashers: Arc::new(tokio::sync::Semaphore::new(sessions::HASHERS)),
             hashed: Arc::default(),
@@ -155,6 +161,7 @@ impl Services {
             record::run(db, inbox.facts, token).await;
         });
         tasks.spawn(services.news.clone().run(services.db.clone(), stop.clone()));
+        tasks.spawn(services.clone().deliver_webhooks(tasks.clone(), stop.clone()));
         tasks.spawn(upkeep::run(services.db.clone(), parts.settings.audit_kept, stop.clone()));
         Ok(services)
     }
@@ -163,7 +170,8 @@ impl Services {
     async fn assemble(&self) -> Result<(), Error> {
         let printers = storage::printers::all(&self.db).await?;
         let sealed = printers.iter().filter_map(|(printer, key)| Some((printer.id, key.as_deref()?)));
-        self.vault.check(sealed)?;
+        let signing = storage::sealed::page(&self.db, Shelf::Webhooks, None, i64::MAX).await?;
+        self.vault.check(sealed.chain(signing.iter().map(|secret| (secret.id, secret.sealed.as_slice()))))?;
         let mut plates: HashMap<Uuid, Plate> = storage::plates::all(&self.db).await?.into_iter().collect();
         let mut sightings: HashMap<Uuid, Sighting> =
             storage::sightings::all(&self.db).await?.into_iter().map(|seen| (seen.printer_id, seen)).collect();

@@ -9,53 +9,53 @@ use crate::{
     secrets::{self, Vault},
     storage::{
         self, Db,
-        printers::{Resealed, StoredKey},
+        sealed::{Resealed, Shelf, Stored},
     },
 };
 
-/// Keys in one statement.
+/// Values in one statement.
 const GROUP: i64 = 500;
 
 /// What a change of the key did, and what it could not do.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Resealing {
-    /// How many keys were sealed with the current key.
+    /// How many values were sealed with the current key.
     pub resealed: u64,
-    /// The names of printers whose stored key no key opens.
+    /// Whose stored values no key opens: printers by their names, and webhooks.
     pub lost: Vec<String>,
 }
 
-/// Whether every stored key is held: fails where the vault is not that of this database.
+/// Whether every key is held that stored values need: fails where the vault is not that of this database.
 pub async fn check_keys(db: &Db, vault: &Vault) -> Result<(), Error> {
     let mut stored = Vec::new();
-    each_page(db, async |page| {
+    each_page(db, async |_, page| {
         stored.extend(page);
         Ok(())
     })
     .await?;
-    Ok(vault.check(stored.iter().map(|key| (key.id, key.api_key.as_slice())))?)
+    Ok(vault.check(stored.iter().map(|value| (value.id, value.sealed.as_slice())))?)
 }
 
-/// Seals every stored key with the current key of the vault. It repeats until it finds nothing left to do, because a
-/// running server may store a key meanwhile that it had sealed just before the current key came.
+/// Seals every stored value with the current key of the vault. It repeats until it finds nothing left to do, because a
+/// running server may store one meanwhile that it had sealed just before the current key came.
 pub async fn reseal_keys(db: &Db, vault: &Vault) -> Result<Resealing, Error> {
     let mut done = Resealing::default();
     loop {
         let (mut found, mut lost) = (false, Vec::new());
-        each_page(db, async |page| {
+        each_page(db, async |shelf, page| {
             let mut group = Vec::new();
-            for key in page.into_iter().filter(|key| !vault.is_current(&key.api_key)) {
-                match vault.open(key.id, &key.api_key) {
+            for value in page.into_iter().filter(|value| !vault.is_current(&value.sealed)) {
+                match vault.open(value.id, &value.sealed) {
                     Ok(plain) => {
-                        group.push(Resealed { id: key.id, sealed: vault.seal(key.id, &plain)?, was: key.api_key });
+                        group.push(Resealed { id: value.id, sealed: vault.seal(value.id, &plain)?, was: value.sealed });
                     }
-                    Err(secrets::Error::CannotOpen | secrets::Error::UnknownKey { .. }) => lost.push(key.name),
+                    Err(secrets::Error::CannotOpen | secrets::Error::UnknownKey { .. }) => lost.push(value.name),
                     Err(error) => return Err(error.into()),
                 }
             }
             if !group.is_empty() {
                 found = true;
-                done.resealed += storage::printers::reseal(db, &group).await?;
+                done.resealed += storage::sealed::reseal(db, shelf, &group).await?;
             }
             Ok(())
         })
@@ -67,24 +67,27 @@ pub async fn reseal_keys(db: &Db, vault: &Vault) -> Result<Resealing, Error> {
     }
 }
 
-/// The names of printers whose stored key does not open with the current key alone.
+/// Whose stored values do not open with the current key alone.
 pub async fn in_need_of_former_keys(db: &Db, vault: &Vault) -> Result<Vec<String>, Error> {
     let mut names = Vec::new();
-    each_page(db, async |page| {
-        let needy = |key: &StoredKey| !vault.is_current(&key.api_key) || vault.open(key.id, &key.api_key).is_err();
-        names.extend(page.into_iter().filter(needy).map(|key| key.name));
+    each_page(db, async |_, page| {
+        let needy = |value: &Stored| !vault.is_current(&value.sealed) || vault.open(value.id, &value.sealed).is_err();
+        names.extend(page.into_iter().filter(needy).map(|value| value.name));
         Ok(())
     })
     .await?;
     Ok(names)
 }
 
-async fn each_page(db: &Db, mut visit: impl AsyncFnMut(Vec<StoredKey>) -> Result<(), Error>) -> Result<(), Error> {
-    let mut after: Option<Uuid> = None;
-    loop {
-        let page = storage::printers::page_of_keys(db, after, GROUP).await?;
-        let Some(last) = page.last() else { return Ok(()) };
-        after = Some(last.id);
-        visit(page).await?;
+async fn each_page(db: &Db, mut visit: impl AsyncFnMut(Shelf, Vec<Stored>) -> Result<(), Error>) -> Result<(), Error> {
+    for shelf in Shelf::ALL {
+        let mut after: Option<Uuid> = None;
+        loop {
+            let page = storage::sealed::page(db, shelf, after, GROUP).await?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.id);
+            visit(shelf, page).await?;
+        }
     }
+    Ok(())
 }

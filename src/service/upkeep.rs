@@ -14,7 +14,9 @@ use crate::{
 
 /// Batches and their commands are kept this long.
 const BATCHES_KEPT: TimeDelta = TimeDelta::days(400);
-/// Events are kept this long.
+/// Deliveries of one webhook that have ended are kept at most.
+const DELIVERIES_KEPT: i64 = 10_000;
+/// Events, and the deliveries that tell of them, are kept this long.
 const EVENTS_KEPT: TimeDelta = TimeDelta::days(30);
 const EVERY: Duration = Duration::from_secs(3_600);
 
@@ -41,10 +43,11 @@ pub async fn tidy(db: &Db, audit_kept: TimeDelta) -> Result<(), storage::Error> 
     let audit = storage::audit::delete_older_than(db, now - audit_kept).await?;
     let events = storage::events::delete_older_than(db, now - EVENTS_KEPT).await?;
     storage::idempotency::delete_outdated(db, now).await?;
+    let deliveries = storage::webhooks::delete_older_than(db, now - EVENTS_KEPT, DELIVERIES_KEPT).await?;
     storage::audit::catch_up(db).await?;
     storage::print_days::catch_up(db).await?;
-    if batches + sessions + audit + events > 0 {
-        tracing::info!(batches, sessions, audit, events, "outdated rows removed");
+    if batches + sessions + audit + events + deliveries > 0 {
+        tracing::info!(batches, sessions, audit, events, deliveries, "outdated rows removed");
     }
     Ok(())
 }

@@ -20,11 +20,13 @@ pub mod plates;
 pub mod print_days;
 pub mod printers;
 pub mod prints;
+pub mod sealed;
 pub mod sessions;
 pub mod sightings;
 pub mod sights;
 pub mod tokens;
 pub mod users;
+pub mod webhooks;
 
 use std::{str::FromStr, time::Duration};
 

@@ -55,6 +55,15 @@ pub const TABLE: &[(&str, &str, &str)] = &[
     ("GET", "/api/v1/audit", "admin"),
     ("GET", "/api/v1/events", "viewer"),
     ("GET", "/api/v1/events/stream", "viewer"),
+    ("GET", "/api/v1/webhooks", "manager"),
+    ("POST", "/api/v1/webhooks", "manager"),
+    ("GET", "/api/v1/webhooks/{id}", "manager"),
+    ("PATCH", "/api/v1/webhooks/{id}", "manager"),
+    ("DELETE", "/api/v1/webhooks/{id}", "manager"),
+    ("POST", "/api/v1/webhooks/{id}/test", "manager"),
+    ("POST", "/api/v1/webhooks/{id}/rotate-secret", "manager"),
+    ("GET", "/api/v1/webhooks/{id}/deliveries", "manager"),
+    ("POST", "/api/v1/webhooks/{id}/deliveries/{delivery_id}/redeliver", "manager"),
     // Pages.
     ("GET", "/", "viewer"),
     ("GET", "/printers/{id}/camera", "viewer"),
@@ -116,7 +125,7 @@ fn is_api(path: &str) -> bool {
 /// The path with something in the place of its parameters.
 fn filled(path: &str) -> String {
     let mut path = path.replace("{*path}", "app.css").replace("{origin}", "local").replace("{path}", "a.gcode");
-    for id in ["{id}", "{session_id}"] {
+    for id in ["{id}", "{session_id}", "{delivery_id}"] {
         path = path.replace(id, NOWHERE);
     }
     path

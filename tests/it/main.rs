@@ -37,3 +37,4 @@ mod storage;
 mod tag_limits;
 mod tidy;
 mod traversal;
+mod webhooks;

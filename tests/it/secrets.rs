@@ -58,9 +58,11 @@ async fn secrets(dir: &Path, action: &str, keys: Option<&str>) -> (bool, String)
 async fn stored(dir: &Path) -> Vec<(String, Vec<u8>)> {
     let url = format!("sqlite:{}", dir.join("printyard.db").display());
     let db = printyard::storage::Db::connect(&url).await.expect("a database");
-    let keys = printyard::storage::printers::page_of_keys(&db, None, 1_000).await.expect("read");
+    let keys = printyard::storage::sealed::page(&db, printyard::storage::sealed::Shelf::Printers, None, 1_000)
+        .await
+        .expect("read");
     db.close().await;
-    keys.into_iter().map(|key| (key.name, key.api_key)).collect()
+    keys.into_iter().map(|key| (key.name, key.sealed)).collect()
 }
 
 /// A file of keys that was last changed a while ago.
@@ -143,7 +145,7 @@ async fn a_running_server_goes_on_through_rotations_and_what_it_stores_is_sealed
     for round in 1..=2 {
         let before = stored(dir.path()).await;
         let (well, said) = secrets(dir.path(), "rotate", None).await;
-        assert!(well && said.contains(&format!("{} API key(s) sealed", before.len())), "{said}");
+        assert!(well && said.contains(&format!("{} stored secret(s) sealed", before.len())), "{said}");
         assert_eq!(std::fs::read_to_string(&file).expect("a file").lines().count(), round + 1);
         let after = stored(dir.path()).await;
         assert!(before.iter().zip(&after).all(|(a, b)| a.0 == b.0 && a.1 != b.1), "every key is sealed anew");
@@ -247,7 +249,7 @@ async fn a_former_key_that_is_needed_is_not_forgotten() {
     std::fs::write(&file, &ring).expect("written");
     age(dir.path());
     let (well, said) = secrets(dir.path(), "prune", None).await;
-    assert!(!well && said.contains("still needed for the API keys of 1 printer(s): one"), "{said}");
+    assert!(!well && said.contains("still needed for what is stored of 1: one"), "{said}");
     assert_eq!(std::fs::read_to_string(&file).expect("a file"), ring);
 }
 
@@ -258,7 +260,7 @@ async fn keys_of_the_environment_are_changed_by_a_list() {
     let (well, said) = secrets(dir.path(), "prune", Some(&list)).await;
     assert!(!well && said.contains("still needed"), "{said}");
     let (well, said) = secrets(dir.path(), "rotate", Some(&list)).await;
-    assert!(well && said.contains("1 API key(s) sealed"), "{said}");
+    assert!(well && said.contains("1 stored secret(s) sealed"), "{said}");
     assert!(!said.contains(ONE) && !said.contains(TWO), "it prints a key");
     let (well, said) = secrets(dir.path(), "prune", Some(&list)).await;
     assert!(well && said.contains("take them out of PRINTYARD_SECRET_KEY"), "{said}");

@@ -12,23 +12,20 @@ use axum::{
         sse::{self, KeepAlive},
     },
 };
-use chrono::{DateTime, Utc};
 use futures_util::stream;
 use serde::Serialize;
-use serde_json::{Map, Value};
 use tokio::{
     sync::{OwnedSemaphorePermit, mpsc},
     time::{Instant, timeout},
 };
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
-use uuid::Uuid;
 
 use super::{caller::Viewer, extract::Params, openapi::words_of, problem::Problem};
 use crate::{
     domain::{
-        audit::Actor,
-        event::{Cursor, Event, EventType},
+        event::{Cursor, EventType},
+        event_body::EventBody,
     },
     http::auth,
     service::{Services, access::Principal},
@@ -53,38 +50,6 @@ const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// Routes of this resource.
 pub fn routes() -> OpenApiRouter<Services> {
     OpenApiRouter::new().routes(routes!(list_events)).routes(routes!(stream_events))
-}
-
-/// Something that happened. Its `id` is that of the webhook that tells of it, too.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Event)]
-pub(in crate::http) struct EventBody {
-    pub id: Uuid,
-    /// The place behind it: `after=` this, and it is not told again.
-    pub cursor: String,
-    #[serde(rename = "type")]
-    pub kind: EventType,
-    pub at: DateTime<Utc>,
-    /// Who did it; null where nobody of ours did.
-    pub actor: Option<Actor>,
-    /// What whoever made the batch calls it.
-    pub external_ref: Option<String>,
-    /// By type: the schemas whose names end in `EventData`.
-    pub data: Map<String, Value>,
-}
-
-impl From<Event> for EventBody {
-    fn from(event: Event) -> Self {
-        Self {
-            cursor: event.cursor().to_string(),
-            id: event.id,
-            kind: event.kind,
-            at: event.at,
-            actor: event.actor,
-            external_ref: event.external_ref,
-            data: event.data,
-        }
-    }
 }
 
 /// A part of the feed.

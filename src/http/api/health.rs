@@ -84,6 +84,10 @@ async fn get_metrics(who: Viewer, State(services): State<Services>) -> Result<Re
     let open = services.dispatch().open_batches();
     let silence = services.dispatch().silent_for().as_secs_f64();
     let hashed = services.passwords_hashed();
+    let attempts = services
+        .webhook_attempts()
+        .map(|(result, count)| format!("printyard_webhook_attempts_total{{result=\"{result}\"}} {count}\n"));
+    let attempts = attempts.concat();
     // Writing into a string cannot fail.
     let _ = write!(
         text,
@@ -92,7 +96,9 @@ async fn get_metrics(who: Viewer, State(services): State<Services>) -> Result<Re
          # HELP printyard_dispatcher_silence_seconds Since the dispatcher looked around last.\n\
          # TYPE printyard_dispatcher_silence_seconds gauge\nprintyard_dispatcher_silence_seconds {silence}\n\
          # HELP printyard_password_hashings_total Passwords hashed or verified since the start.\n\
-         # TYPE printyard_password_hashings_total counter\nprintyard_password_hashings_total {hashed}\n"
+         # TYPE printyard_password_hashings_total counter\nprintyard_password_hashings_total {hashed}\n\
+         # HELP printyard_webhook_attempts_total Attempts to deliver to webhooks since the start, by result.\n\
+         # TYPE printyard_webhook_attempts_total counter\n{attempts}"
     );
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
 }

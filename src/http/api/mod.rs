@@ -37,6 +37,9 @@ mod snapshot;
 mod tokens;
 pub mod upload;
 mod users;
+mod webhook_body;
+mod webhook_document;
+mod webhooks;
 
 use axum::{
     Router,
@@ -104,12 +107,14 @@ fn documented() -> (Router<Services>, Router<Services>, OpenApi) {
         .merge(users::routes())
         .merge(audit::routes())
         .merge(events::routes())
+        .merge(webhooks::routes())
         .merge(me::routes());
     let closed = OpenApiRouter::with_openapi(openapi::frame()).nest("/api/v1", version_1).merge(health::metrics());
     let (closed, mut document) = closed.split_for_parts();
     let (open, health) = health::routes().split_for_parts();
     document.merge(health);
     finish::finish(&mut document);
+    webhook_document::add(&mut document);
     (open, closed, document)
 }
 

@@ -131,7 +131,9 @@ pub struct PrinterPatchBody {
 }
 
 /// Tells null from absent.
-fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
+pub(super) fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }
 
@@ -160,7 +162,8 @@ impl PrinterPatchBody {
     }
 }
 
-fn kept<T>(field: Option<Option<T>>, refuse: impl FnOnce()) -> Option<T> {
+/// What is given; `refuse` is called where that is null.
+pub(super) fn kept<T>(field: Option<Option<T>>, refuse: impl FnOnce()) -> Option<T> {
     if matches!(field, Some(None)) {
         refuse();
     }

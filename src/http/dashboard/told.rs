@@ -48,6 +48,13 @@ pub(super) fn label(action: Action) -> &'static str {
         Action::SessionOpened => "Login",
         Action::SessionEnded => "Logout",
         Action::SecretsRotated => "Key changed",
+        Action::WebhookCreated => "Webhook added",
+        Action::WebhookChanged => "Webhook changed",
+        Action::WebhookRemoved => "Webhook removed",
+        Action::WebhookTested => "Webhook tested",
+        Action::WebhookRotated => "Webhook's secret changed",
+        Action::WebhookRedelivered => "Sent to a webhook again",
+        Action::WebhookDisabled => "Webhook switched off",
     })
 }
 
@@ -134,6 +141,13 @@ pub(super) fn sentence(entry: &Entry, names: &Names) -> String {
         Action::SessionOpened => t("logged in").to_owned(),
         Action::SessionEnded => t("logged out, or ended a login").to_owned(),
         Action::SecretsRotated => t("changed the key that seals the printers' API keys").to_owned(),
+        Action::WebhookCreated => fill(t("added the webhook {url}"), &[("url", &told("url"))]),
+        Action::WebhookChanged => t("changed a webhook").to_owned(),
+        Action::WebhookRemoved => fill(t("removed the webhook {url}"), &[("url", &told("url"))]),
+        Action::WebhookTested => fill(t("tested the webhook {url}"), &[("url", &told("url"))]),
+        Action::WebhookRotated => fill(t("changed the secret of the webhook {url}"), &[("url", &told("url"))]),
+        Action::WebhookRedelivered => fill(t("sent an event to the webhook {url} again"), &[("url", &told("url"))]),
+        Action::WebhookDisabled => fill(t("switched the webhook {url} off"), &[("url", &told("url"))]),
     }
 }
 
@@ -167,7 +181,7 @@ fn of_file(entry: &Entry) -> String {
 
 /// Everything else that is known, folded away on the page: name and value.
 pub(super) fn details(entry: &Entry, names: &Names) -> Vec<(String, String)> {
-    let changed = matches!(entry.action, Action::PrinterChanged | Action::UserChanged);
+    let changed = matches!(entry.action, Action::PrinterChanged | Action::UserChanged | Action::WebhookChanged);
     let called = |id: &Uuid| names.printers.get(id).cloned().unwrap_or_else(|| id.to_string());
     let mut details = Vec::new();
     for (name, value) in &entry.changes {

@@ -1,6 +1,5 @@
 //! The register of printers. API keys are kept sealed and leave this module sealed.
 
-mod keys;
 mod search;
 mod tags;
 
@@ -25,7 +24,6 @@ use crate::domain::{
     printer::{Printer, PrinterDetails},
 };
 
-pub use keys::{Resealed, StoredKey, count_keys, page_of_keys, reseal};
 pub use search::{PrinterFilter, Selection, page, select};
 pub use tags::retag;
 

@@ -12,6 +12,7 @@ use crate::support::server::{TestServer, answer};
 struct Targets {
     printer: String,
     user: String,
+    webhook: String,
     /// Printers of no address, so that each body names another one.
     next: Cell<u32>,
 }
@@ -28,7 +29,10 @@ pub async fn plant(server: &TestServer, plant: &Plant, printers: &Printers) -> V
         let name = plant.put(kind, "the name of a user");
         let (_, user, _) = server.post("/api/v1/users", json!({"name": name, "role": "viewer"})).await;
         let id = |of: &Value| of["id"].as_str().unwrap_or_else(|| panic!("{of}")).to_owned();
-        let targets = Targets { printer: id(&printer), user: id(&user), next: Cell::new(0) };
+        let hook =
+            json!({"url": "http://127.0.0.1:1", "enabled": false, "description": plant.put(kind, "of a webhook")});
+        let (_, webhook, _) = server.post("/api/v1/webhooks", hook).await;
+        let targets = Targets { printer: id(&printer), user: id(&user), webhook: id(&webhook), next: Cell::new(0) };
         pages.push(targets.printer.clone());
         for (path, verb, schema) in bodies(&document) {
             for pointer in texts(&document, schema) {
@@ -37,6 +41,7 @@ pub async fn plant(server: &TestServer, plant: &Plant, printers: &Printers) -> V
                 put(&mut body, &pointer, plant.put(kind, &place));
                 let address = path.replace("/printers/{id}", &format!("/printers/{}", targets.printer));
                 let address = address.replace("/users/{id}", &format!("/users/{}", targets.user));
+                let address = address.replace("/webhooks/{id}", &format!("/webhooks/{}", targets.webhook));
                 let (status, told, _) =
                     answer(server.request(verb.to_uppercase().parse().expect("a verb"), &address).json(&body)).await;
                 assert!(![500, 503].contains(&status.as_u16()), "{place}: {body}: {told}");
@@ -112,7 +117,9 @@ fn base(verb: &str, path: &str, targets: &Targets, kind: usize) -> Value {
         ("post", "/api/v1/plates/clear") => json!({"printer_ids": [printer]}),
         ("post", "/api/v1/tokens") => json!({"name": "x", "role": "viewer"}),
         ("post", "/api/v1/users") => json!({"name": format!("x {kind} {new}"), "role": "viewer"}),
-        ("patch", "/api/v1/printers/{id}" | "/api/v1/users/{id}") => json!({}),
+        ("patch", "/api/v1/printers/{id}" | "/api/v1/users/{id}" | "/api/v1/webhooks/{id}") => json!({}),
+        ("post", "/api/v1/webhooks") => json!({"url": "http://127.0.0.1:1", "enabled": false}),
+        ("post", "/api/v1/webhooks/{id}/rotate-secret") => json!({}),
         ("post", "/api/v1/batches/{id}/retry" | "/api/v1/batches/{id}/stop" | "/api/v1/tokens/{id}/rotate") => {
             json!({})
         }

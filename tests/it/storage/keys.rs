@@ -2,7 +2,10 @@
 
 use printyard::{
     clock::new_id,
-    storage::printers::{self, KeyChange, Resealed, StoredKey},
+    storage::{
+        printers::{self, KeyChange},
+        sealed::{self, Resealed, Shelf, Stored},
+    },
 };
 
 use super::{
@@ -24,8 +27,8 @@ async fn a_key_that_changed_meanwhile_is_not_overwritten_and_no_version_moves() 
         let fresh = |id, was: &[u8]| Resealed { id, was: was.to_vec(), sealed: vec![7, 0, 39, 92, 120, 255] };
         let group =
             [fresh(stays.id, &[0, 1, 255]), fresh(changes.id, b"old"), fresh(bare.id, b""), fresh(new_id(), b"gone")];
-        assert_eq!(printers::reseal(&db, &group).await.expect("written"), 1);
-        assert_eq!(printers::reseal(&db, &[]).await.expect("written"), 0);
+        assert_eq!(sealed::reseal(&db, Shelf::Printers, &group).await.expect("written"), 1);
+        assert_eq!(sealed::reseal(&db, Shelf::Printers, &[]).await.expect("written"), 0);
         let key = async |id| printers::sealed_key(&db, id).await.expect("read");
         assert_eq!(key(stays.id).await, Some(vec![7, 0, 39, 92, 120, 255]));
         assert_eq!(key(changes.id).await.as_deref(), Some(b"meanwhile".as_slice()));
@@ -38,7 +41,7 @@ async fn a_key_that_changed_meanwhile_is_not_overwritten_and_no_version_moves() 
 #[tokio::test]
 async fn pages_of_keys_are_complete_and_leave_out_printers_without_one() {
     on_each(async |db| {
-        assert_eq!(printers::count_keys(&db).await.expect("read"), 0);
+        assert_eq!(sealed::count(&db).await.expect("read"), 0);
         let mut ids = Vec::new();
         for i in 0..5 {
             let one = printer(&format!("p{i}"));
@@ -46,13 +49,13 @@ async fn pages_of_keys_are_complete_and_leave_out_printers_without_one() {
             fixtures::insert(&db, &one, key, &entry()).await.expect("inserted");
             ids.extend(key.map(|_| one.id));
         }
-        assert_eq!(printers::count_keys(&db).await.expect("read"), 4);
+        assert_eq!(sealed::count(&db).await.expect("read"), 4);
         let (mut seen, mut after) = (Vec::new(), None);
         loop {
-            let page: Vec<StoredKey> = printers::page_of_keys(&db, after, 3).await.expect("read");
+            let page: Vec<Stored> = sealed::page(&db, Shelf::Printers, after, 3).await.expect("read");
             let Some(last) = page.last() else { break };
             after = Some(last.id);
-            assert!(page.iter().all(|key| key.api_key == b"key"));
+            assert!(page.iter().all(|key| key.sealed == b"key"));
             seen.extend(page.into_iter().map(|key| key.id));
         }
         assert_eq!(seen, ids);

@@ -5,6 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use printyard::{
     Server,
     config::{Config, Given},
+    domain::webhook::Schedule,
     http::{api::limits::Limits, bounds::Bounds},
     service::{Services, sessions::LogIn},
     simulator::{Farm, FarmConfig, SimulatedPrinter},
@@ -39,6 +40,8 @@ pub struct Options {
     pub trusted_proxies: Option<String>,
     /// Certificate and key, as PEM files.
     pub tls: Option<(PathBuf, PathBuf)>,
+    /// When webhooks are sent again.
+    pub webhooks: Schedule,
     /// Settings that the fields above do not cover.
     pub given: Given,
 }
@@ -52,6 +55,7 @@ impl Default for Options {
             bounds: Bounds::default(),
             trusted_proxies: None,
             tls: None,
+            webhooks: Schedule::default(),
             given: Given::default(),
         }
     }
@@ -251,7 +255,9 @@ fn config(folder: &TempDir, options: &Options) -> Config {
         tls_key: options.tls.as_ref().map(|(_, key)| key.clone()),
         ..options.given.clone()
     };
-    given.checked().expect("settings that hold")
+    let mut config = given.checked().expect("settings that hold");
+    config.settings.webhooks = options.webhooks;
+    config
 }
 
 /// Sends a request and reads its answer.

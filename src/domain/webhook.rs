@@ -1,0 +1,229 @@
+//! Receivers of events and what is sent to them: what a webhook is, and when something is sent again.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use url::Url;
+use uuid::Uuid;
+
+use super::{
+    command::words,
+    event::EventType,
+    invalid::{Invalid, check_text},
+};
+
+/// Webhooks that there may be.
+pub const MOST_WEBHOOKS: usize = 100;
+
+/// The type of the event that a test sends. The feed has none of it.
+pub const TEST_TYPE: &str = "webhook.test";
+
+/// Bytes of an answer that are kept.
+pub const EXCERPT: usize = 1_024;
+
+words! {
+    /// Why the server switched a webhook off.
+    DisabledReason {
+        /// Its receiver answered 410.
+        Gone = "gone",
+        /// Nothing has got through for days.
+        Failing = "failing",
+    }
+}
+
+words! {
+    /// How far a delivery has come.
+    DeliveryState {
+        /// To be sent, or sent again.
+        Pending = "pending",
+        /// Its receiver took it (2xx).
+        Delivered = "delivered",
+        /// It is not sent again: its receiver is gone, or the event cannot be told any more.
+        Failed = "failed",
+        /// Every attempt has failed.
+        Abandoned = "abandoned",
+    }
+}
+
+/// What people say of a webhook.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct WebhookDetails {
+    pub url: String,
+    pub description: String,
+    /// Which events it is told of; empty = all.
+    pub types: Vec<EventType>,
+    pub enabled: bool,
+    /// One at a time, in the order of the feed.
+    pub ordered: bool,
+}
+
+impl WebhookDetails {
+    /// Holds the fields against the rules, and brings the types into their normal form.
+    pub fn checked(mut self) -> Result<Self, Invalid> {
+        let mut invalid = Invalid::default();
+        self.url = self.url.trim().to_owned();
+        match receiver(&self.url) {
+            Ok(url) => self.url = url,
+            Err(rule) => invalid.add("/url", "url", rule),
+        }
+        check_text(&mut invalid, "/description", &self.description, 0, 1_000);
+        self.types.sort();
+        self.types.dedup();
+        invalid.or_ok(self)
+    }
+
+    /// Whether it wants to hear of this.
+    pub fn wants(&self, kind: EventType) -> bool {
+        self.types.is_empty() || self.types.contains(&kind)
+    }
+}
+
+/// The address of a receiver as it is called: unlike a printer's it may have a query.
+fn receiver(text: &str) -> Result<String, String> {
+    if text.len() > 2_000 {
+        return Err("must be at most 2000 characters long".to_owned());
+    }
+    let url = Url::parse(text).map_err(|error| format!("is not an address: {error}"))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err("must begin with http:// or https://".to_owned());
+    }
+    if url.host_str().is_none_or(str::is_empty) {
+        return Err("must name a host".to_owned());
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("must not contain a user or a password".to_owned());
+    }
+    if url.fragment().is_some() {
+        return Err("must not contain a fragment".to_owned());
+    }
+    if url.port() == Some(0) {
+        return Err("must not name port 0".to_owned());
+    }
+    Ok(url.into())
+}
+
+/// A receiver that is told of events.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Webhook {
+    pub id: Uuid,
+    pub details: WebhookDetails,
+    /// The limit of whoever made it: it is told of nothing else. Empty = everything.
+    pub tags: Vec<String>,
+    pub created_by: String,
+    /// The number of the event up to which its deliveries were made.
+    pub position: i64,
+    pub disabled_reason: Option<DisabledReason>,
+    /// Nothing has got through since then.
+    pub failing_since: Option<DateTime<Utc>>,
+    pub last_success_at: Option<DateTime<Utc>>,
+    pub last_error: Option<String>,
+    pub version: i64,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+}
+
+/// One event on its way to one receiver.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Delivery {
+    pub id: Uuid,
+    pub webhook_id: Uuid,
+    pub event_seq: i64,
+    pub event_id: Uuid,
+    pub kind: EventType,
+    pub state: DeliveryState,
+    pub attempts: i64,
+    /// When it is due; of one that is on its way, when it counts as lost.
+    pub next_at: Option<DateTime<Utc>>,
+    /// The HTTP status of the last answer.
+    pub status: Option<u16>,
+    /// What was wrong with the last attempt.
+    pub error: Option<String>,
+    /// The beginning of the last answer.
+    pub response: Option<String>,
+    pub latency_ms: Option<i64>,
+    pub created_at: DateTime<Utc>,
+    pub finished_at: Option<DateTime<Utc>>,
+}
+
+/// When deliveries are sent again, and how long is waited for what.
+#[derive(Debug, Clone, Copy)]
+pub struct Schedule {
+    /// The pause after each attempt that failed; after the last, none is made any more.
+    pub pauses: [Duration; 9],
+    /// An answer that has not come by then will not come.
+    pub timeout: Duration,
+    /// A webhook through which nothing has got for so long is switched off.
+    pub failing_for: Duration,
+}
+
+impl Default for Schedule {
+    fn default() -> Self {
+        const MINUTE: u64 = 60;
+        const HOUR: u64 = 60 * MINUTE;
+        let pauses = [5, 5 * MINUTE, 30 * MINUTE, 2 * HOUR, 5 * HOUR, 10 * HOUR, 14 * HOUR, 20 * HOUR, 24 * HOUR];
+        Self {
+            pauses: pauses.map(Duration::from_secs),
+            timeout: Duration::from_secs(15),
+            failing_for: Duration::from_secs(5 * 24 * HOUR),
+        }
+    }
+}
+
+impl Schedule {
+    /// How long to wait after the attempt of this number (from 1) has failed. None: it was the last. `jitter`, of 0 to 1,
+    /// makes it up to a fifth longer, so that what failed together is not sent together. A receiver that asks for more time
+    /// gets it, up to the longest pause.
+    pub fn pause(&self, attempts: i64, asked: Option<Duration>, jitter: f64) -> Option<Duration> {
+        let index = usize::try_from(attempts.max(1) - 1).ok()?;
+        let pause = self.pauses.get(index)?;
+        let longest = self.pauses.iter().max().copied().unwrap_or_default();
+        Some(pause.mul_f64(1.0 + jitter.clamp(0.0, 1.0) / 5.0).max(asked.unwrap_or_default().min(longest)))
+    }
+
+    /// After so long without a word what is on its way counts as lost: whoever sent it is gone.
+    pub fn lease(&self) -> Duration {
+        self.timeout + Duration::from_secs(15)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_delivery_is_tried_ten_times_over_three_days_and_no_more() {
+        let schedule = Schedule::default();
+        let pauses: Vec<u64> =
+            (1..=9).filter_map(|n| schedule.pause(n, None, 0.0)).map(|pause| pause.as_secs()).collect();
+        assert_eq!(pauses, [5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400]);
+        assert_eq!(schedule.pause(10, None, 0.0), None);
+        assert_eq!(schedule.pause(1, None, 1.0), Some(Duration::from_secs(6)), "jitter makes it longer, never shorter");
+    }
+
+    #[test]
+    fn a_receiver_gets_the_time_that_it_asks_for_within_bounds() {
+        let schedule = Schedule::default();
+        let asked = |seconds| schedule.pause(1, Some(Duration::from_secs(seconds)), 0.0).map(|pause| pause.as_secs());
+        assert_eq!((asked(1), asked(60), asked(1 << 40)), (Some(5), Some(60), Some(86_400)));
+    }
+
+    #[test]
+    fn an_address_of_a_receiver_has_a_host_and_no_password() {
+        let details = |url: &str| WebhookDetails {
+            url: url.to_owned(),
+            description: String::new(),
+            types: Vec::new(),
+            enabled: true,
+            ordered: false,
+        };
+        for good in ["http://erp.example/hook?key=1", " https://10.0.0.1:8443/a ", "http://[::1]/"] {
+            assert!(details(good).checked().is_ok(), "{good}");
+        }
+        for bad in ["", "erp", "ftp://erp/", "http://u:p@erp/", "http://erp/#a", "http://erp:0/", "file:///etc/passwd"]
+        {
+            let error = details(bad).checked().expect_err(bad);
+            assert_eq!((error.0[0].pointer.as_str(), error.0[0].code), ("/url", "url"), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! Webhooks and their deliveries as programs write and read them. A secret goes out once.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::printer_body::{given, kept};
+use crate::{
+    domain::{
+        event::EventType,
+        invalid::Invalid,
+        webhook::{Delivery, DeliveryState, DisabledReason, WebhookDetails},
+    },
+    service::webhooks::{WebhookPatch, WebhookView},
+};
+
+/// A webhook that is to be made.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NewWebhook, example = json!({"url": "https://erp.example.com/printyard", "types": ["batch.finished"]}))]
+pub struct NewWebhookBody {
+    /// http or https, without a user or a password.
+    url: String,
+    /// Which events it is told of; absent or empty: all.
+    types: Option<Vec<EventType>>,
+    /// Default true.
+    enabled: Option<bool>,
+    /// One request at a time, in the order of the feed: an event that is not taken holds up those behind it. Default false.
+    ordered: Option<bool>,
+    description: Option<String>,
+}
+
+impl NewWebhookBody {
+    /// What the use case takes.
+    pub fn into_details(self) -> WebhookDetails {
+        WebhookDetails {
+            url: self.url,
+            description: self.description.unwrap_or_default(),
+            types: self.types.unwrap_or_default(),
+            enabled: self.enabled.unwrap_or(true),
+            ordered: self.ordered.unwrap_or(false),
+        }
+    }
+}
+
+/// A change of a webhook: what is absent is kept.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = WebhookPatch, example = json!({"enabled": true}))]
+pub struct WebhookPatchBody {
+    /// Cannot be cleared.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
+    url: Option<Option<String>>,
+    /// Null: all.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<Vec<EventType>>)]
+    types: Option<Option<Vec<EventType>>>,
+    /// True: it goes on where it stopped, as far as the feed has it still. Cannot be cleared.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<bool>)]
+    enabled: Option<Option<bool>>,
+    /// Cannot be cleared.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<bool>)]
+    ordered: Option<Option<bool>>,
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
+    description: Option<Option<String>>,
+}
+
+impl WebhookPatchBody {
+    /// What the use case takes. Fails where null would clear what has to be there.
+    pub fn into_patch(self) -> Result<WebhookPatch, Invalid> {
+        let mut invalid = Invalid::default();
+        let mut refuse = |field: &str| invalid.add(format!("/{field}"), "null", "cannot be cleared");
+        let url = kept(self.url, || refuse("url"));
+        let enabled = kept(self.enabled, || refuse("enabled"));
+        let ordered = kept(self.ordered, || refuse("ordered"));
+        invalid.or_ok(WebhookPatch {
+            url,
+            description: self.description.map(Option::unwrap_or_default),
+            types: self.types.map(Option::unwrap_or_default),
+            enabled,
+            ordered,
+        })
+    }
+}
+
+/// A receiver that is told of events, without its secret.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Webhook)]
+pub struct WebhookBody {
+    pub id: Uuid,
+    url: String,
+    /// Which events it is told of; empty: all.
+    types: Vec<EventType>,
+    enabled: bool,
+    ordered: bool,
+    description: String,
+    /// Why the server switched it off; null where it did not.
+    disabled_reason: Option<DisabledReason>,
+    /// It hears of printers with any of these tags only, since whoever made it may see no others; empty: of all.
+    tags: Vec<String>,
+    created_by: String,
+    /// Deliveries that are to be sent, or sent again.
+    pending: i64,
+    /// Nothing has got through since then.
+    failing_since: Option<DateTime<Utc>>,
+    last_success_at: Option<DateTime<Utc>>,
+    /// What was wrong with the last attempt, in one sentence.
+    last_error: Option<String>,
+    /// The former secret signs, too, until then.
+    secret_overlap_until: Option<DateTime<Utc>>,
+    /// What `ETag` and `If-Match` carry, as `"v3"`.
+    pub version: i64,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+impl From<WebhookView> for WebhookBody {
+    fn from(view: WebhookView) -> Self {
+        let WebhookView { webhook, pending, overlap_until } = view;
+        let details = webhook.details;
+        Self {
+            id: webhook.id,
+            url: details.url,
+            types: details.types,
+            enabled: details.enabled,
+            ordered: details.ordered,
+            description: details.description,
+            disabled_reason: webhook.disabled_reason,
+            tags: webhook.tags,
+            created_by: webhook.created_by,
+            pending,
+            failing_since: webhook.failing_since,
+            last_success_at: webhook.last_success_at,
+            last_error: webhook.last_error,
+            secret_overlap_until: overlap_until,
+            version: webhook.version,
+            created_at: webhook.created_at,
+            updated_at: webhook.updated_at,
+        }
+    }
+}
+
+/// A webhook with its new secret.
+// No Debug: it holds a secret.
+#[derive(Serialize, ToSchema)]
+#[schema(as = WebhookWithSecret)]
+pub struct WithSecretBody {
+    /// What verifies its signatures (Standard Webhooks), shown this once.
+    #[schema(example = "whsec_…")]
+    pub secret: String,
+    #[serde(flatten)]
+    pub rest: WebhookBody,
+}
+
+/// How a secret is to be replaced.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = RotateSecret, example = json!({"overlap_s": 86400}))]
+pub struct RotateSecretBody {
+    /// The former one signs, too, for so long, at most 30 days; 0 ends it at once.
+    pub overlap_s: u32,
+}
+
+/// What came of a test.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = WebhookTestReport)]
+pub struct TestReportBody {
+    /// The receiver answered with 2xx.
+    pub delivered: bool,
+    /// The HTTP status; null where there was none.
+    pub status: Option<u16>,
+    pub latency_ms: i64,
+    /// What is wrong, in one sentence.
+    pub error: Option<String>,
+    /// What to do about it.
+    pub advice: Option<String>,
+}
+
+/// One event on its way to one receiver.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = WebhookDelivery)]
+pub struct DeliveryBody {
+    id: Uuid,
+    webhook_id: Uuid,
+    /// That of the event, sent as `webhook-id` with each attempt.
+    event_id: Uuid,
+    #[serde(rename = "type")]
+    kind: EventType,
+    state: DeliveryState,
+    attempts: i64,
+    /// When it is sent next; null where it has ended.
+    next_at: Option<DateTime<Utc>>,
+    /// The HTTP status of the last answer.
+    status: Option<u16>,
+    /// What was wrong with the last attempt, in one sentence.
+    error: Option<String>,
+    /// The beginning of the last answer, at most 1 KB.
+    response: Option<String>,
+    latency_ms: Option<i64>,
+    created_at: DateTime<Utc>,
+    finished_at: Option<DateTime<Utc>>,
+}
+
+impl From<Delivery> for DeliveryBody {
+    fn from(delivery: Delivery) -> Self {
+        Self {
+            id: delivery.id,
+            webhook_id: delivery.webhook_id,
+            event_id: delivery.event_id,
+            kind: delivery.kind,
+            state: delivery.state,
+            attempts: delivery.attempts,
+            next_at: delivery.next_at,
+            status: delivery.status,
+            error: delivery.error,
+            response: delivery.response,
+            latency_ms: delivery.latency_ms,
+            created_at: delivery.created_at,
+            finished_at: delivery.finished_at,
+        }
+    }
+}

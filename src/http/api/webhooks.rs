@@ -1,0 +1,233 @@
+//! Webhooks: receivers that are told of events, and what was sent to them.
+
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use chrono::TimeDelta;
+use serde::Serialize;
+use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
+
+use super::{
+    caller::Manager,
+    extract::{Id, Input, NoQuery, Params, Patch, PathParts, expected_versions},
+    openapi::words_of,
+    page::{self, Page},
+    problem::{Problem, ProblemBody},
+    webhook_body::{
+        DeliveryBody, NewWebhookBody, RotateSecretBody, TestReportBody, WebhookBody, WebhookPatchBody, WithSecretBody,
+    },
+};
+use crate::{
+    domain::{event::EventType, webhook::DeliveryState},
+    service::{
+        Error, Services,
+        webhooks::{DeliveryFilter, WebhookView},
+    },
+};
+
+const LIST: &str = "webhooks";
+const DELIVERIES: &str = "deliveries";
+
+/// Routes of this resource.
+pub fn routes() -> OpenApiRouter<Services> {
+    OpenApiRouter::new()
+        .routes(routes!(list_webhooks, create_webhook))
+        .routes(routes!(get_webhook, update_webhook, delete_webhook))
+        .routes(routes!(test_webhook))
+        .routes(routes!(rotate_secret))
+        .routes(routes!(list_deliveries))
+        .routes(routes!(redeliver))
+}
+
+/// Lists webhooks, oldest first.
+#[utoipa::path(get, path = "/webhooks", tag = "webhooks", params(super::openapi::Paging),
+    responses((status = OK, body = Page<WebhookBody>)))]
+async fn list_webhooks(
+    who: Manager,
+    mut params: Params,
+    State(services): State<Services>,
+) -> Result<Json<Page<WebhookBody>>, Problem> {
+    let (limit, after) = (params.limit(), params.cursor::<Uuid>(LIST));
+    params.finish()?;
+    // There are at most a hundred.
+    let mut found = services.list_webhooks(&who.0).await?;
+    found.retain(|view| after.is_none_or(|after| view.webhook.id > after));
+    Ok(Json(Page::cut(LIST, found, limit, |view| view.webhook.id, WebhookBody::from)))
+}
+
+/// Makes a webhook. It begins at the end of the feed: it hears of what happens from now on.
+#[utoipa::path(post, path = "/webhooks", tag = "webhooks", request_body = NewWebhookBody, responses(
+    (status = CREATED, body = WithSecretBody, headers(
+        ("Location", description = "Path of the webhook."), ("ETag", description = "Version of what can be written."),
+    )),
+    (status = CONFLICT, description = "`too_many_webhooks`: there are 100", body = ProblemBody,
+        content_type = "application/problem+json"),
+))]
+async fn create_webhook(
+    who: Manager,
+    _: NoQuery,
+    State(services): State<Services>,
+    Input(body): Input<NewWebhookBody>,
+) -> Result<Response, Problem> {
+    let (view, secret) = services.create_webhook(&who.0, body.into_details()).await?;
+    let location = [(header::LOCATION, format!("/api/v1/webhooks/{}", view.webhook.id))];
+    Ok((StatusCode::CREATED, location, with_secret(view, secret)).into_response())
+}
+
+/// Reads a webhook.
+#[utoipa::path(get, path = "/webhooks/{id}", tag = "webhooks", params(("id" = Uuid, Path)), responses(
+    (status = OK, body = WebhookBody, headers(("ETag", description = "Version of what can be written."))),
+))]
+async fn get_webhook(
+    who: Manager,
+    _: NoQuery,
+    Id(id): Id,
+    State(services): State<Services>,
+) -> Result<Response, Problem> {
+    Ok(shown(services.webhook(&who.0, id).await?))
+}
+
+/// Changes a webhook by a JSON merge patch; also taken as `application/json`.
+///
+/// One that is switched on again goes on where it stopped, as far as the feed has it still.
+#[utoipa::path(patch, path = "/webhooks/{id}", tag = "webhooks", params(
+    ("id" = Uuid, Path),
+    ("If-Match" = Option<String>, Header, description = "The ETag that is to be changed, or `*`."),
+), request_body(content = WebhookPatchBody, content_type = "application/merge-patch+json"), responses(
+    (status = OK, body = WebhookBody, headers(("ETag", description = "The new version."))),
+    (status = PRECONDITION_FAILED, description = "`stale`: it was changed in the meantime", body = ProblemBody,
+        content_type = "application/problem+json"),
+))]
+async fn update_webhook(
+    who: Manager,
+    _: NoQuery,
+    Id(id): Id,
+    State(services): State<Services>,
+    headers: HeaderMap,
+    Patch(body): Patch<WebhookPatchBody>,
+) -> Result<Response, Problem> {
+    let patch = body.into_patch()?;
+    let if_match = match expected_versions(&headers) {
+        None => None,
+        Some(versions) => {
+            let version = services.webhook(&who.0, id).await?.webhook.version;
+            if !versions.contains(&version) {
+                return Err(Error::Stale.into());
+            }
+            Some(version)
+        }
+    };
+    Ok(shown(services.patch_webhook(&who.0, id, if_match, patch).await?))
+}
+
+/// Removes a webhook, with what was to be sent to it.
+#[utoipa::path(delete, path = "/webhooks/{id}", tag = "webhooks", params(("id" = Uuid, Path)),
+    responses((status = NO_CONTENT)))]
+async fn delete_webhook(
+    who: Manager,
+    _: NoQuery,
+    Id(id): Id,
+    State(services): State<Services>,
+) -> Result<StatusCode, Problem> {
+    services.remove_webhook(&who.0, id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Sends an event of the type `webhook.test` now, also where the webhook is switched off, and tells what came of it.
+#[utoipa::path(post, path = "/webhooks/{id}/test", tag = "webhooks", params(("id" = Uuid, Path)),
+    responses((status = OK, body = TestReportBody)))]
+async fn test_webhook(
+    who: Manager,
+    _: NoQuery,
+    Id(id): Id,
+    State(services): State<Services>,
+) -> Result<Json<TestReportBody>, Problem> {
+    let report = services.test_webhook(&who.0, id).await?;
+    let (error, advice) = report.trouble.unzip();
+    Ok(Json(TestReportBody {
+        delivered: report.delivered,
+        status: report.status,
+        latency_ms: report.latency_ms,
+        error,
+        advice,
+    }))
+}
+
+/// Gives a webhook a new secret. For a while both sign: time to give the new one to the receiver.
+#[utoipa::path(post, path = "/webhooks/{id}/rotate-secret", tag = "webhooks", params(("id" = Uuid, Path)),
+    request_body = RotateSecretBody, responses((status = OK, body = WithSecretBody)))]
+async fn rotate_secret(
+    who: Manager,
+    _: NoQuery,
+    Id(id): Id,
+    State(services): State<Services>,
+    Input(body): Input<RotateSecretBody>,
+) -> Result<Response, Problem> {
+    let overlap = TimeDelta::seconds(i64::from(body.overlap_s));
+    let (view, secret) = services.rotate_webhook(&who.0, id, overlap).await?;
+    Ok(with_secret(view, secret))
+}
+
+/// Lists what was sent, or is to be sent, newest first. Kept 30 days, of each webhook at most 10,000 that have ended.
+#[utoipa::path(get, path = "/webhooks/{id}/deliveries", tag = "webhooks", params(
+    ("id" = Uuid, Path),
+    ("state" = Option<DeliveryState>, Query, description = "Only deliveries in this state."),
+    ("type" = Option<EventType>, Query, description = "Only those of events of this type."),
+    super::openapi::Paging,
+), responses((status = OK, body = Page<DeliveryBody>)))]
+async fn list_deliveries(
+    who: Manager,
+    mut params: Params,
+    Id(id): Id,
+    State(services): State<Services>,
+) -> Result<Json<Page<DeliveryBody>>, Problem> {
+    let filter = DeliveryFilter {
+        state: params.word("state", DeliveryState::parse, &words_of(DeliveryState::ALL, DeliveryState::as_str)),
+        kind: params.word("type", EventType::parse, &words_of(EventType::ALL, EventType::as_str)),
+    };
+    let (limit, after) = (params.limit(), params.cursor::<Uuid>(DELIVERIES));
+    params.finish()?;
+    let found = services.list_deliveries(&who.0, id, &filter, after, page::one_more(limit)).await?;
+    Ok(Json(Page::cut(DELIVERIES, found, limit, |delivery| delivery.id, DeliveryBody::from)))
+}
+
+/// Sends the event of a delivery again, at once and with the same `webhook-id`.
+#[utoipa::path(post, path = "/webhooks/{id}/deliveries/{delivery_id}/redeliver", tag = "webhooks", params(
+    ("id" = Uuid, Path), ("delivery_id" = Uuid, Path),
+), responses(
+    (status = ACCEPTED, body = DeliveryBody),
+    (status = CONFLICT, description = "`webhook_disabled`; `event_expired`: the feed does not have it any more",
+        body = ProblemBody, content_type = "application/problem+json"),
+))]
+async fn redeliver(
+    who: Manager,
+    _: NoQuery,
+    parts: PathParts,
+    State(services): State<Services>,
+) -> Result<(StatusCode, Json<DeliveryBody>), Problem> {
+    let delivery_id = Uuid::try_parse(parts.get("delivery_id")).map_err(|_| Problem::not_found("delivery"))?;
+    let delivery = services.redeliver(&who.0, parts.id()?, delivery_id).await?;
+    Ok((StatusCode::ACCEPTED, Json(delivery.into())))
+}
+
+fn shown(view: WebhookView) -> Response {
+    let body = WebhookBody::from(view);
+    tagged(body.version, body)
+}
+
+fn with_secret(view: WebhookView, secret: String) -> Response {
+    let rest = WebhookBody::from(view);
+    tagged(rest.version, WithSecretBody { secret, rest })
+}
+
+fn tagged(version: i64, body: impl Serialize) -> Response {
+    let mut response = Json(body).into_response();
+    if let Ok(etag) = HeaderValue::from_str(&format!("\"v{version}\"")) {
+        response.headers_mut().insert(header::ETAG, etag);
+    }
+    response
+}

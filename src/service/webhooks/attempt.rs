@@ -1,0 +1,192 @@
+//! One request to a receiver: signed, sent once, judged by its status, and written down.
+
+use std::{sync::atomic::Ordering, time::Duration};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::time::{Instant, timeout_at};
+use url::Url;
+use uuid::Uuid;
+
+use super::trouble::Trouble;
+use crate::{
+    clock,
+    domain::{
+        audit::{Action, ActorKind, Entry},
+        event::Event,
+        event_body::EventBody,
+        webhook::{Delivery, DeliveryState, DisabledReason, EXCERPT, Webhook},
+    },
+    outbound::Response,
+    secrets,
+    service::{Services, access::Principal, error::Error},
+    storage::{self, webhooks::Attempt},
+};
+
+/// A receiver that took an event is not waited for longer to say more.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// What came of a request.
+pub(super) struct Sent {
+    pub status: Option<u16>,
+    pub latency_ms: i64,
+    /// The beginning of the answer.
+    pub response: Option<String>,
+    /// How long the receiver asks to be left alone.
+    pub retry_after: Option<Duration>,
+    /// None: the receiver took it.
+    pub trouble: Option<Trouble>,
+}
+
+/// Sends a body once. Fails only where it could not be signed.
+pub(super) async fn send(services: &Services, webhook: &Webhook, event_id: Uuid, body: &str) -> Result<Sent, Error> {
+    let now = clock::now();
+    let mut keys = Vec::new();
+    for secret in storage::webhooks::secrets(&services.db, webhook.id, now).await? {
+        keys.push(services.vault.open(secret.id, &secret.sealed)?);
+    }
+    let (id, timestamp) = (event_id.to_string(), now.timestamp());
+    let signature = secrets::sign(&keys, &id, timestamp, body)?;
+    let url = Url::parse(&webhook.details.url)
+        .map_err(|error| Error::Internal(format!("a stored address is broken: {error}")))?;
+    let timeout = services.settings.webhooks.timeout;
+    let outbound = &services.webhooks.outbound;
+    let request = outbound
+        .http()
+        .post(url.clone())
+        .header("content-type", "application/json")
+        .header("webhook-id", &id)
+        .header("webhook-timestamp", timestamp.to_string())
+        .header("webhook-signature", signature)
+        .body(body.to_owned())
+        .build()
+        .map_err(|error| Error::Internal(format!("a request to a receiver cannot be made: {}", error.without_url())))?;
+    let (begun, deadline) = (Instant::now(), Instant::now() + timeout);
+    let answer = timeout_at(deadline, outbound.execute(request)).await;
+    let latency_ms = i64::try_from(begun.elapsed().as_millis()).unwrap_or(i64::MAX);
+    let failed = |trouble| Sent { status: None, latency_ms, response: None, retry_after: None, trouble: Some(trouble) };
+    Ok(match answer {
+        Err(_) => failed(Trouble::silence(&url, timeout)),
+        Ok(Err(error)) => failed(Trouble::of(&error, &url)),
+        Ok(Ok(response)) => {
+            let status = response.status();
+            let retry_after = retry_after(&response, now);
+            let until = if status.is_success() { deadline.min(Instant::now() + LAST_WORDS) } else { deadline };
+            let trouble = Trouble::of_status(status.as_u16(), &url);
+            let response = beginning(response, until).await;
+            Sent { status: Some(status.as_u16()), latency_ms, response, retry_after, trouble }
+        }
+    })
+}
+
+/// The first bytes of an answer, as text.
+async fn beginning(mut response: Response, until: Instant) -> Option<String> {
+    let mut bytes = Vec::new();
+    while bytes.len() < EXCERPT
+        && let Ok(Ok(Some(chunk))) = timeout_at(until, response.chunk()).await
+    {
+        bytes.extend_from_slice(&chunk[..chunk.len().min(EXCERPT - bytes.len())]);
+    }
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    // What was no UTF-8 has become longer.
+    let text: String = text
+        .chars()
+        .scan(0, |length, char| {
+            *length += char.len_utf8();
+            (*length <= EXCERPT).then_some(char)
+        })
+        .collect();
+    (!text.is_empty()).then_some(text)
+}
+
+/// `Retry-After` of an answer that says to come later: seconds, or a date.
+fn retry_after(response: &Response, now: DateTime<Utc>) -> Option<Duration> {
+    if !matches!(response.status().as_u16(), 429 | 503) {
+        return None;
+    }
+    let text = response.headers().get("retry-after")?.to_str().ok()?.trim();
+    match text.parse() {
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        Err(_) => (DateTime::parse_from_rfc2822(text).ok()?.to_utc() - now).to_std().ok(),
+    }
+}
+
+/// Sends a delivery that was claimed, and writes down how that went.
+pub(super) async fn deliver(services: &Services, webhook: &Webhook, delivery: &Delivery) -> Result<(), Error> {
+    let counts = &services.webhooks.counts;
+    let mut attempt = Attempt {
+        id: delivery.id,
+        webhook_id: webhook.id,
+        number: delivery.attempts,
+        state: DeliveryState::Failed,
+        about_receiver: false,
+        next_at: None,
+        status: None,
+        error: None,
+        response: None,
+        latency_ms: None,
+        at: clock::now(),
+    };
+    let Some(event) = event_of(services, webhook, delivery.event_seq).await? else {
+        let gone = "The event is not kept any more, or whoever made the webhook may not see it any more.";
+        attempt.error = Some(gone.to_owned());
+        storage::webhooks::report(&services.db, &attempt).await?;
+        return Ok(());
+    };
+    let event_id = event.id;
+    let body = serde_json::to_string(&EventBody::from(event))
+        .map_err(|error| Error::Internal(format!("an event cannot be written: {error}")))?;
+    let sent = send(services, webhook, event_id, &body).await?;
+    attempt.at = clock::now();
+    attempt.about_receiver = true;
+    attempt.latency_ms = Some(sent.latency_ms);
+    attempt.status = sent.status;
+    attempt.response = sent.response;
+    attempt.error = sent.trouble.as_ref().map(Trouble::sentence);
+    let schedule = services.settings.webhooks;
+    let is_gone = sent.status == Some(410);
+    (attempt.state, attempt.next_at) = if sent.trouble.is_none() {
+        counts.delivered.fetch_add(1, Ordering::Relaxed);
+        (DeliveryState::Delivered, None)
+    } else if is_gone {
+        counts.failed.fetch_add(1, Ordering::Relaxed);
+        (DeliveryState::Failed, None)
+    } else if let Some(pause) = schedule.pause(delivery.attempts, sent.retry_after, rand::random()) {
+        counts.failed.fetch_add(1, Ordering::Relaxed);
+        let pause = TimeDelta::from_std(pause).unwrap_or(TimeDelta::days(1));
+        (DeliveryState::Pending, Some(attempt.at + pause))
+    } else {
+        counts.abandoned.fetch_add(1, Ordering::Relaxed);
+        (DeliveryState::Abandoned, None)
+    };
+    let failing_since = storage::webhooks::report(&services.db, &attempt).await?;
+    let failing_for = failing_since.and_then(|since| (attempt.at - since).to_std().ok());
+    if is_gone {
+        disable(services, webhook, DisabledReason::Gone).await?;
+    } else if failing_for.is_some_and(|length| length >= schedule.failing_for) {
+        disable(services, webhook, DisabledReason::Failing).await?;
+    }
+    Ok(())
+}
+
+/// The event as whoever made the webhook may see it.
+async fn event_of(services: &Services, webhook: &Webhook, seq: i64) -> Result<Option<Event>, Error> {
+    let Some(event) = storage::events::get(&services.db, seq).await? else { return Ok(None) };
+    Ok(services.visible_events(&maker(webhook), vec![event]).await?.into_iter().next())
+}
+
+/// Somebody who sees what the maker of a webhook saw.
+pub(super) fn maker(webhook: &Webhook) -> Principal {
+    Principal { tags: webhook.tags.clone(), ..Principal::operator_of_the_server(ActorKind::Scheduler) }
+}
+
+async fn disable(services: &Services, webhook: &Webhook, reason: DisabledReason) -> Result<(), Error> {
+    let now = clock::now();
+    let mut changes = super::named(webhook);
+    changes.insert("reason".to_owned(), reason.as_str().into());
+    let subject = Some(webhook.id);
+    let entry = Entry { subject, changes, ..Entry::unasked(ActorKind::Scheduler, Action::WebhookDisabled, now) };
+    if storage::webhooks::disable(&services.db, webhook.id, reason, now, &entry).await? {
+        tracing::warn!(webhook.id = %webhook.id, %reason, "webhook disabled");
+    }
+    Ok(())
+}

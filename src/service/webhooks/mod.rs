@@ -1,0 +1,323 @@
+//! Webhooks: who is told of what, and the sending of it.
+//!
+//! The feed is the outbox. `rounds.rs` reads it behind each webhook's place and makes deliveries in the transaction that
+//! moves the place; `sender.rs` is one task per webhook with its own bound, so that a receiver that hangs delays nobody else;
+//! `attempt.rs` is one request. What is on its way is a lease in the ledger: after a crash it is due again. So a receiver
+//! hears of an event at least once, and twice where we died between its answer and our commit: `webhook-id` is the same.
+
+mod attempt;
+mod rounds;
+mod sender;
+mod trouble;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Map, json};
+use tokio::sync::{Notify, Semaphore};
+use uuid::Uuid;
+
+use super::{Services, access::Principal, error::Error};
+/// Which deliveries a list shows.
+pub use crate::storage::webhooks::DeliveryFilter;
+use crate::{
+    clock,
+    domain::{
+        access::Role,
+        audit::{Action, Entry, differences, fields},
+        event::EventType,
+        invalid::Invalid,
+        webhook::{Delivery, MOST_WEBHOOKS, TEST_TYPE, Webhook, WebhookDetails},
+    },
+    outbound::Outbound,
+    secrets,
+    storage::{self, webhooks::Secret},
+};
+
+/// Requests to all receivers at once.
+const AT_ONCE: usize = 64;
+
+/// Two secrets in the place of one must not become the usual.
+const LONGEST_OVERLAP: TimeDelta = TimeDelta::days(30);
+
+/// What the sending of webhooks shares.
+#[derive(Clone)]
+pub(crate) struct Webhooks {
+    /// The way to receivers, which has networks of its own.
+    outbound: Outbound,
+    /// Somebody changed a webhook, or wants something sent.
+    changed: Arc<Notify>,
+    slots: Arc<Semaphore>,
+    counts: Arc<Counts>,
+}
+
+impl Webhooks {
+    /// Nothing is sent before [`Services::deliver_webhooks`] runs.
+    pub fn new(outbound: Outbound) -> Self {
+        Self { outbound, changed: Arc::default(), slots: Arc::new(Semaphore::new(AT_ONCE)), counts: Arc::default() }
+    }
+}
+
+/// Attempts since the start, by what became of them.
+#[derive(Default)]
+struct Counts {
+    delivered: AtomicU64,
+    failed: AtomicU64,
+    abandoned: AtomicU64,
+}
+
+/// A webhook, and how many deliveries are on their way to it.
+#[derive(Debug, Clone)]
+pub struct WebhookView {
+    pub webhook: Webhook,
+    pub pending: i64,
+    /// A former secret signs beside the current one until then.
+    pub overlap_until: Option<DateTime<Utc>>,
+}
+
+/// A change of a webhook: `None` keeps.
+#[derive(Debug, Clone, Default)]
+pub struct WebhookPatch {
+    pub url: Option<String>,
+    pub description: Option<String>,
+    pub types: Option<Vec<EventType>>,
+    pub enabled: Option<bool>,
+    pub ordered: Option<bool>,
+}
+
+/// What a test of a webhook found.
+#[derive(Debug, Clone)]
+pub struct WebhookReport {
+    pub delivered: bool,
+    pub status: Option<u16>,
+    pub latency_ms: i64,
+    /// What is wrong, and what to do about it.
+    pub trouble: Option<(String, String)>,
+}
+
+/// Whoever is limited by tags sees the webhooks whose limit is within theirs.
+fn may_see(who: &Principal, webhook: &Webhook) -> bool {
+    who.tags.is_empty() || (!webhook.tags.is_empty() && webhook.tags.iter().all(|tag| who.tags.contains(tag)))
+}
+
+/// An entry about a webhook.
+fn entry_of(who: &Principal, action: Action, id: Uuid, changes: Map<String, serde_json::Value>) -> Entry {
+    Entry { subject: Some(id), ..who.entry(action, changes) }
+}
+
+fn named(webhook: &Webhook) -> Map<String, serde_json::Value> {
+    fields(&json!({"url": webhook.details.url}))
+}
+
+impl Services {
+    /// Makes a webhook. It hears of what happens from now on, as far as its maker may see it. Its secret is returned this
+    /// once. Fails with `Invalid`, `too_many_webhooks`.
+    pub async fn create_webhook(
+        &self,
+        who: &Principal,
+        details: WebhookDetails,
+    ) -> Result<(WebhookView, String), Error> {
+        who.require(Role::Manager)?;
+        let details = details.checked()?;
+        let now = clock::now();
+        let webhook = Webhook {
+            id: clock::new_id(),
+            details,
+            tags: who.tags.clone(),
+            created_by: who.name.clone(),
+            position: 0,
+            disabled_reason: None,
+            failing_since: None,
+            last_success_at: None,
+            last_error: None,
+            version: 1,
+            created_at: now,
+            updated_at: now,
+        };
+        let (secret, plain) = self.new_secret()?;
+        let entry = entry_of(who, Action::WebhookCreated, webhook.id, fields(&webhook.details));
+        let most = i64::try_from(MOST_WEBHOOKS).unwrap_or(i64::MAX);
+        if !storage::webhooks::insert(&self.db, &webhook, &secret, most, &entry).await? {
+            let detail = format!("There are {MOST_WEBHOOKS} webhooks already, which is the most. Remove one first.");
+            return Err(Error::Conflict { code: "too_many_webhooks", detail });
+        }
+        self.webhooks.changed.notify_one();
+        tracing::info!(webhook.id = %webhook.id, by = %who.name, "webhook created");
+        Ok((self.webhook(who, webhook.id).await?, plain))
+    }
+
+    /// A new secret: sealed, and in the clear.
+    fn new_secret(&self) -> Result<(Secret, String), Error> {
+        let (id, plain) = (clock::new_id(), secrets::new_signing_secret()?);
+        Ok((Secret { id, sealed: self.vault.seal(id, &plain)?, until: None }, plain))
+    }
+
+    /// The webhooks that somebody may see, oldest first.
+    pub async fn list_webhooks(&self, who: &Principal) -> Result<Vec<WebhookView>, Error> {
+        who.require(Role::Manager)?;
+        let pending = storage::webhooks::pending(&self.db).await?;
+        let mut views = Vec::new();
+        for webhook in storage::webhooks::all(&self.db).await? {
+            if may_see(who, &webhook) {
+                let count = pending.iter().find(|(id, _)| *id == webhook.id).map_or(0, |(_, count)| *count);
+                views.push(self.view_of_webhook(webhook, count).await?);
+            }
+        }
+        Ok(views)
+    }
+
+    /// One webhook. One that may not be seen does not exist.
+    pub async fn webhook(&self, who: &Principal, id: Uuid) -> Result<WebhookView, Error> {
+        let webhook = self.visible_webhook(who, id).await?;
+        let pending = storage::webhooks::pending(&self.db).await?;
+        let count = pending.iter().find(|(of, _)| *of == id).map_or(0, |(_, count)| *count);
+        self.view_of_webhook(webhook, count).await
+    }
+
+    async fn visible_webhook(&self, who: &Principal, id: Uuid) -> Result<Webhook, Error> {
+        who.require(Role::Manager)?;
+        let webhook = storage::webhooks::get(&self.db, id).await?.filter(|webhook| may_see(who, webhook));
+        webhook.ok_or(Error::NotFound("webhook"))
+    }
+
+    async fn view_of_webhook(&self, webhook: Webhook, pending: i64) -> Result<WebhookView, Error> {
+        let secrets = storage::webhooks::secrets(&self.db, webhook.id, clock::now()).await?;
+        Ok(WebhookView { webhook, pending, overlap_until: secrets.iter().filter_map(|secret| secret.until).max() })
+    }
+
+    /// Changes a webhook. One that is switched on goes on where it stopped, as far as the feed has it still. Fails with
+    /// `Stale`.
+    pub async fn patch_webhook(
+        &self,
+        who: &Principal,
+        id: Uuid,
+        if_match: Option<i64>,
+        patch: WebhookPatch,
+    ) -> Result<WebhookView, Error> {
+        let before = self.visible_webhook(who, id).await?;
+        if if_match.is_some_and(|version| version != before.version) {
+            return Err(Error::Stale);
+        }
+        let was = before.details.clone();
+        let details = WebhookDetails {
+            url: patch.url.unwrap_or(was.url),
+            description: patch.description.unwrap_or(was.description),
+            types: patch.types.unwrap_or(was.types),
+            enabled: patch.enabled.unwrap_or(was.enabled),
+            ordered: patch.ordered.unwrap_or(was.ordered),
+        };
+        let webhook = Webhook {
+            details: details.checked()?,
+            version: before.version + 1,
+            updated_at: clock::now(),
+            ..before.clone()
+        };
+        let changes = differences(&json!(before.details), &json!(webhook.details));
+        let entry = entry_of(who, Action::WebhookChanged, id, changes);
+        if !storage::webhooks::update(&self.db, &webhook, before.version, &entry).await? {
+            return Err(Error::Stale);
+        }
+        self.webhooks.changed.notify_one();
+        tracing::info!(webhook.id = %id, by = %who.name, "webhook changed");
+        self.webhook(who, id).await
+    }
+
+    /// Removes a webhook with what was to be sent to it.
+    pub async fn remove_webhook(&self, who: &Principal, id: Uuid) -> Result<(), Error> {
+        let webhook = self.visible_webhook(who, id).await?;
+        let entry = entry_of(who, Action::WebhookRemoved, id, fields(&webhook.details));
+        if !storage::webhooks::remove(&self.db, id, &entry).await? {
+            return Err(Error::NotFound("webhook"));
+        }
+        self.webhooks.changed.notify_one();
+        tracing::info!(webhook.id = %id, by = %who.name, "webhook removed");
+        Ok(())
+    }
+
+    /// Gives a webhook a new secret, returned this once; the former one signs beside it for `overlap`.
+    pub async fn rotate_webhook(
+        &self,
+        who: &Principal,
+        id: Uuid,
+        overlap: TimeDelta,
+    ) -> Result<(WebhookView, String), Error> {
+        let webhook = self.visible_webhook(who, id).await?;
+        if overlap < TimeDelta::zero() || overlap > LONGEST_OVERLAP {
+            let rule = format!("must be 0 to {} seconds", LONGEST_OVERLAP.num_seconds());
+            return Err(Invalid::one("/overlap_s", "range", rule).into());
+        }
+        let until = clock::now() + overlap;
+        let (secret, plain) = self.new_secret()?;
+        let told = fields(&json!({"url": webhook.details.url, "former_until": until}));
+        let entry = entry_of(who, Action::WebhookRotated, id, told);
+        if !storage::webhooks::rotate(&self.db, id, &secret, until, &entry).await? {
+            return Err(Error::NotFound("webhook"));
+        }
+        tracing::info!(webhook.id = %id, by = %who.name, "webhook's secret rotated");
+        Ok((self.webhook(who, id).await?, plain))
+    }
+
+    /// Sends an event of the type `webhook.test` now, also where the webhook is switched off, and tells what came of it.
+    pub async fn test_webhook(&self, who: &Principal, id: Uuid) -> Result<WebhookReport, Error> {
+        let webhook = self.visible_webhook(who, id).await?;
+        let entry = entry_of(who, Action::WebhookTested, id, named(&webhook));
+        storage::audit::add(&self.db, &entry).await?;
+        let event_id = clock::new_id();
+        let body = json!({
+            "id": event_id, "cursor": self.feed_end().await?.to_string(), "type": TEST_TYPE, "at": entry.at,
+            "actor": entry.actor, "external_ref": null, "data": {"webhook_id": id},
+        });
+        let busy = "Too many requests to receivers are under way. Try again in a minute.";
+        let _slot = self.webhooks.slots.try_acquire().map_err(|_| Error::Busy(busy))?;
+        let sent = attempt::send(self, &webhook, event_id, &body.to_string()).await?;
+        Ok(WebhookReport {
+            delivered: sent.trouble.is_none(),
+            status: sent.status,
+            latency_ms: sent.latency_ms,
+            trouble: sent.trouble.map(|trouble| (trouble.sentence(), trouble.advice())),
+        })
+    }
+
+    /// A page of a webhook's deliveries, newest first.
+    pub async fn list_deliveries(
+        &self,
+        who: &Principal,
+        id: Uuid,
+        filter: &DeliveryFilter,
+        after: Option<Uuid>,
+        limit: i64,
+    ) -> Result<Vec<Delivery>, Error> {
+        self.visible_webhook(who, id).await?;
+        Ok(storage::webhooks::page_of_deliveries(&self.db, id, filter, after, limit).await?)
+    }
+
+    /// Sends the event of a delivery again, with the same id. Fails with `webhook_disabled`, `event_expired`.
+    pub async fn redeliver(&self, who: &Principal, id: Uuid, delivery_id: Uuid) -> Result<Delivery, Error> {
+        let webhook = self.visible_webhook(who, id).await?;
+        let found = storage::webhooks::delivery(&self.db, id, delivery_id).await?.ok_or(Error::NotFound("delivery"))?;
+        if !webhook.details.enabled {
+            let detail = "The webhook is switched off. Switch it on first.".to_owned();
+            return Err(Error::Conflict { code: "webhook_disabled", detail });
+        }
+        if storage::events::get(&self.db, found.event_seq).await?.is_none() {
+            let detail = "The event is not kept any more.".to_owned();
+            return Err(Error::Conflict { code: "event_expired", detail });
+        }
+        let mut told = named(&webhook);
+        told.insert("event_id".to_owned(), json!(found.event_id));
+        let entry = entry_of(who, Action::WebhookRedelivered, id, told);
+        let delivery = storage::webhooks::redeliver(&self.db, id, delivery_id, entry.at, &entry).await?;
+        self.webhooks.changed.notify_one();
+        delivery.ok_or(Error::NotFound("delivery"))
+    }
+
+    /// Attempts to deliver since the start, by result.
+    pub fn webhook_attempts(&self) -> [(&'static str, u64); 3] {
+        let Counts { delivered, failed, abandoned } = &*self.webhooks.counts;
+        [("delivered", delivered), ("failed", failed), ("abandoned", abandoned)]
+            .map(|(result, count)| (result, count.load(Ordering::Relaxed)))
+    }
+}

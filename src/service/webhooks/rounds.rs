@@ -1,0 +1,194 @@
+//! The reconciler: makes the deliveries that the feed asks for, and keeps a sender for each webhook that is switched on.
+//! Idempotent, without input, woken by the feed, by changes and by a timer.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::TaskTracker,
+};
+use uuid::Uuid;
+
+use super::{attempt::maker, sender};
+use crate::{
+    clock,
+    domain::webhook::Webhook,
+    service::{Services, error::Error},
+    storage::{
+        self,
+        events::Page,
+        webhooks::{Advance, NewDelivery},
+    },
+};
+
+/// Other nodes change webhooks without a signal.
+const EVERY: Duration = Duration::from_secs(10);
+/// After a failure of the ledger.
+const AGAIN: Duration = Duration::from_secs(2);
+/// Events that one step reads.
+const STEP: i64 = 500;
+/// Deliveries of one webhook that wait at most: the rest waits in the feed.
+const BACKLOG: i64 = 10_000;
+/// A place that moved over this many events of no interest is written down, though nothing is to be sent.
+const FAR: i64 = 1_000;
+/// Counting what waits is dearer than a round.
+const COUNT_EVERY: Duration = Duration::from_secs(5);
+
+/// What one round leaves to the next. None of it is needed for correctness.
+struct Rounds {
+    services: Services,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    senders: HashMap<Uuid, (Arc<Notify>, DropGuard)>,
+    /// How far the feed was looked through without anything to send.
+    seen: HashMap<Uuid, i64>,
+    waiting: HashMap<Uuid, i64>,
+    counted_at: Option<Instant>,
+    news: Option<watch::Receiver<i64>>,
+}
+
+impl Services {
+    /// Makes and sends deliveries until `stop` falls. The senders are tasks of `tasks`.
+    pub(in crate::service) async fn deliver_webhooks(self, tasks: TaskTracker, stop: CancellationToken) {
+        let changed = self.webhooks.changed.clone();
+        let mut rounds = Rounds {
+            services: self,
+            tasks,
+            stop: stop.clone(),
+            senders: HashMap::new(),
+            seen: HashMap::new(),
+            waiting: HashMap::new(),
+            counted_at: None,
+            news: None,
+        };
+        loop {
+            let pause = match rounds.round().await {
+                Ok(true) => Duration::ZERO,
+                Ok(false) => EVERY,
+                Err(error) => {
+                    tracing::error!(?error, "webhooks could not be looked after");
+                    AGAIN
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = changed.notified() => rounds.counted_at = None,
+                () = heard(&mut rounds.news) => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+}
+
+/// Waits for news of the feed, where somebody listens.
+async fn heard(news: &mut Option<watch::Receiver<i64>>) {
+    let is_heard = match news {
+        Some(news) => news.changed().await.is_ok(),
+        None => false,
+    };
+    if !is_heard {
+        std::future::pending().await
+    }
+}
+
+impl Rounds {
+    /// One step of every webhook through the feed. True: there is more to read.
+    async fn round(&mut self) -> Result<bool, Error> {
+        let mut webhooks = storage::webhooks::all(&self.services.db).await?;
+        webhooks.retain(|webhook| webhook.details.enabled);
+        self.keep_senders(&webhooks);
+        if webhooks.is_empty() {
+            self.news = None;
+            return Ok(false);
+        }
+        if self.news.is_none() {
+            self.news = Some(self.services.news.listen());
+        }
+        if let Some(news) = &mut self.news {
+            news.mark_unchanged();
+        }
+        self.count().await?;
+        let (steps, more) = self.steps(&webhooks).await?;
+        let moved = storage::webhooks::advance(&self.services.db, &steps, clock::now()).await?;
+        for step in steps.iter().filter(|step| moved.contains(&step.webhook_id) && !step.deliveries.is_empty()) {
+            *self.waiting.entry(step.webhook_id).or_default() += i64::try_from(step.deliveries.len()).unwrap_or(0);
+            if let Some((wake, _)) = self.senders.get(&step.webhook_id) {
+                wake.notify_one();
+            }
+        }
+        Ok(more)
+    }
+
+    /// What each webhook is to be told of next. True: somebody has more to read.
+    async fn steps(&mut self, webhooks: &[Webhook]) -> Result<(Vec<Advance>, bool), Error> {
+        // Of a webhook that was switched off for long, the feed may not have the place any more.
+        let start = self.services.feed_start().await?.seq;
+        // Most of them stand at the same place.
+        let mut pages: HashMap<i64, Page> = HashMap::new();
+        let (mut steps, mut more) = (Vec::new(), false);
+        for webhook in webhooks {
+            if self.waiting.get(&webhook.id).is_some_and(|waiting| *waiting >= BACKLOG) {
+                continue;
+            }
+            let seen = self.seen.get(&webhook.id).copied().unwrap_or_default();
+            let from = webhook.position.max(seen).max(start);
+            let page = match pages.entry(from) {
+                Entry::Occupied(page) => page.into_mut(),
+                Entry::Vacant(place) => place.insert(storage::events::page(&self.services.db, from, None, STEP).await?),
+            };
+            more |= page.more;
+            let to = page.upto.seq.max(from);
+            let wanted: Vec<_> =
+                page.events.iter().filter(|event| webhook.details.wants(event.kind)).cloned().collect();
+            let wanted = self.services.visible_events(&maker(webhook), wanted).await?;
+            let of = |event: &crate::domain::event::Event| NewDelivery {
+                id: clock::new_id(),
+                event_seq: event.seq,
+                event_id: event.id,
+                kind: event.kind,
+            };
+            let deliveries: Vec<NewDelivery> = wanted.iter().map(of).collect();
+            if !deliveries.is_empty() || to - webhook.position >= FAR {
+                steps.push(Advance { webhook_id: webhook.id, from: webhook.position, to, deliveries });
+                // Where another node was faster, it is read anew from where that one has left it.
+                self.seen.remove(&webhook.id);
+            } else {
+                self.seen.insert(webhook.id, to);
+            }
+        }
+        Ok((steps, more))
+    }
+
+    async fn count(&mut self) -> Result<(), Error> {
+        if self.counted_at.is_none_or(|at| at.elapsed() >= COUNT_EVERY) {
+            self.waiting = storage::webhooks::pending(&self.services.db).await?.into_iter().collect();
+            self.counted_at = Some(Instant::now());
+        }
+        Ok(())
+    }
+
+    /// A sender for each webhook, and none for others. A change may have made something due.
+    fn keep_senders(&mut self, webhooks: &[Webhook]) {
+        self.senders.retain(|id, _| webhooks.iter().any(|webhook| webhook.id == *id));
+        self.seen.retain(|id, _| webhooks.iter().any(|webhook| webhook.id == *id));
+        for webhook in webhooks {
+            if let Some((wake, _)) = self.senders.get(&webhook.id) {
+                if self.counted_at.is_none() {
+                    wake.notify_one();
+                }
+                continue;
+            }
+            let (wake, stop) = (Arc::new(Notify::new()), self.stop.child_token());
+            self.tasks.spawn(sender::run(self.services.clone(), webhook.id, wake.clone(), stop.clone()));
+            self.senders.insert(webhook.id, (wake, stop.drop_guard()));
+        }
+    }
+}

@@ -1,0 +1,360 @@
+//! Deliveries: made in the transaction that moves their webhook's place in the feed, so that a crash repeats none and loses
+//! none, and taken by compare-and-set, so that two nodes do not send one at the same time.
+//!
+//! Where several rows are locked, the webhook's comes first: a removal takes them in that order.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use sqlx::AssertSqlSafe;
+use uuid::Uuid;
+
+use super::super::{
+    Db, Error, audit,
+    error::Place,
+    group::{self, Kind, stamp},
+    reading, transaction, writing,
+};
+use crate::domain::{
+    audit::Entry,
+    event::EventType,
+    webhook::{Delivery, DeliveryState},
+};
+
+const COLUMNS: &str = "id, webhook_id, event_seq, event_id, type, state, attempts, next_at, status, error, response,
+    latency_ms, created_at, finished_at";
+
+/// Deliveries that one statement deletes.
+const DELETED_AT_ONCE: i64 = 5_000;
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: Uuid,
+    webhook_id: Uuid,
+    event_seq: i64,
+    event_id: Uuid,
+    r#type: String,
+    state: String,
+    attempts: i64,
+    next_at: Option<DateTime<Utc>>,
+    status: Option<i64>,
+    error: Option<String>,
+    response: Option<String>,
+    latency_ms: Option<i64>,
+    created_at: DateTime<Utc>,
+    finished_at: Option<DateTime<Utc>>,
+}
+
+impl Row {
+    fn read(self) -> Result<Delivery, Error> {
+        let place = Place { table: "webhook_deliveries", row: self.id };
+        Ok(Delivery {
+            id: self.id,
+            webhook_id: self.webhook_id,
+            event_seq: self.event_seq,
+            event_id: self.event_id,
+            kind: place.word("type", &self.r#type, EventType::parse)?,
+            state: place.word("state", &self.state, DeliveryState::parse)?,
+            attempts: self.attempts,
+            next_at: self.next_at,
+            status: self.status.and_then(|status| u16::try_from(status).ok()),
+            error: self.error,
+            response: self.response,
+            latency_ms: self.latency_ms,
+            created_at: self.created_at,
+            finished_at: self.finished_at,
+        })
+    }
+}
+
+fn read_all(rows: Vec<Row>) -> Result<Vec<Delivery>, Error> {
+    rows.into_iter().map(Row::read).collect()
+}
+
+/// An event of which a webhook is to be told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewDelivery {
+    pub id: Uuid,
+    pub event_seq: i64,
+    pub event_id: Uuid,
+    pub kind: EventType,
+}
+
+/// A step of a webhook through the feed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Advance {
+    pub webhook_id: Uuid,
+    /// Where it has to stand still.
+    pub from: i64,
+    pub to: i64,
+    pub deliveries: Vec<NewDelivery>,
+}
+
+const RECORD: &[(&str, Kind)] = &[
+    ("id", Kind::Uuid),
+    ("webhook_id", Kind::Uuid),
+    ("event_seq", Kind::BigInt),
+    ("event_id", Kind::Uuid),
+    ("type", Kind::Text),
+    ("created_at", Kind::Time),
+];
+
+#[derive(Serialize)]
+struct Record {
+    id: Uuid,
+    webhook_id: Uuid,
+    event_seq: i64,
+    event_id: Uuid,
+    r#type: EventType,
+    created_at: String,
+}
+
+/// Moves webhooks on and makes their deliveries, in one transaction. One that is not where it has to be (another node was
+/// faster), or is switched off, stays as it is. Returns those that were moved.
+pub async fn advance(db: &Db, steps: &[Advance], now: DateTime<Utc>) -> Result<Vec<Uuid>, Error> {
+    let mut steps: Vec<&Advance> = steps.iter().collect();
+    // In one order, so that two nodes wait for each other and never deadlock.
+    steps.sort_by_key(|step| step.webhook_id);
+    let insert = format!(
+        "insert into webhook_deliveries
+             (id, webhook_id, event_seq, event_id, type, state, attempts, next_at, sending, created_at)
+         select x.id, x.webhook_id, x.event_seq, x.event_id, x.type, 'pending', 0, x.created_at, false, x.created_at
+         from {}",
+        db.records(RECORD)
+    );
+    let moved = transaction!(db, |tx| {
+        let (mut moved, mut records) = (Vec::new(), Vec::new());
+        for step in steps {
+            let done = sqlx::query("update webhooks set position = $3 where id = $1 and position = $2 and enabled")
+                .bind(step.webhook_id)
+                .bind(step.from)
+                .bind(step.to)
+                .execute(&mut *tx)
+                .await?;
+            if done.rows_affected() == 1 {
+                moved.push(step.webhook_id);
+                records.extend(step.deliveries.iter().map(|new| Record {
+                    id: new.id,
+                    webhook_id: step.webhook_id,
+                    event_seq: new.event_seq,
+                    event_id: new.event_id,
+                    r#type: new.kind,
+                    created_at: stamp(now),
+                }));
+            }
+        }
+        if !records.is_empty() {
+            sqlx::query(AssertSqlSafe(insert)).bind(group::parameter(records)?).execute(&mut *tx).await?;
+        }
+        moved
+    });
+    Ok(moved)
+}
+
+/// How many deliveries each webhook has that are to be sent.
+pub async fn pending(db: &Db) -> Result<Vec<(Uuid, i64)>, Error> {
+    let sql = "select webhook_id, count(*) from webhook_deliveries where state = 'pending' group by webhook_id";
+    Ok(reading!(db, |pool| sqlx::query_as(sql).fetch_all(pool).await)?)
+}
+
+/// When the next delivery of a webhook is due; where they go in order, that of the oldest. None: there is none.
+pub async fn next_due(db: &Db, webhook_id: Uuid, ordered: bool) -> Result<Option<DateTime<Utc>>, Error> {
+    let column = if ordered { "event_seq" } else { "next_at" };
+    let sql = format!(
+        "select next_at from webhook_deliveries where webhook_id = $1 and state = 'pending' order by {column} limit 1"
+    );
+    let row: Option<(DateTime<Utc>,)> =
+        reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(webhook_id).fetch_optional(pool).await)?;
+    Ok(row.map(|(at,)| at))
+}
+
+/// Takes deliveries that are due, at most `limit`; where they go in order, the oldest alone. They count as lost, and are due
+/// again, at `lost_at`. A webhook that is switched off has none.
+pub async fn claim(
+    db: &Db,
+    webhook_id: Uuid,
+    ordered: bool,
+    limit: i64,
+    now: DateTime<Utc>,
+    lost_at: DateTime<Utc>,
+) -> Result<Vec<Delivery>, Error> {
+    let (which, limit) =
+        if ordered { ("order by event_seq", 1) } else { ("and next_at <= $2 order by next_at", limit) };
+    let sql = format!(
+        "update webhook_deliveries set attempts = attempts + 1, sending = true, next_at = $3
+         where id in (select id from webhook_deliveries where webhook_id = $1 and state = 'pending' {which} limit $4)
+             and state = 'pending' and next_at <= $2
+             and exists (select 1 from webhooks w where w.id = $1 and w.enabled)
+         returning {COLUMNS}"
+    );
+    let rows: Vec<Row> = writing!(db, |pool| sqlx::query_as(AssertSqlSafe(sql))
+        .bind(webhook_id)
+        .bind(now)
+        .bind(lost_at)
+        .bind(limit)
+        .fetch_all(pool)
+        .await)?;
+    let mut deliveries = read_all(rows)?;
+    deliveries.sort_by_key(|delivery| delivery.event_seq);
+    Ok(deliveries)
+}
+
+/// How an attempt went.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Attempt {
+    pub id: Uuid,
+    pub webhook_id: Uuid,
+    /// Which one it was: nothing is written where another one was begun since.
+    pub number: i64,
+    pub state: DeliveryState,
+    /// It says something about the receiver: a request was made.
+    pub about_receiver: bool,
+    /// When it is due again; none where it has ended.
+    pub next_at: Option<DateTime<Utc>>,
+    pub status: Option<u16>,
+    pub error: Option<String>,
+    pub response: Option<String>,
+    pub latency_ms: Option<i64>,
+    pub at: DateTime<Utc>,
+}
+
+/// Writes down how an attempt went, and what it says of its webhook. Returns since when nothing gets through; none where it
+/// does, or where the attempt was overtaken.
+pub async fn report(db: &Db, attempt: &Attempt) -> Result<Option<DateTime<Utc>>, Error> {
+    let is_through = attempt.state == DeliveryState::Delivered;
+    let since = transaction!(db, |tx| {
+        let failing: Option<(Option<DateTime<Utc>>,)> = sqlx::query_as(
+            "update webhooks set
+                 failing_since = case when $2 then null else coalesce(failing_since, $3) end,
+                 last_success_at = case when $2 then $3 else last_success_at end,
+                 last_error = case when $2 then null else $4 end
+             where id = $1 and $5 returning failing_since",
+        )
+        .bind(attempt.webhook_id)
+        .bind(is_through)
+        .bind(attempt.at)
+        .bind(attempt.error.as_deref().map(group::clean))
+        .bind(attempt.about_receiver)
+        .fetch_optional(&mut *tx)
+        .await?;
+        let written = sqlx::query(
+            "update webhook_deliveries set
+                 state = $3, next_at = $4, sending = false, status = $5, error = $6, response = $7, latency_ms = $8,
+                 finished_at = $9
+             where id = $1 and attempts = $2 and sending",
+        )
+        .bind(attempt.id)
+        .bind(attempt.number)
+        .bind(attempt.state.as_str())
+        .bind(attempt.next_at)
+        .bind(attempt.status.map(i64::from))
+        .bind(attempt.error.as_deref().map(group::clean))
+        .bind(attempt.response.as_deref().map(group::clean))
+        .bind(attempt.latency_ms)
+        .bind(attempt.next_at.is_none().then_some(attempt.at))
+        .execute(&mut *tx)
+        .await?;
+        if written.rows_affected() == 0 {
+            // Rolls back.
+            return Ok(None);
+        }
+        failing.and_then(|(since,)| since)
+    });
+    Ok(since)
+}
+
+/// Which deliveries a list shows.
+#[derive(Debug, Clone, Default)]
+pub struct DeliveryFilter {
+    pub state: Option<DeliveryState>,
+    pub kind: Option<EventType>,
+}
+
+/// A page of a webhook's deliveries, newest first, those older than `after`.
+pub async fn page_of_deliveries(
+    db: &Db,
+    webhook_id: Uuid,
+    filter: &DeliveryFilter,
+    after: Option<Uuid>,
+    limit: i64,
+) -> Result<Vec<Delivery>, Error> {
+    let sql = format!(
+        "select {COLUMNS} from webhook_deliveries
+         where webhook_id = $1 and ($2 is null or state = $2) and ($3 is null or type = $3) and ($4 is null or id < $4)
+         order by id desc limit $5"
+    );
+    let rows: Vec<Row> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql))
+        .bind(webhook_id)
+        .bind(filter.state.map(DeliveryState::as_str))
+        .bind(filter.kind.map(EventType::as_str))
+        .bind(after)
+        .bind(limit)
+        .fetch_all(pool)
+        .await)?;
+    read_all(rows)
+}
+
+/// One delivery of a webhook.
+pub async fn delivery(db: &Db, webhook_id: Uuid, id: Uuid) -> Result<Option<Delivery>, Error> {
+    let sql = format!("select {COLUMNS} from webhook_deliveries where webhook_id = $1 and id = $2");
+    let row: Option<Row> =
+        reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(webhook_id).bind(id).fetch_optional(pool).await)?;
+    row.map(Row::read).transpose()
+}
+
+/// Makes a delivery due at once, with all of its attempts before it. One that is on its way stays so. None: there is none.
+pub async fn redeliver(
+    db: &Db,
+    webhook_id: Uuid,
+    id: Uuid,
+    now: DateTime<Utc>,
+    entry: &Entry,
+) -> Result<Option<Delivery>, Error> {
+    let sql = format!(
+        "update webhook_deliveries set
+             state = 'pending', finished_at = null,
+             attempts = case when sending and next_at > $3 then attempts else 0 end,
+             next_at = case when sending and next_at > $3 then next_at else $3 end,
+             sending = sending and next_at > $3
+         where webhook_id = $1 and id = $2 returning {COLUMNS}"
+    );
+    let row: Option<Row> = transaction!(db, |tx| {
+        let row: Option<Row> =
+            sqlx::query_as(AssertSqlSafe(sql)).bind(webhook_id).bind(id).bind(now).fetch_optional(&mut *tx).await?;
+        if row.is_none() {
+            return Ok(None);
+        }
+        audit::append!(tx, db, entry);
+        row
+    });
+    row.map(Row::read).transpose()
+}
+
+/// Removes deliveries older than `at`, and of each webhook those that have ended beyond its newest `most`.
+pub async fn delete_older_than(db: &Db, at: DateTime<Utc>, most: i64) -> Result<u64, Error> {
+    let old = "delete from webhook_deliveries where id in
+                   (select id from webhook_deliveries where created_at < $1 order by created_at limit $2)";
+    let mut deleted = 0;
+    loop {
+        let n = writing!(db, |pool| sqlx::query(old)
+            .bind(at)
+            .bind(DELETED_AT_ONCE)
+            .execute(pool)
+            .await
+            .map(|done| done.rows_affected()))?;
+        deleted += n;
+        if i64::try_from(n).unwrap_or(i64::MAX) < DELETED_AT_ONCE {
+            break;
+        }
+    }
+    let many = "delete from webhook_deliveries where state <> 'pending' and webhook_id = $1 and id <=
+                    (select d.id from webhook_deliveries d where d.webhook_id = $1 order by d.id desc limit 1 offset $2)";
+    for webhook in super::all(db).await? {
+        deleted += writing!(db, |pool| sqlx::query(many)
+            .bind(webhook.id)
+            .bind(most)
+            .execute(pool)
+            .await
+            .map(|done| done.rows_affected()))?;
+    }
+    Ok(deleted)
+}

@@ -1,0 +1,249 @@
+//! Webhooks and what signs for them. Secrets are kept sealed and leave this module sealed.
+
+mod deliveries;
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sqlx::{AssertSqlSafe, types::Json};
+use uuid::Uuid;
+
+use super::{Db, Error, audit, error::Place, group, reading, transaction};
+use crate::domain::{
+    audit::Entry,
+    webhook::{DisabledReason, Webhook, WebhookDetails},
+};
+
+pub use deliveries::{
+    Advance, Attempt, DeliveryFilter, NewDelivery, advance, claim, delete_older_than, delivery, next_due,
+    page_of_deliveries, pending, redeliver, report,
+};
+
+const COLUMNS: &str = "id, url, description, types, enabled, ordered, tags, created_by, position, disabled_reason,
+    failing_since, last_success_at, last_error, version, created_at, updated_at";
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: Uuid,
+    url: String,
+    description: String,
+    types: Json<Value>,
+    enabled: bool,
+    ordered: bool,
+    tags: Json<Value>,
+    created_by: String,
+    position: i64,
+    disabled_reason: Option<String>,
+    failing_since: Option<DateTime<Utc>>,
+    last_success_at: Option<DateTime<Utc>>,
+    last_error: Option<String>,
+    version: i64,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+impl Row {
+    fn read(self) -> Result<Webhook, Error> {
+        let place = Place { table: "webhooks", row: self.id };
+        Ok(Webhook {
+            id: self.id,
+            details: WebhookDetails {
+                url: self.url,
+                description: self.description,
+                types: place.json("types", self.types.0)?,
+                enabled: self.enabled,
+                ordered: self.ordered,
+            },
+            tags: place.json("tags", self.tags.0)?,
+            created_by: self.created_by,
+            position: self.position,
+            disabled_reason: place.word_if(
+                "disabled_reason",
+                self.disabled_reason.as_deref(),
+                DisabledReason::parse,
+            )?,
+            failing_since: self.failing_since,
+            last_success_at: self.last_success_at,
+            last_error: self.last_error,
+            version: self.version,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+        })
+    }
+}
+
+/// A secret that signs, sealed for its own id.
+#[derive(Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct Secret {
+    pub id: Uuid,
+    pub sealed: Vec<u8>,
+    /// It signs until then; none: it is the current one.
+    pub until: Option<DateTime<Utc>>,
+}
+
+/// Inserts a secret within a transaction of [`transaction!`].
+macro_rules! insert_secret {
+    ($tx:ident, $webhook_id:expr, $secret:expr) => {{
+        let secret: &Secret = $secret;
+        sqlx::query("insert into webhook_secrets (id, webhook_id, sealed, until) values ($1, $2, $3, $4)")
+            .bind(secret.id)
+            .bind($webhook_id)
+            .bind(&secret.sealed)
+            .bind(secret.until)
+            .execute(&mut *$tx)
+            .await?;
+    }};
+}
+/// Keeps a webhook with its secret, unless there are `most` of them: false then. It begins at the end of the feed.
+pub async fn insert(db: &Db, webhook: &Webhook, secret: &Secret, most: i64, entry: &Entry) -> Result<bool, Error> {
+    let sql = format!(
+        "insert into webhooks ({COLUMNS})
+         select $1, $2, $3, $4, $5, $6, $7, $8, h.seq, null, null, null, null, $9, $10, $10 from events_head h
+         where h.id = 1 and (select count(*) from webhooks) < $11"
+    );
+    let details = &webhook.details;
+    transaction!(db, |tx| {
+        let made = sqlx::query(AssertSqlSafe(sql))
+            .bind(webhook.id)
+            .bind(&details.url)
+            .bind(&details.description)
+            .bind(Json(&details.types))
+            .bind(details.enabled)
+            .bind(details.ordered)
+            .bind(group::texts(&webhook.tags))
+            .bind(group::clean(&webhook.created_by))
+            .bind(webhook.version)
+            .bind(webhook.created_at)
+            .bind(most)
+            .execute(&mut *tx)
+            .await?;
+        if made.rows_affected() == 0 {
+            return Ok(false);
+        }
+        insert_secret!(tx, webhook.id, secret);
+        audit::append!(tx, db, entry);
+    });
+    Ok(true)
+}
+
+/// Every webhook, oldest first.
+pub async fn all(db: &Db) -> Result<Vec<Webhook>, Error> {
+    let sql = format!("select {COLUMNS} from webhooks order by id");
+    let rows: Vec<Row> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).fetch_all(pool).await)?;
+    rows.into_iter().map(Row::read).collect()
+}
+
+/// One webhook.
+pub async fn get(db: &Db, id: Uuid) -> Result<Option<Webhook>, Error> {
+    let sql = format!("select {COLUMNS} from webhooks where id = $1");
+    let row: Option<Row> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(id).fetch_optional(pool).await)?;
+    row.map(Row::read).transpose()
+}
+
+/// Writes what people say of a webhook over `expected_version`; one that is switched on begins anew with its failures.
+/// False: it has another version by now, or is gone.
+pub async fn update(db: &Db, webhook: &Webhook, expected_version: i64, entry: &Entry) -> Result<bool, Error> {
+    let details = &webhook.details;
+    transaction!(db, |tx| {
+        let changed = sqlx::query(
+            "update webhooks set
+                 url = $3, description = $4, types = $5, ordered = $6, version = $7, updated_at = $8,
+                 failing_since = case when $9 and not enabled then null else failing_since end,
+                 disabled_reason = case when $9 then null else disabled_reason end, enabled = $9
+             where id = $1 and version = $2",
+        )
+        .bind(webhook.id)
+        .bind(expected_version)
+        .bind(&details.url)
+        .bind(&details.description)
+        .bind(Json(&details.types))
+        .bind(details.ordered)
+        .bind(webhook.version)
+        .bind(webhook.updated_at)
+        .bind(details.enabled)
+        .execute(&mut *tx)
+        .await?
+        .rows_affected();
+        if changed == 0 {
+            return Ok(false);
+        }
+        audit::append!(tx, db, entry);
+    });
+    Ok(true)
+}
+
+/// Switches a webhook off by a rule of the server. False: somebody did so before, or it is gone.
+pub async fn disable(
+    db: &Db,
+    id: Uuid,
+    reason: DisabledReason,
+    at: DateTime<Utc>,
+    entry: &Entry,
+) -> Result<bool, Error> {
+    transaction!(db, |tx| {
+        let changed = sqlx::query(
+            "update webhooks set enabled = false, disabled_reason = $2, version = version + 1, updated_at = $3
+             where id = $1 and enabled",
+        )
+        .bind(id)
+        .bind(reason.as_str())
+        .bind(at)
+        .execute(&mut *tx)
+        .await?
+        .rows_affected();
+        if changed == 0 {
+            return Ok(false);
+        }
+        audit::append!(tx, db, entry);
+    });
+    Ok(true)
+}
+
+/// Removes a webhook with its secrets and deliveries. False: there is none.
+pub async fn remove(db: &Db, id: Uuid, entry: &Entry) -> Result<bool, Error> {
+    transaction!(db, |tx| {
+        let gone = sqlx::query("delete from webhooks where id = $1").bind(id).execute(&mut *tx).await?;
+        if gone.rows_affected() == 0 {
+            return Ok(false);
+        }
+        audit::append!(tx, db, entry);
+    });
+    Ok(true)
+}
+
+/// The secrets of a webhook that sign at this time, the current one first.
+pub async fn secrets(db: &Db, webhook_id: Uuid, now: DateTime<Utc>) -> Result<Vec<Secret>, Error> {
+    let sql = "select id, sealed, until from webhook_secrets where webhook_id = $1 and (until is null or until > $2)
+               order by id desc";
+    Ok(reading!(db, |pool| sqlx::query_as(sql).bind(webhook_id).bind(now).fetch_all(pool).await)?)
+}
+
+/// Gives a webhook another secret; the one that was current signs until `until`, and those before it no more. False: there
+/// is no such webhook.
+pub async fn rotate(
+    db: &Db,
+    webhook_id: Uuid,
+    secret: &Secret,
+    until: DateTime<Utc>,
+    entry: &Entry,
+) -> Result<bool, Error> {
+    let lock = format!("select id from webhooks where id = $1{}", db.for_update());
+    transaction!(db, |tx| {
+        let found: Option<(Uuid,)> =
+            sqlx::query_as(AssertSqlSafe(lock)).bind(webhook_id).fetch_optional(&mut *tx).await?;
+        if found.is_none() {
+            return Ok(false);
+        }
+        sqlx::query("delete from webhook_secrets where webhook_id = $1 and until is not null")
+            .bind(webhook_id)
+            .execute(&mut *tx)
+            .await?;
+        sqlx::query("update webhook_secrets set until = $2 where webhook_id = $1")
+            .bind(webhook_id)
+            .bind(until)
+            .execute(&mut *tx)
+            .await?;
+        insert_secret!(tx, webhook_id, secret);
+        audit::append!(tx, db, entry);
+    });
+    Ok(true)
+}

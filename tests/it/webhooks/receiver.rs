@@ -1,0 +1,97 @@
+//! A receiver of webhooks: it keeps what it is sent, and answers as the test wants.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    http::{HeaderMap, StatusCode},
+};
+use serde_json::Value;
+use tokio::{net::TcpListener, task::JoinHandle};
+
+/// One request.
+#[derive(Debug, Clone)]
+pub struct Got {
+    pub headers: BTreeMap<String, String>,
+    pub text: String,
+    pub body: Value,
+    /// What it was answered.
+    pub answer: u16,
+}
+
+impl Got {
+    pub fn id(&self) -> &str {
+        &self.headers["webhook-id"]
+    }
+
+    pub fn kind(&self) -> &str {
+        self.body["type"].as_str().expect("a type")
+    }
+}
+
+/// What a receiver answers to a request, which is the n-th; none: never anything.
+type Answers = dyn Fn(usize, &Value) -> Option<u16> + Send + Sync;
+
+/// It ends with this value.
+pub struct Receiver {
+    pub url: String,
+    shared: Arc<Shared>,
+    task: JoinHandle<()>,
+}
+
+struct Shared {
+    got: Mutex<Vec<Got>>,
+    answers: Mutex<Arc<Answers>>,
+}
+
+impl Receiver {
+    /// One that takes everything.
+    pub async fn start() -> Self {
+        let answers: Arc<Answers> = Arc::new(|_, _| Some(204));
+        let shared = Arc::new(Shared { got: Mutex::default(), answers: Mutex::new(answers) });
+        let router = Router::new().fallback(take).with_state(shared.clone());
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}/hook", listener.local_addr().expect("an address"));
+        let task = tokio::spawn(async move { axum::serve(listener, router).await.expect("it serves") });
+        Self { url, shared, task }
+    }
+
+    /// What it answers from now on.
+    pub fn answer(&self, answers: impl Fn(usize, &Value) -> Option<u16> + Send + Sync + 'static) {
+        *self.shared.answers.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(answers);
+    }
+
+    /// Everything that it was sent.
+    pub fn got(&self) -> Vec<Got> {
+        self.shared.got.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn take(State(shared): State<Arc<Shared>>, headers: HeaderMap, request: Request) -> StatusCode {
+    let bytes = axum::body::to_bytes(request.into_body(), 1 << 20).await.expect("a whole body");
+    let text = String::from_utf8(bytes.to_vec()).expect("text");
+    let body: Value = serde_json::from_str(&text).expect("JSON");
+    let answers = shared.answers.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let headers =
+        headers.iter().map(|(name, value)| (name.to_string(), value.to_str().expect("text").to_owned())).collect();
+    let answer = {
+        let mut got = shared.got.lock().unwrap_or_else(PoisonError::into_inner);
+        let answer = answers(got.len(), &body);
+        got.push(Got { headers, text, body, answer: answer.unwrap_or_default() });
+        answer
+    };
+    match answer {
+        Some(status) => StatusCode::from_u16(status).expect("a status"),
+        None => std::future::pending().await,
+    }
+}
