@@ -13,3 +13,4 @@ mod print_days;
 mod races;
 mod register;
 mod seen;
+mod webhooks;

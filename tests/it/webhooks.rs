@@ -510,3 +510,55 @@ async fn two_servers_on_one_database_send_each_event_once() {
     one.stop().await;
     two.stop().await;
 }
+
+/// A form as a browser sends it from our own page: the status, and the page or where it leads.
+async fn submit(server: &TestServer, cookie: &str, path: &str, fields: &[(&str, &str)]) -> (StatusCode, String) {
+    let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+    let request = server.bare(Method::POST, path).header("Cookie", format!("printyard_session={cookie}"));
+    let request = request.header("Sec-Fetch-Site", "same-origin").header("Accept-Language", "de");
+    let request = request.header("Content-Type", "application/x-www-form-urlencoded").body(body);
+    let response = request.send().await.expect("an answer");
+    let status = response.status();
+    let there = response.headers().get("location").map(|to| to.to_str().expect("text").to_owned());
+    (status, there.unwrap_or(response.text().await.expect("a page")))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_manager_adds_tests_mends_and_removes_webhooks_on_their_page() {
+    let (server, receiver) = (server_with(soon()).await, Receiver::start().await);
+    let cookie = server.session_of(&server.token("manager").await).await;
+    let page = async || {
+        let request = server.bare(Method::GET, "/webhooks").header("Cookie", format!("printyard_session={cookie}"));
+        request.send().await.expect("an answer").text().await.expect("a page")
+    };
+    let (status, told) = submit(&server, &cookie, "/webhooks", &[("url", "ftp://erp")]).await;
+    assert!(status == 422 && told.contains("http://"), "{status} {told}");
+    let fields = [("url", receiver.url.as_str()), ("types", "printer.registered"), ("description", "das ERP")];
+    let (status, made) = submit(&server, &cookie, "/webhooks", &fields).await;
+    let secret = made.split("<code>").nth(1).and_then(|rest| rest.split('<').next()).expect("shown once");
+    assert!(status == 200 && secret.starts_with("whsec_") && made.contains("das ERP"), "{made}");
+    assert!(!page().await.contains("whsec_"), "not again");
+    let (_, list, _) = server.get("/api/v1/webhooks").await;
+    let path = format!("/webhooks/{}", list["items"][0]["id"].as_str().expect("an id"));
+    let (_, told) = submit(&server, &cookie, &path, &[("act", "test")]).await;
+    assert!(told.contains("angenommen"), "{told}");
+    receiver.answer(|_, _| Some(410));
+    register(&server, "one", &[]).await;
+    wait::until("the page says that it is off", DEADLINE, async || page().await.contains("gone for good")).await;
+    let (_, told) = submit(&server, &cookie, &path, &[("act", "test")]).await;
+    assert!(told.contains("gibt es nicht mehr") && told.contains("schalten ihn ein"), "{told}");
+    receiver.answer(|_, _| Some(200));
+    let (status, there) = submit(&server, &cookie, &path, &[("act", "enable")]).await;
+    assert_eq!((status, there.as_str()), (StatusCode::SEE_OTHER, "/webhooks"));
+    let shown = page().await;
+    let delivery = shown.split("name=\"delivery\" value=\"").nth(1).and_then(|rest| rest.split('"').next());
+    let before = receiver.got().len();
+    let fields = [("act", "redeliver"), ("delivery", delivery.expect("the one that was not taken"))];
+    assert_eq!(submit(&server, &cookie, &path, &fields).await.0, StatusCode::SEE_OTHER);
+    assert_eq!(until_got(&receiver, before + 1).await[before].kind(), "printer.registered");
+    let (_, told) = submit(&server, &cookie, &path, &[("act", "rotate")]).await;
+    assert!(told.contains("whsec_") && !told.contains(secret), "another one");
+    assert_eq!(submit(&server, &cookie, &format!("{path}/remove"), &[]).await.0, StatusCode::SEE_OTHER);
+    assert!(page().await.contains("There are none yet"));
+    server.stop().await;
+}

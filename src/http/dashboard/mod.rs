@@ -40,6 +40,7 @@ mod time;
 mod told;
 mod users;
 mod wall;
+mod webhooks;
 mod wire;
 mod words;
 
@@ -106,6 +107,9 @@ pub fn router(services: Services, bounds: Bounds, stop: CancellationToken) -> Ro
         .route("/account/sessions/{id}/end", post(account::end_session))
         .route("/users", get(users::list).post(users::create))
         .route("/users/{id}", post(users::change))
+        .route("/webhooks", get(webhooks::list).post(webhooks::create))
+        .route("/webhooks/{id}", post(webhooks::change))
+        .route("/webhooks/{id}/remove", post(webhooks::remove))
         .route("/audit", get(audit::list))
         .route("/audit.csv", get(audit::file))
         .route("/prints", get(prints::list))

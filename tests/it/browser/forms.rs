@@ -11,7 +11,7 @@ const SOON: Duration = Duration::from_secs(60);
 
 /// The buttons of a page that send a form, one of each kind: forms of many rows differ in their ids. A logout or
 /// a removal would end what is looked at; what is sent without leaving the page shows nothing of its answer.
-const BUTTONS: &str = r#"
+const KINDS: &str = r#"
 const kinds = new Map();
 for (const button of document.querySelectorAll("button")) {
   const form = button.form;
@@ -19,16 +19,15 @@ for (const button of document.querySelectorAll("button")) {
   const action = new URL(button.getAttribute("formaction") ?? form.getAttribute("action"), location).pathname.replace(/[0-9a-f-]{36}/g, "{id}");
   if (action === "/logout" || action.endsWith("/remove")) continue;
   const kind = [form.method, action, button.name, /xss/.test(button.value) ? "" : button.value].join(" ");
-  if (!kinds.has(kind)) kinds.set(kind, [...document.querySelectorAll("button")].indexOf(button));
+  if (!kinds.has(kind)) kinds.set(kind, button);
 }
-return [...kinds];
 "#;
 
 /// Fills the form of a button with a text and sends it by that button. The fields that nobody sees are filled as well
 /// where `all` says so, the button's own value included; where not, what counts is left out and what is known stays true.
 const SEND: &str = r#"
-const [at, text, all, known] = arguments;
-const button = document.querySelectorAll("button")[at];
+const [kind, text, all, known] = arguments;
+const button = kinds.get(kind);
 if (!button) return document.body.innerText;
 const form = button.form;
 for (const field of form.elements) {
@@ -53,14 +52,15 @@ form.requestSubmit(button);
 pub async fn send_each(detector: &Detector, url: &str, known: &[(&str, String)]) {
     let known: Value = known.iter().map(|(name, value)| ((*name).to_owned(), Value::from(value.clone()))).collect();
     detector.visit(url).await;
-    let buttons = detector.browser.run(BUTTONS, Vec::new()).await.expect("buttons");
+    let buttons =
+        detector.browser.run(&format!("{KINDS} return [...kinds.keys()];"), Vec::new()).await.expect("buttons");
     for button in buttons.as_array().expect("a list") {
         for all in [false, true] {
             detector.browser.open(url).await;
             let n = detector.plant.len();
-            let _ = detector.plant.put(0, &format!("a form: {}", button[0].as_str().unwrap_or_default().trim()));
-            let arguments = vec![button[1].clone(), json!(all_in_one(n)), Value::from(all), known.clone()];
-            let sent = detector.browser.run(SEND, arguments).await;
+            let _ = detector.plant.put(0, &format!("a form: {}", button.as_str().unwrap_or_default().trim()));
+            let arguments = vec![button.clone(), json!(all_in_one(n)), Value::from(all), known.clone()];
+            let sent = detector.browser.run(&format!("{KINDS} {SEND}"), arguments).await;
             assert_eq!(sent, Ok(Value::Null), "{url} {button}");
             wait::until(&format!("{url} {button} was answered"), SOON, async || {
                 let done = "return document.readyState === 'complete' && !window.__left";

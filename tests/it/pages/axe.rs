@@ -50,6 +50,12 @@ async fn no_page_violates_what_axe_knows_in_either_theme() {
     let again = json!({"command": "start", "select": {"printer_ids": ids[..1]}});
     let failed = server.post_and_wait("/api/v1/batches", again).await.1;
     let batches = [batches, vec![failed["id"].as_str().expect("an id").to_owned()]].concat();
+    // One that is failing, with a delivery, and one that is off.
+    for enabled in [true, false] {
+        let hook = json!({"url": "http://127.0.0.1:1/", "description": "ERP", "ordered": true, "enabled": enabled});
+        assert_eq!(server.post("/api/v1/webhooks", hook).await.0, 201);
+    }
+    server.patch(&format!("/api/v1/printers/{}", ids[0]), json!({"notes": "told of"})).await;
 
     browser.open(&format!("{}/login", server.url)).await;
     let mut found = violations(&browser, "/login").await;
