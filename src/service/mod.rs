@@ -161,7 +161,12 @@ impl Services {
             record::run(db, inbox.facts, token).await;
         });
         tasks.spawn(services.news.clone().run(services.db.clone(), stop.clone()));
-        tasks.spawn(services.clone().deliver_webhooks(tasks.clone(), stop.clone()));
+        let (guard, senders) = (failed.clone().drop_guard(), services.clone());
+        let (tracker, token) = (tasks.clone(), stop.clone());
+        tasks.spawn(async move {
+            let _guard = guard;
+            senders.deliver_webhooks(tracker, token).await;
+        });
         tasks.spawn(upkeep::run(services.db.clone(), parts.settings.audit_kept, stop.clone()));
         Ok(services)
     }

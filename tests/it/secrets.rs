@@ -254,6 +254,28 @@ async fn a_former_key_that_is_needed_is_not_forgotten() {
 }
 
 #[tokio::test]
+async fn what_signs_for_webhooks_is_sealed_anew_and_signs_on_when_the_former_key_is_forgotten() {
+    let dir = folder(None).await;
+    let mut server = ServerProcess::start(dir.path()).await;
+    let hook = json!({"url": "http://127.0.0.1:9/", "types": ["batch.finished"]});
+    let (status, hook) = server.post("/webhooks", &hook).await.expect("an answer");
+    assert_eq!(status, StatusCode::CREATED);
+    let test = format!("/webhooks/{}/test", hook["id"].as_str().expect("an id"));
+    let (well, said) = secrets(dir.path(), "rotate", None).await;
+    assert!(well && said.contains("2 stored secret(s) sealed"), "{said}");
+    age(dir.path());
+    let (well, said) = secrets(dir.path(), "prune", None).await;
+    assert!(well && said.contains("1 former key(s) forgotten"), "{said}");
+    // Signed, and sent to where nobody is: by the server that runs, and by one that knows the new key alone.
+    for _ in 0..2 {
+        let (status, report) = server.post(&test, &json!({})).await.expect("an answer");
+        assert_eq!((status, &report["delivered"]), (StatusCode::OK, &json!(false)), "{report}");
+        server.kill();
+        server = ServerProcess::start(dir.path()).await;
+    }
+}
+
+#[tokio::test]
 async fn keys_of_the_environment_are_changed_by_a_list() {
     let dir = folder(Some(ONE)).await;
     let list = format!("{TWO},{ONE}");

@@ -114,11 +114,15 @@ async fn no_secret_is_in_an_answer_a_log_line_or_the_database() {
     }
     let mut prober = Prober { server, canaries, leaks: Vec::new(), cookie: String::new(), asked: 0 };
 
-    // The two answers that may show a secret, looked at by nobody but their owner.
+    // The three answers that may show a secret, looked at by nobody but their owner.
     let request = prober.api(Method::POST, "/api/v1/tokens").json(&json!({"name": "erp", "role": "viewer"}));
     let token: Value = request.send().await.expect("an answer").json().await.expect("JSON");
     let token = token["token"].as_str().expect("a token").to_owned();
     prober.canaries.plant("a token", &token);
+    let body = json!({"url": "http://127.0.0.1:9/", "types": ["printer.registered"]});
+    let request = prober.api(Method::POST, "/api/v1/webhooks").json(&body);
+    let hook: Value = request.send().await.expect("an answer").json().await.expect("JSON");
+    prober.canaries.plant("what signs for a webhook", hook["secret"].as_str().expect("a secret"));
     let login = prober.server.request(Method::GET, &format!("/login?token={TOKEN}"));
     let login = no_redirects(login).await;
     let cookie = login[header::SET_COOKIE].to_str().expect("text");
@@ -127,6 +131,14 @@ async fn no_secret_is_in_an_answer_a_log_line_or_the_database() {
     prober.cookie = cookie;
 
     let ids = drive_register(&mut prober, farm.printers()).await;
+    let path = format!("/api/v1/webhooks/{}", hook["id"].as_str().expect("an id"));
+    assert_eq!(prober.post(&format!("{path}/test"), json!({})).await.0, StatusCode::OK);
+    for path in [path.clone(), format!("{path}/deliveries"), "/api/v1/webhooks".to_owned()] {
+        let request = prober.api(Method::GET, &path);
+        prober.ask(&path, request).await;
+    }
+    let request = prober.page(Method::GET, "/webhooks");
+    prober.ask("the page of webhooks", request).await;
     drive_errors(&mut prober, &token).await;
     drive_commands(&mut prober, &ids).await;
     drive_pages(&mut prober, &ids).await;
