@@ -124,7 +124,8 @@ impl Rounds {
                 wake.notify_one();
             }
         }
-        Ok(more)
+        // Where another node was faster, it may not have come as far.
+        Ok(more || moved.len() < steps.len())
     }
 
     /// What each webhook is to be told of next. True: somebody has more to read.
