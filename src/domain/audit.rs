@@ -125,6 +125,7 @@ impl Entry {
             Action::PrinterRegistered | Action::PrinterChanged => ("printers", *self.printer_ids.first()?),
             Action::TokenCreated | Action::TokenRotated => ("tokens", self.subject?),
             Action::UserCreated | Action::UserChanged => ("users", self.subject?),
+            Action::WebhookCreated | Action::WebhookChanged | Action::WebhookRotated => ("webhooks", self.subject?),
             Action::PrinterRemoved
             | Action::FileUploaded
             | Action::FileSelected
@@ -138,7 +139,11 @@ impl Entry {
             | Action::TokenRevoked
             | Action::SessionOpened
             | Action::SessionEnded
-            | Action::SecretsRotated => return None,
+            | Action::SecretsRotated
+            | Action::WebhookRemoved
+            | Action::WebhookTested
+            | Action::WebhookRedelivered
+            | Action::WebhookDisabled => return None,
         };
         Some(format!("/api/v1/{list}/{id}"))
     }

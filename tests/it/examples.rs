@@ -9,10 +9,18 @@ use std::{
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use crate::support::server::{ADMIN, TestServer, farm, yard};
+use crate::support::{
+    needs, port, provided,
+    server::{ADMIN, TestServer, farm, yard},
+};
 
 /// For an example that waits for the farm.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// What the examples need beside Printyard.
+fn tools() -> Option<String> {
+    provided("PRINTYARD_TEST_EXAMPLES", "Python 3 and curl")
+}
 
 fn example(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/erp").join(name)
@@ -35,6 +43,7 @@ async fn run(server: &TestServer, name: &str, arguments: &[&str]) -> (bool, Stri
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_steps_lead_from_nothing_to_a_command_and_happen_once() {
+    needs!(tools());
     let (server, farm) = (TestServer::start().await, farm(1).await);
     let printer = &farm.printers()[0];
     for round in 0..2 {
@@ -48,6 +57,7 @@ async fn the_first_steps_lead_from_nothing_to_a_command_and_happen_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_for_an_order_says_what_to_do_about_each_printer_and_is_given_once() {
+    needs!(tools());
     let (server, _farm, ids) = yard(2).await;
     let (good, text) = run(&server, "command_farm.py", &["start", "MO/00412"]).await;
     assert!(good && text.contains(": ok") && text.matches("confirmed -> nothing to do").count() == 2, "{text}");
@@ -63,6 +73,7 @@ async fn a_command_for_an_order_says_what_to_do_about_each_printer_and_is_given_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_follows_the_feed_goes_on_where_it_stopped() {
+    needs!(tools());
     let (server, _farm, ids) = yard(1).await;
     let folder = tempfile::tempdir().expect("a folder");
     let cursor = folder.path().join("cursor");
@@ -80,5 +91,42 @@ async fn who_follows_the_feed_goes_on_where_it_stopped() {
     let (good, text) = run(&server, "follow_events.py", &[cursor, "batch.finished", "3"]).await;
     assert!(good && text.starts_with("the feed has moved on") && text.contains("MO/3"), "{text}");
     let _: Value = server.get("/api/v1/events").await.1;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_receiver_believes_what_is_signed_with_its_secret_and_nothing_else() {
+    needs!(tools());
+    let (server, _farm, ids) = yard(1).await;
+    let port = port::free();
+    let url = format!("http://127.0.0.1:{port}/");
+    let wish = json!({"url": url, "types": ["batch.finished"]});
+    let (_, hook, _) = server.post("/api/v1/webhooks", wish).await;
+    let mut receiver = Command::new(example("webhook_receiver.py"))
+        .args([port.to_string(), "1".to_owned()])
+        .env("PRINTYARD_WEBHOOK_SECRET", hook["secret"].as_str().expect("shown once"))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("it starts");
+    let mut lines =
+        tokio::io::AsyncBufReadExt::lines(tokio::io::BufReader::new(receiver.stdout.take().expect("piped")));
+    let mut line = async || {
+        let line = tokio::time::timeout(PATIENCE, lines.next_line()).await.expect("in time").expect("read");
+        line.expect("a line")
+    };
+    assert_eq!(line().await, format!("listening on {}", url.trim_end_matches('/')));
+    let http = crate::support::client();
+    let forged = http.post(&url).header("webhook-id", "x").header("webhook-timestamp", "1").body("{}").send().await;
+    assert_eq!(forged.expect("an answer").status(), 401);
+    assert!(line().await.starts_with("rejected"));
+    let wish = json!({"command": "cancel", "select": {"printer_ids": ids}, "external_ref": "MO/9"});
+    server.post_and_wait("/api/v1/batches", wish).await;
+    let told = line().await;
+    assert!(told.starts_with("batch.finished MO/9") && told.contains("unchanged"), "{told}");
+    let ended = tokio::time::timeout(PATIENCE, receiver.wait()).await.expect("in time").expect("an end");
+    assert!(ended.success());
     server.stop().await;
 }

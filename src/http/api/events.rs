@@ -35,8 +35,10 @@ use crate::{
 pub const CURSOR_HEADER: HeaderName = HeaderName::from_static("x-events-cursor");
 /// The lists that say so.
 const LISTS: [&str; 4] = ["/api/v1/printers", "/api/v1/batches", "/api/v1/batches/{id}/commands", "/api/v1/prints"];
-/// The longest wait for an event, in seconds.
-const LONGEST_WAIT_S: u64 = 30;
+/// The longest wait for an event, in seconds. More may be asked for: many clients give up after 30 s.
+const LONGEST_WAIT_S: u64 = 25;
+/// The longest wait that may be asked for.
+const LONGEST_ASKED_S: u64 = 30;
 /// A stream that tells nothing for so long sends a comment.
 const COMMENT_EVERY: Duration = Duration::from_secs(15);
 /// Events under way to one client, and at once out of the ledger.
@@ -95,7 +97,7 @@ fn kinds(params: &mut Params) -> Option<Vec<EventType>> {
     ("after" = Option<String>, Query, description = "Only what comes behind this cursor; `now`: from here; absent: from the oldest kept."),
     ("types" = Option<String>, Query, description = "Only these types, with commas between.", example = "batch.finished,command.finished"),
     ("limit" = Option<u16>, Query, description = "At most so many, 1 to 500; 50 where it is absent.", minimum = 1, maximum = 500),
-    ("wait" = Option<u64>, Query, description = "Wait up to so many seconds (at most 30) for the first event.", maximum = 30),
+    ("wait" = Option<u64>, Query, description = "Wait up to so many seconds for the first event; 25 at the most.", maximum = 30),
 ), responses(
     (status = OK, body = EventPage),
     (status = GONE, description = "`cursor_expired`, with `restart_cursor`", body = super::problem::ProblemBody,
@@ -107,7 +109,7 @@ async fn list_events(
     State(services): State<Services>,
 ) -> Result<Json<EventPage>, Problem> {
     let (place, kinds, limit) = (params.text("after"), kinds(&mut params), params.limit());
-    let wait = params.number("wait", 0, 86_400).unwrap_or_default().min(LONGEST_WAIT_S);
+    let wait = params.number("wait", 0, LONGEST_ASKED_S).unwrap_or_default().min(LONGEST_WAIT_S);
     params.finish()?;
     let wish = wish(&services, place, kinds).await?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);

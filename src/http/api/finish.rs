@@ -165,6 +165,7 @@ fn composed(name: &str, examples: &Map<String, Value>) -> Option<Value> {
             let event = examples.get("Event")?;
             Some(json!({"items": [event], "next_cursor": event.get("cursor")?}))
         }
+        "WebhookWithSecret" => with("Webhook", json!({"secret": "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"})),
         "TokenCreated" => with("Token", json!({"token": "pyd_4hJk2…"})),
         "Sessions" => Some(json!({"items": [examples.get("Session")?]})),
         "PrintersCreated" => {
@@ -189,13 +190,20 @@ fn add_key(operation: &mut Operation) {
             "Makes the request repeatable for 24 h: a key of its own for each. A repetition is answered with the first \
              status and what is there now, with `Idempotent-Replayed: true`. The length of an upload stands for its content.",
         ))
-        .schema(Some(ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(255))))
+        .schema(Some(
+            ObjectBuilder::new()
+                .schema_type(Type::String)
+                .min_length(Some(1))
+                .max_length(Some(255))
+                .pattern(Some("^[!#-~]([ !#-~]*[!#-~])?$")),
+        ))
         .example(Some(json!("MO/00412-start")))
         .build();
     operation.parameters.get_or_insert_default().push(key.into());
     let responses = &mut operation.responses.responses;
     let codes = [
         ("400", "`malformed_idempotency_key`, `idempotency_key_required`"),
+        ("404", "`not_found`: what the first request with this key made is gone"),
         ("409", "`request_in_progress`: the first request with this key has not ended; see `Retry-After`"),
         ("422", "`idempotency_key_reused`: the key came with another request before"),
     ];

@@ -25,7 +25,7 @@ pub fn add(document: &mut OpenApi) {
 }
 
 /// Vocabularies whose words say nearly all by themselves.
-const PLAIN: [(&str, &[(&str, &str)]); 14] = [
+const PLAIN: [(&str, &[(&str, &str)]); 16] = [
     (
         "ActorKind",
         &[
@@ -110,6 +110,16 @@ const PLAIN: [(&str, &[(&str, &str)]); 14] = [
             ("unknown", "Not seen, or a state that Printyard does not know."),
         ],
     ),
+    (
+        "DeliveryState",
+        &[
+            ("pending", "To be sent, or sent again."),
+            ("delivered", "Its receiver took it (2xx)."),
+            ("failed", "It is not sent again: its receiver is gone, or the event cannot be told any more."),
+            ("abandoned", "Every attempt has failed."),
+        ],
+    ),
+    ("DisabledReason", &[("gone", "Its receiver answered 410."), ("failing", "Nothing has got through for days.")]),
     (
         "EventType",
         &[

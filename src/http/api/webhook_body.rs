@@ -5,7 +5,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::printer_body::{given, kept};
+use super::{
+    export::Line,
+    printer_body::{given, kept},
+};
 use crate::{
     domain::{
         event::EventType,
@@ -224,4 +227,42 @@ impl From<Delivery> for DeliveryBody {
             finished_at: delivery.finished_at,
         }
     }
+}
+
+impl Line for WebhookBody {
+    const COLUMNS: &'static [&'static str] = &[
+        "id",
+        "url",
+        "types",
+        "enabled",
+        "ordered",
+        "description",
+        "disabled_reason",
+        "tags",
+        "created_by",
+        "pending",
+        "failing_since",
+        "last_success_at",
+        "last_error",
+        "created_at",
+        "updated_at",
+    ];
+}
+
+impl Line for DeliveryBody {
+    const COLUMNS: &'static [&'static str] = &[
+        "id",
+        "webhook_id",
+        "event_id",
+        "type",
+        "state",
+        "attempts",
+        "next_at",
+        "status",
+        "error",
+        "response",
+        "latency_ms",
+        "created_at",
+        "finished_at",
+    ];
 }

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::{
     caller::Manager,
+    export,
     extract::{Id, Input, NoQuery, Params, Patch, PathParts, expected_versions},
     openapi::words_of,
     page::{self, Page},
@@ -44,22 +45,34 @@ pub fn routes() -> OpenApiRouter<Services> {
 }
 
 /// Lists webhooks, oldest first.
+///
+/// With how each is doing. Their secrets are not told any more.
 #[utoipa::path(get, path = "/webhooks", tag = "webhooks", params(super::openapi::Paging),
-    responses((status = OK, body = Page<WebhookBody>)))]
+    responses((status = OK, content(
+    (Page<WebhookBody> = "application/json"), (WebhookBody = "application/x-ndjson"), (String = "text/csv"),
+))))]
 async fn list_webhooks(
     who: Manager,
     mut params: Params,
     State(services): State<Services>,
-) -> Result<Json<Page<WebhookBody>>, Problem> {
-    let (limit, after) = (params.limit(), params.cursor::<Uuid>(LIST));
+) -> Result<Response, Problem> {
+    let asked = params.asked::<Uuid>(LIST);
     params.finish()?;
-    // There are at most a hundred.
-    let mut found = services.list_webhooks(&who.0).await?;
-    found.retain(|view| after.is_none_or(|after| view.webhook.id > after));
-    Ok(Json(Page::cut(LIST, found, limit, |view| view.webhook.id, WebhookBody::from)))
+    let page = move |after: Option<Uuid>, limit| {
+        let (services, who) = (services.clone(), who.0.clone());
+        async move {
+            // There are at most a hundred.
+            let mut found = services.list_webhooks(&who).await?;
+            found.retain(|view| after.is_none_or(|after| view.webhook.id > after));
+            Ok(page::cut(found, limit, |view| view.webhook.id, WebhookBody::from))
+        }
+    };
+    export::list(LIST, asked, page).await
 }
 
-/// Makes a webhook. It begins at the end of the feed: it hears of what happens from now on.
+/// Makes a webhook.
+///
+/// It begins at the end of the feed: it hears of what happens from now on. The secret is shown this once.
 #[utoipa::path(post, path = "/webhooks", tag = "webhooks", request_body = NewWebhookBody, responses(
     (status = CREATED, body = WithSecretBody, headers(
         ("Location", description = "Path of the webhook."), ("ETag", description = "Version of what can be written."),
@@ -79,6 +92,8 @@ async fn create_webhook(
 }
 
 /// Reads a webhook.
+///
+/// With how it is doing. Its secret is not told any more.
 #[utoipa::path(get, path = "/webhooks/{id}", tag = "webhooks", params(("id" = Uuid, Path)), responses(
     (status = OK, body = WebhookBody, headers(("ETag", description = "Version of what can be written."))),
 ))]
@@ -124,7 +139,9 @@ async fn update_webhook(
     Ok(shown(services.patch_webhook(&who.0, id, if_match, patch).await?))
 }
 
-/// Removes a webhook, with what was to be sent to it.
+/// Removes a webhook.
+///
+/// With what was to be sent to it.
 #[utoipa::path(delete, path = "/webhooks/{id}", tag = "webhooks", params(("id" = Uuid, Path)),
     responses((status = NO_CONTENT)))]
 async fn delete_webhook(
@@ -137,7 +154,9 @@ async fn delete_webhook(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Sends an event of the type `webhook.test` now, also where the webhook is switched off, and tells what came of it.
+/// Tries a webhook.
+///
+/// Sends an event of the type `webhook.test` now, also where it is switched off, and tells what came of it.
 #[utoipa::path(post, path = "/webhooks/{id}/test", tag = "webhooks", params(("id" = Uuid, Path)),
     responses((status = OK, body = TestReportBody)))]
 async fn test_webhook(
@@ -157,7 +176,9 @@ async fn test_webhook(
     }))
 }
 
-/// Gives a webhook a new secret. For a while both sign: time to give the new one to the receiver.
+/// Gives a webhook a new secret.
+///
+/// For a while both sign: time to give the new one to the receiver.
 #[utoipa::path(post, path = "/webhooks/{id}/rotate-secret", tag = "webhooks", params(("id" = Uuid, Path)),
     request_body = RotateSecretBody, responses((status = OK, body = WithSecretBody)))]
 async fn rotate_secret(
@@ -172,30 +193,42 @@ async fn rotate_secret(
     Ok(with_secret(view, secret))
 }
 
-/// Lists what was sent, or is to be sent, newest first. Kept 30 days, of each webhook at most 10,000 that have ended.
+/// Lists what was sent, or is to be sent, newest first.
+///
+/// Kept 30 days, of each webhook at most 10,000 that have ended.
 #[utoipa::path(get, path = "/webhooks/{id}/deliveries", tag = "webhooks", params(
     ("id" = Uuid, Path),
     ("state" = Option<DeliveryState>, Query, description = "Only deliveries in this state."),
     ("type" = Option<EventType>, Query, description = "Only those of events of this type."),
     super::openapi::Paging,
-), responses((status = OK, body = Page<DeliveryBody>)))]
+), responses((status = OK, content(
+    (Page<DeliveryBody> = "application/json"), (DeliveryBody = "application/x-ndjson"), (String = "text/csv"),
+))))]
 async fn list_deliveries(
     who: Manager,
     mut params: Params,
     Id(id): Id,
     State(services): State<Services>,
-) -> Result<Json<Page<DeliveryBody>>, Problem> {
+) -> Result<Response, Problem> {
     let filter = DeliveryFilter {
         state: params.word("state", DeliveryState::parse, &words_of(DeliveryState::ALL, DeliveryState::as_str)),
         kind: params.word("type", EventType::parse, &words_of(EventType::ALL, EventType::as_str)),
     };
-    let (limit, after) = (params.limit(), params.cursor::<Uuid>(DELIVERIES));
+    let asked = params.asked::<Uuid>(DELIVERIES);
     params.finish()?;
-    let found = services.list_deliveries(&who.0, id, &filter, after, page::one_more(limit)).await?;
-    Ok(Json(Page::cut(DELIVERIES, found, limit, |delivery| delivery.id, DeliveryBody::from)))
+    let page = move |after, limit| {
+        let (services, who, filter) = (services.clone(), who.0.clone(), filter.clone());
+        async move {
+            let found = services.list_deliveries(&who, id, &filter, after, page::one_more(limit)).await?;
+            Ok(page::cut(found, limit, |delivery| delivery.id, DeliveryBody::from))
+        }
+    };
+    export::list(DELIVERIES, asked, page).await
 }
 
-/// Sends the event of a delivery again, at once and with the same `webhook-id`.
+/// Sends an event again.
+///
+/// At once, and with the same `webhook-id`.
 #[utoipa::path(post, path = "/webhooks/{id}/deliveries/{delivery_id}/redeliver", tag = "webhooks", params(
     ("id" = Uuid, Path), ("delivery_id" = Uuid, Path),
 ), responses(
