@@ -78,6 +78,8 @@ def main():
     Receiver.secret = os.environ["PRINTYARD_WEBHOOK_SECRET"]
     server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Receiver)
     print(f"listening on http://127.0.0.1:{server.server_address[1]}", flush=True)
+    # Requests are answered in threads of their own: look now and then whether that was the last one.
+    server.timeout = 0.5
     while left is None or len(Receiver.handled) < left:
         server.handle_request()
     return 0

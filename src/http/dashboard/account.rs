@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{
     Dashboard, filters,
     form::Form,
-    language::t,
+    language::{fill, t},
     page::{Failure, Frame, Id, Visitor, html},
     time::Moment,
 };
@@ -131,7 +131,9 @@ fn browser(agent: &str) -> String {
         ("Linux", "Linux"),
     ]);
     match (program, system) {
-        (Some(program), Some(system)) => format!("{program} on {system}"),
+        (Some(program), Some(system)) => {
+            fill(t("{program} on {system}"), &[("program", &program), ("system", &system)])
+        }
         (Some(only), None) | (None, Some(only)) => only.to_owned(),
         (None, None) => t("A browser that does not say what it is").to_owned(),
     }

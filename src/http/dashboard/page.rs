@@ -150,7 +150,7 @@ impl Failure {
     /// What the API would say of it.
     pub fn of_problem(problem: Problem) -> Self {
         let (status, detail, errors) = problem.words();
-        let details = errors.map(str::to_owned).collect();
+        let details = errors.map(said).collect();
         Self { details, ..Self::new(status, "The file was not taken", detail) }
     }
 

@@ -185,7 +185,7 @@ pub(super) fn details(entry: &Entry, names: &Names) -> Vec<(String, String)> {
     let called = |id: &Uuid| names.printers.get(id).cloned().unwrap_or_else(|| id.to_string());
     let mut details = Vec::new();
     for (name, value) in &entry.changes {
-        let name = name.replace('_', " ");
+        let name = field(name);
         match value.as_array().map(Vec::as_slice) {
             Some([before, after]) if changed => details.push((name, format!("{} → {}", plain(before), plain(after)))),
             Some(list) if name == "prints" => {
@@ -213,6 +213,40 @@ pub(super) fn details(entry: &Entry, names: &Names) -> Vec<(String, String)> {
     }
     details.retain(|(_, value)| !value.is_empty());
     details
+}
+
+/// A field as people call it; a rare one by its name in the API.
+fn field(name: &str) -> String {
+    let word = match name {
+        "name" => t("name"),
+        "url" => t("address"),
+        "tags" => t("tags"),
+        "tags_added" => t("tags put on"),
+        "tags_removed" => t("tags taken off"),
+        "enabled" => t("in use"),
+        "model" => t("model"),
+        "material" => t("material"),
+        "color" => t("color"),
+        "nozzle_mm" => t("nozzle in mm"),
+        "bed_mm" => t("bed in mm"),
+        "power_group" => t("electrical circuit"),
+        "notes" => t("notes"),
+        "api_key" => t("API key"),
+        "command" => t("command"),
+        "reason" => t("reason"),
+        "external_ref" => t("reference"),
+        "state" => t("state"),
+        "result" => t("result"),
+        "counts" => t("outcomes"),
+        "role" => t("role"),
+        "expires_at" => t("expires"),
+        "password" => t("password"),
+        "path" => t("path"),
+        "types" => t("types"),
+        "description" => t("description"),
+        other => return other.replace('_', " "),
+    };
+    word.to_owned()
 }
 
 /// A value as people read it.

@@ -110,6 +110,10 @@ fn base(verb: &str, path: &str, targets: &Targets, kind: usize) -> Value {
         ("post", "/api/v1/printers") => {
             json!({"name": format!("x {kind} {new}"), "url": format!("http://127.0.0.1:1/{kind}/{new}"), "enabled": false})
         }
+        ("post", "/api/v1/printers/bulk") => {
+            let url = format!("http://127.0.0.1:1/{kind}/{new}");
+            json!({"items": [{"name": format!("x {kind} {new}"), "url": url, "enabled": false}]})
+        }
         ("post", "/api/v1/printers/test") => json!({"url": "http://127.0.0.1:1", "api_key": "x"}),
         ("post", "/api/v1/batches") => json!({"command": "start", "select": {}}),
         ("post", "/api/v1/printers/{id}/job") => json!({"command": "start"}),
