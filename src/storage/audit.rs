@@ -27,8 +27,9 @@ const CHUNK: i64 = 1_000;
 macro_rules! append {
     ($tx:ident, $db:expr, $entry:expr) => {{
         let entry: &$crate::domain::audit::Entry = $entry;
-        if let Some(key) = entry.key.as_deref() {
-            $crate::storage::idempotency::bind!($tx, key, entry.at, entry.location());
+        // What has no place in the API is harmless to do over: its answer is remembered instead.
+        if let (Some(key), Some(location)) = (entry.key.as_deref(), entry.location()) {
+            $crate::storage::idempotency::bind!($tx, key, entry.at, location);
         }
         let lock = $crate::storage::audit::lock_head($db);
         let (seq, hash): (i64, String) = sqlx::query_as(sqlx::AssertSqlSafe(lock)).fetch_one(&mut *$tx).await?;

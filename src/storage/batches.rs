@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::{
     Db, Error, audit,
     commands::{self, OPEN, Touched, Visible},
+    delete_in_groups,
     error::{Place, broken},
     events, group, reading, transaction, writing,
 };
@@ -280,17 +281,5 @@ pub async fn finish_done(db: &Db, batch_ids: &[Uuid], at: DateTime<Utc>) -> Resu
 pub async fn delete_older_than(db: &Db, at: DateTime<Utc>) -> Result<u64, Error> {
     let sql = "delete from batches where id in
                (select id from batches where finished_at < $1 order by finished_at limit $2)";
-    let mut deleted = 0;
-    loop {
-        let n = writing!(db, |pool| sqlx::query(sql)
-            .bind(at)
-            .bind(DELETED_AT_ONCE)
-            .execute(pool)
-            .await
-            .map(|done| done.rows_affected()))?;
-        if n == 0 {
-            return Ok(deleted);
-        }
-        deleted += n;
-    }
+    delete_in_groups(db, sql, at, DELETED_AT_ONCE).await
 }

@@ -13,10 +13,10 @@ use sqlx::{AssertSqlSafe, types::Json};
 use uuid::Uuid;
 
 use super::{
-    Db, Error, commands,
+    Db, Error, commands, delete_in_groups,
     error::Place,
     group::{self, Kind, stamp},
-    reading, snapshot, writing,
+    reading, snapshot,
 };
 use crate::{
     clock,
@@ -255,17 +255,5 @@ async fn fill_in_commands(db: &Db, events: &mut [Event]) -> Result<(), Error> {
 pub async fn delete_older_than(db: &Db, at: DateTime<Utc>) -> Result<u64, Error> {
     let sql = "delete from events where seq in (select seq from events order by seq limit $2) and at < $1
                    and seq < (select seq from events_head where id = 1)";
-    let mut deleted = 0;
-    loop {
-        let n = writing!(db, |pool| sqlx::query(sql)
-            .bind(at)
-            .bind(DELETED_AT_ONCE)
-            .execute(pool)
-            .await
-            .map(|done| done.rows_affected()))?;
-        deleted += n;
-        if i64::try_from(n).unwrap_or(i64::MAX) < DELETED_AT_ONCE {
-            return Ok(deleted);
-        }
-    }
+    delete_in_groups(db, sql, at, DELETED_AT_ONCE).await
 }

@@ -11,7 +11,7 @@ macro_rules! bind {
     ($tx:ident, $key:expr, $at:expr, $location:expr) => {{
         let key: &$crate::domain::idempotency::KeyUse = $key;
         let at: chrono::DateTime<chrono::Utc> = $at;
-        let location: Option<String> = $location;
+        let location: String = $location;
         let bound = sqlx::query($crate::storage::idempotency::BIND)
             .bind(key.scope)
             .bind(&key.key)

@@ -30,6 +30,7 @@ pub mod webhooks;
 
 use std::{str::FromStr, time::Duration};
 
+use chrono::{DateTime, Utc};
 use sqlx::{
     PgPool, SqlitePool,
     postgres::{PgConnectOptions, PgPoolOptions},
@@ -127,6 +128,24 @@ macro_rules! snapshot {
 }
 
 use {reading, snapshot, transaction, writing};
+
+/// Deletes what is older than `at`, so many rows with each statement that nobody waits for long: `sql` takes the time and
+/// their number. Returns how many.
+async fn delete_in_groups(db: &Db, sql: &'static str, at: DateTime<Utc>, group: i64) -> Result<u64, Error> {
+    let mut deleted = 0;
+    loop {
+        let n = writing!(db, |pool| sqlx::query(sql)
+            .bind(at)
+            .bind(group)
+            .execute(pool)
+            .await
+            .map(|done| done.rows_affected()))?;
+        deleted += n;
+        if i64::try_from(n).unwrap_or(i64::MAX) < group {
+            return Ok(deleted);
+        }
+    }
+}
 
 impl Db {
     /// Opens the database and brings its tables up to date. `sqlite:<path>` (created if missing) or

@@ -6,6 +6,7 @@ mod databases;
 mod engine;
 mod events;
 mod fixtures;
+mod idempotency;
 mod keys;
 mod ledger;
 mod people;

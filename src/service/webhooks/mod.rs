@@ -263,6 +263,8 @@ impl Services {
     /// Sends an event of the type `webhook.test` now, also where the webhook is switched off, and tells what came of it.
     pub async fn test_webhook(&self, who: &Principal, id: Uuid) -> Result<WebhookReport, Error> {
         let webhook = self.visible_webhook(who, id).await?;
+        let busy = "Too many requests to receivers are under way. Try again in a minute.";
+        let _slot = self.webhooks.slots.try_acquire().map_err(|_| Error::Busy(busy))?;
         let entry = entry_of(who, Action::WebhookTested, id, named(&webhook));
         storage::audit::add(&self.db, &entry).await?;
         let event_id = clock::new_id();
@@ -270,8 +272,6 @@ impl Services {
             "id": event_id, "cursor": self.feed_end().await?.to_string(), "type": TEST_TYPE, "at": entry.at,
             "actor": entry.actor, "external_ref": null, "data": {"webhook_id": id},
         });
-        let busy = "Too many requests to receivers are under way. Try again in a minute.";
-        let _slot = self.webhooks.slots.try_acquire().map_err(|_| Error::Busy(busy))?;
         let sent = attempt::send(self, &webhook, event_id, &body.to_string()).await?;
         Ok(WebhookReport {
             delivered: sent.trouble.is_none(),

@@ -9,7 +9,7 @@ use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use super::super::{
-    Db, Error, audit,
+    Db, Error, audit, delete_in_groups,
     error::Place,
     group::{self, Kind, stamp},
     reading, transaction, writing,
@@ -333,19 +333,7 @@ pub async fn redeliver(
 pub async fn delete_older_than(db: &Db, at: DateTime<Utc>, most: i64) -> Result<u64, Error> {
     let old = "delete from webhook_deliveries where id in
                    (select id from webhook_deliveries where created_at < $1 order by created_at limit $2)";
-    let mut deleted = 0;
-    loop {
-        let n = writing!(db, |pool| sqlx::query(old)
-            .bind(at)
-            .bind(DELETED_AT_ONCE)
-            .execute(pool)
-            .await
-            .map(|done| done.rows_affected()))?;
-        deleted += n;
-        if i64::try_from(n).unwrap_or(i64::MAX) < DELETED_AT_ONCE {
-            break;
-        }
-    }
+    let mut deleted = delete_in_groups(db, old, at, DELETED_AT_ONCE).await?;
     let many = "delete from webhook_deliveries where state <> 'pending' and webhook_id = $1 and id <=
                     (select d.id from webhook_deliveries d where d.webhook_id = $1 order by d.id desc limit 1 offset $2)";
     for webhook in super::all(db).await? {

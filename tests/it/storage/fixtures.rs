@@ -74,29 +74,9 @@ pub fn batch(command: Command) -> Batch {
 
 pub fn row(batch: &Batch, position: i64) -> CommandRow {
     CommandRow {
-        id: new_id(),
-        batch_id: batch.id,
         position,
-        printer_id: new_id(),
-        printer_name: format!("MK4-{position:03}"),
-        command: batch.spec.command,
-        resolved_command: None,
         expected_job: Some(ExpectedJob { path: Some("a.gcode".into()), print_id: None }),
-        outcome: Outcome::Queued,
-        reason: None,
-        detail: None,
-        step: None,
-        print_id: None,
-        file_path: None,
-        state_before: None,
-        state_after: None,
-        attempts: 0,
-        released_at: None,
-        expires_at: None,
-        sent_at: None,
-        accepted_at: None,
-        finished_at: None,
-        settled: None,
+        ..CommandRow::queued(new_id(), batch.id, new_id(), format!("MK4-{position:03}"), batch.spec.command)
     }
 }
 
