@@ -65,7 +65,9 @@ pub struct NewEvent {
     pub printer_name: Option<String>,
     /// The batch, the command or the print.
     pub subject: Option<Uuid>,
-    /// The command by which it came: its batch has the reference of whoever asked for it.
+    /// The batch that it belongs to: it has the reference of whoever asked for it.
+    pub batch_id: Option<Uuid>,
+    /// The command by which it came, where its batch is not at hand.
     pub command_id: Option<Uuid>,
     /// None for commands: their row tells.
     pub data: Option<Map<String, Value>>,
@@ -135,15 +137,16 @@ impl NewEvent {
             printer_id: None,
             printer_name: None,
             subject: None,
+            batch_id: None,
             command_id: None,
             data: None,
         }
     }
 
     /// That a command has ended, or that its effect came to light.
-    pub fn of_command(kind: EventType, at: DateTime<Utc>, command_id: Uuid, printer_id: Uuid) -> Self {
-        let (printer_id, command_id) = (Some(printer_id), Some(command_id));
-        Self { printer_id, subject: command_id, command_id, ..Self::new(kind, at) }
+    pub fn of_command(kind: EventType, at: DateTime<Utc>, command_id: Uuid, batch_id: Uuid, printer_id: Uuid) -> Self {
+        let (printer_id, subject, batch_id) = (Some(printer_id), Some(command_id), Some(batch_id));
+        Self { printer_id, subject, batch_id, ..Self::new(kind, at) }
     }
 
     /// What the feed tells of a change that is written down in the audit, one event for each printer that it is about.
@@ -189,10 +192,15 @@ impl NewEvent {
                 for inner in ["token_id", "user_id", "named"] {
                     data.remove(inner);
                 }
-                vec![Self { subject: entry.subject, data: Some(data), ..event }]
+                vec![Self { subject: entry.subject, batch_id: entry.subject, data: Some(data), ..event }]
             }
             EventType::BatchFinished => {
-                vec![Self { subject: entry.subject, data: Some(entry.changes.clone()), ..event }]
+                vec![Self {
+                    subject: entry.subject,
+                    batch_id: entry.subject,
+                    data: Some(entry.changes.clone()),
+                    ..event
+                }]
             }
             _ => {
                 let mut data = match kind {

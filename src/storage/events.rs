@@ -67,18 +67,20 @@ const RECORD: &[(&str, Kind)] = &[
     ("printer_id", Kind::Uuid),
     ("printer_name", Kind::Text),
     ("subject", Kind::Uuid),
+    ("batch_id", Kind::Uuid),
     ("command_id", Kind::Uuid),
     ("data", Kind::Json),
 ];
 
 /// The statement that inserts records. What the ledger knows it looks up: the printer's name, and the reference of the
-/// batch that the event belongs to.
+/// batch that the event belongs to. Of a command nothing but the latter: a thousand of them end at once.
 pub(super) fn insert_sql(db: &Db) -> String {
     format!(
         "insert into events (seq, id, type, at, actor, printer_id, printer_name, subject, external_ref, data)
          select x.seq, x.id, x.type, x.at, x.actor, x.printer_id,
-             coalesce((select p.name from printers p where p.id = x.printer_id), x.printer_name), x.subject,
-             coalesce((select b.external_ref from batches b where b.id = x.subject),
+             case when x.data is null then null
+                  else coalesce((select p.name from printers p where p.id = x.printer_id), x.printer_name) end, x.subject,
+             coalesce((select b.external_ref from batches b where b.id = x.batch_id),
                       (select b.external_ref from commands c join batches b on b.id = c.batch_id
                        where c.id = x.command_id)),
              x.data
@@ -103,6 +105,8 @@ struct Record<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     subject: Option<Uuid>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    batch_id: Option<Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     command_id: Option<Uuid>,
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<&'a Map<String, Value>>,
@@ -123,6 +127,7 @@ pub(super) fn records(events: &[NewEvent], seq: i64) -> Result<(group::Parameter
             printer_id: event.printer_id,
             printer_name: event.printer_name.as_deref(),
             subject: event.subject,
+            batch_id: event.batch_id,
             command_id: event.command_id,
             data: event.data.as_ref(),
         }

@@ -32,7 +32,8 @@ pub struct Touched {
 
 /// What the feed tells of rows that have ended.
 pub(in crate::storage) fn told(ended: &[Touched], at: DateTime<Utc>) -> Vec<NewEvent> {
-    let finished = |row: &Touched| NewEvent::of_command(EventType::CommandFinished, at, row.id, row.printer_id);
+    let finished =
+        |row: &Touched| NewEvent::of_command(EventType::CommandFinished, at, row.id, row.batch_id, row.printer_id);
     ended.iter().map(finished).collect()
 }
 
@@ -189,10 +190,11 @@ pub async fn report(db: &Db, reports: &[Report]) -> Result<Vec<Touched>, Error> 
     let (ends, advances): (Vec<Report>, Vec<Report>) =
         merged(reports).into_iter().partition(|report| report.outcome.is_final());
     let at = ends.iter().filter_map(|report| report.finished_at).max();
-    let mut touched = report_group(db, ends, ", finished_at = x.finished_at", "", at).await?;
     // The index of open rows has nothing to do with these, as long as they do not name its column.
     let forward = " and (x.outcome = c.outcome or (x.outcome = 'accepted' and c.outcome = 'sent'))";
-    touched.extend(report_group(db, advances, "", forward, None).await?);
+    // First: an acceptance is not to wait until the ends of others have been told.
+    let mut touched = report_group(db, advances, "", forward, None).await?;
+    touched.extend(report_group(db, ends, ", finished_at = x.finished_at", "", at).await?);
     Ok(touched)
 }
 
@@ -330,17 +332,18 @@ pub async fn skip_queued(
 /// Adds the effect that showed after the end, once, to a row that ended as a maybe. False: there was nothing to add.
 pub async fn settle(db: &Db, id: Uuid, settled: &Settled) -> Result<bool, Error> {
     let sql = "update commands set settled_effect = $2, settled_state = $3, settled_at = $4
-               where id = $1 and settled_at is null and outcome in ('unconfirmed', 'unknown') returning printer_id";
+               where id = $1 and settled_at is null and outcome in ('unconfirmed', 'unknown')
+               returning id, batch_id, printer_id";
     transaction!(db, |tx| {
-        let row: Option<(Uuid,)> = sqlx::query_as(sql)
+        let row: Option<Touched> = sqlx::query_as(sql)
             .bind(id)
             .bind(settled.effect.as_str())
             .bind(settled.state.as_str())
             .bind(settled.at)
             .fetch_optional(&mut *tx)
             .await?;
-        let Some((printer_id,)) = row else { return Ok(false) };
-        let event = NewEvent::of_command(EventType::CommandSettled, settled.at, id, printer_id);
+        let Some(row) = row else { return Ok(false) };
+        let event = NewEvent::of_command(EventType::CommandSettled, settled.at, row.id, row.batch_id, row.printer_id);
         events::append!(tx, db, &[event]);
     });
     Ok(true)
