@@ -94,14 +94,18 @@ impl Vault {
     /// open what they sealed.
     fn refresh(&self) {
         let Some(dir) = &self.dir else { return };
+        let is_new = |stamp: &Option<Stamp>, held: &Held| stamp.is_some() && *stamp != held.stamp;
+        if !is_new(&Stamp::of(dir), &self.held.read().unwrap_or_else(PoisonError::into_inner)) {
+            return;
+        }
+        // Looked at again within the lock: of two tasks that read, the slower one must not bring back the older keys.
+        let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
         let stamp = Stamp::of(dir);
-        if stamp.is_none() || stamp == self.held.read().unwrap_or_else(PoisonError::into_inner).stamp {
+        if !is_new(&stamp, &held) {
             return;
         }
         match Ring::read(dir) {
-            Ok(Some(ring)) => {
-                *self.held.write().unwrap_or_else(PoisonError::into_inner) = Held { ring: Arc::new(ring), stamp };
-            }
+            Ok(Some(ring)) => *held = Held { ring: Arc::new(ring), stamp },
             // Gone between the two looks.
             Ok(None) => {}
             Err(error) => {
