@@ -1,12 +1,17 @@
 //! How an actor keeps in touch with its printer: connecting with backoff, the event socket and its pings, and what is
 //! due when.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::LazyLock,
+    time::{Duration, Instant},
+};
 
 use super::{
     actor::{Actor, Link, full_jitter, jittered},
     errand::{self, Established},
-    settings::{BACKOFF_MAX, BACKOFF_MIN, PING_EVERY, PING_WRITE, Pace, SILENCE, SOCKET_AGAIN, WATCHED_FOR, pace},
+    settings::{
+        BACKOFF_MAX, BACKOFF_MIN, BEAT, PING_EVERY, PING_WRITE, Pace, SILENCE, SOCKET_AGAIN, WATCHED_FOR, pace,
+    },
     view::Channel,
 };
 use crate::{
@@ -168,20 +173,20 @@ impl Actor {
         }
         match self.link {
             Link::Push(_) => {
-                at(self.ping_due);
-                at(self.read_due);
+                at(on_beat(self.ping_due));
+                at(on_beat(self.read_due));
             }
             Link::Poll => {
-                at(self.read_due);
+                at(on_beat(self.read_due));
                 if !self.establishing {
-                    at(self.connect_due);
+                    at(on_beat(self.connect_due));
                 }
             }
-            Link::Down if !self.establishing => at(self.connect_due),
+            Link::Down if !self.establishing => at(on_beat(self.connect_due)),
             Link::Down => {}
         }
         if self.in_touch && !self.heaters_under_way && !matches!(self.link, Link::Down) {
-            at(self.heaters_due);
+            at(on_beat(self.heaters_due));
         }
         if self.slot.is_none() && self.change.is_some() {
             at(now);
@@ -231,4 +236,11 @@ impl Actor {
         let delay = Duration::from_millis(300) + full_jitter(Duration::from_millis(within_ms));
         self.read_due = self.read_due.min(now + delay);
     }
+}
+
+/// The first beat at or after a time. All actors have the same beats.
+fn on_beat(due: Instant) -> Instant {
+    static BEGUN: LazyLock<Instant> = LazyLock::new(Instant::now);
+    let beats = due.saturating_duration_since(*BEGUN).as_nanos().div_ceil(BEAT.as_nanos());
+    u32::try_from(beats).map_or(due, |beats| *BEGUN + BEAT * beats)
 }

@@ -12,6 +12,9 @@ pub const UP_QUEUE: usize = 4_096;
 pub const READ_TIMEOUT: Duration = Duration::from_secs(5);
 /// One request that commands.
 pub const SEND_TIMEOUT: Duration = Duration::from_secs(10);
+/// What is done again and again (pings, readings) begins on a beat. The processor is woken for many printers at once, where
+/// it would be woken for each: that is most of what a farm at rest costs.
+pub const BEAT: Duration = Duration::from_millis(100);
 /// Between pings on the event socket: OctoPrint's side has no heartbeat.
 pub const PING_EVERY: Duration = Duration::from_secs(5);
 /// Writing one ping.

@@ -79,7 +79,9 @@ impl Site {
             site.ids.push(id);
         }
         site.cookie = site.log_in(TOKEN).await;
-        let online = || async { site.page("/").await.matches("is-ready").count() >= printers };
+        // Until nothing more is learnt of a printer at rest: its state, and then its temperatures.
+        let known = |tile: &str| tile.contains("is-ready") && tile.contains('°');
+        let online = || async { site.page("/").await.split("<li").filter(|tile| known(tile)).count() >= printers };
         wait::until("every printer is ready", SOON, online).await;
         site
     }
