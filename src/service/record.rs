@@ -1,5 +1,5 @@
-//! The recorder: it writes down what actors see. Prints and plates as soon as the database is free, sightings once a
-//! second, both in groups.
+//! The recorder: it writes down what actors see, in groups: prints and plates at once where somebody waits for them and
+//! within a moment otherwise, sightings once a second.
 
 mod seen;
 
@@ -7,7 +7,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep_until},
+};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -26,9 +29,9 @@ use crate::{
 const COALESCE: Duration = Duration::from_secs(1);
 /// Facts that are taken at once.
 const GROUP: usize = 1_024;
-/// Between groups of prints: a farm that starts at once is a few statements instead of thousands, and the ledger's
-/// own writes go before.
-const PAUSE: Duration = Duration::from_millis(25);
+/// What happens to prints waits this long for company: a farm that starts at once is a few statements instead of
+/// thousands, and the ledger's own writes go before.
+const GATHER: Duration = Duration::from_millis(100);
 /// Attempts to write a group while the database does not answer.
 const ATTEMPTS: u32 = 50;
 
@@ -36,6 +39,7 @@ const ATTEMPTS: u32 = 50;
 pub async fn run(db: Db, mut facts: mpsc::Receiver<Fact>, stop: CancellationToken) {
     let mut seen = Seen::since_before(&db).await;
     let mut group = Vec::with_capacity(GROUP);
+    let (mut prints, mut prints_due) = (Vec::new(), Instant::now());
     let mut flush = tokio::time::interval(COALESCE);
     flush.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -45,34 +49,38 @@ pub async fn run(db: Db, mut facts: mpsc::Receiver<Fact>, stop: CancellationToke
                 if n == 0 {
                     break;
                 }
-                let (prints, barriers) = seen.sort(&mut group);
-                write(&db, &prints).await;
+                if prints.is_empty() {
+                    prints_due = Instant::now() + GATHER;
+                }
+                let barriers = seen.sort(&mut group, &mut prints);
+                if !barriers.is_empty() || prints.len() >= GROUP {
+                    write(&db, &mut prints).await;
+                }
                 for barrier in barriers {
                     // Whoever waited may have gone.
                     let _ = barrier.send(());
                 }
-                if prints.len() > 1 {
-                    tokio::time::sleep(PAUSE).await;
-                }
             }
+            () = sleep_until(prints_due), if !prints.is_empty() => write(&db, &mut prints).await,
             _ = flush.tick() => seen.save(&db).await,
         }
     }
     while let Ok(fact) = facts.try_recv() {
         group.push(fact);
     }
-    let (prints, _) = seen.sort(&mut group);
-    write(&db, &prints).await;
+    seen.sort(&mut group, &mut prints);
+    write(&db, &mut prints).await;
     seen.save(&db).await;
 }
 
-async fn write(db: &Db, prints: &[(Uuid, PrintFact)]) {
+async fn write(db: &Db, prints: &mut Vec<(Uuid, PrintFact)>) {
+    let prints = std::mem::take(prints);
     if prints.is_empty() {
         return;
     }
-    let entries = unasked(prints, clock::now());
+    let entries = unasked(&prints, clock::now());
     for _ in 0..ATTEMPTS {
-        match storage::sights::record(db, prints, &entries).await {
+        match storage::sights::record(db, &prints, &entries).await {
             Ok(()) => return,
             Err(error) => tracing::error!(?error, prints = prints.len(), "prints could not be written down"),
         }

@@ -18,12 +18,9 @@ use super::{
     group::{self, Kind, stamp},
     reading, snapshot,
 };
-use crate::{
-    clock,
-    domain::{
-        audit::Actor,
-        event::{Cursor, Event, EventType, NewEvent, data_of_command},
-    },
+use crate::domain::{
+    audit::Actor,
+    event::{Cursor, Event, EventType, NewEvent, data_of_command},
 };
 
 /// Events that one page looks through at most, however few of them are wanted.
@@ -37,25 +34,23 @@ macro_rules! append {
     ($tx:ident, $db:expr, $events:expr) => {{
         let events: &[$crate::domain::event::NewEvent] = $events;
         if !events.is_empty() {
-            let lock = $crate::storage::events::lock_head($db);
-            let (seq,): (i64,) = sqlx::query_as(sqlx::AssertSqlSafe(lock)).fetch_one(&mut *$tx).await?;
-            let (records, last, last_id) = $crate::storage::events::records(events, seq)?;
+            let ids: Vec<uuid::Uuid> = events.iter().map(|_| $crate::clock::new_id()).collect();
+            let (seq,): (i64,) = sqlx::query_as($crate::storage::events::MOVE_HEAD)
+                .bind(i64::try_from(ids.len()).unwrap_or(i64::MAX))
+                .bind(ids.last())
+                .fetch_one(&mut *$tx)
+                .await?;
+            let records = $crate::storage::events::records(events, &ids, seq)?;
             let insert = $crate::storage::events::insert_sql($db);
             sqlx::query(sqlx::AssertSqlSafe(insert)).bind(records).execute(&mut *$tx).await?;
-            sqlx::query("update events_head set seq = $1, event_id = $2 where id = 1")
-                .bind(last)
-                .bind(last_id)
-                .execute(&mut *$tx)
-                .await?;
         }
     }};
 }
 pub(super) use append;
 
-/// The statement that reads the end of the feed, and keeps others from moving it.
-pub(super) fn lock_head(db: &Db) -> String {
-    format!("select seq from events_head where id = 1{}", db.for_update())
-}
+/// Moves the end of the feed by so many events, of which the last has this id, and keeps others from moving it until the
+/// commit. Returns the number of the last one.
+pub(super) const MOVE_HEAD: &str = "update events_head set seq = seq + $1, event_id = $2 where id = 1 returning seq";
 
 /// The columns of a record, with their types.
 const RECORD: &[(&str, Kind)] = &[
@@ -112,27 +107,22 @@ struct Record<'a> {
     data: Option<&'a Map<String, Value>>,
 }
 
-/// The records of events behind the end of the feed, and the last one's number and id.
-pub(super) fn records(events: &[NewEvent], seq: i64) -> Result<(group::Parameter, i64, Uuid), sqlx::Error> {
-    let (mut last, mut last_id) = (seq, Uuid::nil());
-    let records = group::parameter(events.iter().map(|event| {
-        last += 1;
-        last_id = clock::new_id();
-        Record {
-            seq: last,
-            id: last_id,
-            r#type: event.kind,
-            at: stamp(event.at),
-            actor: event.actor.as_ref(),
-            printer_id: event.printer_id,
-            printer_name: event.printer_name.as_deref(),
-            subject: event.subject,
-            batch_id: event.batch_id,
-            command_id: event.command_id,
-            data: event.data.as_ref(),
-        }
-    }))?;
-    Ok((records, last, last_id))
+/// The records of events with their ids, the last of which has the number `last`.
+pub(super) fn records(events: &[NewEvent], ids: &[Uuid], last: i64) -> Result<group::Parameter, sqlx::Error> {
+    let first = last - i64::try_from(ids.len()).unwrap_or(i64::MAX) + 1;
+    group::parameter(events.iter().zip(ids).zip(first..).map(|((event, id), seq)| Record {
+        seq,
+        id: *id,
+        r#type: event.kind,
+        at: stamp(event.at),
+        actor: event.actor.as_ref(),
+        printer_id: event.printer_id,
+        printer_name: event.printer_name.as_deref(),
+        subject: event.subject,
+        batch_id: event.batch_id,
+        command_id: event.command_id,
+        data: event.data.as_ref(),
+    }))
 }
 
 #[derive(sqlx::FromRow)]

@@ -85,11 +85,14 @@ pub async fn save(
         "update sightings as s set reachability = x.reachability from {} where s.printer_id = x.printer_id",
         db.records(&[("printer_id", Kind::Uuid), ("reachability", Kind::Text)])
     );
+    let has_reach = !reach.is_empty();
     let reach = reach.iter().map(|(id, reachability)| json!({"printer_id": id, "reachability": reachability}));
     let reach = group::parameter(reach)?;
     transaction!(db, |tx| {
         sqlx::query(AssertSqlSafe(sql)).bind(records).execute(&mut *tx).await?;
-        sqlx::query(AssertSqlSafe(reach_sql)).bind(reach).execute(&mut *tx).await?;
+        if has_reach {
+            sqlx::query(AssertSqlSafe(reach_sql)).bind(reach).execute(&mut *tx).await?;
+        }
         events::append!(tx, db, events);
     });
     Ok(())

@@ -30,7 +30,10 @@ use super::{lanes::Lanes, runs::Run};
 use crate::{
     clock,
     domain::command::{CommandRow, Outcome, Reason},
-    fleet::{Fleet, message::Up},
+    fleet::{
+        Fleet,
+        message::{Report, Up},
+    },
     storage::{self, Db, commands},
 };
 
@@ -40,8 +43,13 @@ const GROUP: usize = 2_048;
 const SIGNALS: usize = 1_024;
 /// The dispatcher looks around at least this often.
 const TICK: Duration = Duration::from_secs(1);
+/// Ends wait this long at most while answers to other sends are awaited, so that no answer waits for a place in the ledger
+/// behind them, and a thousand ends cost a few statements.
+const ENDS_WAIT: Duration = Duration::from_millis(100);
 /// Between attempts when the database does not answer. Without the ledger nothing may be sent.
 const RETRY: Duration = Duration::from_millis(200);
+/// For what is written after the end.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// The dispatcher's task.
 pub struct Dispatcher {
@@ -54,6 +62,9 @@ pub struct Dispatcher {
     lanes: Lanes,
     rows: HashMap<Uuid, CommandRow>,
     unposted: Vec<Uuid>,
+    /// Final reports that are not in the ledger yet, and until when they may wait.
+    ends: Vec<Report>,
+    ends_due: Instant,
     groups: HashMap<Uuid, Option<String>>,
     wake_at: Instant,
 }
@@ -80,6 +91,8 @@ impl Dispatcher {
             lanes: Lanes::default(),
             rows: HashMap::new(),
             unposted: Vec::new(),
+            ends: Vec::new(),
+            ends_due: Instant::now(),
             groups: HashMap::new(),
             wake_at: Instant::now(),
         }
@@ -90,7 +103,7 @@ impl Dispatcher {
         self.handle.clone()
     }
 
-    /// Runs until `stop` falls.
+    /// Runs until `stop` falls, then writes what is left.
     pub async fn run(mut self, stop: CancellationToken) {
         let mut group = Vec::with_capacity(GROUP);
         self.load().await;
@@ -101,18 +114,21 @@ impl Dispatcher {
             self.handle.open.store(self.runs.len(), Ordering::Relaxed);
             let wake = self.handle.wake.clone();
             tokio::select! {
-                () = stop.cancelled() => return,
+                () = stop.cancelled() => break,
                 _ = self.ledger.recv_many(&mut group, GROUP) => {
                     if group.is_empty() {
-                        return;
+                        break;
                     }
                     self.hear(std::mem::take(&mut group)).await;
                 }
+                () = tokio::time::sleep_until(self.ends_due.into()), if !self.ends.is_empty() => self.write_ends().await,
                 Some(signal) = self.signals.recv() => self.on_signal(signal).await,
                 () = wake.notified() => self.load().await,
                 () = tokio::time::sleep_until(self.wake_at.into()) => self.tick().await,
             }
         }
+        // Where the database does not take them, the next life finds out anew.
+        let _ = tokio::time::timeout(LAST_WORDS, self.write_ends()).await;
     }
 
     /// Takes up every batch of the ledger that is not known yet, in the order in which they were made.

@@ -1,18 +1,21 @@
 //! What became of commands: leave to send given or refused, outcomes written down, lanes and batches moved on.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Instant,
+};
 
 use chrono::{DateTime, Utc};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Dispatcher, RETRY, log_storage};
+use super::{Dispatcher, ENDS_WAIT, RETRY, log_storage};
 use crate::{
     clock,
     domain::{
         audit::{Action, ActorKind, Entry, fields},
         batch::OnFailure,
-        command::{CommandRow, Outcome, Reason},
+        command::{CommandRow, Outcome, Reason, Settled},
     },
     fleet::message::{Ready, Report, Up},
     service::runs::Run,
@@ -22,27 +25,64 @@ use crate::{
 impl Dispatcher {
     /// Takes in a group of what actors say.
     pub(super) async fn hear(&mut self, group: Vec<Up>) {
-        let (mut readies, mut reports) = (Vec::new(), Vec::new());
+        let (mut readies, mut advances) = (Vec::new(), Vec::new());
+        let (mut settled_later, mut restarted) = (Vec::new(), Vec::new());
         for up in group {
             match up {
                 Up::Ready(ready) => readies.push(ready),
-                Up::Report(report) => reports.push(report),
-                Up::Settled { command_id, settled } => match commands::settle(&self.db, command_id, &settled).await {
-                    Ok(_) => {
-                        tracing::info!(command.id = %command_id, effect = %settled.effect, "settled later");
-                        self.fleet.view().settle(command_id, settled);
-                    }
-                    Err(error) => log_storage("settled", &error),
-                },
-                Up::Restarted { printer_id } => self.on_restarted(printer_id).await,
+                Up::Report(report) if report.outcome.is_final() => self.hold_end(report),
+                Up::Report(report) => advances.push(report),
+                Up::Settled { command_id, settled } => settled_later.push((command_id, settled)),
+                Up::Restarted { printer_id } => restarted.push(printer_id),
             }
         }
         // A second send is committed on top of what was reported of the first.
         if readies.iter().any(|ready| ready.attempt > 1) {
-            self.on_reports(std::mem::take(&mut reports)).await;
+            self.on_reports(std::mem::take(&mut advances)).await;
+            self.write_ends().await;
         }
         self.on_readies(readies).await;
-        self.on_reports(reports).await;
+        self.on_reports(advances).await;
+        // What comes to light later is told of a row that has ended.
+        let is_needed = !settled_later.is_empty() || !restarted.is_empty();
+        if is_needed || !self.is_answer_awaited() || Instant::now() >= self.ends_due {
+            self.write_ends().await;
+        }
+        for (command_id, settled) in settled_later {
+            self.on_settled(command_id, settled).await;
+        }
+        for printer_id in restarted {
+            self.on_restarted(printer_id).await;
+        }
+    }
+
+    fn hold_end(&mut self, report: Report) {
+        if self.ends.is_empty() {
+            self.ends_due = Instant::now() + ENDS_WAIT;
+        }
+        self.ends.push(report);
+    }
+
+    /// Whether a printer has been sent something and nothing is known of it yet.
+    fn is_answer_awaited(&self) -> bool {
+        let ended: HashSet<Uuid> = self.ends.iter().map(|report| report.command_id).collect();
+        self.rows.values().any(|row| row.outcome == Outcome::Sent && !ended.contains(&row.id))
+    }
+
+    /// Writes down the ends that were held back.
+    pub(super) async fn write_ends(&mut self) {
+        let ends = std::mem::take(&mut self.ends);
+        self.on_reports(ends).await;
+    }
+
+    async fn on_settled(&self, command_id: Uuid, settled: Settled) {
+        match commands::settle(&self.db, command_id, &settled).await {
+            Ok(_) => {
+                tracing::info!(command.id = %command_id, effect = %settled.effect, "settled later");
+                self.fleet.view().settle(command_id, settled);
+            }
+            Err(error) => log_storage("settled", &error),
+        }
     }
 
     /// An actor was started anew: what it held is given again, what was sent is settled.

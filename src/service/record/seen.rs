@@ -41,10 +41,10 @@ impl Seen {
         Self { told, ..Self::default() }
     }
 
-    /// Tells prints, which are returned in their order, from sightings, of which the last one counts, and from those who
-    /// wait for both.
-    pub fn sort(&mut self, group: &mut Vec<Fact>) -> (Vec<(Uuid, PrintFact)>, Vec<oneshot::Sender<()>>) {
-        let (mut prints, mut barriers) = (Vec::new(), Vec::new());
+    /// Tells prints, which go behind `prints` in their order, from sightings, of which the last one counts, and from
+    /// those who wait for prints, which are returned.
+    pub fn sort(&mut self, group: &mut Vec<Fact>, prints: &mut Vec<(Uuid, PrintFact)>) -> Vec<oneshot::Sender<()>> {
+        let mut barriers = Vec::new();
         for fact in group.drain(..) {
             match fact {
                 Fact::Barrier(reply) => barriers.push(reply),
@@ -57,7 +57,7 @@ impl Seen {
                 Fact::Reach { printer_id, reachability, at } => drop(self.reach.insert(printer_id, (reachability, at))),
             }
         }
-        (prints, barriers)
+        barriers
     }
 
     /// Writes down what waits, and tells the feed what of it is news.
