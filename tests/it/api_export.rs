@@ -59,6 +59,7 @@ async fn every_list_is_there_as_a_file_with_the_fields_of_its_items() {
         ("/api/v1/tokens", 1),
         ("/api/v1/users", 1),
         ("/api/v1/audit?action=printer.registered", 3),
+        ("/api/v1/events?types=command.finished", 3),
     ] {
         let (_, list, _) = server.get(path).await;
         let list = list["items"].as_array().expect("items").clone();
@@ -104,6 +105,15 @@ async fn a_file_has_all_there_is_and_a_page_has_what_was_asked_for() {
         assert_eq!(found, ids, "{path}: each once, in the order of the list");
         assert_eq!(records(&file(&server, path, CSV).await.1).len(), MANY + 1, "{path}");
     }
+    let ends = "/api/v1/events?types=command.finished";
+    let (_, text) = file(&server, ends, NDJSON).await;
+    let told = |line: &str| serde_json::from_str::<Value>(line).expect("JSON")["data"]["printer_id"].clone();
+    let told: BTreeSet<String> = text.lines().filter_map(|line| told(line).as_str().map(str::to_owned)).collect();
+    assert_eq!((text.lines().count(), told), (MANY, ids.iter().cloned().collect()), "the feed, too");
+    let (headers, text) = file(&server, &format!("{ends}&limit=1"), CSV).await;
+    let cursor = headers["x-next-cursor"].to_str().expect("text");
+    let (_, rest) = file(&server, &format!("{ends}&after={cursor}"), CSV).await;
+    assert_eq!((text.lines().count(), records(&rest).len()), (2, MANY));
     let (_, none) = file(&server, "/api/v1/printers?tag=nowhere", NDJSON).await;
     assert_eq!(none, "");
     for media_type in [CSV, NDJSON] {

@@ -21,7 +21,14 @@ use tokio::{
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{caller::Viewer, extract::Params, openapi::words_of, problem::Problem};
+use super::{
+    caller::Viewer,
+    export::{self, Form, Line},
+    extract::Params,
+    openapi::words_of,
+    page::Part,
+    problem::Problem,
+};
 use crate::{
     domain::{
         event::{Cursor, EventType},
@@ -33,6 +40,8 @@ use crate::{
 
 /// What a list says of the feed: follow from here, and nothing is missed.
 pub const CURSOR_HEADER: HeaderName = HeaderName::from_static("x-events-cursor");
+/// The name of its file.
+const LIST: &str = "events";
 /// The lists that say so.
 const LISTS: [&str; 4] = ["/api/v1/printers", "/api/v1/batches", "/api/v1/batches/{id}/commands", "/api/v1/prints"];
 /// The longest wait for an event, in seconds. More may be asked for: many clients give up after 30 s.
@@ -60,6 +69,10 @@ struct EventPage {
     items: Vec<EventBody>,
     /// Go on here, also when `items` is empty: what was looked through without a match is not looked through again.
     next_cursor: String,
+}
+
+impl Line for EventBody {
+    const COLUMNS: &'static [&'static str] = &["id", "cursor", "type", "at", "actor", "external_ref", "data"];
 }
 
 /// Where somebody wants to read, and what.
@@ -92,30 +105,53 @@ fn kinds(params: &mut Params) -> Option<Vec<EventType>> {
 ///
 /// An answer may have no items and yet not be at the end: go on with `next_cursor`. With `wait` an answer that would be
 /// empty waits for the next event. 410 `cursor_expired`: what follows the cursor is not kept any more, or a backup was
-/// restored; read the lists anew and go on with `restart_cursor`.
+/// restored; read the lists anew and go on with `restart_cursor`. As a file without `limit` and `wait`: all of it up to now.
 #[utoipa::path(get, path = "/events", tag = "events", params(
     ("after" = Option<String>, Query, description = "Only what comes behind this cursor; `now`: from here; absent: from the oldest kept."),
     ("types" = Option<String>, Query, description = "Only these types, with commas between.", example = "batch.finished,command.finished"),
     ("limit" = Option<u16>, Query, description = "At most so many, 1 to 500; 50 where it is absent.", minimum = 1, maximum = 500),
     ("wait" = Option<u64>, Query, description = "Wait up to so many seconds for the first event; 25 at the most.", maximum = 30),
 ), responses(
-    (status = OK, body = EventPage),
+    (status = OK, content(
+        (EventPage = "application/json"), (EventBody = "application/x-ndjson"), (String = "text/csv"),
+    )),
     (status = GONE, description = "`cursor_expired`, with `restart_cursor`", body = super::problem::ProblemBody,
         content_type = "application/problem+json"),
 ))]
-async fn list_events(
-    who: Viewer,
-    mut params: Params,
-    State(services): State<Services>,
-) -> Result<Json<EventPage>, Problem> {
+async fn list_events(who: Viewer, mut params: Params, State(services): State<Services>) -> Result<Response, Problem> {
+    let (form, is_whole) = (params.form(), !params.names("limit") && !params.names("wait"));
     let (place, kinds, limit) = (params.text("after"), kinds(&mut params), params.limit());
     let wait = params.number("wait", 0, LONGEST_ASKED_S).unwrap_or_default().min(LONGEST_WAIT_S);
     params.finish()?;
     let wish = wish(&services, place, kinds).await?;
+    if is_whole && form != Form::Json {
+        return whole(services, who.0, wish, form).await;
+    }
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let page = services.events(&who.0, wish.after, wish.kinds.as_deref(), limit, Duration::from_secs(wait)).await?;
-    let items = page.events.into_iter().map(EventBody::from).collect();
-    Ok(Json(EventPage { items, next_cursor: page.next.to_string() }))
+    let items: Vec<EventBody> = page.events.into_iter().map(EventBody::from).collect();
+    let next_cursor = page.next.to_string();
+    if form != Form::Json {
+        return Ok(export::part(LIST, form, &items, Some(&next_cursor)));
+    }
+    Ok(Json(EventPage { items, next_cursor }).into_response())
+}
+
+/// The feed as a file. It ends where the feed ends now: one that grows faster than it is read would have no end.
+async fn whole(services: Services, who: Principal, wish: Wish, form: Form) -> Result<Response, Problem> {
+    let end = services.feed_end().await?.seq;
+    let Wish { after: start, kinds } = wish;
+    let page = move |after: Option<Cursor>, limit| {
+        let (services, who, kinds) = (services.clone(), who.clone(), kinds.clone());
+        async move {
+            let (after, limit) = (after.unwrap_or(start), i64::try_from(limit).unwrap_or(i64::MAX));
+            let page = services.events(&who, after, kinds.as_deref(), limit, Duration::ZERO).await?;
+            let next = (page.more && page.next.seq < end).then_some(page.next);
+            let events = page.events.into_iter().filter(|event| event.seq <= end);
+            Ok(Part { items: events.map(EventBody::from).collect(), next })
+        }
+    };
+    Ok(export::whole(LIST, form, page).await?)
 }
 
 /// Streams the feed as server-sent events: the cursor as `id`, the type as `event`, the event as `data`.

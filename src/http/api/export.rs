@@ -130,12 +130,17 @@ where
     if asked.form == Form::Json {
         return Ok(Json(page).into_response());
     }
-    let text = asked.form.head::<B>() + &asked.form.lines(&page.items);
-    let mut headers = asked.form.headers(list);
-    if let Some(cursor) = page.next_cursor.and_then(|cursor| cursor.parse().ok()) {
+    Ok(part(list, asked.form, &page.items, page.next_cursor.as_deref()))
+}
+
+/// A page of a list as a file.
+pub fn part<B: Line>(list: &str, form: Form, items: &[B], next_cursor: Option<&str>) -> Response {
+    let text = form.head::<B>() + &form.lines(items);
+    let mut headers = form.headers(list);
+    if let Some(cursor) = next_cursor.and_then(|cursor| cursor.parse().ok()) {
         headers.insert("x-next-cursor", cursor);
     }
-    Ok((headers, text).into_response())
+    (headers, text).into_response()
 }
 
 /// A whole list as a file, read as it is sent. Fails where its first page cannot be read; after that it is too late to say

@@ -204,9 +204,19 @@ impl Params {
         position
     }
 
+    /// Whether a parameter is given that has not been taken yet.
+    pub fn names(&self, name: &str) -> bool {
+        self.pairs.iter().any(|(given, _)| given == name)
+    }
+
+    /// What a list is to be answered as.
+    pub fn form(&self) -> Form {
+        self.form
+    }
+
     /// What is asked of a list: the form, and the page or all of it.
     pub fn asked<T: DeserializeOwned>(&mut self, list: &str) -> Asked<T> {
-        let whole = !self.pairs.iter().any(|(name, _)| name == "limit" || name == "cursor");
+        let whole = !self.names("limit") && !self.names("cursor");
         Asked { form: self.form, limit: self.limit(), after: self.cursor(list), whole }
     }
 
