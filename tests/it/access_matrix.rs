@@ -105,6 +105,7 @@ pub const TABLE: &[(&str, &str, &str)] = &[
     ("GET", "/printers/keys/{id}", "manager"),
     ("POST", "/printers/tags", "manager"),
     ("GET", "/printers/discover", "manager"),
+    ("GET", "/printers/discover/found", "manager"),
     ("GET", "/printers/import", "manager"),
     ("POST", "/printers/import", "manager"),
     ("POST", "/printers/import/confirm", "manager"),

@@ -133,6 +133,8 @@ pub fn addresses(verb: &str, route: &str, printers: &[String], planted: &[String
         }
         // A picture of a page, and a part of one.
         "/printers/{id}/camera" | "/printers/keys/{id}" => Vec::new(),
+        // Goes on to the one that follows by itself.
+        "/printers/discover" => Vec::new(),
         "/printers/{id}" => each(&[printers, planted].concat(), "/printers/"),
         "/batches/{id}" => each(batches, "/batches/"),
         // Read by the pages that they belong to.

@@ -1,7 +1,13 @@
 //! OctoPrints that announce themselves on the network, each a click away from the form.
+//!
+//! Looking takes seconds. The first page says so at once and asks for the second one, which a browser shows when it has come.
 
 use askama::Template;
-use axum::{extract::State, response::Html};
+use axum::{
+    extract::State,
+    http::{HeaderName, header},
+    response::Html,
+};
 
 use super::{
     Dashboard, filters,
@@ -16,12 +22,19 @@ use crate::{
 #[template(path = "printers/discover.html")]
 struct DiscoverPage {
     frame: Frame,
-    look: Look,
+    /// None: it is being looked.
+    look: Option<Look>,
+}
+
+pub(super) async fn begin(Visitor(who): Visitor) -> Result<([(HeaderName, &'static str); 1], Html<String>), Failure> {
+    who.require(Role::Manager)?;
+    let page = html(&DiscoverPage { frame: Frame::of(&who, "new"), look: None })?;
+    Ok(([(header::REFRESH, "0; url=/printers/discover/found")], page))
 }
 
 pub(super) async fn show(State(dashboard): State<Dashboard>, Visitor(who): Visitor) -> Result<Html<String>, Failure> {
     who.require(Role::Manager)?;
-    html(&DiscoverPage { frame: Frame::of(&who, "new"), look: dashboard.services.discover(&who).await? })
+    html(&DiscoverPage { frame: Frame::of(&who, "new"), look: Some(dashboard.services.discover(&who).await?) })
 }
 
 impl DiscoverPage {

@@ -16,12 +16,12 @@ async fn an_octoprint_that_announces_itself_is_found_and_known_again() {
         eprintln!("left out: this machine has no multicast, not even on the loopback");
         return;
     };
-    let page = site.page("/printers/discover").await;
+    let page = site.page("/printers/discover/found").await;
     let shown = name.replace('<', "&#60;").replace('>', "&#62;");
     let row = page.split("<tr>").find(|row| row.contains(&shown)).unwrap_or_else(|| panic!("not heard: {page}"));
     assert!(row.contains(here) && row.contains("1.11.8") && row.contains("Registered as P-1"), "{row}");
     site.submit(&format!("/printers/{}/remove", site.ids[0]), &[("sure", "1")]).await;
-    let page = site.page("/printers/discover").await;
+    let page = site.page("/printers/discover/found").await;
     let row = page.split("<tr>").find(|row| row.contains(&shown)).unwrap_or_else(|| panic!("not heard: {page}"));
     let form = row.split("href=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a way to add it");
     let form = site.page(&form.replace("&#38;", "&").replace("&amp;", "&")).await;
@@ -29,11 +29,19 @@ async fn an_octoprint_that_announces_itself_is_found_and_known_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn looking_is_told_at_once_and_goes_on_by_itself() {
+    let site = Site::with(0).await;
+    let answer = site.get("/printers/discover").send().await.expect("an answer");
+    assert_eq!(answer.headers()["refresh"], "0; url=/printers/discover/found");
+    assert!(answer.text().await.expect("a page").contains("That takes three seconds"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_set_not_to_look_says_so() {
     let given = Given { discovery: Some("off".to_owned()), ..Given::default() };
     let server = TestServer::with(Options { given, ..Options::default() }).await;
     let session = server.session_of(crate::support::server::ADMIN).await;
-    let request = server.bare(reqwest::Method::GET, "/printers/discover");
+    let request = server.bare(reqwest::Method::GET, "/printers/discover/found");
     let answer = request.header("cookie", format!("printyard_session={session}")).send().await.expect("an answer");
     assert!(answer.text().await.expect("a page").contains("PRINTYARD_DISCOVERY"));
 }
