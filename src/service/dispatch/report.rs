@@ -356,3 +356,6 @@ fn storage_report(id: Uuid, outcome: Outcome, reason: Option<Reason>, at: DateTi
         finished_at: outcome.is_final().then_some(at),
     }
 }
+
+#[cfg(test)]
+mod tests;
