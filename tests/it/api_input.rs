@@ -13,6 +13,8 @@ use crate::support::{
     server::{Options, TestServer},
 };
 
+/// Characters of a cursor. A longer address is refused by hyper, in words of its own, before there is a request.
+const LONGEST_CURSOR: usize = 20_000;
 /// Cases of each property: enough to find what is common, few enough for every run.
 const CASES: u32 = 150;
 
@@ -158,6 +160,7 @@ fn queries_and_cursors_of_any_text() {
     ];
     let name = prop::sample::select(vec!["q", "tag", "state", "since", "external_ref", "printer_id", "limit", "x"]);
     hold((list, cursor, name, text()), |server, (list, cursor, name, value)| {
+        let cursor: String = cursor.chars().take(LONGEST_CURSOR).collect();
         let query = [("cursor", cursor), (name, value.chars().take(300).collect())];
         let query: String = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
         server.request(Method::GET, &format!("/api/v1/{list}?{query}"))
