@@ -146,7 +146,9 @@ pub fn normalise_url(text: &str) -> Result<String, String> {
     if !matches!(url.scheme(), "http" | "https") {
         return Err("must begin with http:// or https://".to_owned());
     }
-    if url.host_str().is_none_or(str::is_empty) {
+    // A dot at its end says that the name is whole, and is no name by itself.
+    let host = url.host_str().unwrap_or_default().trim_end_matches('.');
+    if host.is_empty() {
         return Err("must name a host".to_owned());
     }
     if !url.username().is_empty() || url.password().is_some() {
@@ -158,7 +160,6 @@ pub fn normalise_url(text: &str) -> Result<String, String> {
     if url.port() == Some(0) {
         return Err("must not name port 0".to_owned());
     }
-    let host = url.host_str().unwrap_or_default().trim_end_matches('.').to_owned();
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
     let segments: Vec<&str> = url.path().split('/').filter(|segment| !segment.is_empty()).collect();
     let path = if segments.is_empty() { String::new() } else { format!("/{}", segments.join("/")) };
@@ -180,9 +181,18 @@ mod tests {
 
     #[test]
     fn an_address_that_is_none_is_refused_with_the_rule() {
-        for bad in
-            ["", "pi", "ftp://pi", "http://", "http://u:p@pi", "http://pi/?a=b", "http://pi:0", "file:///etc/passwd"]
-        {
+        for bad in [
+            "",
+            "pi",
+            "ftp://pi",
+            "http://",
+            "http://u:p@pi",
+            "http://pi/?a=b",
+            "http://pi:0",
+            "file:///etc/passwd",
+            "http://./x",
+            "http://../x",
+        ] {
             assert!(normalise_url(bad).is_err(), "{bad}");
         }
     }

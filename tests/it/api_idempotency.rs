@@ -80,7 +80,8 @@ async fn every_kind_of_post_is_repeatable() {
     let (first, second) = again(&job, json!({"command": "cancel"})).await;
     assert_eq!((&second.1["id"], &second.1["command"]), (&first.1["id"], &json!("cancel")), "its row: {}", second.1);
     let (first, second) =
-        again("/api/v1/printers", json!({"name": "new", "url": "http://10.0.0.9", "api_key": "k"})).await;
+        again("/api/v1/printers", json!({"name": "new", "url": "http://10.0.0.9", "api_key": "k", "enabled": false}))
+            .await;
     assert_eq!(second.1, server.get(&format!("/api/v1/printers/{}", first.1["id"].as_str().expect("an id"))).await.1);
     assert_eq!(second.2["etag"], first.2["etag"]);
     let (first, second) = again("/api/v1/tokens", json!({"name": "erp", "role": "operator"})).await;
