@@ -168,6 +168,8 @@ pub fn normalise_url(text: &str) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::{prop_assert, prop_assert_eq, proptest};
+
     use super::*;
 
     #[test]
@@ -177,6 +179,19 @@ mod tests {
         }
         assert_eq!(normalise_url("https://h:8443/octo/one/").as_deref(), Ok("https://h:8443/octo/one"));
         assert_eq!(normalise_url("http://[::1]:5000/").as_deref(), Ok("http://[::1]:5000"));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_stored_of_an_address_is_an_address_and_stays_as_it_is(
+            host in "[.]{1,2}|[.a-z0-9\\[:\\]%-]{0,12}|\\PC{0,8}",
+            rest in "[/:.a-z0-9]{0,12}|\\PC{0,8}",
+        ) {
+            if let Ok(stored) = normalise_url(&format!("http://{host}{rest}")) {
+                prop_assert!(Url::parse(&stored).is_ok(), "{stored}");
+                prop_assert_eq!(normalise_url(&stored), Ok(stored));
+            }
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use utoipa::{
     ToSchema,
     openapi::{
         self, Components, ContentBuilder, HeaderBuilder, ObjectBuilder, OpenApi, Ref, RefOr, Required, ResponseBuilder,
-        path::{Operation, ParameterBuilder, ParameterIn},
+        path::{Operation, Parameter, ParameterBuilder, ParameterIn},
         schema::{ArrayItems, Schema, Type},
     },
 };
@@ -105,6 +105,8 @@ fn header(name: &str, description: &str) -> openapi::Header {
 }
 
 fn add_headers(operation: &mut Operation) {
+    let is_wait = |parameter: &RefOr<_>| matches!(parameter, RefOr::T(Parameter { name, .. }) if name == "wait");
+    let waits = operation.parameters.iter().flatten().any(is_wait);
     for (status, response) in &mut operation.responses.responses {
         let RefOr::T(response) = response else { continue };
         if status.starts_with('2') || status == "429" {
@@ -122,9 +124,10 @@ fn add_headers(operation: &mut Operation) {
                 HeaderBuilder::new().schema(Some(schema)).description(Some(description)).build().into()
             };
             response.headers.extend(of_files.map(|(name, description)| (name.to_owned(), text(description))));
+            let other = if waits { "`wait`" } else { "`cursor`" };
             response.description = format!(
-                "A page. As `{CSV}` or `{NDJSON}` (by `Accept`) without `limit` and `cursor`: the whole list as a file, which \
-                 breaks off where something goes wrong, and with one of them a page of it."
+                "A page. As `{CSV}` or `{NDJSON}` (by `Accept`) without `limit` and {other}: the whole list as a file, \
+                 which breaks off where something goes wrong, and with one of them a page of it."
             );
         }
     }

@@ -33,7 +33,8 @@ async fn looking_is_told_at_once_and_goes_on_by_itself() {
     let site = Site::with(0).await;
     let answer = site.get("/printers/discover").send().await.expect("an answer");
     assert_eq!(answer.headers()["refresh"], "0; url=/printers/discover/found");
-    assert!(answer.text().await.expect("a page").contains("That takes three seconds"));
+    let page = answer.text().await.expect("a page");
+    assert!(page.contains("That takes three seconds") && page.contains("href=\"/printers/discover/found\""), "{page}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
