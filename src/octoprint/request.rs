@@ -129,7 +129,9 @@ impl OctoPrint {
     pub(super) async fn exchange(&self, call: Call, options: &RequestOptions) -> Result<Exchange, Error> {
         self.check_address()?;
         let Call { method, url, headers, body } = call;
-        let send = self.0.line.send(method, &url, headers, body);
+        // Boxed: each of the futures around it would hold it twice, and a thousand commands at once were 10 MB of them,
+        // copied at every level.
+        let send = Box::pin(self.0.line.send(method, &url, headers, body));
         answered(async { send.await.map_err(Error::from_line) }, options).await
     }
 
@@ -173,7 +175,7 @@ async fn answered(
     let deadline = Instant::now() + timeout;
     let response = timeout_at(deadline, send).await.map_err(|_| Error::Timeout { after: timeout })??;
     let exchange = Exchange { response, deadline, timeout };
-    if exchange.response.status().is_success() { Ok(exchange) } else { Err(exchange.refusal().await) }
+    if exchange.response.status().is_success() { Ok(exchange) } else { Err(Box::pin(exchange.refusal()).await) }
 }
 
 /// A response that has begun, and the time that is left for the rest of it.

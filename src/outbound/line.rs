@@ -89,7 +89,8 @@ impl Line {
                 Err((_, Some(unsent))) => request = *unsent,
             }
         }
-        let stream = self.0.outbound.dial(&self.0.base, CONNECT_TIMEOUT).await?;
+        // Boxed: seldom needed, and larger than what is needed always.
+        let stream = Box::pin(self.0.outbound.dial(&self.0.base, CONNECT_TIMEOUT)).await?;
         self.exchange(stream, request).await.map_err(|(error, _)| error.into())
     }
 
