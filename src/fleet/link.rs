@@ -10,7 +10,8 @@ use super::{
     actor::{Actor, Link, full_jitter, jittered},
     errand::{self, Established},
     settings::{
-        BACKOFF_MAX, BACKOFF_MIN, BEAT, PING_EVERY, PING_WRITE, Pace, SILENCE, SOCKET_AGAIN, WATCHED_FOR, pace,
+        BACKOFF_MAX, BACKOFF_MIN, BEAT, PING_EVERY, PING_WRITE, Pace, ROUTINE_WAITS, SILENCE, SOCKET_AGAIN,
+        WATCHED_FOR, pace,
     },
     view::Channel,
 };
@@ -116,10 +117,10 @@ impl Actor {
             self.errands.push(Box::pin(errand::establish(self.octoprint.clone(), self.around.connects.clone())));
         }
         let linked = !matches!(self.link, Link::Down);
-        if linked && now >= self.read_due {
+        if linked && now >= self.routine(self.read_due) {
             self.want_reading(now);
         }
-        if linked && self.in_touch && now >= self.heaters_due && !self.heaters_under_way {
+        if linked && self.in_touch && now >= self.routine(self.heaters_due) && !self.heaters_under_way {
             self.heaters_due = now + self.pace().heaters;
             if self.state.is_operational() || self.state == PrinterState::Unknown {
                 self.heaters_under_way = true;
@@ -174,10 +175,10 @@ impl Actor {
         match self.link {
             Link::Push(_) => {
                 at(on_beat(self.ping_due));
-                at(on_beat(self.read_due));
+                at(self.routine(self.read_due));
             }
             Link::Poll => {
-                at(on_beat(self.read_due));
+                at(self.routine(self.read_due));
                 if !self.establishing {
                     at(on_beat(self.connect_due));
                 }
@@ -186,7 +187,7 @@ impl Actor {
             Link::Down => {}
         }
         if self.in_touch && !self.heaters_under_way && !matches!(self.link, Link::Down) {
-            at(on_beat(self.heaters_due));
+            at(self.routine(self.heaters_due));
         }
         if self.slot.is_none() && self.change.is_some() {
             at(now);
@@ -200,6 +201,11 @@ impl Actor {
             }
         }
         wake
+    }
+
+    /// When a reading that no command waits for begins: answers to commands go first, for a while.
+    fn routine(&self, due: Instant) -> Instant {
+        on_beat(if self.around.answers_due.any() { due + ROUTINE_WAITS } else { due })
     }
 
     /// Begins a reading, unless one is under way.
