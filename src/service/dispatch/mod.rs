@@ -14,7 +14,7 @@ use self::handle::Signal;
 pub use self::handle::{Dispatch, Reservation};
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
@@ -61,7 +61,10 @@ pub struct Dispatcher {
     runs: HashMap<Uuid, Run>,
     lanes: Lanes,
     rows: HashMap<Uuid, CommandRow>,
+    /// Commands whose actors had no room.
     unposted: Vec<Uuid>,
+    /// Commands that were sent, and of which nothing has been heard yet.
+    awaited: HashSet<Uuid>,
     /// Final reports that are not in the ledger yet, and until when they may wait.
     ends: Vec<Report>,
     ends_due: Instant,
@@ -91,6 +94,7 @@ impl Dispatcher {
             lanes: Lanes::default(),
             rows: HashMap::new(),
             unposted: Vec::new(),
+            awaited: HashSet::new(),
             ends: Vec::new(),
             ends_due: Instant::now(),
             groups: HashMap::new(),

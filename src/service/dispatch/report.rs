@@ -30,8 +30,10 @@ impl Dispatcher {
         for up in group {
             match up {
                 Up::Ready(ready) => readies.push(ready),
-                Up::Report(report) if report.outcome.is_final() => self.hold_end(report),
-                Up::Report(report) => advances.push(report),
+                Up::Report(report) => {
+                    self.awaited.remove(&report.command_id);
+                    if report.outcome.is_final() { self.hold_end(report) } else { advances.push(report) }
+                }
                 Up::Settled { command_id, settled } => settled_later.push((command_id, settled)),
                 Up::Restarted { printer_id } => restarted.push(printer_id),
             }
@@ -45,7 +47,7 @@ impl Dispatcher {
         self.on_reports(advances).await;
         // What comes to light later is told of a row that has ended.
         let is_needed = !settled_later.is_empty() || !restarted.is_empty();
-        if is_needed || !self.is_answer_awaited() || Instant::now() >= self.ends_due {
+        if is_needed || self.awaited.is_empty() || Instant::now() >= self.ends_due {
             self.write_ends().await;
         }
         for (command_id, settled) in settled_later {
@@ -61,12 +63,6 @@ impl Dispatcher {
             self.ends_due = Instant::now() + ENDS_WAIT;
         }
         self.ends.push(report);
-    }
-
-    /// Whether a printer has been sent something and nothing is known of it yet.
-    fn is_answer_awaited(&self) -> bool {
-        let ended: HashSet<Uuid> = self.ends.iter().map(|report| report.command_id).collect();
-        self.rows.values().any(|row| row.outcome == Outcome::Sent && !ended.contains(&row.id))
     }
 
     /// Writes down the ends that were held back.
@@ -92,6 +88,8 @@ impl Dispatcher {
             .values()
             .filter(|row| row.printer_id == printer_id)
             .filter(|row| self.lanes.in_flight(printer_id).is_some_and(|ticket| ticket.command_id == row.id))
+            // What the new actor is to get anyway is not to come twice.
+            .filter(|row| !self.unposted.contains(&row.id))
             .map(|row| row.id)
             .collect();
         for id in held {
@@ -132,6 +130,7 @@ impl Dispatcher {
         for ready in readies {
             let go = won.contains(&ready.command_id);
             if go {
+                self.awaited.insert(ready.command_id);
                 self.lanes.mark_sent(ready.printer_id, ready.command_id);
                 if let Some(row) = self.rows.get_mut(&ready.command_id) {
                     row.outcome = Outcome::Sent;
@@ -255,6 +254,7 @@ impl Dispatcher {
             }
         }
         for id in ids {
+            self.awaited.remove(id);
             let Some(row) = self.rows.remove(id) else { continue };
             batches.insert(row.batch_id);
             if let Some(run) = self.runs.get_mut(&row.batch_id) {

@@ -54,7 +54,8 @@ pub struct Send {
     pub at: DateTime<Utc>,
 }
 
-/// What became of a command, or how far it is. Absent fields leave what is stored.
+/// What became of a command, or how far it is. Absent fields leave what is stored; a reason and its detail are kept only with
+/// an end.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Report {
     pub id: Uuid,
@@ -194,9 +195,13 @@ pub async fn report(db: &Db, reports: &[Report]) -> Result<Vec<Touched>, Error> 
     let forward = " and (x.outcome = c.outcome or (x.outcome = 'accepted' and c.outcome = 'sent'))";
     // First: an acceptance is not to wait until the ends of others have been told.
     let mut touched = report_group(db, advances, "", forward, None).await?;
-    touched.extend(report_group(db, ends, ", finished_at = x.finished_at", "", at).await?);
+    touched.extend(report_group(db, ends, END, "", at).await?);
     Ok(touched)
 }
+
+/// What an end sets beside what an advance does.
+const END: &str = ", reason = coalesce(x.reason, c.reason), detail = coalesce(x.detail, c.detail),
+    finished_at = x.finished_at";
 
 /// Writes reports with one statement. `set` and `only` are what ends and advances differ in; of ends the feed tells, as of
 /// `ended_at`.
@@ -210,22 +215,22 @@ async fn report_group(
     if reports.is_empty() {
         return Ok(Vec::new());
     }
-    let source = db.command_records(&[
+    let mut columns = vec![
         ("row_id", Kind::Uuid),
         ("outcome", Kind::Text),
-        ("reason", Kind::Text),
-        ("detail", Kind::Text),
         ("resolved", Kind::Text),
         ("print_id", Kind::Uuid),
         ("state_before", Kind::Text),
         ("state_after", Kind::Text),
         ("accepted_at", Kind::Time),
-        ("finished_at", Kind::Time),
-    ]);
+    ];
+    if ended_at.is_some() {
+        columns.extend([("reason", Kind::Text), ("detail", Kind::Text), ("finished_at", Kind::Time)]);
+    }
+    let source = db.command_records(&columns);
     let sql = format!(
         "update commands as c set
-             outcome = x.outcome, reason = coalesce(x.reason, c.reason), detail = coalesce(x.detail, c.detail),
-             resolved_command = coalesce(c.resolved_command, x.resolved),
+             outcome = x.outcome, resolved_command = coalesce(c.resolved_command, x.resolved),
              print_id = coalesce(x.print_id, c.print_id), state_before = coalesce(c.state_before, x.state_before),
              state_after = coalesce(x.state_after, c.state_after),
              accepted_at = coalesce(c.accepted_at, x.accepted_at){set}

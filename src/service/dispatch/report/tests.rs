@@ -52,6 +52,7 @@ impl Desk {
         let (fleet, inbox) = Fleet::new(Settings::default(), TaskTracker::new(), CancellationToken::new());
         let mut dispatcher = Dispatcher::new(db, fleet, inbox.ledger);
         let [a, b] = rows.each_ref().map(|row| row.id);
+        dispatcher.awaited.extend([a, b]);
         dispatcher.rows.extend(rows.into_iter().map(|row| (row.id, row)));
         Self { dispatcher, a, b, _dir: dir }
     }
