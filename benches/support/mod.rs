@@ -56,6 +56,22 @@ impl Farm {
         let answer = client().post(url).json(&json!({"fault": fault})).send().await.expect("an answer");
         assert!(answer.status().is_success(), "{answer:?}");
     }
+
+    /// Processor time used so far, in milliseconds.
+    pub fn busy_ms(&self) -> f64 {
+        busy_ms(self.child.id())
+    }
+}
+
+/// Processor time that the threads of a process which live now have used so far, in milliseconds, from `/proc`.
+pub fn busy_ms(process: u32) -> f64 {
+    let tasks = std::fs::read_dir(format!("/proc/{process}/task")).expect("its threads");
+    let nanoseconds = tasks.flatten().filter_map(|task| {
+        // A thread may end meanwhile.
+        let stat = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
+        stat.split_whitespace().next()?.parse::<u64>().ok()
+    });
+    nanoseconds.sum::<u64>() as f64 / 1e6
 }
 
 impl Drop for Farm {
@@ -177,6 +193,11 @@ impl Server {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("its status");
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("its memory");
         line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number")
+    }
+
+    /// Processor time used so far, in milliseconds.
+    pub fn busy_ms(&self) -> f64 {
+        busy_ms(self.child.id())
     }
 
     /// Processor time used so far, in ticks of 10 ms, from `/proc`.

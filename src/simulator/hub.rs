@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use axum::extract::ws::Utf8Bytes;
-use serde_json::json;
+use serde::Serialize;
 use tokio::sync::mpsc;
 
 use super::machine::Event;
@@ -84,5 +84,9 @@ impl Hub {
 
 /// An event as its frame.
 pub fn frame(event: &Event) -> Utf8Bytes {
-    json!({"event": {"type": event.kind, "payload": event.payload}}).to_string().into()
+    #[derive(Serialize)]
+    struct Frame<'a> {
+        event: &'a Event,
+    }
+    serde_json::to_string(&Frame { event }).unwrap_or_default().into()
 }

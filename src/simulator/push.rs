@@ -30,6 +30,9 @@ use super::{
 
 /// `current` at throttle 1.
 const CURRENT: Duration = Duration::from_millis(500);
+/// What a command makes a printer tell goes out together: a real one's news follow its answer within some milliseconds,
+/// and what many printers cost beside a server that is measured on the same machine is not the server's.
+const GATHER: Duration = Duration::from_millis(8);
 /// Nothing that a client sends is longer.
 const LONGEST_MESSAGE: usize = 64 * 1024;
 
@@ -105,9 +108,9 @@ impl Session {
         }
     }
 
-    /// Sends a frame, and those that wait behind it, in one write: what many printers cost beside a server that is
-    /// measured on the same machine is not the server's.
+    /// Sends a frame, and those that come soon after it, in one write.
     async fn pass_on(&mut self, socket: &mut WebSocket, first: Utf8Bytes) -> Result<(), axum::Error> {
+        tokio::time::sleep(GATHER).await;
         socket.feed(Message::Text(first)).await?;
         while let Some(Ok(frame)) = self.listening.as_mut().map(|(_, frames)| frames.try_recv()) {
             socket.feed(Message::Text(frame)).await?;

@@ -29,6 +29,7 @@ pub use commands::{JobCommand, PauseAction};
 use heat::HeaterModel;
 pub use printer_side::{CANNOT_SELECT, Trouble};
 pub use progress::Progress;
+use serde::Serialize;
 use serde_json::{Value, json};
 pub use state::State;
 
@@ -44,8 +45,9 @@ const LONGEST_LINE: Duration = Duration::from_secs(365 * 24 * 3600);
 const LOST_PAUSE_REPORT: Duration = Duration::from_millis(100);
 
 /// News for the event socket.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Event {
+    #[serde(rename = "type")]
     pub kind: &'static str,
     pub payload: Value,
 }
