@@ -65,7 +65,7 @@ use crate::{
     clock,
     config::Settings,
     domain::{plate::Plate, print::Print, printer::Printer, state::PrinterState},
-    fleet::{Fleet, Member},
+    fleet::{Fleet, Member, view::Live},
     octoprint::OctoPrint,
     oidc::Oidc,
     outbound::Outbound,
@@ -75,6 +75,9 @@ use crate::{
 
 /// How long after its end a printer's last command is shown with it again when the server starts.
 const LAST_COMMANDS: TimeDelta = TimeDelta::days(1);
+
+/// What is said of a printer whose row is damaged.
+const LEFT_OUT: &str = "What is stored of its address or its key cannot be read. Give it both again.";
 
 /// Uploads to printers at once.
 const UPLOADS: usize = 8;
@@ -183,18 +186,29 @@ impl Services {
         let mut prints: HashMap<Uuid, Print> =
             storage::prints::open(&self.db).await?.into_iter().map(|print| (print.printer_id, print)).collect();
         for (printer, key) in printers {
-            let octoprint = self
-                .client(&printer, key.as_deref())
-                .map_err(|error| Error::Internal(format!("printer {:?}: {error}", printer.details.name)))?;
             let seen = sightings.remove(&printer.id);
+            let last_state = seen.as_ref().map_or(PrinterState::Unknown, |seen| seen.state);
+            let observed_at = seen.as_ref().map(|seen| seen.observed_at);
+            let plate = plates.remove(&printer.id).unwrap_or_else(Plate::clear);
+            let octoprint = match self.client(&printer, key.as_deref()) {
+                Ok(octoprint) => octoprint,
+                // The others are not to wait for it. What is known of it is kept until somebody has mended it.
+                Err(error) => {
+                    let name = &printer.details.name;
+                    tracing::error!(printer.id = %printer.id, printer.name = name, %error, "a printer is left out");
+                    let live = Live::unseen(printer.id, last_state, observed_at, plate);
+                    self.fleet.view().put(Live { error: Some(LEFT_OUT.to_owned()), ..live });
+                    continue;
+                }
+            };
             let member = Member {
                 id: printer.id,
                 octoprint,
-                last_state: seen.as_ref().map_or(PrinterState::Unknown, |seen| seen.state),
-                observed_at: seen.as_ref().map(|seen| seen.observed_at),
+                last_state,
+                observed_at,
                 octoprint_version: seen.as_ref().and_then(|seen| seen.octoprint_version.as_deref().map(Arc::from)),
                 mark: seen.map(|seen| (seen.mark, seen.observed_at)),
-                plate: plates.remove(&printer.id).unwrap_or_else(Plate::clear),
+                plate,
                 print: prints.remove(&printer.id),
             };
             if printer.details.enabled { self.fleet.add(member) } else { self.fleet.show_disabled(member) }

@@ -1,11 +1,18 @@
 //! The register over HTTP: printers come, change and go, and nobody overwrites what somebody else wrote.
 
+use std::time::Duration;
+
+use printyard::storage::Db;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::{
     api_problems::is_problem,
-    support::server::{TestServer, answer, farm, yard},
+    storage::databases::execute,
+    support::{
+        server::{Options, TestServer, answer, farm, yard},
+        wait,
+    },
 };
 
 fn full() -> Value {
@@ -253,4 +260,48 @@ async fn metrics_count_the_printers() {
     let (server, _farm, _ids) = yard(2).await;
     let text = server.request(Method::GET, "/metrics").send().await.expect("an answer").text().await.expect("text");
     assert!(text.contains("printyard_printers{reachability=\"online\"} 2"), "{text}");
+}
+
+/// A damaged row is one printer's trouble.
+#[tokio::test]
+async fn a_printer_whose_stored_address_is_broken_is_left_out_and_mended_by_a_new_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let database_url = format!("sqlite:{}", folder.path().join("damaged.db").display());
+    let options = Options { database_url: Some(database_url.clone()), ..Options::default() };
+    let (mut server, farm) = (TestServer::with(options).await, farm(2).await);
+    let [good, bad] = [&farm.printers()[0], &farm.printers()[1]];
+    let (good_id, bad_id) = (server.register(good).await, server.register(bad).await);
+    bad.put_file("a.gcode", "G28\nG1 X1\n");
+    bad.select("a.gcode");
+    server.until_online(&bad_id).await;
+    let (status, job, _) =
+        server.post_and_wait(&format!("/api/v1/printers/{bad_id}/job"), json!({"command": "start"})).await;
+    assert_eq!(status, 200, "{job}");
+    wait::until("the print has ended", Duration::from_secs(60), async || {
+        let (_, printer, _) = server.get(&format!("/api/v1/printers/{bad_id}")).await;
+        if printer["status"]["state"] == "operational" { Ok(()) } else { Err(printer) }
+    })
+    .await;
+    server.go_away().await;
+    let db = Db::connect(&database_url).await.expect("the database");
+    execute(&db, &format!("update printers set url = 'http:///' where name = '{}'", bad.name())).await;
+    db.close().await;
+
+    let server = server.come_back().await;
+    server.until_online(&good_id).await;
+    let path = format!("/api/v1/printers/{bad_id}");
+    let (status, printer, _) = server.get(&path).await;
+    assert_eq!((status, &printer["status"]["reachability"]), (StatusCode::OK, &json!("unknown")), "{printer}");
+    assert!(printer["status"]["error"].as_str().is_some_and(|error| error.contains("address")), "{printer}");
+    let commanded = json!({"command": "pause", "select": {"printer_ids": [good_id, bad_id]}});
+    let (_, batch, _) = server.post_and_wait("/api/v1/batches", commanded).await;
+    let of_bad = batch["commands"].as_array().expect("rows").iter().find(|row| row["printer_id"] == *bad_id);
+    assert_eq!(of_bad.expect("its row")["outcome"], "rejected", "{batch}");
+
+    let (status, told, _) = server.patch(&path, json!({"url": bad.url(), "api_key": bad.api_key()})).await;
+    assert_eq!(status, StatusCode::OK, "{told}");
+    server.until_online(&bad_id).await;
+    let (_, printer, _) = server.get(&path).await;
+    assert_eq!(printer["plate"]["state"], "occupied", "what was known is kept: {printer}");
+    server.stop().await;
 }

@@ -2,7 +2,7 @@
 //! is prepared by both.
 
 mod audit;
-mod databases;
+pub mod databases;
 mod engine;
 mod events;
 mod fixtures;
