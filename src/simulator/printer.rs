@@ -29,7 +29,7 @@ use super::{
 const NAP: Duration = Duration::from_millis(1);
 /// The shortest sleep of one that only runs lines. Who asks catches up anyway, so lines of a millisecond need not
 /// wake anybody one by one; the events of what a line does (its end, `M600`) come this much late at most.
-const LINE_NAP: Duration = Duration::from_millis(20);
+const LINE_NAP: Duration = Duration::from_millis(100);
 /// Requests that are remembered.
 const LOG_LENGTH: usize = 20_000;
 /// Push sessions that stay valid; every passive login makes one.
