@@ -84,12 +84,19 @@ async fn nothing_that_anybody_writes_is_run_on_any_page() {
     printers.until_seen(&server).await;
     let batches = commanded(&server, &plant, &ids).await;
 
-    // Everybody's pages, as an admin whose name, and as an operator whose tags are texts too.
-    for session in [admin(&server, &plant).await, operator(&server, &plant).await] {
+    // Everybody's pages, as an admin whose name, and as an operator whose tags are texts too. The pages of a printer have
+    // shown the admin every text: the operator sees one of each mode, each with another kind of text.
+    let of_each_mode: Vec<String> =
+        (0..MODES.len()).map(|mode| ids[mode % KINDS.len() * MODES.len() + mode].clone()).collect();
+    let visits = [
+        (admin(&server, &plant).await, &ids, &pages[..]),
+        (operator(&server, &plant).await, &of_each_mode, &pages[..1]),
+    ];
+    for (session, ids, pages) in visits {
         detector.browser.open(&format!("{}/login", server.url)).await;
         detector.browser.set_cookie("printyard_session", &session).await;
         for (verb, route) in routes::of_pages() {
-            for path in addresses(&verb, &route, &ids, &pages, &batches) {
+            for path in addresses(&verb, &route, ids, pages, &batches) {
                 detector.visit(&format!("{}{path}", server.url)).await;
             }
         }
