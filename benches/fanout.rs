@@ -30,6 +30,8 @@ const ROUNDS: usize = 20;
 /// Whether an answer to a command of a batch is not in the ledger.
 const WAITING: &str = "select exists (select 1 from commands
     where batch_id = $1 and finished_at is null and outcome in ('queued', 'sent'))";
+/// No batch takes longer.
+const GIVE_UP: Duration = Duration::from_secs(120);
 /// Between rounds, so that what a round stirred up has settled.
 const REST: Duration = Duration::from_secs(2);
 
@@ -141,6 +143,7 @@ async fn product(farm: &Farm) -> Vec<f64> {
                     break;
                 }
             }
+            assert!(start.elapsed() < GIVE_UP, "the last acceptance did not come into the ledger");
             tokio::time::sleep(Duration::from_millis(3)).await;
         }
         let took = ms(start);

@@ -117,10 +117,11 @@ impl Actor {
             self.errands.push(Box::pin(errand::establish(self.octoprint.clone(), self.around.connects.clone())));
         }
         let linked = !matches!(self.link, Link::Down);
-        if linked && now >= self.routine(self.read_due) {
+        let answers_due = self.around.answers_due.any();
+        if linked && now >= routine(self.read_due, answers_due) {
             self.want_reading(now);
         }
-        if linked && self.in_touch && now >= self.routine(self.heaters_due) && !self.heaters_under_way {
+        if linked && self.in_touch && now >= routine(self.heaters_due, answers_due) && !self.heaters_under_way {
             self.heaters_due = now + self.pace().heaters;
             if self.state.is_operational() || self.state == PrinterState::Unknown {
                 self.heaters_under_way = true;
@@ -172,13 +173,14 @@ impl Actor {
         if let Some(due) = self.news_due {
             at(due);
         }
+        let answers_due = self.around.answers_due.any();
         match self.link {
             Link::Push(_) => {
                 at(on_beat(self.ping_due));
-                at(self.routine(self.read_due));
+                at(routine(self.read_due, answers_due));
             }
             Link::Poll => {
-                at(self.routine(self.read_due));
+                at(routine(self.read_due, answers_due));
                 if !self.establishing {
                     at(on_beat(self.connect_due));
                 }
@@ -187,7 +189,7 @@ impl Actor {
             Link::Down => {}
         }
         if self.in_touch && !self.heaters_under_way && !matches!(self.link, Link::Down) {
-            at(self.routine(self.heaters_due));
+            at(routine(self.heaters_due, answers_due));
         }
         if self.slot.is_none() && self.change.is_some() {
             at(now);
@@ -201,11 +203,6 @@ impl Actor {
             }
         }
         wake
-    }
-
-    /// When a reading that no command waits for begins: answers to commands go first, for a while.
-    fn routine(&self, due: Instant) -> Instant {
-        on_beat(if self.around.answers_due.any() { due + ROUTINE_WAITS } else { due })
     }
 
     /// Begins a reading, unless one is under way.
@@ -244,9 +241,27 @@ impl Actor {
     }
 }
 
+/// When a reading that no command waits for begins: answers to commands go first, for a while.
+fn routine(due: Instant, answers_due: bool) -> Instant {
+    on_beat(if answers_due { due + ROUTINE_WAITS } else { due })
+}
+
 /// The first beat at or after a time. All actors have the same beats.
 fn on_beat(due: Instant) -> Instant {
     static BEGUN: LazyLock<Instant> = LazyLock::new(Instant::now);
     let beats = due.saturating_duration_since(*BEGUN).as_nanos().div_ceil(BEAT.as_nanos());
     u32::try_from(beats).map_or(due, |beats| *BEGUN + BEAT * beats)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reading_that_no_command_waits_for_is_put_off_while_answers_are_due_and_not_for_ever() {
+        let due = Instant::now() + Duration::from_secs(1);
+        let (at_once, put_off) = (routine(due, false), routine(due, true));
+        assert!(at_once >= due && at_once <= due + BEAT, "on the next beat");
+        assert!(put_off >= due + ROUTINE_WAITS && put_off <= due + ROUTINE_WAITS + BEAT, "on the first beat behind");
+    }
 }

@@ -190,28 +190,14 @@ pub async fn report(db: &Db, reports: &[Report]) -> Result<Vec<Touched>, Error> 
     debug_assert!(reports.iter().all(|report| !report.outcome.is_final() || report.finished_at.is_some()));
     let (ends, advances): (Vec<Report>, Vec<Report>) =
         merged(reports).into_iter().partition(|report| report.outcome.is_final());
-    let at = ends.iter().filter_map(|report| report.finished_at).max();
-    // The index of open rows has nothing to do with these, as long as they do not name its column.
-    let forward = " and (x.outcome = c.outcome or (x.outcome = 'accepted' and c.outcome = 'sent'))";
     // First: an acceptance is not to wait until the ends of others have been told.
-    let mut touched = report_group(db, advances, "", forward, None).await?;
-    touched.extend(report_group(db, ends, END, "", at).await?);
+    let mut touched = report_group(db, advances, false).await?;
+    touched.extend(report_group(db, ends, true).await?);
     Ok(touched)
 }
 
-/// What an end sets beside what an advance does.
-const END: &str = ", reason = coalesce(x.reason, c.reason), detail = coalesce(x.detail, c.detail),
-    finished_at = x.finished_at";
-
-/// Writes reports with one statement. `set` and `only` are what ends and advances differ in; of ends the feed tells, as of
-/// `ended_at`.
-async fn report_group(
-    db: &Db,
-    reports: Vec<Report>,
-    set: &str,
-    only: &str,
-    ended_at: Option<DateTime<Utc>>,
-) -> Result<Vec<Touched>, Error> {
+/// Writes reports with one statement: all of them ends, of which the feed tells, or none.
+async fn report_group(db: &Db, reports: Vec<Report>, are_ends: bool) -> Result<Vec<Touched>, Error> {
     if reports.is_empty() {
         return Ok(Vec::new());
     }
@@ -224,9 +210,16 @@ async fn report_group(
         ("state_after", Kind::Text),
         ("accepted_at", Kind::Time),
     ];
-    if ended_at.is_some() {
+    let (set, only) = if are_ends {
         columns.extend([("reason", Kind::Text), ("detail", Kind::Text), ("finished_at", Kind::Time)]);
-    }
+        let set = ", reason = coalesce(x.reason, c.reason), detail = coalesce(x.detail, c.detail),
+             finished_at = x.finished_at";
+        (set, "")
+    } else {
+        // The index of open rows has nothing to do with these, as long as they do not name its column.
+        ("", " and (x.outcome = c.outcome or (x.outcome = 'accepted' and c.outcome = 'sent'))")
+    };
+    let ended_at = reports.iter().filter_map(|report| report.finished_at).max().filter(|_| are_ends);
     let source = db.command_records(&columns);
     let sql = format!(
         "update commands as c set
