@@ -138,6 +138,12 @@ impl SimulatedPrinter {
         &self.0.api_key
     }
 
+    /// Whether this is the printer's key, or one that it gave to an application.
+    pub(super) fn accepts_key(&self, key: &str) -> bool {
+        let inner = self.0.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        (key == self.0.api_key && !inner.key_revoked) || inner.app_keys.accepts(key)
+    }
+
     /// OctoPrint's word for what it is doing, whatever the fault.
     pub fn state_text(&self) -> String {
         self.with(|inner, _| inner.machine.state().text().to_owned())

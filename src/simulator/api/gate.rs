@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use axum::{
-    body::{Body, Bytes, to_bytes},
+    body::{Body, to_bytes},
     extract::{ConnectInfo, Request},
     http::{HeaderMap, Method, StatusCode, header, request::Parts},
     middleware::Next,
@@ -47,7 +47,13 @@ pub async fn gate(ConnectInfo(conn): ConnectInfo<Conn>, request: Request, next: 
         // Measured: a bare 400 rather than 413.
         return StatusCode::BAD_REQUEST.into_response();
     };
-    let mut note = Note::of(&parts, &bytes);
+    // Read once, for the log and for the handler.
+    let is_json = is_of_type(&parts.headers, "application/json");
+    let json = if is_json { serde_json::from_slice::<Value>(&bytes).ok() } else { None };
+    let mut note = Note::of(&parts, json.as_ref().unwrap_or(&Value::Null));
+    if let Some(json) = json {
+        parts.extensions.insert(Parsed(json));
+    }
     let fault = match &note {
         Some(_) => conn.printer.take_fault_for_command(),
         None => None,
@@ -147,6 +153,10 @@ impl Visit {
     }
 }
 
+/// The content of a request, where it is JSON and says so.
+#[derive(Debug, Clone)]
+pub struct Parsed(pub Value);
+
 /// What the log will say of a request.
 struct Note {
     method: String,
@@ -157,15 +167,11 @@ struct Note {
 
 impl Note {
     /// `None` for what cannot change anything.
-    fn of(parts: &Parts, bytes: &Bytes) -> Option<Self> {
+    fn of(parts: &Parts, body: &Value) -> Option<Self> {
         let path = parts.uri.path();
         if parts.method == Method::GET || parts.method == Method::HEAD || !changes_anything(path) {
             return None;
         }
-        let body = match is_of_type(&parts.headers, "application/json") {
-            true => serde_json::from_slice::<Value>(bytes).unwrap_or_default(),
-            false => Value::Null,
-        };
         let text = |name: &str| body.get(name).and_then(Value::as_str).map(str::to_owned);
         let lines = || {
             let lines = body.get("commands")?.as_array()?;
@@ -211,10 +217,7 @@ fn check_key(conn: &Conn, request: &Request, refuse_all: bool) -> Result<(), Ref
         None => headers.get(header::AUTHORIZATION).and_then(|it| it.to_str().ok()?.strip_prefix("Bearer ")),
     };
     let key = in_query.as_ref().map(|(_, key)| &**key).or(in_header);
-    let own = conn.printer.api_key();
-    let known =
-        |key: &str| conn.printer.with(|inner, _| (key == own && !inner.key_revoked) || inner.app_keys.accepts(key));
-    if !refuse_all && key.is_some_and(known) {
+    if !refuse_all && key.is_some_and(|key| conn.printer.accepts_key(key)) {
         return Ok(());
     }
     Err(match *request.method() {

@@ -124,12 +124,15 @@ pub struct Body(pub Value);
 impl<S: Send + Sync> axum::extract::FromRequest<S> for Body {
     type Rejection = Refused;
 
-    async fn from_request(request: axum::extract::Request, state: &S) -> Result<Self, Self::Rejection> {
+    async fn from_request(mut request: axum::extract::Request, state: &S) -> Result<Self, Self::Rejection> {
         if !gate::is_of_type(request.headers(), "application/json") {
             return Err(Refused::new(
                 415,
                 "Did not attempt to load JSON data because the request Content-Type was not 'application/json'.",
             ));
+        }
+        if let Some(gate::Parsed(json)) = request.extensions_mut().remove() {
+            return Ok(Self(json));
         }
         let malformed = || Refused::new(400, "Malformed JSON body in request");
         let bytes = axum::body::Bytes::from_request(request, state).await.map_err(|_| malformed())?;
