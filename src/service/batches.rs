@@ -146,7 +146,7 @@ impl Services {
         let shown = usize::try_from(COMMANDS_SHOWN).unwrap_or(usize::MAX);
         let next = (rows.len() > shown).then_some(COMMANDS_SHOWN - 1);
         let commands = rows.iter().take(shown).cloned().collect();
-        self.dispatch.made(batch.id, rows.into_iter().filter(|row| !row.outcome.is_final()).collect());
+        self.dispatch.made(batch.clone(), rows.into_iter().filter(|row| !row.outcome.is_final()).collect());
         Ok(BatchView { batch, counts, commands, next })
     }
 

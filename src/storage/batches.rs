@@ -110,8 +110,8 @@ fn end_of(id: Uuid, state: &str, counts: &[(String, i64)], not_done: Vec<(Uuid,)
 /// Writes down a batch and all its rows, or nothing.
 pub async fn create(db: &Db, batch: &Batch, rows: &[CommandRow], entry: &Entry) -> Result<(), Error> {
     let spec = serde_json::to_value(&batch.spec).map_err(|_| broken("batches", "spec", batch.id))?;
-    let insert_rows = commands::insert_sql(db);
-    let records = group::parameter(rows.iter().map(commands::Record::from))?;
+    let made = commands::Made::of(rows)?;
+    let insert_rows = made.insert_sql(db);
     let refused: Vec<Touched> = rows
         .iter()
         .filter(|row| row.outcome.is_final())
@@ -135,7 +135,13 @@ pub async fn create(db: &Db, batch: &Batch, rows: &[CommandRow], entry: &Entry) 
         .bind(batch.retry_of)
         .execute(&mut *tx)
         .await?;
-        sqlx::query(AssertSqlSafe(insert_rows)).bind(records).execute(&mut *tx).await?;
+        sqlx::query(AssertSqlSafe(insert_rows))
+            .bind(made.records)
+            .bind(batch.id)
+            .bind(made.released_at)
+            .bind(made.expires_at)
+            .execute(&mut *tx)
+            .await?;
         audit::append!(tx, db, entry);
         events::append!(tx, db, &commands::told(&refused, batch.created_at));
         if let Some(at) = batch.finished_at {

@@ -49,19 +49,31 @@ impl Db {
     pub(super) fn records(&self, columns: &[(&str, Kind)]) -> String {
         match self {
             Self::Postgres(_) => format!("{} as x", recordset("", columns)),
-            Self::Sqlite { .. } => format!("{} as x", each(columns)),
+            Self::Sqlite { .. } => format!("{} as x", each(columns, |_| true)),
         }
     }
 
-    /// As [`Db::records`], for an update of `commands` by `x.row_id`. PostgreSQL locks the rows by id first, so that
+    /// As [`Db::records`], of these records. SQLite looks for every column through the whole of every record: one that
+    /// none of them has is null at once, which saves an insert of a thousand commands a tenth.
+    pub(super) fn these_records(&self, columns: &[(&str, Kind)], records: &Parameter) -> String {
+        match self {
+            Self::Postgres(_) => self.records(columns),
+            Self::Sqlite { .. } => {
+                let text = records.0.get();
+                format!("{} as x", each(columns, |name| text.contains(&format!("\"{name}\":"))))
+            }
+        }
+    }
+
+    /// As [`Db::these_records`], for an update of `commands` by `x.row_id`. PostgreSQL locks the rows by id first, so that
     /// groups that share rows wait for each other and never deadlock. SQLite has one writer.
-    pub(super) fn command_records(&self, columns: &[(&str, Kind)]) -> String {
+    pub(super) fn command_records(&self, columns: &[(&str, Kind)], records: &Parameter) -> String {
         match self {
             Self::Postgres(_) => format!(
                 "(select r.* from {} join commands l on l.id = r.row_id order by l.id for update of l) as x",
                 recordset("r", columns)
             ),
-            Self::Sqlite { .. } => self.records(columns),
+            Self::Sqlite { .. } => self.these_records(columns, records),
         }
     }
 
@@ -110,10 +122,11 @@ fn recordset(alias: &str, columns: &[(&str, Kind)]) -> String {
     }
 }
 
-fn each(columns: &[(&str, Kind)]) -> String {
+fn each(columns: &[(&str, Kind)], is_there: impl Fn(&str) -> bool) -> String {
     let list: Vec<String> = columns
         .iter()
         .map(|(name, kind)| match kind {
+            _ if !is_there(name) => format!("null as {name}"),
             // sqlx keeps a uuid as 16 bytes.
             Kind::Uuid => format!("unhex(value ->> '{name}', '-') as {name}"),
             // Behind PostgreSQL's mark.

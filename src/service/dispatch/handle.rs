@@ -1,7 +1,6 @@
 //! How everybody else speaks to the dispatcher.
 
 use std::{
-    collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicI64, AtomicUsize, Ordering},
@@ -15,7 +14,10 @@ use uuid::Uuid;
 
 use crate::{
     clock,
-    domain::command::{Command, CommandRow},
+    domain::{
+        batch::Batch,
+        command::{Command, CommandRow},
+    },
 };
 
 /// What the dispatcher is told beside what actors say.
@@ -29,12 +31,15 @@ pub(super) enum Signal {
     Release(Uuid),
 }
 
+/// Batches that the dispatcher has not taken up, each with its open rows.
+type JustMade = Vec<(Batch, Vec<CommandRow>)>;
+
 /// A handle on the dispatcher. Cheap to clone.
 #[derive(Clone)]
 pub struct Dispatch {
     pub(super) wake: Arc<Notify>,
-    /// Rows of batches that were just made, to spare the dispatcher reading them back.
-    pub(super) made: Arc<Mutex<HashMap<Uuid, Vec<CommandRow>>>>,
+    /// To spare the dispatcher reading them back.
+    pub(super) made: Arc<Mutex<JustMade>>,
     pub(super) signals: mpsc::Sender<Signal>,
     pub(super) changed: broadcast::Sender<Uuid>,
     pub(super) beat: Arc<AtomicI64>,
@@ -42,13 +47,13 @@ pub struct Dispatch {
 }
 
 impl Dispatch {
-    /// A batch was made, with these rows: look into the ledger.
-    pub fn made(&self, batch_id: Uuid, rows: Vec<CommandRow>) {
-        self.rows_made().insert(batch_id, rows);
+    /// A batch was made, with these open rows: the ledger has both.
+    pub fn made(&self, batch: Batch, rows: Vec<CommandRow>) {
+        self.just_made().push((batch, rows));
         self.wake.notify_one();
     }
 
-    pub(super) fn rows_made(&self) -> MutexGuard<'_, HashMap<Uuid, Vec<CommandRow>>> {
+    pub(super) fn just_made(&self) -> MutexGuard<'_, JustMade> {
         self.made.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

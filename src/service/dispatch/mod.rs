@@ -29,7 +29,10 @@ use uuid::Uuid;
 use super::{lanes::Lanes, runs::Run};
 use crate::{
     clock,
-    domain::command::{CommandRow, Outcome, Reason},
+    domain::{
+        batch::Batch,
+        command::{CommandRow, Outcome, Reason},
+    },
     fleet::{
         Fleet,
         message::{Report, Up},
@@ -39,6 +42,8 @@ use crate::{
 
 /// Messages of actors that are taken at once.
 const GROUP: usize = 2_048;
+/// Messages of actors for which one statement is worth its while: more are not waited for.
+const ENOUGH: usize = 64;
 /// Signals that wait.
 const SIGNALS: usize = 1_024;
 /// The dispatcher looks around at least this often.
@@ -46,6 +51,9 @@ const TICK: Duration = Duration::from_secs(1);
 /// Ends wait this long at most while answers to other sends are awaited, so that no answer waits for a place in the ledger
 /// behind them, and a thousand ends cost a few statements.
 const ENDS_WAIT: Duration = Duration::from_millis(100);
+/// Acceptances wait this long at most for others that are awaited: a thousand of them would come one by one, and each
+/// statement by itself costs as much as thirty in one.
+const ADVANCES_WAIT: Duration = Duration::from_millis(6);
 /// Between attempts when the database does not answer. Without the ledger nothing may be sent.
 const RETRY: Duration = Duration::from_millis(200);
 /// For what is written after the end.
@@ -65,9 +73,9 @@ pub struct Dispatcher {
     unposted: Vec<Uuid>,
     /// Commands that were sent, and of which nothing has been heard yet.
     awaited: HashSet<Uuid>,
-    /// Final reports that are not in the ledger yet, and until when they may wait.
-    ends: Vec<Report>,
-    ends_due: Instant,
+    /// Reports of how far commands are that are not in the ledger yet, and final ones.
+    advances: Held,
+    ends: Held,
     groups: HashMap<Uuid, Option<String>>,
     wake_at: Instant,
 }
@@ -95,8 +103,8 @@ impl Dispatcher {
             rows: HashMap::new(),
             unposted: Vec::new(),
             awaited: HashSet::new(),
-            ends: Vec::new(),
-            ends_due: Instant::now(),
+            advances: Held::default(),
+            ends: Held::default(),
             groups: HashMap::new(),
             wake_at: Instant::now(),
         }
@@ -117,22 +125,24 @@ impl Dispatcher {
             self.handle.beat.store(clock::now().timestamp_micros(), Ordering::Relaxed);
             self.handle.open.store(self.runs.len(), Ordering::Relaxed);
             let wake = self.handle.wake.clone();
+            let held_until = [self.advances.due, self.ends.due].into_iter().flatten().min();
             tokio::select! {
                 () = stop.cancelled() => break,
                 _ = self.ledger.recv_many(&mut group, GROUP) => {
                     if group.is_empty() {
                         break;
                     }
+                    self.hear_out(&mut group).await;
                     self.hear(std::mem::take(&mut group)).await;
                 }
-                () = tokio::time::sleep_until(self.ends_due.into()), if !self.ends.is_empty() => self.write_ends().await,
+                () = until(held_until), if held_until.is_some() => self.write_held(false).await,
                 Some(signal) = self.signals.recv() => self.on_signal(signal).await,
-                () = wake.notified() => self.load().await,
+                () = wake.notified() => self.take_up_made().await,
                 () = tokio::time::sleep_until(self.wake_at.into()) => self.tick().await,
             }
         }
         // Where the database does not take them, the next life finds out anew.
-        let _ = tokio::time::timeout(LAST_WORDS, self.write_ends()).await;
+        let _ = tokio::time::timeout(LAST_WORDS, self.write_held(true)).await;
     }
 
     /// Takes up every batch of the ledger that is not known yet, in the order in which they were made.
@@ -146,35 +156,56 @@ impl Dispatcher {
             if self.runs.contains_key(&batch.id) {
                 continue;
             }
-            let id = batch.id;
-            // Whatever has changed since they were made, the ledger refuses a send of.
-            let made = self.handle.rows_made().remove(&id);
-            let mut rows = match made {
-                Some(rows) => rows,
-                None => match commands::open_of_batch(&self.db, id).await {
-                    Ok(rows) => rows,
-                    Err(error) => return log_storage("rows of a batch", &error),
-                },
-            };
-            if !batch.spec.named {
-                // Printers known to be unreachable come last.
-                let view = self.fleet.view();
-                rows.sort_by_key(|row| view.get(row.printer_id).is_none_or(|live| live.channel.is_none()));
+            match commands::open_of_batch(&self.db, batch.id).await {
+                Ok(rows) => self.take_up(batch, rows).await,
+                Err(error) => return log_storage("rows of a batch", &error),
             }
-            let (released, queued): (Vec<_>, Vec<_>) =
-                rows.into_iter().partition(|row| row.outcome != Outcome::Queued || row.released_at.is_some());
-            let mut run = Run::new(batch, queued.into());
-            for row in &released {
-                run.open.insert(row.id, row.printer_id);
+        }
+    }
+
+    /// Takes up batches that were just made as they were then. Whatever has changed since, the ledger refuses a send of.
+    async fn take_up_made(&mut self) {
+        let made = std::mem::take(&mut *self.handle.just_made());
+        for (batch, rows) in made {
+            if batch.finished_at.is_none() && !self.runs.contains_key(&batch.id) {
+                self.learn_power_groups(std::slice::from_ref(&batch)).await;
+                self.take_up(batch, rows).await;
             }
-            self.runs.insert(id, run);
-            let (sent, released): (Vec<_>, Vec<_>) =
-                released.into_iter().partition(|row| row.outcome != Outcome::Queued);
-            for row in sent {
-                self.recover(row).await;
+        }
+    }
+
+    async fn take_up(&mut self, batch: Batch, mut rows: Vec<CommandRow>) {
+        if !batch.spec.named {
+            // Printers known to be unreachable come last.
+            let view = self.fleet.view();
+            rows.sort_by_key(|row| view.get(row.printer_id).is_none_or(|live| live.channel.is_none()));
+        }
+        let (released, queued): (Vec<_>, Vec<_>) =
+            rows.into_iter().partition(|row| row.outcome != Outcome::Queued || row.released_at.is_some());
+        let id = batch.id;
+        let mut run = Run::new(batch, queued.into());
+        run.open.extend(released.iter().map(|row| (row.id, row.printer_id)));
+        self.runs.insert(id, run);
+        let (sent, released): (Vec<_>, Vec<_>) = released.into_iter().partition(|row| row.outcome != Outcome::Queued);
+        for row in sent {
+            self.recover(row).await;
+        }
+        self.offer(released).await;
+        self.close_if_over(vec![id]).await;
+    }
+
+    /// Lets those speak who are about to: a thousand actors that were woken at once ask with a few statements, of which
+    /// the first is not one actor's alone. Whoever waits for a processor goes before, so a farm at rest costs no time.
+    async fn hear_out(&mut self, group: &mut Vec<Up>) {
+        let mut heard = 0;
+        while heard < group.len() && group.len() < ENOUGH {
+            heard = group.len();
+            tokio::task::yield_now().await;
+            while group.len() < GROUP
+                && let Ok(up) = self.ledger.try_recv()
+            {
+                group.push(up);
             }
-            self.offer(released).await;
-            self.close_if_over(vec![id]).await;
         }
     }
 
@@ -229,6 +260,37 @@ impl Dispatcher {
         if let Some(ticket) = self.lanes.release(printer_id) {
             self.post(ticket.command_id).await;
         }
+    }
+}
+
+/// Reports that wait a little while for others, so that one statement takes many.
+#[derive(Debug, Default)]
+struct Held {
+    reports: Vec<Report>,
+    /// Until when the first of them may wait.
+    due: Option<Instant>,
+}
+
+impl Held {
+    fn hold(&mut self, report: Report, patience: Duration) {
+        self.due.get_or_insert_with(|| Instant::now() + patience);
+        self.reports.push(report);
+    }
+
+    fn is_due(&self) -> bool {
+        self.due.is_some_and(|due| Instant::now() >= due)
+    }
+
+    fn take(&mut self) -> Vec<Report> {
+        self.due = None;
+        std::mem::take(&mut self.reports)
+    }
+}
+
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time.into()).await,
+        None => std::future::pending().await,
     }
 }
 

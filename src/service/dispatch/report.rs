@@ -1,15 +1,12 @@
 //! What became of commands: leave to send given or refused, outcomes written down, lanes and batches moved on.
 
-use std::{
-    collections::{HashMap, HashSet},
-    time::Instant,
-};
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Dispatcher, ENDS_WAIT, RETRY, log_storage};
+use super::{ADVANCES_WAIT, Dispatcher, ENDS_WAIT, RETRY, log_storage};
 use crate::{
     clock,
     domain::{
@@ -25,14 +22,18 @@ use crate::{
 impl Dispatcher {
     /// Takes in a group of what actors say.
     pub(super) async fn hear(&mut self, group: Vec<Up>) {
-        let (mut readies, mut advances) = (Vec::new(), Vec::new());
+        let mut readies = Vec::new();
         let (mut settled_later, mut restarted) = (Vec::new(), Vec::new());
         for up in group {
             match up {
                 Up::Ready(ready) => readies.push(ready),
                 Up::Report(report) => {
                     self.awaited.remove(&report.command_id);
-                    if report.outcome.is_final() { self.hold_end(report) } else { advances.push(report) }
+                    if report.outcome.is_final() {
+                        self.ends.hold(report, ENDS_WAIT);
+                    } else {
+                        self.advances.hold(report, ADVANCES_WAIT);
+                    }
                 }
                 Up::Settled { command_id, settled } => settled_later.push((command_id, settled)),
                 Up::Restarted { printer_id } => restarted.push(printer_id),
@@ -40,16 +41,11 @@ impl Dispatcher {
         }
         // A second send is committed on top of what was reported of the first.
         if readies.iter().any(|ready| ready.attempt > 1) {
-            self.on_reports(std::mem::take(&mut advances)).await;
-            self.write_ends().await;
+            self.write_held(true).await;
         }
         self.on_readies(readies).await;
-        self.on_reports(advances).await;
         // What comes to light later is told of a row that has ended.
-        let is_needed = !settled_later.is_empty() || !restarted.is_empty();
-        if is_needed || self.awaited.is_empty() || Instant::now() >= self.ends_due {
-            self.write_ends().await;
-        }
+        self.write_held(!settled_later.is_empty() || !restarted.is_empty()).await;
         for (command_id, settled) in settled_later {
             self.on_settled(command_id, settled).await;
         }
@@ -58,17 +54,17 @@ impl Dispatcher {
         }
     }
 
-    fn hold_end(&mut self, report: Report) {
-        if self.ends.is_empty() {
-            self.ends_due = Instant::now() + ENDS_WAIT;
+    /// Writes down the reports that were held back: those that have waited long enough, or all of them, when that is
+    /// needed, or when nobody is awaited any more.
+    pub(super) async fn write_held(&mut self, is_needed: bool) {
+        let all = is_needed || self.awaited.is_empty();
+        let ends = all || self.ends.is_due();
+        // An end never comes before what was reported of the same command.
+        let mut reports = if ends || self.advances.is_due() { self.advances.take() } else { Vec::new() };
+        if ends {
+            reports.extend(self.ends.take());
         }
-        self.ends.push(report);
-    }
-
-    /// Writes down the ends that were held back.
-    pub(super) async fn write_ends(&mut self) {
-        let ends = std::mem::take(&mut self.ends);
-        self.on_reports(ends).await;
+        self.on_reports(reports).await;
     }
 
     async fn on_settled(&self, command_id: Uuid, settled: Settled) {
@@ -121,7 +117,7 @@ impl Dispatcher {
             .collect();
         let won: HashSet<Uuid> = loop {
             match commands::commit_sends(&self.db, &sends).await {
-                Ok(touched) => break touched.into_iter().map(|row| row.id).collect(),
+                Ok(won) => break won.into_iter().collect(),
                 Err(error) => log_storage("commit of sends", &error),
             }
             tokio::time::sleep(RETRY).await;

@@ -18,8 +18,8 @@ use super::{
 };
 use crate::domain::command::{CommandRow, Outcome};
 
+pub(super) use row::Made;
 use row::{COLUMNS, Row, read_all};
-pub(super) use row::{Record, insert_sql};
 pub(super) use write::told;
 pub use write::{Report, Send, Touched, commit_sends, end_queued, release, report, settle, skip_queued};
 

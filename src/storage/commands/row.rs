@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::super::{
     Db, Error,
     error::{Place, broken},
-    group::{Kind, stamp_if},
+    group::{self, Kind, Parameter, stamp_if},
 };
 use crate::domain::{
     command::{Command, CommandRow, Effect, ExpectedJob, Outcome, Reason, Settled, Step},
@@ -21,10 +21,9 @@ pub(super) const COLUMNS: &str = "id, batch_id, position, printer_id, printer_na
      expected_job, outcome, reason, detail, step, print_id, file_path, state_before, state_after, attempts, released_at, \
      expires_at, sent_at, accepted_at, finished_at, settled_effect, settled_state, settled_at";
 
-/// The columns of a command that has just been made, with their types. The others are about what became of it.
-const MADE: &[(&str, Kind)] = &[
+/// The columns of a [`Record`], with their types.
+const RECORD: &[(&str, Kind)] = &[
     ("id", Kind::Uuid),
-    ("batch_id", Kind::Uuid),
     ("position", Kind::BigInt),
     ("printer_id", Kind::Uuid),
     ("printer_name", Kind::Text),
@@ -110,17 +109,61 @@ pub(super) fn read_all(rows: Vec<Row>) -> Result<Vec<CommandRow>, Error> {
     rows.into_iter().map(Row::read).collect()
 }
 
-/// The statement that inserts the records made of [`Record`]s.
-pub(in crate::storage) fn insert_sql(db: &Db) -> String {
-    let columns = MADE.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
-    format!("insert into commands ({columns}) select {columns} from {}", db.records(MADE))
+/// Rows of one batch that has just been made. What all of them share stands beside their records, not in each.
+pub(in crate::storage) struct Made {
+    pub records: Parameter,
+    pub released_at: Option<DateTime<Utc>>,
+    pub expires_at: Option<DateTime<Utc>>,
+}
+
+impl Made {
+    /// # Errors
+    /// As [`group::parameter`].
+    pub fn of(rows: &[CommandRow]) -> Result<Self, sqlx::Error> {
+        let released_at = shared(rows, |row| row.released_at);
+        let expires_at = shared(rows, |row| row.expires_at);
+        let records = group::parameter(rows.iter().map(|row| Record {
+            id: row.id,
+            position: row.position,
+            printer_id: row.printer_id,
+            printer_name: &row.printer_name,
+            command: row.command,
+            expected_job: row.expected_job.as_ref(),
+            outcome: row.outcome,
+            reason: row.reason,
+            detail: row.detail.as_deref(),
+            attempts: row.attempts,
+            released_at: stamp_if(row.released_at.filter(|_| released_at.is_none())),
+            expires_at: stamp_if(row.expires_at.filter(|_| expires_at.is_none())),
+            finished_at: stamp_if(row.finished_at),
+        }))?;
+        Ok(Self { records, released_at, expires_at })
+    }
+
+    /// The statement that inserts the records `$1` into the batch `$2`, released at `$3`, to expire at `$4`. Of what became
+    /// of a command there is nothing yet.
+    pub fn insert_sql(&self, db: &Db) -> String {
+        format!(
+            "insert into commands (id, batch_id, position, printer_id, printer_name, command, expected_job, outcome, reason,
+                 detail, attempts, released_at, expires_at, finished_at)
+             select x.id, $2, x.position, x.printer_id, x.printer_name, x.command, x.expected_job, x.outcome, x.reason,
+                 x.detail, x.attempts, coalesce(x.released_at, $3), coalesce(x.expires_at, $4), x.finished_at
+             from {}",
+            db.these_records(RECORD, &self.records)
+        )
+    }
+}
+
+/// The time that all rows have.
+fn shared(rows: &[CommandRow], time: impl Fn(&CommandRow) -> Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
+    let first = rows.first().and_then(&time)?;
+    rows.iter().all(|row| time(row) == Some(first)).then_some(first)
 }
 
 /// A new row as a record of a group; what is absent reads as null on both databases.
 #[derive(Serialize)]
-pub(in crate::storage) struct Record<'a> {
+struct Record<'a> {
     id: Uuid,
-    batch_id: Uuid,
     position: i64,
     printer_id: Uuid,
     printer_name: &'a str,
@@ -139,25 +182,4 @@ pub(in crate::storage) struct Record<'a> {
     expires_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     finished_at: Option<String>,
-}
-
-impl<'a> From<&'a CommandRow> for Record<'a> {
-    fn from(row: &'a CommandRow) -> Self {
-        Self {
-            id: row.id,
-            batch_id: row.batch_id,
-            position: row.position,
-            printer_id: row.printer_id,
-            printer_name: &row.printer_name,
-            command: row.command,
-            expected_job: row.expected_job.as_ref(),
-            outcome: row.outcome,
-            reason: row.reason,
-            detail: row.detail.as_deref(),
-            attempts: row.attempts,
-            released_at: stamp_if(row.released_at),
-            expires_at: stamp_if(row.expires_at),
-            finished_at: stamp_if(row.finished_at),
-        }
-    }
 }

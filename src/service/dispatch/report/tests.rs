@@ -1,5 +1,7 @@
 //! When ends are written down, and what has to come before and after them.
 
+use std::time::Instant;
+
 use tempfile::TempDir;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -95,11 +97,27 @@ async fn an_end_waits_while_another_answer_is_due_and_no_longer() {
 }
 
 #[tokio::test]
+async fn an_acceptance_waits_for_another_answer_and_not_beyond_its_time() {
+    let mut desk = Desk::new().await;
+    let (a, b) = (desk.a, desk.b);
+    let acceptance = desk.report(a, Outcome::Accepted);
+    desk.dispatcher.hear(vec![acceptance]).await;
+    desk.dispatcher.advances.due = Some(Instant::now());
+    desk.dispatcher.hear(Vec::new()).await;
+    assert_eq!(desk.stored(a).await.outcome, Outcome::Accepted, "its time is over");
+    assert_eq!(desk.stored(b).await.outcome, Outcome::Sent);
+    let (end, acceptance) = (desk.report(a, Outcome::Confirmed), desk.report(b, Outcome::Accepted));
+    desk.dispatcher.hear(vec![end, acceptance]).await;
+    assert_eq!(desk.stored(a).await.outcome, Outcome::Confirmed, "nobody is awaited");
+    assert_eq!(desk.stored(b).await.outcome, Outcome::Accepted);
+}
+
+#[tokio::test]
 async fn an_end_that_has_waited_its_time_is_written_whoever_is_awaited() {
     let mut desk = Desk::new().await;
     let end = desk.report(desk.a, Outcome::Confirmed);
     desk.dispatcher.hear(vec![end]).await;
-    desk.dispatcher.ends_due = Instant::now();
+    desk.dispatcher.ends.due = Some(Instant::now());
     desk.dispatcher.hear(Vec::new()).await;
     assert_eq!(desk.stored(desk.a).await.outcome, Outcome::Confirmed);
     assert_eq!(desk.stored(desk.b).await.outcome, Outcome::Sent);
