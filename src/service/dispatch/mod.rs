@@ -51,8 +51,8 @@ const TICK: Duration = Duration::from_secs(1);
 /// Ends wait this long at most while answers to other sends are awaited, so that no answer waits for a place in the ledger
 /// behind them, and a thousand ends cost a few statements.
 const ENDS_WAIT: Duration = Duration::from_millis(100);
-/// Acceptances wait this long at most for others that are awaited: a thousand of them would come one by one, and each
-/// statement by itself costs as much as thirty in one.
+/// Acceptances wait this long at most for others that are awaited: a thousand of them came in about a hundred statements,
+/// many of one row.
 const ADVANCES_WAIT: Duration = Duration::from_millis(6);
 /// Between attempts when the database does not answer. Without the ledger nothing may be sent.
 const RETRY: Duration = Duration::from_millis(200);
