@@ -136,7 +136,11 @@ impl Dispatcher {
                     self.hear(std::mem::take(&mut group)).await;
                 }
                 () = until(held_until), if held_until.is_some() => self.write_held(false).await,
-                Some(signal) = self.signals.recv() => self.on_signal(signal).await,
+                Some(signal) = self.signals.recv() => {
+                    // It may be about a batch that was made before.
+                    self.take_up_made().await;
+                    self.on_signal(signal).await;
+                }
                 () = wake.notified() => self.take_up_made().await,
                 () = tokio::time::sleep_until(self.wake_at.into()) => self.tick().await,
             }

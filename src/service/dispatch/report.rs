@@ -150,9 +150,26 @@ impl Dispatcher {
         let touched =
             commands::end_queued(&self.db, &known, Outcome::Expired, None, Some(sentence), clock::now()).await;
         match touched {
-            Ok(_) => self.forget(&known, Some(Outcome::Expired)).await,
+            Ok(touched) => {
+                let expired: Vec<Uuid> = touched.iter().map(|row| row.id).collect();
+                self.forget(&expired, Some(Outcome::Expired)).await;
+                self.forget_ended(known).await;
+            }
             Err(error) => log_storage("expiry", &error),
         }
+    }
+
+    /// Forgets those that are not forgotten yet: somebody else has ended them, and the ledger says how.
+    async fn forget_ended(&mut self, mut ids: Vec<Uuid>) {
+        ids.retain(|id| self.rows.contains_key(id));
+        if ids.is_empty() {
+            return;
+        }
+        match commands::get_many(&self.db, &ids).await {
+            Ok(rows) => self.rows.extend(rows.into_iter().map(|row| (row.id, row))),
+            Err(error) => log_storage("ended commands", &error),
+        }
+        self.forget(&ids, None).await;
     }
 
     pub(super) async fn on_reports(&mut self, reports: Vec<Report>) {

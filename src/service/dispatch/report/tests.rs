@@ -132,3 +132,14 @@ async fn what_came_to_light_later_is_kept_also_when_it_comes_with_the_end() {
     let row = desk.stored(desk.a).await;
     assert_eq!((row.outcome, row.settled.map(|settled| settled.effect)), (Outcome::Unknown, Some(Effect::Done)));
 }
+
+#[tokio::test]
+async fn a_send_that_is_refused_because_somebody_else_has_ended_it_is_forgotten_as_it_ended() {
+    let mut desk = Desk::new().await;
+    let end = storage_report(desk.a, Outcome::Skipped, Some(Reason::OvertakenByCancel), clock::now());
+    commands::report(&desk.dispatcher.db, &[end]).await.expect("ended");
+    desk.dispatcher.end_lost(vec![desk.a]).await;
+    assert!(!desk.dispatcher.rows.contains_key(&desk.a), "its printer's lane moves on");
+    let row = desk.stored(desk.a).await;
+    assert_eq!((row.outcome, row.reason), (Outcome::Skipped, Some(Reason::OvertakenByCancel)));
+}
