@@ -146,7 +146,8 @@ async fn product(server: &Server, farm: &Farm, ledger: &mut Ledger, action: &str
     let start = Instant::now();
     // Of its answer the id alone: five hundred rows of JSON are read at whoever's cost who wants them.
     let request = server.client.post(format!("{}/api/v1/batches", server.url)).bearer_auth(TOKEN).json(&body);
-    let Made { id } = request.send().await.expect("an answer").json().await.expect("a batch");
+    let answer = request.send().await.and_then(reqwest::Response::error_for_status).expect("an answer");
+    let Made { id } = answer.json().await.expect("a batch");
     ledger.answered(id, start + GIVE_UP).await;
     let took = ms(start);
     let busy = (farm.busy_ms() - busy.0, server.busy_ms() - busy.1, busy_ms(std::process::id()) - busy.2);

@@ -54,7 +54,7 @@ impl Db {
     }
 
     /// As [`Db::records`], of these records. SQLite looks for every column through the whole of every record: one that
-    /// none of them has is null at once, which saves an insert of a thousand commands a tenth.
+    /// none of them has is null at once.
     pub(super) fn these_records(&self, columns: &[(&str, Kind)], records: &Parameter) -> String {
         match self {
             Self::Postgres(_) => self.records(columns),

@@ -51,8 +51,8 @@ const TICK: Duration = Duration::from_secs(1);
 /// Ends wait this long at most while answers to other sends are awaited, so that no answer waits for a place in the ledger
 /// behind them, and a thousand ends cost a few statements.
 const ENDS_WAIT: Duration = Duration::from_millis(100);
-/// Acceptances wait this long at most for others that are awaited: a thousand of them came in about a hundred statements,
-/// many of one row.
+/// Acceptances wait this long at most for others that are awaited: a thousand of them would be a hundred statements, many of
+/// them of one row.
 const ADVANCES_WAIT: Duration = Duration::from_millis(6);
 /// Between attempts when the database does not answer. Without the ledger nothing may be sent.
 const RETRY: Duration = Duration::from_millis(200);
@@ -136,11 +136,7 @@ impl Dispatcher {
                     self.hear(std::mem::take(&mut group)).await;
                 }
                 () = until(held_until), if held_until.is_some() => self.write_held(false).await,
-                Some(signal) = self.signals.recv() => {
-                    // It may be about a batch that was made before.
-                    self.take_up_made().await;
-                    self.on_signal(signal).await;
-                }
+                Some(signal) = self.signals.recv() => self.on_signal(signal).await,
                 () = wake.notified() => self.take_up_made().await,
                 () = tokio::time::sleep_until(self.wake_at.into()) => self.tick().await,
             }
@@ -230,6 +226,8 @@ impl Dispatcher {
     }
 
     async fn on_signal(&mut self, signal: Signal) {
+        // It may be about a batch that was made before.
+        self.take_up_made().await;
         match signal {
             Signal::Ended(ids) => {
                 self.drop_orders(&ids);

@@ -144,7 +144,7 @@ pub async fn commit_sends(db: &Db, sends: &[Send]) -> Result<Vec<Uuid>, Error> {
         file_path: send.file_path.as_deref(),
         at: stamp(send.at),
     }))?;
-    // Nearly always all of them go. Rows that say which took SQLite 8.7 ms for a thousand, beside 6.6 without them.
+    // Nearly always all of them go: a thousand rows that say which are made for nothing, while nothing is sent.
     if commit_every_send(db, &ids, records.clone()).await? {
         return Ok(ids);
     }
