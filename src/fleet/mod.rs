@@ -25,7 +25,10 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use futures_util::FutureExt;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::{
+    sync::{Semaphore, mpsc, oneshot},
+    task::AbortHandle,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
@@ -66,7 +69,7 @@ pub struct Member {
 pub enum NotTaken {
     /// There is no actor: the printer is disabled or was removed.
     NoActor,
-    /// Its mailbox is full. Try again.
+    /// Its mailbox is full, or the server is going. Try again.
     Busy,
 }
 
@@ -91,7 +94,8 @@ struct Inner {
 
 struct Handle {
     mailbox: mpsc::Sender<Mail>,
-    stop: CancellationToken,
+    /// Ends the actor where it stands: there is nothing that it would have to put away.
+    task: AbortHandle,
 }
 
 impl Fleet {
@@ -107,8 +111,18 @@ impl Fleet {
             connects: Arc::new(Semaphore::new(CONNECTS)),
             answers_due: AnswersDue::default(),
         };
-        let inner = Inner { actors: Mutex::default(), around, tasks, stop };
-        (Self { inner: Arc::new(inner) }, Inbox { ledger: ledger_inbox, facts: facts_inbox })
+        let inner = Arc::new(Inner { actors: Mutex::default(), around, tasks, stop });
+        let fleet = Self { inner };
+        fleet.inner.tasks.spawn(fleet.clone().end_on_stop());
+        (fleet, Inbox { ledger: ledger_inbox, facts: facts_inbox })
+    }
+
+    /// Ends every actor when `stop` falls: each would have to look for it whenever it wakes.
+    async fn end_on_stop(self) {
+        self.inner.stop.cancelled().await;
+        for (_, handle) in self.actors().drain() {
+            handle.task.abort();
+        }
     }
 
     /// The snapshot of what is seen.
@@ -116,18 +130,16 @@ impl Fleet {
         &self.inner.around.view
     }
 
-    /// Starts an actor for a printer; does nothing when there is one.
+    /// Starts an actor for a printer; does nothing when there is one, or when the server is going.
     pub fn add(&self, member: Member) {
         let mut actors = self.actors();
-        if actors.contains_key(&member.id) {
+        if actors.contains_key(&member.id) || self.inner.stop.is_cancelled() {
             return;
         }
         let (mailbox, inbox) = mpsc::channel(MAILBOX);
-        let stop = self.inner.stop.child_token();
-        actors.insert(member.id, Handle { mailbox, stop: stop.clone() });
-        drop(actors);
-        let fleet = self.clone();
-        self.inner.tasks.spawn(async move { fleet.supervise(member, inbox, stop).await });
+        let id = member.id;
+        let task = self.inner.tasks.spawn(self.clone().supervise(member, inbox)).abort_handle();
+        actors.insert(id, Handle { mailbox, task });
     }
 
     /// Shows a printer that has no actor: it is disabled.
@@ -145,7 +157,7 @@ impl Fleet {
     /// Ends an actor at once and forgets what it saw: the printer was removed.
     pub fn remove(&self, id: Uuid) {
         if let Some(handle) = self.actors().remove(&id) {
-            handle.stop.cancel();
+            handle.task.abort();
         }
         self.view().remove(id);
     }
@@ -222,25 +234,23 @@ impl Fleet {
     }
 
     fn post(&self, id: Uuid, mail: Mail) -> Result<(), NotTaken> {
+        // An actor that is gone with the server has its printer no less: its orders are the next life's.
+        let gone = || if self.inner.stop.is_cancelled() { NotTaken::Busy } else { NotTaken::NoActor };
         let actors = self.actors();
-        let handle = actors.get(&id).ok_or(NotTaken::NoActor)?;
+        let handle = actors.get(&id).ok_or_else(gone)?;
         handle.mailbox.try_send(mail).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => NotTaken::Busy,
-            mpsc::error::TrySendError::Closed(_) => NotTaken::NoActor,
+            mpsc::error::TrySendError::Closed(_) => gone(),
         })
     }
 
     /// Runs one actor until it ends; one that panics is started anew, for its own printer only.
-    async fn supervise(self, member: Member, mut inbox: mpsc::Receiver<Mail>, stop: CancellationToken) {
+    async fn supervise(self, member: Member, mut inbox: mpsc::Receiver<Mail>) {
         let id = member.id;
         let mut member = member;
         loop {
             let mut actor = Box::new(Actor::new(member.clone(), inbox, self.inner.around.clone()));
-            let ended = tokio::select! {
-                () = stop.cancelled() => return,
-                ended = AssertUnwindSafe(actor.run()).catch_unwind() => ended,
-            };
-            if ended.is_ok() {
+            if AssertUnwindSafe(actor.run()).catch_unwind().await.is_ok() {
                 break;
             }
             tracing::error!(printer.id = %id, "the actor of a printer panicked, and is started anew");
@@ -270,5 +280,53 @@ impl Fleet {
 
     fn actors(&self) -> std::sync::MutexGuard<'_, HashMap<Uuid, Handle>> {
         self.inner.actors.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outbound::{Networks, Outbound};
+
+    /// A printer of which nobody answers.
+    fn member(id: u128) -> Member {
+        let outbound = Outbound::new(Networks::default()).expect("set-up");
+        let url = "http://127.0.0.1:9/".parse().expect("a url");
+        Member {
+            id: Uuid::from_u128(id),
+            octoprint: OctoPrint::new(url, None, outbound).expect("a client"),
+            last_state: PrinterState::Unknown,
+            observed_at: None,
+            octoprint_version: None,
+            mark: None,
+            plate: Plate::clear(),
+            print: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn an_actor_ends_with_its_printer_or_with_the_server_whose_next_life_gets_its_orders() {
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let (fleet, _inbox) = Fleet::new(Settings::default(), tasks.clone(), stop.clone());
+        for id in [1, 2] {
+            fleet.add(member(id));
+        }
+        let before = tasks.len();
+        fleet.remove(member(1).id);
+        let one_less = async {
+            while tasks.len() == before {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), one_less).await.expect("it ended");
+        assert_eq!(fleet.drop_order(member(1).id, Uuid::nil()), Err(NotTaken::NoActor));
+        assert_eq!(fleet.drop_order(member(2).id, Uuid::nil()), Ok(()), "the other one goes on");
+        stop.cancel();
+        fleet.add(member(3));
+        tasks.close();
+        tokio::time::timeout(Duration::from_secs(20), tasks.wait()).await.expect("all ended");
+        assert!(!fleet.has(member(3).id));
+        let order = fleet.drop_order(member(2).id, Uuid::nil());
+        assert_eq!(order, Err(NotTaken::Busy), "its orders are not ended as those of a printer that was disabled");
     }
 }
