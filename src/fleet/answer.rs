@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use uuid::Uuid;
 
-use super::{actor::Actor, flight::Phase, settings::NEWS_AFTER};
+use super::{actor::Actor, flight::Phase};
 use crate::{
     clock,
     domain::command::{Outcome, Reason, Step},
@@ -19,7 +19,6 @@ impl Actor {
         if flight.phase != Phase::Wire {
             return;
         }
-        self.news_due = self.around.answers_due.any().then(|| now + NEWS_AFTER);
         match result {
             Ok(()) => {
                 flight.phase = Phase::Watch { since: now };

@@ -11,7 +11,7 @@ use super::{
     errand,
     flight::{Flight, LATE_LIMIT, Late, Phase},
     message::{Order, Ready, Report, Up},
-    settings::ANSWER_FIRST,
+    settings::ANSWERS_FIRST,
 };
 use crate::{
     clock,
@@ -30,7 +30,7 @@ impl Actor {
     pub(super) async fn take(&mut self, order: Box<Order>) {
         let now = Instant::now();
         if self.slot.is_none() {
-            self.slot = Some(Flight::new(*order, now));
+            self.slot = Some(Flight::new(order, now));
             return;
         }
         if order.command != Command::Cancel || self.next.is_some() {
@@ -72,7 +72,7 @@ impl Actor {
             if self.slot.is_none()
                 && let Some(order) = self.next.take()
             {
-                let mut flight = Flight::new(*order, Instant::now());
+                let mut flight = Flight::new(order, Instant::now());
                 // Decided on a new reading: what was known is from before the command that it overtook.
                 flight.look_after = Some(flight.arrived);
                 self.slot = Some(flight);
@@ -277,7 +277,7 @@ impl Actor {
         flight.accepted_at = None;
         flight.lost_at = None;
         let (step, file) = (flight.step, flight.order.file.clone());
-        self.news_due = Some(Instant::now() + ANSWER_FIRST);
+        self.news_due = Some(Instant::now() + ANSWERS_FIRST);
         if step == Step::Start || step == Step::Resume {
             self.live.heated_up = Some(Instant::now());
             self.dirty = true;

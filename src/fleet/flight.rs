@@ -43,7 +43,7 @@ pub enum Phase {
 /// A command in flight.
 #[derive(Debug)]
 pub struct Flight {
-    pub order: Order,
+    pub order: Box<Order>,
     pub phase: Phase,
     /// What a toggle turned out to be.
     pub resolved: Option<Command>,
@@ -83,7 +83,7 @@ pub struct Flight {
 
 impl Flight {
     /// A command that has just arrived.
-    pub fn new(order: Order, now: Instant) -> Self {
+    pub fn new(order: Box<Order>, now: Instant) -> Self {
         let names_a_job = order.expected_job.is_some();
         let mut flight = Self {
             phase: Phase::Look,

@@ -19,10 +19,8 @@ pub const BEAT: Duration = Duration::from_millis(100);
 pub const PING_EVERY: Duration = Duration::from_secs(5);
 /// Writing one ping.
 pub const PING_WRITE: Duration = Duration::from_millis(500);
-/// While the answer to a command is due, its printer's events wait for it, for at most this long.
-pub const ANSWER_FIRST: Duration = Duration::from_millis(250);
-/// After an answer, the printer's events wait for the answers of the other printers, for at most this long.
-pub const NEWS_AFTER: Duration = Duration::from_millis(150);
+/// After a command was sent, its printer's events wait for its answer and for those of other printers, for at most this long.
+pub const ANSWERS_FIRST: Duration = Duration::from_millis(250);
 /// Readings that no command waits for are put off for this long while answers to commands are due.
 pub const ROUTINE_WAITS: Duration = Duration::from_millis(300);
 /// Events of one printer that are taken in at once.
