@@ -119,8 +119,7 @@ impl Actor {
     pub fn new(member: Member, mailbox: mpsc::Receiver<Mail>, around: Surroundings) -> Self {
         let now = Instant::now();
         let tracker = Tracker::resume(member.print.as_ref(), member.mark.clone());
-        let mut live = Live::unseen(member.id, member.last_state, member.observed_at, member.plate);
-        live.octoprint_version = member.octoprint_version;
+        let live = member.unseen();
         Self {
             around,
             octoprint: member.octoprint,

@@ -64,6 +64,14 @@ pub struct Member {
     pub print: Option<Print>,
 }
 
+impl Member {
+    /// What is known of it before it was seen in this life of the server.
+    fn unseen(&self) -> Live {
+        let live = Live::unseen(self.id, self.last_state, self.observed_at, self.plate.clone());
+        Live { octoprint_version: self.octoprint_version.clone(), ..live }
+    }
+}
+
 /// Why an order was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotTaken {
@@ -136,6 +144,8 @@ impl Fleet {
         if actors.contains_key(&member.id) || self.inner.stop.is_cancelled() {
             return;
         }
+        // Before anybody sees it: what is told of it at once is to find it.
+        self.view().put(member.unseen());
         let (mailbox, inbox) = mpsc::channel(MAILBOX);
         let id = member.id;
         let task = self.inner.tasks.spawn(self.clone().supervise(member, inbox)).abort_handle();
@@ -143,10 +153,8 @@ impl Fleet {
     }
 
     /// Shows a printer that has no actor: it is disabled.
-    pub fn show_disabled(&self, member: Member) {
-        let mut live = Live::unseen(member.id, member.last_state, member.observed_at, member.plate);
-        live.octoprint_version = member.octoprint_version;
-        self.view().put(live);
+    pub fn show_disabled(&self, member: &Member) {
+        self.view().put(member.unseen());
     }
 
     /// Gives an actor another address or key, and ends its retirement. `false` when there is no actor.
@@ -222,14 +230,14 @@ impl Fleet {
     /// Gives a printer's entry a new version: its name or its tags have changed.
     pub fn touch(&self, printer_id: Uuid) {
         if let Some(live) = self.view().get(printer_id) {
-            self.view().put(Live::clone(&live));
+            self.view().update(Live::clone(&live));
         }
     }
 
     /// Shows a plate as it is now, for a printer without an actor.
     pub fn show_plate(&self, printer_id: Uuid, plate: Plate) {
         if let Some(live) = self.view().get(printer_id) {
-            self.view().put(Live { plate, ..Live::clone(&live) });
+            self.view().update(Live { plate, ..Live::clone(&live) });
         }
     }
 
@@ -274,7 +282,7 @@ impl Fleet {
             live.reachability = Reachability::Unknown;
             live.state = PrinterState::Unknown;
             live.channel = None;
-            self.view().put(live);
+            self.view().update(live);
         }
     }
 
@@ -310,6 +318,7 @@ mod tests {
         let (fleet, _inbox) = Fleet::new(Settings::default(), tasks.clone(), stop.clone());
         for id in [1, 2] {
             fleet.add(member(id));
+            assert!(fleet.view().get(member(id).id).is_some(), "it is there at once");
         }
         let before = tasks.len();
         fleet.remove(member(1).id);
@@ -320,6 +329,7 @@ mod tests {
         };
         tokio::time::timeout(Duration::from_secs(20), one_less).await.expect("it ended");
         assert_eq!(fleet.drop_order(member(1).id, Uuid::nil()), Err(NotTaken::NoActor));
+        assert!(fleet.view().get(member(1).id).is_none());
         assert_eq!(fleet.drop_order(member(2).id, Uuid::nil()), Ok(()), "the other one goes on");
         stop.cancel();
         fleet.add(member(3));

@@ -226,7 +226,7 @@ impl Actor {
         if std::mem::take(&mut self.job_stale) {
             self.live.job = self.live_job().map(Arc::new);
         }
-        self.around.view.put(self.live.clone());
+        self.around.view.update(self.live.clone());
     }
 
     pub(super) fn live_job(&self) -> Option<LiveJob> {

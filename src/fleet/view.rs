@@ -144,6 +144,17 @@ struct Inner {
 }
 
 impl Inner {
+    /// Puts in a printer under the next version, which is returned. Its last command stays.
+    fn put(&mut self, mut live: Live) -> u64 {
+        self.version += 1;
+        live.version = self.version;
+        if let Some(old) = self.printers.get(&live.id) {
+            live.last_command.clone_from(&old.last_command);
+        }
+        self.replace(live);
+        self.version
+    }
+
     /// Puts in a printer that carries the newest version.
     fn replace(&mut self, live: Live) {
         let (id, version) = (live.id, live.version);
@@ -179,17 +190,19 @@ impl Default for View {
 }
 
 impl View {
-    /// Puts in what is seen now, under the next version.
-    pub fn put(&self, mut live: Live) {
+    /// Puts in a printer, or what is known of it now.
+    pub fn put(&self, live: Live) {
+        let version = self.write().put(live);
+        self.version.send_replace(version);
+    }
+
+    /// Puts in what is seen now of a printer that is there. One that was removed does not come back by what its actor saw last.
+    pub fn update(&self, live: Live) {
         let mut inner = self.write();
-        inner.version += 1;
-        let version = inner.version;
-        live.version = version;
-        let id = live.id;
-        if let Some(old) = inner.printers.get(&id) {
-            live.last_command.clone_from(&old.last_command);
+        if !inner.printers.contains_key(&live.id) {
+            return;
         }
-        inner.replace(live);
+        let version = inner.put(live);
         drop(inner);
         self.version.send_replace(version);
     }
@@ -291,6 +304,7 @@ mod tests {
         let second = view.changes_since(first.version);
         assert_eq!(second.changed.iter().map(|live| live.id).collect::<Vec<_>>(), [a]);
         view.remove(b);
+        view.update(live(b));
         let third = view.changes_since(second.version);
         assert!(third.changed.is_empty());
         assert_eq!(third.removed, [b]);

@@ -211,7 +211,7 @@ impl Services {
                 plate,
                 print: prints.remove(&printer.id),
             };
-            if printer.details.enabled { self.fleet.add(member) } else { self.fleet.show_disabled(member) }
+            if printer.details.enabled { self.fleet.add(member) } else { self.fleet.show_disabled(&member) }
         }
         self.fleet.view().tell(storage::commands::last_of_each(&self.db, clock::now() - LAST_COMMANDS).await?);
         Ok(())

@@ -104,7 +104,7 @@ impl Services {
         if printer.details.enabled {
             self.fleet.add(member)
         } else {
-            self.fleet.show_disabled(member)
+            self.fleet.show_disabled(&member)
         }
         Ok(())
     }
