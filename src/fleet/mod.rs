@@ -65,6 +65,20 @@ pub struct Member {
 }
 
 impl Member {
+    /// A printer of which nothing is known yet.
+    pub fn fresh(id: Uuid, octoprint: OctoPrint) -> Self {
+        Self {
+            id,
+            octoprint,
+            last_state: PrinterState::Unknown,
+            observed_at: None,
+            octoprint_version: None,
+            mark: None,
+            plate: Plate::clear(),
+            print: None,
+        }
+    }
+
     /// What is known of it before it was seen in this life of the server.
     fn unseen(&self) -> Live {
         let live = Live::unseen(self.id, self.last_state, self.observed_at, self.plate.clone());
@@ -300,16 +314,7 @@ mod tests {
     fn member(id: u128) -> Member {
         let outbound = Outbound::new(Networks::default()).expect("set-up");
         let url = "http://127.0.0.1:9/".parse().expect("a url");
-        Member {
-            id: Uuid::from_u128(id),
-            octoprint: OctoPrint::new(url, None, outbound).expect("a client"),
-            last_state: PrinterState::Unknown,
-            observed_at: None,
-            octoprint_version: None,
-            mark: None,
-            plate: Plate::clear(),
-            print: None,
-        }
+        Member::fresh(Uuid::from_u128(id), OctoPrint::new(url, None, outbound).expect("a client"))
     }
 
     #[tokio::test]

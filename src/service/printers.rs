@@ -100,7 +100,7 @@ impl Services {
 
     /// Gives a printer that was registered its place on the live side.
     pub(super) fn bring_to_life(&self, printer: &Printer, api_key: Option<String>) -> Result<(), Error> {
-        let member = fresh_member(printer.id, self.client_for(&printer.details.url, api_key)?);
+        let member = Member::fresh(printer.id, self.client_for(&printer.details.url, api_key)?);
         if printer.details.enabled {
             self.fleet.add(member)
         } else {
@@ -200,7 +200,7 @@ impl Services {
         let moved = key_changed || before.details.url != after.details.url;
         if enabled || (moved && after.details.enabled) {
             let sealed = storage::printers::sealed_key(&self.db, id).await?;
-            let mut member = fresh_member(id, self.client(after, sealed.as_deref())?);
+            let mut member = Member::fresh(id, self.client(after, sealed.as_deref())?);
             if let Some(live) = self.fleet.view().get(id) {
                 member.plate = live.plate.clone();
                 member.last_state = live.last_state;
@@ -278,19 +278,6 @@ pub(super) fn within_limit(who: &Principal, printer: &Printer) -> Result<(), Inv
 
 fn of_printer(id: Uuid, entry: Entry) -> Entry {
     Entry { printer_ids: vec![id], ..entry }
-}
-
-fn fresh_member(id: Uuid, octoprint: OctoPrint) -> Member {
-    Member {
-        id,
-        octoprint,
-        last_state: PrinterState::Unknown,
-        observed_at: None,
-        octoprint_version: None,
-        mark: None,
-        plate: Plate::clear(),
-        print: None,
-    }
 }
 
 pub(super) fn checked(details: PrinterDetails, api_key: Option<&str>) -> Result<PrinterDetails, Invalid> {
