@@ -244,6 +244,15 @@ impl Actor {
         true
     }
 
+    /// Hears what the event socket has told by now. Until it is read again, what comes does not wake this actor.
+    pub(super) async fn hear_out(&mut self) {
+        match next_frame(&mut self.link).now_or_never() {
+            Some(Ok(frame)) => self.on_frames(frame).await,
+            Some(Err(error)) => self.on_socket_lost(&error),
+            None => {}
+        }
+    }
+
     /// Takes in a frame and what came with it: a command makes a printer tell of several states at once.
     async fn on_frames(&mut self, first: PushFrame) {
         self.last_frame = Some(Instant::now());

@@ -245,6 +245,10 @@ impl Actor {
     }
 
     pub(super) async fn on_asked(&mut self, command_id: Uuid, go: bool) {
+        if go {
+            // No news from before the send is taken for its effect.
+            self.hear_out().await;
+        }
         let overtaken = self.next.is_some();
         let octoprint = self.octoprint.clone();
         let Some(flight) = self.flight(command_id) else { return };
