@@ -36,7 +36,7 @@ use self::{
     actor::{Actor, Surroundings},
     errand::AnswersDue,
     message::{Fact, LateOrder, Mail, Order, Up},
-    settings::{CONNECTS, MAILBOX, UP_QUEUE},
+    settings::{CONNECTS, MAILBOX, ROOM_WITHIN, UP_QUEUE},
     view::{Live, View},
 };
 use crate::{
@@ -171,9 +171,9 @@ impl Fleet {
         self.view().put(member.unseen());
     }
 
-    /// Gives an actor another address or key, and ends its retirement. `false` when there is no actor.
-    pub fn change(&self, member: Member) -> bool {
-        self.post(member.id, Mail::Change(Box::new(member))).is_ok()
+    /// Gives an actor another address or key, and ends its retirement.
+    pub async fn change(&self, member: Member) -> Result<(), NotTaken> {
+        self.deliver(member.id, Mail::Change(Box::new(member))).await
     }
 
     /// Ends an actor at once and forgets what it saw: the printer was removed.
@@ -185,8 +185,8 @@ impl Fleet {
     }
 
     /// Lets an actor finish what it sent, and end: the printer was disabled.
-    pub fn retire(&self, id: Uuid) {
-        let _ = self.post(id, Mail::Retire);
+    pub async fn retire(&self, id: Uuid) -> Result<(), NotTaken> {
+        self.deliver(id, Mail::Retire).await
     }
 
     /// The printer has an actor.
@@ -205,8 +205,9 @@ impl Fleet {
     }
 
     /// Watches on for the effect of a command that ended as a maybe in an earlier life of the server.
-    pub fn watch_late(&self, printer_id: Uuid, order: LateOrder) {
-        let _ = self.post(printer_id, Mail::WatchLate(Box::new(order)));
+    pub async fn watch_late(&self, printer_id: Uuid, order: LateOrder) {
+        // A printer without an actor is not watched.
+        let _ = self.deliver(printer_id, Mail::WatchLate(Box::new(order))).await;
     }
 
     /// Waits until what actors have seen so far is written down, for at most 2 s: whoever was told of a print finds it.
@@ -256,14 +257,28 @@ impl Fleet {
     }
 
     fn post(&self, id: Uuid, mail: Mail) -> Result<(), NotTaken> {
-        // An actor that is gone with the server has its printer no less: its orders are the next life's.
-        let gone = || if self.inner.stop.is_cancelled() { NotTaken::Busy } else { NotTaken::NoActor };
         let actors = self.actors();
-        let handle = actors.get(&id).ok_or_else(gone)?;
+        let handle = actors.get(&id).ok_or_else(|| self.gone())?;
         handle.mailbox.try_send(mail).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => NotTaken::Busy,
-            mpsc::error::TrySendError::Closed(_) => gone(),
+            mpsc::error::TrySendError::Closed(_) => self.gone(),
         })
+    }
+
+    /// Hands over what nobody would say again: it waits for room in the mailbox, which an actor that works makes at once.
+    async fn deliver(&self, id: Uuid, mail: Mail) -> Result<(), NotTaken> {
+        let mailbox = self.actors().get(&id).map(|handle| handle.mailbox.clone()).ok_or_else(|| self.gone())?;
+        match tokio::time::timeout(ROOM_WITHIN, mailbox.send(mail)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(self.gone()),
+            Err(_) => Err(NotTaken::Busy),
+        }
+    }
+
+    /// What it means that a printer has no actor. One that is gone with the server has its printer no less: its orders are
+    /// the next life's.
+    fn gone(&self) -> NotTaken {
+        if self.inner.stop.is_cancelled() { NotTaken::Busy } else { NotTaken::NoActor }
     }
 
     /// Runs one actor until it ends; one that panics is started anew, for its own printer only.
@@ -343,5 +358,17 @@ mod tests {
         assert!(!fleet.has(member(3).id));
         let order = fleet.drop_order(member(2).id, Uuid::nil());
         assert_eq!(order, Err(NotTaken::Busy), "its orders are not ended as those of a printer that was disabled");
+    }
+
+    #[tokio::test]
+    async fn a_change_waits_for_room_in_a_full_mailbox() {
+        let (fleet, _inbox) = Fleet::new(Settings::default(), TaskTracker::new(), CancellationToken::new());
+        let id = member(1).id;
+        fleet.add(member(1));
+        // The actor has had no turn yet: there is one thread.
+        while fleet.drop_order(id, Uuid::nil()).is_ok() {}
+        assert_eq!(fleet.drop_order(id, Uuid::nil()), Err(NotTaken::Busy));
+        assert_eq!(fleet.change(member(1)).await, Ok(()));
+        assert_eq!(fleet.change(member(2)).await, Err(NotTaken::NoActor));
     }
 }

@@ -35,6 +35,7 @@ impl Services {
                 Err(error) => results.push((index, Err(error))),
             }
         }
+        let _turn = self.register.lock().await;
         // One transaction where all of them can be registered. Where one cannot, their halves in turn, down to itself: a
         // few that are taken cost a few transactions more, and not one for each printer.
         let whole = 0..new.len();

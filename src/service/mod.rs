@@ -94,6 +94,9 @@ pub struct Services {
     pub(crate) settings: Settings,
     pub(crate) oidc: Option<Oidc>,
     pub(crate) uploads: Arc<tokio::sync::Semaphore>,
+    /// Changes of the register go one after the other, each with what the live side does about it: of two at once, the live
+    /// side would else follow the older one last.
+    pub(crate) register: Arc<tokio::sync::Mutex<()>>,
     pub(crate) attempts: Arc<Attempts>,
     pub(crate) cameras: Arc<Cameras>,
     pub(crate) discovery: Arc<Discovery>,
@@ -141,6 +144,7 @@ impl Services {
             settings: parts.settings,
             oidc: parts.oidc,
             uploads: Arc::new(tokio::sync::Semaphore::new(UPLOADS)),
+            register: Arc::default(),
             attempts: Arc::default(),
             cameras: Arc::default(),
             discovery: Arc::default(),

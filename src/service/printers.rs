@@ -17,7 +17,7 @@ use crate::{
         reading::JobReading,
         state::{PrinterState, Reachability},
     },
-    fleet::{Member, view::Live},
+    fleet::{Member, NotTaken, view::Live},
     octoprint::{OctoPrint, Picture, RequestOptions},
     storage::{
         self,
@@ -27,6 +27,11 @@ use crate::{
 
 /// Somebody waits for what is read.
 const READ_WITHIN: Duration = Duration::from_secs(5);
+
+/// A change that is in the register, and of which the printer's actor could not be told.
+const NOT_FOLLOWED: Error = Error::Busy(
+    "The change is stored, but the printer's watch is too busy to follow it now. It does with the next start of the server.",
+);
 
 /// A printer with what is seen of it.
 #[derive(Debug, Clone)]
@@ -74,6 +79,7 @@ impl Services {
         who.require(Role::Manager)?;
         let details = checked(details, api_key.as_deref())?;
         let new = self.new_printer(who, details, api_key.as_deref())?;
+        let _turn = self.register.lock().await;
         storage::printers::insert(&self.db, std::slice::from_ref(&new)).await?;
         let printer = new.printer;
         self.bring_to_life(&printer, api_key)?;
@@ -161,6 +167,7 @@ impl Services {
         patch: PrinterPatch,
     ) -> Result<PrinterView, Error> {
         who.require(Role::Manager)?;
+        let _turn = self.register.lock().await;
         let before = self.printer(who, id).await?.printer;
         if if_match.is_some_and(|version| version != before.version) {
             return Err(Error::Stale);
@@ -192,9 +199,12 @@ impl Services {
     async fn follow_change(&self, before: &Printer, after: &Printer, key_changed: bool) -> Result<(), Error> {
         let id = after.id;
         if before.details.enabled && !after.details.enabled {
-            self.fleet.retire(id);
+            let told = self.fleet.retire(id).await;
             self.dispatch.printer_disabled(id).await;
-            return Ok(());
+            return match told {
+                Ok(()) | Err(NotTaken::NoActor) => Ok(()),
+                Err(NotTaken::Busy) => Err(NOT_FOLLOWED),
+            };
         }
         let enabled = after.details.enabled && !before.details.enabled;
         let moved = key_changed || before.details.url != after.details.url;
@@ -211,8 +221,10 @@ impl Services {
                 let seen = storage::sightings::all(&self.db).await?.into_iter().find(|seen| seen.printer_id == id);
                 member.mark = seen.map(|seen| (seen.mark, seen.observed_at));
             }
-            if !self.fleet.change(member.clone()) {
-                self.fleet.add(member);
+            match self.fleet.change(member.clone()).await {
+                Ok(()) => {}
+                Err(NotTaken::NoActor) => self.fleet.add(member),
+                Err(NotTaken::Busy) => return Err(NOT_FOLLOWED),
             }
         }
         // A name or a tag has no actor, but whoever looks at the farm has to hear of it.
@@ -223,12 +235,13 @@ impl Services {
     /// Removes a printer: its queued commands end as skipped, its sent ones as unknown; rows keep its name.
     pub async fn remove_printer(&self, who: &Principal, id: Uuid) -> Result<(), Error> {
         who.require(Role::Manager)?;
+        let _turn = self.register.lock().await;
         let printer = self.printer(who, id).await?.printer;
-        self.fleet.remove(id);
         let entry = of_printer(id, who.entry(Action::PrinterRemoved, fields(&printer.details)));
         if storage::printers::remove(&self.db, id, clock::now(), &entry).await?.is_none() {
             return Err(Error::NotFound("printer"));
         }
+        self.fleet.remove(id);
         self.dispatch.printer_removed(id).await;
         tracing::info!(printer.id = %id, printer.name = %printer.details.name, by = %who.name, "printer removed");
         Ok(())

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use printyard::storage::Db;
+use printyard::{simulator::SimulatedPrinter, storage::Db};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -303,5 +303,27 @@ async fn a_printer_whose_stored_address_is_broken_is_left_out_and_mended_by_a_ne
     server.until_online(&bad_id).await;
     let (_, printer, _) = server.get(&path).await;
     assert_eq!(printer["plate"]["state"], "occupied", "what was known is kept: {printer}");
+    server.stop().await;
+}
+
+/// Of two changes at once, one comes last in the register; the live side must not follow the other one last.
+#[tokio::test]
+async fn the_live_side_follows_the_change_that_the_register_has_last() {
+    let (server, farm, ids) = yard(1).await;
+    let others = crate::support::server::farm(2).await;
+    let path = format!("/api/v1/printers/{}", ids[0]);
+    let [a, b] = [&others.printers()[0], &others.printers()[1]];
+    let to = |printer: &SimulatedPrinter| json!({"url": printer.url(), "api_key": printer.api_key()});
+    for _ in 0..20 {
+        let ((first, ..), (second, ..)) = tokio::join!(server.patch(&path, to(a)), server.patch(&path, to(b)));
+        assert_eq!((first, second), (StatusCode::OK, StatusCode::OK));
+    }
+    let (_, printer, _) = server.get(&path).await;
+    let (meant, other) = if printer["url"] == a.url() { (a, b) } else { (b, a) };
+    wait::until("the printer that the register has is listened to", Duration::from_secs(30), async || {
+        let listeners = (meant.listeners(), other.listeners(), farm.printers()[0].listeners());
+        if listeners == (1, 0, 0) { Ok(()) } else { Err(format!("{listeners:?}")) }
+    })
+    .await;
     server.stop().await;
 }
