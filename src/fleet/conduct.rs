@@ -265,7 +265,13 @@ impl Actor {
             }
             return;
         }
+        let too_late = flight.is_unsent() && Instant::now() >= flight.order.expires;
         flight.attempts += 1;
+        if too_late {
+            // The ledger took its time, or gave leave by a clock that was set back meanwhile.
+            self.finish(Outcome::Expired, None, None).await;
+            return;
+        }
         if overtaken {
             // Nothing has left yet, and somebody wants this printer to stop.
             let (outcome, reason) = if flight.attempts == 1 {

@@ -51,8 +51,7 @@ impl Actor {
                 }
                 let limit = if flight.moving { MOVING_LIMIT } else { flight.order.confirm_within };
                 if now.duration_since(since) >= limit {
-                    let state = self.sight().state;
-                    self.finish(Outcome::Unconfirmed, Some(effect::overdue(state)), None).await;
+                    self.finish(Outcome::Unconfirmed, Some(effect::overdue(self.state)), None).await;
                     return true;
                 }
                 self.look_again(now);
@@ -168,8 +167,8 @@ impl Actor {
         let sight = self.sight();
         match &self.slot {
             Some(flight) if self.in_touch => {
-                let before = flight.before.clone().unwrap_or_else(|| sight.clone());
-                effect::judge(flight.step, flight.target(), &before, &flight.evidence, &sight)
+                let before = flight.before.as_ref().unwrap_or(&sight);
+                effect::judge(flight.step, flight.target(), before, &flight.evidence, &sight)
             }
             _ => Verdict::Pending { moving: false },
         }
@@ -178,7 +177,7 @@ impl Actor {
     /// Compares the file's print counters with those before the start, where no event tells of it.
     pub(super) fn count_again(&mut self) {
         let octoprint = self.octoprint.clone();
-        let idle = self.sight().state == PrinterState::Operational;
+        let idle = self.state == PrinterState::Operational;
         let Some(flight) = &mut self.slot else { return };
         if flight.step == Step::Start
             && idle

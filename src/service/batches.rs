@@ -99,7 +99,7 @@ impl Services {
         self.store(who, spec, targets, None).await.map(Created::Batch)
     }
 
-    /// Writes a batch down, and has the dispatcher take it up.
+    /// Writes a batch down and wakes the dispatcher.
     async fn store(
         &self,
         who: &Principal,
@@ -136,13 +136,7 @@ impl Services {
             printer_ids: rows.iter().map(|row| row.printer_id).collect(),
             ..who.entry(Action::BatchCreated, told(&batch))
         };
-        let open = rows.iter().filter(|row| !row.outcome.is_final()).cloned().collect();
-        // Its printers decide while it is being written. Nothing is sent before it is.
-        let announced = self.dispatch.announce(batch.clone(), open);
         storage::batches::create(&self.db, &batch, &rows, &entry).await?;
-        announced.written();
-        // Sending goes before telling: the dispatcher would wait until the answer with its rows is put together.
-        tokio::task::yield_now().await;
         tracing::info!(
             batch.id = %batch.id, batch.command = %batch.spec.command, batch.printers = rows.len(),
             by = %who.name, reason = batch.spec.reason.as_deref().unwrap_or(""),
@@ -151,7 +145,10 @@ impl Services {
         let counts = Counts::from_pairs(rows.iter().map(|row| (row.outcome, 1)));
         let shown = usize::try_from(COMMANDS_SHOWN).unwrap_or(usize::MAX);
         let next = (rows.len() > shown).then_some(COMMANDS_SHOWN - 1);
-        let commands = rows.into_iter().take(shown).collect();
+        let commands = rows.iter().take(shown).cloned().collect();
+        self.dispatch.made(batch.clone(), rows.into_iter().filter(|row| !row.outcome.is_final()).collect());
+        // Sending goes before telling: the dispatcher would wait until the answer with its rows is put together.
+        tokio::task::yield_now().await;
         Ok(BatchView { batch, counts, commands, next })
     }
 

@@ -26,6 +26,7 @@ mod crash;
 mod dashboard;
 mod examples;
 mod fixtures;
+mod fleet;
 mod forgery;
 mod oidc;
 mod outside;

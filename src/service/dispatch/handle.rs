@@ -12,8 +12,13 @@ use chrono::DateTime;
 use tokio::sync::{Notify, broadcast, mpsc, oneshot};
 use uuid::Uuid;
 
-use super::announce::Coming;
-use crate::{clock, domain::command::Command};
+use crate::{
+    clock,
+    domain::{
+        batch::Batch,
+        command::{Command, CommandRow},
+    },
+};
 
 /// What the dispatcher is told beside what actors say.
 #[derive(Debug)]
@@ -26,12 +31,15 @@ pub(super) enum Signal {
     Release(Uuid),
 }
 
+/// Batches that the dispatcher has not taken up, each with its open rows.
+type JustMade = Vec<(Batch, Vec<CommandRow>)>;
+
 /// A handle on the dispatcher. Cheap to clone.
 #[derive(Clone)]
 pub struct Dispatch {
     pub(super) wake: Arc<Notify>,
     /// To spare the dispatcher reading them back.
-    pub(super) coming: Arc<Mutex<Vec<Coming>>>,
+    pub(super) made: Arc<Mutex<JustMade>>,
     pub(super) signals: mpsc::Sender<Signal>,
     pub(super) changed: broadcast::Sender<Uuid>,
     pub(super) beat: Arc<AtomicI64>,
@@ -39,8 +47,14 @@ pub struct Dispatch {
 }
 
 impl Dispatch {
-    pub(super) fn coming(&self) -> MutexGuard<'_, Vec<Coming>> {
-        self.coming.lock().unwrap_or_else(PoisonError::into_inner)
+    /// A batch was made, with these open rows: the ledger has both.
+    pub fn made(&self, batch: Batch, rows: Vec<CommandRow>) {
+        self.just_made().push((batch, rows));
+        self.wake.notify_one();
+    }
+
+    pub(super) fn just_made(&self) -> MutexGuard<'_, JustMade> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tells of every batch of which a row has ended, or that has ended itself.

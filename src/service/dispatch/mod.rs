@@ -6,16 +6,12 @@
 //! the truth: killed at any moment, it goes on from there. It never waits for an actor. Writes come in groups: while
 //! one statement is under way the next group gathers, so a thousand commands cost a few statements.
 
-mod announce;
 mod handle;
 mod release;
 mod report;
 
 use self::handle::Signal;
-pub use self::{
-    announce::Announced,
-    handle::{Dispatch, Reservation},
-};
+pub use self::handle::{Dispatch, Reservation};
 
 use std::{
     collections::{HashMap, HashSet},
@@ -26,7 +22,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::{Notify, broadcast, mpsc, oneshot};
+use tokio::sync::{Notify, broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -73,8 +69,6 @@ pub struct Dispatcher {
     runs: HashMap<Uuid, Run>,
     lanes: Lanes,
     rows: HashMap<Uuid, CommandRow>,
-    /// Batches that were taken up while they are being written.
-    unwritten: Vec<(Uuid, oneshot::Receiver<()>)>,
     /// Commands whose actors had no room.
     unposted: Vec<Uuid>,
     /// Commands that were sent, and of which nothing has been heard yet.
@@ -92,7 +86,7 @@ impl Dispatcher {
         let (signals_in, signals) = mpsc::channel(SIGNALS);
         let handle = Dispatch {
             wake: Arc::new(Notify::new()),
-            coming: Arc::default(),
+            made: Arc::default(),
             signals: signals_in,
             changed: broadcast::channel(SIGNALS).0,
             beat: Arc::new(AtomicI64::new(clock::now().timestamp_micros())),
@@ -107,7 +101,6 @@ impl Dispatcher {
             runs: HashMap::new(),
             lanes: Lanes::default(),
             rows: HashMap::new(),
-            unwritten: Vec::new(),
             unposted: Vec::new(),
             awaited: HashSet::new(),
             advances: Held::default(),
@@ -144,7 +137,7 @@ impl Dispatcher {
                 }
                 () = until(held_until), if held_until.is_some() => self.write_held(false).await,
                 Some(signal) = self.signals.recv() => self.on_signal(signal).await,
-                () = wake.notified() => self.take_up_announced().await,
+                () = wake.notified() => self.take_up_made().await,
                 () = tokio::time::sleep_until(self.wake_at.into()) => self.tick().await,
             }
         }
@@ -154,8 +147,7 @@ impl Dispatcher {
 
     /// Takes up every batch of the ledger that is not known yet, in the order in which they were made.
     async fn load(&mut self) {
-        let db = self.ledger().await;
-        let batches = match storage::batches::unfinished(&db).await {
+        let batches = match storage::batches::unfinished(&self.db).await {
             Ok(batches) => batches,
             Err(error) => return log_storage("unfinished batches", &error),
         };
@@ -164,9 +156,20 @@ impl Dispatcher {
             if self.runs.contains_key(&batch.id) {
                 continue;
             }
-            match commands::open_of_batch(&db, batch.id).await {
+            match commands::open_of_batch(&self.db, batch.id).await {
                 Ok(rows) => self.take_up(batch, rows).await,
                 Err(error) => return log_storage("rows of a batch", &error),
+            }
+        }
+    }
+
+    /// Takes up batches that were just made as they were then. Whatever has changed since, the ledger refuses a send of.
+    async fn take_up_made(&mut self) {
+        let made = std::mem::take(&mut *self.handle.just_made());
+        for (batch, rows) in made {
+            if batch.finished_at.is_none() && !self.runs.contains_key(&batch.id) {
+                self.learn_power_groups(std::slice::from_ref(&batch)).await;
+                self.take_up(batch, rows).await;
             }
         }
     }
@@ -224,7 +227,7 @@ impl Dispatcher {
 
     async fn on_signal(&mut self, signal: Signal) {
         // It may be about a batch that was made before.
-        self.take_up_announced().await;
+        self.take_up_made().await;
         match signal {
             Signal::Ended(ids) => {
                 self.drop_orders(&ids);

@@ -81,7 +81,7 @@ impl Dispatcher {
                 row.expires_at = Some(wall + expires_in);
             }
             let times: Vec<(Uuid, DateTime<Utc>)> = rows.iter().map(|row| (row.id, wall + expires_in)).collect();
-            while let Err(error) = commands::release(&self.ledger().await, &times, wall).await {
+            while let Err(error) = commands::release(&self.db, &times, wall).await {
                 log_storage("release", &error);
                 tokio::time::sleep(RETRY).await;
             }
@@ -102,7 +102,7 @@ impl Dispatcher {
         run.batch.state = BatchState::Running;
         let spec = run.batch.spec.clone();
         let printers: Vec<(Uuid, Uuid)> = run.queued.iter().map(|row| (row.id, row.printer_id)).collect();
-        if let Err(error) = storage::batches::run(&self.ledger().await, id).await {
+        if let Err(error) = storage::batches::run(&self.db, id).await {
             log_storage("start of a batch", &error);
         }
         let _ = self.handle.changed.send(id);
@@ -153,27 +153,19 @@ impl Dispatcher {
             .collect()
     }
 
-    /// Offers released rows of one batch to their printers. All are handed over before anything is written.
+    /// Offers released rows to their printers.
     pub(super) async fn offer(&mut self, rows: Vec<CommandRow>) {
-        let Some(batch_id) = rows.first().map(|row| row.batch_id) else { return };
-        self.withdraw_before_cancels(batch_id, &rows).await;
-        if !self.runs.contains_key(&batch_id) {
-            return;
-        }
+        self.withdraw_before_cancels(&rows).await;
         let mut refused: HashMap<Command, Vec<Uuid>> = HashMap::new();
-        let mut without_actor = Vec::new();
         for row in rows {
             let (id, printer_id) = (row.id, row.printer_id);
             let offer = self.lanes.offer(printer_id, ticket(&row));
             self.rows.insert(id, row);
             match offer {
-                Offer::Go | Offer::Overtake => without_actor.extend(self.hand_over(id)),
+                Offer::Go | Offer::Overtake => self.post(id).await,
                 Offer::Wait => {}
                 Offer::Refuse(in_flight) => refused.entry(in_flight).or_default().push(id),
             }
-        }
-        for id in without_actor {
-            self.end_without_actor(id).await;
         }
         for (in_flight, ids) in refused {
             let detail = format!("Another command to this printer has not ended yet: {in_flight}.");
@@ -182,7 +174,7 @@ impl Dispatcher {
     }
 
     /// A cancel first withdraws whatever was about to start on its printers, of any batch.
-    pub(super) async fn withdraw_before_cancels(&mut self, batch_id: Uuid, rows: &[CommandRow]) {
+    pub(super) async fn withdraw_before_cancels(&mut self, rows: &[CommandRow]) {
         let printers: HashSet<Uuid> =
             rows.iter().filter(|row| row.command == Command::Cancel).map(|row| row.printer_id).collect();
         if printers.is_empty() {
@@ -195,41 +187,26 @@ impl Dispatcher {
             .filter(|row| row.command.heats() && printers.contains(&row.printer_id));
         let mut ids: Vec<Uuid> = unreleased.map(|row| row.id).collect();
         ids.extend(printers.iter().flat_map(|printer| self.lanes.withdrawable(*printer)));
-        if ids.is_empty() {
-            return;
-        }
-        // Not for a cancel that did not come about.
-        self.ledger().await;
-        if self.runs.contains_key(&batch_id) {
-            self.end_queued(&ids, Outcome::Skipped, Reason::OvertakenByCancel).await;
-        }
+        self.end_queued(&ids, Outcome::Skipped, Reason::OvertakenByCancel).await;
     }
 
-    /// Hands a released command to its actor, or ends it where there is none.
+    /// Hands a released command to its actor.
     pub(super) async fn post(&mut self, id: Uuid) {
-        if let Some(id) = self.hand_over(id) {
-            self.end_without_actor(id).await;
-        }
-    }
-
-    /// Hands a released command to its actor. It comes back where there is none.
-    fn hand_over(&mut self, id: Uuid) -> Option<Uuid> {
-        let row = self.rows.get(&id)?;
-        let run = self.runs.get(&row.batch_id)?;
-        match self.fleet.perform(row.printer_id, order(row, &run.batch.spec)) {
-            Ok(()) => None,
-            Err(NotTaken::Busy) => {
-                self.unposted.push(id);
-                None
-            }
-            Err(NotTaken::NoActor) => Some(id),
-        }
-    }
-
-    async fn end_without_actor(&mut self, id: Uuid) {
         let Some(row) = self.rows.get(&id) else { return };
-        let outcome = if row.outcome == Outcome::Queued { Outcome::Rejected } else { Outcome::Unknown };
-        Box::pin(self.end_now(id, outcome, Some(Reason::PrinterDisabled))).await;
+        let Some(run) = self.runs.get(&row.batch_id) else { return };
+        let printer_id = row.printer_id;
+        match self.fleet.perform(printer_id, order(row, &run.batch.spec)) {
+            Ok(()) => {}
+            Err(NotTaken::Busy) => self.unposted.push(id),
+            Err(NotTaken::NoActor) => {
+                let (outcome, reason) = if row.outcome == Outcome::Queued {
+                    (Outcome::Rejected, Reason::PrinterDisabled)
+                } else {
+                    (Outcome::Unknown, Reason::PrinterDisabled)
+                };
+                Box::pin(self.end_now(id, outcome, Some(reason))).await;
+            }
+        }
     }
 
     /// Has printers watched on for effects of commands that ended as a maybe before the server was started.

@@ -67,8 +67,8 @@ impl Dispatcher {
         self.on_reports(reports).await;
     }
 
-    async fn on_settled(&mut self, command_id: Uuid, settled: Settled) {
-        match commands::settle(&self.ledger().await, command_id, &settled).await {
+    async fn on_settled(&self, command_id: Uuid, settled: Settled) {
+        match commands::settle(&self.db, command_id, &settled).await {
             Ok(_) => {
                 tracing::info!(command.id = %command_id, effect = %settled.effect, "settled later");
                 self.fleet.view().settle(command_id, settled);
@@ -89,7 +89,7 @@ impl Dispatcher {
             .map(|row| row.id)
             .collect();
         for id in held {
-            if let Ok(Some(row)) = commands::get(&self.ledger().await, id).await {
+            if let Ok(Some(row)) = commands::get(&self.db, id).await {
                 self.rows.insert(id, row);
                 self.post(id).await;
             }
@@ -101,22 +101,9 @@ impl Dispatcher {
         if readies.is_empty() {
             return;
         }
-        let at = clock::now();
-        let sends: Vec<commands::Send> = readies
-            .iter()
-            .map(|ready| commands::Send {
-                id: ready.command_id,
-                attempt: ready.attempt,
-                step: ready.step,
-                resolved: ready.resolved,
-                state_before: Some(ready.state_before),
-                print_id: ready.print_id,
-                file_path: ready.file_path.clone(),
-                at,
-            })
-            .collect();
         let won: HashSet<Uuid> = loop {
-            match commands::commit_sends(&self.ledger().await, &sends).await {
+            // As of now at every attempt: what expires while the ledger does not answer is not sent.
+            match commands::commit_sends(&self.db, &sends(&readies, clock::now())).await {
                 Ok(won) => break won.into_iter().collect(),
                 Err(error) => log_storage("commit of sends", &error),
             }
@@ -148,8 +135,7 @@ impl Dispatcher {
         let known: Vec<Uuid> = lost.into_iter().filter(|id| self.rows.contains_key(id)).collect();
         let sentence = "Its time passed before it could be sent.";
         let touched =
-            commands::end_queued(&self.ledger().await, &known, Outcome::Expired, None, Some(sentence), clock::now())
-                .await;
+            commands::end_queued(&self.db, &known, Outcome::Expired, None, Some(sentence), clock::now()).await;
         match touched {
             Ok(touched) => {
                 let expired: Vec<Uuid> = touched.iter().map(|row| row.id).collect();
@@ -166,7 +152,7 @@ impl Dispatcher {
         if ids.is_empty() {
             return;
         }
-        match commands::get_many(&self.ledger().await, &ids).await {
+        match commands::get_many(&self.db, &ids).await {
             Ok(rows) => self.rows.extend(rows.into_iter().map(|row| (row.id, row))),
             Err(error) => log_storage("ended commands", &error),
         }
@@ -212,7 +198,7 @@ impl Dispatcher {
     }
 
     pub(super) async fn write_reports(&mut self, rows: Vec<commands::Report>) {
-        while let Err(error) = commands::report(&self.ledger().await, &rows).await {
+        while let Err(error) = commands::report(&self.db, &rows).await {
             log_storage("outcomes", &error);
             tokio::time::sleep(RETRY).await;
         }
@@ -229,7 +215,7 @@ impl Dispatcher {
         }
         let touched = loop {
             let now = clock::now();
-            match commands::end_queued(&self.ledger().await, ids, outcome, Some(reason), Some(detail), now).await {
+            match commands::end_queued(&self.db, ids, outcome, Some(reason), Some(detail), now).await {
                 Ok(touched) => break touched,
                 Err(error) => log_storage("end of commands", &error),
             }
@@ -323,7 +309,7 @@ impl Dispatcher {
         let told = fields(&json!({"on_failure": OnFailure::Stop}));
         let entry = Entry::unasked(ActorKind::Scheduler, Action::BatchStopped, now);
         let entry = Entry { subject: Some(id), changes: told, ..entry };
-        match storage::batches::stop(&self.ledger().await, id, now, &entry).await {
+        match storage::batches::stop(&self.db, id, now, &entry).await {
             Ok(Some(result)) => {
                 self.drop_orders(&result.skipped);
                 Box::pin(self.forget(&result.skipped, None)).await;
@@ -341,7 +327,7 @@ impl Dispatcher {
         let over: Vec<Uuid> =
             batches.iter().copied().filter(|id| self.runs.get(id).is_some_and(Run::is_over)).collect();
         if !over.is_empty() {
-            match storage::batches::finish_done(&self.ledger().await, &over, clock::now()).await {
+            match storage::batches::finish_done(&self.db, &over, clock::now()).await {
                 Ok(_) => {
                     for id in &over {
                         self.runs.remove(id);
@@ -354,6 +340,20 @@ impl Dispatcher {
             let _ = self.handle.changed.send(id);
         }
     }
+}
+
+fn sends(readies: &[Ready], at: DateTime<Utc>) -> Vec<commands::Send> {
+    let send = |ready: &Ready| commands::Send {
+        id: ready.command_id,
+        attempt: ready.attempt,
+        step: ready.step,
+        resolved: ready.resolved,
+        state_before: Some(ready.state_before),
+        print_id: ready.print_id,
+        file_path: ready.file_path.clone(),
+        at,
+    };
+    readies.iter().map(send).collect()
 }
 
 fn storage_report(id: Uuid, outcome: Outcome, reason: Option<Reason>, at: DateTime<Utc>) -> commands::Report {

@@ -172,9 +172,9 @@ async fn a_batch_that_is_stopped_before_it_was_taken_up_is_not_held() {
     };
     let row = CommandRow::queued(clock::new_id(), batch.id, clock::new_id(), String::new(), Command::Pause);
     let id = row.id;
-    desk.dispatcher.handle().announce(batch, vec![row]).written();
+    desk.dispatcher.handle().made(batch, vec![row]);
     desk.dispatcher.on_signal(Signal::Ended(vec![id])).await;
     // What wakes the dispatcher for the batch itself may come after the signal.
-    desk.dispatcher.take_up_announced().await;
+    desk.dispatcher.take_up_made().await;
     assert!(desk.dispatcher.runs.is_empty(), "its end was told");
 }

@@ -1,0 +1,118 @@
+//! The live side by itself: its printers are simulated, and the test is the ledger that gives leave to send.
+
+use std::time::{Duration, Instant};
+
+use printyard::{
+    config::Settings,
+    domain::{
+        command::{Command, Outcome},
+        state::PrinterState,
+    },
+    fleet::{
+        Fleet, Inbox, Member,
+        message::{Order, Ready, Report, Up},
+    },
+    octoprint::OctoPrint,
+    outbound::{Networks, Outbound},
+    simulator::{Act, Farm},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use uuid::Uuid;
+
+use crate::support::{server::farm, wait};
+
+const PRINTER: Uuid = Uuid::from_u128(1);
+const LONG: Duration = Duration::from_secs(60);
+
+/// A live side with one printer that prints.
+struct Desk {
+    fleet: Fleet,
+    inbox: Inbox,
+    farm: Farm,
+    stop: CancellationToken,
+}
+
+impl Desk {
+    async fn new() -> Self {
+        let (farm, stop) = (farm(1).await, CancellationToken::new());
+        let (fleet, inbox) = Fleet::new(Settings::default(), TaskTracker::new(), stop.clone());
+        let printer = &farm.printers()[0];
+        let outbound = Outbound::new(Networks::default()).expect("set-up");
+        let url = printer.url().parse().expect("a url");
+        let octoprint = OctoPrint::new(url, Some(printer.api_key().to_owned()), outbound).expect("a client");
+        fleet.add(Member::fresh(PRINTER, octoprint));
+        printer.select("long/vase.gcode");
+        printer.at_printer(Act::StartSelected);
+        let desk = Self { fleet, inbox, farm, stop };
+        desk.until(PrinterState::Printing).await;
+        desk
+    }
+
+    async fn until(&self, state: PrinterState) {
+        wait::until(&format!("the printer is {state:?}"), LONG, async || {
+            let seen = self.fleet.view().get(PRINTER).map(|live| live.state);
+            if seen == Some(state) { Ok(()) } else { Err(format!("{seen:?}")) }
+        })
+        .await;
+    }
+
+    fn perform(&self, id: u128, command: Command, expires: Instant) {
+        let order = Order {
+            command_id: Uuid::from_u128(id),
+            command,
+            expected_job: None,
+            file: None,
+            named: true,
+            force: false,
+            assume_clear: false,
+            confirm_within: LONG,
+            wait_when_unreachable: false,
+            expires,
+            recover: None,
+        };
+        self.fleet.perform(PRINTER, order).expect("taken");
+    }
+
+    /// What the actor says next.
+    async fn next(&mut self) -> Up {
+        tokio::time::timeout(LONG, self.inbox.ledger.recv()).await.expect("in time").expect("an actor")
+    }
+
+    async fn asks(&mut self) -> Ready {
+        match self.next().await {
+            Up::Ready(ready) => ready,
+            other => panic!("it does not ask: {other:?}"),
+        }
+    }
+
+    async fn reports(&mut self) -> Report {
+        match self.next().await {
+            Up::Report(report) => report,
+            other => panic!("it does not report: {other:?}"),
+        }
+    }
+
+    /// Commands of the job client that came to the printer.
+    fn came(&self) -> Vec<String> {
+        self.farm.printers()[0].received().into_iter().map(|received| received.command).collect()
+    }
+}
+
+#[tokio::test]
+async fn a_command_whose_leave_comes_after_its_time_is_not_sent() {
+    let mut desk = Desk::new().await;
+    let expires = Instant::now() + Duration::from_millis(500);
+    desk.perform(1, Command::Pause, expires);
+    let ready = desk.asks().await;
+    tokio::time::sleep_until(expires.into()).await;
+    ready.go.send(true).expect("it waits");
+    assert_eq!(desk.reports().await.outcome, Outcome::Expired);
+    assert!(desk.came().is_empty(), "{:?}", desk.came());
+    // The next one goes as usual.
+    desk.perform(2, Command::Pause, Instant::now() + LONG);
+    desk.asks().await.go.send(true).expect("it waits");
+    assert_eq!(desk.reports().await.outcome, Outcome::Accepted);
+    assert_eq!(desk.reports().await.outcome, Outcome::Confirmed);
+    assert_eq!(desk.came(), ["pause"]);
+    desk.stop.cancel();
+}
