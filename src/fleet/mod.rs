@@ -205,9 +205,8 @@ impl Fleet {
     }
 
     /// Watches on for the effect of a command that ended as a maybe in an earlier life of the server.
-    pub async fn watch_late(&self, printer_id: Uuid, order: LateOrder) {
-        // A printer without an actor is not watched.
-        let _ = self.deliver(printer_id, Mail::WatchLate(Box::new(order))).await;
+    pub fn watch_late(&self, printer_id: Uuid, order: LateOrder) {
+        let _ = self.post(printer_id, Mail::WatchLate(Box::new(order)));
     }
 
     /// Waits until what actors have seen so far is written down, for at most 2 s: whoever was told of a print finds it.

@@ -231,7 +231,7 @@ impl Dispatcher {
                 unanswered: row.outcome == Outcome::Unknown,
                 until: Instant::now() + left,
             };
-            self.fleet.watch_late(row.printer_id, order).await;
+            self.fleet.watch_late(row.printer_id, order);
         }
     }
 
