@@ -244,7 +244,7 @@ impl Actor {
         true
     }
 
-    /// Hears what the event socket has told by now. Until it is read again, what comes does not wake this actor.
+    /// Hears what the event socket has told by now.
     pub(super) async fn hear_out(&mut self) {
         match next_frame(&mut self.link).now_or_never() {
             Some(Ok(frame)) => self.on_frames(frame).await,

@@ -23,6 +23,15 @@ impl Services {
         printers: Vec<(PrinterDetails, Option<String>)>,
     ) -> Result<Vec<Result<PrinterView, Error>>, Error> {
         who.require(Role::Manager)?;
+        let who = who.clone();
+        self.change_register(async move |services: Self| services.register_all(&who, printers).await).await
+    }
+
+    async fn register_all(
+        &self,
+        who: &Principal,
+        printers: Vec<(PrinterDetails, Option<String>)>,
+    ) -> Result<Vec<Result<PrinterView, Error>>, Error> {
         // Those that hold, and next to them their place in the request and their key.
         let (mut new, mut rest, mut results) = (Vec::new(), Vec::new(), Vec::new());
         for (index, (details, api_key)) in printers.into_iter().enumerate() {
@@ -35,7 +44,6 @@ impl Services {
                 Err(error) => results.push((index, Err(error))),
             }
         }
-        let _turn = self.register.lock().await;
         // One transaction where all of them can be registered. Where one cannot, their halves in turn, down to itself: a
         // few that are taken cost a few transactions more, and not one for each printer.
         let whole = 0..new.len();

@@ -94,8 +94,7 @@ pub struct Services {
     pub(crate) settings: Settings,
     pub(crate) oidc: Option<Oidc>,
     pub(crate) uploads: Arc<tokio::sync::Semaphore>,
-    /// Changes of the register go one after the other, each with what the live side does about it: of two at once, the live
-    /// side would else follow the older one last.
+    /// Held by whoever changes the register.
     pub(crate) register: Arc<tokio::sync::Mutex<()>>,
     pub(crate) attempts: Arc<Attempts>,
     pub(crate) cameras: Arc<Cameras>,

@@ -79,12 +79,29 @@ impl Services {
         who.require(Role::Manager)?;
         let details = checked(details, api_key.as_deref())?;
         let new = self.new_printer(who, details, api_key.as_deref())?;
-        let _turn = self.register.lock().await;
-        storage::printers::insert(&self.db, std::slice::from_ref(&new)).await?;
-        let printer = new.printer;
-        self.bring_to_life(&printer, api_key)?;
+        let change = async move |services: Self| {
+            storage::printers::insert(&services.db, std::slice::from_ref(&new)).await?;
+            services.bring_to_life(&new.printer, api_key)?;
+            Ok(new.printer)
+        };
+        let printer = self.change_register(change).await?;
         tracing::info!(printer.id = %printer.id, printer.name = %printer.details.name, by = %who.name, "printer registered");
         Ok(self.view_of(printer))
+    }
+
+    /// Changes the register and has the live side follow, one change after the other: of two at once it would else follow the
+    /// older one last. What has begun goes to its end, also when whoever asked for it hangs up.
+    pub(super) async fn change_register<T, F>(&self, change: impl FnOnce(Self) -> F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Error>> + Send + 'static,
+    {
+        let (register, change) = (self.register.clone(), change(self.clone()));
+        let task = tokio::spawn(async move {
+            let _turn = register.lock().await;
+            change.await
+        });
+        task.await.unwrap_or_else(|error| Err(Error::Internal(format!("a change of the register broke off: {error}"))))
     }
 
     /// A printer of these details, which hold, as it goes into the register.
@@ -167,7 +184,17 @@ impl Services {
         patch: PrinterPatch,
     ) -> Result<PrinterView, Error> {
         who.require(Role::Manager)?;
-        let _turn = self.register.lock().await;
+        let who = who.clone();
+        self.change_register(async move |services: Self| services.patch(&who, id, if_match, patch).await).await
+    }
+
+    async fn patch(
+        &self,
+        who: &Principal,
+        id: Uuid,
+        if_match: Option<i64>,
+        patch: PrinterPatch,
+    ) -> Result<PrinterView, Error> {
         let before = self.printer(who, id).await?.printer;
         if if_match.is_some_and(|version| version != before.version) {
             return Err(Error::Stale);
@@ -235,7 +262,11 @@ impl Services {
     /// Removes a printer: its queued commands end as skipped, its sent ones as unknown; rows keep its name.
     pub async fn remove_printer(&self, who: &Principal, id: Uuid) -> Result<(), Error> {
         who.require(Role::Manager)?;
-        let _turn = self.register.lock().await;
+        let who = who.clone();
+        self.change_register(async move |services: Self| services.remove(&who, id).await).await
+    }
+
+    async fn remove(&self, who: &Principal, id: Uuid) -> Result<(), Error> {
         let printer = self.printer(who, id).await?.printer;
         let entry = of_printer(id, who.entry(Action::PrinterRemoved, fields(&printer.details)));
         if storage::printers::remove(&self.db, id, clock::now(), &entry).await?.is_none() {
