@@ -59,6 +59,7 @@ use self::{
     dispatch::{Dispatch, Dispatcher},
     events::News,
     idempotency::UnderWay,
+    record::RecorderStatus,
     webhooks::Webhooks,
 };
 use crate::{
@@ -103,6 +104,7 @@ pub struct Services {
     pub(crate) news: News,
     pub(crate) keys: UnderWay,
     pub(crate) webhooks: Webhooks,
+    pub(crate) recorder: RecorderStatus,
     /// Falls when the server is to end: whatever waits for long ends with it.
     pub(crate) stop: CancellationToken,
     pub(crate) hashers: Arc<tokio::sync::Semaphore>,
@@ -151,6 +153,7 @@ impl Services {
             news: News::default(),
             keys: UnderWay::default(),
             webhooks: Webhooks::new(parts.to_receivers),
+            recorder: RecorderStatus::default(),
             stop: stop.clone(),
             hashers: Arc::new(tokio::sync::Semaphore::new(sessions::HASHERS)),
             hashed: Arc::default(),
@@ -162,9 +165,10 @@ impl Services {
             dispatcher.run(token).await;
         });
         let (guard, token, db) = (failed.clone().drop_guard(), stop.clone(), services.db.clone());
+        let status = services.recorder.clone();
         tasks.spawn(async move {
             let _guard = guard;
-            record::run(db, inbox.facts, token).await;
+            record::run(db, inbox.facts, status, token).await;
         });
         tasks.spawn(services.news.clone().run(services.db.clone(), stop.clone()));
         let (guard, senders) = (failed.clone().drop_guard(), services.clone());
@@ -243,6 +247,11 @@ impl Services {
             return Err("the dispatcher hangs");
         }
         Ok(())
+    }
+
+    /// Whether the recorder of prints keeps up.
+    pub fn recorder_status(&self) -> &RecorderStatus {
+        &self.recorder
     }
 
     /// Closes the database, after all tasks have ended.

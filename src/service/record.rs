@@ -2,6 +2,7 @@
 //! within a moment otherwise, sightings once a second.
 
 mod seen;
+mod status;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -13,6 +14,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
+
+pub use self::status::RecorderStatus;
 
 use self::seen::Seen;
 use crate::{
@@ -36,7 +39,7 @@ const GATHER: Duration = Duration::from_millis(100);
 const ATTEMPTS: u32 = 50;
 
 /// Runs until `stop` falls, then writes what is left.
-pub async fn run(db: Db, mut facts: mpsc::Receiver<Fact>, stop: CancellationToken) {
+pub async fn run(db: Db, mut facts: mpsc::Receiver<Fact>, status: RecorderStatus, stop: CancellationToken) {
     let mut seen = Seen::since_before(&db).await;
     let mut group = Vec::with_capacity(GROUP);
     let (mut prints, mut prints_due) = (Vec::new(), Instant::now());
@@ -54,14 +57,14 @@ pub async fn run(db: Db, mut facts: mpsc::Receiver<Fact>, stop: CancellationToke
                 }
                 let barriers = seen.sort(&mut group, &mut prints);
                 if !barriers.is_empty() || prints.len() >= GROUP {
-                    write(&db, &mut prints).await;
+                    write(&db, &mut prints, &status).await;
                 }
                 for barrier in barriers {
                     // Whoever waited may have gone.
                     let _ = barrier.send(());
                 }
             }
-            () = sleep_until(prints_due), if !prints.is_empty() => write(&db, &mut prints).await,
+            () = sleep_until(prints_due), if !prints.is_empty() => write(&db, &mut prints, &status).await,
             _ = flush.tick() => seen.save(&db).await,
         }
     }
@@ -69,11 +72,11 @@ pub async fn run(db: Db, mut facts: mpsc::Receiver<Fact>, stop: CancellationToke
         group.push(fact);
     }
     seen.sort(&mut group, &mut prints);
-    write(&db, &mut prints).await;
+    write(&db, &mut prints, &status).await;
     seen.save(&db).await;
 }
 
-async fn write(db: &Db, prints: &mut Vec<(Uuid, PrintFact)>) {
+async fn write(db: &Db, prints: &mut Vec<(Uuid, PrintFact)>, status: &RecorderStatus) {
     let prints = std::mem::take(prints);
     if prints.is_empty() {
         return;
@@ -81,8 +84,14 @@ async fn write(db: &Db, prints: &mut Vec<(Uuid, PrintFact)>) {
     let entries = unasked(&prints, clock::now());
     for _ in 0..ATTEMPTS {
         match storage::sights::record(db, &prints, &entries).await {
-            Ok(()) => return,
-            Err(error) => tracing::error!(?error, prints = prints.len(), "prints could not be written down"),
+            Ok(()) => {
+                status.set_failed(false);
+                return;
+            }
+            Err(error) => {
+                status.set_failed(true);
+                tracing::error!(?error, prints = prints.len(), "prints could not be written down");
+            }
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
