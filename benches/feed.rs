@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use printyard::{
     domain::event::EventType,
-    storage::{Db, events},
+    storage::{Db, Engine, events},
 };
 use sqlx::{AssertSqlSafe, Executor};
 use support::{median, ms};
@@ -59,7 +59,7 @@ async fn measure() {
 
 /// Prints that began, past the store: only the reading is measured.
 async fn fill(db: &Db) {
-    let Db::Sqlite { write, .. } = db else { unreachable!("it is on SQLite") };
+    let Engine::Sqlite { write, .. } = db.engine() else { unreachable!("it is on SQLite") };
     let data =
         r#"'{"file":{"path":"bracket.gcode","origin":"local"},"print_id":"0193e1c7-7d1c-7a52-9a3e-2f3b5a0c9e11"}'"#;
     let numbers = format!("with recursive g(n) as (select 1 union all select n + 1 from g where n < {EVENTS})");

@@ -64,6 +64,7 @@ impl From<storage::Error> for Error {
             }
             storage::Error::KeyTaken => super::idempotency::in_progress(),
             other @ (storage::Error::Unavailable(_)
+            | storage::Error::Superseded
             | storage::Error::Broken { .. }
             | storage::Error::Setup(_)
             | storage::Error::Database(_)) => Self::Storage(other),

@@ -12,7 +12,7 @@ use super::{
     commands::{self, OPEN, Touched, Visible},
     delete_in_groups,
     error::{Place, broken},
-    events, group, reading, transaction, writing,
+    events, fenced, group, reading,
 };
 use crate::domain::{
     audit::{Action, ActorKind, Entry, fields},
@@ -117,7 +117,7 @@ pub async fn create(db: &Db, batch: &Batch, rows: &[CommandRow], entry: &Entry) 
         .filter(|row| row.outcome.is_final())
         .map(|row| Touched { id: row.id, batch_id: row.batch_id, printer_id: row.printer_id })
         .collect();
-    transaction!(db, |tx| {
+    fenced!(db, |tx| {
         sqlx::query(
             "insert into batches
                  (id, command, external_ref, due_at, spec, state, created_at, finished_at, created_by, retry_of)
@@ -219,8 +219,7 @@ pub async fn unfinished(db: &Db) -> Result<Vec<Batch>, Error> {
 /// A scheduled batch becomes running. False: it was not scheduled any more.
 pub async fn run(db: &Db, id: Uuid) -> Result<bool, Error> {
     let sql = "update batches set state = 'running' where id = $1 and state = 'scheduled'";
-    let changed = writing!(db, |pool| sqlx::query(sql).bind(id).execute(pool).await.map(|done| done.rows_affected()))?;
-    Ok(changed > 0)
+    Ok(fenced!(db, |tx| { sqlx::query(sql).bind(id).execute(&mut *tx).await?.rows_affected() > 0 }))
 }
 
 /// Stops a batch: every queued row becomes `skipped`, and no send is committed after this has returned. None: there
@@ -233,7 +232,7 @@ pub async fn stop(db: &Db, id: Uuid, at: DateTime<Utc>, entry: &Entry) -> Result
              and outcome = 'queued' returning id, batch_id, printer_id",
         db.for_update()
     );
-    let (before, skipped) = transaction!(db, |tx| {
+    let (before, skipped) = fenced!(db, |tx| {
         let state: Option<(String,)> = sqlx::query_as(AssertSqlSafe(lock)).bind(id).fetch_optional(&mut *tx).await?;
         let Some((state,)) = state else { return Ok(None) };
         let before = Place { table: "batches", row: id }.word("state", &state, BatchState::parse)?;
@@ -270,7 +269,7 @@ pub async fn finish_done(db: &Db, batch_ids: &[Uuid], at: DateTime<Utc>) -> Resu
         db.uuids(1),
         db.for_update()
     );
-    Ok(transaction!(db, |tx| {
+    Ok(fenced!(db, |tx| {
         let ended: Vec<(Uuid, String)> = sqlx::query_as(AssertSqlSafe(sql))
             .bind(group::ids(batch_ids.iter().copied()))
             .bind(at)

@@ -14,6 +14,9 @@ pub enum Error {
     /// Another request has bound this idempotency key.
     #[error("the idempotency key is bound to another request")]
     KeyTaken,
+    /// Another server has taken over the farm; this one writes nothing more of what the sending server writes.
+    #[error("another server has taken over the farm")]
+    Superseded,
     /// The database cannot be reached or is too busy; the same call may work later.
     #[error("the database is not available")]
     Unavailable(#[source] Cause),
@@ -49,6 +52,9 @@ impl From<sqlx::Error> for Error {
         if matches!(&error, sqlx::Error::Encode(cause) if cause.is::<KeyTaken>()) {
             return Self::KeyTaken;
         }
+        if matches!(&error, sqlx::Error::Encode(cause) if cause.is::<Superseded>()) {
+            return Self::Superseded;
+        }
         let passing = match &error {
             sqlx::Error::PoolTimedOut
             | sqlx::Error::PoolClosed
@@ -81,6 +87,10 @@ pub(super) fn key_taken() -> sqlx::Error {
 #[derive(Debug, thiserror::Error)]
 #[error("the idempotency key is bound to another request")]
 struct KeyTaken;
+
+#[derive(Debug, thiserror::Error)]
+#[error("another server has taken over the farm")]
+pub(super) struct Superseded;
 
 /// A value of the database that could not be read.
 pub(super) fn broken(table: &'static str, column: &'static str, row: impl fmt::Display) -> Error {

@@ -9,7 +9,7 @@ use serde_json::{Value, value::RawValue};
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::Db;
+use super::{Db, Engine};
 
 /// The type of a column of a group.
 #[derive(Debug, Clone, Copy)]
@@ -42,23 +42,23 @@ impl Kind {
 impl Db {
     /// Whether this is PostgreSQL, which knows row locks.
     pub(super) fn is_postgres(&self) -> bool {
-        matches!(self, Self::Postgres(_))
+        matches!(self.engine(), Engine::Postgres(_))
     }
 
     /// A `from` source named `x`: the records of the JSON array `$1`, typed.
     pub(super) fn records(&self, columns: &[(&str, Kind)]) -> String {
-        match self {
-            Self::Postgres(_) => format!("{} as x", recordset("", columns)),
-            Self::Sqlite { .. } => format!("{} as x", each(columns, |_| true)),
+        match self.engine() {
+            Engine::Postgres(_) => format!("{} as x", recordset("", columns)),
+            Engine::Sqlite { .. } => format!("{} as x", each(columns, |_| true)),
         }
     }
 
     /// As [`Db::records`], of these records. SQLite looks for every column through the whole of every record: one that
     /// none of them has is null at once.
     pub(super) fn these_records(&self, columns: &[(&str, Kind)], records: &Parameter) -> String {
-        match self {
-            Self::Postgres(_) => self.records(columns),
-            Self::Sqlite { .. } => {
+        match self.engine() {
+            Engine::Postgres(_) => self.records(columns),
+            Engine::Sqlite { .. } => {
                 let text = records.0.get();
                 format!("{} as x", each(columns, |name| text.contains(&format!("\"{name}\":"))))
             }
@@ -68,39 +68,39 @@ impl Db {
     /// As [`Db::these_records`], for an update of `commands` by `x.row_id`. PostgreSQL locks the rows by id first, so that
     /// groups that share rows wait for each other and never deadlock. SQLite has one writer.
     pub(super) fn command_records(&self, columns: &[(&str, Kind)], records: &Parameter) -> String {
-        match self {
-            Self::Postgres(_) => format!(
+        match self.engine() {
+            Engine::Postgres(_) => format!(
                 "(select r.* from {} join commands l on l.id = r.row_id order by l.id for update of l) as x",
                 recordset("r", columns)
             ),
-            Self::Sqlite { .. } => self.these_records(columns, records),
+            Engine::Sqlite { .. } => self.these_records(columns, records),
         }
     }
 
     /// A one-column subquery: the texts of the JSON array `$n`.
     pub(super) fn texts(&self, n: usize) -> String {
-        match self {
-            Self::Postgres(_) => format!("(select value from jsonb_array_elements_text(${n}))"),
-            Self::Sqlite { .. } => format!("(select value from json_each(${n}))"),
+        match self.engine() {
+            Engine::Postgres(_) => format!("(select value from jsonb_array_elements_text(${n}))"),
+            Engine::Sqlite { .. } => format!("(select value from json_each(${n}))"),
         }
     }
 
     /// A one-column subquery: the ids of the JSON array `$n`.
     pub(super) fn uuids(&self, n: usize) -> String {
-        match self {
-            Self::Postgres(_) => format!("(select value::uuid from jsonb_array_elements_text(${n}))"),
-            Self::Sqlite { .. } => format!("(select unhex(value, '-') from json_each(${n}))"),
+        match self.engine() {
+            Engine::Postgres(_) => format!("(select value::uuid from jsonb_array_elements_text(${n}))"),
+            Engine::Sqlite { .. } => format!("(select unhex(value, '-') from json_each(${n}))"),
         }
     }
 
     /// A column: the tags of the printer `p`, as an array. Part of the printer's own row, so that a reader never sees
     /// the tags of another version.
     pub(super) fn tags_column(&self) -> &'static str {
-        match self {
-            Self::Postgres(_) => {
+        match self.engine() {
+            Engine::Postgres(_) => {
                 "(select coalesce(jsonb_agg(t.tag), '[]'::jsonb) from printer_tags t where t.printer_id = p.id) as tags"
             }
-            Self::Sqlite { .. } => {
+            Engine::Sqlite { .. } => {
                 "(select json_group_array(t.tag) from printer_tags t where t.printer_id = p.id) as tags"
             }
         }

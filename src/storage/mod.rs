@@ -4,16 +4,20 @@
 //! both by the macros below (`sqlx::Any` cannot carry uuid, timestamptz or jsonb). The few words that differ are
 //! fragments in `group.rs`. Absence is `None` or `false`; what cannot be read is an error that names its place.
 //!
-//! Two rules hold everywhere here. A transaction never waits for anything but the database. And SQLite has one
-//! writer: a pool in which several connections read and then write fails most of its transactions as locked.
+//! Three rules hold everywhere here. A transaction never waits for anything but the database. SQLite has one writer:
+//! a pool in which several connections read and then write fails most of its transactions as locked. What belongs to
+//! the farm's one sending server is written by [`fenced!`], which fails once another server has taken over.
 
 mod error;
+mod fence;
 mod group;
+mod open;
 
 pub mod audit;
 pub mod batches;
 pub mod commands;
 pub mod events;
+pub mod faults;
 pub mod idempotency;
 pub mod identities;
 pub mod plates;
@@ -28,35 +32,27 @@ pub mod tokens;
 pub mod users;
 pub mod webhooks;
 
-use std::{str::FromStr, time::Duration};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use sqlx::{
-    PgPool, SqlitePool,
-    postgres::{PgConnectOptions, PgPoolOptions},
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
-};
+use sqlx::{PgPool, SqlitePool};
 
 pub use error::{Cause, Error};
+use faults::Faults;
+pub use fence::Fence;
+use open::DatabaseFile;
+pub use open::Schema;
 
-/// A statement waits this long for a connection before the database counts as unavailable.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// SQLite waits this long for another process (a backup, the command line) to let go of the file.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Readers of a SQLite file. They never wait for the writer (WAL).
-const SQLITE_READERS: u32 = 4;
-
-/// Rows that SQLite's thread may have ahead of their reader: a group's answer passes without stops between them.
-const SQLITE_ROW_BUFFER: usize = 5_000;
-
-/// Connections to PostgreSQL; its own default limit is 100 for everybody.
-const POSTGRES_CONNECTIONS: u32 = 16;
-
-/// The database. Cheap to clone: clones share the pools.
+/// The database. Cheap to clone: clones share everything.
 #[derive(Debug, Clone)]
-pub enum Db {
+pub struct Db {
+    engine: Engine,
+    shared: Arc<Shared>,
+}
+
+/// The pools of one of the two databases.
+#[derive(Debug, Clone)]
+pub enum Engine {
     Sqlite {
         /// Exactly one connection.
         write: SqlitePool,
@@ -66,68 +62,114 @@ pub enum Db {
     Postgres(PgPool),
 }
 
+#[derive(Debug)]
+struct Shared {
+    /// SQLite's file, as it was when it was opened.
+    file: Option<DatabaseFile>,
+    fence: Fence,
+    faults: Faults,
+}
+
 /// Compiles a body for both databases, with a pool that may only read.
 macro_rules! reading {
-    ($db:expr, |$pool:ident| $body:expr) => {
-        match $db {
-            $crate::storage::Db::Sqlite { read: $pool, .. } => $body,
-            $crate::storage::Db::Postgres($pool) => $body,
+    ($db:expr, |$pool:ident| $body:expr) => {{
+        let db: &$crate::storage::Db = $db;
+        match db.faults().next_use().before() {
+            Err(error) => Err(error),
+            Ok(()) => match db.engine() {
+                $crate::storage::Engine::Sqlite { read: $pool, .. } => $body,
+                $crate::storage::Engine::Postgres($pool) => $body,
+            },
         }
-    };
+    }};
 }
 
 /// Compiles a body for both databases, with a pool that may write: for single statements.
 macro_rules! writing {
-    ($db:expr, |$pool:ident| $body:expr) => {
-        match $db {
-            $crate::storage::Db::Sqlite { write: $pool, .. } => $body,
-            $crate::storage::Db::Postgres($pool) => $body,
+    ($db:expr, |$pool:ident| $body:expr) => {{
+        let db: &$crate::storage::Db = $db;
+        let this_use = db.faults().next_use();
+        match this_use.before().and_then(|()| db.check_file()) {
+            Err(error) => Err(error),
+            Ok(()) => match db.engine() {
+                $crate::storage::Engine::Sqlite { write: $pool, .. } => $body,
+                $crate::storage::Engine::Postgres($pool) => $body,
+            }
+            .and_then(|done| this_use.after_commit().map(|()| done)),
         }
-    };
+    }};
 }
 
 /// Compiles a body for both databases, in one transaction. Leaving the function inside it (`?`, `return`) rolls back.
 macro_rules! transaction {
-    ($db:expr, |$tx:ident| $body:block) => {
-        match $db {
-            $crate::storage::Db::Sqlite { write, .. } => {
+    ($db:expr, |$tx:ident| $body:block) => {{
+        let db: &$crate::storage::Db = $db;
+        let this_use = db.faults().next_use();
+        this_use.before()?;
+        db.check_file()?;
+        match db.engine() {
+            $crate::storage::Engine::Sqlite { write, .. } => {
                 // Not deferred: another process may write between our first read and our first write.
                 let mut transaction = write.begin_with("begin immediate").await?;
                 let $tx = &mut *transaction;
                 let result = $body;
+                this_use.before_commit()?;
                 transaction.commit().await?;
+                this_use.after_commit()?;
                 result
             }
-            $crate::storage::Db::Postgres(pool) => {
+            $crate::storage::Engine::Postgres(pool) => {
                 let mut transaction = pool.begin().await?;
                 let $tx = &mut *transaction;
                 let result = $body;
+                this_use.before_commit()?;
                 transaction.commit().await?;
+                this_use.after_commit()?;
                 result
             }
         }
-    };
+    }};
+}
+
+/// As [`transaction!`], for what only the farm's one sending server may write. It fails with [`Error::Superseded`] where
+/// another server has taken over. PostgreSQL locks the row of the epoch, so a take-over waits for the commit.
+macro_rules! fenced {
+    ($db:expr, |$tx:ident| $body:block) => {{
+        let fenced_db: &$crate::storage::Db = $db;
+        $crate::storage::transaction!(fenced_db, |$tx| {
+            if let Some(epoch) = fenced_db.fence().epoch() {
+                let sql = $crate::storage::fence::lock_epoch(fenced_db);
+                let (current,): (i64,) = sqlx::query_as(sqlx::AssertSqlSafe(sql)).fetch_one(&mut *$tx).await?;
+                if current != epoch {
+                    return Err($crate::storage::fence::superseded().into());
+                }
+            }
+            $body
+        })
+    }};
 }
 
 /// Compiles a body for both databases, in a transaction that only reads: its statements see one moment.
 macro_rules! snapshot {
-    ($db:expr, |$tx:ident| $body:block) => {
-        match $db {
-            $crate::storage::Db::Sqlite { read, .. } => {
+    ($db:expr, |$tx:ident| $body:block) => {{
+        let db: &$crate::storage::Db = $db;
+        db.faults().next_use().before()?;
+        match db.engine() {
+            $crate::storage::Engine::Sqlite { read, .. } => {
                 let mut transaction = read.begin().await?;
                 let $tx = &mut *transaction;
                 $body
             }
-            $crate::storage::Db::Postgres(pool) => {
+            $crate::storage::Engine::Postgres(pool) => {
                 let mut transaction = pool.begin_with("begin isolation level repeatable read read only").await?;
                 let $tx = &mut *transaction;
                 $body
             }
         }
-    };
+    }};
 }
 
-use {reading, snapshot, transaction, writing};
+use {fenced, reading, snapshot, transaction, writing};
 
 /// Deletes what is older than `at`, so many rows with each statement that nobody waits for long: `sql` takes the time and
 /// their number. Returns how many.
@@ -148,77 +190,30 @@ async fn delete_in_groups(db: &Db, sql: &'static str, at: DateTime<Utc>, group: 
 }
 
 impl Db {
-    /// Opens the database and brings its tables up to date. `sqlite:<path>` (created if missing) or
-    /// `postgres://…`. Errors: [`Error::Setup`] with a sentence for the operator; [`Error::Unavailable`].
-    pub async fn connect(url: &str) -> Result<Self, Error> {
-        let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
-        let db = match scheme {
-            "sqlite" => Self::open_sqlite(url).await?,
-            "postgres" | "postgresql" => Self::open_postgres(url).await?,
-            _ => {
-                // Not the url itself: it may hold a password.
-                return Err(Error::Setup(format!(
-                    "the database url must begin with sqlite: or postgres://, and begins with {scheme:?}"
-                )));
-            }
-        };
-        let migrated = writing!(&db, |pool| sqlx::migrate!("./migrations").run(pool).await);
-        migrated.map_err(|error| Error::Setup(format!("the database could not be brought up to date: {error}")))?;
-        Ok(db)
+    /// The pools, for what is compiled for one database only.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
     }
 
-    async fn open_sqlite(url: &str) -> Result<Self, Error> {
-        let options = SqliteConnectOptions::from_str(url)
-            .map_err(|error| Error::Setup(format!("the database url cannot be read: {error}")))?;
-        if url.contains(":memory:") || url.contains("mode=memory") || options.get_filename().as_os_str().is_empty() {
-            return Err(Error::Setup("the database url must name a file: sqlite:printyard.db".to_owned()));
-        }
-        let shown = options.get_filename().display().to_string();
-        let options = options
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            // A `sent` that a power cut takes back would be a second start.
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .busy_timeout(BUSY_TIMEOUT)
-            .row_buffer_size(SQLITE_ROW_BUFFER);
-        let failed = |error| Error::Setup(format!("the database file {shown} cannot be opened: {error}"));
-        let pool = || SqlitePoolOptions::new().acquire_timeout(ACQUIRE_TIMEOUT).idle_timeout(None).max_lifetime(None);
-        let write = pool().min_connections(1).max_connections(1).connect_with(options.clone()).await.map_err(failed)?;
-        // A statement that writes through the readers is a defect, and has to show as one.
-        let options = options.pragma("query_only", "on");
-        let read = pool().max_connections(SQLITE_READERS).connect_with(options).await.map_err(failed)?;
-        Ok(Self::Sqlite { write, read })
+    /// The guard of what only the farm's one sending server may write.
+    pub fn fence(&self) -> &Fence {
+        &self.shared.fence
     }
 
-    async fn open_postgres(url: &str) -> Result<Self, Error> {
-        let options = PgConnectOptions::from_str(url)
-            .map_err(|error| Error::Setup(format!("the database url cannot be read: {error}")))?;
-        let shown = format!("{} on {}", options.get_database().unwrap_or("(default)"), options.get_host());
-        let pool = PgPoolOptions::new()
-            .max_connections(POSTGRES_CONNECTIONS)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            .connect_with(options)
-            .await
-            .map_err(|error| Error::Setup(format!("the database {shown} cannot be opened: {error}")))?;
-        Ok(Self::Postgres(pool))
-    }
-
-    /// One round trip, for readiness: the database answers, and takes writes.
-    pub async fn ping(&self) -> Result<(), Error> {
-        writing!(self, |pool| sqlx::query("select 1").execute(pool).await.map(drop))?;
-        Ok(())
+    /// Failures that a test asks for; without the feature `fault-injection` there are none.
+    pub fn faults(&self) -> &Faults {
+        &self.shared.faults
     }
 
     /// Waits for statements under way and closes every connection. SQLite's file is then complete in itself.
     pub async fn close(&self) {
-        match self {
-            Self::Sqlite { write, read } => {
+        match &self.engine {
+            Engine::Sqlite { write, read } => {
                 read.close().await;
                 // Last, because the last connection folds the write-ahead log into the file.
                 write.close().await;
             }
-            Self::Postgres(pool) => pool.close().await,
+            Engine::Postgres(pool) => pool.close().await,
         }
     }
 }

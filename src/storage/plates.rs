@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{Db, Error, audit, error::Place, group, reading, transaction};
+use super::{Db, Error, audit, error::Place, fenced, group, reading};
 use crate::domain::{
     audit::Entry,
     plate::{Plate, PlateState},
@@ -43,7 +43,7 @@ pub async fn clear(
 ) -> Result<bool, Error> {
     let sql = "update plates set state = 'clear', print_id = null, since = $4, cleared_by = $3
                where printer_id = $1 and state = 'occupied' and print_id is not distinct from $2";
-    transaction!(db, |tx| {
+    fenced!(db, |tx| {
         let changed = sqlx::query(sql)
             .bind(printer_id)
             .bind(expected_print_id)

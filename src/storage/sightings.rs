@@ -10,9 +10,9 @@ use uuid::Uuid;
 use super::{
     Db, Error,
     error::Place,
-    events,
+    events, fenced,
     group::{self, Kind, stamp},
-    reading, transaction,
+    reading,
 };
 use crate::domain::{
     event::NewEvent,
@@ -88,7 +88,7 @@ pub async fn save(
     let has_reach = !reach.is_empty();
     let reach = reach.iter().map(|(id, reachability)| json!({"printer_id": id, "reachability": reachability}));
     let reach = group::parameter(reach)?;
-    transaction!(db, |tx| {
+    fenced!(db, |tx| {
         sqlx::query(AssertSqlSafe(sql)).bind(records).execute(&mut *tx).await?;
         if has_reach {
             sqlx::query(AssertSqlSafe(reach_sql)).bind(reach).execute(&mut *tx).await?;

@@ -7,9 +7,8 @@ use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use super::{
-    Db, Error, audit, events,
+    Db, Error, audit, events, fenced,
     group::{self, Kind, stamp},
-    transaction,
 };
 use crate::{
     clock,
@@ -60,7 +59,7 @@ pub async fn record(db: &Db, facts: &[(Uuid, PrintFact)], entries: &[Entry]) -> 
          where p.id = x.id and p.ended_at is null",
         db.records(&[("id", Kind::Uuid), ("at", Kind::Time), ("result", Kind::Text), ("reason", Kind::Text)])
     );
-    transaction!(db, |tx| {
+    fenced!(db, |tx| {
         for (sql, records) in [(begin, began), (occupy, plates), (pause, paused), (end, ended)] {
             if !records.is_empty() {
                 sqlx::query(AssertSqlSafe(sql)).bind(group::parameter(records)?).execute(&mut *tx).await?;

@@ -296,6 +296,10 @@ fn storage(error: &StorageError) -> Problem {
         .collect();
     tracing::error!(cause = causes.join(": "), "the ledger failed");
     match error {
+        StorageError::Superseded => {
+            let detail = "Another server has taken over the farm. Ask that one.";
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "standby", detail).retry_after(BUSY_RETRY_S)
+        }
         StorageError::Unavailable(_) => {
             let detail = "The database is not available at the moment.";
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail).retry_after(BUSY_RETRY_S)

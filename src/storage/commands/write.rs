@@ -10,9 +10,8 @@ use uuid::Uuid;
 
 use super::{
     super::{
-        Db, Error, events,
+        Db, Error, events, fenced,
         group::{self, Kind, stamp, stamp_if},
-        transaction, writing,
     },
     OPEN,
 };
@@ -122,7 +121,7 @@ pub async fn release(db: &Db, rows: &[(Uuid, DateTime<Utc>)], at: DateTime<Utc>)
         "update commands as c set released_at = $2, expires_at = x.expires_at from {source}
          where c.id = x.row_id and c.outcome = 'queued' returning id, batch_id, printer_id"
     );
-    Ok(writing!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(records).bind(at).fetch_all(pool).await)?)
+    Ok(fenced!(db, |tx| { sqlx::query_as(AssertSqlSafe(sql)).bind(records).bind(at).fetch_all(&mut *tx).await? }))
 }
 
 /// Writes down that requests are about to be sent. Only what is returned may be sent.
@@ -150,7 +149,7 @@ pub async fn commit_sends(db: &Db, sends: &[Send]) -> Result<Vec<Uuid>, Error> {
     }
     let update = format!("{} returning id", send_sql(db, &records));
     let lock = lock_batches_sql(db);
-    let won: Vec<(Uuid,)> = transaction!(db, |tx| {
+    let won: Vec<(Uuid,)> = fenced!(db, |tx| {
         if db.is_postgres() {
             sqlx::query(AssertSqlSafe(lock)).bind(group::ids(ids)).execute(&mut *tx).await?;
         }
@@ -162,7 +161,7 @@ pub async fn commit_sends(db: &Db, sends: &[Send]) -> Result<Vec<Uuid>, Error> {
 /// Commits all of the sends, or none and says `false`.
 async fn commit_every_send(db: &Db, ids: &[Uuid], records: group::Parameter) -> Result<bool, Error> {
     let (lock, update) = (lock_batches_sql(db), send_sql(db, &records));
-    transaction!(db, |tx| {
+    fenced!(db, |tx| {
         if db.is_postgres() {
             sqlx::query(AssertSqlSafe(lock)).bind(group::ids(ids.iter().copied())).execute(&mut *tx).await?;
         }
@@ -272,15 +271,12 @@ async fn report_group(db: &Db, reports: Vec<Report>, are_ends: bool) -> Result<u
          where c.id = x.row_id and c.{OPEN}{only}"
     );
     let Some(at) = ended_at else {
-        let done = writing!(db, |pool| sqlx::query(AssertSqlSafe(sql))
-            .bind(records)
-            .execute(pool)
-            .await
-            .map(|done| done.rows_affected()))?;
-        return Ok(done);
+        return Ok(fenced!(db, |tx| {
+            sqlx::query(AssertSqlSafe(sql)).bind(records).execute(&mut *tx).await?.rows_affected()
+        }));
     };
     let sql = format!("{sql} returning id, batch_id, printer_id");
-    Ok(transaction!(db, |tx| {
+    Ok(fenced!(db, |tx| {
         let ended: Vec<Touched> = sqlx::query_as(AssertSqlSafe(sql)).bind(records).fetch_all(&mut *tx).await?;
         events::append!(tx, db, &told(&ended, at));
         ended.len() as u64
@@ -335,7 +331,7 @@ pub async fn end_queued(
         db.uuids(1),
         db.for_update()
     );
-    Ok(transaction!(db, |tx| {
+    Ok(fenced!(db, |tx| {
         let ended: Vec<Touched> = sqlx::query_as(AssertSqlSafe(sql))
             .bind(group::ids(ids.iter().copied()))
             .bind(outcome.as_str())
@@ -365,7 +361,7 @@ pub async fn settle(db: &Db, id: Uuid, settled: &Settled) -> Result<bool, Error>
     let sql = "update commands set settled_effect = $2, settled_state = $3, settled_at = $4
                where id = $1 and settled_at is null and outcome in ('unconfirmed', 'unknown')
                returning id, batch_id, printer_id";
-    transaction!(db, |tx| {
+    fenced!(db, |tx| {
         let row: Option<Touched> = sqlx::query_as(sql)
             .bind(id)
             .bind(settled.effect.as_str())

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::super::{
     Db, Error, audit, delete_in_groups,
     error::Place,
+    fenced,
     group::{self, Kind, stamp},
     reading, transaction, writing,
 };
@@ -121,7 +122,7 @@ pub async fn advance(db: &Db, steps: &[Advance], now: DateTime<Utc>) -> Result<V
          from {}",
         db.records(RECORD)
     );
-    let moved = transaction!(db, |tx| {
+    let moved = fenced!(db, |tx| {
         let (mut moved, mut records) = (Vec::new(), Vec::new());
         for step in steps {
             let done = sqlx::query("update webhooks set position = $3 where id = $1 and position = $2 and enabled")
@@ -186,13 +187,15 @@ pub async fn claim(
              and exists (select 1 from webhooks w where w.id = $1 and w.enabled)
          returning {COLUMNS}"
     );
-    let rows: Vec<Row> = writing!(db, |pool| sqlx::query_as(AssertSqlSafe(sql))
-        .bind(webhook_id)
-        .bind(now)
-        .bind(lost_at)
-        .bind(limit)
-        .fetch_all(pool)
-        .await)?;
+    let rows: Vec<Row> = fenced!(db, |tx| {
+        sqlx::query_as(AssertSqlSafe(sql))
+            .bind(webhook_id)
+            .bind(now)
+            .bind(lost_at)
+            .bind(limit)
+            .fetch_all(&mut *tx)
+            .await?
+    });
     let mut deliveries = read_all(rows)?;
     deliveries.sort_by_key(|delivery| delivery.event_seq);
     Ok(deliveries)
@@ -221,7 +224,7 @@ pub struct Attempt {
 /// does, or where the attempt was overtaken.
 pub async fn report(db: &Db, attempt: &Attempt) -> Result<Option<DateTime<Utc>>, Error> {
     let is_through = attempt.state == DeliveryState::Delivered;
-    let since = transaction!(db, |tx| {
+    let since = fenced!(db, |tx| {
         let failing: Option<(Option<DateTime<Utc>>,)> = sqlx::query_as(
             "update webhooks set
                  failing_since = case when $2 then null else coalesce(failing_since, $3) end,

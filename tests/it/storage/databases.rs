@@ -6,7 +6,10 @@
 use std::{io::Write, panic::AssertUnwindSafe, str::FromStr, sync::Once};
 
 use futures_util::FutureExt;
-use printyard::{clock::new_id, storage::Db};
+use printyard::{
+    clock::new_id,
+    storage::{Db, Engine},
+};
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor, postgres::PgConnectOptions};
 
 static TOLD: Once = Once::new();
@@ -67,8 +70,8 @@ fn postgres_server() -> Option<String> {
 /// Runs one statement past the store, to break what is stored.
 pub async fn execute(db: &Db, sql: &str) {
     let sql = AssertSqlSafe(sql.to_owned());
-    match db {
-        Db::Sqlite { write, .. } => drop(write.execute(sql).await.expect("the statement runs")),
-        Db::Postgres(pool) => drop(pool.execute(sql).await.expect("the statement runs")),
+    match db.engine() {
+        Engine::Sqlite { write, .. } => drop(write.execute(sql).await.expect("the statement runs")),
+        Engine::Postgres(pool) => drop(pool.execute(sql).await.expect("the statement runs")),
     }
 }

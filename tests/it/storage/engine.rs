@@ -2,7 +2,7 @@
 
 use printyard::{
     domain::batch::BatchState,
-    storage::{Db, Error, batches, commands, plates, printers, prints},
+    storage::{Db, Engine, Error, batches, commands, plates, printers, prints},
 };
 
 use super::{
@@ -45,7 +45,7 @@ async fn the_database_answers_a_ping() {
 #[tokio::test]
 async fn sqlite_is_new_enough_and_set_so_that_nothing_written_is_lost() {
     on_sqlite(async |db| {
-        let Db::Sqlite { write, read } = &db else { unreachable!("on SQLite") };
+        let Engine::Sqlite { write, read } = db.engine() else { unreachable!("on SQLite") };
         for (name, pool) in [("write", write), ("read", read)] {
             let (version,): (String,) = sqlx::query_as("select sqlite_version()").fetch_one(pool).await.expect("read");
             let parts: Vec<u32> = version.split('.').map(|part| part.parse().expect("a number")).collect();

@@ -10,7 +10,7 @@ use printyard::{
         event::{Cursor, Event, EventType},
         print::{By, PrintFact},
     },
-    storage::{Db, batches, commands, events, printers, sights},
+    storage::{Db, Engine, batches, commands, events, printers, sights},
 };
 use uuid::Uuid;
 
@@ -168,13 +168,13 @@ async fn a_page_looks_through_a_bounded_number_of_events_and_says_how_far_it_cam
 
 /// A feed with so many events, written past the store.
 async fn fill(db: &Db, n: i64) {
-    let (id, at, numbers) = match db {
-        Db::Sqlite { .. } => (
+    let (id, at, numbers) = match db.engine() {
+        Engine::Sqlite { .. } => (
             "randomblob(16)",
             "'2026-01-01T00:00:00+00:00'",
             format!("with recursive g(n) as (select 1 union all select n + 1 from g where n < {n})"),
         ),
-        Db::Postgres(_) => {
+        Engine::Postgres(_) => {
             ("gen_random_uuid()", "timestamptz '2026-01-01'", format!("with g(n) as (select generate_series(1, {n}))"))
         }
     };
