@@ -57,15 +57,9 @@ impl Services {
         Ok(Some(bound))
     }
 
-    /// Notes the answer to a request, for whoever repeats it.
-    pub async fn note_answer(
-        &self,
-        key: &KeyUse,
-        status: u16,
-        location: Option<&str>,
-        body: Option<&str>,
-    ) -> Result<(), Error> {
-        Ok(storage::idempotency::note_answer(&self.db, key, status, location, body, clock::now()).await?)
+    /// Stores the status of an answer for replays, and its body where no resource can be read again.
+    pub async fn note_answer(&self, key: &KeyUse, status: u16, body: Option<&str>) -> Result<(), Error> {
+        Ok(storage::idempotency::note_answer(&self.db, key, status, body, clock::now()).await?)
     }
 }
 

@@ -66,25 +66,23 @@ pub async fn note_answer(
     db: &Db,
     key: &KeyUse,
     status: u16,
-    location: Option<&str>,
     body: Option<&str>,
     at: DateTime<Utc>,
 ) -> Result<(), Error> {
-    let sql = "insert into idempotency_keys (scope, key, use_id, fingerprint, created_at, location, status, body)
-               values ($1, $2, $3, $4, $5, $6, $7, $8)
+    let sql = "insert into idempotency_keys (scope, key, use_id, fingerprint, created_at, status, body)
+               values ($1, $2, $3, $4, $5, $6, $7)
                on conflict (scope, key) do update set
                    use_id = excluded.use_id, fingerprint = excluded.fingerprint, created_at = excluded.created_at,
                    location = case when idempotency_keys.use_id = excluded.use_id
-                              then coalesce(idempotency_keys.location, excluded.location) else excluded.location end,
+                              then idempotency_keys.location else null end,
                    status = excluded.status, body = excluded.body
-               where idempotency_keys.use_id = excluded.use_id or idempotency_keys.created_at < $9";
+               where idempotency_keys.use_id = excluded.use_id or idempotency_keys.created_at < $8";
     writing!(db, |pool| sqlx::query(sql)
         .bind(key.scope)
         .bind(&key.key)
         .bind(key.use_id)
         .bind(&key.fingerprint)
         .bind(at)
-        .bind(location)
         .bind(i64::from(status))
         .bind(body.map(group::clean))
         .bind(outdated(at))

@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
+use chrono::TimeDelta;
 use printyard::{
     clock,
     simulator::{Farm, FarmConfig},
@@ -108,7 +109,7 @@ async fn every_kind_of_post_is_repeatable() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_refused_before_any_effect_is_a_first_request_and_what_was_answered_stays() {
+async fn nothing_is_kept_of_a_request_that_was_refused() {
     let (server, _farm, ids) = yard(1).await;
     let (status, ..) = post(&server, "/api/v1/batches", "k", &json!({"command": "explode"})).await;
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
@@ -116,15 +117,77 @@ async fn what_was_refused_before_any_effect_is_a_first_request_and_what_was_answ
     let (status, _, headers) = post(&server, "/api/v1/batches", "k", &good).await;
     assert_eq!((status, is_replayed(&headers)), (StatusCode::ACCEPTED, false));
 
+    // A conflict is a refusal, too.
     let printer = json!({"name": "P", "url": "http://10.0.0.8"});
     let (_, made, _) = server.post("/api/v1/printers", printer.clone()).await;
     let (status, problem, _) = post(&server, "/api/v1/printers", "p", &printer).await;
     assert_eq!((status, &problem["code"]), (StatusCode::CONFLICT, &json!("name_taken")));
     server.delete(&format!("/api/v1/printers/{}", made["id"].as_str().expect("an id"))).await;
     let (status, again, headers) = post(&server, "/api/v1/printers", "p", &printer).await;
-    assert_eq!((status, is_replayed(&headers)), (StatusCode::CONFLICT, true), "the answer was given");
-    assert_eq!((&again["code"], &again["request_id"]), (&problem["code"], &problem["request_id"]));
-    assert_eq!(headers["content-type"], "application/problem+json");
+    assert_eq!((status, is_replayed(&headers)), (StatusCode::CREATED, false), "{again}");
+    let missing = "/api/v1/batches/0193e1c7-7d1c-7a52-9a3e-2f3b5a0c9e11/retry";
+    for _ in 0..2 {
+        let (status, problem, headers) = post(&server, missing, "r", &json!({"outcomes": ["skipped"]})).await;
+        assert_eq!((status, is_replayed(&headers)), (StatusCode::NOT_FOUND, false), "{problem}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_selection_that_changed_is_refused_only_until_it_has_the_expected_size() {
+    let (server, _farm, _ids) = yard(1).await;
+    let body = json!({"command": "cancel", "select": {"all": true}, "expect_total": 2});
+    let (status, problem, _) = post(&server, "/api/v1/batches", "MO/1", &body).await;
+    assert_eq!(
+        (status, &problem["code"], &problem["total"]),
+        (StatusCode::CONFLICT, &json!("selection_changed"), &json!(1))
+    );
+    let second = farm(1).await;
+    server.post("/api/v1/printers", json!({"name": "second", "url": second.printers()[0].url()})).await;
+    let (status, batch, headers) = post(&server, "/api/v1/batches", "MO/1", &body).await;
+    assert_eq!((status, is_replayed(&headers)), (StatusCode::ACCEPTED, false), "{batch}");
+    let (status, again, headers) = post(&server, "/api/v1/batches", "MO/1", &body).await;
+    assert_eq!((status, is_replayed(&headers), &again["id"]), (StatusCode::ACCEPTED, true, &batch["id"]));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_waits_for_the_end_as_the_first_request_would() {
+    let (server, _farm, ids) = yard(1).await;
+    let replay = async |path: &str, body: &Value, wait: Option<&str>| {
+        let mut request = server.request(Method::POST, path).header("Idempotency-Key", path);
+        if let Some(wait) = wait {
+            request = request.header("Prefer", wait);
+        }
+        let (status, body, headers) = answer(request.json(body)).await;
+        assert!(is_replayed(&headers), "{body}");
+        assert_eq!(headers.contains_key("retry-after"), status == StatusCode::ACCEPTED);
+        assert_eq!(headers.get("preference-applied").and_then(|value| value.to_str().ok()), wait);
+        (status, body)
+    };
+    // Scheduled for later: no wait is long enough.
+    let body =
+        json!({"command": "cancel", "select": {"printer_ids": ids}, "not_before": clock::now() + TimeDelta::days(1)});
+    let (_, first, _) = post(&server, "/api/v1/batches", "/api/v1/batches", &body).await;
+    let (status, again) = replay("/api/v1/batches", &body, Some("wait=0")).await;
+    assert_eq!((status, &again["id"], &again["state"]), (StatusCode::ACCEPTED, &first["id"], &json!("scheduled")));
+    let waiting = async {
+        let (status, again) = replay("/api/v1/batches", &body, Some("wait=30")).await;
+        assert_eq!(
+            (status, &again["id"], &again["state"]),
+            (StatusCode::MULTI_STATUS, &first["id"], &json!("stopped"))
+        );
+    };
+    let stop = format!("/api/v1/batches/{}/stop", first["id"].as_str().expect("an id"));
+    tokio::join!(waiting, server.post(&stop, json!({})));
+    let (status, again) = replay("/api/v1/batches", &body, None).await;
+    assert_eq!((status, &again["id"]), (StatusCode::ACCEPTED, &first["id"]), "the first status");
+
+    // A command to one printer is answered by its row.
+    let (path, body) = (format!("/api/v1/printers/{}/job", ids[0]), json!({"command": "cancel"}));
+    let (_, first, _) = post(&server, &path, &path, &body).await;
+    let (status, row) = replay(&path, &body, Some("wait=30")).await;
+    assert_eq!((status, &row["id"], &row["final"]), (StatusCode::OK, &first["id"], &json!(true)), "{row}");
     server.stop().await;
 }
 

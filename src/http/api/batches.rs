@@ -78,7 +78,8 @@ async fn create_batch(
                 None => view,
                 Some(wait) => services.await_batch(&who.0, view.batch.id, changes, wait.patience()).await?,
             };
-            Ok(made(view, wait))
+            let ended = wait.is_some() && view.is_final();
+            Ok(created(view, ended, wait))
         }
     }
 }
@@ -228,13 +229,13 @@ async fn retry_batch(
     if let Some(wait) = wait {
         view = services.await_batch(&who.0, view.batch.id, changes, wait.patience()).await?;
     }
-    Ok(made(view, wait))
+    let ended = wait.is_some() && view.is_final();
+    Ok(created(view, ended, wait))
 }
 
-/// The answer about a batch that was just made.
-fn made(view: BatchView, wait: Option<Wait>) -> Response {
+/// The answer to a request that created a batch: 207 if `ended`, else 202.
+pub fn created(view: BatchView, ended: bool, wait: Option<Wait>) -> Response {
     let location = location(&view);
-    let ended = wait.is_some() && view.is_final();
     let body = Json(BatchBody::from(view));
     let mut response = if ended {
         (StatusCode::MULTI_STATUS, [(header::LOCATION, location)], body).into_response()

@@ -190,8 +190,9 @@ fn add_key(operation: &mut Operation) {
         .parameter_in(ParameterIn::Header)
         .required(Required::False)
         .description(Some(
-            "Makes the request repeatable for 24 h: a key of its own for each. A repetition is answered with the first \
-             status and what is there now, with `Idempotent-Replayed: true`. The length of an upload stands for its content.",
+            "Makes the request repeatable for 24 h: use a new key for each request. A repeated request has no second effect: it \
+             is answered with the first status and what is there now, with `Idempotent-Replayed: true`, and honours `Prefer`. A \
+             refusal is not kept. The length of an upload stands for its content.",
         ))
         .schema(Some(
             ObjectBuilder::new()

@@ -1,9 +1,9 @@
-//! `Idempotency-Key`: a request that may be repeated. The first one has the effect; each other is answered with what came
-//! of it.
+//! `Idempotency-Key`: repeatable requests. The first request has the effect; a replay returns its result.
 //!
-//! The role comes first, as everywhere: the handler is asked whether it would let the caller in, before the key or the
-//! body is looked at. The key is bound to the effect within its transaction (`storage::audit`); what stands here is who
-//! waits, who is answered from memory, and the memory of answers.
+//! The role is checked first, as everywhere: the handler decides whether it admits the caller before the key or the body
+//! is read. The effect's transaction binds the key (`storage::audit`). This module finds replays, answers them, and stores
+//! answers that cannot be read again. It stores no refusal: a request that was refused had no effect, so the same
+//! request with the same key is a first request.
 
 use std::sync::{
     Arc,
@@ -22,11 +22,7 @@ use serde_json::Value;
 use tower::ServiceExt;
 use uuid::Uuid;
 
-use super::{
-    caller::Asked,
-    extract,
-    problem::{MEDIA_TYPE, Problem, Whole},
-};
+use super::{batches, caller::Asked, extract, job, prefer::Wait, problem::Problem};
 use crate::{
     clock,
     http::request::RequestId,
@@ -45,20 +41,8 @@ const WITHOUT_EFFECT: [&str; 1] = ["/api/v1/printers/test"];
 /// Many effects, in one transaction or several: none of them is what a repetition asks for. Its answer is remembered as a
 /// whole; without one, a repetition does what is missing and refuses what is there.
 const MANY_EFFECTS: [&str; 1] = ["/api/v1/printers/bulk"];
-/// The largest answer that is remembered, in bytes.
+/// The largest answer that is stored, in bytes.
 const LARGEST: usize = 1024 * 1024;
-/// Given before any effect: a repetition is a first request.
-const NEVER_KEPT: [StatusCode; 9] = [
-    StatusCode::BAD_REQUEST,
-    StatusCode::UNAUTHORIZED,
-    StatusCode::FORBIDDEN,
-    StatusCode::REQUEST_TIMEOUT,
-    StatusCode::PAYLOAD_TOO_LARGE,
-    StatusCode::UNSUPPORTED_MEDIA_TYPE,
-    StatusCode::UNPROCESSABLE_ENTITY,
-    StatusCode::TOO_MANY_REQUESTS,
-    StatusCode::SERVICE_UNAVAILABLE,
-];
 
 /// Whether a POST to this path has an effect.
 pub fn applies(path: &str) -> bool {
@@ -118,16 +102,18 @@ async fn keyed(
         use_id: clock::new_id(),
         fingerprint: fingerprint(parts.method.as_str(), target, &text),
     };
-    let _held = services.hold_key(&key)?;
+    let held = services.hold_key(&key);
     if let Some(bound) = services.answered_before(&key).await? {
-        return replay(router, &parts, bound).await;
+        // A replay has no effect, so several may wait at once.
+        drop(held);
+        return replay(services, router, &parts, bound).await;
     }
+    let _held = held?;
     if !MANY_EFFECTS.contains(&parts.uri.path()) {
         parts.extensions.insert(Principal { key: Some(Arc::new(key.clone())), ..who });
     }
-    let (path, id) = (parts.uri.path().to_owned(), parts.extensions.get::<RequestId>().map(|id| id.0.clone()));
     let response = next.run(Request::from_parts(parts, body)).await;
-    Ok(remember(services, &key, response, &path, id.unwrap_or_default()).await)
+    Ok(store_answer(services, &key, response).await)
 }
 
 fn key(parts: &Parts) -> Result<String, Problem> {
@@ -149,52 +135,76 @@ fn canonical(bytes: &[u8]) -> String {
     }
 }
 
-/// Answers with what came of the first request: its status, and what is there now.
-async fn replay(router: &Router, parts: &Parts, bound: Bound) -> Result<Response, Problem> {
-    let status = bound.status.and_then(|status| StatusCode::from_u16(status).ok()).unwrap_or(StatusCode::ACCEPTED);
-    let mut response = match (bound.body, &bound.location) {
+/// Answers a replay with the first status and the resource's current body.
+async fn replay(services: &Services, router: &Router, parts: &Parts, bound: Bound) -> Result<Response, Problem> {
+    let first = bound.status.and_then(|status| StatusCode::from_u16(status).ok());
+    let mut response = match (bound.body, bound.location) {
         (Some(body), _) => {
-            let kind = if status.is_success() { "application/json" } else { MEDIA_TYPE };
-            let mut response = ([(header::CONTENT_TYPE, kind)], body).into_response();
-            response.extensions_mut().insert(Whole);
-            response
+            let kind = [(header::CONTENT_TYPE, "application/json")];
+            (first.unwrap_or(StatusCode::OK), kind, body).into_response()
         }
-        (None, Some(location)) => read_again(router, parts, location).await?,
-        (None, None) => ().into_response(),
+        (None, Some(location)) => replay_resource(services, router, parts, &location, first).await?,
+        (None, None) => first.unwrap_or(StatusCode::OK).into_response(),
     };
-    if response.status().is_success() {
-        *response.status_mut() = status;
-        let is_new = matches!(status, StatusCode::CREATED | StatusCode::ACCEPTED);
-        if let Some(location) = bound.location.filter(|_| is_new).and_then(|location| location.parse().ok()) {
-            response.headers_mut().insert(header::LOCATION, location);
-        }
-        if status == StatusCode::ACCEPTED {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-        }
-    }
     response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     Ok(response)
 }
 
-/// Reads a resource for whoever asks.
-async fn read_again(router: &Router, parts: &Parts, location: &str) -> Result<Response, Problem> {
-    // A command to one printer is answered by its row.
-    let is_row = parts.uri.path().ends_with("/job");
-    let target = if is_row { format!("{location}/commands?limit=1") } else { location.to_owned() };
-    let mut request = Request::get(target).body(Body::empty()).map_err(|_| internal("a location is no path"))?;
-    // Not all: what the router has found in the first path is none of this one's.
-    request.extensions_mut().extend(who_asks(parts));
-    let response = router.clone().oneshot(request).await.unwrap_or_else(|never| match never {});
-    if !is_row || !response.status().is_success() {
-        return Ok(response);
+/// Reads the resource that the first request created or changed. `first` is None if the first answer was not delivered.
+async fn replay_resource(
+    services: &Services,
+    router: &Router,
+    parts: &Parts,
+    location: &str,
+    first: Option<StatusCode>,
+) -> Result<Response, Problem> {
+    let path = parts.uri.path();
+    // A stop names the batch in its own path; `POST /batches` does not.
+    let is_new = !path.starts_with(location);
+    if let Some(id) = location.strip_prefix("/api/v1/batches/").filter(|_| is_new) {
+        let id = id.parse().map_err(|_| internal("a location is not a batch"))?;
+        let who = parts.extensions.get::<Principal>().ok_or_else(Problem::unauthenticated)?;
+        return replay_batch(services, who, id, parts, first).await;
     }
-    let bytes = to_bytes(response.into_body(), LARGEST).await.map_err(|_| internal("a row could not be read"))?;
-    let list: Value = serde_json::from_slice(&bytes).map_err(|_| internal("a list is no JSON"))?;
-    let row = list["items"].get(0).ok_or_else(|| Problem::not_found("command"))?;
-    Ok(axum::Json(row).into_response())
+    let mut request = Request::get(location).body(Body::empty()).map_err(|_| internal("a location is not a path"))?;
+    *request.extensions_mut() = caller_of(parts);
+    let mut response = router.clone().oneshot(request).await.unwrap_or_else(|never| match never {});
+    if response.status().is_success() {
+        let status = first.unwrap_or(if is_new { StatusCode::CREATED } else { StatusCode::OK });
+        *response.status_mut() = status;
+        if status == StatusCode::CREATED {
+            let location = HeaderValue::from_str(location).map_err(|_| internal("a location is not a header"))?;
+            response.headers_mut().insert(header::LOCATION, location);
+        }
+    }
+    Ok(response)
 }
 
-fn who_asks(parts: &Parts) -> Extensions {
+/// Answers the replay of a request that created a batch. With `Prefer: wait` it waits as the first request would; without,
+/// it has the first status.
+async fn replay_batch(
+    services: &Services,
+    who: &Principal,
+    id: Uuid,
+    parts: &Parts,
+    first: Option<StatusCode>,
+) -> Result<Response, Problem> {
+    let wait = Wait::from_headers(&parts.headers);
+    let view = match wait {
+        Some(wait) => services.await_batch(who, id, services.dispatch().subscribe(), wait.patience()).await?,
+        None => services.batch(who, id).await?,
+    };
+    let is_row = parts.uri.path().ends_with("/job");
+    let ended = match (first, wait) {
+        (Some(first), None) => first != StatusCode::ACCEPTED,
+        (_, Some(_)) => view.is_final(),
+        (None, None) => is_row && view.is_final(),
+    };
+    if is_row { job::answer(view, ended, wait) } else { Ok(batches::created(view, ended, wait)) }
+}
+
+/// Who sent a request, for the request that reads a resource again. Other extensions belong to the first path.
+fn caller_of(parts: &Parts) -> Extensions {
     let mut own = Extensions::new();
     if let Some(who) = parts.extensions.get::<Principal>() {
         own.insert(who.clone());
@@ -206,41 +216,41 @@ fn who_asks(parts: &Parts) -> Extensions {
 }
 
 fn internal(cause: &str) -> Problem {
-    Problem::from(Error::Internal(format!("an answer could not be given again: {cause}")))
+    Problem::from(Error::Internal(format!("a replay could not be answered: {cause}")))
 }
 
-/// Keeps an answer for whoever repeats the request: its status, and its body where nothing can be read again.
-async fn remember(services: &Services, key: &KeyUse, response: Response, path: &str, id: String) -> Response {
+/// Stores the status of an answer for replays, and its body where no resource can be read again. A refusal had no effect
+/// and is not stored.
+async fn store_answer(services: &Services, key: &KeyUse, response: Response) -> Response {
     let status = response.status();
-    if NEVER_KEPT.contains(&status) || status.is_server_error() {
+    if !status.is_success() {
         return response;
     }
-    let bound = services.answered_before(key).await.ok().flatten();
-    let location = response.headers().get(header::LOCATION).and_then(|location| location.to_str().ok());
-    let location = location.map(str::to_owned);
-    let is_readable = status.is_success() && bound.is_some_and(|bound| bound.location.is_some());
-    let (response, body) = if is_readable {
+    let bound = match services.answered_before(key).await {
+        Ok(bound) => bound,
+        Err(error) => {
+            // Unknown whether the effect bound the key. Storing the body now could store a secret.
+            tracing::error!(?error, "the answer to a request with an idempotency key could not be stored");
+            return response;
+        }
+    };
+    let (response, body) = if bound.is_some_and(|bound| bound.location.is_some()) {
         (response, None)
-    } else if let Some(problem) = response.extensions().get::<Problem>() {
-        let body = problem.text(path.to_owned(), id);
-        (response, Some(body))
     } else {
         match response.body().size_hint().exact() {
             Some(size) if size <= LARGEST as u64 => {
                 let (parts, body) = response.into_parts();
-                // Infallible: it is all there.
+                // Infallible: the body is complete in memory.
                 let bytes = to_bytes(body, LARGEST).await.unwrap_or_default();
                 let text = String::from_utf8_lossy(&bytes).into_owned();
                 (Response::from_parts(parts, Body::from(bytes)), Some(text))
             }
-            // Not remembered: a repetition is a first request.
+            // Not stored: a replay is a first request.
             _ => return response,
         }
     };
-    let location = location.filter(|_| body.is_none());
-    let noted = services.note_answer(key, status.as_u16(), location.as_deref(), body.as_deref()).await;
-    if let Err(error) = noted {
-        tracing::error!(?error, "an answer could not be kept for a repetition");
+    if let Err(error) = services.note_answer(key, status.as_u16(), body.as_deref()).await {
+        tracing::error!(?error, "the answer to a request with an idempotency key could not be stored");
     }
     response
 }

@@ -22,7 +22,11 @@ use super::{
 };
 use crate::{
     domain::{reading::JobReading, state::PrinterState},
-    service::{Services, batches::Created, printers::PrinterView},
+    service::{
+        Services,
+        batches::{BatchView, Created},
+        printers::PrinterView,
+    },
 };
 
 /// Routes of this resource.
@@ -124,9 +128,15 @@ async fn command_printer_job(
     if let Some(wait) = wait {
         view = services.await_batch(&who.0, view.batch.id, changes, wait.patience()).await?;
     }
+    let ended = view.is_final();
+    answer(view, ended, wait)
+}
+
+/// The answer to a command to one printer, its only row: 200 if `ended`, else 202.
+pub fn answer(view: BatchView, ended: bool, wait: Option<Wait>) -> Result<Response, Problem> {
     let location = location(&view);
     let row = CommandBody::from(view.commands.into_iter().next().ok_or_else(no_row)?);
-    let mut response = if row.is_final {
+    let mut response = if ended {
         Json(row).into_response()
     } else {
         let headers = [(header::LOCATION, location), (header::RETRY_AFTER, "1".to_owned())];

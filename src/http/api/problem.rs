@@ -250,7 +250,8 @@ impl From<Error> for Problem {
             }
             Error::CursorExpired { restart } => {
                 let detail = "The feed does not go on from this cursor: what follows it is not kept any more, or a backup was \
-                              restored. Read the lists anew, then go on with restart_cursor.";
+                              restored. Read the lists again, then continue with restart_cursor (the oldest event that is \
+                              kept) or with after_time.";
                 let mut problem = Self::new(StatusCode::GONE, "cursor_expired", detail);
                 problem.0.restart_cursor = Some(restart.to_string());
                 problem
@@ -318,14 +319,6 @@ fn internal() -> Problem {
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
 }
 
-impl Problem {
-    /// As it is written out: `path` is what was asked for, `id` the request's.
-    pub fn text(&self, path: String, id: String) -> String {
-        // Infallible for these types; an empty body at worst.
-        serde_json::to_string(&self.clone().body(path, id)).unwrap_or_default()
-    }
-}
-
 /// What a handler that panicked answers. The panic itself is in the log.
 pub fn panicked(_: Box<dyn std::any::Any + Send + 'static>) -> Response {
     tracing::error!("a handler panicked");
@@ -347,18 +340,11 @@ impl IntoResponse for Problem {
     }
 }
 
-/// Marks an answer that is complete as it is, whatever its status.
-#[derive(Debug, Clone)]
-pub struct Whole;
-
 /// Writes problems out, those of the router included, which have no body of their own.
 pub async fn dress(request: Request, next: Next) -> Response {
     let path = request.uri().path().to_owned();
     let id = request.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
     let mut response = next.run(request).await;
-    if response.extensions_mut().remove::<Whole>().is_some() {
-        return response;
-    }
     let Some(problem) = response.extensions_mut().remove::<Problem>().or_else(|| bare(&response)) else {
         return response;
     };
@@ -367,7 +353,8 @@ pub async fn dress(request: Request, next: Next) -> Response {
     parts.headers.remove(header::CONTENT_LENGTH);
     parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
     parts.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    let body = problem.text(path, id);
+    // Infallible for these types; an empty body at worst.
+    let body = serde_json::to_string(&problem.body(path, id)).unwrap_or_default();
     Response::from_parts(parts, Body::from(body))
 }
 

@@ -37,8 +37,8 @@ async fn a_key_is_bound_by_one_request_and_free_again_after_a_day() {
         assert_eq!((bound.location, bound.status), (batch.location(), None), "without an answer yet");
         audit::add(&db, &made(&first)).await.expect("the same request may write more");
         assert!(matches!(audit::add(&db, &made(&second)).await, Err(Error::KeyTaken)));
-        idempotency::note_answer(&db, &second, 500, None, None, at(1)).await.expect("asked");
-        idempotency::note_answer(&db, &first, 202, None, None, at(1)).await.expect("noted");
+        idempotency::note_answer(&db, &second, 200, None, at(1)).await.expect("asked");
+        idempotency::note_answer(&db, &first, 202, None, at(1)).await.expect("noted");
         let bound = idempotency::get(&db, first.scope, &first.key, at(60)).await.expect("read").expect("bound");
         assert_eq!(
             (bound.location, bound.status),
