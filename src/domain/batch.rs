@@ -1,5 +1,7 @@
 //! A batch: one command for many printers, with the limits under which it goes out.
 
+mod counts;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -9,6 +11,7 @@ use super::{
     invalid::{Invalid, check_line, check_text},
     state::PrinterState,
 };
+pub use counts::{BatchCounts, Counts};
 
 /// Printers that one batch can name.
 pub const MAX_TARGETS: usize = 5_000;
@@ -241,85 +244,9 @@ impl Batch {
     }
 }
 
-/// How many commands of a batch are where.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Counts(std::collections::BTreeMap<Outcome, i64>);
-
-impl Counts {
-    /// Counts rows by outcome.
-    pub fn from_pairs(pairs: impl IntoIterator<Item = (Outcome, i64)>) -> Self {
-        let mut counts = Self::default();
-        for (outcome, n) in pairs {
-            *counts.0.entry(outcome).or_default() += n;
-        }
-        counts
-    }
-
-    /// How many there are of each outcome that there is.
-    pub fn pairs(&self) -> impl Iterator<Item = (Outcome, i64)> {
-        self.0.iter().map(|(outcome, n)| (*outcome, *n))
-    }
-
-    /// Commands with this outcome.
-    pub fn of(&self, outcome: Outcome) -> i64 {
-        self.0.get(&outcome).copied().unwrap_or(0)
-    }
-
-    /// All commands.
-    pub fn total(&self) -> i64 {
-        self.0.values().sum()
-    }
-
-    /// Commands that have ended.
-    pub fn finals(&self) -> i64 {
-        self.0.iter().filter(|(outcome, _)| outcome.is_final()).map(|(_, n)| n).sum()
-    }
-
-    /// What became of the batch; none before its last command has ended.
-    pub fn result(&self) -> Option<BatchResult> {
-        use super::command::Effect;
-        if self.finals() < self.total() {
-            return None;
-        }
-        let with = |effect: Effect| -> i64 {
-            self.0.iter().filter(|(outcome, _)| outcome.effect() == Some(effect)).map(|(_, n)| n).sum()
-        };
-        Some(if with(Effect::Maybe) > 0 {
-            BatchResult::Uncertain
-        } else if with(Effect::Done) == self.total() {
-            BatchResult::Ok
-        } else if with(Effect::Done) == 0 {
-            BatchResult::Failed
-        } else {
-            BatchResult::Partial
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn result(pairs: &[(Outcome, i64)]) -> Option<BatchResult> {
-        Counts::from_pairs(pairs.iter().copied()).result()
-    }
-
-    #[test]
-    fn one_maybe_makes_a_batch_uncertain() {
-        assert_eq!(result(&[(Outcome::Confirmed, 9), (Outcome::Unknown, 1)]), Some(BatchResult::Uncertain));
-    }
-
-    #[test]
-    fn a_batch_has_no_result_before_its_last_command_ends() {
-        assert_eq!(result(&[(Outcome::Confirmed, 9), (Outcome::Accepted, 1)]), None);
-    }
-
-    #[test]
-    fn unchanged_counts_as_done() {
-        assert_eq!(result(&[(Outcome::Confirmed, 1), (Outcome::Unchanged, 1)]), Some(BatchResult::Ok));
-        assert_eq!(result(&[(Outcome::Confirmed, 1), (Outcome::Rejected, 1)]), Some(BatchResult::Partial));
-        assert_eq!(result(&[(Outcome::Rejected, 1)]), Some(BatchResult::Failed));
-    }
 
     #[test]
     fn assume_clear_needs_named_printers_and_a_reason() {

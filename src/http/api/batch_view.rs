@@ -9,7 +9,7 @@ use super::{export::Line, page};
 use crate::{
     clock,
     domain::{
-        batch::{Batch, BatchResult, BatchSpec, BatchState, Counts},
+        batch::{Batch, BatchCounts, BatchResult, BatchSpec, BatchState, Counts},
         command::{Command, CommandRow, Effect, Outcome, Reason, Settled, Step},
         effect::Decision,
         state::PrinterState,
@@ -38,7 +38,7 @@ pub struct SummaryBody {
     external_ref: Option<String>,
     /// The batch of which this is a retry.
     retry_of: Option<Uuid>,
-    counts: CountsBody,
+    counts: BatchCounts,
 }
 
 impl Line for SummaryBody {
@@ -55,25 +55,6 @@ impl Line for SummaryBody {
         "retry_of",
         "counts",
     ];
-}
-
-/// How many commands of a batch are where.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = BatchCounts)]
-pub struct CountsBody {
-    total: i64,
-    queued: i64,
-    sent: i64,
-    accepted: i64,
-    confirmed: i64,
-    unchanged: i64,
-    rejected: i64,
-    unreachable: i64,
-    unauthorized: i64,
-    unconfirmed: i64,
-    unknown: i64,
-    expired: i64,
-    skipped: i64,
 }
 
 /// A batch with its first commands.
@@ -174,26 +155,6 @@ pub enum Would {
     Reject,
 }
 
-impl From<&Counts> for CountsBody {
-    fn from(counts: &Counts) -> Self {
-        Self {
-            total: counts.total(),
-            queued: counts.of(Outcome::Queued),
-            sent: counts.of(Outcome::Sent),
-            accepted: counts.of(Outcome::Accepted),
-            confirmed: counts.of(Outcome::Confirmed),
-            unchanged: counts.of(Outcome::Unchanged),
-            rejected: counts.of(Outcome::Rejected),
-            unreachable: counts.of(Outcome::Unreachable),
-            unauthorized: counts.of(Outcome::Unauthorized),
-            unconfirmed: counts.of(Outcome::Unconfirmed),
-            unknown: counts.of(Outcome::Unknown),
-            expired: counts.of(Outcome::Expired),
-            skipped: counts.of(Outcome::Skipped),
-        }
-    }
-}
-
 impl From<(Batch, Counts)> for SummaryBody {
     fn from((batch, counts): (Batch, Counts)) -> Self {
         Self {
@@ -208,7 +169,7 @@ impl From<(Batch, Counts)> for SummaryBody {
             reason: batch.spec.reason,
             external_ref: batch.spec.external_ref,
             retry_of: batch.retry_of,
-            counts: CountsBody::from(&counts),
+            counts: BatchCounts::from(&counts),
         }
     }
 }
@@ -227,7 +188,7 @@ impl BatchBody {
     /// What a batch would do. All of its rows: there is nothing to page through.
     pub fn dry(created_by: String, spec: BatchSpec, rows: Vec<DryRow>) -> Self {
         let total = i64::try_from(rows.len()).unwrap_or(i64::MAX);
-        let counts = CountsBody { total, ..CountsBody::from(&Counts::default()) };
+        let counts = BatchCounts { total, ..BatchCounts::from(&Counts::default()) };
         let summary = SummaryBody {
             id: None,
             command: spec.command,

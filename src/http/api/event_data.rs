@@ -11,6 +11,7 @@ use utoipa::{
 use uuid::Uuid;
 
 use crate::domain::{
+    batch::{BatchCounts, BatchResult, BatchState, Counts},
     command::{Command, Effect, FileRef, Outcome, Reason, Settled},
     event::EventType,
     print::{By, PrintResult},
@@ -125,10 +126,10 @@ struct BatchCreatedData {
 struct BatchFinishedData {
     batch_id: Uuid,
     /// `finished` or `stopped`.
-    state: crate::domain::batch::BatchState,
-    result: crate::domain::batch::BatchResult,
-    /// By outcome; those that did not come are absent.
-    counts: Map<String, Value>,
+    state: BatchState,
+    result: BatchResult,
+    /// As in the body of the batch.
+    counts: BatchCounts,
     /// Printers; for whoever may see some only.
     #[schema(required = false)]
     total: Option<i64>,
@@ -221,9 +222,10 @@ pub fn example_of(kind: EventType) -> Value {
             });
         }
         EventType::BatchFinished => {
+            let counts = Counts::from_pairs([(Outcome::Confirmed, 11), (Outcome::Unreachable, 1)]);
             return json!({
                 "batch_id": "0193e1d2-4f6a-7d0b-b6a7-90c1d2e3f405", "state": "finished", "result": "partial",
-                "counts": {"confirmed": 11, "unreachable": 1},
+                "counts": BatchCounts::from(&counts),
             });
         }
         EventType::CommandFinished | EventType::CommandSettled => {

@@ -12,6 +12,7 @@ use axum::{
         sse::{self, KeepAlive},
     },
 };
+use chrono::{DateTime, Utc};
 use futures_util::stream;
 use serde::Serialize;
 use tokio::{
@@ -75,26 +76,51 @@ impl Line for EventBody {
     const COLUMNS: &'static [&'static str] = &["id", "cursor", "type", "at", "actor", "external_ref", "data"];
 }
 
-/// Where somebody wants to read, and what.
-struct Wish {
+/// What a request asks of the feed.
+struct FeedRequest {
     after: Cursor,
     kinds: Option<Vec<EventType>>,
 }
 
-/// `place` and `kinds` are those of the query; without a place, from the oldest event that is kept.
-async fn wish(services: &Services, place: Option<String>, kinds: Option<Vec<EventType>>) -> Result<Wish, Problem> {
-    let after = match place.as_deref() {
-        None => services.feed_start().await?,
-        Some("now") => services.feed_end().await?,
-        Some(text) => {
-            let rule = "must be the cursor of an event, the next_cursor of a page, or now";
-            let bad = || Problem::bad_query(vec![("after".to_owned(), "cursor", rule.to_owned())]);
-            let cursor = Cursor::parse(text).ok_or_else(bad)?;
-            services.check_cursor(cursor).await?;
-            cursor
+/// Where a request starts to read the feed.
+enum Start {
+    Oldest,
+    Now,
+    /// Behind a cursor, as text.
+    After(String),
+    /// At the first event of this time or later, in the order of the feed.
+    AtTime(DateTime<Utc>),
+}
+
+impl Start {
+    /// Reads `after` and `after_time`, of which one may be given.
+    fn from_params(params: &mut Params) -> Option<Self> {
+        match (params.text("after"), params.time("after_time")) {
+            (Some(_), Some(_)) => {
+                params.refuse("after_time", "exclusive", "cannot be given together with after");
+                None
+            }
+            (Some(text), None) if text == "now" => Some(Self::Now),
+            (Some(text), None) => Some(Self::After(text)),
+            (None, Some(at)) => Some(Self::AtTime(at)),
+            (None, None) => None,
         }
-    };
-    Ok(Wish { after, kinds })
+    }
+
+    async fn cursor(self, services: &Services) -> Result<Cursor, Problem> {
+        match self {
+            Self::Oldest => Ok(services.feed_start().await?),
+            Self::Now => Ok(services.feed_end().await?),
+            Self::AtTime(at) => Ok(services.feed_at(at).await?),
+            Self::After(text) => {
+                let rule = "must be the cursor of an event, the next_cursor of a page, or now";
+                let bad = || Problem::bad_query(vec![("after".to_owned(), "cursor", rule.to_owned())]);
+                let cursor = Cursor::parse(&text).ok_or_else(bad)?;
+                services.check_cursor(cursor).await?;
+                Ok(cursor)
+            }
+        }
+    }
 }
 
 fn kinds(params: &mut Params) -> Option<Vec<EventType>> {
@@ -105,9 +131,11 @@ fn kinds(params: &mut Params) -> Option<Vec<EventType>> {
 ///
 /// An answer may have no items and yet not be at the end: go on with `next_cursor`. With `wait` an answer that would be
 /// empty waits for the next event. 410 `cursor_expired`: what follows the cursor is not kept any more, or a backup was
-/// restored; read the lists anew and go on with `restart_cursor`. As a file without `limit` and `wait`: all of it up to now.
+/// restored. Read the lists again; then continue with `restart_cursor`, which is before the oldest event that is kept, or
+/// with `after_time`, which repeats less. As a file without `limit` and `wait`: all of it up to now.
 #[utoipa::path(get, path = "/events", tag = "events", params(
     ("after" = Option<String>, Query, description = "Only what comes behind this cursor; `now`: from here; absent: from the oldest kept."),
+    ("after_time" = Option<DateTime<Utc>>, Query, description = "Instead of `after`: from the first event of this time or later, in the order of the feed."),
     ("types" = Option<String>, Query, description = "Only these types, with commas between.", example = "batch.finished,command.finished"),
     ("limit" = Option<u16>, Query, description = "At most so many, 1 to 500; 50 where it is absent.", minimum = 1, maximum = 500),
     ("wait" = Option<u64>, Query, description = "Wait up to so many seconds for the first event; 25 at the most.", maximum = 30),
@@ -120,15 +148,16 @@ fn kinds(params: &mut Params) -> Option<Vec<EventType>> {
 ))]
 async fn list_events(who: Viewer, mut params: Params, State(services): State<Services>) -> Result<Response, Problem> {
     let (form, is_whole) = (params.form(), !params.names("limit") && !params.names("wait"));
-    let (place, kinds, limit) = (params.text("after"), kinds(&mut params), params.limit());
+    let (start, kinds, limit) = (Start::from_params(&mut params), kinds(&mut params), params.limit());
     let wait = params.number("wait", 0, LONGEST_ASKED_S).unwrap_or_default().min(LONGEST_WAIT_S);
     params.finish()?;
-    let wish = wish(&services, place, kinds).await?;
+    let after = start.unwrap_or(Start::Oldest).cursor(&services).await?;
+    let request = FeedRequest { after, kinds };
     if is_whole && form != Form::Json {
-        return whole(services, who.0, wish, form).await;
+        return whole(services, who.0, request, form).await;
     }
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let page = services.events(&who.0, wish.after, wish.kinds.as_deref(), limit, Duration::from_secs(wait)).await?;
+    let page = services.events(&who.0, after, request.kinds.as_deref(), limit, Duration::from_secs(wait)).await?;
     let items: Vec<EventBody> = page.events.into_iter().map(EventBody::from).collect();
     let next_cursor = page.next.to_string();
     if form != Form::Json {
@@ -138,9 +167,9 @@ async fn list_events(who: Viewer, mut params: Params, State(services): State<Ser
 }
 
 /// The feed as a file. It ends where the feed ends now: one that grows faster than it is read would have no end.
-async fn whole(services: Services, who: Principal, wish: Wish, form: Form) -> Result<Response, Problem> {
+async fn whole(services: Services, who: Principal, request: FeedRequest, form: Form) -> Result<Response, Problem> {
     let end = services.feed_end().await?.seq;
-    let Wish { after: start, kinds } = wish;
+    let FeedRequest { after: start, kinds } = request;
     let page = move |after: Option<Cursor>, limit| {
         let (services, who, kinds) = (services.clone(), who.clone(), kinds.clone());
         async move {
@@ -160,8 +189,9 @@ async fn whole(services: Services, who: Principal, wish: Wish, form: Form) -> Re
 /// comes every 15 s. The stream ends with the server, and when its token does not allow it any more.
 #[utoipa::path(get, path = "/events/stream", tag = "events", params(
     ("after" = Option<String>, Query, description = "Only what comes behind this cursor; absent or `now`: from here."),
+    ("after_time" = Option<DateTime<Utc>>, Query, description = "Instead of `after`: from the first event of this time or later."),
     ("types" = Option<String>, Query, description = "Only these types, with commas between."),
-    ("Last-Event-ID" = Option<String>, Header, description = "The last `id` that was received; it counts before `after`."),
+    ("Last-Event-ID" = Option<String>, Header, description = "The last `id` that was received; it has precedence over `after` and `after_time`."),
 ), responses(
     (status = OK, description = "The stream", content_type = "text/event-stream", body = String),
     (status = GONE, description = "`cursor_expired`, with `restart_cursor`", body = super::problem::ProblemBody,
@@ -173,15 +203,15 @@ async fn stream_events(
     State(services): State<Services>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let (after, kinds) = (params.text("after"), kinds(&mut params));
+    let (start, kinds) = (Start::from_params(&mut params), kinds(&mut params));
     params.finish()?;
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok()).filter(|id| !id.is_empty());
-    let place = last.map(str::to_owned).or(after).unwrap_or_else(|| "now".to_owned());
-    let wish = wish(&services, Some(place), kinds).await?;
+    let start = last.map(|id| Start::After(id.to_owned())).or(start).unwrap_or(Start::Now);
+    let request = FeedRequest { after: start.cursor(&services).await?, kinds };
     let permit = services.follow()?;
     let (sender, mut receiver) = mpsc::channel(QUEUE);
     let stream = Stream { services, who: who.0, headers, sender, _permit: permit };
-    tokio::spawn(stream.run(wish));
+    tokio::spawn(stream.run(request));
     let keep = KeepAlive::new().interval(COMMENT_EVERY).text("");
     Ok(Sse::new(stream::poll_fn(move |context| receiver.poll_recv(context))).keep_alive(keep).into_response())
 }
@@ -197,19 +227,19 @@ struct Stream {
 
 impl Stream {
     /// Sends until the client, the token or the server is gone. What fails ends it: the client comes back.
-    async fn run(self, wish: Wish) {
+    async fn run(self, request: FeedRequest) {
         let (stop, sender) = (self.services.stopping(), self.sender.clone());
         tokio::select! {
             () = stop.cancelled() => {}
             () = sender.closed() => {}
-            _ = self.tell(wish) => {}
+            _ = self.send(request) => {}
         }
     }
 
-    async fn tell(mut self, wish: Wish) -> Option<()> {
+    async fn send(mut self, request: FeedRequest) -> Option<()> {
         // So that whatever is in between passes on that the stream is open.
         self.sender.send(Ok(sse::Event::default().comment("open"))).await.ok()?;
-        let mut after = wish.after;
+        let mut after = request.after;
         let mut look_at = Instant::now() + LOOK_EVERY;
         loop {
             if Instant::now() >= look_at {
@@ -217,7 +247,8 @@ impl Stream {
                 let now = auth::by_bearer(&self.services, &self.headers).await.ok()??;
                 self.who = Principal { origin: self.who.origin.clone(), ..now };
             }
-            let page = self.services.events(&self.who, after, wish.kinds.as_deref(), AT_ONCE, LOOK_EVERY).await.ok()?;
+            let page =
+                self.services.events(&self.who, after, request.kinds.as_deref(), AT_ONCE, LOOK_EVERY).await.ok()?;
             for event in page.events {
                 let body = EventBody::from(event);
                 let data = serde_json::to_string(&body).ok()?;

@@ -98,7 +98,8 @@ fn decoded(text: &str) -> Result<String, Problem> {
 }
 
 impl Params {
-    fn refuse(&mut self, name: &str, code: &'static str, rule: impl Into<String>) {
+    /// Notes that a parameter breaks a rule.
+    pub fn refuse(&mut self, name: &str, code: &'static str, rule: impl Into<String>) {
         self.errors.push((name.to_owned(), code, rule.into()));
     }
 
@@ -157,9 +158,9 @@ impl Params {
         id
     }
 
-    /// A moment.
+    /// A time. An empty one is refused: read as absent, it would answer with everything.
     pub fn time(&mut self, name: &str) -> Option<DateTime<Utc>> {
-        let text = self.filter(name)?;
+        let text = self.take(name)?;
         let time = moment(&text);
         if time.is_none() {
             self.refuse(name, "time", "must be a time as in RFC 3339: 2026-12-03T16:00:00Z");

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::{
     databases::{execute, on_each},
-    fixtures::{at, batch, entry, printer, report, row, send},
+    fixtures::{at, batch, entry, insert, printer, report, row, send},
 };
 
 async fn all(db: &Db) -> Vec<Event> {
@@ -64,12 +64,31 @@ async fn a_batch_is_told_from_its_making_to_its_end_and_each_command_once() {
         assert!(told.iter().all(|event| event.external_ref.as_deref() == Some("PP-1")), "{told:?}");
         assert_eq!(told[1].data["command_id"], rows[0].id.to_string());
         assert_eq!((&told[1].data["outcome"], &told[2].data["outcome"]), (&"confirmed".into(), &"skipped".into()));
-        assert_eq!(told[3].data["counts"]["confirmed"], 1);
+        let counts = &told[3].data["counts"];
+        assert_eq!((&counts["confirmed"], &counts["total"], &counts["unknown"]), (&1.into(), &2.into(), &0.into()));
         let only = events::page(&db, 0, Some(&[EventType::BatchFinished]), 500).await.expect("read");
         assert_eq!(
             (kinds(&only.events), only.upto, only.more),
             (vec![EventType::BatchFinished], told[3].cursor(), false)
         );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_time_is_found_by_position_also_where_the_clock_was_set_back() {
+    on_each(async |db| {
+        assert_eq!(events::before_time(&db, at(0)).await.expect("read"), None, "the feed is empty");
+        for (n, seconds) in [10, 20, 90, 30, 40].into_iter().enumerate() {
+            let entry = printyard::domain::audit::Entry { at: at(seconds), ..entry() };
+            insert(&db, &printer(&format!("p{n}")), None, &entry).await.expect("registered");
+        }
+        let told = all(&db).await;
+        let before = async |seconds| events::before_time(&db, at(seconds)).await.expect("read");
+        assert_eq!(before(0).await, Some(Cursor::default()));
+        assert_eq!(before(20).await, Some(told[0].cursor()));
+        assert_eq!(before(35).await, Some(told[1].cursor()), "nothing of that time is left out");
+        assert_eq!(before(91).await, None);
     })
     .await;
 }

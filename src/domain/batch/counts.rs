@@ -1,0 +1,133 @@
+//! Commands of a batch, counted by outcome.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::BatchResult;
+use crate::domain::command::{Effect, Outcome};
+
+/// The number of commands of a batch by outcome. Outcomes without a command are absent.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct Counts(BTreeMap<Outcome, i64>);
+
+impl Counts {
+    /// Counts rows by outcome.
+    pub fn from_pairs(pairs: impl IntoIterator<Item = (Outcome, i64)>) -> Self {
+        let mut counts = Self::default();
+        for (outcome, n) in pairs {
+            *counts.0.entry(outcome).or_default() += n;
+        }
+        counts
+    }
+
+    /// Commands with this outcome.
+    pub fn of(&self, outcome: Outcome) -> i64 {
+        self.0.get(&outcome).copied().unwrap_or(0)
+    }
+
+    /// All commands.
+    pub fn total(&self) -> i64 {
+        self.0.values().sum()
+    }
+
+    /// Commands that have ended.
+    pub fn finals(&self) -> i64 {
+        self.0.iter().filter(|(outcome, _)| outcome.is_final()).map(|(_, n)| n).sum()
+    }
+
+    /// The result of the batch; None before its last command has ended.
+    pub fn result(&self) -> Option<BatchResult> {
+        if self.finals() < self.total() {
+            return None;
+        }
+        let with = |effect: Effect| -> i64 {
+            self.0.iter().filter(|(outcome, _)| outcome.effect() == Some(effect)).map(|(_, n)| n).sum()
+        };
+        Some(if with(Effect::Maybe) > 0 {
+            BatchResult::Uncertain
+        } else if with(Effect::Done) == self.total() {
+            BatchResult::Ok
+        } else if with(Effect::Done) == 0 {
+            BatchResult::Failed
+        } else {
+            BatchResult::Partial
+        })
+    }
+}
+
+/// The number of commands of a batch by outcome, complete.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct BatchCounts {
+    pub total: i64,
+    pub queued: i64,
+    pub sent: i64,
+    pub accepted: i64,
+    pub confirmed: i64,
+    pub unchanged: i64,
+    pub rejected: i64,
+    pub unreachable: i64,
+    pub unauthorized: i64,
+    pub unconfirmed: i64,
+    pub unknown: i64,
+    pub expired: i64,
+    pub skipped: i64,
+}
+
+impl From<&Counts> for BatchCounts {
+    fn from(counts: &Counts) -> Self {
+        Self {
+            total: counts.total(),
+            queued: counts.of(Outcome::Queued),
+            sent: counts.of(Outcome::Sent),
+            accepted: counts.of(Outcome::Accepted),
+            confirmed: counts.of(Outcome::Confirmed),
+            unchanged: counts.of(Outcome::Unchanged),
+            rejected: counts.of(Outcome::Rejected),
+            unreachable: counts.of(Outcome::Unreachable),
+            unauthorized: counts.of(Outcome::Unauthorized),
+            unconfirmed: counts.of(Outcome::Unconfirmed),
+            unknown: counts.of(Outcome::Unknown),
+            expired: counts.of(Outcome::Expired),
+            skipped: counts.of(Outcome::Skipped),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn result(pairs: &[(Outcome, i64)]) -> Option<BatchResult> {
+        Counts::from_pairs(pairs.iter().copied()).result()
+    }
+
+    #[test]
+    fn one_maybe_makes_a_batch_uncertain() {
+        assert_eq!(result(&[(Outcome::Confirmed, 9), (Outcome::Unknown, 1)]), Some(BatchResult::Uncertain));
+    }
+
+    #[test]
+    fn a_batch_has_no_result_before_its_last_command_ends() {
+        assert_eq!(result(&[(Outcome::Confirmed, 9), (Outcome::Accepted, 1)]), None);
+    }
+
+    #[test]
+    fn unchanged_counts_as_done() {
+        assert_eq!(result(&[(Outcome::Confirmed, 1), (Outcome::Unchanged, 1)]), Some(BatchResult::Ok));
+        assert_eq!(result(&[(Outcome::Confirmed, 1), (Outcome::Rejected, 1)]), Some(BatchResult::Partial));
+        assert_eq!(result(&[(Outcome::Rejected, 1)]), Some(BatchResult::Failed));
+    }
+
+    #[test]
+    fn complete_counts_read_from_stored_ones_have_every_outcome_and_the_total() {
+        let stored: Counts = serde_json::from_str(r#"{"confirmed": 3, "unknown": 1}"#).expect("counts");
+        let complete = serde_json::to_value(BatchCounts::from(&stored)).expect("JSON");
+        assert_eq!(
+            (&complete["total"], &complete["confirmed"], &complete["skipped"]),
+            (&4.into(), &3.into(), &0.into())
+        );
+        assert_eq!(complete.as_object().map(serde_json::Map::len), Some(Outcome::ALL.len() + 1));
+    }
+}
