@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{
     audit::{Action, Actor, Entry},
     command::{CommandRow, words},
-    print::{PrintFact, PrintResult},
+    print::{PrintFact, PrintOrigin, PrintResult},
 };
 
 words! {
@@ -51,6 +51,21 @@ impl EventType {
     /// It tells of a command, whose row in the ledger has all of it.
     pub fn is_of_command(self) -> bool {
         matches!(self, Self::CommandFinished | Self::CommandSettled)
+    }
+
+    /// A print began, ended or changed.
+    pub fn is_of_print(self) -> bool {
+        matches!(
+            self,
+            Self::PrintStarted
+                | Self::PrintPaused
+                | Self::PrintResumed
+                | Self::PrintStalled
+                | Self::PrintFinished
+                | Self::PrintFailed
+                | Self::PrintCancelled
+                | Self::PrintUnknown
+        )
     }
 }
 
@@ -221,8 +236,8 @@ impl NewEvent {
         }
     }
 
-    /// What the feed tells of something that was seen of a print.
-    pub fn of_print(printer_id: Uuid, fact: &PrintFact, now: DateTime<Utc>) -> Vec<Self> {
+    /// The events of a print. `origin` is the command that started it: it names the order, whoever acted later.
+    pub fn of_print(printer_id: Uuid, fact: &PrintFact, origin: &PrintOrigin, now: DateTime<Utc>) -> Vec<Self> {
         let (kind, at, by, data) = match fact {
             PrintFact::Began { file, at, by, .. } => (EventType::PrintStarted, *at, Some(by), json!({"file": file})),
             PrintFact::Paused { by, .. } => (EventType::PrintPaused, now, Some(by), json!({})),
@@ -240,13 +255,16 @@ impl NewEvent {
         };
         let mut data = data.as_object().cloned().unwrap_or_default();
         data.insert("print_id".to_owned(), json!(fact.id()));
+        data.insert("command_id".to_owned(), json!(origin.command_id));
+        data.insert("batch_id".to_owned(), json!(origin.batch_id));
+        data.insert("external_ref".to_owned(), json!(origin.external_ref));
         if let Some(by) = by {
             data.insert("by".to_owned(), json!(by));
         }
         let event = Self {
             printer_id: Some(printer_id),
             subject: Some(fact.id()),
-            command_id: by.and_then(|by| by.command_id),
+            batch_id: origin.batch_id,
             data: Some(data),
             ..Self::new(kind, at)
         };

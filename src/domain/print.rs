@@ -67,6 +67,18 @@ pub struct Print {
     pub reason: Option<String>,
     pub started_by: By,
     pub paused_by: Option<By>,
+    /// The batch of the command that started it.
+    pub batch_id: Option<Uuid>,
+    /// The reference of that batch.
+    pub external_ref: Option<String>,
+}
+
+/// The command that started a print, its batch, and the batch's reference. All absent where no command started it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PrintOrigin {
+    pub command_id: Option<Uuid>,
+    pub batch_id: Option<Uuid>,
+    pub external_ref: Option<String>,
 }
 
 /// Where the file of a print stood when it was last read; survives a restart.

@@ -15,7 +15,7 @@ use crate::domain::{
 };
 
 const COLUMNS: &str = "id, printer_id, file_path, file_origin, started_at, ended_at, result, reason, \
-     started_by_kind, started_by_command, paused_by_kind, paused_by_command";
+     started_by_kind, started_by_command, paused_by_kind, paused_by_command, batch_id, external_ref";
 
 #[derive(sqlx::FromRow)]
 struct Row {
@@ -31,6 +31,8 @@ struct Row {
     started_by_command: Option<Uuid>,
     paused_by_kind: Option<String>,
     paused_by_command: Option<Uuid>,
+    batch_id: Option<Uuid>,
+    external_ref: Option<String>,
 }
 
 impl Row {
@@ -55,6 +57,8 @@ impl Row {
                 command_id: self.started_by_command,
             },
             paused_by: paused_kind.map(|kind| By { kind, command_id: self.paused_by_command }),
+            batch_id: self.batch_id,
+            external_ref: self.external_ref,
         })
     }
 }
@@ -72,6 +76,10 @@ pub enum PrintState {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PrintFilter {
     pub printer_id: Option<Uuid>,
+    /// Started by a command of this batch.
+    pub batch_id: Option<Uuid>,
+    /// Started by a command of a batch with this reference.
+    pub external_ref: Option<String>,
     pub state: Option<PrintState>,
     /// Started at this time or later.
     pub since: Option<DateTime<Utc>>,
@@ -106,10 +114,12 @@ pub async fn page(db: &Db, filter: &PrintFilter, after: Option<Uuid>, limit: i64
         None => "$2 is null",
     };
     let printer = if filter.printer_id.is_some() { "printer_id = $1" } else { "$1 is null" };
+    let batch = if filter.batch_id.is_some() { "batch_id = $10" } else { "$10 is null" };
+    let reference = if filter.external_ref.is_some() { "external_ref = $11" } else { "$11 is null" };
     let behind = if after.is_some() { "id < $3" } else { "$3 is null" };
     let sql = format!(
         "select {COLUMNS} from prints
-         where {printer} and {state} and {behind} and ($4 is null or started_at >= $4) and ($5 is null or started_at < $5)
+         where {printer} and {batch} and {reference} and {state} and {behind} and ($4 is null or started_at >= $4) and ($5 is null or started_at < $5)
              and (not $6 or printer_id in (select t.printer_id from printer_tags t where t.tag in {}))
              and ($8 is null or printer_id in (select t.printer_id from printer_tags t where t.tag = $8))
          order by id desc limit $9",
@@ -129,6 +139,8 @@ pub async fn page(db: &Db, filter: &PrintFilter, after: Option<Uuid>, limit: i64
         .bind(group::texts(filter.visible_tags.iter().flatten()))
         .bind(filter.tag.as_deref().map(group::clean))
         .bind(limit)
+        .bind(filter.batch_id)
+        .bind(filter.external_ref.as_deref().map(group::clean))
         .fetch_all(pool)
         .await)?;
     rows.into_iter().map(Row::read).collect()

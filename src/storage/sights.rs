@@ -1,6 +1,6 @@
 //! What actors saw of prints, written as groups: a farm that starts at once begins a thousand prints within a second.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
@@ -15,7 +15,7 @@ use crate::{
     domain::{
         audit::Entry,
         event::NewEvent,
-        print::{By, PrintFact},
+        print::{By, PrintFact, PrintOrigin},
     },
 };
 
@@ -24,13 +24,13 @@ use crate::{
 /// the feed tells of all.
 pub async fn record(db: &Db, facts: &[(Uuid, PrintFact)], entries: &[Entry]) -> Result<(), Error> {
     let now = clock::now();
-    let told: Vec<NewEvent> =
-        facts.iter().flat_map(|(printer_id, fact)| NewEvent::of_print(*printer_id, fact, now)).collect();
     let Groups { began, plates, paused, ended } = Groups::of(facts);
     let by = [("kind", Kind::Text), ("command_id", Kind::Uuid)];
     let begin = format!(
-        "insert into prints (id, printer_id, file_path, file_origin, started_at, started_by_kind, started_by_command)
-         select x.id, x.printer_id, x.path, x.origin, x.at, x.kind, x.command_id from {}
+        "insert into prints (id, printer_id, file_path, file_origin, started_at, started_by_kind, started_by_command,
+             batch_id, external_ref)
+         select x.id, x.printer_id, x.path, x.origin, x.at, x.kind, x.command_id, c.batch_id, b.external_ref
+         from {} left join commands c on c.id = x.command_id left join batches b on b.id = c.batch_id
          order by x.id on conflict (id) do nothing",
         db.records(&[
             ("id", Kind::Uuid),
@@ -59,18 +59,44 @@ pub async fn record(db: &Db, facts: &[(Uuid, PrintFact)], entries: &[Entry]) -> 
          where p.id = x.id and p.ended_at is null",
         db.records(&[("id", Kind::Uuid), ("at", Kind::Time), ("result", Kind::Text), ("reason", Kind::Text)])
     );
+    let origins =
+        format!("select id, started_by_command, batch_id, external_ref from prints where id in {}", db.uuids(1));
+    let ids: HashSet<Uuid> = facts.iter().map(|(_, fact)| fact.id()).collect();
     fenced!(db, |tx| {
         for (sql, records) in [(begin, began), (occupy, plates), (pause, paused), (end, ended)] {
             if !records.is_empty() {
                 sqlx::query(AssertSqlSafe(sql)).bind(group::parameter(records)?).execute(&mut *tx).await?;
             }
         }
+        let origins: Vec<Origin> =
+            sqlx::query_as(AssertSqlSafe(origins)).bind(group::ids(ids)).fetch_all(&mut *tx).await?;
+        let origins: HashMap<Uuid, PrintOrigin> = origins.into_iter().map(Origin::read).collect();
+        let nobody = PrintOrigin::default();
+        let news = facts.iter().flat_map(|(printer_id, fact)| {
+            NewEvent::of_print(*printer_id, fact, origins.get(&fact.id()).unwrap_or(&nobody), now)
+        });
+        let news: Vec<NewEvent> = news.collect();
         for entry in entries {
             audit::append!(tx, db, entry);
         }
-        events::append!(tx, db, &told);
+        events::append!(tx, db, &news);
     });
     Ok(())
+}
+
+#[derive(sqlx::FromRow)]
+struct Origin {
+    id: Uuid,
+    started_by_command: Option<Uuid>,
+    batch_id: Option<Uuid>,
+    external_ref: Option<String>,
+}
+
+impl Origin {
+    fn read(self) -> (Uuid, PrintOrigin) {
+        let Self { id, started_by_command: command_id, batch_id, external_ref } = self;
+        (id, PrintOrigin { command_id, batch_id, external_ref })
+    }
 }
 
 /// The records of each statement.

@@ -32,6 +32,7 @@ mod oidc;
 mod outside;
 mod pages;
 mod people;
+mod prints;
 mod secrets;
 mod smuggling;
 mod storage;

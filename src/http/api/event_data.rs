@@ -71,6 +71,12 @@ struct PrintStartedData {
     printer_id: Uuid,
     printer_name: Option<String>,
     print_id: Uuid,
+    /// The command that started the print; null where no command did.
+    command_id: Option<Uuid>,
+    /// The batch of that command.
+    batch_id: Option<Uuid>,
+    /// The reference of that batch.
+    external_ref: Option<String>,
     file: Option<FileRef>,
     /// Who started it.
     by: By,
@@ -82,6 +88,12 @@ struct PrintHeldData {
     printer_id: Uuid,
     printer_name: Option<String>,
     print_id: Uuid,
+    /// The command that started the print; null where no command did.
+    command_id: Option<Uuid>,
+    /// The batch of that command.
+    batch_id: Option<Uuid>,
+    /// The reference of that batch.
+    external_ref: Option<String>,
     /// Who did it.
     by: By,
 }
@@ -92,6 +104,12 @@ struct PrintStalledData {
     printer_id: Uuid,
     printer_name: Option<String>,
     print_id: Uuid,
+    /// The command that started the print; null where no command did.
+    command_id: Option<Uuid>,
+    /// The batch of that command.
+    batch_id: Option<Uuid>,
+    /// The reference of that batch.
+    external_ref: Option<String>,
     stalled_since: DateTime<Utc>,
 }
 
@@ -101,6 +119,12 @@ struct PrintEndedData {
     printer_id: Uuid,
     printer_name: Option<String>,
     print_id: Uuid,
+    /// The command that started the print; null where no command did.
+    command_id: Option<Uuid>,
+    /// The batch of that command.
+    batch_id: Option<Uuid>,
+    /// The reference of that batch.
+    external_ref: Option<String>,
     result: PrintResult,
     /// In the printer's words, where it gave any.
     reason: Option<String>,
@@ -245,6 +269,11 @@ pub fn example_of(kind: EventType) -> Value {
         }
         EventType::PlateClearNeeded | EventType::PlateCleared => json!({"print_id": print}),
     };
+    if kind.is_of_print() {
+        data["command_id"] = json!("0193e1d2-4f6a-7d0b-b6a7-90c1d2e3f407");
+        data["batch_id"] = json!("0193e1d2-4f6a-7d0b-b6a7-90c1d2e3f405");
+        data["external_ref"] = json!("PP-100234");
+    }
     data["printer_id"] = json!(printer);
     data["printer_name"] = json!("MK4-017");
     data

@@ -48,11 +48,28 @@ struct PrintBody {
     /// OctoPrint's or the firmware's own words.
     reason: Option<String>,
     started_by: By,
+    /// The command that started it; null where no command did.
+    command_id: Option<Uuid>,
+    /// The batch of that command.
+    batch_id: Option<Uuid>,
+    /// The `external_ref` of that batch.
+    external_ref: Option<String>,
 }
 
 impl Line for PrintBody {
-    const COLUMNS: &'static [&'static str] =
-        &["id", "printer_id", "file", "started_at", "ended_at", "result", "reason", "started_by"];
+    const COLUMNS: &'static [&'static str] = &[
+        "id",
+        "printer_id",
+        "file",
+        "started_at",
+        "ended_at",
+        "result",
+        "reason",
+        "started_by",
+        "command_id",
+        "batch_id",
+        "external_ref",
+    ];
 }
 
 impl From<Print> for PrintBody {
@@ -66,6 +83,9 @@ impl From<Print> for PrintBody {
             result: print.result,
             reason: print.reason,
             started_by: print.started_by,
+            command_id: print.started_by.command_id,
+            batch_id: print.batch_id,
+            external_ref: print.external_ref,
         }
     }
 }
@@ -75,6 +95,8 @@ impl From<Print> for PrintBody {
 /// Every print that was seen, whoever started it.
 #[utoipa::path(get, path = "/prints", tag = "prints", params(
     ("printer_id" = Option<Uuid>, Query, description = "Only prints on this printer."),
+    ("batch_id" = Option<Uuid>, Query, description = "Only prints that a command of this batch started."),
+    ("external_ref" = Option<String>, Query, description = "Only prints that a batch with this reference started."),
     ("state" = Option<String>, Query, description = "`open`, or how it ended: `done`, `failed`, `cancelled`, `unknown`."),
     ("since" = Option<DateTime<Utc>>, Query, description = "Only prints that began at this time or later."),
     super::openapi::Paging,
@@ -88,6 +110,8 @@ async fn list_prints(who: Viewer, mut params: Params, State(services): State<Ser
     };
     let filter = PrintFilter {
         printer_id: params.id("printer_id"),
+        batch_id: params.id("batch_id"),
+        external_ref: params.text("external_ref"),
         state: params.word("state", state, &STATES),
         since: params.time("since"),
         ..PrintFilter::default()

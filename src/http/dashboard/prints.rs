@@ -65,7 +65,7 @@ impl Asked {
             word => PrintResult::parse(word).map(PrintState::Ended),
         };
         let tag = sift::given(&self.tag).map(str::to_owned);
-        (PrintFilter { printer_id, state, since, until, tag, visible_tags: None }, problems)
+        (PrintFilter { printer_id, state, since, until, tag, ..PrintFilter::default() }, problems)
     }
 }
 

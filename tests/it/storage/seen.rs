@@ -3,13 +3,14 @@
 use printyard::{
     clock::new_id,
     domain::{
-        command::FileRef,
+        command::{Command, FileRef},
+        event::{Event, EventType},
         plate::{Plate, PlateState},
         print::{By, Mark, Print, PrintFact, PrintResult},
         state::PrinterState,
     },
     storage::{
-        Db, plates,
+        Db, batches, events, plates,
         prints::{self, PrintFilter, PrintState},
         sightings::{self, Sighting},
         sights,
@@ -115,6 +116,8 @@ fn print(started: i64) -> Print {
         reason: None,
         started_by: By::command(new_id()),
         paused_by: None,
+        batch_id: None,
+        external_ref: None,
     }
 }
 
@@ -191,6 +194,63 @@ async fn prints_are_paged_newest_first_and_filtered() {
         assert_eq!(count(PrintFilter { tag: Some("b\0".into()), ..some() }).await, 0);
         assert_eq!(count(PrintFilter { visible_tags: Some(vec!["a".into()]), ..some() }).await, 3);
         assert_eq!(count(PrintFilter { visible_tags: Some(vec![]), ..some() }).await, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn every_row_and_event_of_a_print_names_the_order_of_the_command_that_started_it() {
+    on_each(async |db| {
+        let order = |reference: &str| {
+            let mut batch = fixtures::batch(Command::Start);
+            batch.spec.external_ref = Some(reference.to_owned());
+            batch
+        };
+        let (ours, other) = (order("MO/1"), order("MO/2"));
+        let (start, pause) = (fixtures::row(&ours, 0), fixtures::row(&other, 0));
+        for (batch, row) in [(&ours, &start), (&other, &pause)] {
+            batches::create(&db, batch, std::slice::from_ref(row), &entry()).await.expect("created");
+        }
+        let by = By::command(start.id);
+        let id = new_id();
+        for fact in [
+            PrintFact::Began { id, file: Some(file()), at: at(0), by },
+            PrintFact::Paused { id, by: By::command(pause.id) },
+            PrintFact::Resumed { id, by: By::unknown() },
+            PrintFact::Stalled { id, since: at(1) },
+            PrintFact::Ended { id, at: at(2), result: PrintResult::Unknown, reason: None, by: By::printer() },
+        ] {
+            tell(&db, fact).await;
+        }
+        let manual = print(0);
+        begin(&db, &Print { started_by: By::printer(), ..manual.clone() }).await;
+        let stored = prints::get(&db, id).await.expect("read").expect("there");
+        assert_eq!((stored.started_by, stored.batch_id), (by, Some(ours.id)));
+        assert_eq!(stored.external_ref.as_deref(), Some("MO/1"));
+        let found = async |filter: PrintFilter| {
+            let page = prints::page(&db, &filter, None, 50).await.expect("read");
+            page.into_iter().map(|print| print.id).collect::<Vec<_>>()
+        };
+        let by_ref = |text: &str| PrintFilter { external_ref: Some(text.to_owned()), ..PrintFilter::default() };
+        assert_eq!(found(by_ref("MO/1")).await, [id]);
+        assert!(found(by_ref("MO/2")).await.is_empty(), "a pause makes no print its own");
+        assert_eq!(found(PrintFilter { batch_id: Some(ours.id), ..PrintFilter::default() }).await, [id]);
+        assert!(found(PrintFilter { batch_id: Some(other.id), ..PrintFilter::default() }).await.is_empty());
+        let page = events::page(&db, 0, None, 500).await.expect("read");
+        let of = |id| move |event: &&Event| event.subject == Some(id);
+        let told: Vec<&Event> = page.events.iter().filter(of(id)).collect();
+        assert_eq!(told.len(), 6, "with that of the plate: {told:?}");
+        for event in told {
+            assert_eq!(event.external_ref.as_deref(), Some("MO/1"), "{event:?}");
+            if event.kind != EventType::PlateClearNeeded {
+                assert_eq!(event.data["command_id"], start.id.to_string());
+                assert_eq!(event.data["batch_id"], ours.id.to_string());
+                assert_eq!(event.data["external_ref"], "MO/1");
+            }
+        }
+        let began = page.events.iter().find(of(manual.id)).expect("the other print");
+        assert_eq!((&began.external_ref, &began.data["batch_id"]), (&None, &serde_json::Value::Null));
+        assert!(began.data["command_id"].is_null() && began.data["external_ref"].is_null(), "{began:?}");
     })
     .await;
 }

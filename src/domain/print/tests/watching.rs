@@ -188,6 +188,8 @@ fn kept(paused_by: Option<By>) -> Print {
         reason: None,
         started_by: By::printer(),
         paused_by,
+        batch_id: None,
+        external_ref: None,
     }
 }
 

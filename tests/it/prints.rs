@@ -1,0 +1,66 @@
+//! The record of prints: each print once, with its result, its command and its order.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::{
+    server::{TestServer, yard},
+    wait,
+};
+
+const SOON: Duration = Duration::from_secs(30);
+
+/// The prints that a query finds, newest first.
+async fn prints(server: &TestServer, query: &str) -> Vec<Value> {
+    let (_, page, _) = server.get(&format!("/api/v1/prints?limit=500&{query}")).await;
+    page["items"].as_array().unwrap_or_else(|| panic!("{page}")).clone()
+}
+
+/// Every event of the feed so far, of these types.
+async fn events(server: &TestServer, types: &str) -> Vec<Value> {
+    let (mut after, mut found) = (String::new(), Vec::new());
+    loop {
+        let (_, page, _) = server.get(&format!("/api/v1/events?limit=500&types={types}{after}")).await;
+        let items = page["items"].as_array().unwrap_or_else(|| panic!("{page}"));
+        if items.is_empty() {
+            return found;
+        }
+        found.extend(items.iter().cloned());
+        after = format!("&after={}", page["next_cursor"].as_str().expect("a cursor"));
+    }
+}
+
+#[tokio::test]
+async fn the_prints_of_an_order_and_their_events_are_found_by_its_reference() {
+    let (server, farm, ids) = yard(2).await;
+    for printer in farm.printers() {
+        printer.put_file("short.gcode", printyard::simulator::sample_gcode(20));
+    }
+    let wish = json!({
+        "command": "start", "select": {"printer_ids": ids}, "file": {"path": "short.gcode"}, "external_ref": "MO/7",
+    });
+    let (_, batch, _) = server.post_and_wait("/api/v1/batches", wish).await;
+    assert_eq!(batch["result"], "ok", "{batch}");
+    let done = wait::until("both prints are done", SOON, async || {
+        let done = prints(&server, "external_ref=MO/7&state=done").await;
+        if done.len() == 2 { Ok(done) } else { Err(done) }
+    })
+    .await;
+    let batch_id = batch["id"].as_str().expect("an id");
+    assert_eq!(prints(&server, &format!("batch_id={batch_id}")).await, done);
+    assert!(prints(&server, "external_ref=MO/8").await.is_empty());
+    for print in &done {
+        assert_eq!((&print["batch_id"], &print["external_ref"]), (&batch["id"], &json!("MO/7")), "{print}");
+        assert_eq!(print["command_id"], print["started_by"]["command_id"]);
+        assert!(print["command_id"].is_string(), "{print}");
+    }
+    let told = events(&server, "print.started,print.finished").await;
+    assert_eq!(told.len(), 4, "{told:?}");
+    for event in told {
+        let print = done.iter().find(|print| print["id"] == event["data"]["print_id"]).expect("one of the prints");
+        assert_eq!((&event["external_ref"], &event["data"]["external_ref"]), (&json!("MO/7"), &json!("MO/7")));
+        assert_eq!((&event["data"]["batch_id"], &event["data"]["command_id"]), (&batch["id"], &print["command_id"]));
+    }
+    server.stop().await;
+}
