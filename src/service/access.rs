@@ -99,6 +99,14 @@ impl Principal {
         if self.role >= role { Ok(()) } else { Err(Error::Forbidden("Your role does not allow this.")) }
     }
 
+    /// Fails for a principal that is limited by tags: figures of the whole farm are not for them.
+    pub fn require_whole_farm(&self) -> Result<(), Error> {
+        if self.tags.is_empty() {
+            return Ok(());
+        }
+        Err(Error::Forbidden("A token that is limited by tags cannot see the whole farm."))
+    }
+
     /// What is written down of something that they do.
     pub fn entry(&self, action: Action, changes: Map<String, Value>) -> Entry {
         Entry {

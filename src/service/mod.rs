@@ -7,6 +7,7 @@ pub mod access;
 pub mod app_keys;
 mod attempts;
 pub mod audit;
+pub mod background;
 pub mod batches;
 pub mod bulk;
 pub mod cameras;
@@ -27,6 +28,7 @@ pub mod printers;
 pub mod prints;
 pub mod probe;
 pub mod record;
+pub mod retention;
 mod runs;
 pub mod secrets;
 pub mod select;
@@ -35,7 +37,6 @@ pub mod statistics;
 pub mod tags;
 pub mod temperatures;
 pub mod tokens;
-pub mod upkeep;
 pub mod users;
 pub mod webhooks;
 
@@ -54,6 +55,7 @@ pub use self::error::Error;
 use self::{
     app_keys::KeyRequests,
     attempts::Attempts,
+    background::Background,
     cameras::Cameras,
     discovery::Discovery,
     dispatch::{Dispatch, Dispatcher},
@@ -105,6 +107,7 @@ pub struct Services {
     pub(crate) keys: UnderWay,
     pub(crate) webhooks: Webhooks,
     pub(crate) recorder: RecorderStatus,
+    pub(crate) background: Background,
     /// Falls when the server is to end: whatever waits for long ends with it.
     pub(crate) stop: CancellationToken,
     pub(crate) hashers: Arc<tokio::sync::Semaphore>,
@@ -154,6 +157,7 @@ impl Services {
             keys: UnderWay::default(),
             webhooks: Webhooks::new(parts.to_receivers),
             recorder: RecorderStatus::default(),
+            background: Background::new(tasks.clone(), stop.clone()),
             stop: stop.clone(),
             hashers: Arc::new(tokio::sync::Semaphore::new(sessions::HASHERS)),
             hashed: Arc::default(),
@@ -171,13 +175,8 @@ impl Services {
             record::run(db, inbox.facts, status, token).await;
         });
         tasks.spawn(services.news.clone().run(services.db.clone(), stop.clone()));
-        let (guard, senders) = (failed.clone().drop_guard(), services.clone());
-        let (tracker, token) = (tasks.clone(), stop.clone());
-        tasks.spawn(async move {
-            let _guard = guard;
-            senders.deliver_webhooks(tracker, token).await;
-        });
-        tasks.spawn(upkeep::run(services.db.clone(), parts.settings.audit_kept, stop.clone()));
+        services.deliver_webhooks(tasks.clone());
+        services.start_retention();
         Ok(services)
     }
 
@@ -267,6 +266,11 @@ impl Services {
     /// Falls when the server is to end.
     pub fn stopping(&self) -> CancellationToken {
         self.stop.clone()
+    }
+
+    /// The periodic tasks of the server.
+    pub fn background(&self) -> &Background {
+        &self.background
     }
 
     /// The dispatcher, for those who follow batches.

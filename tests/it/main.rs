@@ -4,6 +4,7 @@ mod support;
 
 mod access_matrix;
 mod api_access;
+mod api_background;
 mod api_batches;
 mod api_bulk;
 mod api_clients;

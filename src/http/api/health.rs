@@ -16,7 +16,7 @@ use super::{
     caller::Viewer,
     problem::{Problem, ProblemBody},
 };
-use crate::service::Services;
+use crate::service::{Services, background::TaskStatus};
 
 /// Routes that are open to everybody.
 pub fn routes() -> OpenApiRouter<Services> {
@@ -65,13 +65,7 @@ async fn get_readiness(State(services): State<Services>) -> Result<Json<HealthBo
     (status = OK, description = "Prometheus text format", content_type = "text/plain", body = String),
 ))]
 async fn get_metrics(who: Viewer, State(services): State<Services>) -> Result<Response, Problem> {
-    if who.0.visible_tags().is_some() {
-        return Err(Problem::new(
-            StatusCode::FORBIDDEN,
-            "forbidden",
-            "A token that is limited by tags cannot see the whole farm.",
-        ));
-    }
+    who.0.require_whole_farm()?;
     let mut reachability: BTreeMap<&str, usize> = BTreeMap::new();
     let mut states: BTreeMap<&str, usize> = BTreeMap::new();
     for live in services.fleet().view().all() {
@@ -100,6 +94,7 @@ async fn get_metrics(who: Viewer, State(services): State<Services>) -> Result<Re
          # HELP printyard_webhook_attempts_total Attempts to deliver to webhooks since the start, by result.\n\
          # TYPE printyard_webhook_attempts_total counter\n{attempts}"
     );
+    background(&mut text, &services.background().status());
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
 }
 
@@ -107,5 +102,31 @@ fn gauge(text: &mut String, name: &str, help: &str, label: &str, values: &BTreeM
     let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge");
     for (value, count) in values {
         let _ = writeln!(text, "{name}{{{label}=\"{value}\"}} {count}");
+    }
+}
+
+/// The periodic tasks. A task that has not succeeded yet, or that counts nothing, has no line.
+fn background(text: &mut String, tasks: &[TaskStatus]) {
+    let success = |task: &TaskStatus| task.last_success_at.map(|at| at.timestamp().to_string());
+    let failures = |task: &TaskStatus| Some(task.failures.to_string());
+    let behind = |task: &TaskStatus| task.behind.map(|behind| behind.to_string());
+    per_task(text, "last_success_timestamp_seconds", "When a periodic task succeeded last.", tasks, success);
+    per_task(text, "failures", "Runs of a periodic task that failed since it succeeded last.", tasks, failures);
+    per_task(text, "behind", "Items that wait for a periodic task.", tasks, behind);
+}
+
+fn per_task(
+    text: &mut String,
+    name: &str,
+    help: &str,
+    tasks: &[TaskStatus],
+    value: impl Fn(&TaskStatus) -> Option<String>,
+) {
+    let name = format!("printyard_background_{name}");
+    let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge");
+    for task in tasks {
+        if let Some(value) = value(task) {
+            let _ = writeln!(text, "{name}{{task=\"{}\"}} {value}", task.name);
+        }
     }
 }

@@ -6,6 +6,7 @@
 //! Every route is below `documented`; the document shows exactly these.
 
 pub(in crate::http) mod audit;
+mod background;
 mod batch_body;
 mod batch_view;
 mod batches;
@@ -108,7 +109,8 @@ fn documented() -> (Router<Services>, Router<Services>, OpenApi) {
         .merge(audit::routes())
         .merge(events::routes())
         .merge(webhooks::routes())
-        .merge(me::routes());
+        .merge(me::routes())
+        .merge(background::routes());
     let closed = OpenApiRouter::with_openapi(openapi::frame()).nest("/api/v1", version_1).merge(health::metrics());
     let (closed, mut document) = closed.split_for_parts();
     let (open, health) = health::routes().split_for_parts();

@@ -1,5 +1,5 @@
 //! The reconciler: makes the deliveries that the feed asks for, and keeps a sender for each webhook that is switched on.
-//! Idempotent, without input, woken by the feed, by changes and by a timer.
+//! A periodic task of `background.rs`, which also runs for each change of a webhook and each new event.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -11,17 +11,18 @@ use tokio::{
     sync::{Notify, watch},
     time::Instant,
 };
-use tokio_util::{
-    sync::{CancellationToken, DropGuard},
-    task::TaskTracker,
-};
+use tokio_util::{sync::DropGuard, task::TaskTracker};
 use uuid::Uuid;
 
 use super::{attempt::maker, sender};
 use crate::{
     clock,
     domain::webhook::Webhook,
-    service::{Services, error::Error},
+    service::{
+        Services,
+        background::{RunResult, Task},
+        error::Error,
+    },
     storage::{
         self,
         events::Page,
@@ -30,9 +31,7 @@ use crate::{
 };
 
 /// Other nodes change webhooks without a signal.
-const EVERY: Duration = Duration::from_secs(10);
-/// After a failure of the ledger.
-const AGAIN: Duration = Duration::from_secs(2);
+const PERIOD: Duration = Duration::from_secs(10);
 /// Events that one step reads.
 const STEP: i64 = 500;
 /// Deliveries of one webhook that wait at most: the rest waits in the feed.
@@ -46,7 +45,6 @@ const COUNT_EVERY: Duration = Duration::from_secs(5);
 struct Rounds {
     services: Services,
     tasks: TaskTracker,
-    stop: CancellationToken,
     senders: HashMap<Uuid, (Arc<Notify>, DropGuard)>,
     /// How far the feed was looked through without anything to send.
     seen: HashMap<Uuid, i64>,
@@ -56,45 +54,43 @@ struct Rounds {
 }
 
 impl Services {
-    /// Makes and sends deliveries until `stop` falls. The senders are tasks of `tasks`.
-    pub(in crate::service) async fn deliver_webhooks(self, tasks: TaskTracker, stop: CancellationToken) {
-        let changed = self.webhooks.changed.clone();
-        let mut rounds = Rounds {
-            services: self,
+    /// Starts the task that makes deliveries. The senders are tasks of `tasks`.
+    pub(in crate::service) fn deliver_webhooks(&self, tasks: TaskTracker) {
+        let rounds = Rounds {
+            services: self.clone(),
             tasks,
-            stop: stop.clone(),
             senders: HashMap::new(),
             seen: HashMap::new(),
             waiting: HashMap::new(),
             counted_at: None,
             news: None,
         };
-        loop {
-            let pause = match rounds.round().await {
-                Ok(true) => Duration::ZERO,
-                Ok(false) => EVERY,
-                Err(error) => {
-                    tracing::error!(?error, "webhooks could not be looked after");
-                    AGAIN
-                }
-            };
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = changed.notified() => rounds.counted_at = None,
-                () = heard(&mut rounds.news) => {}
-                () = tokio::time::sleep(pause) => {}
-            }
+        self.background.add("webhooks", PERIOD, rounds);
+    }
+}
+
+impl Task for Rounds {
+    async fn run(&mut self) -> RunResult {
+        while self.round().await? {}
+        Ok(None)
+    }
+
+    /// Waits for a change of a webhook, or for an event while the feed is read.
+    async fn wait_for_work(&mut self) {
+        let Self { services, news, counted_at, .. } = self;
+        tokio::select! {
+            () = services.webhooks.changed.notified() => *counted_at = None,
+            () = next_event(news) => {}
         }
     }
 }
 
-/// Waits for news of the feed, where somebody listens.
-async fn heard(news: &mut Option<watch::Receiver<i64>>) {
-    let is_heard = match news {
+async fn next_event(news: &mut Option<watch::Receiver<i64>>) {
+    let has_grown = match news {
         Some(news) => news.changed().await.is_ok(),
         None => false,
     };
-    if !is_heard {
+    if !has_grown {
         std::future::pending().await
     }
 }
@@ -187,7 +183,7 @@ impl Rounds {
                 }
                 continue;
             }
-            let (wake, stop) = (Arc::new(Notify::new()), self.stop.child_token());
+            let (wake, stop) = (Arc::new(Notify::new()), self.services.stop.child_token());
             self.tasks.spawn(sender::run(self.services.clone(), webhook.id, wake.clone(), stop.clone()));
             self.senders.insert(webhook.id, (wake, stop.drop_guard()));
         }
