@@ -9,11 +9,19 @@ mod simulate;
 mod token;
 mod user;
 
-use std::process::ExitCode;
+use std::{net::SocketAddr, process::ExitCode};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
-use printyard::{config::Given, storage::Db};
+use printyard::{
+    NotSending,
+    config::{Config, Given},
+    service::sending::newer,
+    storage::{Db, Schema},
+};
+
+/// Exit code where another server runs the farm.
+const NOT_SENDING: u8 = 3;
 
 /// The server that runs print farms: one command to many OctoPrint instances, and the truth about each.
 #[derive(Parser)]
@@ -69,15 +77,33 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("printyard: {error:#}");
-            ExitCode::FAILURE
+            if error.is::<NotSending>() { ExitCode::from(NOT_SENDING) } else { ExitCode::FAILURE }
         }
     }
 }
 
-/// Opens the database of the server's settings.
+/// Binds a port; a standby takes connections on it before and after it has taken over.
+fn listen(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
+    let listener = std::net::TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+/// Opens the database of the server's settings, beside a server that may be running: it is neither created nor changed.
 async fn open(given: Given) -> anyhow::Result<Db> {
-    let config = given.with_file()?.checked()?;
-    Db::connect(&config.database_url).await.context("the database cannot be used")
+    open_database(&given.with_file()?.checked()?).await
+}
+
+async fn open_database(config: &Config) -> anyhow::Result<Db> {
+    let db = Db::open(&config.database_url).await.context("the database cannot be used")?;
+    match db.schema().await? {
+        Schema::Current => Ok(db),
+        Schema::Empty => bail!("the database is empty: start the server once, which makes its tables"),
+        Schema::Older => {
+            bail!("the database is of an older version: start the server once, which brings it up to date")
+        }
+        Schema::Newer => Err(newer().into()),
+    }
 }
 
 /// Two descriptors per printer: raises the soft limit to the hard one, and says so where that is low.

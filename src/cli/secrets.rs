@@ -52,7 +52,7 @@ impl Secrets {
 }
 
 async fn open(config: &Config) -> anyhow::Result<(Db, Vault)> {
-    let db = Db::connect(&config.database_url).await.context("the database cannot be used")?;
+    let db = super::open_database(config).await?;
     let vault = open_vault(config, &db).await?;
     // Before anything is written: with a wrong key there is nothing to rotate.
     keys::check_keys(&db, &vault).await?;

@@ -1,36 +1,86 @@
-//! `printyard serve`: the server.
+//! `printyard serve`: the server, or a standby that takes over when it ends.
 
 use anyhow::Context;
-use printyard::{Server, config::Given, lifecycle, telemetry};
+use printyard::{
+    NotSending, Server, claim,
+    config::{Config, Given},
+    lifecycle, standby, telemetry,
+};
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 /// Arguments of `serve`.
 #[derive(clap::Args)]
 pub struct Serve {
+    /// Wait while another server runs this farm, and take over when it ends
+    #[arg(long)]
+    standby: bool,
+    /// Begin with an empty database, also where the secret key of another one lies
+    #[arg(long)]
+    create: bool,
     #[command(flatten)]
     given: Given,
 }
 
 impl Serve {
-    /// Serves until a signal comes.
+    /// Serves until a signal comes. Fails with [`NotSending`] where another server runs the farm.
     pub async fn run(self) -> anyhow::Result<()> {
         telemetry::init("printyard=info,warn");
-        let config = self.given.with_file()?.checked()?;
+        let config = self.given.clone().with_file()?.checked()?;
         super::raise_descriptors();
-        let listener = TcpListener::bind(config.listen)
-            .await
-            .with_context(|| format!("{} cannot be listened on", config.listen))?;
-        let address = listener.local_addr()?;
-        tracing::info!(%address, tls = config.tls.is_some(), "listening");
-        let server = Server::start(&config).await?;
-        if let Some(key) = server.services.setup_link().await? {
-            // On standard output and not in the log: whoever reads logs must not become an admin.
-            println!("Nobody can log in yet. This link makes the first admin, once, within an hour:");
-            println!();
-            let scheme = if config.tls.is_some() { "https" } else { "http" };
-            println!("  {scheme}://{address}/setup?key={key}");
-            println!();
+        let stop = CancellationToken::new();
+        let signal = stop.clone();
+        tokio::spawn(async move {
+            lifecycle::shutdown_signal().await;
+            signal.cancel();
+        });
+        let mut listener = None;
+        loop {
+            let claimed = match claim(&config, self.create).await? {
+                Ok(claimed) => claimed,
+                Err(holder) if self.standby => {
+                    let listener = bind(&mut listener, &config)?;
+                    match standby::wait(&config, listener, holder, stop.clone()).await? {
+                        Some(claimed) => claimed,
+                        None => return Ok(()),
+                    }
+                }
+                Err(holder) => return Err(NotSending::Held(holder).into()),
+            };
+            let listener = bind(&mut listener, &config)?;
+            let server = Server::start_claimed(&config, *claimed).await?;
+            show_setup_link(&server, &config, &listener).await?;
+            match server.serve(listener, stop.clone().cancelled_owned()).await {
+                Err(error) if self.standby && error.is::<NotSending>() => {
+                    tracing::warn!(%error, "waiting as a standby")
+                }
+                ended => return ended,
+            }
         }
-        server.serve(listener, lifecycle::shutdown_signal()).await
     }
+}
+
+/// The listener on the server's port: bound once, so that a take-over leaves nobody without an answer.
+fn bind(bound: &mut Option<std::net::TcpListener>, config: &Config) -> anyhow::Result<TcpListener> {
+    let cannot = || format!("{} cannot be listened on", config.listen);
+    if bound.is_none() {
+        let listener = super::listen(config.listen).with_context(cannot)?;
+        tracing::info!(address = %listener.local_addr()?, tls = config.tls.is_some(), "listening");
+        *bound = Some(listener);
+    }
+    let listener = bound.as_ref().map(std::net::TcpListener::try_clone).transpose()?;
+    let listener = listener.with_context(cannot)?;
+    Ok(TcpListener::from_std(listener)?)
+}
+
+async fn show_setup_link(server: &Server, config: &Config, listener: &TcpListener) -> anyhow::Result<()> {
+    if let Some(key) = server.services.setup_link().await? {
+        // On standard output and not in the log: whoever reads logs must not become an admin.
+        println!("No users yet. Open this link within one hour to create the first admin (it works once):");
+        println!();
+        let scheme = if config.tls.is_some() { "https" } else { "http" };
+        println!("  {scheme}://{}/setup?key={key}", listener.local_addr()?);
+        println!();
+    }
+    Ok(())
 }

@@ -17,6 +17,7 @@ pub mod plate;
 pub mod print;
 pub mod printer;
 pub mod reading;
+pub mod sending;
 pub mod stall;
 pub mod state;
 pub mod tally;

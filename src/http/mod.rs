@@ -15,6 +15,7 @@ pub mod peer;
 pub mod request;
 mod serve;
 mod stall;
+pub mod standby;
 pub mod tls;
 
 use axum::{

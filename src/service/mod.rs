@@ -32,6 +32,7 @@ pub mod retention;
 mod runs;
 pub mod secrets;
 pub mod select;
+pub mod sending;
 pub mod sessions;
 pub mod statistics;
 pub mod tags;
@@ -47,6 +48,7 @@ use std::{
 };
 
 use chrono::TimeDelta;
+use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 use uuid::Uuid;
@@ -62,6 +64,7 @@ use self::{
     events::News,
     idempotency::UnderWay,
     record::RecorderStatus,
+    sending::Sending,
     webhooks::Webhooks,
 };
 use crate::{
@@ -89,6 +92,7 @@ const UPLOADS: usize = 8;
 #[derive(Clone)]
 pub struct Services {
     pub(crate) db: Db,
+    pub(crate) sending: watch::Receiver<Sending>,
     pub(crate) fleet: Fleet,
     pub(crate) dispatch: Dispatch,
     pub(crate) outbound: Outbound,
@@ -118,6 +122,10 @@ pub struct Services {
 /// What has to be there before the services can start.
 pub struct Parts {
     pub db: Db,
+    /// Whether this server is the one that sends.
+    pub sending: watch::Receiver<Sending>,
+    /// An earlier server may still send until then.
+    pub others_send_until: Option<tokio::time::Instant>,
     pub outbound: Outbound,
     /// The way to receivers of webhooks.
     pub to_receivers: Outbound,
@@ -140,6 +148,7 @@ impl Services {
         let dispatcher = Dispatcher::new(parts.db.clone(), fleet.clone(), inbox.ledger);
         let services = Self {
             db: parts.db,
+            sending: parts.sending,
             fleet,
             dispatch: dispatcher.handle(),
             outbound: parts.outbound,
@@ -251,6 +260,11 @@ impl Services {
     /// Whether the recorder of prints keeps up.
     pub fn recorder_status(&self) -> &RecorderStatus {
         &self.recorder
+    }
+
+    /// Whether this server is the one that sends, and since when.
+    pub fn sending(&self) -> Sending {
+        self.sending.borrow().clone()
     }
 
     /// Closes the database, after all tasks have ended.

@@ -20,6 +20,7 @@ pub mod events;
 pub mod faults;
 pub mod idempotency;
 pub mod identities;
+pub mod lock;
 pub mod plates;
 pub mod print_days;
 pub mod printers;

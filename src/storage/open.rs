@@ -92,6 +92,16 @@ impl Db {
         Ok(db)
     }
 
+    /// Whether there is a database to open: SQLite's file. A database of PostgreSQL is made by its administrator.
+    pub fn exists(url: &str) -> Result<bool, Error> {
+        Ok(sqlite_file(url)?.is_none_or(|path| path.exists()))
+    }
+
+    /// Whether servers on several machines can share this database.
+    pub fn is_shared(&self) -> bool {
+        self.is_postgres()
+    }
+
     /// Opens a database as it is. Errors: as [`Db::connect`], and where SQLite's file is missing.
     pub async fn open(url: &str) -> Result<Self, Error> {
         Self::open_with(url, Missing::Refuse).await
@@ -241,7 +251,7 @@ pub(super) struct DatabaseFile {
 }
 
 /// Device and inode.
-type Identity = (u64, u64);
+pub(super) type Identity = (u64, u64);
 
 impl DatabaseFile {
     fn look_at(path: &Path) -> io::Result<Self> {
@@ -274,14 +284,14 @@ impl DatabaseFile {
 }
 
 #[cfg(unix)]
-fn identity(metadata: &fs::Metadata) -> Identity {
+pub(super) fn identity(metadata: &fs::Metadata) -> Identity {
     use std::os::unix::fs::MetadataExt;
     (metadata.dev(), metadata.ino())
 }
 
 /// Files have no such numbers here: only a missing one is noticed.
 #[cfg(not(unix))]
-fn identity(_: &fs::Metadata) -> Identity {
+pub(super) fn identity(_: &fs::Metadata) -> Identity {
     (0, 0)
 }
 

@@ -35,6 +35,7 @@ mod pages;
 mod people;
 mod prints;
 mod secrets;
+mod servers;
 mod smuggling;
 mod storage;
 mod tag_limits;

@@ -32,6 +32,7 @@ mod prints;
 mod register;
 mod settings;
 mod sift;
+pub(super) mod standby;
 mod statistics;
 mod stream;
 mod tags;
@@ -142,6 +143,16 @@ pub fn router(services: Services, bounds: Bounds, stop: CancellationToken) -> Ro
         .layer(middleware::from_fn(language::of_request))
         .layer(middleware::map_response(with_headers))
         .with_state(dashboard)
+}
+
+/// Style, script and icons alone, for the pages of a standby.
+pub(super) fn assets_router<S: Clone + Send + Sync + 'static>() -> Router<S> {
+    Router::new().route("/static/{*path}", get(assets::serve)).layer(middleware::map_response(with_headers))
+}
+
+/// Sets the language of each request, for the pages of a standby.
+pub(super) async fn in_language(request: Request, next: Next) -> Response {
+    language::of_request(request, next).await
 }
 
 async fn in_time(State(bounds): State<Bounds>, request: Request, next: Next) -> Response {

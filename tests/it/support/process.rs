@@ -2,7 +2,7 @@
 
 use std::{
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Child, Command, Output, Stdio},
     time::Duration,
 };
 
@@ -29,28 +29,66 @@ impl ServerProcess {
 
     /// As [`Self::start`], with further variables, and with its log going where the test wants it.
     pub async fn with(dir: &Path, variables: &[(&str, &str)], log: Stdio) -> Self {
+        let server = Self::spawn(dir, &sqlite_in(dir), &[], variables, log);
+        server.await_ready().await;
+        server
+    }
+
+    /// Starts the server on a database, with its key in `dir`, and waits until it is ready.
+    pub async fn on(dir: &Path, database_url: &str, flags: &[&str]) -> Self {
+        let server = Self::spawn(dir, database_url, flags, &[("RUST_LOG", "printyard=error")], Stdio::inherit());
+        server.await_ready().await;
+        server
+    }
+
+    /// Starts the server and waits for nothing.
+    pub fn spawn(dir: &Path, database_url: &str, flags: &[&str], variables: &[(&str, &str)], log: Stdio) -> Self {
         let listen = format!("127.0.0.1:{}", port::free());
-        let child = Command::new(env!("CARGO_BIN_EXE_printyard"))
-            .arg("serve")
-            .current_dir(dir)
-            .env("PRINTYARD_LISTEN", &listen)
-            .env("PRINTYARD_DATABASE_URL", format!("sqlite:{}", dir.join("printyard.db").display()))
-            .env("PRINTYARD_DATA_DIR", dir)
-            .env("PRINTYARD_ADMIN_TOKEN", TOKEN)
+        let child = command(dir, database_url, &listen, flags)
             .envs(variables.iter().copied())
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
             .expect("the server starts");
-        let server = Self { child, url: format!("http://{listen}"), client: client() };
-        wait::until("the server is ready", Duration::from_secs(60), async || {
-            match server.client.get(format!("{}/readyz", server.url)).send().await {
-                Ok(answer) if answer.status() == StatusCode::OK => Ok(()),
-                other => Err(format!("{other:?}")),
-            }
+        Self { child, url: format!("http://{listen}"), client: client() }
+    }
+
+    /// Runs a server that is expected to end by itself, and returns its exit code and what it wrote.
+    pub async fn run_to_end(dir: &Path, database_url: &str, flags: &[&str]) -> Output {
+        let mut command = command(dir, database_url, &format!("127.0.0.1:{}", port::free()), flags);
+        tokio::task::spawn_blocking(move || command.output().expect("the server runs")).await.expect("no panic")
+    }
+
+    /// Waits until it is ready.
+    pub async fn await_ready(&self) {
+        wait::until("the server is ready", Duration::from_secs(60), async || match self.status("/readyz").await {
+            Some(StatusCode::OK) => Ok(()),
+            other => Err(format!("{other:?}")),
         })
         .await;
-        server
+    }
+
+    /// The status of a path; none where nothing answers.
+    pub async fn status(&self, path: &str) -> Option<StatusCode> {
+        let answer = self.client.get(format!("{}{path}", self.url)).send().await.ok()?;
+        Some(answer.status())
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends its process a signal by name, as in `STOP`.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([format!("-{name}"), self.id().to_string()]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "SIG{name} was not sent");
+    }
+
+    /// Waits until the process has ended; its exit code.
+    pub async fn ended(&mut self, deadline: Duration) -> Option<i32> {
+        let child = &mut self.child;
+        wait::until("the server has ended", deadline, async || child.try_wait().expect("a child")).await.code()
     }
 
     /// Where it listens.
@@ -82,6 +120,24 @@ impl ServerProcess {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn command(dir: &Path, database_url: &str, listen: &str, flags: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_printyard"));
+    command
+        .arg("serve")
+        .args(flags)
+        .current_dir(dir)
+        .env("PRINTYARD_LISTEN", listen)
+        .env("PRINTYARD_DATABASE_URL", database_url)
+        .env("PRINTYARD_DATA_DIR", dir)
+        .env("PRINTYARD_ADMIN_TOKEN", TOKEN);
+    command
+}
+
+/// The url of the database of [`ServerProcess::start`].
+pub fn sqlite_in(dir: &Path) -> String {
+    format!("sqlite:{}", dir.join("printyard.db").display())
 }
 
 impl Drop for ServerProcess {

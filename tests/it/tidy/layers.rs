@@ -21,7 +21,7 @@ const MAY_NAME: [(&str, &[&str]); 13] = [
 /// Named by each other and by anyone but the domain.
 const SHARED: [&str; 4] = ["clock", "config", "telemetry", "lifecycle"];
 /// Where everything is put together: these may name everything.
-const ABOVE: [&str; 3] = ["main", "lib", "cli"];
+const ABOVE: [&str; 4] = ["main", "lib", "cli", "standby"];
 
 fn may_name(from: &str, to: &str) -> bool {
     if from == to || ABOVE.contains(&from) {

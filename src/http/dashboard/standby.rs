@@ -1,0 +1,36 @@
+//! The page of a standby: it names the server that runs the farm, and looks again by itself.
+
+use askama::Template;
+use axum::{
+    http::{HeaderValue, StatusCode, header},
+    response::{Html, IntoResponse, Response},
+};
+
+use super::{filters, time::Moment};
+use crate::domain::sending::Holder;
+
+#[derive(Template)]
+#[template(path = "standby.html")]
+struct Standby {
+    /// Host and process id; empty where they are not known.
+    holder: String,
+    since: Option<Moment>,
+}
+
+/// The page, as a 503 with `Retry-After`.
+pub(in crate::http) fn page(holder: Option<&Holder>, retry_after_s: u32) -> Response {
+    let page = Standby {
+        holder: holder.map(|holder| format!("{} ({})", holder.host, holder.pid)).unwrap_or_default(),
+        since: holder.and_then(|holder| holder.since).map(Moment::day),
+    };
+    let mut response = match page.render() {
+        Ok(page) => Html(page).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "the page of the standby could not be made");
+            "standby".into_response()
+        }
+    };
+    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry_after_s));
+    response
+}

@@ -1,0 +1,74 @@
+//! What a standby answers: it lives, it is not ready, and everything else is refused with the name of the server that runs
+//! the farm.
+
+use axum::{
+    Json, Router,
+    extract::{Request, State},
+    http::{HeaderMap, StatusCode, header},
+    middleware::from_fn,
+    response::{IntoResponse, Response},
+    routing::{any, get},
+};
+use serde_json::json;
+use tokio::sync::watch;
+
+use super::{
+    api::problem::{self, Problem},
+    armour, dashboard, request,
+};
+use crate::domain::sending::Holder;
+
+/// Take-over is looked for every second; an asker need not ask more often than this.
+const RETRY_AFTER_S: u32 = 5;
+
+/// Who runs the farm, as the standby read it last.
+pub type HolderWatch = watch::Receiver<Option<Holder>>;
+
+/// The whole site of a standby.
+pub fn router(holder: HolderWatch) -> Router {
+    let refusals = Router::new()
+        .route("/readyz", any(refuse))
+        .route("/metrics", any(refuse))
+        .route("/api", any(refuse))
+        .route("/api/{*rest}", any(refuse))
+        .layer(from_fn(problem::dress));
+    Router::new()
+        .route("/healthz", get(healthy))
+        .merge(refusals)
+        .merge(dashboard::assets_router())
+        .fallback(page)
+        .layer(from_fn(dashboard::in_language))
+        .layer(from_fn(armour::wear))
+        .layer(from_fn(request::identify))
+        .with_state(holder)
+}
+
+async fn healthy() -> Json<serde_json::Value> {
+    Json(json!({"status": "ok"}))
+}
+
+async fn refuse(State(holder): State<HolderWatch>) -> Problem {
+    let detail = match holder.borrow().as_ref() {
+        Some(Holder { host, pid, since: Some(since), .. }) => {
+            format!("Another server runs this farm: {host} pid {pid}, since {since}. This one is its standby.")
+        }
+        Some(Holder { host, pid, since: None, .. }) => {
+            format!("Another server runs this farm: {host} pid {pid}. This one is its standby.")
+        }
+        None => "Another server runs this farm. This one is its standby.".to_owned(),
+    };
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "standby", detail).retry_after(RETRY_AFTER_S)
+}
+
+async fn page(State(holder): State<HolderWatch>, headers: HeaderMap, request: Request) -> Response {
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if accept.contains("json") && !accept.contains("text/html") {
+        let path = request.uri().path().to_owned();
+        let problem = refuse(State(holder)).await;
+        let text = problem.text(path, String::new());
+        let headers =
+            [(header::CONTENT_TYPE, problem::MEDIA_TYPE.to_owned()), (header::RETRY_AFTER, RETRY_AFTER_S.to_string())];
+        return (StatusCode::SERVICE_UNAVAILABLE, headers, text).into_response();
+    }
+    dashboard::standby::page(holder.borrow().as_ref(), RETRY_AFTER_S)
+}

@@ -1,0 +1,229 @@
+//! One farm, one sending server: claims the lock and the epoch at a start, and keeps them.
+//!
+//! While the lock is lost, nothing is sent. Where nobody took the epoch meanwhile, this server locks again and takes the
+//! next epoch; its actors and its dispatcher go on, since no other server has sent. An overtaken server never takes its
+//! epoch back: it ends, or waits as a standby.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use tokio::{sync::watch, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    clock,
+    domain::sending::Holder,
+    storage::{
+        self, Db, Schema,
+        lock::{self, FarmLock},
+    },
+};
+
+/// Between two looks at the lock; PostgreSQL ends its session after 10 s of silence.
+const CHECK_EVERY: Duration = Duration::from_secs(3);
+/// Between attempts to lock again.
+const RETRY: Duration = Duration::from_secs(1);
+/// What a server that may still run could send after another has taken over: the age that a permit may have (5 s), and the
+/// time-out of a send (10 s).
+const LAST_SENDS: Duration = Duration::from_secs(15);
+
+/// Whether this server is the one that sends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sending {
+    /// False while the lock is lost.
+    pub ok: bool,
+    pub epoch: i64,
+    /// This process: host and process id.
+    pub holder: String,
+    /// Since when it holds the epoch.
+    pub since: DateTime<Utc>,
+}
+
+/// What came of the wish to be the sending server.
+#[derive(Debug)]
+pub enum Claim {
+    Won(Box<Claimed>),
+    /// Another server holds the lock. None: it has not stored its name yet, or it cannot be read.
+    Held(Option<Holder>),
+    /// There is no database, or an empty one, and none may be created.
+    Missing,
+}
+
+/// The farm, claimed by this process: its database is open and up to date.
+#[derive(Debug)]
+pub struct Claimed {
+    pub db: Db,
+    pub keeper: Keeper,
+    /// An earlier holder may still send until then. None: it has ended for sure.
+    pub others_send_until: Option<Instant>,
+}
+
+/// Takes the lock, opens the database, brings its tables up to date, and takes the next epoch. Errors:
+/// [`storage::Error::Setup`] with a sentence for the operator.
+pub async fn claim(url: &str, may_create: bool) -> Result<Claim, storage::Error> {
+    let Some(lock) = FarmLock::try_acquire(url).await? else { return Ok(Claim::Held(holder_of(url).await)) };
+    let is_missing = match Db::open(url).await {
+        Ok(db) => {
+            let schema = db.schema().await;
+            db.close().await;
+            match schema? {
+                Schema::Newer => return Err(newer()),
+                Schema::Empty => true,
+                Schema::Older | Schema::Current => false,
+            }
+        }
+        Err(error) if Db::exists(url)? => return Err(error),
+        Err(_) => true,
+    };
+    if is_missing && !may_create {
+        return Ok(Claim::Missing);
+    }
+    let db = Db::connect(url).await?;
+    let (host, pid) = this_process();
+    let Some(taken) = lock::take_over(&db, None, (&host, pid), clock::now()).await? else {
+        return Ok(Claim::Held(holder_of(url).await));
+    };
+    // A file's lock ends with its process. A session's may end while its process only hangs.
+    let may_still_send = db.is_shared() && taken.before.epoch > 0 && taken.before.released_at.is_none();
+    let since = clock::now();
+    let keeper = Keeper {
+        url: url.to_owned(),
+        db: db.clone(),
+        lock: Some(lock),
+        state: watch::Sender::new(Sending { ok: true, epoch: taken.epoch, holder: format!("{host} pid {pid}"), since }),
+    };
+    let others_send_until = may_still_send.then(|| Instant::now() + LAST_SENDS);
+    Ok(Claim::Won(Box::new(Claimed { db, keeper, others_send_until })))
+}
+
+/// The sentence for a database that a later version has changed.
+pub fn newer() -> storage::Error {
+    let sentence = "the database was changed by a newer version of Printyard: run that version";
+    storage::Error::Setup(sentence.to_owned())
+}
+
+/// Who holds the farm, as far as it can be read.
+pub async fn holder_of(url: &str) -> Option<Holder> {
+    let db = Db::open(url).await.ok()?;
+    let holder = lock::holder(&db).await.ok();
+    db.close().await;
+    holder.filter(|holder| holder.epoch > 0)
+}
+
+/// Host and process id.
+fn this_process() -> (String, i64) {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .ok()
+        .map(|name| name.trim().to_owned())
+        .or_else(|| std::env::var("HOSTNAME").ok())
+        .filter(|name| !name.is_empty());
+    (host.unwrap_or_else(|| "unknown host".to_owned()), i64::from(std::process::id()))
+}
+
+/// Keeps the lock and the epoch of this process.
+#[derive(Debug)]
+pub struct Keeper {
+    url: String,
+    db: Db,
+    lock: Option<FarmLock>,
+    state: watch::Sender<Sending>,
+}
+
+/// What a look at the farm's row found.
+enum Row {
+    Ours,
+    Overtaken,
+    Unknown,
+}
+
+impl Keeper {
+    /// Follows whether this server sends.
+    pub fn subscribe(&self) -> watch::Receiver<Sending> {
+        self.state.subscribe()
+    }
+
+    /// Keeps the lock until `end` is cancelled, then gives it up. Cancels `overtaken` when another server has taken over.
+    pub async fn run(mut self, end: CancellationToken, overtaken: CancellationToken) {
+        while let Some(is_ours) = end.run_until_cancelled(self.keep()).await {
+            if !is_ours {
+                overtaken.cancel();
+                end.cancelled().await;
+                return;
+            }
+        }
+        let epoch = self.state.borrow().epoch;
+        if self.lock.is_some()
+            && let Err(error) = lock::note_release(&self.db, epoch, clock::now()).await
+        {
+            tracing::warn!(
+                ?error,
+                "the end of this server could not be stored; the next one waits for its last requests"
+            );
+        }
+        if let Some(lock) = self.lock.take() {
+            lock.release().await;
+        }
+    }
+
+    /// One look at the lock and the epoch. False: another server has taken over.
+    async fn keep(&mut self) -> bool {
+        tokio::time::sleep(if self.lock.is_some() { CHECK_EVERY } else { RETRY }).await;
+        let is_held = match &mut self.lock {
+            Some(lock) => lock.is_held().await,
+            None => false,
+        };
+        // A row that cannot be read is no row of another server: the lock says that it is ours.
+        if is_held && !matches!(self.row().await, Row::Overtaken) {
+            return true;
+        }
+        if self.lock.take().is_some() {
+            self.db.fence().pause();
+            self.state.send_modify(|state| state.ok = false);
+            tracing::error!("the lock of the farm is lost: nothing is sent until it is held again");
+        }
+        if matches!(self.row().await, Row::Overtaken) {
+            tracing::error!("another server has taken over the farm");
+            return false;
+        }
+        self.lock_again().await
+    }
+
+    async fn lock_again(&mut self) -> bool {
+        let lock = match FarmLock::try_acquire(&self.url).await {
+            Ok(Some(lock)) => lock,
+            // Its holder is about to take the epoch, or only looks.
+            Ok(None) => return true,
+            Err(error) => {
+                tracing::warn!(?error, "the lock of the farm cannot be taken at the moment");
+                return true;
+            }
+        };
+        let (host, pid) = this_process();
+        let (epoch, since) = (self.state.borrow().epoch, clock::now());
+        match lock::take_over(&self.db, Some(epoch), (&host, pid), since).await {
+            Ok(Some(taken)) => {
+                self.lock = Some(lock);
+                self.state.send_modify(|state| (state.ok, state.epoch, state.since) = (true, taken.epoch, since));
+                tracing::warn!(epoch = taken.epoch, "the lock of the farm is held again");
+                true
+            }
+            Ok(None) => {
+                lock.release().await;
+                false
+            }
+            Err(error) => {
+                tracing::warn!(?error, "the epoch of the farm cannot be taken at the moment");
+                lock.release().await;
+                true
+            }
+        }
+    }
+
+    async fn row(&self) -> Row {
+        match tokio::time::timeout(CHECK_EVERY, lock::holder(&self.db)).await {
+            Ok(Ok(holder)) if holder.epoch == self.state.borrow().epoch => Row::Ours,
+            Ok(Ok(_)) => Row::Overtaken,
+            Ok(Err(_)) | Err(_) => Row::Unknown,
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! The lock of the farm's one sending server, and the epoch that its holder takes.
+//!
+//! The epoch keeps the promise (`fence.rs`); the lock only avoids needless take-overs. SQLite: `flock` on a file beside the
+//! database, never on the database itself (closing that would drop SQLite's own locks). PostgreSQL: an advisory lock of a
+//! session outside the pool. The server ends a session that is silent for 10 s, so a holder that hangs loses the lock.
+
+use std::{
+    fs::{self, File, TryLockError},
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use chrono::{DateTime, Utc};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+
+use super::{
+    Db, Error, open,
+    open::{Identity, identity},
+    reading, transaction,
+};
+use crate::domain::sending::Holder;
+
+/// PostgreSQL ends the session of the lock after this silence. It needs version 14.
+const SILENCE: &str = "10s";
+
+/// One request of the lock's session.
+const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+
+/// The key of the advisory lock, within the database: "printyrd".
+const KEY: i64 = 0x7072_696e_7479_7264;
+
+/// The lock, held by this process until it is dropped.
+#[derive(Debug)]
+pub struct FarmLock(Held);
+
+#[derive(Debug)]
+enum Held {
+    File { file: File, path: PathBuf },
+    Session(Box<PgConnection>),
+}
+
+impl FarmLock {
+    /// Takes the lock of a database. None: another process holds it. Errors: [`Error::Setup`], [`Error::Unavailable`].
+    pub async fn try_acquire(url: &str) -> Result<Option<Self>, Error> {
+        match open::sqlite_file(url)? {
+            Some(database) => lock_file(&database),
+            None => lock_session(url).await,
+        }
+    }
+
+    /// Whether this process still holds the lock. Errors count as lost: what cannot be asked may be another's by now.
+    pub async fn is_held(&mut self) -> bool {
+        match &mut self.0 {
+            Held::File { file, path } => {
+                matches!((identity_of(file), fs::metadata(path)), (Ok(ours), Ok(there)) if identity(&there) == ours)
+            }
+            Held::Session(session) => {
+                // A pooler that gives the session's work to another one would answer from there.
+                let sql =
+                    "select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid() and granted
+                           and ((classid::bigint << 32) | objid::bigint) = $1 and objsubid = 1";
+                let asked = sqlx::query_as::<_, (i64,)>(sql).bind(KEY).fetch_one(&mut **session);
+                matches!(tokio::time::timeout(ANSWER_WITHIN, asked).await, Ok(Ok((1,))))
+            }
+        }
+    }
+
+    /// Gives the lock up.
+    pub async fn release(self) {
+        match self.0 {
+            Held::File { file, .. } => drop(file),
+            // The lock ends with the session, also where it cannot be ended in good order.
+            Held::Session(session) => drop(tokio::time::timeout(ANSWER_WITHIN, session.close()).await),
+        }
+    }
+}
+
+fn lock_file(database: &Path) -> Result<Option<FarmLock>, Error> {
+    let path = beside(database)?;
+    let failed = |error: &dyn std::fmt::Display| {
+        Error::Setup(format!("the lock file {} cannot be used: {error}", path.display()))
+    };
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(&path).map_err(|error| failed(&error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(FarmLock(Held::File { file, path }))),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(failed(&error)),
+    }
+}
+
+/// `<canonical path of the database>.lock`: two ways to write one path are one lock.
+fn beside(database: &Path) -> Result<PathBuf, Error> {
+    let failed = |error: io::Error| {
+        Error::Setup(format!("the folder of the database file {} cannot be used: {error}", database.display()))
+    };
+    let canonical = match fs::canonicalize(database) {
+        Ok(path) => path,
+        Err(_) => {
+            let folder = database.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            fs::canonicalize(folder).map_err(failed)?.join(database.file_name().unwrap_or_default())
+        }
+    };
+    let mut path = canonical.into_os_string();
+    path.push(".lock");
+    Ok(path.into())
+}
+
+fn identity_of(file: &File) -> io::Result<Identity> {
+    file.metadata().map(|metadata| identity(&metadata))
+}
+
+async fn lock_session(url: &str) -> Result<Option<FarmLock>, Error> {
+    let options = open::postgres_options(url)?.application_name("printyard lock");
+    let session = async {
+        let mut session = PgConnection::connect_with(&options).await?;
+        sqlx::query(AssertSqlSafe(format!("set idle_session_timeout = '{SILENCE}'"))).execute(&mut session).await?;
+        let (locked,): (bool,) =
+            sqlx::query_as("select pg_try_advisory_lock($1)").bind(KEY).fetch_one(&mut session).await?;
+        Ok::<_, sqlx::Error>((session, locked))
+    };
+    // Connecting may take longer than one request: a name has to be looked up.
+    let (session, locked) = match tokio::time::timeout(ANSWER_WITHIN * 3, session).await {
+        Ok(Ok(locked)) => locked,
+        Ok(Err(sqlx::Error::Database(error))) if error.code().as_deref() == Some("42704") => {
+            return Err(Error::Setup("PostgreSQL 14 or later is needed".to_owned()));
+        }
+        Ok(Err(error)) => return Err(error.into()),
+        Err(_) => return Err(sqlx::Error::PoolTimedOut.into()),
+    };
+    Ok(locked.then(|| FarmLock(Held::Session(Box::new(session)))))
+}
+
+type HolderRow = (i64, String, i64, Option<DateTime<Utc>>, Option<DateTime<Utc>>);
+
+fn holder_of((epoch, host, pid, since, released_at): HolderRow) -> Holder {
+    Holder { epoch, host, pid, since, released_at }
+}
+
+const COLUMNS: &str = "epoch, host, pid, since, released_at";
+
+/// The holder of the epoch.
+pub async fn holder(db: &Db) -> Result<Holder, Error> {
+    let sql = format!("select {COLUMNS} from server_epoch where id = 1");
+    let row: HolderRow = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).fetch_one(pool).await)?;
+    Ok(holder_of(row))
+}
+
+/// What a take-over found and took.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TakeOver {
+    pub before: Holder,
+    pub epoch: i64,
+}
+
+/// Takes the next epoch for this process, and fences the database by it. `expected`: only where the row still shows this
+/// epoch. None: it shows another one, so another server has taken over.
+pub async fn take_over(
+    db: &Db,
+    expected: Option<i64>,
+    (host, pid): (&str, i64),
+    at: DateTime<Utc>,
+) -> Result<Option<TakeOver>, Error> {
+    let lock = format!("select {COLUMNS} from server_epoch where id = 1{}", db.for_update());
+    let taken = transaction!(db, |tx| {
+        let before = holder_of(sqlx::query_as(AssertSqlSafe(lock)).fetch_one(&mut *tx).await?);
+        if expected.is_some_and(|expected| expected != before.epoch) {
+            return Ok(None);
+        }
+        let epoch = before.epoch + 1;
+        sqlx::query(
+            "update server_epoch set epoch = $1, host = $2, pid = $3, since = $4, released_at = null where id = 1",
+        )
+        .bind(epoch)
+        .bind(host)
+        .bind(pid)
+        .bind(at)
+        .execute(&mut *tx)
+        .await?;
+        TakeOver { before, epoch }
+    });
+    db.fence().hold(taken.epoch);
+    Ok(Some(taken))
+}
+
+/// Notes that the holder of an epoch ends in good order: whoever comes next need not wait for its last requests.
+pub async fn note_release(db: &Db, epoch: i64, at: DateTime<Utc>) -> Result<(), Error> {
+    transaction!(db, |tx| {
+        sqlx::query("update server_epoch set released_at = $2 where id = 1 and epoch = $1")
+            .bind(epoch)
+            .bind(at)
+            .execute(&mut *tx)
+            .await?;
+    });
+    Ok(())
+}

@@ -1,0 +1,100 @@
+//! One farm, one sending server: a second server ends with exit code 3, a standby takes over, and what an overtaken
+//! server was about to send is not sent.
+
+use std::{path::Path, process::Stdio, time::Duration};
+
+use printyard::simulator::{Farm, FarmConfig};
+use reqwest::StatusCode;
+use serde_json::json;
+
+use crate::support::{
+    postgres::fresh_database,
+    process::{ServerProcess, sqlite_in},
+    wait::until,
+};
+
+/// A start of the server, on a busy machine too.
+const STARTED_WITHIN: Duration = Duration::from_secs(60);
+/// The promise is 15 s after the holder's death, on a machine that does nothing else.
+const TAKEN_OVER_WITHIN: Duration = Duration::from_secs(60);
+
+async fn on_each_database(test: impl AsyncFn(&Path, &str)) {
+    let dir = tempfile::tempdir().expect("a folder");
+    test(dir.path(), &sqlite_in(dir.path())).await;
+    if let Some(database) = fresh_database().await {
+        let dir = tempfile::tempdir().expect("a folder");
+        test(dir.path(), &database.url).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_server_ends_with_exit_code_3_and_names_the_first() {
+    on_each_database(async |dir, url| {
+        let first = ServerProcess::on(dir, url, &[]).await;
+        let second = ServerProcess::run_to_end(dir, url, &[]).await;
+        assert_eq!(second.status.code(), Some(3));
+        let words = String::from_utf8_lossy(&second.stderr);
+        assert!(words.contains(&format!("process {}", first.id())), "{words}");
+        assert_eq!(first.status("/readyz").await, Some(StatusCode::OK), "the first goes on");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_says_that_it_is_one_and_takes_over_when_the_holder_dies() {
+    let farm = Farm::start(FarmConfig { printers: 3, ..FarmConfig::default() }).await.expect("a farm");
+    on_each_database(async |dir, url| {
+        let mut first = ServerProcess::on(dir, url, &[]).await;
+        for printer in farm.printers() {
+            let body = json!({"name": printer.name(), "url": printer.url(), "api_key": printer.api_key()});
+            let (status, _) = first.post("/printers", &body).await.expect("an answer");
+            assert_eq!(status, 201);
+        }
+        let standby = ServerProcess::spawn(dir, url, &["--standby"], &[], Stdio::inherit());
+        until("the standby answers", STARTED_WITHIN, async || standby.status("/healthz").await == Some(StatusCode::OK))
+            .await;
+        let ready = standby.request(reqwest::Method::GET, "/readyz").send().await.expect("an answer");
+        assert_eq!(ready.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert!(ready.headers().contains_key("retry-after"));
+        let body: serde_json::Value = ready.json().await.expect("a problem");
+        assert_eq!(body["code"], "standby");
+        assert!(body["detail"].as_str().is_some_and(|text| text.contains(&first.id().to_string())), "{body}");
+        let page = standby.request(reqwest::Method::GET, "/").header("accept", "text/html").send().await;
+        let page = page.expect("an answer");
+        assert_eq!(page.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert!(page.text().await.expect("a page").contains("Standby"));
+        first.kill();
+        until("the standby has taken over", TAKEN_OVER_WITHIN, async || {
+            standby.status("/readyz").await == Some(StatusCode::OK)
+        })
+        .await;
+        let printers = standby.get("/printers").await;
+        assert_eq!(printers["items"].as_array().map(Vec::len), Some(3));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_database_is_created_beside_the_key_of_another_one() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = dir.path().join("printyard.db");
+    let url = sqlite_in(dir.path());
+    let mut server = ServerProcess::on(dir.path(), &url, &[]).await;
+    server.kill();
+    for name in ["printyard.db", "printyard.db-wal", "printyard.db-shm"] {
+        let _ = std::fs::remove_file(dir.path().join(name));
+    }
+    let refused = ServerProcess::run_to_end(dir.path(), &url, &[]).await;
+    assert_eq!(refused.status.code(), Some(1));
+    let words = String::from_utf8_lossy(&refused.stderr);
+    assert!(words.contains("--create") && words.contains("secret.key"), "{words}");
+    assert!(!file.exists(), "nothing was created");
+    let created = ServerProcess::on(dir.path(), &url, &["--create"]).await;
+    assert_eq!(created.status("/readyz").await, Some(StatusCode::OK));
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = std::fs::metadata(&file).expect("the file").permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600);
+    }
+}
