@@ -14,7 +14,8 @@ use tokio::sync::watch;
 
 use super::{
     api::problem::{self, Problem},
-    armour, dashboard, request,
+    armour, dashboard,
+    request::{self, RequestId},
 };
 use crate::domain::sending::Holder;
 
@@ -64,11 +65,9 @@ async fn page(State(holder): State<HolderWatch>, headers: HeaderMap, request: Re
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if accept.contains("json") && !accept.contains("text/html") {
         let path = request.uri().path().to_owned();
+        let id = request.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
         let problem = refuse(State(holder)).await;
-        let text = problem.text(path, String::new());
-        let headers =
-            [(header::CONTENT_TYPE, problem::MEDIA_TYPE.to_owned()), (header::RETRY_AFTER, RETRY_AFTER_S.to_string())];
-        return (StatusCode::SERVICE_UNAVAILABLE, headers, text).into_response();
+        return problem::write(problem.clone().into_response(), problem, path, id);
     }
     dashboard::standby::page(holder.borrow().as_ref(), RETRY_AFTER_S)
 }

@@ -95,14 +95,17 @@ mod injected {
     }
 
     impl Use<'_> {
+        /// Fails before it runs.
         pub fn before(&self) -> Result<(), sqlx::Error> {
             self.fail_at(Moment::Before)
         }
 
+        /// Fails before its commit.
         pub fn before_commit(&self) -> Result<(), sqlx::Error> {
             self.fail_at(Moment::BeforeCommit)
         }
 
+        /// Fails after its commit.
         pub fn after_commit(&self) -> Result<(), sqlx::Error> {
             self.fail_at(Moment::AfterCommit)
         }
@@ -137,16 +140,19 @@ mod none {
     pub(in crate::storage) struct Use;
 
     impl Use {
+        /// Fails before it runs.
         #[inline]
         pub fn before(&self) -> Result<(), sqlx::Error> {
             Ok(())
         }
 
+        /// Fails before its commit.
         #[inline]
         pub fn before_commit(&self) -> Result<(), sqlx::Error> {
             Ok(())
         }
 
+        /// Fails after its commit.
         #[inline]
         pub fn after_commit(&self) -> Result<(), sqlx::Error> {
             Ok(())

@@ -34,7 +34,14 @@ fn given(dir: &Path) -> Given {
 
 /// What a start of the server says; none when it starts.
 async fn refusal(given: Given) -> Option<String> {
-    Server::start(&given.checked().expect("settings that hold")).await.err().map(|error| format!("{error:#}"))
+    match Server::start(&given.checked().expect("settings that hold")).await {
+        Err(error) => Some(format!("{error:#}")),
+        Ok(server) => {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+            server.serve(listener, std::future::ready(())).await.expect("a good end");
+            None
+        }
+    }
 }
 
 /// `printyard secrets …` on the data of a folder.

@@ -348,6 +348,11 @@ pub async fn dress(request: Request, next: Next) -> Response {
     let Some(problem) = response.extensions_mut().remove::<Problem>().or_else(|| bare(&response)) else {
         return response;
     };
+    write(response, problem, path, id)
+}
+
+/// A response with the body of a problem.
+pub(in crate::http) fn write(response: Response, problem: Problem, path: String, id: String) -> Response {
     let (mut parts, _) = response.into_parts();
     parts.status = problem.0.status;
     parts.headers.remove(header::CONTENT_LENGTH);
