@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::{
     audit::{Action, Actor, Entry},
     command::{CommandRow, words},
+    noisy::Noisy,
     print::{PrintFact, PrintOrigin, PrintResult},
 };
 
@@ -23,6 +24,8 @@ words! {
         PrinterOffline = "printer.offline",
         /// States that pass within a second are left out.
         PrinterStateChanged = "printer.state_changed",
+        /// Prints came faster than they could be stored: the oldest were merged into this event.
+        PrinterNoisy = "printer.noisy",
         PrintStarted = "print.started",
         PrintPaused = "print.paused",
         PrintResumed = "print.resumed",
@@ -234,6 +237,14 @@ impl NewEvent {
                 entry.printer_ids.iter().map(of).collect()
             }
         }
+    }
+
+    /// That facts about prints of a printer were merged.
+    pub fn of_noisy(printer_id: Uuid, noisy: &Noisy) -> Self {
+        let Noisy { prints, changes, from, until } = *noisy;
+        let data = json!({"prints": prints, "changes": changes, "from": from, "until": until});
+        let data = data.as_object().cloned();
+        Self { printer_id: Some(printer_id), data, ..Self::new(EventType::PrinterNoisy, until) }
     }
 
     /// The events of a print. `origin` is the command that started it: it names the order, whoever acted later.

@@ -12,6 +12,7 @@ pub mod event;
 pub mod event_body;
 pub mod idempotency;
 pub mod invalid;
+pub mod noisy;
 pub mod oidc;
 pub mod plate;
 pub mod print;

@@ -1,7 +1,7 @@
 //! One actor per printer: it owns the event socket, the last reading, the backoff and the command in flight.
 //!
-//! The loop waits for four things at once (mail, the socket, its own errands, the time) and never for one printer's
-//! answer, so a hung instance spends nobody's time but its own. What to do about a command is decided in
+//! The loop waits for all at once (mail, the socket, its own errands, room for its messages, the time). It never waits for
+//! one printer's answer, and never for the dispatcher or the recorder. What to do about a command is decided in
 //! `domain/effect.rs`; `conduct.rs` obeys it.
 
 use std::{
@@ -17,7 +17,9 @@ use super::{
     Member,
     errand::{AnswersDue, Done},
     flight::{Flight, Late},
-    message::{Fact, Mail, Up},
+    message::{Mail, Up},
+    outbox::Outbox,
+    recorder_queue::RecorderQueue,
     settings::{NEWS_AT_ONCE, PING_EVERY},
     view::{Live, View},
 };
@@ -57,7 +59,7 @@ enum Turn {
 pub(super) struct Surroundings {
     pub settings: Settings,
     pub ledger: mpsc::Sender<Up>,
-    pub facts: mpsc::Sender<Fact>,
+    pub recorder: RecorderQueue,
     pub view: Arc<View>,
     pub connects: Arc<Semaphore>,
     pub answers_due: AnswersDue,
@@ -68,6 +70,7 @@ pub(super) struct Actor {
     pub(super) around: Surroundings,
     pub(super) octoprint: OctoPrint,
     pub(super) mailbox: mpsc::Receiver<Mail>,
+    pub(super) outbox: Outbox,
     pub(super) errands: FuturesUnordered<BoxFuture<'static, Done>>,
     pub(super) live: Live,
     pub(super) tracker: Tracker,
@@ -108,7 +111,7 @@ pub(super) struct Actor {
     pub(super) dirty: bool,
     /// The view's job does, too.
     pub(super) job_stale: bool,
-    /// Events that were heard since the last turn and are to be told to the recorder.
+    /// The state of the last observation for the recorder.
     pub(super) seen_state: PrinterState,
     /// What the recorder was told last of its reach.
     pub(super) seen_reachability: Reachability,
@@ -116,7 +119,7 @@ pub(super) struct Actor {
 
 impl Actor {
     /// An actor for a registered printer, with what is known from before.
-    pub fn new(member: Member, mailbox: mpsc::Receiver<Mail>, around: Surroundings) -> Self {
+    pub fn new(member: Member, mailbox: mpsc::Receiver<Mail>, outbox: Outbox, around: Surroundings) -> Self {
         let now = Instant::now();
         let tracker = Tracker::resume(member.print.as_ref(), member.mark.clone());
         let live = member.unseen();
@@ -124,6 +127,7 @@ impl Actor {
             around,
             octoprint: member.octoprint,
             mailbox,
+            outbox,
             errands: FuturesUnordered::new(),
             tracker,
             stall: StallWatch::default(),
@@ -166,9 +170,9 @@ impl Actor {
         // every turn.
         let mut timer = pin!(tokio::time::sleep_until(self.next_wake().into()));
         loop {
-            self.report_reach().await;
+            self.report_reach();
             self.publish();
-            if self.retiring && self.slot.is_none() {
+            if self.retiring && self.slot.is_none() && self.outbox.is_empty() {
                 return;
             }
             let hears = self.hears_news();
@@ -177,27 +181,28 @@ impl Actor {
                 timer.as_mut().reset(wake);
             }
             let turn = tokio::select! {
-                mail = self.mailbox.recv() => Turn::Mail(mail),
+                mail = self.mailbox.recv(), if self.outbox.has_room() => Turn::Mail(mail),
                 frame = next_frame(&mut self.link), if hears => Turn::Frame(frame),
                 Some(done) = self.errands.next(), if !self.errands.is_empty() => Turn::Done(done),
+                () = self.outbox.flush(), if !self.outbox.is_empty() => Turn::Tick,
                 () = &mut timer => Turn::Tick,
             };
             match turn {
                 Turn::Mail(None) => return,
-                Turn::Mail(Some(mail)) => self.on_mail(mail).await,
-                Turn::Frame(Ok(frame)) => self.on_frames(frame).await,
+                Turn::Mail(Some(mail)) => self.on_mail(mail),
+                Turn::Frame(Ok(frame)) => self.on_frames(frame),
                 Turn::Frame(Err(error)) => self.on_socket_lost(&error),
-                Turn::Done(done) => self.on_done(done).await,
+                Turn::Done(done) => self.on_done(done),
                 Turn::Tick => {}
             }
             self.on_time().await;
-            self.conduct().await;
+            self.conduct();
         }
     }
 
-    async fn on_mail(&mut self, mail: Mail) {
+    fn on_mail(&mut self, mail: Mail) {
         match mail {
-            Mail::Perform(order) => self.take(order).await,
+            Mail::Perform(order) => self.take(order),
             Mail::Drop(command_id) => self.drop_unsent(command_id),
             Mail::ClearPlate { print_id, by, at, reply } => {
                 let result = self.clear_plate(print_id, by, at);
@@ -245,16 +250,16 @@ impl Actor {
     }
 
     /// Hears what the event socket has told by now.
-    pub(super) async fn hear_out(&mut self) {
+    pub(super) fn hear_out(&mut self) {
         match next_frame(&mut self.link).now_or_never() {
-            Some(Ok(frame)) => self.on_frames(frame).await,
+            Some(Ok(frame)) => self.on_frames(frame),
             Some(Err(error)) => self.on_socket_lost(&error),
             None => {}
         }
     }
 
     /// Takes in a frame and what came with it: a command makes a printer tell of several states at once.
-    async fn on_frames(&mut self, first: PushFrame) {
+    fn on_frames(&mut self, first: PushFrame) {
         self.last_frame = Some(Instant::now());
         self.hear();
         let mut next = Some(Ok(first));
@@ -263,7 +268,7 @@ impl Actor {
         while let Some(frame) = next.take() {
             match frame {
                 Ok(PushFrame::Event(event)) => {
-                    self.on_event(event).await;
+                    self.on_event(event);
                     news = true;
                 }
                 Ok(PushFrame::Pong | PushFrame::Other) => {}
@@ -275,12 +280,12 @@ impl Actor {
             }
         }
         if news {
-            self.report_change().await;
-            self.judge_late().await;
+            self.report_change();
+            self.judge_late();
         }
     }
 
-    async fn on_event(&mut self, event: PrinterEvent) {
+    fn on_event(&mut self, event: PrinterEvent) {
         let now = Instant::now();
         if let PrinterEvent::StateChanged { state, text } = &event {
             self.events += 1;
@@ -297,7 +302,7 @@ impl Actor {
             self.note_started(path);
         }
         let facts = self.tracker.on_event(&event, self.moment());
-        self.tell(facts).await;
+        self.tell(facts);
         match &event {
             PrinterEvent::FileSelected { .. } | PrinterEvent::FileDeselected => self.read_soon(now, 400),
             PrinterEvent::StateChanged { .. } | PrinterEvent::Error { .. } => self.read_soon(now, 700),
@@ -306,20 +311,20 @@ impl Actor {
         self.dirty = true;
     }
 
-    async fn on_done(&mut self, done: Done) {
+    fn on_done(&mut self, done: Done) {
         match done {
             Done::Established(result) => self.on_established(result),
             Done::Read { started, result } => {
                 self.reading_since = None;
                 match result {
-                    Ok(reading) => self.on_reading(reading, started).await,
-                    Err(error) => self.on_read_failed(&error, started).await,
+                    Ok(reading) => self.on_reading(reading, started),
+                    Err(error) => self.on_read_failed(&error, started),
                 }
             }
             Done::Heaters(result) => self.on_heaters(result),
-            Done::Asked { command_id, go } => self.on_asked(command_id, go).await,
-            Done::Sent { command_id, result } => self.on_sent(command_id, result).await,
-            Done::Counted { command_id, prints } => self.on_counted(command_id, prints).await,
+            Done::Asked { command_id, go } => self.on_asked(command_id, go),
+            Done::Sent { command_id, result } => self.on_sent(command_id, result),
+            Done::Counted { command_id, prints } => self.on_counted(command_id, prints),
         }
     }
 

@@ -12,7 +12,7 @@ use crate::{
 };
 
 impl Actor {
-    pub(super) async fn on_sent(&mut self, command_id: Uuid, result: Result<(), Error>) {
+    pub(super) fn on_sent(&mut self, command_id: Uuid, result: Result<(), Error>) {
         let now = Instant::now();
         let pushed = self.is_pushed();
         let Some(flight) = self.slot.as_mut().filter(|flight| flight.order.command_id == command_id) else { return };
@@ -32,7 +32,7 @@ impl Actor {
                 {
                     flight.look_after = Some(now);
                 }
-                self.report(Outcome::Accepted).await;
+                self.report(Outcome::Accepted);
             }
             Err(error) if error.may_have_acted() => {
                 flight.phase = Phase::Settle { since: now };
@@ -43,16 +43,16 @@ impl Actor {
                 flight.next_look = Some(now);
                 tracing::warn!(printer.id = %self.live.id, command.id = %command_id, %error, "reply lost");
             }
-            Err(error) => self.on_refused(error, now).await,
+            Err(error) => self.on_refused(error, now),
         }
     }
 
     /// The printer refused it, or was not reached: nothing was done.
-    pub(super) async fn on_refused(&mut self, error: Error, now: Instant) {
+    pub(super) fn on_refused(&mut self, error: Error, now: Instant) {
         let detail = Some(format!("The printer {error}."));
         let Some(flight) = &mut self.slot else { return };
         if flight.is_restart() && flight.step == Step::Start {
-            self.finish(Outcome::Unconfirmed, Some(Reason::CancelledNotStarted), detail).await;
+            self.finish(Outcome::Unconfirmed, Some(Reason::CancelledNotStarted), detail);
             return;
         }
         match error {
@@ -63,19 +63,19 @@ impl Actor {
                 flight.next_look = None;
             }
             Error::Conflict { .. } | Error::Refused { .. } => {
-                self.finish(Outcome::Rejected, Some(Reason::PrinterRefused), detail).await;
+                self.finish(Outcome::Rejected, Some(Reason::PrinterRefused), detail);
             }
             Error::NotFound if flight.order.file.is_some() => {
-                self.finish(Outcome::Rejected, Some(Reason::FileNotFound), detail).await;
+                self.finish(Outcome::Rejected, Some(Reason::FileNotFound), detail);
             }
-            Error::Unauthorized => self.finish(Outcome::Unauthorized, None, detail).await,
+            Error::Unauthorized => self.finish(Outcome::Unauthorized, None, detail),
             Error::Offline { .. } | Error::Blocked(_) => {
                 if flight.order.wait_when_unreachable && flight.attempts == 1 {
                     // Not one byte left, so the row may wait on; its next send is its second.
                     flight.phase = Phase::Look;
                     flight.look_after = Some(now);
                 } else {
-                    self.finish(Outcome::Unreachable, None, detail).await;
+                    self.finish(Outcome::Unreachable, None, detail);
                 }
             }
             Error::NotFound
@@ -85,25 +85,25 @@ impl Actor {
             | Error::Timeout { .. }
             | Error::Lost { .. }
             | Error::Server { .. } => {
-                self.finish(Outcome::Rejected, Some(Reason::PrinterProtocol), detail).await;
+                self.finish(Outcome::Rejected, Some(Reason::PrinterProtocol), detail);
             }
         }
     }
 
     /// The ledger refused a further send of a command that was sent before.
-    pub(super) async fn finish_without_leave(&mut self) {
+    pub(super) fn finish_without_leave(&mut self) {
         let Some(flight) = &self.slot else { return };
         if flight.is_restart() && flight.step == Step::Start {
-            self.finish(Outcome::Unconfirmed, Some(Reason::CancelledNotStarted), None).await;
+            self.finish(Outcome::Unconfirmed, Some(Reason::CancelledNotStarted), None);
         } else if flight.conflict && flight.lost_at.is_none() {
-            self.finish(Outcome::Rejected, Some(Reason::PrinterRefused), None).await;
+            self.finish(Outcome::Rejected, Some(Reason::PrinterRefused), None);
         } else {
-            self.finish(Outcome::Unknown, Some(Reason::NoAnswer), None).await;
+            self.finish(Outcome::Unknown, Some(Reason::NoAnswer), None);
         }
     }
 
     /// What a failed reading means for the command in flight.
-    pub(super) async fn conduct_read_failure(&mut self, error: &Error, started: Instant) {
+    pub(super) fn conduct_read_failure(&mut self, error: &Error, started: Instant) {
         let now = Instant::now();
         let overtaken = self.next.is_some();
         let Some(flight) = &mut self.slot else { return };
@@ -131,15 +131,15 @@ impl Actor {
                     | Error::NoSocket { .. }
                     | Error::Invalid { .. } => (Outcome::Rejected, Some(Reason::PrinterProtocol)),
                 };
-                self.finish(outcome, reason, detail).await;
+                self.finish(outcome, reason, detail);
             }
             // A cancel waits: nothing more can be learned about what it overtakes.
             Phase::Watch { .. } if overtaken => {
                 let reason = flight.overtaken_reason();
-                self.finish(Outcome::Unconfirmed, Some(reason), None).await;
+                self.finish(Outcome::Unconfirmed, Some(reason), None);
             }
             Phase::Settle { .. } if overtaken => {
-                self.finish(Outcome::Unknown, Some(Reason::NoAnswer), None).await;
+                self.finish(Outcome::Unknown, Some(Reason::NoAnswer), None);
             }
             Phase::Watch { .. } | Phase::Settle { .. } | Phase::Count | Phase::Ask | Phase::Wire => {}
         }

@@ -27,7 +27,7 @@ use crate::{
 
 impl Actor {
     /// Takes an order. While another one is in flight only a cancel comes, and overtakes it.
-    pub(super) async fn take(&mut self, order: Box<Order>) {
+    pub(super) fn take(&mut self, order: Box<Order>) {
         let now = Instant::now();
         if self.slot.is_none() {
             self.slot = Some(Flight::new(order, now));
@@ -35,7 +35,7 @@ impl Actor {
         }
         if order.command != Command::Cancel || self.next.is_some() {
             let command_id = order.command_id;
-            self.report_unsent(command_id, Outcome::Rejected, Reason::CommandInFlight).await;
+            self.report_unsent(command_id, Outcome::Rejected, Reason::CommandInFlight);
             return;
         }
         self.next = Some(order);
@@ -46,7 +46,7 @@ impl Actor {
             Phase::Look | Phase::Hold { .. } | Phase::Count if flight.is_unsent() => self.slot = None,
             // Refused by a stale look and about to be decided anew: nothing was done.
             Phase::Look | Phase::Hold { .. } | Phase::Count => {
-                self.finish(Outcome::Rejected, Some(Reason::OvertakenByCancel), None).await;
+                self.finish(Outcome::Rejected, Some(Reason::OvertakenByCancel), None);
             }
             Phase::Ask | Phase::Wire => {}
         }
@@ -67,7 +67,7 @@ impl Actor {
     }
 
     /// Moves the command in flight as far as what is known allows.
-    pub(super) async fn conduct(&mut self) {
+    pub(super) fn conduct(&mut self) {
         loop {
             if self.slot.is_none()
                 && let Some(order) = self.next.take()
@@ -80,10 +80,10 @@ impl Actor {
             }
             let Some(flight) = &self.slot else { return };
             let moved = match flight.phase {
-                Phase::Look => self.look().await,
-                Phase::Hold { .. } => self.hold().await,
-                Phase::Watch { .. } => self.watch().await,
-                Phase::Settle { .. } => self.settle().await,
+                Phase::Look => self.look(),
+                Phase::Hold { .. } => self.hold(),
+                Phase::Watch { .. } => self.watch(),
+                Phase::Settle { .. } => self.settle(),
                 Phase::Count | Phase::Ask | Phase::Wire => false,
             };
             if !moved {
@@ -92,11 +92,11 @@ impl Actor {
         }
     }
 
-    pub(super) async fn look(&mut self) -> bool {
+    pub(super) fn look(&mut self) -> bool {
         let now = Instant::now();
         let Some(flight) = &self.slot else { return false };
         if now >= flight.order.expires {
-            self.finish(Outcome::Expired, None, None).await;
+            self.finish(Outcome::Expired, None, None);
             return true;
         }
         if !self.is_fresh(flight.look_after, now) {
@@ -105,25 +105,25 @@ impl Actor {
             }
             return false;
         }
-        self.decide().await
+        self.decide()
     }
 
-    pub(super) async fn hold(&mut self) -> bool {
+    pub(super) fn hold(&mut self) -> bool {
         let now = Instant::now();
         let Some(Flight { phase: Phase::Hold { since }, .. }) = self.slot else { return false };
         if now.duration_since(since) >= super::flight::MOVING_LIMIT {
-            self.finish(Outcome::Rejected, Some(Reason::WaitedTooLong), None).await;
+            self.finish(Outcome::Rejected, Some(Reason::WaitedTooLong), None);
             return true;
         }
         if self.is_fresh(None, now) {
-            return self.decide().await;
+            return self.decide();
         }
         self.look_again(now);
         false
     }
 
     /// Asks the table, and does what it says. `false` when there is nothing to do but wait.
-    pub(super) async fn decide(&mut self) -> bool {
+    pub(super) fn decide(&mut self) -> bool {
         let now = Instant::now();
         let sight = self.sight();
         let gate = self.around.settings.plate_gate;
@@ -146,7 +146,7 @@ impl Actor {
         match effect::decide(flight.command(), &sight, &guards) {
             Decision::Send(step) => {
                 flight.first_before.get_or_insert_with(|| sight.clone());
-                self.prepare(step, sight).await;
+                self.prepare(step, sight);
                 true
             }
             Decision::Wait => {
@@ -158,7 +158,7 @@ impl Actor {
                 false
             }
             Decision::Unchanged => {
-                self.finish(Outcome::Unchanged, None, None).await;
+                self.finish(Outcome::Unchanged, None, None);
                 true
             }
             // Somebody may be selecting one at this moment, and a reading from before it may have come after the news of it.
@@ -168,14 +168,14 @@ impl Actor {
                 true
             }
             Decision::Reject(reason) => {
-                self.finish(Outcome::Rejected, Some(reason), None).await;
+                self.finish(Outcome::Rejected, Some(reason), None);
                 true
             }
         }
     }
 
     /// Gets a step ready. Where no event will tell of a print, its file's counters are read first.
-    pub(super) async fn prepare(&mut self, step: Step, before: effect::Sight) {
+    pub(super) fn prepare(&mut self, step: Step, before: effect::Sight) {
         let pushed = self.is_pushed();
         let octoprint = self.octoprint.clone();
         let Some(flight) = &mut self.slot else { return };
@@ -196,15 +196,15 @@ impl Actor {
             self.errands.push(Box::pin(errand::count(octoprint, flight.order.command_id, file)));
             return;
         }
-        self.ask().await;
+        self.ask();
     }
 
-    pub(super) async fn on_counted(&mut self, command_id: Uuid, prints: Option<Prints>) {
+    pub(super) fn on_counted(&mut self, command_id: Uuid, prints: Option<Prints>) {
         let moment = self.moment();
         let Some(flight) = self.flight(command_id) else { return };
         if flight.phase == Phase::Count {
             flight.prints_before = prints;
-            self.ask().await;
+            self.ask();
             return;
         }
         let (Some(before), Some(now), Some(file)) = (flight.prints_before, prints, flight.target().cloned()) else {
@@ -218,12 +218,12 @@ impl Actor {
             // It came and went between two looks, and left everything as it was: the counter alone tells of it.
             let result = if now.success > before.success { PrintResult::Done } else { PrintResult::Unknown };
             let facts = self.tracker.found(file, result, moment);
-            self.tell(facts).await;
+            self.tell(facts);
         }
     }
 
     /// Asks the ledger for leave to send. No byte leaves before it is given.
-    pub(super) async fn ask(&mut self) {
+    pub(super) fn ask(&mut self) {
         let (go, answer) = oneshot::channel();
         let printer_id = self.live.id;
         let Some(flight) = &mut self.slot else { return };
@@ -240,14 +240,14 @@ impl Actor {
             go,
         };
         self.errands.push(Box::pin(errand::ask(flight.order.command_id, answer)));
-        // When the ledger is gone the answer is dropped, which reads as "do not send".
-        let _ = self.around.ledger.send(Up::Ready(ready)).await;
+        // Without a dispatcher the reply channel closes, which reads as "do not send".
+        self.outbox.send(Up::Ready(ready));
     }
 
-    pub(super) async fn on_asked(&mut self, command_id: Uuid, go: bool) {
+    pub(super) fn on_asked(&mut self, command_id: Uuid, go: bool) {
         if go {
             // No news from before the send is taken for its effect.
-            self.hear_out().await;
+            self.hear_out();
         }
         let overtaken = self.next.is_some();
         let octoprint = self.octoprint.clone();
@@ -261,7 +261,7 @@ impl Actor {
                 self.slot = None;
                 self.dirty = true;
             } else {
-                self.finish_without_leave().await;
+                self.finish_without_leave();
             }
             return;
         }
@@ -269,7 +269,7 @@ impl Actor {
         flight.attempts += 1;
         if too_late {
             // The ledger took its time, or gave leave by a clock that was set back meanwhile.
-            self.finish(Outcome::Expired, None, None).await;
+            self.finish(Outcome::Expired, None, None);
             return;
         }
         if overtaken {
@@ -279,7 +279,7 @@ impl Actor {
             } else {
                 (Outcome::Unconfirmed, flight.overtaken_reason())
             };
-            self.finish(outcome, Some(reason), None).await;
+            self.finish(outcome, Some(reason), None);
             return;
         }
         flight.sends += 1;
@@ -313,15 +313,14 @@ impl Actor {
     }
 
     /// Ends the command in flight. Whoever hears of the end finds the printer as it is now: it is shown first.
-    pub(super) async fn finish(&mut self, outcome: Outcome, reason: Option<Reason>, detail: Option<String>) {
+    pub(super) fn finish(&mut self, outcome: Outcome, reason: Option<Reason>, detail: Option<String>) {
         let doubtful = self.slot.as_ref().is_some_and(|flight| flight.doubtful);
         let outcome = if doubtful && outcome.effect() == Some(Effect::None) { Outcome::Unknown } else { outcome };
         let Some(report) = self.report_of(outcome, reason, detail) else { return };
         let Some(flight) = self.slot.take() else { return };
         self.dirty = true;
         self.publish();
-        // The ledger is gone only when the server is going.
-        let _ = self.around.ledger.send(Up::Report(report)).await;
+        self.outbox.send(Up::Report(report));
         if outcome.effect() == Some(Effect::Maybe)
             && let Some(before) = flight.before.clone()
             && !flight.is_restart()
@@ -341,9 +340,9 @@ impl Actor {
     }
 
     /// Tells how far the command in flight is.
-    pub(super) async fn report(&mut self, outcome: Outcome) {
+    pub(super) fn report(&mut self, outcome: Outcome) {
         if let Some(report) = self.report_of(outcome, None, None) {
-            let _ = self.around.ledger.send(Up::Report(report)).await;
+            self.outbox.send(Up::Report(report));
         }
     }
 
@@ -365,7 +364,7 @@ impl Actor {
         })
     }
 
-    pub(super) async fn report_unsent(&mut self, command_id: Uuid, outcome: Outcome, reason: Reason) {
+    pub(super) fn report_unsent(&mut self, command_id: Uuid, outcome: Outcome, reason: Reason) {
         let report = Report {
             printer_id: self.live.id,
             command_id,
@@ -379,7 +378,7 @@ impl Actor {
             accepted_at: None,
             at: clock::now(),
         };
-        let _ = self.around.ledger.send(Up::Report(report)).await;
+        self.outbox.send(Up::Report(report));
     }
 
     pub(super) fn flight(&mut self, command_id: Uuid) -> Option<&mut Flight> {

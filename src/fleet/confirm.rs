@@ -22,7 +22,7 @@ use crate::{
 };
 
 impl Actor {
-    pub(super) async fn watch(&mut self) -> bool {
+    pub(super) fn watch(&mut self) -> bool {
         let now = Instant::now();
         let Some(flight) = &self.slot else { return false };
         let Phase::Watch { since } = flight.phase else { return false };
@@ -34,24 +34,24 @@ impl Actor {
         let verdict = self.verdict();
         let Some(flight) = &mut self.slot else { return false };
         match verdict {
-            Verdict::Confirmed => self.effect_seen().await,
+            Verdict::Confirmed => self.effect_seen(),
             Verdict::Gone(reason) => {
-                self.finish(Outcome::Unconfirmed, Some(reason), None).await;
+                self.finish(Outcome::Unconfirmed, Some(reason), None);
                 true
             }
             Verdict::Lost if flight.step.may_be_repeated() && flight.sends < MAX_SENDS_OF_A_STEP && !overtaken => {
-                self.send_again(now).await
+                self.send_again(now)
             }
             Verdict::Lost | Verdict::Pending { .. } => {
                 flight.moving = matches!(verdict, Verdict::Pending { moving: true });
                 if overtaken && read {
                     let reason = flight.overtaken_reason();
-                    self.finish(Outcome::Unconfirmed, Some(reason), None).await;
+                    self.finish(Outcome::Unconfirmed, Some(reason), None);
                     return true;
                 }
                 let limit = if flight.moving { MOVING_LIMIT } else { flight.order.confirm_within };
                 if now.duration_since(since) >= limit {
-                    self.finish(Outcome::Unconfirmed, Some(effect::overdue(self.state)), None).await;
+                    self.finish(Outcome::Unconfirmed, Some(effect::overdue(self.state)), None);
                     return true;
                 }
                 self.look_again(now);
@@ -61,7 +61,7 @@ impl Actor {
         }
     }
 
-    pub(super) async fn settle(&mut self) -> bool {
+    pub(super) fn settle(&mut self) -> bool {
         let now = Instant::now();
         let overtaken = self.next.is_some();
         let Some(flight) = &self.slot else { return false };
@@ -73,9 +73,9 @@ impl Actor {
             let Some(flight) = &mut self.slot else { return false };
             let before = flight.before.clone().unwrap_or_else(|| sight.clone());
             match verdict {
-                Verdict::Confirmed => return self.effect_seen().await,
+                Verdict::Confirmed => return self.effect_seen(),
                 Verdict::Gone(reason) => {
-                    self.finish(Outcome::Unknown, Some(reason), None).await;
+                    self.finish(Outcome::Unknown, Some(reason), None);
                     return true;
                 }
                 Verdict::Pending { .. } | Verdict::Lost => {
@@ -84,7 +84,7 @@ impl Actor {
                         && flight.sends < MAX_SENDS_OF_A_STEP
                         && now < flight.order.expires;
                     if again && !overtaken {
-                        return self.send_again(now).await;
+                        return self.send_again(now);
                     }
                 }
             }
@@ -98,7 +98,7 @@ impl Actor {
             } else {
                 (Outcome::Unknown, Reason::NoAnswer)
             };
-            self.finish(outcome, Some(reason), None).await;
+            self.finish(outcome, Some(reason), None);
             return true;
         }
         self.look_again(now);
@@ -107,23 +107,23 @@ impl Actor {
     }
 
     /// Sends a harmless step once more, by the same road as the first time.
-    pub(super) async fn send_again(&mut self, now: Instant) -> bool {
+    pub(super) fn send_again(&mut self, now: Instant) -> bool {
         let sight = self.sight();
         let Some(flight) = &mut self.slot else { return false };
         if now >= flight.order.expires {
             let state = sight.state;
-            self.finish(Outcome::Unconfirmed, Some(effect::overdue(state)), None).await;
+            self.finish(Outcome::Unconfirmed, Some(effect::overdue(state)), None);
             return true;
         }
         flight.before = Some(sight);
         flight.doubtful = true;
         flight.evidence = Evidence::default();
-        self.ask().await;
+        self.ask();
         true
     }
 
     /// The effect of the current step was seen: the end, or the second half of a restart.
-    pub(super) async fn effect_seen(&mut self) -> bool {
+    pub(super) fn effect_seen(&mut self) -> bool {
         let now = Instant::now();
         let sight = self.sight();
         let retiring = self.retiring;
@@ -134,12 +134,12 @@ impl Actor {
         {
             let command_id = flight.order.command_id;
             if let Some(fact) = self.tracker.credit_pause(command_id) {
-                self.tell(vec![fact]).await;
+                self.tell(vec![fact]);
             }
         }
         let Some(flight) = &mut self.slot else { return false };
         if !(flight.is_restart() && flight.step == Step::Cancel) {
-            self.finish(Outcome::Confirmed, None, None).await;
+            self.finish(Outcome::Confirmed, None, None);
             return true;
         }
         let before = flight.first_before.clone().unwrap_or_else(|| sight.clone());
@@ -148,7 +148,7 @@ impl Actor {
         let next = effect::decide_restart_start(&before, &flight.evidence, &sight);
         match next {
             Decision::Send(step) if may_go_on => {
-                self.prepare(step, sight).await;
+                self.prepare(step, sight);
                 true
             }
             Decision::Wait if may_go_on => {
@@ -157,7 +157,7 @@ impl Actor {
                 false
             }
             Decision::Send(_) | Decision::Wait | Decision::Unchanged | Decision::Reject(_) => {
-                self.finish(Outcome::Unconfirmed, Some(Reason::CancelledNotStarted), None).await;
+                self.finish(Outcome::Unconfirmed, Some(Reason::CancelledNotStarted), None);
                 true
             }
         }
@@ -255,7 +255,7 @@ impl Actor {
     }
 
     /// Looks again at what ended as a maybe.
-    pub(super) async fn judge_late(&mut self) {
+    pub(super) fn judge_late(&mut self) {
         if self.late.is_empty() || !self.in_touch {
             return;
         }
@@ -283,7 +283,7 @@ impl Actor {
         });
         for (command_id, effect) in settled {
             let settled = Settled { effect, state: sight.state, at: clock::now() };
-            let _ = self.around.ledger.send(Up::Settled { command_id, settled }).await;
+            self.outbox.send(Up::Settled { command_id, settled });
         }
     }
 }

@@ -1,8 +1,8 @@
 //! What goes between the live side and the ledger: orders down, reports up.
 //!
 //! `fleet` never names `storage`. It asks before every send ([`Ready`] is answered by go or drop), and it tells what
-//! became of it ([`Report`]). What it merely sees goes up as [`Fact`]s on a channel of their own, so that a busy
-//! recorder never holds up a command.
+//! became of it ([`Report`]). What actors observe goes to the recorder by a queue of its own (`recorder_queue.rs`), so
+//! that a busy recorder never delays a command.
 
 use std::{
     sync::Arc,
@@ -15,9 +15,10 @@ use uuid::Uuid;
 
 use crate::domain::{
     command::{Command, ExpectedJob, FileRef, Outcome, Reason, Settled, Step},
+    noisy::Noisy,
     plate::ClearResult,
     print::{Mark, PrintFact},
-    state::{PrinterState, Reachability},
+    state::PrinterState,
 };
 
 /// A command for one printer, with the limits under which it may go.
@@ -136,26 +137,28 @@ pub enum Up {
     },
 }
 
-/// What an actor saw.
+/// What the recorder is handed about prints, in order.
 #[derive(Debug)]
-pub enum Fact {
-    /// Nobody saw anything: it is answered when all that was told before is written down.
-    Barrier(oneshot::Sender<()>),
+pub enum RecorderMessage {
     Print {
         printer_id: Uuid,
         fact: PrintFact,
     },
-    Seen {
+    /// Facts that were merged, in place of the first of them.
+    Noisy {
         printer_id: Uuid,
-        state: PrinterState,
-        mark: Mark,
-        at: DateTime<Utc>,
-        octoprint_version: Option<Arc<str>>,
+        noisy: Noisy,
     },
-    /// Whether the printer answers has changed.
-    Reach {
-        printer_id: Uuid,
-        reachability: Reachability,
-        at: DateTime<Utc>,
-    },
+    /// A flush marker: answered once all messages before it are stored.
+    Flush(oneshot::Sender<()>),
+}
+
+/// The state of a printer at one moment, and where its print was.
+#[derive(Debug, Clone)]
+pub struct Observation {
+    pub printer_id: Uuid,
+    pub state: PrinterState,
+    pub mark: Mark,
+    pub at: DateTime<Utc>,
+    pub octoprint_version: Option<Arc<str>>,
 }

@@ -12,6 +12,8 @@ mod errand;
 pub mod flight;
 mod link;
 pub mod message;
+mod outbox;
+pub mod recorder_queue;
 pub mod settings;
 mod sight;
 pub mod view;
@@ -35,7 +37,9 @@ use uuid::Uuid;
 use self::{
     actor::{Actor, Surroundings},
     errand::AnswersDue,
-    message::{Fact, LateOrder, Mail, Order, Up},
+    message::{LateOrder, Mail, Order, Up},
+    outbox::Outbox,
+    recorder_queue::RecorderQueue,
     settings::{CONNECTS, MAILBOX, ROOM_WITHIN, UP_QUEUE},
     view::{Live, View},
 };
@@ -95,10 +99,10 @@ pub enum NotTaken {
     Busy,
 }
 
-/// The far ends of the fleet's channels: one for the ledger, one for the recorder.
+/// The far ends of the fleet's queues: one for the dispatcher, one for the recorder.
 pub struct Inbox {
     pub ledger: mpsc::Receiver<Up>,
-    pub facts: mpsc::Receiver<Fact>,
+    pub recorder: RecorderQueue,
 }
 
 /// A handle on the live side. Cheap to clone.
@@ -124,11 +128,11 @@ impl Fleet {
     /// A live side without printers. Its actors end when `stop` falls.
     pub fn new(settings: Settings, tasks: TaskTracker, stop: CancellationToken) -> (Self, Inbox) {
         let (ledger, ledger_inbox) = mpsc::channel(UP_QUEUE);
-        let (facts, facts_inbox) = mpsc::channel(UP_QUEUE);
+        let recorder = RecorderQueue::default();
         let around = Surroundings {
             settings,
             ledger,
-            facts,
+            recorder: recorder.clone(),
             view: Arc::new(View::default()),
             connects: Arc::new(Semaphore::new(CONNECTS)),
             answers_due: AnswersDue::default(),
@@ -136,7 +140,7 @@ impl Fleet {
         let inner = Arc::new(Inner { actors: Mutex::default(), around, tasks, stop });
         let fleet = Self { inner };
         fleet.inner.tasks.spawn(fleet.clone().end_on_stop());
-        (fleet, Inbox { ledger: ledger_inbox, facts: facts_inbox })
+        (fleet, Inbox { ledger: ledger_inbox, recorder })
     }
 
     /// Ends every actor when `stop` falls: each would have to look for it whenever it wakes.
@@ -211,11 +215,9 @@ impl Fleet {
 
     /// Waits until what actors have seen so far is written down, for at most 2 s: whoever was told of a print finds it.
     pub async fn written_down(&self) {
-        let (reply, answer) = oneshot::channel();
-        if self.inner.around.facts.send(Fact::Barrier(reply)).await.is_ok() {
-            // Out of patience, or the recorder is gone: what is stored is what can be read.
-            let _ = tokio::time::timeout(Duration::from_secs(2), answer).await;
-        }
+        let stored = self.inner.around.recorder.add_flush();
+        // After the time-out, or without a recorder, what is stored is what can be read.
+        let _ = tokio::time::timeout(Duration::from_secs(2), stored).await;
     }
 
     /// Has a printer looked at soon.
@@ -284,11 +286,13 @@ impl Fleet {
     async fn supervise(self, member: Member, mut inbox: mpsc::Receiver<Mail>) {
         let id = member.id;
         let mut member = member;
+        let mut outbox = Outbox::new(self.inner.around.ledger.clone());
         loop {
-            let mut actor = Box::new(Actor::new(member.clone(), inbox, self.inner.around.clone()));
+            let mut actor = Box::new(Actor::new(member.clone(), inbox, outbox, self.inner.around.clone()));
             if AssertUnwindSafe(actor.run()).catch_unwind().await.is_ok() {
                 break;
             }
+            outbox = actor.outbox;
             tracing::error!(printer.id = %id, "the actor of a printer panicked, and is started anew");
             let (mailbox, fresh) = mpsc::channel(MAILBOX);
             inbox = fresh;
@@ -301,7 +305,7 @@ impl Fleet {
             }
             // A print that was under way is taken up as one that began while nobody watched.
             member.print = None;
-            let _ = self.inner.around.ledger.send(Up::Restarted { printer_id: id }).await;
+            outbox.send(Up::Restarted { printer_id: id });
         }
         self.actors().remove(&id);
         // Disabled: nobody watches it any more.

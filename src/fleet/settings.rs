@@ -8,8 +8,12 @@ pub const MAILBOX: usize = 8;
 pub const ROOM_WITHIN: Duration = Duration::from_secs(2);
 /// Printers that are being connected to at once. Commands need no permit.
 pub const CONNECTS: usize = 64;
-/// Messages of all actors that wait for the ledger, and for the recorder.
+/// Messages of all actors that wait for the dispatcher.
 pub const UP_QUEUE: usize = 4_096;
+/// Messages for which the dispatcher's queue has no room: an actor with so many of them takes no new mail.
+pub const OUTBOX: usize = 16;
+/// Facts about the prints of one printer that wait for the recorder.
+pub const FACTS_KEPT: usize = 100;
 /// One request that reads.
 pub const READ_TIMEOUT: Duration = Duration::from_secs(5);
 /// One request that commands.

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{
     actor::{Actor, Link, jittered},
-    message::Fact,
+    message::Observation,
     settings::{FRESH_BY_READING, FRESH_BY_SOCKET},
     view::LiveJob,
 };
@@ -29,7 +29,7 @@ use crate::{
 
 impl Actor {
     /// Takes in an answer of `GET /api/job`.
-    pub(super) async fn on_reading(&mut self, mut reading: JobReading, started: Instant) {
+    pub(super) fn on_reading(&mut self, mut reading: JobReading, started: Instant) {
         let now = Instant::now();
         if self.in_touch && self.events_at_read != self.events {
             // An event overtook this answer; which of the two is newer cannot be told.
@@ -46,12 +46,12 @@ impl Actor {
         self.note_for_flights(reading.state);
         let facts = self.tracker.on_reading(&reading, self.moment());
         self.in_touch = true;
-        self.tell(facts).await;
+        self.tell(facts);
         let stalled = self.stall.note(&reading, &self.live.temperatures, now, self.around.settings.stall_after);
         let stalled_since = stalled.map(|since| clock::now() - (now - since));
         if let (Some(since), None, Some(print)) = (stalled_since, self.live.stalled_since, self.tracker.current()) {
             let id = print.id;
-            self.tell(vec![PrintFact::Stalled { id, since }]).await;
+            self.tell(vec![PrintFact::Stalled { id, since }]);
         }
         self.live.stalled_since = stalled_since;
         self.live.reachability = Reachability::Online;
@@ -63,14 +63,14 @@ impl Actor {
         self.read_due = now + jittered(self.pace().job);
         self.heaters_due = self.heaters_due.min(now + self.pace().heaters);
         self.dirty = true;
-        self.report_sighting().await;
-        self.judge_late().await;
+        self.report_sighting();
+        self.judge_late();
     }
 
-    pub(super) async fn on_read_failed(&mut self, error: &Error, started: Instant) {
+    pub(super) fn on_read_failed(&mut self, error: &Error, started: Instant) {
         let now = Instant::now();
         self.on_unreachable(error, now);
-        self.conduct_read_failure(error, started).await;
+        self.conduct_read_failure(error, started);
     }
 
     pub(super) fn on_heaters(&mut self, result: Result<Option<PrinterReading>, Error>) {
@@ -135,7 +135,7 @@ impl Actor {
     }
 
     /// Tells the recorder what the tracker found out.
-    pub(super) async fn tell(&mut self, facts: Vec<PrintFact>) {
+    pub(super) fn tell(&mut self, facts: Vec<PrintFact>) {
         // A gap after which something had changed: it is kept as a print, and proves nothing about a start.
         let doubtful: Vec<Uuid> = facts
             .iter()
@@ -160,50 +160,47 @@ impl Actor {
             }
             self.dirty = true;
             self.job_stale = true;
-            // The recorder is gone only when the server is going.
-            let _ = self.around.facts.send(Fact::Print { printer_id: self.live.id, fact }).await;
+            self.around.recorder.add_fact(self.live.id, fact);
         }
     }
 
     /// Tells the recorder of a state that was read, and of where an active print stands.
-    pub(super) async fn report_sighting(&mut self) {
+    pub(super) fn report_sighting(&mut self) {
         if self.state.is_active() || self.live.last_state != self.state {
-            self.send_sighting().await;
+            self.send_sighting();
         } else {
-            self.report_change().await;
+            self.report_change();
         }
     }
 
     /// Tells the recorder of a change of state.
-    pub(super) async fn report_change(&mut self) {
+    pub(super) fn report_change(&mut self) {
         if self.seen_state != self.state {
-            self.send_sighting().await;
+            self.send_sighting();
         }
     }
 
     /// A sighting has the mark by which the watch is taken up after a restart.
-    async fn send_sighting(&mut self) {
+    fn send_sighting(&mut self) {
         let marked = self.reading.as_ref().map(Mark::of).unwrap_or_default();
         self.seen_state = self.state;
-        let fact = Fact::Seen {
+        self.around.recorder.add_observation(Observation {
             printer_id: self.live.id,
             state: self.state,
             mark: Mark { file: self.tracker.selected().cloned(), ..marked },
             at: clock::now(),
             octoprint_version: self.live.octoprint_version.clone(),
-        };
-        let _ = self.around.facts.send(fact).await;
+        });
     }
 
     /// Tells the recorder that the printer has come into reach, or is out of it.
-    pub(super) async fn report_reach(&mut self) {
+    pub(super) fn report_reach(&mut self) {
         let reachability = self.live.reachability;
         if self.seen_reachability == reachability || reachability == Reachability::Unknown {
             return;
         }
         self.seen_reachability = reachability;
-        let fact = Fact::Reach { printer_id: self.live.id, reachability, at: clock::now() };
-        let _ = self.around.facts.send(fact).await;
+        self.around.recorder.add_reach(self.live.id, reachability, clock::now());
     }
 
     /// It was heard of now; the view's age needs no new version for that.

@@ -165,7 +165,7 @@ impl Services {
             news: News::default(),
             keys: UnderWay::default(),
             webhooks: Webhooks::new(parts.to_receivers),
-            recorder: RecorderStatus::default(),
+            recorder: RecorderStatus::new(inbox.recorder.clone()),
             background: Background::new(tasks.clone(), stop.clone()),
             stop: stop.clone(),
             hashers: Arc::new(tokio::sync::Semaphore::new(sessions::HASHERS)),
@@ -181,7 +181,7 @@ impl Services {
         let status = services.recorder.clone();
         tasks.spawn(async move {
             let _guard = guard;
-            record::run(db, inbox.facts, status, token).await;
+            record::run(db, inbox.recorder, status, token).await;
         });
         tasks.spawn(services.news.clone().run(services.db.clone(), stop.clone()));
         services.deliver_webhooks(tasks.clone());

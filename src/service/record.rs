@@ -1,5 +1,5 @@
-//! The recorder: it writes down what actors see, in groups: prints and plates at once where somebody waits for them and
-//! within a moment otherwise, sightings once a second.
+//! The recorder: it stores what actors observe. A group of facts about prints is written as soon as there is one, and the
+//! next group gathers meanwhile; observations are written once a second.
 
 mod seen;
 mod status;
@@ -9,91 +9,186 @@ use std::{collections::BTreeMap, time::Duration};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use tokio::{
-    sync::mpsc,
-    time::{Instant, sleep_until},
+    sync::oneshot,
+    time::{MissedTickBehavior, interval, sleep},
 };
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 pub use self::status::RecorderStatus;
 
-use self::seen::Seen;
+use self::seen::ObservationBuffer;
 use crate::{
     clock,
     domain::{
         audit::{Action, ActorKind, Entry},
+        event::NewEvent,
         print::{self, PrintFact, PrintResult},
     },
-    fleet::message::Fact,
-    storage::{self, Db},
+    fleet::{message::RecorderMessage, recorder_queue::RecorderQueue},
+    storage::{self, Db, Error},
 };
 
-/// Sightings of one printer within this are written as one.
+/// Observations of one printer within this are stored as one.
 const COALESCE: Duration = Duration::from_secs(1);
-/// Facts that are taken at once.
+/// Messages that are taken at once.
 const GROUP: usize = 1_024;
-/// What happens to prints waits this long for company: a farm that starts at once is a few statements instead of
-/// thousands, and the ledger's own writes go before.
-const GATHER: Duration = Duration::from_millis(100);
-/// Attempts to write a group while the database does not answer.
-const ATTEMPTS: u32 = 50;
+/// Between attempts while the database is away.
+const RETRY: Duration = Duration::from_millis(200);
+/// For what is left after the stop.
+const LAST_WRITES: Duration = Duration::from_secs(5);
 
-/// Runs until `stop` falls, then writes what is left.
-pub async fn run(db: Db, mut facts: mpsc::Receiver<Fact>, status: RecorderStatus, stop: CancellationToken) {
-    let mut seen = Seen::since_before(&db).await;
-    let mut group = Vec::with_capacity(GROUP);
-    let (mut prints, mut prints_due) = (Vec::new(), Instant::now());
-    let mut flush = tokio::time::interval(COALESCE);
-    flush.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => break,
-            n = facts.recv_many(&mut group, GROUP) => {
-                if n == 0 {
-                    break;
-                }
-                if prints.is_empty() {
-                    prints_due = Instant::now() + GATHER;
-                }
-                let barriers = seen.sort(&mut group, &mut prints);
-                if !barriers.is_empty() || prints.len() >= GROUP {
-                    write(&db, &mut prints, &status).await;
-                }
-                for barrier in barriers {
-                    // Whoever waited may have gone.
-                    let _ = barrier.send(());
-                }
-            }
-            () = sleep_until(prints_due), if !prints.is_empty() => write(&db, &mut prints, &status).await,
-            _ = flush.tick() => seen.save(&db).await,
+/// Runs until `stop` is cancelled, then stores what is left, for a bounded time.
+pub async fn run(db: Db, queue: RecorderQueue, status: RecorderStatus, stop: CancellationToken) {
+    let recorder = Recorder { db, queue: queue.clone(), status, observations: ObservationBuffer::default() };
+    let too_late = async {
+        stop.cancelled().await;
+        sleep(LAST_WRITES).await;
+    };
+    tokio::select! {
+        () = recorder.work(&stop) => {}
+        () = too_late => {
+            let facts = queue.backlog().facts;
+            tracing::error!(facts, "the server stops before all facts about prints are stored");
         }
     }
-    while let Ok(fact) = facts.try_recv() {
-        group.push(fact);
-    }
-    seen.sort(&mut group, &mut prints);
-    write(&db, &mut prints, &status).await;
-    seen.save(&db).await;
 }
 
-async fn write(db: &Db, prints: &mut Vec<(Uuid, PrintFact)>, status: &RecorderStatus) {
-    let prints = std::mem::take(prints);
-    if prints.is_empty() {
-        return;
-    }
-    let entries = unasked(&prints, clock::now());
-    for _ in 0..ATTEMPTS {
-        match storage::sights::record(db, &prints, &entries).await {
-            Ok(()) => {
-                status.set_failed(false);
-                return;
-            }
-            Err(error) => {
-                status.set_failed(true);
-                tracing::error!(?error, prints = prints.len(), "prints could not be written down");
+struct Recorder {
+    db: Db,
+    queue: RecorderQueue,
+    status: RecorderStatus,
+    observations: ObservationBuffer,
+}
+
+impl Recorder {
+    async fn work(mut self, stop: &CancellationToken) {
+        let mut flush = interval(COALESCE);
+        flush.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                group = self.queue.take(GROUP) => self.store(group).await,
+                _ = flush.tick() => drop(self.store_observations().await),
             }
         }
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        loop {
+            let group = self.queue.try_take(GROUP);
+            if group.is_empty() {
+                break;
+            }
+            self.store(group).await;
+        }
+        while self.store_observations().await.is_err() {
+            sleep(RETRY).await;
+        }
+    }
+
+    /// Stores a group in its order. While the database is away, it tries again. A part that the database refuses is split
+    /// until the refused fact is found, which is dropped.
+    async fn store(&self, group: Vec<RecorderMessage>) {
+        let (mut parts, replies) = parts_of(group);
+        let mut is_repeated = false;
+        while let Some(part) = parts.pop() {
+            match part.write(&self.db, std::mem::take(&mut is_repeated)).await {
+                Ok(()) => self.note(&Ok(())),
+                Err(error) if is_transient(&error) => {
+                    self.note(&Err(error));
+                    parts.push(part);
+                    is_repeated = true;
+                    sleep(RETRY).await;
+                }
+                Err(error) => parts.extend(part.split(&error)),
+            }
+        }
+        self.queue.mark_stored();
+        for reply in replies {
+            // The caller may have stopped waiting.
+            let _ = reply.send(());
+        }
+    }
+
+    async fn store_observations(&mut self) -> Result<(), Error> {
+        self.observations.add(self.queue.take_observed());
+        if self.observations.is_empty() {
+            return Ok(());
+        }
+        let result = self.observations.save(&self.db).await;
+        self.note(&result);
+        result
+    }
+
+    /// Notes how a write went, and logs a change.
+    fn note(&self, result: &Result<(), Error>) {
+        match (result, self.status.set_failed(result.is_err())) {
+            (Err(error), false) => tracing::error!(?error, "observations cannot be stored; the recorder tries again"),
+            (Ok(()), true) => tracing::info!("observations are stored again"),
+            (Err(_), true) | (Ok(()), false) => {}
+        }
+    }
+}
+
+/// Whether nothing may be dropped for this error: the same write may succeed later, or another server has taken over and
+/// this process ends soon.
+fn is_transient(error: &Error) -> bool {
+    matches!(error, Error::Unavailable(_) | Error::Superseded)
+}
+
+/// What one transaction stores.
+enum Part {
+    Facts(Vec<(Uuid, PrintFact)>),
+    Noisy(NewEvent),
+}
+
+/// The parts of a group, the last one first, and who waits for it.
+fn parts_of(group: Vec<RecorderMessage>) -> (Vec<Part>, Vec<oneshot::Sender<()>>) {
+    let (mut parts, mut replies) = (Vec::new(), Vec::new());
+    for message in group {
+        match message {
+            RecorderMessage::Print { printer_id, fact } => match parts.last_mut() {
+                Some(Part::Facts(facts)) => facts.push((printer_id, fact)),
+                Some(Part::Noisy(_)) | None => parts.push(Part::Facts(vec![(printer_id, fact)])),
+            },
+            RecorderMessage::Noisy { printer_id, noisy } => {
+                parts.push(Part::Noisy(NewEvent::of_noisy(printer_id, &noisy)));
+            }
+            RecorderMessage::Flush(reply) => replies.push(reply),
+        }
+    }
+    parts.reverse();
+    (parts, replies)
+}
+
+impl Part {
+    /// A repeated write stores nothing where only the reply was lost.
+    async fn write(&self, db: &Db, is_repeated: bool) -> Result<(), Error> {
+        match self {
+            Self::Facts(facts) if is_repeated && storage::sights::is_recorded(db, facts).await? => Ok(()),
+            Self::Facts(facts) => storage::sights::record(db, facts, &unasked(facts, clock::now())).await,
+            Self::Noisy(event) => storage::events::add(db, event).await,
+        }
+    }
+
+    /// Splits a part that the database refuses, the second half first. Drops a single fact.
+    fn split(self, error: &Error) -> Vec<Self> {
+        match self {
+            Self::Facts(mut facts) if facts.len() > 1 => {
+                let second = facts.split_off(facts.len() / 2);
+                vec![Self::Facts(second), Self::Facts(facts)]
+            }
+            Self::Facts(facts) => {
+                for (printer_id, fact) in facts {
+                    let print_id = fact.id();
+                    tracing::error!(printer.id = %printer_id, print.id = %print_id, ?error, "a fact about a print is refused and dropped");
+                }
+                Vec::new()
+            }
+            Self::Noisy(event) => {
+                let printer_id = event.printer_id;
+                tracing::error!(printer.id = ?printer_id, ?error, "a summary of prints is refused and dropped");
+                Vec::new()
+            }
+        }
     }
 }
 

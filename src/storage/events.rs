@@ -16,7 +16,7 @@ use super::{
     Db, Error, commands, delete_in_groups,
     error::Place,
     group::{self, Kind, stamp},
-    reading, snapshot,
+    reading, snapshot, transaction,
 };
 use crate::domain::{
     audit::Actor,
@@ -48,6 +48,14 @@ macro_rules! append {
     }};
 }
 pub(super) use append;
+
+/// Appends an event that no other row repeats.
+pub async fn add(db: &Db, event: &NewEvent) -> Result<(), Error> {
+    transaction!(db, |tx| {
+        append!(tx, db, std::slice::from_ref(event));
+    });
+    Ok(())
+}
 
 /// Moves the end of the feed by so many events, of which the last has this id, and keeps others from moving it until the
 /// commit. Returns the number of the last one.

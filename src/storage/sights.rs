@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::{
     Db, Error, audit, events, fenced,
     group::{self, Kind, stamp},
+    reading,
 };
 use crate::{
     clock,
@@ -82,6 +83,18 @@ pub async fn record(db: &Db, facts: &[(Uuid, PrintFact)], entries: &[Entry]) -> 
         events::append!(tx, db, &news);
     });
     Ok(())
+}
+
+/// Whether these facts were stored by a [`record`] whose reply was lost. A group without a start or an end counts as not
+/// stored: nothing shows it.
+pub async fn is_recorded(db: &Db, facts: &[(Uuid, PrintFact)]) -> Result<bool, Error> {
+    let started = facts.iter().find(|(_, fact)| matches!(fact, PrintFact::Began { .. }));
+    let ended = facts.iter().find(|(_, fact)| matches!(fact, PrintFact::Ended { .. }));
+    let Some((_, fact)) = started.or(ended) else { return Ok(false) };
+    let (id, ended) = (fact.id(), started.is_none());
+    let sql = "select count(*) from prints where id = $1 and (ended_at is not null or not $2)";
+    let (n,): (i64,) = reading!(db, |pool| sqlx::query_as(sql).bind(id).bind(ended).fetch_one(pool).await)?;
+    Ok(n > 0)
 }
 
 #[derive(sqlx::FromRow)]

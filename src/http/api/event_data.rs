@@ -65,6 +65,22 @@ struct StateData {
     before: Option<PrinterState>,
 }
 
+/// Facts about a printer that came faster than they could be stored, and were merged. `print.*` events and rows of these
+/// prints are missing. The last print of a printer is never merged.
+#[derive(ToSchema)]
+struct PrinterNoisyData {
+    printer_id: Uuid,
+    printer_name: Option<String>,
+    /// Finished prints that were merged.
+    prints: u64,
+    /// Pauses, resumes and stall warnings of other prints that were merged.
+    changes: u64,
+    /// When the first merged fact was observed.
+    from: DateTime<Utc>,
+    /// When the last merged fact was observed.
+    until: DateTime<Utc>,
+}
+
 /// A print, whoever started it.
 #[derive(ToSchema)]
 struct PrintStartedData {
@@ -202,6 +218,7 @@ pub fn schema_of(kind: EventType) -> &'static str {
         EventType::PrinterUpdated => "PrinterUpdatedEventData",
         EventType::PrinterOnline | EventType::PrinterOffline => "ReachEventData",
         EventType::PrinterStateChanged => "StateEventData",
+        EventType::PrinterNoisy => "PrinterNoisyEventData",
         EventType::PrintStarted => "PrintStartedEventData",
         EventType::PrintPaused | EventType::PrintResumed => "PrintHeldEventData",
         EventType::PrintStalled => "PrintStalledEventData",
@@ -227,6 +244,9 @@ pub fn example_of(kind: EventType) -> Value {
         EventType::PrinterOnline => json!({"reachability": "online", "before": "unreachable"}),
         EventType::PrinterOffline => json!({"reachability": "unreachable", "before": "online"}),
         EventType::PrinterStateChanged => json!({"state": "printing", "before": "operational"}),
+        EventType::PrinterNoisy => {
+            json!({"prints": 12, "changes": 0, "from": "2026-12-03T15:50:00Z", "until": "2026-12-03T15:58:30Z"})
+        }
         EventType::PrintStarted => json!({
             "print_id": print, "file": {"path": "bracket.gcode", "origin": "local"},
             "by": {"kind": "command", "command_id": "0193e1d2-4f6a-7d0b-b6a7-90c1d2e3f407"},
@@ -289,6 +309,7 @@ pub fn add(components: &mut Components) {
     add_one::<PrinterUpdatedData>(components, EventType::PrinterUpdated);
     add_one::<ReachData>(components, EventType::PrinterOffline);
     add_one::<StateData>(components, EventType::PrinterStateChanged);
+    add_one::<PrinterNoisyData>(components, EventType::PrinterNoisy);
     add_one::<PrintStartedData>(components, EventType::PrintStarted);
     add_one::<PrintHeldData>(components, EventType::PrintPaused);
     add_one::<PrintStalledData>(components, EventType::PrintStalled);

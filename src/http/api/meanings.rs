@@ -129,6 +129,10 @@ const PLAIN: [(&str, &[(&str, &str)]); 16] = [
             ("printer.online", "It answers."),
             ("printer.offline", "It does not answer, refuses its key, or is no OctoPrint."),
             ("printer.state_changed", "It is in another state; those that pass within a second are left out."),
+            (
+                "printer.noisy",
+                "Its prints came faster than they could be stored: the oldest finished ones were merged into this event.",
+            ),
             ("print.started", "A print began, whoever began it."),
             ("print.paused", "It was paused."),
             ("print.resumed", "It goes on."),

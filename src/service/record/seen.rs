@@ -1,115 +1,126 @@
-//! What was seen of printers and is not written down yet: the last of each, and what of it is news.
+//! The last observation of each printer that is not stored yet, and what of it is an event.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
-use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use super::is_transient;
 use crate::{
     clock,
     domain::{
         event::{EventType, NewEvent},
-        print::PrintFact,
-        state::{PrinterState, Reachability},
+        state::Reachability,
     },
-    fleet::message::Fact,
+    fleet::recorder_queue::Observed,
     storage::{
-        self, Db,
+        self, Db, Error,
         sightings::{Sighting, Told},
     },
 };
 
-/// Sightings that wait to be written.
+/// Observations that wait to be stored.
 #[derive(Default)]
-pub(super) struct Seen {
-    sightings: HashMap<Uuid, Sighting>,
+pub(super) struct ObservationBuffer {
+    observations: HashMap<Uuid, Sighting>,
     reach: HashMap<Uuid, (Reachability, DateTime<Utc>)>,
-    /// What the feed has told last of each printer.
-    told: HashMap<Uuid, Told>,
+    /// The last events of each printer. `None` until they were read: without them, events would be repeated.
+    published: Option<HashMap<Uuid, Told>>,
 }
 
-impl Seen {
-    /// Takes up where an earlier life of the server left off.
-    pub async fn since_before(db: &Db) -> Self {
-        // What cannot be read is told once more.
-        let told = storage::sightings::told(db).await.unwrap_or_else(|error| {
-            tracing::error!(?error, "what was seen before could not be read");
-            HashMap::new()
-        });
-        Self { told, ..Self::default() }
-    }
-
-    /// Tells prints, which go behind `prints` in their order, from sightings, of which the last one counts, and from
-    /// those who wait for prints, which are returned.
-    pub fn sort(&mut self, group: &mut Vec<Fact>, prints: &mut Vec<(Uuid, PrintFact)>) -> Vec<oneshot::Sender<()>> {
-        let mut barriers = Vec::new();
-        for fact in group.drain(..) {
-            match fact {
-                Fact::Barrier(reply) => barriers.push(reply),
-                Fact::Print { printer_id, fact } => prints.push((printer_id, fact)),
-                Fact::Seen { printer_id, state, mark, at, octoprint_version } => {
-                    let octoprint_version = octoprint_version.map(|version| version.to_string());
-                    let sighting = Sighting { printer_id, state, mark, observed_at: at, octoprint_version };
-                    self.sightings.insert(printer_id, sighting);
-                }
-                Fact::Reach { printer_id, reachability, at } => drop(self.reach.insert(printer_id, (reachability, at))),
-            }
-        }
-        barriers
-    }
-
-    /// Writes down what waits, and tells the feed what of it is news.
-    pub async fn save(&mut self, db: &Db) {
-        if self.sightings.is_empty() && self.reach.is_empty() {
-            return;
-        }
-        let sightings: Vec<Sighting> = std::mem::take(&mut self.sightings).into_values().collect();
-        let reach = std::mem::take(&mut self.reach);
-        let events = self.news(&sightings, &reach);
-        let changed: Vec<(Uuid, Reachability)> =
-            reach.iter().map(|(id, (reachability, _))| (*id, *reachability)).collect();
-        match storage::sightings::save(db, &sightings, &changed, &events).await {
-            Ok(()) => {
-                for sighting in &sightings {
-                    self.told.entry(sighting.printer_id).or_default().state = Some(sighting.state);
-                }
-                for (id, reachability) in changed {
-                    self.told.entry(id).or_default().reachability = Some(reachability);
-                }
-            }
-            Err(error) => {
-                tracing::error!(?error, "sightings could not be written down");
-                // The newer one wins when the printer is seen again meanwhile.
-                for sighting in sightings {
-                    self.sightings.entry(sighting.printer_id).or_insert(sighting);
-                }
-                for (id, seen) in reach {
-                    self.reach.entry(id).or_insert(seen);
-                }
-            }
-        }
-    }
-
-    fn news(&self, sightings: &[Sighting], reach: &HashMap<Uuid, (Reachability, DateTime<Utc>)>) -> Vec<NewEvent> {
-        let told = |id: &Uuid| self.told.get(id).copied().unwrap_or_default();
-        let reached = reach.iter().filter(|(id, (reachability, _))| {
-            told(id).reachability.is_none_or(|before| is_online(before) != is_online(*reachability))
-        });
-        let mut events: Vec<NewEvent> = reached
-            .map(|(id, (reachability, at))| {
-                let kind = if is_online(*reachability) { EventType::PrinterOnline } else { EventType::PrinterOffline };
-                event(kind, *id, *at, json!({"reachability": reachability, "before": told(id).reachability}))
-            })
-            .collect();
-        let changed = sightings.iter().filter(|sighting| told(&sighting.printer_id).state != Some(sighting.state));
-        events.extend(changed.map(|sighting| {
-            let before: Option<PrinterState> = told(&sighting.printer_id).state;
-            let data = json!({"state": sighting.state, "before": before});
-            event(EventType::PrinterStateChanged, sighting.printer_id, clock::now(), data)
+impl ObservationBuffer {
+    /// Adds observations; of each printer the newest one is kept.
+    pub fn add(&mut self, observed: Observed) {
+        self.observations.extend(observed.observations.into_iter().map(|(printer_id, observation)| {
+            let sighting = Sighting {
+                printer_id,
+                state: observation.state,
+                mark: observation.mark,
+                observed_at: observation.at,
+                octoprint_version: observation.octoprint_version.map(|version| version.to_string()),
+            };
+            (printer_id, sighting)
         }));
-        events
+        self.reach.extend(observed.reach);
+    }
+
+    /// Nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.observations.is_empty() && self.reach.is_empty()
+    }
+
+    /// Stores what waits, with its events. A group that the database refuses is split until the refused printers are
+    /// found, whose observations are dropped.
+    ///
+    /// # Errors
+    /// A transient one; what is not stored is kept.
+    pub async fn save(&mut self, db: &Db) -> Result<(), Error> {
+        if self.published.is_none() {
+            self.published = Some(storage::sightings::told(db).await?);
+        }
+        let printers: BTreeSet<Uuid> = self.observations.keys().chain(self.reach.keys()).copied().collect();
+        let mut parts = vec![printers.into_iter().collect::<Vec<_>>()];
+        while let Some(mut part) = parts.pop() {
+            match self.write(db, &part).await {
+                Ok(()) => part.iter().for_each(|printer_id| self.note_stored(*printer_id)),
+                Err(error) if is_transient(&error) => return Err(error),
+                Err(error) => match part.as_slice() {
+                    [] => {}
+                    [printer_id] => {
+                        tracing::error!(printer.id = %printer_id, ?error, "an observation is refused and dropped");
+                        self.observations.remove(printer_id);
+                        self.reach.remove(printer_id);
+                    }
+                    [_, _, ..] => {
+                        let second = part.split_off(part.len() / 2);
+                        parts.extend([second, part]);
+                    }
+                },
+            }
+        }
+        Ok(())
+    }
+
+    async fn write(&self, db: &Db, printers: &[Uuid]) -> Result<(), Error> {
+        let observations: Vec<Sighting> =
+            printers.iter().filter_map(|printer_id| self.observations.get(printer_id).cloned()).collect();
+        let reach: Vec<(Uuid, Reachability)> =
+            printers.iter().filter_map(|printer_id| Some((*printer_id, self.reach.get(printer_id)?.0))).collect();
+        storage::sightings::save(db, &observations, &reach, &self.events(printers)).await
+    }
+
+    /// What is stored is not new any more.
+    fn note_stored(&mut self, printer_id: Uuid) {
+        let published = self.published.get_or_insert_default().entry(printer_id).or_default();
+        if let Some(observation) = self.observations.remove(&printer_id) {
+            published.state = Some(observation.state);
+        }
+        if let Some((reachability, _)) = self.reach.remove(&printer_id) {
+            published.reachability = Some(reachability);
+        }
+    }
+
+    fn events(&self, printers: &[Uuid]) -> Vec<NewEvent> {
+        let published = |printer_id: &Uuid| {
+            self.published.as_ref().and_then(|published| published.get(printer_id)).copied().unwrap_or_default()
+        };
+        let reached = printers.iter().filter_map(|printer_id| {
+            let (reachability, at) = self.reach.get(printer_id)?;
+            let before = published(printer_id).reachability;
+            if before.is_some_and(|before| is_online(before) == is_online(*reachability)) {
+                return None;
+            }
+            let kind = if is_online(*reachability) { EventType::PrinterOnline } else { EventType::PrinterOffline };
+            Some(event(kind, *printer_id, *at, json!({"reachability": reachability, "before": before})))
+        });
+        let changed = printers.iter().filter_map(|printer_id| {
+            let state = self.observations.get(printer_id)?.state;
+            let before = published(printer_id).state;
+            let data = json!({"state": state, "before": before});
+            (before != Some(state)).then(|| event(EventType::PrinterStateChanged, *printer_id, clock::now(), data))
+        });
+        reached.chain(changed).collect()
     }
 }
 

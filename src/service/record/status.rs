@@ -8,24 +8,32 @@ use std::{
     time::Duration,
 };
 
+use crate::fleet::recorder_queue::RecorderQueue;
+
 /// A fact that waits for longer means that the recorder is behind.
 const LATE: Duration = Duration::from_secs(5);
 
 /// A handle on the state of the recorder. Cheap to clone.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct RecorderStatus {
+    queue: RecorderQueue,
     failed: Arc<AtomicBool>,
 }
 
 impl RecorderStatus {
+    /// The state of the recorder that takes from this queue.
+    pub fn new(queue: RecorderQueue) -> Self {
+        Self { queue, failed: Arc::default() }
+    }
+
     /// Facts about prints that are not stored yet.
     pub fn behind(&self) -> usize {
-        0
+        self.queue.backlog().facts
     }
 
     /// How long the oldest of them has waited, by the monotonic clock. `None` while nothing waits.
     pub fn oldest_waits(&self) -> Option<Duration> {
-        None
+        self.queue.backlog().since.map(|since| since.elapsed())
     }
 
     /// The last write failed.

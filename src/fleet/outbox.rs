@@ -1,0 +1,113 @@
+//! Messages of one actor to the dispatcher. The actor never waits for room in the dispatcher's queue.
+
+use std::collections::VecDeque;
+
+use tokio::sync::mpsc::{self, error::TrySendError};
+
+use super::{message::Up, settings::OUTBOX};
+
+/// Keeps what the dispatcher's queue has no room for, in order.
+pub(super) struct Outbox {
+    dispatcher: mpsc::Sender<Up>,
+    waiting: VecDeque<Up>,
+}
+
+impl Outbox {
+    /// An empty outbox before a dispatcher's queue.
+    pub fn new(dispatcher: mpsc::Sender<Up>) -> Self {
+        Self { dispatcher, waiting: VecDeque::new() }
+    }
+
+    /// Hands a message over, or keeps it until [`Outbox::flush`] does.
+    pub fn send(&mut self, message: Up) {
+        if !self.waiting.is_empty() {
+            self.waiting.push_back(message);
+            return;
+        }
+        match self.dispatcher.try_send(message) {
+            // Without a dispatcher the server is shutting down, and the next process reads the command log.
+            Ok(()) | Err(TrySendError::Closed(_)) => {}
+            Err(TrySendError::Full(message)) => self.waiting.push_back(message),
+        }
+    }
+
+    /// Nothing waits here.
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// An actor takes new messages only while this holds. Each of them, the command in flight and the unsettled ones send
+    /// a few messages at most, which bounds what waits here.
+    pub fn has_room(&self) -> bool {
+        self.waiting.len() < OUTBOX
+    }
+
+    /// Hands over what waits, as room comes. Cancel safe: a message is here or handed over.
+    pub async fn flush(&mut self) {
+        while !self.waiting.is_empty() {
+            let Ok(room) = self.dispatcher.reserve().await else {
+                self.waiting.clear();
+                return;
+            };
+            if let Some(message) = self.waiting.pop_front() {
+                room.send(message);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn message(id: u128) -> Up {
+        Up::Restarted { printer_id: Uuid::from_u128(id) }
+    }
+
+    fn received(queue: &mut mpsc::Receiver<Up>) -> Option<u128> {
+        match queue.try_recv() {
+            Ok(Up::Restarted { printer_id }) => Some(printer_id.as_u128()),
+            Ok(Up::Ready(_) | Up::Report(_) | Up::Settled { .. }) | Err(_) => None,
+        }
+    }
+
+    #[test]
+    fn a_full_queue_delays_messages_keeps_their_order_and_stops_new_mail() {
+        let (sender, mut queue) = mpsc::channel(1);
+        let mut outbox = Outbox::new(sender);
+        let all: Vec<u128> = (1..=OUTBOX as u128 + 1).collect();
+        for id in &all {
+            assert!(outbox.has_room(), "before message {id}");
+            outbox.send(message(*id));
+        }
+        assert!(!outbox.has_room());
+        assert_eq!(outbox.flush().now_or_never(), None, "there is no room yet");
+        let mut got = Vec::new();
+        while let Some(id) = received(&mut queue) {
+            got.push(id);
+            // A message that is sent now must not overtake those that wait.
+            if id == 1 {
+                outbox.send(message(1_000));
+            }
+            let _ = outbox.flush().now_or_never();
+        }
+        assert_eq!(got, [all, vec![1_000]].concat());
+        assert!(outbox.is_empty() && outbox.has_room());
+    }
+
+    #[test]
+    fn without_a_dispatcher_nothing_is_kept() {
+        let (sender, mut queue) = mpsc::channel(1);
+        let mut outbox = Outbox::new(sender);
+        outbox.send(message(1));
+        outbox.send(message(2));
+        assert_eq!(received(&mut queue), Some(1));
+        drop(queue);
+        assert_eq!(outbox.flush().now_or_never(), Some(()));
+        outbox.send(message(3));
+        assert!(outbox.is_empty());
+    }
+}

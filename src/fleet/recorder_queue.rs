@@ -1,0 +1,263 @@
+//! What waits for the recorder: bounded for each printer, so that an actor never waits for room.
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+
+use chrono::{DateTime, Utc};
+use tokio::sync::{Notify, oneshot};
+use uuid::Uuid;
+
+use super::{
+    message::{Observation, RecorderMessage},
+    settings::FACTS_KEPT,
+};
+use crate::{
+    clock,
+    domain::{
+        noisy::Noisy,
+        print::{ActorKind, PrintFact},
+        state::Reachability,
+    },
+};
+
+/// A queue between all actors and the recorder. Cheap to clone.
+///
+/// At most [`FACTS_KEPT`] facts about the prints of one printer wait. Beyond that, finished prints of that printer are
+/// merged, the oldest first. Its last print is never merged: an open print stays complete, and the plate stays right.
+/// Of observations and of reachability the last one of each printer waits.
+#[derive(Clone, Default)]
+pub struct RecorderQueue(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    waiting: Mutex<Waiting>,
+    added: Notify,
+}
+
+#[derive(Default)]
+struct Waiting {
+    last: u64,
+    /// In the order in which they came.
+    messages: BTreeMap<u64, Message>,
+    printers: HashMap<Uuid, Positions>,
+    observed: Observed,
+    /// Handed to the recorder, and not stored yet.
+    taken: Backlog,
+}
+
+struct Message {
+    since: Instant,
+    at: DateTime<Utc>,
+    content: RecorderMessage,
+}
+
+/// Where the messages of one printer are.
+#[derive(Default)]
+struct Positions {
+    facts: VecDeque<u64>,
+    noisy: Option<u64>,
+}
+
+/// The last observation of each printer, and whether it can be reached, where that is new.
+#[derive(Debug, Default)]
+pub struct Observed {
+    pub observations: HashMap<Uuid, Observation>,
+    pub reach: HashMap<Uuid, (Reachability, DateTime<Utc>)>,
+}
+
+/// Facts about prints that are not stored yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Backlog {
+    pub facts: usize,
+    /// When the oldest of them came.
+    pub since: Option<Instant>,
+}
+
+impl RecorderQueue {
+    /// Adds a fact about a print.
+    pub fn add_fact(&self, printer_id: Uuid, fact: PrintFact) {
+        self.lock().add_fact(printer_id, fact);
+        self.0.added.notify_one();
+    }
+
+    /// Adds an observation, in place of the one before.
+    pub fn add_observation(&self, observation: Observation) {
+        self.lock().observed.observations.insert(observation.printer_id, observation);
+    }
+
+    /// Adds a change of reachability, in place of the one before.
+    pub fn add_reach(&self, printer_id: Uuid, reachability: Reachability, at: DateTime<Utc>) {
+        self.lock().observed.reach.insert(printer_id, (reachability, at));
+    }
+
+    /// Adds a flush marker: it is answered once all facts before it are stored.
+    pub fn add_flush(&self) -> oneshot::Receiver<()> {
+        let (reply, answer) = oneshot::channel();
+        self.lock().add(RecorderMessage::Flush(reply));
+        self.0.added.notify_one();
+        answer
+    }
+
+    /// Takes the oldest messages, at most `limit` of them, as soon as there is one. They count as backlog until
+    /// [`RecorderQueue::mark_stored`]. Cancel safe.
+    pub async fn take(&self, limit: usize) -> Vec<RecorderMessage> {
+        loop {
+            let taken = self.try_take(limit);
+            if !taken.is_empty() {
+                return taken;
+            }
+            self.0.added.notified().await;
+        }
+    }
+
+    /// As [`RecorderQueue::take`], without waiting for the first one.
+    pub fn try_take(&self, limit: usize) -> Vec<RecorderMessage> {
+        self.lock().take(limit)
+    }
+
+    /// What was taken is stored.
+    pub fn mark_stored(&self) {
+        self.lock().taken = Backlog::default();
+    }
+
+    /// Takes all observations.
+    pub fn take_observed(&self) -> Observed {
+        std::mem::take(&mut self.lock().observed)
+    }
+
+    /// What is not stored yet.
+    pub fn backlog(&self) -> Backlog {
+        let waiting = self.lock();
+        let facts: usize = waiting.printers.values().map(|printer| printer.facts.len()).sum();
+        let oldest = waiting.messages.values().next().map(|message| message.since);
+        Backlog { facts: facts + waiting.taken.facts, since: waiting.taken.since.or(oldest) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting {
+    fn add(&mut self, content: RecorderMessage) -> u64 {
+        self.last += 1;
+        self.messages.insert(self.last, Message { since: Instant::now(), at: clock::now(), content });
+        self.last
+    }
+
+    fn add_fact(&mut self, printer_id: Uuid, fact: PrintFact) {
+        let position = self.add(RecorderMessage::Print { printer_id, fact });
+        self.printers.entry(printer_id).or_default().facts.push_back(position);
+        while self.printers.get(&printer_id).is_some_and(|printer| printer.facts.len() > FACTS_KEPT)
+            && self.merge(printer_id)
+        {}
+    }
+
+    fn take(&mut self, limit: usize) -> Vec<RecorderMessage> {
+        let mut taken = Vec::new();
+        while taken.len() < limit
+            && let Some((_, Message { since, content, .. })) = self.messages.pop_first()
+        {
+            match &content {
+                RecorderMessage::Print { printer_id, .. } => {
+                    self.taken.facts += 1;
+                    self.forget(*printer_id, |printer| {
+                        printer.facts.pop_front();
+                    });
+                }
+                RecorderMessage::Noisy { printer_id, .. } => self.forget(*printer_id, |printer| printer.noisy = None),
+                RecorderMessage::Flush(_) => {}
+            }
+            self.taken.since.get_or_insert(since);
+            taken.push(content);
+        }
+        taken
+    }
+
+    fn forget(&mut self, printer_id: Uuid, forget: impl FnOnce(&mut Positions)) {
+        let Some(printer) = self.printers.get_mut(&printer_id) else { return };
+        forget(printer);
+        if printer.facts.is_empty() && printer.noisy.is_none() {
+            self.printers.remove(&printer_id);
+        }
+    }
+
+    /// Merges the oldest finished print of a printer. Where there is none, the oldest change of a print that a later one
+    /// outdates. `false` when there is neither.
+    fn merge(&mut self, printer_id: Uuid) -> bool {
+        let Some(printer) = self.printers.get(&printer_id) else { return false };
+        let facts: Vec<(u64, &PrintFact)> =
+            printer.facts.iter().filter_map(|position| Some((*position, self.fact(*position)?))).collect();
+        let finished = oldest_finished(&facts);
+        let merged: Vec<u64> = match finished {
+            Some(id) => facts.iter().filter(|(_, fact)| fact.id() == id).map(|(position, _)| *position).collect(),
+            None => oldest_outdated(&facts).into_iter().collect(),
+        };
+        let (Some(first), Some(printer)) = (merged.first(), self.printers.get_mut(&printer_id)) else { return false };
+        printer.facts.retain(|position| !merged.contains(position));
+        let position = *printer.noisy.get_or_insert(*first);
+        let removed: Vec<Message> = merged.iter().filter_map(|position| self.messages.remove(position)).collect();
+        for message in removed {
+            let kept = self.messages.entry(position).or_insert_with(|| {
+                let noisy = Noisy::at(message.at);
+                Message { content: RecorderMessage::Noisy { printer_id, noisy }, ..message }
+            });
+            if let RecorderMessage::Noisy { noisy, .. } = &mut kept.content {
+                noisy.include(message.at);
+            }
+        }
+        if let Some(RecorderMessage::Noisy { noisy, .. }) =
+            self.messages.get_mut(&position).map(|kept| &mut kept.content)
+        {
+            *(if finished.is_some() { &mut noisy.prints } else { &mut noisy.changes }) += 1;
+        }
+        true
+    }
+
+    fn fact(&self, position: u64) -> Option<&PrintFact> {
+        match &self.messages.get(&position)?.content {
+            RecorderMessage::Print { fact, .. } => Some(fact),
+            RecorderMessage::Noisy { .. } | RecorderMessage::Flush(_) => None,
+        }
+    }
+}
+
+/// The oldest print that began and ended among these facts and is not the last one. Prints that a command started come
+/// after all others.
+fn oldest_finished(facts: &[(u64, &PrintFact)]) -> Option<Uuid> {
+    let (_, last) = facts.last()?;
+    let ended = |id: &Uuid| facts.iter().any(|(_, fact)| matches!(fact, PrintFact::Ended { id: of, .. } if of == id));
+    let oldest = |by_command: bool| {
+        facts.iter().find_map(|(_, fact)| match fact {
+            PrintFact::Began { id, by, .. } => {
+                let fits = *id != last.id() && (by.kind == ActorKind::Command) == by_command && ended(id);
+                fits.then_some(*id)
+            }
+            PrintFact::Paused { .. }
+            | PrintFact::Resumed { .. }
+            | PrintFact::Stalled { .. }
+            | PrintFact::Ended { .. } => None,
+        })
+    };
+    oldest(false).or_else(|| oldest(true))
+}
+
+/// The oldest pause, resume or stall warning that a later one of the same print outdates.
+fn oldest_outdated(facts: &[(u64, &PrintFact)]) -> Option<u64> {
+    let is_change = |fact: &PrintFact| match fact {
+        PrintFact::Paused { .. } | PrintFact::Resumed { .. } => true,
+        PrintFact::Began { .. } | PrintFact::Stalled { .. } | PrintFact::Ended { .. } => false,
+    };
+    facts.iter().enumerate().find_map(|(index, (position, fact))| {
+        let is_outdated = matches!(fact, PrintFact::Stalled { .. })
+            || is_change(fact)
+                && facts[index + 1..].iter().any(|(_, later)| is_change(later) && later.id() == fact.id());
+        is_outdated.then_some(*position)
+    })
+}
+
+#[cfg(test)]
+mod tests;
