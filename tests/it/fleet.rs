@@ -9,8 +9,9 @@ use printyard::{
         state::PrinterState,
     },
     fleet::{
-        Fleet, Inbox, Member,
+        Fleet, Inbox, Member, NotTaken,
         message::{Order, Ready, Report, Up},
+        settings::{MAILBOX, OUTBOX, UP_QUEUE},
     },
     octoprint::OctoPrint,
     outbound::{Networks, Outbound},
@@ -57,6 +58,10 @@ impl Desk {
     }
 
     fn perform(&self, id: u128, command: Command, expires: Instant) {
+        self.try_perform(id, command, expires).expect("taken");
+    }
+
+    fn try_perform(&self, id: u128, command: Command, expires: Instant) -> Result<(), NotTaken> {
         let order = Order {
             command_id: Uuid::from_u128(id),
             command,
@@ -70,7 +75,7 @@ impl Desk {
             expires,
             recover: None,
         };
-        self.fleet.perform(PRINTER, order).expect("taken");
+        self.fleet.perform(PRINTER, order)
     }
 
     /// What the actor says next.
@@ -122,5 +127,24 @@ async fn a_command_whose_leave_comes_after_its_time_is_not_sent() {
     assert_eq!(desk.reports().await.outcome, Outcome::Accepted);
     assert_eq!(desk.reports().await.outcome, Outcome::Confirmed);
     assert_eq!(desk.came(), ["pause"]);
+    desk.stop.cancel();
+}
+
+#[tokio::test]
+async fn an_actor_keeps_reading_its_printer_while_the_dispatcher_takes_nothing() {
+    let mut desk = Desk::new().await;
+    let all = u128::try_from(UP_QUEUE + OUTBOX + MAILBOX).expect("a number");
+    // Each of these expired before it came, and is reported at once.
+    let past = Instant::now();
+    for id in 0..all {
+        wait::until("there is room in the mailbox", LONG, async || desk.try_perform(id, Command::Pause, past)).await;
+    }
+    wait::until("the mailbox stays full", LONG, async || desk.try_perform(all, Command::Pause, past).is_err()).await;
+    desk.farm.printers()[0].at_printer(Act::Pause);
+    desk.until(PrinterState::Paused).await;
+    for id in 0..all {
+        let report = desk.reports().await;
+        assert_eq!((report.command_id, report.outcome), (Uuid::from_u128(id), Outcome::Expired), "in order");
+    }
     desk.stop.cancel();
 }

@@ -34,6 +34,7 @@ mod outside;
 mod pages;
 mod people;
 mod prints;
+mod recorder;
 mod secrets;
 mod servers;
 mod smuggling;

@@ -5,7 +5,7 @@ mod audit;
 pub mod databases;
 mod engine;
 mod events;
-mod fixtures;
+pub mod fixtures;
 mod idempotency;
 mod keys;
 mod ledger;

@@ -1,0 +1,412 @@
+//! The recorder: what actors observe is stored once and in order, whatever the database does meanwhile.
+
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
+
+use chrono::{DateTime, Utc};
+use printyard::{
+    clock,
+    domain::{
+        command::FileRef,
+        event::{Event, EventType},
+        plate::PlateState,
+        print::{By, Mark, PrintFact, PrintResult},
+        state::PrinterState,
+    },
+    fleet::{message::Observation, recorder_queue::RecorderQueue},
+    service::record::{self, RecorderStatus},
+    simulator::Act,
+    storage::{
+        Db, events,
+        faults::{Failure, Lasts, Moment},
+        plates,
+        prints::{self, PrintFilter},
+        sightings::{self, Sighting},
+    },
+};
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqliteConnection};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::{
+    storage::{
+        databases::{execute, on_each, on_sqlite},
+        fixtures::{entry, insert, printer},
+    },
+    support::{
+        postgres::fresh_database,
+        server::{Options, TestServer, farm},
+        wait,
+    },
+};
+
+const SOON: Duration = Duration::from_secs(30);
+
+/// A recorder with its queue; the test is the actors.
+struct Desk {
+    db: Db,
+    queue: RecorderQueue,
+    status: RecorderStatus,
+    stop: CancellationToken,
+}
+
+impl Desk {
+    fn new(db: &Db) -> Self {
+        let queue = RecorderQueue::default();
+        let status = RecorderStatus::new(queue.clone());
+        Self { db: db.clone(), queue, status, stop: CancellationToken::new() }
+    }
+
+    fn run(&self) -> JoinHandle<()> {
+        let (db, queue) = (self.db.clone(), self.queue.clone());
+        tokio::spawn(record::run(db, queue, self.status.clone(), self.stop.clone()))
+    }
+
+    /// From now on every use of the database fails.
+    fn fail(&self, moment: Moment, lasts: Lasts) {
+        self.db.faults().inject(Failure { nth: 1, moment, lasts });
+    }
+
+    async fn until_failed(&self) {
+        wait::until("a write failed", SOON, async || self.status.last_write_failed()).await;
+    }
+
+    async fn until_stored(&self) {
+        wait::until("all is stored", SOON, async || {
+            let behind = self.status.behind();
+            if behind == 0 && self.status.is_ok() { Ok(()) } else { Err(behind) }
+        })
+        .await;
+    }
+
+    async fn events(&self, kind: EventType) -> Vec<Event> {
+        events::page(&self.db, 0, Some(&[kind]), 500).await.expect("read").events
+    }
+
+    async fn prints(&self) -> HashMap<Uuid, Option<PrintResult>> {
+        let page = prints::page(&self.db, &PrintFilter::default(), None, 500).await.expect("read");
+        page.into_iter().map(|print| (print.id, print.result)).collect()
+    }
+}
+
+fn began(id: Uuid, file: &str) -> PrintFact {
+    let file = Some(FileRef { path: file.to_owned(), origin: "local".to_owned() });
+    PrintFact::Began { id, file, at: clock::now(), by: By::printer() }
+}
+
+fn ended(id: Uuid) -> PrintFact {
+    PrintFact::Ended { id, at: clock::now(), result: PrintResult::Done, reason: None, by: By::printer() }
+}
+
+fn observation(printer_id: Uuid, state: PrinterState) -> Observation {
+    Observation { printer_id, state, mark: Mark::default(), at: clock::now(), octoprint_version: None }
+}
+
+#[tokio::test]
+async fn facts_wait_while_the_database_is_away_and_a_flush_marker_with_them() {
+    on_each(async |db| {
+        let (desk, printer_id, id) = (Desk::new(&db), clock::new_id(), clock::new_id());
+        let task = desk.run();
+        desk.fail(Moment::BeforeCommit, Lasts::UntilLifted);
+        desk.queue.add_fact(printer_id, began(id, "a.gcode"));
+        desk.until_failed().await;
+        desk.queue.add_fact(printer_id, ended(id));
+        let mut flushed = desk.queue.add_flush();
+        wait::throughout("the recorder is behind", Duration::from_millis(500), async || {
+            desk.status.behind() == 2 && !desk.status.is_ok() && flushed.try_recv().is_err()
+        })
+        .await;
+        desk.db.faults().lift();
+        flushed.await.expect("answered");
+        assert_eq!(desk.prints().await, HashMap::from([(id, Some(PrintResult::Done))]));
+        desk.until_stored().await;
+        for kind in [EventType::PrintStarted, EventType::PrintFinished] {
+            assert_eq!(desk.events(kind).await.len(), 1, "{kind}");
+        }
+        desk.stop.cancel();
+        task.await.expect("no panic");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_reply_that_is_lost_stores_nothing_twice() {
+    on_each(async |db| {
+        let (desk, printer_id, id) = (Desk::new(&db), clock::new_id(), clock::new_id());
+        desk.queue.add_fact(printer_id, began(id, "a.gcode"));
+        desk.fail(Moment::AfterCommit, Lasts::OneUse);
+        let task = desk.run();
+        wait::until("the reply is lost", SOON, async || db.faults().hits() == 1).await;
+        desk.until_stored().await;
+        desk.queue.add_fact(printer_id, ended(id));
+        desk.fail(Moment::AfterCommit, Lasts::OneUse);
+        desk.until_stored().await;
+        assert_eq!(db.faults().hits(), 1);
+        assert_eq!(desk.prints().await, HashMap::from([(id, Some(PrintResult::Done))]));
+        for kind in [EventType::PrintStarted, EventType::PrintFinished, EventType::PlateClearNeeded] {
+            assert_eq!(desk.events(kind).await.len(), 1, "{kind}");
+        }
+        desk.stop.cancel();
+        task.await.expect("no panic");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_fact_that_the_database_refuses_is_dropped_and_the_rest_is_stored() {
+    on_each(async |db| {
+        execute(&db, "create unique index one_print_per_file on prints (file_path)").await;
+        let (desk, printer_id) = (Desk::new(&db), clock::new_id());
+        let ids: Vec<Uuid> = (0..9).map(|_| clock::new_id()).collect();
+        for (n, id) in ids.iter().enumerate() {
+            let file = if n == 4 { "0.gcode".to_owned() } else { format!("{n}.gcode") };
+            desk.queue.add_fact(printer_id, began(*id, &file));
+            desk.queue.add_fact(printer_id, ended(*id));
+        }
+        let task = desk.run();
+        desk.until_stored().await;
+        let stored = desk.prints().await;
+        assert_eq!(stored.len(), 8, "{stored:?}");
+        assert!(!stored.contains_key(&ids[4]) && stored.values().all(|result| *result == Some(PrintResult::Done)));
+        assert_eq!(desk.events(EventType::PrintStarted).await.len(), 8);
+        desk.stop.cancel();
+        task.await.expect("no panic");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_observation_that_the_database_refuses_does_not_hold_up_those_of_other_printers() {
+    on_each(async |db| {
+        let desk = Desk::new(&db);
+        execute(&db, "create unique index one_printer_per_state on sightings (state)").await;
+        let mut ids = Vec::new();
+        for name in ["a", "b", "c"] {
+            let printer = printer(name);
+            insert(&db, &printer, None, &entry()).await.expect("inserted");
+            ids.push(printer.id);
+        }
+        for (id, state) in ids.iter().zip([PrinterState::Paused, PrinterState::Paused, PrinterState::Printing]) {
+            desk.queue.add_observation(observation(*id, state));
+        }
+        let task = desk.run();
+        wait::until("two printers are stored", SOON, async || sightings::all(&db).await.expect("read").len() == 2)
+            .await;
+        assert_eq!(desk.events(EventType::PrinterStateChanged).await.len(), 2);
+        assert!(desk.status.is_ok());
+        desk.stop.cancel();
+        task.await.expect("no panic");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_state_that_was_published_before_a_restart_is_not_published_again() {
+    on_each(async |db| {
+        let (desk, printer) = (Desk::new(&db), printer("a"));
+        insert(&db, &printer, None, &entry()).await.expect("inserted");
+        let before = Sighting {
+            printer_id: printer.id,
+            state: PrinterState::Printing,
+            mark: Mark::default(),
+            observed_at: clock::now(),
+            octoprint_version: None,
+        };
+        sightings::save(&db, &[before], &[], &[]).await.expect("saved");
+        // What was published before cannot be read at first.
+        desk.fail(Moment::Before, Lasts::UntilLifted);
+        desk.queue.add_observation(observation(printer.id, PrinterState::Printing));
+        let task = desk.run();
+        desk.until_failed().await;
+        desk.db.faults().lift();
+        desk.until_stored().await;
+        desk.queue.add_observation(observation(printer.id, PrinterState::Paused));
+        let changed = wait::until("a change is published", SOON, async || {
+            let changed = desk.events(EventType::PrinterStateChanged).await;
+            if changed.is_empty() { Err(changed) } else { Ok(changed) }
+        })
+        .await;
+        let [event] = &changed[..] else { panic!("{changed:?}") };
+        assert_eq!((&event.data["before"], &event.data["state"]), (&json!("printing"), &json!("paused")));
+        desk.stop.cancel();
+        task.await.expect("no panic");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn prints_that_come_faster_than_they_are_stored_become_one_event_and_the_last_one_is_on_the_plate() {
+    on_each(async |db| {
+        let (desk, printer) = (Desk::new(&db), printer("a"));
+        insert(&db, &printer, None, &entry()).await.expect("inserted");
+        let ids: Vec<Uuid> = (0..200).map(|_| clock::new_id()).collect();
+        for id in &ids {
+            desk.queue.add_fact(printer.id, began(*id, "a.gcode"));
+            desk.queue.add_fact(printer.id, ended(*id));
+        }
+        let task = desk.run();
+        desk.until_stored().await;
+        let stored = desk.prints().await;
+        let noisy = desk.events(EventType::PrinterNoisy).await;
+        let [noisy] = &noisy[..] else { panic!("{noisy:?}") };
+        let time = |field: &str| noisy.data[field].as_str().and_then(|at| at.parse::<DateTime<Utc>>().ok());
+        assert_eq!(noisy.printer_id, Some(printer.id));
+        assert_eq!(noisy.data["prints"], json!(200 - stored.len()), "{noisy:?}");
+        assert!(time("from").is_some() && time("from") <= time("until") && time("until") <= Some(clock::now()));
+        assert!(stored.len() == 50 && stored.contains_key(&ids[199]));
+        let plates = plates::all(&db).await.expect("read");
+        assert_eq!(plates[0].1.state, PlateState::Occupied);
+        assert_eq!(plates[0].1.print_id, Some(ids[199]));
+        desk.stop.cancel();
+        task.await.expect("no panic");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_left_at_the_stop_is_stored_if_the_database_comes_back_in_time() {
+    on_each(async |db| {
+        let (desk, id) = (Desk::new(&db), clock::new_id());
+        desk.fail(Moment::Before, Lasts::UntilLifted);
+        let task = desk.run();
+        desk.queue.add_fact(clock::new_id(), began(id, "a.gcode"));
+        desk.until_failed().await;
+        desk.stop.cancel();
+        desk.queue.add_fact(clock::new_id(), ended(id));
+        wait::throughout("the recorder tries on", Duration::from_millis(300), async || !task.is_finished()).await;
+        desk.db.faults().lift();
+        task.await.expect("no panic");
+        assert_eq!(desk.prints().await, HashMap::from([(id, Some(PrintResult::Done))]));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_database_that_stays_away_does_not_hold_up_the_stop() {
+    on_sqlite(async |db| {
+        let desk = Desk::new(&db);
+        desk.fail(Moment::Before, Lasts::UntilLifted);
+        let task = desk.run();
+        desk.queue.add_fact(clock::new_id(), began(clock::new_id(), "a.gcode"));
+        desk.until_failed().await;
+        desk.stop.cancel();
+        tokio::time::timeout(Duration::from_secs(10), task).await.expect("it ends").expect("no panic");
+    })
+    .await;
+}
+
+/// Makes a server's database refuse to store observations.
+enum Outage {
+    /// Another process holds SQLite's write lock.
+    Locked(Box<SqliteConnection>),
+    /// PostgreSQL answers that its disk is full.
+    Full(Box<PgConnection>),
+}
+
+const STORED: [&str; 3] = ["prints", "plates", "sightings"];
+
+impl Outage {
+    async fn begin(url: &str) -> Self {
+        if url.starts_with("sqlite:") {
+            let mut connection = SqliteConnection::connect(url).await.expect("a connection");
+            connection.execute("begin immediate").await.expect("the lock");
+            return Self::Locked(Box::new(connection));
+        }
+        let mut connection = PgConnection::connect(url).await.expect("a connection");
+        let full = "create function full_disk() returns trigger language plpgsql as
+                    $$ begin raise exception 'no space' using errcode = '53100'; end $$";
+        connection.execute(full).await.expect("a function");
+        for table in STORED {
+            let sql =
+                format!("create trigger full_disk before insert or update on {table} execute function full_disk()");
+            connection.execute(AssertSqlSafe(sql)).await.expect("a trigger");
+        }
+        Self::Full(Box::new(connection))
+    }
+
+    async fn end(self) {
+        match self {
+            Self::Locked(mut connection) => drop(connection.execute("rollback").await.expect("unlocked")),
+            Self::Full(mut connection) => {
+                for table in STORED {
+                    let sql = AssertSqlSafe(format!("drop trigger full_disk on {table}"));
+                    connection.execute(sql).await.expect("no trigger");
+                }
+            }
+        }
+    }
+}
+
+/// Every event of these types.
+async fn feed(server: &TestServer, types: &str) -> Vec<Value> {
+    let (_, page, _) = server.get(&format!("/api/v1/events?limit=500&types={types}")).await;
+    page["items"].as_array().unwrap_or_else(|| panic!("{page}")).clone()
+}
+
+/// Prints start and end at printers while the database is away, for at least this long.
+async fn outage(database_url: Option<String>, at_least: Duration) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = database_url.unwrap_or_else(|| format!("sqlite:{}", folder.path().join("printyard.db").display()));
+    let server = TestServer::with(Options { database_url: Some(url.clone()), ..Options::default() }).await;
+    let (farm, mut ids) = (farm(2).await, Vec::new());
+    for printer in farm.printers() {
+        printer.select("long/vase.gcode");
+        ids.push(server.register(printer).await);
+    }
+    for id in &ids {
+        server.until_state(id, "operational").await;
+    }
+    // The state before is stored, so that the outage begins with the prints.
+    wait::until("the states are stored", SOON, async || feed(&server, "printer.state_changed").await.len() == 2).await;
+    let (outage, begun) = (Outage::begin(&url).await, Instant::now());
+    let mut rounds = 0;
+    while rounds < 2 || begun.elapsed() < at_least || !server.services.recorder_status().last_write_failed() {
+        for (printer, id) in farm.printers().iter().zip(&ids) {
+            printer.at_printer(Act::StartSelected);
+            server.until_state(id, "printing").await;
+            printer.at_printer(Act::Cancel);
+            let seen = server.until_state(id, "operational").await;
+            assert!(seen["status"]["age_ms"].as_i64().is_some_and(|age| age < 6_000), "{seen}");
+        }
+        rounds += 1;
+        // Few enough that nothing is merged.
+        if rounds > 10 {
+            wait::pause(Duration::from_millis(400)).await;
+        }
+    }
+    let status = server.services.recorder_status();
+    assert!(!status.is_ok() && status.behind() >= 4 * rounds, "{} of {rounds} rounds", status.behind());
+    for (printer, id) in farm.printers().iter().zip(&ids) {
+        printer.at_printer(Act::StartSelected);
+        server.until_state(id, "printing").await;
+    }
+    outage.end().await;
+    wait::until("the recorder has caught up", SOON, async || status.is_ok() && status.behind() == 0).await;
+    for id in &ids {
+        let (_, page, _) = server.get(&format!("/api/v1/prints?limit=500&printer_id={id}")).await;
+        let stored = page["items"].as_array().expect("items");
+        assert_eq!(stored.len(), rounds + 1, "{page}");
+        assert_eq!(stored[0]["ended_at"], Value::Null);
+        assert!(stored[1..].iter().all(|print| print["result"] == "cancelled"), "{page}");
+    }
+    for (kind, expected) in [("print.started", 2 * (rounds + 1)), ("print.cancelled", 2 * rounds), ("printer.noisy", 0)]
+    {
+        assert_eq!(feed(&server, kind).await.len(), expected, "{kind}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn prints_during_a_lock_on_sqlite_are_stored_once() {
+    outage(None, Duration::ZERO).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn prints_during_a_full_disk_of_postgresql_are_stored_once() {
+    let Some(database) = fresh_database().await else { return };
+    outage(Some(database.url.clone()), Duration::from_secs(12)).await;
+}
