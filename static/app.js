@@ -181,6 +181,7 @@ function follow() {
   on("batch", (html) => putPart("live", html));
   on("wall", (html) => { putPart("wall", html); turn(); });
   on("version", (version) => { if (version !== document.body.dataset.version) loadAnew(); });
+  on("notice", (line) => { byId("notice").textContent = line; byId("notice").hidden = !line; });
   on("heat", (text) => dispatchEvent(new CustomEvent("heat", { detail: JSON.parse(text) })));
   on("beat", (ages) => { putAges(JSON.parse(ages)); settle(); });
   source.onerror = () => {

@@ -3,6 +3,8 @@
 //! Only the time until the answer begins counts, so streams and downloads go on for as long as they like. Each side of
 //! the house words the refusal in its own skin.
 
+use std::time::Duration;
+
 use axum::{
     extract::{MatchedPath, Request},
     http::Method,
@@ -11,9 +13,13 @@ use axum::{
 };
 
 use super::bounds::Bounds;
+use crate::service::Services;
 
 /// Routes that receive or pass on large files, which take as long as the slowest line on their way.
 const UPLOADS: [&str; 2] = ["/api/v1/printers/{id}/files", "/printers/{id}/files"];
+
+/// The timeout while the database is known not to work: its statements would wait for nothing.
+const DATABASE_AWAY: Duration = Duration::from_secs(5);
 
 /// It receives or passes on a large file.
 pub fn is_upload(method: &Method, route: Option<&str>) -> bool {
@@ -21,10 +27,15 @@ pub fn is_upload(method: &Method, route: Option<&str>) -> bool {
 }
 
 /// The answer; `None` when it did not come in time. What the handler was doing is dropped, as when a client goes.
-pub async fn within(bounds: Bounds, request: Request, next: Next) -> Option<Response> {
+pub async fn within(services: &Services, bounds: Bounds, request: Request, next: Next) -> Option<Response> {
     let route = request.extensions().get::<MatchedPath>();
     let is_upload = is_upload(request.method(), route.map(MatchedPath::as_str));
-    let patience = if is_upload { bounds.upload_within } else { bounds.answer_within };
+    let is_away = !services.is_database_ok();
+    let patience = match (is_upload, is_away) {
+        (true, _) => bounds.upload_within,
+        (false, true) => bounds.answer_within.min(DATABASE_AWAY),
+        (false, false) => bounds.answer_within,
+    };
     match tokio::time::timeout(patience, next.run(request)).await {
         Ok(response) => Some(response),
         Err(_) => {

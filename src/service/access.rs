@@ -136,8 +136,8 @@ impl Services {
         if found.expires_at.is_some_and(|at| at <= now) {
             return Ok(None);
         }
-        if found.last_used_at.is_none_or(|at| now - at >= TOUCH_EVERY) {
-            storage::tokens::touch(&self.db, found.id, now).await?;
+        if found.last_used_at.is_none_or(|at| now - at >= TOUCH_EVERY) && self.is_database_ok() {
+            note_touch(storage::tokens::touch(&self.db, found.id, now).await);
         }
         Ok(Some(Principal {
             name: found.name,
@@ -180,10 +180,18 @@ impl Services {
                 ..Principal::operator_of_the_server(ActorKind::AdminToken)
             })
         };
-        if let Some(who) = found.as_ref().filter(|_| now - session.last_seen_at >= TOUCH_EVERY) {
-            storage::sessions::touch(&self.db, session.id, now, end_of(&session, who, now)).await?;
+        let is_due = now - session.last_seen_at >= TOUCH_EVERY && self.is_database_ok();
+        if let Some(who) = found.as_ref().filter(|_| is_due) {
+            note_touch(storage::sessions::touch(&self.db, session.id, now, end_of(&session, who, now)).await);
         }
         Ok(found)
+    }
+}
+
+/// A last use that cannot be stored refuses nobody: with a full disk, pages and lists can still be read.
+fn note_touch(stored: Result<(), storage::Error>) {
+    if let Err(error) = stored {
+        tracing::warn!(?error, "the last use of a token or session could not be stored");
     }
 }
 

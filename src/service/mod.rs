@@ -19,6 +19,7 @@ pub mod error;
 pub mod events;
 pub mod files;
 pub mod forecast;
+pub mod health;
 pub mod idempotency;
 pub mod import;
 mod lanes;
@@ -44,7 +45,6 @@ pub mod webhooks;
 use std::{
     collections::HashMap,
     sync::{Arc, atomic::AtomicU64},
-    time::Duration,
 };
 
 use chrono::TimeDelta;
@@ -62,6 +62,7 @@ use self::{
     discovery::Discovery,
     dispatch::{Dispatch, Dispatcher},
     events::News,
+    health::WriteStatus,
     idempotency::UnderWay,
     record::RecorderStatus,
     sending::Sending,
@@ -112,6 +113,7 @@ pub struct Services {
     pub(crate) webhooks: Webhooks,
     pub(crate) recorder: RecorderStatus,
     pub(crate) background: Background,
+    writes: WriteStatus,
     /// Falls when the server is to end: whatever waits for long ends with it.
     pub(crate) stop: CancellationToken,
     pub(crate) hashers: Arc<tokio::sync::Semaphore>,
@@ -167,6 +169,7 @@ impl Services {
             webhooks: Webhooks::new(parts.to_receivers),
             recorder: RecorderStatus::new(inbox.recorder.clone()),
             background: Background::new(tasks.clone(), stop.clone()),
+            writes: WriteStatus::default(),
             stop: stop.clone(),
             hashers: Arc::new(tokio::sync::Semaphore::new(sessions::HASHERS)),
             hashed: Arc::default(),
@@ -186,6 +189,7 @@ impl Services {
         tasks.spawn(services.news.clone().run(services.db.clone(), stop.clone()));
         services.deliver_webhooks(tasks.clone());
         services.start_retention();
+        services.start_health_writes();
         Ok(services)
     }
 
@@ -243,18 +247,6 @@ impl Services {
         let base = Url::parse(url).map_err(|error| Error::Internal(format!("a stored address is broken: {error}")))?;
         OctoPrint::new(base, key, self.outbound.clone())
             .map_err(|_| Error::Internal("a stored API key has bytes that no header takes".to_owned()))
-    }
-
-    /// Whether the database and the dispatcher work; what does not, in words.
-    pub async fn ready(&self) -> Result<(), &'static str> {
-        let ping = tokio::time::timeout(Duration::from_secs(2), self.db.ping()).await;
-        if !matches!(ping, Ok(Ok(()))) {
-            return Err("the database does not answer");
-        }
-        if self.dispatch.silent_for() > Duration::from_secs(10) {
-            return Err("the dispatcher hangs");
-        }
-        Ok(())
     }
 
     /// Whether the recorder of prints keeps up.

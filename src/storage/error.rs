@@ -75,8 +75,8 @@ fn is_passing(code: &str) -> bool {
         // Connection, resources, operator intervention; serialisation failure and deadlock.
         return ["08", "53", "57"].iter().any(|class| code.starts_with(class)) || matches!(code, "40001" | "40P01");
     }
-    // BUSY, LOCKED, IOERR, FULL; the low byte is the primary code.
-    code.parse::<i32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 10 | 13))
+    // BUSY, LOCKED, IOERR, FULL, CANTOPEN (the volume is not mounted); the low byte is the primary code.
+    code.parse::<i32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 10 | 13 | 14))
 }
 
 /// [`Error::KeyTaken`], where a statement's error is asked for.

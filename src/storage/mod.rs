@@ -18,6 +18,7 @@ pub mod batches;
 pub mod commands;
 pub mod events;
 pub mod faults;
+pub mod health;
 pub mod idempotency;
 pub mod identities;
 pub mod lock;

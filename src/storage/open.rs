@@ -15,7 +15,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-use super::{Db, Engine, Error, Faults, Fence, Shared, reading, writing};
+use super::{Db, Engine, Error, Faults, Fence, Shared, reading};
 
 /// A statement waits this long for a connection before the database counts as unavailable.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -233,12 +233,6 @@ impl Db {
         connection.close().await?;
         done?;
         Ok(file.wal_bytes())
-    }
-
-    /// One write, for readiness: the database takes writes at this moment.
-    pub async fn ping(&self) -> Result<(), Error> {
-        writing!(self, |pool| sqlx::query("select 1").execute(pool).await.map(drop))?;
-        Ok(())
     }
 }
 

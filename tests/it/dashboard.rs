@@ -4,6 +4,7 @@ mod app_keys;
 mod discover;
 mod import;
 mod languages;
+mod notice;
 mod printer;
 mod probe;
 mod statistics;

@@ -4,6 +4,7 @@ use crate::support::{browser::Browser, server::TestServer};
 
 mod axe;
 mod farm;
+mod notice;
 mod pictures;
 mod plain;
 mod printers;

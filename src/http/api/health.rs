@@ -1,13 +1,14 @@
-//! Whether the server lives and works, for whoever restarts it or draws curves of it.
+//! Liveness, readiness in parts, and metrics.
 
 use std::{collections::BTreeMap, fmt::Write};
 
 use axum::{
     Json,
     extract::State,
-    http::{StatusCode, header},
+    http::header,
     response::{IntoResponse, Response},
 };
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -16,7 +17,10 @@ use super::{
     caller::Viewer,
     problem::{Problem, ProblemBody},
 };
-use crate::service::{Services, background::TaskStatus};
+use crate::{
+    http::dashboard::notice::sentence,
+    service::{Services, background::TaskStatus, health::Health},
+};
 
 /// Routes that are open to everybody.
 pub fn routes() -> OpenApiRouter<Services> {
@@ -43,18 +47,101 @@ async fn get_health() -> Json<HealthBody> {
     Json(HealthBody { status: "ok" })
 }
 
-/// Says whether the database and the dispatcher work.
+/// Every part of the server works.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Readiness)]
+struct ReadinessBody {
+    status: &'static str,
+    parts: HealthParts,
+}
+
+/// The parts of the server, each with whether it works.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct HealthParts {
+    database: DatabasePart,
+    dispatcher: DispatcherPart,
+    recorder: RecorderPart,
+    sending: SendingPart,
+}
+
+/// Whether the database takes writes: one row is written every 5 s.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+struct DatabasePart {
+    /// The last write succeeded, and is at most 15 s old.
+    ok: bool,
+    /// Milliseconds since the last successful write, or since the start before the first.
+    write_age_ms: u64,
+}
+
+/// Whether the dispatcher of commands works.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+struct DispatcherPart {
+    ok: bool,
+}
+
+/// Whether observed prints are recorded in time.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+struct RecorderPart {
+    ok: bool,
+    /// Observations of prints that are not stored yet.
+    behind: usize,
+}
+
+/// Whether this server sends commands to the printers.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+struct SendingPart {
+    ok: bool,
+    /// Counts the servers that have taken over the farm.
+    epoch: i64,
+    /// Host and process id of the sending server.
+    holder: String,
+    /// When it took over.
+    since: DateTime<Utc>,
+}
+
+impl From<Health> for HealthParts {
+    fn from(health: Health) -> Self {
+        let Health { database, dispatcher_ok, recorder, sending } = health;
+        Self {
+            database: DatabasePart {
+                ok: database.failure.is_none(),
+                write_age_ms: u64::try_from(database.write_age.as_millis()).unwrap_or(u64::MAX),
+            },
+            dispatcher: DispatcherPart { ok: dispatcher_ok },
+            recorder: RecorderPart { ok: recorder.ok, behind: recorder.behind },
+            sending: SendingPart { ok: sending.ok, epoch: sending.epoch, holder: sending.holder, since: sending.since },
+        }
+    }
+}
+
+impl HealthParts {
+    /// Each part by its name, and whether it works.
+    fn each(&self) -> [(&'static str, bool); 4] {
+        [
+            ("database", self.database.ok),
+            ("dispatcher", self.dispatcher.ok),
+            ("recorder", self.recorder.ok),
+            ("sending", self.sending.ok),
+        ]
+    }
+}
+
+/// Says whether every part of the server works.
 ///
-/// Use it to decide whether requests are to be sent here.
+/// Use it to decide whether requests are to be sent here. It reads nothing from the database, so it answers at once also
+/// when the database does not.
 #[utoipa::path(get, path = "/readyz", tag = "operations", security(()), responses(
-    (status = OK, body = HealthBody),
-    (status = SERVICE_UNAVAILABLE, description = "`not_ready`", body = ProblemBody,
+    (status = OK, body = ReadinessBody),
+    (status = SERVICE_UNAVAILABLE, description = "`not_ready`, with `parts`", body = ProblemBody,
         content_type = "application/problem+json"),
 ))]
-async fn get_readiness(State(services): State<Services>) -> Result<Json<HealthBody>, Problem> {
-    match services.ready().await {
-        Ok(()) => Ok(Json(HealthBody { status: "ready" })),
-        Err(what) => Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", format!("Not ready: {what}."))),
+async fn get_readiness(State(services): State<Services>) -> Result<Json<ReadinessBody>, Problem> {
+    let health = services.health();
+    let notice = health.notice();
+    let parts = HealthParts::from(health);
+    match notice {
+        None => Ok(Json(ReadinessBody { status: "ready", parts })),
+        Some(notice) => Err(Problem::not_ready(sentence(notice), parts)),
     }
 }
 
@@ -75,6 +162,12 @@ async fn get_metrics(who: Viewer, State(services): State<Services>) -> Result<Re
     let mut text = String::new();
     gauge(&mut text, "printyard_printers", "Printers by reachability.", "reachability", &reachability);
     gauge(&mut text, "printyard_printer_states", "Printers by state.", "state", &states);
+    let health = services.health();
+    let write_age = health.database.write_age.as_secs_f64();
+    let health = HealthParts::from(health);
+    let ready = health.each().map(|(part, ok)| (part, usize::from(ok))).into();
+    gauge(&mut text, "printyard_ready", "Whether each part of the server works.", "part", &ready);
+    let (behind, epoch) = (health.recorder.behind, health.sending.epoch);
     let open = services.dispatch().open_batches();
     let silence = services.dispatch().silent_for().as_secs_f64();
     let hashed = services.passwords_hashed();
@@ -85,7 +178,13 @@ async fn get_metrics(who: Viewer, State(services): State<Services>) -> Result<Re
     // Writing into a string cannot fail.
     let _ = write!(
         text,
-        "# HELP printyard_open_batches Batches that have not ended.\n# TYPE printyard_open_batches gauge\n\
+        "# HELP printyard_database_write_age_seconds Since the last successful write of the row that readiness reports.\n\
+         # TYPE printyard_database_write_age_seconds gauge\nprintyard_database_write_age_seconds {write_age}\n\
+         # HELP printyard_recorder_behind Observations of prints that are not stored yet.\n\
+         # TYPE printyard_recorder_behind gauge\nprintyard_recorder_behind {behind}\n\
+         # HELP printyard_epoch Counts the servers that have taken over the farm.\n\
+         # TYPE printyard_epoch gauge\nprintyard_epoch {epoch}\n\
+         # HELP printyard_open_batches Batches that have not ended.\n# TYPE printyard_open_batches gauge\n\
          printyard_open_batches {open}\n\
          # HELP printyard_dispatcher_silence_seconds Since the dispatcher looked around last.\n\
          # TYPE printyard_dispatcher_silence_seconds gauge\nprintyard_dispatcher_silence_seconds {silence}\n\

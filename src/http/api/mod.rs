@@ -86,7 +86,7 @@ pub fn router(services: Services, limits: Limits, bounds: Bounds) -> Router {
         .route("/api/{*rest}", any(nothing))
         .merge(closed)
         .layer(CatchPanicLayer::custom(problem::panicked))
-        .layer(from_fn_with_state(bounds, in_time))
+        .layer(from_fn_with_state((services.clone(), bounds), in_time))
         .layer(from_fn(problem::dress))
         .layer(live)
         .layer(literal)
@@ -121,8 +121,8 @@ fn documented() -> (Router<Services>, Router<Services>, OpenApi) {
 }
 
 /// What hangs is refused, and may be asked again.
-async fn in_time(State(bounds): State<Bounds>, request: Request, next: Next) -> Response {
-    match patience::within(bounds, request, next).await {
+async fn in_time(State((services, bounds)): State<(Services, Bounds)>, request: Request, next: Next) -> Response {
+    match patience::within(&services, bounds, request, next).await {
         Some(response) => response,
         None => {
             let detail = "The request was not answered in time. What it was to do may have been done.";

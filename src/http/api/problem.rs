@@ -13,6 +13,7 @@ use axum::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::health::HealthParts;
 use crate::{
     domain::invalid::Invalid,
     http::request::RequestId,
@@ -40,6 +41,7 @@ struct Inner {
     total: Option<usize>,
     retry_after_s: Option<u32>,
     restart_cursor: Option<String>,
+    parts: Option<HealthParts>,
 }
 
 /// What went wrong (RFC 9457).
@@ -80,6 +82,10 @@ pub struct ProblemBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false)]
     pub restart_cursor: Option<String>,
+    /// With `not_ready`: every part, as readiness has them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    pub parts: Option<HealthParts>,
 }
 
 /// What went wrong with one item of several.
@@ -124,6 +130,7 @@ impl Problem {
             total: None,
             retry_after_s: None,
             restart_cursor: None,
+            parts: None,
         }))
     }
 
@@ -178,6 +185,13 @@ impl Problem {
         (status, ItemProblem { code, detail, errors })
     }
 
+    /// A part of the server does not work: `detail` says which, and what to do.
+    pub fn not_ready(detail: &str, parts: HealthParts) -> Self {
+        let mut problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", detail);
+        problem.0.parts = Some(parts);
+        problem
+    }
+
     /// The same problem, and when to try again.
     pub fn retry_after(mut self, seconds: u32) -> Self {
         self.0.retry_after_s = Some(seconds);
@@ -197,7 +211,8 @@ impl Problem {
             errors: self.0.errors,
             parameter,
             total: self.0.total,
-            restart_cursor: self.0.restart_cursor.clone(),
+            restart_cursor: self.0.restart_cursor,
+            parts: self.0.parts,
         }
     }
 }

@@ -22,6 +22,7 @@ mod import;
 mod key;
 mod language;
 mod login;
+pub(in crate::http) mod notice;
 mod oidc;
 mod outcome;
 mod page;
@@ -90,7 +91,7 @@ impl FromRef<Dashboard> for Services {
 pub fn router(services: Services, bounds: Bounds, stop: CancellationToken) -> Router {
     let board = Arc::new(Board::new(services.clone()));
     let streams = Arc::new(Semaphore::new(STREAMS));
-    let dashboard = Dashboard { services, board, streams, rounds: Arc::default(), stop };
+    let dashboard = Dashboard { services: services.clone(), board, streams, rounds: Arc::default(), stop };
     Router::new()
         .route("/", get(printers::farm))
         .route("/printers/{id}/camera", get(cameras::picture))
@@ -139,7 +140,8 @@ pub fn router(services: Services, bounds: Bounds, stop: CancellationToken) -> Ro
         .route("/static/{*path}", get(assets::serve))
         .fallback(page::not_found)
         .layer(middleware::from_fn(guard::same_site))
-        .layer(middleware::from_fn_with_state(bounds, in_time))
+        .layer(middleware::from_fn_with_state((services.clone(), bounds), in_time))
+        .layer(middleware::from_fn_with_state(services, notice::of_request))
         .layer(middleware::from_fn(language::of_request))
         .layer(middleware::map_response(with_headers))
         .with_state(dashboard)
@@ -155,8 +157,12 @@ pub(super) async fn in_language(request: Request, next: Next) -> Response {
     language::of_request(request, next).await
 }
 
-async fn in_time(State(bounds): State<Bounds>, request: Request, next: Next) -> Response {
-    patience::within(bounds, request, next).await.unwrap_or_else(|| Failure::too_late().into_response())
+async fn in_time(State((services, bounds)): State<(Services, Bounds)>, request: Request, next: Next) -> Response {
+    let answer = patience::within(&services, bounds, request, next).await;
+    answer.unwrap_or_else(|| {
+        let is_ok = services.is_database_ok();
+        if is_ok { Failure::too_late() } else { Failure::database_away() }.into_response()
+    })
 }
 
 async fn with_headers(mut response: Response) -> Response {

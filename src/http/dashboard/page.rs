@@ -18,7 +18,7 @@ use super::{
 use crate::{
     domain::access::Role,
     http::{api::problem::Problem, auth},
-    service::{Error, Services, access::Principal},
+    service::{Error, Services, access::Principal, error::StorageError},
 };
 
 /// Somebody with a session. Everybody else is sent to the login.
@@ -141,6 +141,16 @@ impl Failure {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "That took too long", text)
     }
 
+    /// The database failed or did not answer. The notice on the page says more once it is known.
+    pub fn database_away() -> Self {
+        let text = t(
+            "The database did not answer, so this page cannot be shown. If you were changing something, check \
+                      whether it was done before you repeat it. Try again in a few seconds; if this lasts, tell the person \
+                      who runs the server.",
+        );
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "The database is not available", text)
+    }
+
     /// An address that leads nowhere.
     pub fn no_page() -> Self {
         let text = t("The address may be mistyped, or the page may have moved.");
@@ -195,8 +205,21 @@ impl From<Error> for Failure {
                 fill(t("The printer {what}."), &[("what", &said(&cause.to_string()))]),
             ),
             Error::Storage(cause) => {
-                tracing::error!(error = %cause, "a page could not read the ledger");
-                Self::internal()
+                tracing::error!(error = %cause, "a page could not use the database");
+                match cause {
+                    StorageError::Unavailable(_) => Self::database_away(),
+                    StorageError::Superseded => Self::new(
+                        StatusCode::SERVICE_UNAVAILABLE,
+                        "Another server has taken over the farm",
+                        "Nothing was done. Open the address of that server.",
+                    ),
+                    StorageError::NameTaken
+                    | StorageError::UrlTaken
+                    | StorageError::KeyTaken
+                    | StorageError::Broken { .. }
+                    | StorageError::Setup(_)
+                    | StorageError::Database(_) => Self::internal(),
+                }
             }
             Error::Internal(cause) => {
                 tracing::error!(error = %cause, "a page could not be made");

@@ -1,7 +1,10 @@
 //! What keeps pages live: one stream of events per page, of what changed and nothing else.
 //!
 //! A slow browser skips versions and costs nobody anything; one that is gone, a session that has ended and a server
-//! that ends each close the stream.
+//! that ends each close the stream. A database that fails or does not answer does not: the notice says so, the page shows
+//! that it is not live, and goes on once the database answers.
+
+mod page;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -18,100 +21,40 @@ use axum::{
 };
 use chrono::TimeDelta;
 use tokio::{
-    sync::{Mutex, OwnedSemaphorePermit, broadcast::error::RecvError, mpsc},
+    sync::{Mutex, broadcast::error::RecvError},
     time::{Instant, MissedTickBehavior, interval, interval_at, sleep_until, timeout},
 };
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
+
+use self::page::Page;
 
 use super::{
     Dashboard,
     batches::visible,
     board::PACE,
     heat,
-    language::{self, Language, t},
+    language::{self, Language},
     outcome::Live,
     page::{Failure, Id, Visitor},
     printers::{Filter, Strip},
     wall::{self, Wall},
-    wire::{self, Piece},
+    wire::Piece,
 };
 use crate::{
     clock,
     domain::{access::Role, state::Reachability},
-    http::auth,
-    service::access::Principal,
 };
 
 /// The page shows that it is not live when it has heard nothing for somewhat more than two of these.
 const BEAT: Duration = Duration::from_secs(2);
 /// Every so many beats the session is looked at again.
 const BEATS_PER_LOOK: u32 = 15;
-/// A browser that takes nothing for so long is gone.
-const STUCK: Duration = Duration::from_secs(30);
 /// What an online printer said may be this old before its tile says so.
 const OLD: TimeDelta = TimeDelta::seconds(15);
 /// A screen that nobody touches gets its cookie anew this often.
 const COOKIE_AGAIN: Duration = Duration::from_secs(6 * 3_600);
-/// Pieces under way to one browser.
-const QUEUE: usize = 8;
-
-/// The sending half of one page's stream.
-struct Page {
-    dashboard: Dashboard,
-    who: Principal,
-    headers: HeaderMap,
-    pieces: mpsc::Sender<Arc<Piece>>,
-    _permit: OwnedSemaphorePermit,
-}
-
-impl Page {
-    /// Opens a stream; `Err` when too many are open.
-    fn open(dashboard: Dashboard, who: Principal, headers: HeaderMap) -> Result<(Self, Response), Failure> {
-        let permit = dashboard.streams.clone().try_acquire_owned().map_err(|_| {
-            let text = t("Too many pages are live at once. This one still works, but does not follow by itself.");
-            Failure::new(StatusCode::SERVICE_UNAVAILABLE, "Not live", text)
-        })?;
-        let (pieces, taken) = mpsc::channel(QUEUE);
-        let response = wire::answer(&headers, taken);
-        Ok((Self { dashboard, who, headers, pieces, _permit: permit }, response))
-    }
-
-    /// What ends its work.
-    fn ends(&self) -> Ends {
-        Ends { stop: self.dashboard.stop.clone(), pieces: self.pieces.clone() }
-    }
-
-    /// `None`: nobody takes it any more.
-    async fn send(&self, piece: Arc<Piece>) -> Option<()> {
-        timeout(STUCK, self.pieces.send(piece)).await.ok()?.ok()
-    }
-
-    /// Whether the session is there, with the same rights: with others the browser comes back, and gets those.
-    async fn is_logged_in(&self) -> bool {
-        let now = auth::by_session(&self.dashboard.services, &self.headers).await;
-        matches!(now, Ok(Some(now)) if now.role == self.who.role && now.tags == self.who.tags)
-    }
-}
-
-/// What ends the work of a page: that of the server, and a browser that is gone.
-struct Ends {
-    stop: CancellationToken,
-    pieces: mpsc::Sender<Arc<Piece>>,
-}
-
-impl Ends {
-    /// Does a page's work beside its answer.
-    fn beside(self, work: impl Future<Output = Option<()>> + Send + 'static) {
-        tokio::spawn(language::keep(async move {
-            tokio::select! {
-                () = self.stop.cancelled() => {}
-                () = self.pieces.closed() => {}
-                _ = work => {}
-            }
-        }));
-    }
-}
+/// The database may take this long for a part of a page.
+const DATABASE_TIMEOUT: Duration = BEAT;
 
 /// Pages that are sent the same.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -159,7 +102,12 @@ impl Rounds {
         self.begun + pace * u32::try_from(rounds + 1).unwrap_or(u32::MAX)
     }
 
+    /// A part for a page. None: the database failed or did not answer in time.
     async fn part(&self, page: &Page, kind: &Kind, part: Part) -> Option<Made> {
+        timeout(DATABASE_TIMEOUT, self.make(page, kind, part)).await.ok()?
+    }
+
+    async fn make(&self, page: &Page, kind: &Kind, part: Part) -> Option<Made> {
         let key = (kind.clone(), part);
         // Held while it is made: the others of its kind wait for it rather than make it too.
         let mut made = self.made.lock().await;
@@ -205,9 +153,14 @@ async fn follow_farm(page: &Page, kind: &Kind, mut version: u64) -> Option<()> {
     beat.set_missed_tick_behavior(MissedTickBehavior::Skip);
     // The page has what was known of its heaters before.
     let mut told = Instant::now();
-    page.send(rounds.part(page, kind, Part::Beat).await?.piece?).await?;
+    let mut notice = None;
+    page.send_notice(&mut notice).await?;
+    if let Some(beat) = rounds.part(page, kind, Part::Beat).await {
+        page.send(beat.piece?).await?;
+    }
     // What changed since the page was made.
     versions.mark_changed();
+    let mut is_behind = false;
     loop {
         tokio::select! {
             changed = versions.changed() => {
@@ -215,10 +168,13 @@ async fn follow_farm(page: &Page, kind: &Kind, mut version: u64) -> Option<()> {
                 sleep_until(rounds.next(PACE)).await;
                 // What comes from here on is looked at in the next round.
                 versions.mark_unchanged();
-                let made = rounds.part(page, kind, Part::Since(version)).await?;
-                version = made.version;
-                if let Some(piece) = made.piece {
-                    page.send(piece).await?;
+                let made = rounds.part(page, kind, Part::Since(version)).await;
+                is_behind = made.is_none();
+                if let Some(made) = made {
+                    version = made.version;
+                    if let Some(piece) = made.piece {
+                        page.send(piece).await?;
+                    }
                 }
             }
             _ = beat.tick() => {
@@ -230,7 +186,13 @@ async fn follow_farm(page: &Page, kind: &Kind, mut version: u64) -> Option<()> {
                     // A page of one printer is somebody who looks at it.
                     page.dashboard.services.fleet().watch(id);
                 }
-                page.send(rounds.part(page, kind, Part::Beat).await?.piece?).await?;
+                page.send_notice(&mut notice).await?;
+                if let Some(beat) = rounds.part(page, kind, Part::Beat).await {
+                    page.send(beat.piece?).await?;
+                }
+                if is_behind {
+                    versions.mark_changed();
+                }
                 if let Some((read, heat)) = heat(page, kind.filter.only, told).await {
                     told = read;
                     page.send(Piece::of("heat", &heat)).await?;
@@ -243,7 +205,7 @@ async fn follow_farm(page: &Page, kind: &Kind, mut version: u64) -> Option<()> {
 /// What the heaters of a page's one printer have, if that was read after `told`; and when it was read.
 async fn heat(page: &Page, only: Option<Uuid>, told: Instant) -> Option<(Instant, String)> {
     let only = only?;
-    let (_, entries) = page.dashboard.board.all(&page.who).await.ok()?;
+    let (_, entries) = timeout(DATABASE_TIMEOUT, page.dashboard.board.all(&page.who)).await.ok()?.ok()?;
     let view = &entries.iter().find(|entry| entry.id() == only)?.view;
     let read = view.live.heaters_read.map(Instant::from_std).filter(|read| *read > told)?;
     let at = clock::now() - TimeDelta::from_std(read.elapsed()).ok()?;
@@ -318,13 +280,17 @@ async fn follow_wall(page: &Page, kind: &Kind) -> Option<()> {
     let rounds = &page.dashboard.rounds;
     page.send(Piece::of("version", &wall::version())).await?;
     let mut last: Arc<Piece> = Arc::default();
+    let mut notice = None;
     for beat in 1_u32.. {
-        let piece = rounds.part(page, kind, Part::Wall).await?.piece?;
-        if piece != last {
-            page.send(piece.clone()).await?;
-            last = piece;
-        } else {
-            page.send(Piece::of("beat", "{}")).await?;
+        page.send_notice(&mut notice).await?;
+        if let Some(made) = rounds.part(page, kind, Part::Wall).await {
+            let piece = made.piece?;
+            if piece != last {
+                page.send(piece.clone()).await?;
+                last = piece;
+            } else {
+                page.send(Piece::of("beat", "{}")).await?;
+            }
         }
         sleep_until(rounds.next(BEAT)).await;
         if beat.is_multiple_of(BEATS_PER_LOOK) && !page.is_logged_in().await {
@@ -352,15 +318,23 @@ async fn follow_batch(page: &Page, id: Uuid) -> Option<()> {
     let (mut beat, mut beats) = (interval(BEAT), 0_u32);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let operates = page.who.role >= Role::Operator;
-    let mut last = String::new();
+    let (mut last, mut notice) = (String::new(), None);
     loop {
+        page.send_notice(&mut notice).await?;
         // What was announced until here is in what is read now.
         changes = changes.resubscribe();
-        let view = visible(&page.dashboard, &page.who, id).await.ok()?;
-        let html = Live::of(&view, operates).render().ok()?;
-        if html != last {
-            page.send(Piece::of("batch", &html)).await?;
-            last = html;
+        let view = match timeout(DATABASE_TIMEOUT, visible(&page.dashboard, &page.who, id)).await {
+            Ok(Ok(view)) => Some(view),
+            // It was removed, or may not be seen any more.
+            Ok(Err(failure)) if failure.status != StatusCode::SERVICE_UNAVAILABLE => return None,
+            Ok(Err(_)) | Err(_) => None,
+        };
+        if let Some(view) = &view {
+            let html = Live::of(view, operates).render().ok()?;
+            if html != last {
+                page.send(Piece::of("batch", &html)).await?;
+                last = html;
+            }
         }
         tokio::time::sleep(PACE).await;
         // Rows that go from queued to accepted are not announced: while it runs, each beat looks too.
@@ -377,6 +351,8 @@ async fn follow_batch(page: &Page, id: Uuid) -> Option<()> {
                     if beats.is_multiple_of(BEATS_PER_LOOK) && !page.is_logged_in().await {
                         return None;
                     }
+                    let Some(view) = &view else { break };
+                    page.send_notice(&mut notice).await?;
                     page.send(Piece::of("beat", "{}")).await?;
                     if !view.is_final() {
                         break;

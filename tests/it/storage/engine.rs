@@ -2,7 +2,7 @@
 
 use printyard::{
     domain::batch::BatchState,
-    storage::{Db, Engine, Error, batches, commands, plates, printers, prints},
+    storage::{Db, Engine, Error, batches, commands, health, plates, printers, prints},
 };
 
 use super::{
@@ -34,12 +34,12 @@ async fn what_was_written_is_there_after_the_database_was_closed_and_opened_agai
     let db = Db::connect(&url).await.expect("opened");
     assert_eq!(printers::get(&db, printer.id).await.expect("read"), Some(printer));
     db.close().await;
-    assert!(matches!(db.ping().await, Err(Error::Unavailable(_))));
+    assert!(matches!(health::write(&db, at(0)).await, Err(Error::Unavailable(_))));
 }
 
 #[tokio::test]
-async fn the_database_answers_a_ping() {
-    on_each(async |db| db.ping().await.expect("an answer")).await;
+async fn the_row_of_readiness_is_written() {
+    on_each(async |db| health::write(&db, at(0)).await.expect("written")).await;
 }
 
 #[tokio::test]

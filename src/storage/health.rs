@@ -1,0 +1,86 @@
+//! The write that readiness reports: one row, updated every few seconds.
+
+use chrono::{DateTime, Utc};
+
+use super::{Cause, Db, Error, writing};
+
+/// Why the database did not take a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WriteFailure {
+    /// No answer, no connection, or none in time.
+    Unreachable,
+    /// The disk is full, or cannot be written.
+    Disk,
+    /// SQLite: another process holds the file locked.
+    Locked,
+    /// SQLite: the path no longer leads to the file that was opened.
+    FileReplaced,
+    /// Everything else: the log has the cause.
+    Refused,
+}
+
+/// Updates the row.
+pub async fn write(db: &Db, at: DateTime<Utc>) -> Result<(), Error> {
+    let sql = "update health set written_at = $1 where id = 1";
+    Ok(writing!(db, |pool| sqlx::query(sql).bind(at).execute(pool).await.map(drop))?)
+}
+
+/// Why [`write`] failed.
+pub fn failure_of(db: &Db, error: &Error) -> WriteFailure {
+    match error {
+        Error::Unavailable(Cause(cause)) | Error::Database(Cause(cause)) => match cause {
+            sqlx::Error::Database(database) => database.code().map_or(WriteFailure::Refused, |code| of_code(&code)),
+            sqlx::Error::Io(_) if db.check_file().is_err() => WriteFailure::FileReplaced,
+            sqlx::Error::PoolTimedOut if !db.is_postgres() => WriteFailure::Locked,
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed => WriteFailure::Unreachable,
+            // Not exhaustive in sqlx.
+            _ => WriteFailure::Refused,
+        },
+        Error::NameTaken
+        | Error::UrlTaken
+        | Error::KeyTaken
+        | Error::Superseded
+        | Error::Broken { .. }
+        | Error::Setup(_) => WriteFailure::Refused,
+    }
+}
+
+/// PostgreSQL's SQLSTATEs have five characters, SQLite's result codes fewer.
+fn of_code(code: &str) -> WriteFailure {
+    if code.len() == 5 {
+        return match code {
+            "53100" => WriteFailure::Disk,
+            _ if ["08", "53", "57"].iter().any(|class| code.starts_with(class)) => WriteFailure::Unreachable,
+            _ => WriteFailure::Refused,
+        };
+    }
+    // The low byte is the primary code: BUSY, LOCKED; IOERR, FULL.
+    match code.parse::<i32>().map(|code| code & 0xff) {
+        Ok(5 | 6) => WriteFailure::Locked,
+        Ok(10 | 13 | 14) => WriteFailure::Disk,
+        Ok(_) | Err(_) => WriteFailure::Refused,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_and_a_lock_and_a_lost_server_are_told_apart() {
+        for (codes, failure) in [
+            (&["13", "778", "53100"][..], WriteFailure::Disk),
+            (&["5", "517", "6"], WriteFailure::Locked),
+            (&["08006", "57P01", "53300"], WriteFailure::Unreachable),
+            (&["8", "11", "25006", "42501", "x"], WriteFailure::Refused),
+        ] {
+            for code in codes {
+                assert_eq!(of_code(code), failure, "{code}");
+            }
+        }
+    }
+}

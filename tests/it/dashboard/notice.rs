@@ -1,0 +1,102 @@
+//! What users see while a part of the server does not work: one line on every page, which live pages show and remove by
+//! themselves; readiness and metrics say the same.
+
+use reqwest::StatusCode;
+use serde_json::Value;
+
+use super::{SOON, Site, TOKEN, read_until, send};
+use crate::support::wait;
+
+const ENGLISH: &str = "The database file was deleted, moved or replaced.";
+const GERMAN: &str = "Die Datenbankdatei wurde gelöscht, verschoben oder ersetzt.";
+
+impl Site {
+    /// Runs the write that readiness reports.
+    async fn write_health(&self) {
+        self.services.background().run_now("health").await.expect("the task is there");
+    }
+
+    async fn readiness(&self) -> (StatusCode, Value) {
+        let answer = send(self.http.get(format!("{}/readyz", self.base))).await;
+        (answer.status(), answer.json().await.expect("JSON"))
+    }
+
+    async fn metrics(&self) -> String {
+        let answer = send(self.http.get(format!("{}/metrics", self.base)).bearer_auth(TOKEN)).await;
+        answer.text().await.expect("a text")
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_database_takes_no_writes_readiness_metrics_and_every_page_say_so() {
+    let site = Site::with(1).await;
+    site.write_health().await;
+    let (status, ready) = site.readiness().await;
+    assert_eq!((status, &ready["status"]), (StatusCode::OK, &"ready".into()), "{ready}");
+    for part in ["database", "dispatcher", "recorder", "sending"] {
+        assert_eq!(ready["parts"][part]["ok"], true, "{ready}");
+    }
+    let parts = &ready["parts"];
+    assert!(parts["database"]["write_age_ms"].as_u64().is_some_and(|age| age < 60_000), "{ready}");
+    assert_eq!((&parts["recorder"]["behind"], &parts["sending"]["epoch"]), (&0.into(), &1.into()));
+    let holder = parts["sending"]["holder"].as_str().expect("a text");
+    assert!(holder.ends_with(&format!("pid {}", std::process::id())), "{holder}");
+    assert!(site.page("/").await.contains("id=\"notice\" role=\"status\" hidden"));
+    let mut farm = send(site.get("/stream")).await;
+    let mut wall = send(site.get("/wall/stream")).await;
+    let nothing = "event: notice\ndata: \n\n";
+    for stream in [&mut farm, &mut wall] {
+        read_until(stream, nothing).await;
+    }
+
+    let (file, aside) = (site._folder.path().join("test.db"), site._folder.path().join("aside.db"));
+    std::fs::rename(&file, &aside).expect("moved");
+    site.write_health().await;
+    let (status, problem) = site.readiness().await;
+    assert_eq!((status, &problem["code"]), (StatusCode::SERVICE_UNAVAILABLE, &"not_ready".into()), "{problem}");
+    assert!(problem["detail"].as_str().is_some_and(|detail| detail.starts_with(ENGLISH)), "{problem}");
+    assert_eq!(problem["parts"]["database"]["ok"], false);
+    assert_eq!(problem["parts"]["dispatcher"]["ok"], true);
+    let metrics = site.metrics().await;
+    for line in [
+        "printyard_ready{part=\"database\"} 0\n",
+        "printyard_ready{part=\"sending\"} 1\n",
+        "printyard_database_write_age_seconds ",
+        "printyard_recorder_behind ",
+        "printyard_epoch 1\n",
+    ] {
+        assert!(metrics.contains(line), "{line} in {metrics}");
+    }
+    for stream in [&mut farm, &mut wall] {
+        read_until(stream, &format!("event: notice\ndata: {ENGLISH}")).await;
+    }
+    for path in ["/", "/batches", "/statistics", "/account", "/users", "/login", "/wall", "/nowhere"] {
+        let page = send(site.get(path)).await.text().await.expect("a page");
+        assert!(page.contains(ENGLISH), "{path}: {page}");
+        let page = send(site.get(path).header("accept-language", "de")).await.text().await.expect("a page");
+        assert!(page.contains(GERMAN), "{path}: {page}");
+    }
+
+    std::fs::rename(&aside, &file).expect("moved back");
+    site.write_health().await;
+    for stream in [&mut farm, &mut wall] {
+        read_until(stream, nothing).await;
+    }
+    let ready = async || site.readiness().await.0 == StatusCode::OK;
+    wait::until("every part works again", SOON, ready).await;
+    assert!(!site.page("/").await.contains(ENGLISH));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_needs_a_database_that_is_away_says_so_and_what_to_do() {
+    let site = Site::with(0).await;
+    site.services.close().await;
+    let page = send(site.get("/batches")).await;
+    assert_eq!(page.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let page = page.text().await.expect("a page");
+    assert!(page.contains("The database is not available") && page.contains("Try again"), "{page}");
+    // It learns of the cause within one period.
+    let named = async || send(site.get("/login")).await.text().await.is_ok_and(|page| page.contains("does not answer"));
+    wait::until("the page names the cause", SOON, named).await;
+    assert_eq!(site.readiness().await.0, StatusCode::SERVICE_UNAVAILABLE);
+}

@@ -1,0 +1,33 @@
+//! A live page shows the notice of the server, and removes it, without being loaded again.
+
+use super::visit;
+use crate::support::{
+    browser::Browser,
+    needs,
+    server::{Options, TestServer},
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_live_page_shows_and_removes_the_notice_by_itself() {
+    let browser = needs!(Browser::start().await);
+    let folder = tempfile::tempdir().expect("a folder");
+    let (file, aside) = (folder.path().join("farm.db"), folder.path().join("aside.db"));
+    let database_url = Some(format!("sqlite:{}", file.display()));
+    let server = TestServer::with(Options { database_url, ..Options::default() }).await;
+    let write = async || server.services.background().run_now("health").await.expect("the task is there");
+    for path in ["/", "/wall"] {
+        visit(&browser, &server, "viewer", path).await;
+        browser.until("nothing is wrong", "window.first = true; return document.getElementById('notice').hidden").await;
+        std::fs::rename(&file, &aside).expect("moved");
+        write().await;
+        let shows = "const notice = document.getElementById('notice');
+            return !notice.hidden && notice.textContent.startsWith('The database file was deleted') && window.first";
+        browser.until("it says what is wrong", shows).await;
+        std::fs::rename(&aside, &file).expect("moved back");
+        write().await;
+        let gone = "return document.getElementById('notice').hidden && window.first";
+        browser.until("it goes", gone).await;
+    }
+    browser.end().await;
+    server.stop().await;
+}
