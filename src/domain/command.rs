@@ -135,6 +135,7 @@ words! {
         StillCancelling = "still_cancelling",
         CancelledNotStarted = "cancelled_not_started",
         NoAnswer = "no_answer",
+        NotRecorded = "not_recorded",
     }
 }
 
@@ -220,6 +221,7 @@ impl Reason {
             Self::StillCancelling => "The printer is still cancelling.",
             Self::CancelledNotStarted => "The print was cancelled, and not started again: look at the printer.",
             Self::NoAnswer => "The command was sent and no answer came: look at the printer.",
+            Self::NotRecorded => "The database refused to record this command: see the server's log.",
         }
     }
 }

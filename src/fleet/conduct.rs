@@ -29,8 +29,13 @@ impl Actor {
     /// Takes an order. While another one is in flight only a cancel comes, and overtakes it.
     pub(super) fn take(&mut self, order: Box<Order>) {
         let now = Instant::now();
-        if self.slot.is_none() {
+        let Some(flight) = &self.slot else {
             self.slot = Some(Flight::new(order, now));
+            return;
+        };
+        // The dispatcher hands a command over again where it cannot know that the actor has it.
+        let overtaking = self.next.as_ref().map(|next| next.command_id);
+        if flight.order.command_id == order.command_id || overtaking == Some(order.command_id) {
             return;
         }
         if order.command != Command::Cancel || self.next.is_some() {

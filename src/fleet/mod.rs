@@ -208,9 +208,9 @@ impl Fleet {
         self.post(printer_id, Mail::Drop(command_id))
     }
 
-    /// Watches on for the effect of a command that ended as a maybe in an earlier life of the server.
-    pub fn watch_late(&self, printer_id: Uuid, order: LateOrder) {
-        let _ = self.post(printer_id, Mail::WatchLate(Box::new(order)));
+    /// Has an actor watch for the late effect of a command that ended with an unknown effect in the previous process.
+    pub fn watch_late(&self, printer_id: Uuid, order: LateOrder) -> Result<(), NotTaken> {
+        self.post(printer_id, Mail::WatchLate(Box::new(order)))
     }
 
     /// Waits until what actors have seen so far is written down, for at most 2 s: whoever was told of a print finds it.

@@ -146,7 +146,7 @@ impl Services {
         let shown = usize::try_from(COMMANDS_SHOWN).unwrap_or(usize::MAX);
         let next = (rows.len() > shown).then_some(COMMANDS_SHOWN - 1);
         let commands = rows.iter().take(shown).cloned().collect();
-        self.dispatch.made(batch.clone(), rows.into_iter().filter(|row| !row.outcome.is_final()).collect());
+        self.dispatch.created(batch.clone(), rows.into_iter().filter(|row| !row.outcome.is_final()).collect());
         // Sending goes before telling: the dispatcher would wait until the answer with its rows is put together.
         tokio::task::yield_now().await;
         Ok(BatchView { batch, counts, commands, next })

@@ -5,7 +5,12 @@ use std::time::Duration;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Services, access::Principal, dispatch::Reservation, error::Error};
+use super::{
+    Services,
+    access::Principal,
+    dispatch::{NotReserved, Reservation},
+    error::Error,
+};
 use crate::{
     domain::{
         access::Role,
@@ -93,12 +98,15 @@ impl Services {
     }
 
     async fn reserve(&self, id: Uuid) -> Result<Reservation, Error> {
-        self.dispatch.reserve(id).await.map_err(|in_flight| {
-            let what = in_flight.map_or_else(|| "a change of its files".to_owned(), |command| command.to_string());
-            Error::Conflict {
-                code: "command_in_flight",
-                detail: format!("Something else is being done to this printer: {what}."),
+        let detail = |what: &str| format!("Something else is being done to this printer: {what}.");
+        self.dispatch.reserve(id).await.map_err(|refused| match refused {
+            NotReserved::InFlight(command) => {
+                Error::Conflict { code: "command_in_flight", detail: detail(command.as_str()) }
             }
+            NotReserved::Reserved => {
+                Error::Conflict { code: "command_in_flight", detail: detail("a change of its files") }
+            }
+            NotReserved::NoAnswer => Error::Busy("The dispatcher waits for the database. Try again in a moment."),
         })
     }
 

@@ -209,11 +209,12 @@ pub async fn page(db: &Db, filter: &BatchFilter, after: Option<Uuid>, limit: i64
     rows.into_iter().map(Row::read).collect()
 }
 
-/// Batches that have not ended, oldest first: scheduled, running, and stopped ones with open rows.
-pub async fn unfinished(db: &Db) -> Result<Vec<Batch>, Error> {
+/// Batches that have not ended, oldest first: scheduled, running, and stopped ones with open rows. One that cannot be read
+/// does not hide the others.
+pub async fn unfinished(db: &Db) -> Result<Vec<(Uuid, Result<Batch, Error>)>, Error> {
     let sql = format!("select {COLUMNS} from batches where finished_at is null order by id");
     let rows: Vec<Row> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).fetch_all(pool).await)?;
-    rows.into_iter().map(Row::read).collect()
+    Ok(rows.into_iter().map(|row| (row.id, row.read())).collect())
 }
 
 /// A scheduled batch becomes running. False: it was not scheduled any more.

@@ -31,6 +31,22 @@ pub enum Error {
     Database(#[source] Cause),
 }
 
+impl Error {
+    /// Whether the same call may work later. Only these errors are worth a retry.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Unavailable(_) => true,
+            Self::NameTaken
+            | Self::UrlTaken
+            | Self::KeyTaken
+            | Self::Superseded
+            | Self::Broken { .. }
+            | Self::Setup(_)
+            | Self::Database(_) => false,
+        }
+    }
+}
+
 /// The database driver's own error, which only the log shows.
 #[derive(Debug)]
 pub struct Cause(pub(super) sqlx::Error);

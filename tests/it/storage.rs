@@ -3,6 +3,7 @@
 
 mod audit;
 pub mod databases;
+mod ends;
 mod engine;
 mod events;
 pub mod fixtures;

@@ -1,68 +1,126 @@
-//! How everybody else speaks to the dispatcher.
+//! The dispatcher's handle: how requests reach the dispatcher, and its status.
 
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicI64, AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use chrono::DateTime;
 use tokio::sync::{Notify, broadcast, mpsc, oneshot};
 use uuid::Uuid;
 
-use crate::{
-    clock,
-    domain::{
-        batch::Batch,
-        command::{Command, CommandRow},
-    },
+use crate::domain::{
+    batch::Batch,
+    command::{Command, CommandRow},
 };
 
-/// What the dispatcher is told beside what actors say.
+/// Signals that wait for the dispatcher.
+const SIGNALS: usize = 1_024;
+/// A request waits this long for the dispatcher, which itself waits while the database is away.
+const WITHIN: Duration = Duration::from_secs(5);
+/// Rows of new batches that are kept in memory for the dispatcher; beyond it reads them from the command log.
+const NEW_ROWS: usize = 20_000;
+
+/// A message to the dispatcher from anything but an actor.
 #[derive(Debug)]
 pub(super) enum Signal {
-    /// These rows were ended in the ledger.
+    /// These rows were ended in the command log.
     Ended(Vec<Uuid>),
     PrinterDisabled(Uuid),
     PrinterRemoved(Uuid),
-    Reserve(Uuid, oneshot::Sender<Result<(), Option<Command>>>),
+    Reserve(Uuid, oneshot::Sender<Result<Reservation, Option<Command>>>),
     Release(Uuid),
 }
 
 /// Batches that the dispatcher has not taken up, each with its open rows.
-type JustMade = Vec<(Batch, Vec<CommandRow>)>;
+#[derive(Debug, Default)]
+pub(super) struct NewBatches {
+    pub batches: Vec<(Batch, Vec<CommandRow>)>,
+    rows: usize,
+    /// More batches were created than are kept here: the command log has them.
+    pub overflowed: bool,
+}
+
+/// Why a printer was not reserved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotReserved {
+    /// This command is in flight.
+    InFlight(Command),
+    /// Another reservation holds the printer.
+    Reserved,
+    /// The dispatcher does not answer: it waits for the database, or the server stops.
+    NoAnswer,
+}
 
 /// A handle on the dispatcher. Cheap to clone.
 #[derive(Clone)]
 pub struct Dispatch {
     pub(super) wake: Arc<Notify>,
-    /// To spare the dispatcher reading them back.
-    pub(super) made: Arc<Mutex<JustMade>>,
-    pub(super) signals: mpsc::Sender<Signal>,
+    /// Spares the dispatcher reading them from the command log.
+    new_batches: Arc<Mutex<NewBatches>>,
+    signals: mpsc::Sender<Signal>,
     pub(super) changed: broadcast::Sender<Uuid>,
-    pub(super) beat: Arc<AtomicI64>,
-    pub(super) open: Arc<AtomicUsize>,
+    status: Arc<Status>,
+}
+
+/// What the dispatcher publishes about itself.
+struct Status {
+    started: Instant,
+    /// Milliseconds from `started` to the last turn of the dispatcher. Not wall clock time, which is set.
+    last_turn_ms: AtomicU64,
+    open_batches: AtomicUsize,
+    unrecorded: AtomicUsize,
 }
 
 impl Dispatch {
-    /// A batch was made, with these open rows: the ledger has both.
-    pub fn made(&self, batch: Batch, rows: Vec<CommandRow>) {
-        self.just_made().push((batch, rows));
+    /// A handle, and the receiver of its signals.
+    pub(super) fn new() -> (Self, mpsc::Receiver<Signal>) {
+        let (signals, receiver) = mpsc::channel(SIGNALS);
+        let status = Status {
+            started: Instant::now(),
+            last_turn_ms: AtomicU64::default(),
+            open_batches: AtomicUsize::default(),
+            unrecorded: AtomicUsize::default(),
+        };
+        let handle = Self {
+            wake: Arc::new(Notify::new()),
+            new_batches: Arc::default(),
+            signals,
+            changed: broadcast::channel(SIGNALS).0,
+            status: Arc::new(status),
+        };
+        (handle, receiver)
+    }
+
+    /// A batch was created, with these open rows: the command log has both.
+    pub fn created(&self, batch: Batch, rows: Vec<CommandRow>) {
+        let mut new = self.new_batches();
+        if new.rows + rows.len() > NEW_ROWS {
+            new.overflowed = true;
+        } else {
+            new.rows += rows.len();
+            new.batches.push((batch, rows));
+        }
+        drop(new);
         self.wake.notify_one();
     }
 
-    pub(super) fn just_made(&self) -> MutexGuard<'_, JustMade> {
-        self.made.lock().unwrap_or_else(PoisonError::into_inner)
+    fn new_batches(&self) -> MutexGuard<'_, NewBatches> {
+        self.new_batches.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells of every batch of which a row has ended, or that has ended itself.
+    pub(super) fn take_new_batches(&self) -> NewBatches {
+        std::mem::take(&mut *self.new_batches())
+    }
+
+    /// Publishes the id of every batch of which a row has ended, or that has ended itself.
     pub fn subscribe(&self) -> broadcast::Receiver<Uuid> {
         self.changed.subscribe()
     }
 
-    /// Rows were ended in the ledger (their batch was stopped).
+    /// Rows were ended in the command log (their batch was stopped).
     pub async fn ended(&self, commands: Vec<Uuid>) {
         self.signal(Signal::Ended(commands)).await;
     }
@@ -72,38 +130,67 @@ impl Dispatch {
         self.signal(Signal::PrinterDisabled(printer_id)).await;
     }
 
-    /// The printer's rows have ended in the ledger.
+    /// The printer's rows have ended in the command log.
     pub async fn printer_removed(&self, printer_id: Uuid) {
         self.signal(Signal::PrinterRemoved(printer_id)).await;
     }
 
-    /// Keeps commands off a printer until the reservation is dropped. Fails with what is in flight.
-    pub async fn reserve(&self, printer_id: Uuid) -> Result<Reservation, Option<Command>> {
-        let (reply, answer) = oneshot::channel();
-        self.signal(Signal::Reserve(printer_id, reply)).await;
-        answer.await.unwrap_or(Err(None))?;
-        Ok(Reservation { printer_id, signals: self.signals.clone() })
+    /// Keeps commands off a printer until the reservation is dropped. Waits at most 5 s for the dispatcher.
+    pub async fn reserve(&self, printer_id: Uuid) -> Result<Reservation, NotReserved> {
+        let reserve = async {
+            let (reply, answer) = oneshot::channel();
+            self.signals.send(Signal::Reserve(printer_id, reply)).await.map_err(|_| NotReserved::NoAnswer)?;
+            match answer.await {
+                Ok(Ok(reservation)) => Ok(reservation),
+                Ok(Err(Some(command))) => Err(NotReserved::InFlight(command)),
+                Ok(Err(None)) => Err(NotReserved::Reserved),
+                Err(_) => Err(NotReserved::NoAnswer),
+            }
+        };
+        tokio::time::timeout(WITHIN, reserve).await.unwrap_or(Err(NotReserved::NoAnswer))
     }
 
-    /// Batches whose last command has not ended.
+    pub(super) fn reservation(&self, printer_id: Uuid) -> Reservation {
+        Reservation { printer_id, signals: self.signals.clone() }
+    }
+
+    /// Batches with commands that are not final.
     pub fn open_batches(&self) -> usize {
-        self.open.load(Ordering::Relaxed)
+        self.status.open_batches.load(Ordering::Relaxed) + self.new_batches().batches.len()
     }
 
-    /// How long ago the dispatcher last looked around; more than a few seconds means that it hangs.
+    /// Commands whose end waits in memory because the database refuses to record it. They block their printers' queues.
+    pub fn unrecorded(&self) -> usize {
+        self.status.unrecorded.load(Ordering::Relaxed)
+    }
+
+    /// How long ago the dispatcher's last turn was; more than a few seconds means that it hangs.
     pub fn silent_for(&self) -> Duration {
-        (clock::now() - DateTime::from_timestamp_micros(self.beat.load(Ordering::Relaxed)).unwrap_or_default())
-            .to_std()
-            .unwrap_or_default()
+        let last = Duration::from_millis(self.status.last_turn_ms.load(Ordering::Relaxed));
+        self.status.started.elapsed().saturating_sub(last)
     }
 
+    /// Notes that the dispatcher takes a turn.
+    pub(super) fn beat(&self) {
+        let ms = u64::try_from(self.status.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.status.last_turn_ms.store(ms, Ordering::Relaxed);
+    }
+
+    pub(super) fn publish(&self, open_batches: usize, unrecorded: usize) {
+        self.status.open_batches.store(open_batches, Ordering::Relaxed);
+        self.status.unrecorded.store(unrecorded, Ordering::Relaxed);
+    }
+
+    /// Sends a signal. One that finds no room in time is dropped: the dispatcher compares its memory with the command log.
     async fn signal(&self, signal: Signal) {
-        // The dispatcher is gone only when the server is going.
-        let _ = self.signals.send(signal).await;
+        if tokio::time::timeout(WITHIN, self.signals.send(signal)).await.is_err() {
+            tracing::warn!("the dispatcher did not take a signal in time, and reads the command log instead");
+        }
     }
 }
 
 /// Holds commands off a printer.
+#[derive(Debug)]
 pub struct Reservation {
     printer_id: Uuid,
     signals: mpsc::Sender<Signal>,

@@ -1,62 +1,67 @@
-//! The ledger's dispatcher: it releases commands as their limits allow, hands each to its printer's actor, gives
-//! leave to send, and writes down what became of it.
+//! The dispatcher: releases commands as their limits allow, hands each to its printer's actor, grants permits to send,
+//! and records outcomes.
 //!
-//! One task owns the lanes and the runs, so there is nothing to lock. It wakes by signal (a batch was made, stopped,
-//! a printer changed), by what actors say, and by a timer; what it does not know it reads from the ledger, which is
-//! the truth: killed at any moment, it goes on from there. It never waits for an actor. Writes come in groups: while
-//! one statement is under way the next group gathers, so a thousand commands cost a few statements.
+//! One task owns the printer queues and the active batches, so there is nothing to lock. It wakes by signal (a batch was
+//! created or stopped, a printer changed), by messages of actors, and by a timer. Its memory is rebuilt from the command
+//! log at a start and compared with it while it runs. It never waits for an actor. It waits for the database, because
+//! nothing may be sent without the log. Writes come in groups: while one statement is under way the next group gathers.
 
+mod active_batches;
+mod delivery;
+mod ends;
 mod handle;
+mod permits;
+mod printer_queues;
+mod reconcile;
 mod release;
 mod report;
+mod retry;
 
-use self::handle::Signal;
-pub use self::handle::{Dispatch, Reservation};
+pub use self::handle::{Dispatch, NotReserved, Reservation};
+use self::{
+    active_batches::ActiveBatch, handle::Signal, printer_queues::PrinterQueues, reconcile::Unrecorded, retry::Backoff,
+};
 
 use std::{
-    collections::{HashMap, HashSet},
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering},
-    },
+    collections::{HashMap, HashSet, VecDeque},
     time::{Duration, Instant},
 };
 
-use tokio::sync::{Notify, broadcast, mpsc};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{lanes::Lanes, runs::Run};
 use crate::{
     clock,
     domain::{
-        batch::Batch,
+        batch::{Batch, BatchState, OnFailure},
         command::{CommandRow, Outcome, Reason},
     },
     fleet::{
         Fleet,
-        message::{Report, Up},
+        message::{LateOrder, Up},
     },
-    storage::{self, Db, commands},
+    storage::{
+        self, Db,
+        commands::{self, Visible},
+    },
 };
 
 /// Messages of actors that are taken at once.
 const GROUP: usize = 2_048;
-/// Messages of actors for which one statement is worth its while: more are not waited for.
+/// Messages of actors that are worth a statement: more are not waited for.
 const ENOUGH: usize = 64;
-/// Signals that wait.
-const SIGNALS: usize = 1_024;
-/// The dispatcher looks around at least this often.
+/// The longest time between two turns.
 const TICK: Duration = Duration::from_secs(1);
-/// Ends wait this long at most while answers to other sends are awaited, so that no answer waits for a place in the ledger
-/// behind them, and a thousand ends cost a few statements.
+/// Final reports wait this long at most while replies to other sends are awaited, so that no reply waits for its
+/// statement behind them, and a thousand ends cost a few statements.
 const ENDS_WAIT: Duration = Duration::from_millis(100);
-/// Acceptances wait this long at most for others that are awaited: a thousand of them would be a hundred statements, many of
-/// them of one row.
-const ADVANCES_WAIT: Duration = Duration::from_millis(6);
-/// Between attempts when the database does not answer. Without the ledger nothing may be sent.
-const RETRY: Duration = Duration::from_millis(200);
-/// For what is written after the end.
+/// Progress reports wait this long at most for others that are awaited: a thousand acceptances would be a hundred
+/// statements.
+const PROGRESS_WAITS: Duration = Duration::from_millis(6);
+/// What is under way when the server stops may take this long; then it is given up, retries included.
+const GRACE: Duration = Duration::from_secs(1);
+/// For reports that are written after the stop.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// The dispatcher's task.
@@ -66,111 +71,190 @@ pub struct Dispatcher {
     ledger: mpsc::Receiver<Up>,
     signals: mpsc::Receiver<Signal>,
     handle: Dispatch,
-    runs: HashMap<Uuid, Run>,
-    lanes: Lanes,
+    active_batches: HashMap<Uuid, ActiveBatch>,
+    printer_queues: PrinterQueues,
+    /// Commands that are released and not final.
     rows: HashMap<Uuid, CommandRow>,
     /// Commands whose actors had no room.
-    unposted: Vec<Uuid>,
-    /// Commands that were sent, and of which nothing has been heard yet.
-    awaited: HashSet<Uuid>,
-    /// Reports of how far commands are that are not in the ledger yet, and final ones.
-    advances: Held,
-    ends: Held,
-    groups: HashMap<Uuid, Option<String>>,
+    undelivered: Vec<Uuid>,
+    /// Commands that ended unsent, by printer, whose actors had no room for the message.
+    undropped: Vec<(Uuid, Uuid)>,
+    /// Commands that were sent, without a reply so far.
+    awaiting_reply: HashSet<Uuid>,
+    progress_reports: Held,
+    final_reports: Held,
+    /// Reports whose statement has begun and not succeeded.
+    being_written: Vec<commands::Report>,
+    /// Ends that the database refuses.
+    unrecorded: VecDeque<Unrecorded>,
+    /// When they are tried again, and the pause after that.
+    record_again: (Instant, Duration),
+    /// When commands long past their expiry are compared with the log again.
+    compare_at: Instant,
+    /// When the checks of due batches may be tried again.
+    check_again: Instant,
+    power_groups: HashMap<Uuid, Option<String>>,
+    /// The printers could not be read.
+    power_groups_stale: bool,
+    /// Unsettled commands of the previous process that their actors do not have yet. `None`: not read yet.
+    unsettled: Option<Vec<(Uuid, LateOrder)>>,
+    /// Batches that cannot be read; the log has the error once.
+    unreadable: HashSet<Uuid>,
     wake_at: Instant,
 }
 
 impl Dispatcher {
-    /// A dispatcher over the ledger; `ledger` is where actors speak.
+    /// A dispatcher over the command log; `ledger` receives the messages of actors.
     pub fn new(db: Db, fleet: Fleet, ledger: mpsc::Receiver<Up>) -> Self {
-        let (signals_in, signals) = mpsc::channel(SIGNALS);
-        let handle = Dispatch {
-            wake: Arc::new(Notify::new()),
-            made: Arc::default(),
-            signals: signals_in,
-            changed: broadcast::channel(SIGNALS).0,
-            beat: Arc::new(AtomicI64::new(clock::now().timestamp_micros())),
-            open: Arc::default(),
-        };
+        let (handle, signals) = Dispatch::new();
+        let now = Instant::now();
         Self {
             db,
             fleet,
             ledger,
             signals,
             handle,
-            runs: HashMap::new(),
-            lanes: Lanes::default(),
+            active_batches: HashMap::new(),
+            printer_queues: PrinterQueues::default(),
             rows: HashMap::new(),
-            unposted: Vec::new(),
-            awaited: HashSet::new(),
-            advances: Held::default(),
-            ends: Held::default(),
-            groups: HashMap::new(),
-            wake_at: Instant::now(),
+            undelivered: Vec::new(),
+            undropped: Vec::new(),
+            awaiting_reply: HashSet::new(),
+            progress_reports: Held::default(),
+            final_reports: Held::default(),
+            being_written: Vec::new(),
+            unrecorded: VecDeque::new(),
+            record_again: (now, TICK),
+            compare_at: now,
+            check_again: now,
+            power_groups: HashMap::new(),
+            power_groups_stale: false,
+            unsettled: None,
+            unreadable: HashSet::new(),
+            wake_at: now,
         }
     }
 
-    /// The handle for everybody else.
+    /// The handle for requests.
     pub fn handle(&self) -> Dispatch {
         self.handle.clone()
     }
 
-    /// Runs until `stop` falls, then writes what is left.
+    /// Runs until `stop` is cancelled, then writes the reports that are left.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut group = Vec::with_capacity(GROUP);
-        self.load().await;
-        self.watch_late().await;
-        loop {
-            self.release().await;
-            self.handle.beat.store(clock::now().timestamp_micros(), Ordering::Relaxed);
-            self.handle.open.store(self.runs.len(), Ordering::Relaxed);
-            let wake = self.handle.wake.clone();
-            let held_until = [self.advances.due, self.ends.due].into_iter().flatten().min();
-            tokio::select! {
-                () = stop.cancelled() => break,
-                _ = self.ledger.recv_many(&mut group, GROUP) => {
-                    if group.is_empty() {
-                        break;
-                    }
-                    self.hear_out(&mut group).await;
-                    self.hear(std::mem::take(&mut group)).await;
-                }
-                () = until(held_until), if held_until.is_some() => self.write_held(false).await,
-                Some(signal) = self.signals.recv() => self.on_signal(signal).await,
-                () = wake.notified() => self.take_up_made().await,
-                () = tokio::time::sleep_until(self.wake_at.into()) => self.tick().await,
-            }
+        let end = async {
+            stop.cancelled().await;
+            tokio::time::sleep(GRACE).await;
+        };
+        tokio::select! {
+            () = self.serve(stop.clone()) => {}
+            // It waits for the database. No permit is lost: those that are not granted read as refused.
+            () = end => {}
         }
-        // Where the database does not take them, the next life finds out anew.
+        // Reports that the database does not take now are found out again by the next process.
         let _ = tokio::time::timeout(LAST_WORDS, self.write_held(true)).await;
     }
 
-    /// Takes up every batch of the ledger that is not known yet, in the order in which they were made.
-    async fn load(&mut self) {
-        let batches = match storage::batches::unfinished(&self.db).await {
-            Ok(batches) => batches,
-            Err(error) => return log_storage("unfinished batches", &error),
-        };
-        self.learn_power_groups(&batches).await;
-        for batch in batches {
-            if self.runs.contains_key(&batch.id) {
-                continue;
-            }
-            match commands::open_of_batch(&self.db, batch.id).await {
-                Ok(rows) => self.take_up(batch, rows).await,
-                Err(error) => return log_storage("rows of a batch", &error),
+    async fn serve(&mut self, stop: CancellationToken) {
+        let mut backoff = Backoff::new();
+        // Nothing is sent before every command that the previous process sent is known.
+        while !self.load().await {
+            self.handle.beat();
+            backoff.pause().await;
+        }
+        self.watch_unsettled().await;
+        let mut group = Vec::with_capacity(GROUP);
+        loop {
+            self.release().await;
+            self.handle.beat();
+            self.handle.publish(self.active_batches.len(), self.unrecorded.len());
+            let wake = self.handle.wake.clone();
+            let held_until = [self.progress_reports.due, self.final_reports.due].into_iter().flatten().min();
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = self.ledger.recv_many(&mut group, GROUP) => {
+                    if group.is_empty() {
+                        return;
+                    }
+                    self.gather(&mut group).await;
+                    self.on_messages(std::mem::take(&mut group)).await;
+                }
+                () = until(held_until), if held_until.is_some() => self.write_held(false).await,
+                Some(signal) = self.signals.recv() => self.on_signal(signal).await,
+                () = wake.notified() => self.take_up_new().await,
+                () = tokio::time::sleep_until(self.wake_at.into()) => self.tick().await,
             }
         }
     }
 
-    /// Takes up batches that were just made as they were then. Whatever has changed since, the ledger refuses a send of.
-    async fn take_up_made(&mut self) {
-        let made = std::mem::take(&mut *self.handle.just_made());
-        for (batch, rows) in made {
-            if batch.finished_at.is_none() && !self.runs.contains_key(&batch.id) {
+    /// Takes up every batch of the command log that is not known yet, in the order of their creation, and applies to
+    /// known ones what the log says. `false`: the database is away, and it has to be done again.
+    async fn load(&mut self) -> bool {
+        let unfinished = match storage::batches::unfinished(&self.db).await {
+            Ok(unfinished) => unfinished,
+            Err(error) => {
+                log_storage("unfinished batches", &error);
+                return false;
+            }
+        };
+        let listed: HashSet<Uuid> = unfinished.iter().map(|(id, _)| *id).collect();
+        // Their end may have been committed by a request that was dropped before it could say so.
+        let mut differing: Vec<Uuid> = self.active_batches.keys().filter(|id| !listed.contains(id)).copied().collect();
+        for (id, batch) in unfinished {
+            let result = match (batch, self.active_batches.get(&id)) {
+                (Ok(batch), Some(active)) => {
+                    if batch.state == BatchState::Stopped && active.batch.state != BatchState::Stopped {
+                        differing.push(id);
+                    }
+                    Ok(())
+                }
+                (Ok(batch), None) => self.load_batch(batch).await,
+                (Err(error), _) => Err(error),
+            };
+            match result {
+                Ok(()) => {}
+                Err(error) if error.is_transient() => {
+                    log_storage("rows of a batch", &error);
+                    return false;
+                }
+                // The others do not wait for it.
+                Err(error) if self.unreadable.insert(id) => log_storage("a batch that is left out", &error),
+                Err(_) => {}
+            }
+        }
+        for id in differing {
+            self.read_batch_again(id).await;
+        }
+        true
+    }
+
+    async fn load_batch(&mut self, batch: Batch) -> Result<(), storage::Error> {
+        if batch.spec.on_failure == OnFailure::Stop && batch.state == BatchState::Running {
+            // The previous process may have ended between the failure and the stop.
+            let failures: Vec<Outcome> = Outcome::ALL.iter().copied().filter(|outcome| is_failure(*outcome)).collect();
+            let rows = commands::outcomes_of(&self.db, batch.id, &failures, &Visible::default()).await?;
+            if rows.iter().any(|row| row.released_at.is_some()) {
+                self.commit_stop(batch.id).await?;
+            }
+        }
+        let rows = commands::open_of_batch(&self.db, batch.id).await?;
+        self.learn_power_groups(std::slice::from_ref(&batch)).await;
+        self.take_up(batch, rows).await;
+        Ok(())
+    }
+
+    /// Takes up batches that were just created as they were then. If one has changed since, the command log refuses its
+    /// sends.
+    async fn take_up_new(&mut self) {
+        let new = self.handle.take_new_batches();
+        for (batch, rows) in new.batches {
+            if batch.finished_at.is_none() && !self.active_batches.contains_key(&batch.id) {
                 self.learn_power_groups(std::slice::from_ref(&batch)).await;
                 self.take_up(batch, rows).await;
             }
+        }
+        if new.overflowed {
+            self.load().await;
         }
     }
 
@@ -183,9 +267,9 @@ impl Dispatcher {
         let (released, queued): (Vec<_>, Vec<_>) =
             rows.into_iter().partition(|row| row.outcome != Outcome::Queued || row.released_at.is_some());
         let id = batch.id;
-        let mut run = Run::new(batch, queued.into());
-        run.open.extend(released.iter().map(|row| (row.id, row.printer_id)));
-        self.runs.insert(id, run);
+        let mut active = ActiveBatch::new(batch, queued.into());
+        active.open.extend(released.iter().map(|row| (row.id, row.printer_id)));
+        self.active_batches.insert(id, active);
         let (sent, released): (Vec<_>, Vec<_>) = released.into_iter().partition(|row| row.outcome != Outcome::Queued);
         for row in sent {
             self.recover(row).await;
@@ -194,12 +278,12 @@ impl Dispatcher {
         self.close_if_over(vec![id]).await;
     }
 
-    /// Lets those speak who are about to: a thousand actors that were woken at once ask with a few statements, of which
-    /// the first is not one actor's alone. Whoever waits for a processor goes before, so a farm at rest costs no time.
-    async fn hear_out(&mut self, group: &mut Vec<Up>) {
-        let mut heard = 0;
-        while heard < group.len() && group.len() < ENOUGH {
-            heard = group.len();
+    /// Yields to actors that are about to send a message: a thousand actors that were woken at once share a few
+    /// statements. Tasks that wait for a processor go first, so a farm at rest costs no time.
+    async fn gather(&mut self, group: &mut Vec<Up>) {
+        let mut gathered = 0;
+        while gathered < group.len() && group.len() < ENOUGH {
+            gathered = group.len();
             tokio::task::yield_now().await;
             while group.len() < GROUP
                 && let Ok(up) = self.ledger.try_recv()
@@ -210,72 +294,79 @@ impl Dispatcher {
     }
 
     async fn tick(&mut self) {
-        // What a signal did not bring, or what could not be read then.
-        self.load().await;
-        for id in std::mem::take(&mut self.unposted) {
-            self.post(id).await;
+        self.deliver_again().await;
+        // What no signal brought, or could not be read then.
+        if !self.load().await {
+            return;
         }
+        self.learn_stale_power_groups().await;
         let expired: Vec<Uuid> =
-            self.lanes.expired(clock::now()).into_iter().map(|(_, ticket)| ticket.command_id).collect();
-        if !expired.is_empty() {
-            let detail = "Another command to this printer took longer than this one was to wait.";
-            self.end_rows(&expired, Outcome::Expired, Reason::CommandInFlight, detail).await;
-        }
-        let over: Vec<Uuid> = self.runs.iter().filter(|(_, run)| run.is_over()).map(|(id, _)| *id).collect();
+            self.printer_queues.expired(clock::now()).into_iter().map(|(_, ticket)| ticket.command_id).collect();
+        let detail = "Another command to this printer took longer than this one was to wait.";
+        self.end_rows(&expired, Outcome::Expired, Some(Reason::CommandInFlight), detail).await;
+        let stopping = self.active_batches.iter().filter(|(_, active)| active.stopping).map(|(id, _)| *id).collect();
+        self.stop_failed(stopping).await;
+        let over = self.active_batches.iter().filter(|(_, active)| active.is_over()).map(|(id, _)| *id).collect();
         self.close_if_over(over).await;
+        self.compare_overdue().await;
+        self.record_unrecorded().await;
+        self.watch_unsettled().await;
     }
 
     async fn on_signal(&mut self, signal: Signal) {
-        // It may be about a batch that was made before.
-        self.take_up_made().await;
+        // It may be about a batch that was created before.
+        self.take_up_new().await;
         match signal {
             Signal::Ended(ids) => {
                 self.drop_orders(&ids);
                 self.forget(&ids, None).await;
             }
             Signal::PrinterDisabled(printer_id) => {
-                let unreleased = self.runs.values().flat_map(|run| run.queued.iter());
-                let mut ids: Vec<Uuid> =
-                    unreleased.filter(|row| row.printer_id == printer_id).map(|row| row.id).collect();
-                ids.extend(self.lanes.unsent(printer_id));
+                let mut ids = self.unreleased_on(printer_id);
+                ids.extend(self.printer_queues.unsent(printer_id));
                 self.end_queued(&ids, Outcome::Rejected, Reason::PrinterDisabled).await;
             }
             Signal::PrinterRemoved(printer_id) => {
-                self.lanes.forget(printer_id);
-                let open = self.rows.values().filter(|row| row.printer_id == printer_id).map(|row| row.id);
-                let unreleased = self.runs.values().flat_map(|run| run.queued.iter());
-                let queued = unreleased.filter(|row| row.printer_id == printer_id).map(|row| row.id);
-                let ids: Vec<Uuid> = open.chain(queued).collect();
+                self.printer_queues.forget(printer_id);
+                let mut ids = self.unreleased_on(printer_id);
+                ids.extend(self.rows.values().filter(|row| row.printer_id == printer_id).map(|row| row.id));
                 self.forget(&ids, None).await;
             }
             Signal::Reserve(printer_id, reply) => {
-                let result = self.lanes.reserve(printer_id);
-                if reply.send(result).is_err() && result.is_ok() {
-                    self.unreserve(printer_id).await;
+                let result = self.printer_queues.reserve(printer_id);
+                // Where the request is gone, the reservation comes back with the error, and ends there.
+                let _ = reply.send(result.map(|()| self.handle.reservation(printer_id)));
+            }
+            Signal::Release(printer_id) => {
+                if let Some(ticket) = self.printer_queues.release(printer_id) {
+                    self.post(ticket.command_id).await;
                 }
             }
-            Signal::Release(printer_id) => self.unreserve(printer_id).await,
         }
     }
 
-    async fn unreserve(&mut self, printer_id: Uuid) {
-        if let Some(ticket) = self.lanes.release(printer_id) {
-            self.post(ticket.command_id).await;
-        }
+    fn unreleased_on(&self, printer_id: Uuid) -> Vec<Uuid> {
+        let unreleased = self.active_batches.values().flat_map(|active| active.queued.iter());
+        unreleased.filter(|row| row.printer_id == printer_id).map(|row| row.id).collect()
     }
+}
+
+/// Whether `on_failure: stop` stops the batch for this outcome.
+fn is_failure(outcome: Outcome) -> bool {
+    outcome.is_final() && !matches!(outcome, Outcome::Confirmed | Outcome::Unchanged)
 }
 
 /// Reports that wait a little while for others, so that one statement takes many.
 #[derive(Debug, Default)]
 struct Held {
-    reports: Vec<Report>,
+    reports: Vec<commands::Report>,
     /// Until when the first of them may wait.
     due: Option<Instant>,
 }
 
 impl Held {
-    fn hold(&mut self, report: Report, patience: Duration) {
-        self.due.get_or_insert_with(|| Instant::now() + patience);
+    fn hold(&mut self, report: commands::Report, wait: Duration) {
+        self.due.get_or_insert_with(|| Instant::now() + wait);
         self.reports.push(report);
     }
 
@@ -283,7 +374,7 @@ impl Held {
         self.due.is_some_and(|due| Instant::now() >= due)
     }
 
-    fn take(&mut self) -> Vec<Report> {
+    fn take(&mut self) -> Vec<commands::Report> {
         self.due = None;
         std::mem::take(&mut self.reports)
     }
@@ -296,7 +387,9 @@ async fn until(time: Option<Instant>) {
     }
 }
 
-/// A failure of the ledger, which is tried again.
 fn log_storage(what: &str, error: &storage::Error) {
-    tracing::error!(error = ?error, "the ledger cannot be used ({what})");
+    tracing::error!(error = ?error, "the command log cannot be used ({what})");
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,7 @@
 //! Rows are written in groups, by compare and set: stop, expiry, removal of the printer, an overtaking cancel and the
 //! send itself all ask for the outcome that they found, so exactly one of them wins. A final outcome never changes.
 
+mod end;
 mod row;
 mod write;
 
@@ -18,10 +19,11 @@ use super::{
 };
 use crate::domain::command::{CommandRow, Outcome};
 
+pub use end::{end_not_recorded, end_queued, settle, skip_queued};
 pub(super) use row::Made;
 use row::{COLUMNS, Row, read_all};
 pub(super) use write::told;
-pub use write::{Report, Send, Touched, commit_sends, end_queued, release, report, settle, skip_queued};
+pub use write::{Report, Reported, Send, Touched, commit_sends, release, report};
 
 /// The condition of rows that are not final. The partial index has the very same words.
 pub(super) const OPEN: &str = "finished_at is null";

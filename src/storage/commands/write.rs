@@ -16,7 +16,7 @@ use super::{
     OPEN,
 };
 use crate::domain::{
-    command::{Command, Outcome, Reason, Settled, Step},
+    command::{Command, Outcome, Reason, Step},
     event::{EventType, NewEvent},
     state::PrinterState,
 };
@@ -210,23 +210,34 @@ fn send_sql(db: &Db, records: &group::Parameter) -> String {
     )
 }
 
-/// Writes down what became of commands, and returns how many rows changed.
+/// What [`report`] changed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reported {
+    /// Rows that changed.
+    pub changed: u64,
+    /// Those of them that ended.
+    pub ended: HashSet<Uuid>,
+}
+
+/// Writes down what became of commands, and returns which rows changed.
 ///
 /// A row that is final stays as it is. A row never goes back, and becomes `sent` through [`commit_sends`] alone.
 /// Reports of one id within the group are taken one after the other. A final one that says no time is a defect of the
 /// caller: it would leave a row open that has ended.
-pub async fn report(db: &Db, reports: &[Report]) -> Result<u64, Error> {
+pub async fn report(db: &Db, reports: &[Report]) -> Result<Reported, Error> {
     debug_assert!(reports.iter().all(|report| !report.outcome.is_final() || report.finished_at.is_some()));
     let (ends, advances): (Vec<Report>, Vec<Report>) =
         merged(reports).into_iter().partition(|report| report.outcome.is_final());
     // First: an acceptance is not to wait until the ends of others have been told.
-    Ok(report_group(db, advances, false).await? + report_group(db, ends, true).await?)
+    let advanced = report_group(db, advances, false).await?;
+    let ended = report_group(db, ends, true).await?;
+    Ok(Reported { changed: advanced.changed + ended.changed, ended: ended.ended })
 }
 
 /// Writes reports with one statement: all of them ends, of which the feed tells, or none.
-async fn report_group(db: &Db, reports: Vec<Report>, are_ends: bool) -> Result<u64, Error> {
+async fn report_group(db: &Db, reports: Vec<Report>, are_ends: bool) -> Result<Reported, Error> {
     if reports.is_empty() {
-        return Ok(0);
+        return Ok(Reported::default());
     }
     let mut columns = vec![
         ("row_id", Kind::Uuid),
@@ -271,15 +282,16 @@ async fn report_group(db: &Db, reports: Vec<Report>, are_ends: bool) -> Result<u
          where c.id = x.row_id and c.{OPEN}{only}"
     );
     let Some(at) = ended_at else {
-        return Ok(fenced!(db, |tx| {
+        let changed = fenced!(db, |tx| {
             sqlx::query(AssertSqlSafe(sql)).bind(records).execute(&mut *tx).await?.rows_affected()
-        }));
+        });
+        return Ok(Reported { changed, ended: HashSet::new() });
     };
     let sql = format!("{sql} returning id, batch_id, printer_id");
     Ok(fenced!(db, |tx| {
         let ended: Vec<Touched> = sqlx::query_as(AssertSqlSafe(sql)).bind(records).fetch_all(&mut *tx).await?;
         events::append!(tx, db, &told(&ended, at));
-        ended.len() as u64
+        Reported { changed: ended.len() as u64, ended: ended.into_iter().map(|row| row.id).collect() }
     }))
 }
 
@@ -312,66 +324,4 @@ fn merged(reports: &[Report]) -> Vec<Report> {
         };
     }
     merged
-}
-
-/// Ends queued rows with a final outcome. Returns those that were still queued.
-pub async fn end_queued(
-    db: &Db,
-    ids: &[Uuid],
-    outcome: Outcome,
-    reason: Option<Reason>,
-    detail: Option<&str>,
-    at: DateTime<Utc>,
-) -> Result<Vec<Touched>, Error> {
-    debug_assert!(outcome.is_final(), "{outcome} is no end");
-    let sql = format!(
-        "update commands set outcome = $2, reason = $3, detail = $4, finished_at = $5
-         where id in (select id from commands where id in {} and outcome = 'queued' order by id{})
-         and outcome = 'queued' returning id, batch_id, printer_id",
-        db.uuids(1),
-        db.for_update()
-    );
-    Ok(fenced!(db, |tx| {
-        let ended: Vec<Touched> = sqlx::query_as(AssertSqlSafe(sql))
-            .bind(group::ids(ids.iter().copied()))
-            .bind(outcome.as_str())
-            .bind(reason.map(Reason::as_str))
-            .bind(detail.map(group::clean))
-            .bind(at)
-            .fetch_all(&mut *tx)
-            .await?;
-        events::append!(tx, db, &told(&ended, at));
-        ended
-    }))
-}
-
-/// Ends queued rows as `skipped`. Returns those that were still queued.
-pub async fn skip_queued(
-    db: &Db,
-    ids: &[Uuid],
-    reason: Reason,
-    detail: Option<&str>,
-    at: DateTime<Utc>,
-) -> Result<Vec<Touched>, Error> {
-    end_queued(db, ids, Outcome::Skipped, Some(reason), detail, at).await
-}
-
-/// Adds the effect that showed after the end, once, to a row that ended as a maybe. False: there was nothing to add.
-pub async fn settle(db: &Db, id: Uuid, settled: &Settled) -> Result<bool, Error> {
-    let sql = "update commands set settled_effect = $2, settled_state = $3, settled_at = $4
-               where id = $1 and settled_at is null and outcome in ('unconfirmed', 'unknown')
-               returning id, batch_id, printer_id";
-    fenced!(db, |tx| {
-        let row: Option<Touched> = sqlx::query_as(sql)
-            .bind(id)
-            .bind(settled.effect.as_str())
-            .bind(settled.state.as_str())
-            .bind(settled.at)
-            .fetch_optional(&mut *tx)
-            .await?;
-        let Some(row) = row else { return Ok(false) };
-        let event = NewEvent::of_command(EventType::CommandSettled, settled.at, row.id, row.batch_id, row.printer_id);
-        events::append!(tx, db, &[event]);
-    });
-    Ok(true)
 }

@@ -186,7 +186,7 @@ async fn removing_a_printer_ends_its_commands_and_takes_all_that_was_known_of_it
         let sends: Vec<_> = rows[1..4].iter().map(|row| send(row.id, 1)).collect();
         commands::commit_sends(&db, &sends).await.expect("sent");
         let reports = [report(rows[2].id, Outcome::Accepted), report(rows[3].id, Outcome::Confirmed)];
-        assert_eq!(commands::report(&db, &reports).await.expect("reported"), 2);
+        assert_eq!(commands::report(&db, &reports).await.expect("reported").changed, 2);
         let sighting = |printer: &Printer| Sighting {
             printer_id: printer.id,
             state: PrinterState::Printing,

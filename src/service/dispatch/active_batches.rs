@@ -10,17 +10,19 @@ use uuid::Uuid;
 
 use crate::domain::{batch::Batch, command::CommandRow};
 
-/// A batch whose last command has not ended.
+/// A batch with commands that are not final.
 #[derive(Debug)]
-pub struct Run {
+pub struct ActiveBatch {
     pub batch: Batch,
     /// Not released yet, in the order in which they go.
     pub queued: VecDeque<CommandRow>,
     /// Released and not final, by command, with their printers.
     pub open: HashMap<Uuid, Uuid>,
     next_release: Option<Instant>,
-    /// Its time has come: what had to be checked then was checked.
-    pub due: bool,
+    /// The batch is due, and the checks that are made then have passed.
+    pub checked: bool,
+    /// A command failed under `on_failure: stop`, and the command log does not have the stop yet: nothing is released.
+    pub stopping: bool,
 }
 
 /// What to do with a batch now.
@@ -33,15 +35,20 @@ pub struct Release {
     pub over: Vec<CommandRow>,
 }
 
-impl Run {
+impl ActiveBatch {
     /// A batch with the rows that have not been released.
     pub fn new(batch: Batch, queued: VecDeque<CommandRow>) -> Self {
-        Self { batch, queued, open: HashMap::new(), next_release: None, due: false }
+        Self { batch, queued, open: HashMap::new(), next_release: None, checked: false, stopping: false }
     }
 
-    /// No row is open any more.
+    /// Every row is final.
     pub fn is_over(&self) -> bool {
         self.queued.is_empty() && self.open.is_empty()
+    }
+
+    /// The end of its window: rows that are not released before end unsent.
+    pub fn closes_at(&self) -> DateTime<Utc> {
+        self.batch.due_at() + TimeDelta::seconds(i64::from(self.batch.spec.window_s))
     }
 
     /// Takes the rows that may go now. `may_heat` says whether one more printer may heat beside this one's power
@@ -62,11 +69,11 @@ impl Run {
             release.again = Some(now + wait.min(Duration::from_secs(60)));
             return release;
         }
-        let spec = &self.batch.spec;
-        if wall >= self.batch.due_at() + TimeDelta::seconds(i64::from(spec.window_s)) {
+        if wall >= self.closes_at() {
             release.over = self.queued.drain(..).collect();
             return release;
         }
+        let spec = &self.batch.spec;
         let limits_heating = spec.max_heating > 0 && spec.command.heats();
         let max_in_flight = usize::try_from(spec.max_in_flight).unwrap_or(usize::MAX);
         let mut let_go = HashSet::new();
@@ -109,7 +116,7 @@ mod tests {
         command::Command,
     };
 
-    fn run(rows: u128, change: impl FnOnce(&mut BatchSpec)) -> (Run, DateTime<Utc>) {
+    fn run(rows: u128, change: impl FnOnce(&mut BatchSpec)) -> (ActiveBatch, DateTime<Utc>) {
         let wall = DateTime::UNIX_EPOCH;
         let mut spec = BatchSpec::of(Command::Start);
         change(&mut spec);
@@ -126,7 +133,7 @@ mod tests {
             let id = Uuid::from_u128(100 + n);
             CommandRow::queued(id, Uuid::nil(), Uuid::from_u128(n), String::new(), Command::Start)
         };
-        (Run::new(batch, (1..=rows).map(row).collect()), wall)
+        (ActiveBatch::new(batch, (1..=rows).map(row).collect()), wall)
     }
 
     fn released(release: &Release) -> Vec<u128> {

@@ -1,7 +1,7 @@
 //! The order of commands to one printer: one in flight, the same command again waits, a cancel overtakes, anything
 //! else is refused.
 //!
-//! A lane is memory only; the ledger is the truth, and lanes are built anew from it at every start.
+//! Queues exist in memory only. They are rebuilt from the command log at every start.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -10,14 +10,14 @@ use uuid::Uuid;
 
 use crate::domain::command::Command;
 
-/// A command as a lane knows it.
+/// A command in a printer's queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ticket {
     pub command_id: Uuid,
     pub batch_id: Uuid,
     pub command: Command,
     pub expires_at: Option<DateTime<Utc>>,
-    /// The ledger has committed a send of it.
+    /// The command log has a committed send of it.
     pub sent: bool,
 }
 
@@ -35,7 +35,7 @@ pub enum Offer {
 }
 
 #[derive(Debug, Default)]
-struct Lane {
+struct PrinterQueue {
     in_flight: Option<Ticket>,
     overtaking: Option<Ticket>,
     waiting: VecDeque<Ticket>,
@@ -43,34 +43,34 @@ struct Lane {
     reserved: bool,
 }
 
-impl Lane {
+impl PrinterQueue {
     fn is_empty(&self) -> bool {
         self.in_flight.is_none() && self.overtaking.is_none() && self.waiting.is_empty() && !self.reserved
     }
 }
 
-/// Every printer's lane.
+/// The queues of all printers.
 #[derive(Debug, Default)]
-pub struct Lanes(HashMap<Uuid, Lane>);
+pub struct PrinterQueues(HashMap<Uuid, PrinterQueue>);
 
-impl Lanes {
+impl PrinterQueues {
     /// Offers a released command to its printer.
     pub fn offer(&mut self, printer_id: Uuid, ticket: Ticket) -> Offer {
-        let lane = self.0.entry(printer_id).or_default();
-        let Some(in_flight) = lane.in_flight.as_ref() else {
-            if lane.reserved {
-                lane.waiting.push_back(ticket);
+        let queue = self.0.entry(printer_id).or_default();
+        let Some(in_flight) = queue.in_flight.as_ref() else {
+            if queue.reserved {
+                queue.waiting.push_back(ticket);
                 return Offer::Wait;
             }
-            lane.in_flight = Some(ticket);
+            queue.in_flight = Some(ticket);
             return Offer::Go;
         };
-        let last = lane.overtaking.as_ref().unwrap_or(in_flight).command;
+        let last = queue.overtaking.as_ref().unwrap_or(in_flight).command;
         if ticket.command == last {
-            lane.waiting.push_back(ticket);
+            queue.waiting.push_back(ticket);
             Offer::Wait
         } else if ticket.command == Command::Cancel {
-            lane.overtaking = Some(ticket);
+            queue.overtaking = Some(ticket);
             Offer::Overtake
         } else {
             Offer::Refuse(last)
@@ -79,24 +79,24 @@ impl Lanes {
 
     /// A command has ended. Returns what is to be handed over next.
     pub fn end(&mut self, printer_id: Uuid, command_id: Uuid) -> Option<Ticket> {
-        let lane = self.0.get_mut(&printer_id)?;
-        lane.waiting.retain(|ticket| ticket.command_id != command_id);
-        if lane.overtaking.as_ref().is_some_and(|ticket| ticket.command_id == command_id) {
-            lane.overtaking = None;
+        let queue = self.0.get_mut(&printer_id)?;
+        queue.waiting.retain(|ticket| ticket.command_id != command_id);
+        if queue.overtaking.as_ref().is_some_and(|ticket| ticket.command_id == command_id) {
+            queue.overtaking = None;
         }
-        if lane.in_flight.as_ref().is_some_and(|ticket| ticket.command_id == command_id) {
+        if queue.in_flight.as_ref().is_some_and(|ticket| ticket.command_id == command_id) {
             // What overtakes is with the actor already.
-            lane.in_flight = lane.overtaking.take();
+            queue.in_flight = queue.overtaking.take();
         }
         self.next(printer_id)
     }
 
     fn next(&mut self, printer_id: Uuid) -> Option<Ticket> {
-        let lane = self.0.get_mut(&printer_id)?;
-        if lane.in_flight.is_none() && !lane.reserved {
-            let next = lane.waiting.pop_front();
-            lane.in_flight.clone_from(&next);
-            if lane.is_empty() {
+        let queue = self.0.get_mut(&printer_id)?;
+        if queue.in_flight.is_none() && !queue.reserved {
+            let next = queue.waiting.pop_front();
+            queue.in_flight.clone_from(&next);
+            if queue.is_empty() {
                 self.0.remove(&printer_id);
             }
             return next;
@@ -104,14 +104,14 @@ impl Lanes {
         None
     }
 
-    /// Notes that the ledger has committed a send.
+    /// Notes that the command log has a committed send.
     pub fn mark_sent(&mut self, printer_id: Uuid, command_id: Uuid) {
-        let in_lane = self
+        let held = self
             .0
             .get_mut(&printer_id)
             .into_iter()
-            .flat_map(|lane| lane.in_flight.iter_mut().chain(lane.overtaking.iter_mut()));
-        for ticket in in_lane.filter(|ticket| ticket.command_id == command_id) {
+            .flat_map(|queue| queue.in_flight.iter_mut().chain(queue.overtaking.iter_mut()));
+        for ticket in held.filter(|ticket| ticket.command_id == command_id) {
             ticket.sent = true;
         }
     }
@@ -121,24 +121,31 @@ impl Lanes {
         self.0.get(&printer_id)?.in_flight.as_ref()
     }
 
+    /// The commands that a printer's actor has: the one in flight and the cancel that overtakes it.
+    pub fn held(&self, printer_id: Uuid) -> Vec<Uuid> {
+        let Some(queue) = self.0.get(&printer_id) else { return Vec::new() };
+        queue.in_flight.iter().chain(queue.overtaking.iter()).map(|ticket| ticket.command_id).collect()
+    }
+
     /// Commands of a printer that have not been sent, and that a cancel withdraws: whatever waits or is in flight
     /// unsent, but not another cancel.
     pub fn withdrawable(&self, printer_id: Uuid) -> Vec<Uuid> {
-        let Some(lane) = self.0.get(&printer_id) else { return Vec::new() };
+        let Some(queue) = self.0.get(&printer_id) else { return Vec::new() };
         let starts = |ticket: &&Ticket| ticket.command.heats();
-        lane.in_flight
+        queue
+            .in_flight
             .iter()
             .filter(|ticket| !ticket.sent && ticket.command != Command::Cancel)
-            .chain(lane.waiting.iter().filter(starts))
+            .chain(queue.waiting.iter().filter(starts))
             .map(|ticket| ticket.command_id)
             .collect()
     }
 
     /// Every command of a printer that has not been sent.
     pub fn unsent(&self, printer_id: Uuid) -> Vec<Uuid> {
-        let Some(lane) = self.0.get(&printer_id) else { return Vec::new() };
-        let held = lane.in_flight.iter().chain(lane.overtaking.iter()).filter(|ticket| !ticket.sent);
-        held.chain(lane.waiting.iter()).map(|ticket| ticket.command_id).collect()
+        let Some(queue) = self.0.get(&printer_id) else { return Vec::new() };
+        let held = queue.in_flight.iter().chain(queue.overtaking.iter()).filter(|ticket| !ticket.sent);
+        held.chain(queue.waiting.iter()).map(|ticket| ticket.command_id).collect()
     }
 
     /// Waiting commands whose time is over.
@@ -146,20 +153,22 @@ impl Lanes {
         let over = |ticket: &&Ticket| ticket.expires_at.is_some_and(|at| at <= now);
         self.0
             .iter()
-            .flat_map(|(printer_id, lane)| lane.waiting.iter().filter(over).map(|ticket| (*printer_id, ticket.clone())))
+            .flat_map(|(printer_id, queue)| {
+                queue.waiting.iter().filter(over).map(|ticket| (*printer_id, ticket.clone()))
+            })
             .collect()
     }
 
     /// Keeps commands off a printer for something beside the job client. Fails with what is in flight.
     pub fn reserve(&mut self, printer_id: Uuid) -> Result<(), Option<Command>> {
-        let lane = self.0.entry(printer_id).or_default();
-        if let Some(ticket) = &lane.in_flight {
+        let queue = self.0.entry(printer_id).or_default();
+        if let Some(ticket) = &queue.in_flight {
             return Err(Some(ticket.command));
         }
-        if lane.reserved {
+        if queue.reserved {
             return Err(None);
         }
-        lane.reserved = true;
+        queue.reserved = true;
         Ok(())
     }
 
@@ -187,43 +196,43 @@ mod tests {
 
     #[test]
     fn the_same_command_again_waits_and_goes_afterwards() {
-        let mut lanes = Lanes::default();
-        assert_eq!(lanes.offer(PRINTER, ticket(1, Command::Pause)), Offer::Go);
-        assert_eq!(lanes.offer(PRINTER, ticket(2, Command::Pause)), Offer::Wait);
-        let next = lanes.end(PRINTER, Uuid::from_u128(1)).map(|ticket| ticket.command_id);
+        let mut queues = PrinterQueues::default();
+        assert_eq!(queues.offer(PRINTER, ticket(1, Command::Pause)), Offer::Go);
+        assert_eq!(queues.offer(PRINTER, ticket(2, Command::Pause)), Offer::Wait);
+        let next = queues.end(PRINTER, Uuid::from_u128(1)).map(|ticket| ticket.command_id);
         assert_eq!(next, Some(Uuid::from_u128(2)));
-        assert_eq!(lanes.end(PRINTER, Uuid::from_u128(2)), None);
-        assert!(lanes.0.is_empty());
+        assert_eq!(queues.end(PRINTER, Uuid::from_u128(2)), None);
+        assert!(queues.0.is_empty());
     }
 
     #[test]
     fn another_command_is_refused_and_a_cancel_overtakes() {
-        let mut lanes = Lanes::default();
-        assert_eq!(lanes.offer(PRINTER, ticket(1, Command::Start)), Offer::Go);
-        assert_eq!(lanes.offer(PRINTER, ticket(2, Command::Pause)), Offer::Refuse(Command::Start));
-        assert_eq!(lanes.offer(PRINTER, ticket(3, Command::Cancel)), Offer::Overtake);
-        assert_eq!(lanes.offer(PRINTER, ticket(4, Command::Cancel)), Offer::Wait);
-        assert_eq!(lanes.offer(PRINTER, ticket(5, Command::Start)), Offer::Refuse(Command::Cancel));
-        assert_eq!(lanes.end(PRINTER, Uuid::from_u128(1)), None, "the cancel is with the actor already");
-        assert_eq!(lanes.in_flight(PRINTER).map(|ticket| ticket.command_id), Some(Uuid::from_u128(3)));
+        let mut queues = PrinterQueues::default();
+        assert_eq!(queues.offer(PRINTER, ticket(1, Command::Start)), Offer::Go);
+        assert_eq!(queues.offer(PRINTER, ticket(2, Command::Pause)), Offer::Refuse(Command::Start));
+        assert_eq!(queues.offer(PRINTER, ticket(3, Command::Cancel)), Offer::Overtake);
+        assert_eq!(queues.offer(PRINTER, ticket(4, Command::Cancel)), Offer::Wait);
+        assert_eq!(queues.offer(PRINTER, ticket(5, Command::Start)), Offer::Refuse(Command::Cancel));
+        assert_eq!(queues.end(PRINTER, Uuid::from_u128(1)), None, "the cancel is with the actor already");
+        assert_eq!(queues.in_flight(PRINTER).map(|ticket| ticket.command_id), Some(Uuid::from_u128(3)));
     }
 
     #[test]
     fn a_cancel_withdraws_what_is_unsent_and_nothing_that_is_on_the_wire() {
-        let mut lanes = Lanes::default();
-        lanes.offer(PRINTER, ticket(1, Command::Start));
-        lanes.offer(PRINTER, ticket(2, Command::Start));
-        assert_eq!(lanes.withdrawable(PRINTER), [Uuid::from_u128(1), Uuid::from_u128(2)]);
-        lanes.mark_sent(PRINTER, Uuid::from_u128(1));
-        assert_eq!(lanes.withdrawable(PRINTER), [Uuid::from_u128(2)]);
+        let mut queues = PrinterQueues::default();
+        queues.offer(PRINTER, ticket(1, Command::Start));
+        queues.offer(PRINTER, ticket(2, Command::Start));
+        assert_eq!(queues.withdrawable(PRINTER), [Uuid::from_u128(1), Uuid::from_u128(2)]);
+        queues.mark_sent(PRINTER, Uuid::from_u128(1));
+        assert_eq!(queues.withdrawable(PRINTER), [Uuid::from_u128(2)]);
     }
 
     #[test]
     fn a_reserved_printer_makes_commands_wait() {
-        let mut lanes = Lanes::default();
-        assert_eq!(lanes.reserve(PRINTER), Ok(()));
-        assert_eq!(lanes.offer(PRINTER, ticket(1, Command::Cancel)), Offer::Wait);
-        assert_eq!(lanes.release(PRINTER).map(|ticket| ticket.command), Some(Command::Cancel));
-        assert_eq!(lanes.reserve(PRINTER), Err(Some(Command::Cancel)));
+        let mut queues = PrinterQueues::default();
+        assert_eq!(queues.reserve(PRINTER), Ok(()));
+        assert_eq!(queues.offer(PRINTER, ticket(1, Command::Cancel)), Offer::Wait);
+        assert_eq!(queues.release(PRINTER).map(|ticket| ticket.command), Some(Command::Cancel));
+        assert_eq!(queues.reserve(PRINTER), Err(Some(Command::Cancel)));
     }
 }

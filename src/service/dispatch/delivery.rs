@@ -1,0 +1,161 @@
+//! Hands commands to the actors of their printers. A full mailbox is tried again: nothing here waits for an actor.
+
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
+
+use chrono::TimeDelta;
+use uuid::Uuid;
+
+use super::{
+    Dispatcher, log_storage,
+    printer_queues::{Offer, Ticket},
+};
+use crate::{
+    clock,
+    domain::{
+        batch::{BatchSpec, PlatePolicy, WhenUnreachable},
+        command::{Command, CommandRow, FileRef, Outcome, Reason},
+        reading::LOCAL,
+        state::PrinterState,
+    },
+    fleet::{
+        NotTaken,
+        flight::{LATE_KEPT, LATE_LIMIT},
+        message::{LateOrder, Order, Recover},
+    },
+    storage::commands,
+};
+
+impl Dispatcher {
+    /// Hands a released command to its actor.
+    pub(super) async fn post(&mut self, id: Uuid) {
+        let Some(row) = self.rows.get(&id) else { return };
+        let Some(active) = self.active_batches.get(&row.batch_id) else { return };
+        let (printer_id, is_queued) = (row.printer_id, row.outcome == Outcome::Queued);
+        let order = order(row, &active.batch.spec);
+        // A command that its actor still has to drop would be in the way.
+        self.undropped.retain(|(printer, dropped)| {
+            *printer != printer_id || self.fleet.drop_order(*printer, *dropped) == Err(NotTaken::Busy)
+        });
+        let result = if self.undropped.iter().any(|(printer, _)| *printer == printer_id) {
+            Err(NotTaken::Busy)
+        } else {
+            self.fleet.perform(printer_id, order)
+        };
+        match result {
+            Ok(()) => {}
+            Err(NotTaken::Busy) => self.undelivered.push(id),
+            Err(NotTaken::NoActor) => {
+                let outcome = if is_queued { Outcome::Rejected } else { Outcome::Unknown };
+                Box::pin(self.end_now(id, outcome, Reason::PrinterDisabled)).await;
+            }
+        }
+    }
+
+    /// Tries again what actors had no room for.
+    pub(super) async fn deliver_again(&mut self) {
+        let fleet = &self.fleet;
+        self.undropped.retain(|(printer, id)| fleet.drop_order(*printer, *id) == Err(NotTaken::Busy));
+        for id in std::mem::take(&mut self.undelivered) {
+            self.post(id).await;
+        }
+    }
+
+    /// Gives a command that the previous process sent to its actor, to be settled like one without a reply.
+    pub(super) async fn recover(&mut self, row: CommandRow) {
+        let ticket = Ticket { sent: true, ..ticket(&row) };
+        let (id, printer_id) = (row.id, row.printer_id);
+        self.rows.insert(id, row);
+        match self.printer_queues.offer(printer_id, ticket) {
+            Offer::Go | Offer::Overtake => self.post(id).await,
+            Offer::Wait => {}
+            Offer::Refuse(_) => self.end_now(id, Outcome::Unknown, Reason::NoAnswer).await,
+        }
+    }
+
+    /// Has actors watch for late effects of commands that ended as `unknown` or `unconfirmed` in the previous process.
+    pub(super) async fn watch_unsettled(&mut self) {
+        if self.unsettled.is_none() {
+            let since = clock::now() - TimeDelta::from_std(LATE_LIMIT).unwrap_or_default();
+            match commands::unsettled_since(&self.db, since).await {
+                Ok(rows) => self.unsettled = Some(late_orders(rows)),
+                Err(error) => {
+                    log_storage("unsettled commands", &error);
+                    if !error.is_transient() {
+                        self.unsettled = Some(Vec::new());
+                    }
+                }
+            }
+        }
+        let fleet = &self.fleet;
+        if let Some(unsettled) = &mut self.unsettled {
+            unsettled.retain(|(printer, order)| fleet.watch_late(*printer, order.clone()) == Err(NotTaken::Busy));
+        }
+    }
+}
+
+/// Orders for the newest unsettled commands of each printer, as many as an actor watches.
+fn late_orders(rows: Vec<CommandRow>) -> Vec<(Uuid, LateOrder)> {
+    let now = clock::now();
+    let mut by_printer: HashMap<Uuid, Vec<LateOrder>> = HashMap::new();
+    for row in rows {
+        let (Some(step), Some(finished_at)) = (row.step, row.finished_at) else { continue };
+        if row.command == Command::Restart {
+            continue;
+        }
+        let left = LATE_LIMIT.saturating_sub((now - finished_at).to_std().unwrap_or_default());
+        by_printer.entry(row.printer_id).or_default().push(LateOrder {
+            command_id: row.id,
+            step,
+            file: row.file_path.map(|path| FileRef { path, origin: LOCAL.to_owned() }),
+            state_before: row.state_before.unwrap_or(PrinterState::Unknown),
+            print_id: row.print_id,
+            unanswered: row.outcome == Outcome::Unknown,
+            until: Instant::now() + left,
+        });
+    }
+    let newest = |(printer, mut orders): (Uuid, Vec<LateOrder>)| {
+        let orders = orders.split_off(orders.len().saturating_sub(LATE_KEPT));
+        orders.into_iter().map(move |order| (printer, order))
+    };
+    by_printer.into_iter().flat_map(newest).collect()
+}
+
+pub(super) fn ticket(row: &CommandRow) -> Ticket {
+    Ticket {
+        command_id: row.id,
+        batch_id: row.batch_id,
+        command: row.command,
+        expires_at: row.expires_at,
+        sent: row.outcome != Outcome::Queued,
+    }
+}
+
+/// The order for a row, as its batch says.
+fn order(row: &CommandRow, spec: &BatchSpec) -> Order {
+    let left = row.expires_at.map_or(Duration::ZERO, |at| (at - clock::now()).to_std().unwrap_or_default());
+    let recover = row.step.filter(|_| row.outcome != Outcome::Queued).map(|step| Recover {
+        step,
+        resolved: row.resolved_command,
+        attempts: row.attempts,
+        state_before: row.state_before,
+        print_id: row.print_id,
+        file: row.file_path.clone().map(|path| FileRef { path, origin: LOCAL.to_owned() }),
+        accepted_at: row.accepted_at,
+    });
+    Order {
+        command_id: row.id,
+        command: row.command,
+        expected_job: row.expected_job.clone(),
+        file: spec.file.clone(),
+        named: spec.named,
+        force: spec.force,
+        assume_clear: spec.plate == PlatePolicy::AssumeClear,
+        confirm_within: Duration::from_secs(u64::from(spec.confirm_within_s)),
+        wait_when_unreachable: spec.when_unreachable == WhenUnreachable::Wait,
+        expires: Instant::now() + left,
+        recover,
+    }
+}

@@ -1,0 +1,191 @@
+//! Ends of commands: recorded in the command log, then removed from memory; printer queues and batches go on.
+
+use std::collections::HashSet;
+
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{
+    Dispatcher,
+    active_batches::ActiveBatch,
+    is_failure, log_storage,
+    retry::{Group, Part},
+};
+use crate::{
+    clock,
+    domain::{
+        audit::{Action, ActorKind, Entry, fields},
+        batch::{BatchState, OnFailure},
+        command::{CommandRow, Outcome, Reason},
+    },
+    fleet::NotTaken,
+    storage::{self, batches::StopResult, commands},
+};
+
+impl Dispatcher {
+    pub(super) async fn end_queued(&mut self, ids: &[Uuid], outcome: Outcome, reason: Reason) {
+        self.end_rows(ids, outcome, Some(reason), reason.sentence()).await;
+    }
+
+    /// Ends those of the rows that are still queued in the command log. What the log says of the others is applied.
+    pub(super) async fn end_rows(&mut self, ids: &[Uuid], outcome: Outcome, reason: Option<Reason>, detail: &str) {
+        let mut group = Group::new(ids.to_vec());
+        while let Some(part) = self
+            .next_part("end of commands", &mut group, |ids| async {
+                let ended = commands::end_queued(&self.db, &ids, outcome, reason, Some(detail), clock::now()).await;
+                (ids, ended)
+            })
+            .await
+        {
+            match part {
+                Part::Done(ids, touched) => {
+                    let ended: Vec<Uuid> = touched.iter().map(|row| row.id).collect();
+                    for id in &ended {
+                        if let Some(row) = self.rows.get_mut(id) {
+                            (row.outcome, row.reason, row.detail) = (outcome, reason, Some(detail.to_owned()));
+                        }
+                    }
+                    self.drop_orders(&ended);
+                    self.forget(&ended, Some(outcome)).await;
+                    let ended: HashSet<Uuid> = ended.into_iter().collect();
+                    let others: Vec<Uuid> = ids.into_iter().filter(|id| !ended.contains(id)).collect();
+                    self.read_again(&others).await;
+                }
+                Part::Refused(id) => self.end_as_not_recorded(vec![id.into()]).await,
+            }
+        }
+    }
+
+    /// Ends a row whatever it was, by the same statement as an actor's report.
+    pub(super) async fn end_now(&mut self, id: Uuid, outcome: Outcome, reason: Reason) {
+        let report = commands::Report {
+            id,
+            outcome,
+            reason: Some(reason),
+            detail: Some(reason.sentence().to_owned()),
+            resolved: None,
+            print_id: None,
+            state_before: None,
+            state_after: None,
+            accepted_at: None,
+            finished_at: Some(clock::now()),
+        };
+        self.write_reports(vec![report]).await;
+    }
+
+    /// Rows have ended in the command log: their printers' queues move on, their batches may be over.
+    pub(super) async fn forget(&mut self, ids: &[Uuid], outcome: Option<Outcome>) {
+        if ids.is_empty() {
+            return;
+        }
+        let mut batches = HashSet::new();
+        let mut failed = HashSet::new();
+        let mut next = Vec::new();
+        let all: HashSet<Uuid> = ids.iter().copied().collect();
+        let mut ended = Vec::with_capacity(ids.len());
+        for active in self.active_batches.values_mut() {
+            let before = active.queued.len();
+            ended.extend(active.queued.iter().filter(|row| all.contains(&row.id)).cloned());
+            active.queued.retain(|row| !all.contains(&row.id));
+            if active.queued.len() != before {
+                batches.insert(active.batch.id);
+            }
+        }
+        self.unrecorded.retain(|unrecorded| !all.contains(&unrecorded.id));
+        for id in ids {
+            self.awaiting_reply.remove(id);
+            let Some(row) = self.rows.remove(id) else { continue };
+            batches.insert(row.batch_id);
+            if let Some(active) = self.active_batches.get_mut(&row.batch_id) {
+                active.open.remove(id);
+            }
+            if outcome.is_some_and(is_failure) {
+                failed.insert(row.batch_id);
+            }
+            next.extend(self.printer_queues.end(row.printer_id, *id));
+            ended.push(row);
+        }
+        self.show(ended, outcome);
+        for ticket in next {
+            self.post(ticket.command_id).await;
+        }
+        self.stop_failed(failed.into_iter().collect()).await;
+        self.close_if_over(batches.into_iter().collect()).await;
+    }
+
+    /// Shows with each printer how its last command ended.
+    fn show(&self, ended: Vec<CommandRow>, outcome: Option<Outcome>) {
+        let at = clock::now();
+        let final_rows = ended.into_iter().map(|mut row| {
+            if !row.outcome.is_final() {
+                row.outcome = outcome.unwrap_or(Outcome::Skipped);
+            }
+            row.finished_at = row.finished_at.or(Some(at));
+            row
+        });
+        self.fleet.view().tell(final_rows);
+    }
+
+    /// Tells actors to drop commands that the command log has ended. The log refuses those that have asked already.
+    pub(super) fn drop_orders(&mut self, ids: &[Uuid]) {
+        for row in ids.iter().filter_map(|id| self.rows.get(id)) {
+            if self.fleet.drop_order(row.printer_id, row.id) == Err(NotTaken::Busy) {
+                self.undropped.push((row.printer_id, row.id));
+            }
+        }
+    }
+
+    /// `on_failure: stop`.
+    pub(super) async fn stop_failed(&mut self, batches: Vec<Uuid>) {
+        for id in batches {
+            let Some(active) = self.active_batches.get_mut(&id) else { continue };
+            if active.batch.spec.on_failure != OnFailure::Stop || active.batch.state == BatchState::Stopped {
+                continue;
+            }
+            // Until the log has the stop, nothing more is released. The next tick tries again.
+            active.stopping = true;
+            let stopped = self.retry("stop of a batch", || self.commit_stop(id)).await;
+            match stopped {
+                Ok(stopped) => {
+                    let skipped = stopped.map(|stopped| stopped.skipped).unwrap_or_default();
+                    self.drop_orders(&skipped);
+                    Box::pin(self.forget(&skipped, None)).await;
+                    // Rows that another stop skipped, or this one when its reply was lost.
+                    Box::pin(self.read_batch_again(id)).await;
+                }
+                Err(error) => log_storage("stop of a batch", &error),
+            }
+        }
+    }
+
+    pub(super) async fn commit_stop(&self, id: Uuid) -> Result<Option<StopResult>, storage::Error> {
+        let now = clock::now();
+        let changes = fields(&json!({"on_failure": OnFailure::Stop}));
+        let entry = Entry::unasked(ActorKind::Scheduler, Action::BatchStopped, now);
+        storage::batches::stop(&self.db, id, now, &Entry { subject: Some(id), changes, ..entry }).await
+    }
+
+    /// Marks batches as finished whose rows are all final, and publishes that they changed.
+    pub(super) async fn close_if_over(&mut self, batches: Vec<Uuid>) {
+        let is_over = |id: &Uuid| self.active_batches.get(id).is_some_and(ActiveBatch::is_over);
+        let mut group = Group::new(batches.iter().copied().filter(is_over).collect());
+        while let Some(part) = self
+            .next_part("end of batches", &mut group, |over| async {
+                let finished = storage::batches::finish_done(&self.db, &over, clock::now()).await;
+                (over, finished)
+            })
+            .await
+        {
+            match part {
+                // A batch that the log does not take for finished has a row that memory has not: it is loaded again.
+                Part::Done(over, _) => self.active_batches.retain(|id, _| !over.contains(id)),
+                // The next tick tries again.
+                Part::Refused(_) => {}
+            }
+        }
+        for id in batches {
+            // Nobody may be following.
+            let _ = self.handle.changed.send(id);
+        }
+    }
+}

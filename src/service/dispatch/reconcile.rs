@@ -1,0 +1,208 @@
+//! Compares the dispatcher's memory with the command log, and applies what the log says.
+
+use std::{
+    collections::{HashMap, HashSet},
+    time::{Duration, Instant},
+};
+
+use chrono::TimeDelta;
+use uuid::Uuid;
+
+use super::{
+    Dispatcher, TICK,
+    retry::{Group, Part},
+};
+use crate::{
+    clock,
+    domain::{
+        batch::BatchState,
+        command::{CommandRow, Outcome, Reason},
+    },
+    fleet::flight::MOVING_LIMIT,
+    storage::commands,
+};
+
+/// Commands are compared with the log once their expiry is this long ago, and as often.
+const OVERDUE: Duration = Duration::from_secs(10);
+/// Refused ends that are tried again at once.
+const TRIED_AT_ONCE: usize = 100;
+/// The longest pause between attempts to record a refused end.
+const RECORD_MAX: Duration = Duration::from_secs(60);
+
+/// The end of a command that the database refuses. It is kept in memory and tried again; until then the command blocks
+/// its printer's queue, except for a cancel.
+#[derive(Debug)]
+pub(super) struct Unrecorded {
+    pub id: Uuid,
+    /// What is to be recorded. `None`: the permit was refused, or the row cannot be read.
+    pub report: Option<commands::Report>,
+}
+
+impl From<Uuid> for Unrecorded {
+    fn from(id: Uuid) -> Self {
+        Self { id, report: None }
+    }
+}
+
+impl Dispatcher {
+    /// Ends commands whose rows the database refuses, by a statement that takes nothing from the printer: `rejected` where
+    /// nothing was sent, `unknown` otherwise. Those that are refused even so are tried again later.
+    pub(super) async fn end_as_not_recorded(&mut self, ends: Vec<Unrecorded>) {
+        let mut group = Group::new(ends);
+        while let Some(part) = self
+            .next_part("commands that are not recorded", &mut group, |ends: Vec<Unrecorded>| async {
+                let ids: Vec<Uuid> = ends.iter().map(|end| end.id).collect();
+                let ended = commands::end_not_recorded(&self.db, &ids, clock::now()).await;
+                (ends, ended)
+            })
+            .await
+        {
+            match part {
+                Part::Done(ends, stored) => {
+                    let mut by_outcome: HashMap<Option<Outcome>, Vec<Uuid>> = HashMap::new();
+                    for Unrecorded { id, .. } in ends {
+                        let outcome = stored.get(&id).copied();
+                        if let (Some(row), Some(outcome)) = (self.rows.get_mut(&id), outcome) {
+                            let detail = Reason::NotRecorded.sentence().to_owned();
+                            (row.outcome, row.reason, row.detail) = (outcome, Some(Reason::NotRecorded), Some(detail));
+                        }
+                        by_outcome.entry(outcome).or_default().push(id);
+                    }
+                    for (outcome, ids) in by_outcome {
+                        tracing::error!(commands = ?ids, ?outcome, "commands ended as not recorded");
+                        self.drop_orders(&ids);
+                        self.forget(&ids, outcome).await;
+                    }
+                }
+                Part::Refused(end) if self.unrecorded.iter().all(|other| other.id != end.id) => {
+                    self.unrecorded.push_back(end);
+                }
+                Part::Refused(_) => {}
+            }
+        }
+    }
+
+    /// Tries refused ends again, when that is due.
+    pub(super) async fn record_unrecorded(&mut self) {
+        let (due, pause) = self.record_again;
+        if self.unrecorded.is_empty() || Instant::now() < due {
+            return;
+        }
+        let before = self.unrecorded.len();
+        let tried: Vec<Unrecorded> = self.unrecorded.drain(..before.min(TRIED_AT_ONCE)).collect();
+        let (reports, others): (Vec<_>, Vec<_>) = tried.into_iter().partition(|end| end.report.is_some());
+        self.write_reports(reports.into_iter().filter_map(|end| end.report).collect()).await;
+        self.end_as_not_recorded(others).await;
+        let pause = if self.unrecorded.len() < before { TICK } else { RECORD_MAX.min(pause * 2) };
+        self.record_again = (Instant::now() + pause, pause);
+    }
+
+    /// Reads rows of the command log. The second list: those that cannot be read.
+    pub(super) async fn read_rows(&self, ids: &[Uuid]) -> (HashMap<Uuid, CommandRow>, Vec<Uuid>) {
+        let (mut rows, mut unreadable) = (HashMap::new(), Vec::new());
+        let mut group = Group::new(ids.to_vec());
+        while let Some(part) = self
+            .next_part("commands", &mut group, |ids| async {
+                let rows = commands::get_many(&self.db, &ids).await;
+                (ids, rows)
+            })
+            .await
+        {
+            match part {
+                Part::Done(_, found) => rows.extend(found.into_iter().map(|row| (row.id, row))),
+                Part::Refused(id) => unreadable.push(id),
+            }
+        }
+        (rows, unreadable)
+    }
+
+    /// Reads commands again, and applies what the command log says: ended ones are forgotten, and those that are sent
+    /// without the dispatcher's knowledge go to their actors to be settled.
+    pub(super) async fn read_again(&mut self, ids: &[Uuid]) {
+        self.apply_log(ids, false).await;
+    }
+
+    /// Reads commands again, and gives those that are open to their actors. An actor ignores one that it has.
+    pub(super) async fn give_again(&mut self, ids: &[Uuid]) {
+        self.apply_log(ids, true).await;
+    }
+
+    async fn apply_log(&mut self, ids: &[Uuid], gives_again: bool) {
+        if ids.is_empty() {
+            return;
+        }
+        let (mut stored, unreadable) = self.read_rows(ids).await;
+        let mut ended: HashMap<Option<Outcome>, Vec<Uuid>> = HashMap::new();
+        for row in self.active_batches.values_mut().flat_map(|active| active.queued.iter_mut()) {
+            if let Some(stored) = stored.get(&row.id).filter(|stored| stored.outcome.is_final()) {
+                row.clone_from(stored);
+            }
+        }
+        let mut given = Vec::new();
+        for id in ids.iter().filter(|id| !unreadable.contains(id)) {
+            let Some(row) = stored.remove(id) else {
+                ended.entry(None).or_default().push(*id);
+                continue;
+            };
+            if row.outcome.is_final() {
+                // A stop and a removal are not failures of the batch.
+                let is_withdrawn = matches!(row.reason, Some(Reason::BatchStopped | Reason::PrinterRemoved));
+                ended.entry(Some(row.outcome).filter(|_| !is_withdrawn)).or_default().push(*id);
+                if let Some(known) = self.rows.get_mut(id) {
+                    *known = row;
+                }
+            } else if let Some(known) = self.rows.get_mut(id)
+                && (gives_again || (known.outcome == Outcome::Queued && row.outcome != Outcome::Queued))
+            {
+                if row.outcome != Outcome::Queued {
+                    self.printer_queues.mark_sent(row.printer_id, *id);
+                }
+                *known = row;
+                given.push(*id);
+            }
+        }
+        for (outcome, ids) in ended {
+            self.drop_orders(&ids);
+            Box::pin(self.forget(&ids, outcome)).await;
+        }
+        for id in given {
+            self.post(id).await;
+        }
+        let unreadable = unreadable.into_iter().map(Unrecorded::from).collect();
+        Box::pin(self.end_as_not_recorded(unreadable)).await;
+    }
+
+    /// Compares all rows of a batch: the command log says that it is stopped or finished.
+    pub(super) async fn read_batch_again(&mut self, id: Uuid) {
+        let Some(active) = self.active_batches.get_mut(&id) else { return };
+        active.batch.state = BatchState::Stopped;
+        active.stopping = false;
+        let mut ids: Vec<Uuid> = active.queued.iter().map(|row| row.id).collect();
+        ids.extend(active.open.keys());
+        self.read_again(&ids).await;
+        Box::pin(self.close_if_over(vec![id])).await;
+    }
+
+    /// Compares commands whose expiry is long past. No command may wait for an event that never comes.
+    pub(super) async fn compare_overdue(&mut self) {
+        if Instant::now() < self.compare_at {
+            return;
+        }
+        self.compare_at = Instant::now() + OVERDUE;
+        self.read_again(&self.overdue(OVERDUE, |_| true)).await;
+        // An actor holds no unsent command for longer: neither does a queue.
+        let limit = OVERDUE + MOVING_LIMIT;
+        let unsent = self.overdue(limit, |row| row.outcome == Outcome::Queued);
+        self.end_rows(&unsent, Outcome::Expired, None, "Its time passed before it could be sent.").await;
+        // Nor is a sent one confirmed for longer, both halves of a restart together.
+        let sent = self.overdue(limit * 3, |row| row.outcome != Outcome::Queued);
+        self.give_again(&sent).await;
+    }
+
+    fn overdue(&self, by: Duration, concerns: impl Fn(&CommandRow) -> bool) -> Vec<Uuid> {
+        let before = clock::now() - TimeDelta::from_std(by).unwrap_or_default();
+        let unrecorded: HashSet<Uuid> = self.unrecorded.iter().map(|end| end.id).collect();
+        let overdue = self.rows.values().filter(|row| row.expires_at.is_some_and(|at| at < before));
+        overdue.filter(|row| concerns(row) && !unrecorded.contains(&row.id)).map(|row| row.id).collect()
+    }
+}
