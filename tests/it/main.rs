@@ -25,6 +25,7 @@ mod conformance;
 mod containers;
 mod crash;
 mod dashboard;
+mod dispatch;
 mod examples;
 mod fixtures;
 mod fleet;

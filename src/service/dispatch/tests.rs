@@ -1,5 +1,7 @@
 //! When reports are written, what the log says of permits, and how memory follows the log.
 
+mod faults;
+
 use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
@@ -46,7 +48,7 @@ impl Desk {
         let sent = |row: &mut CommandRow| {
             (row.outcome, row.step, row.attempts, row.sent_at) = (Outcome::Sent, Some(Step::Pause), 1, Some(now));
         };
-        let (_, rows) = desk.store(|_| {}, 2, sent).await;
+        let (_, rows) = desk.store(BatchState::Running, |_| {}, 2, sent).await;
         [desk.a, desk.b] = [rows[0].id, rows[1].id];
         desk.dispatcher.awaiting_reply.extend([desk.a, desk.b]);
         desk.dispatcher.rows.extend(rows.into_iter().map(|row| (row.id, row)));
@@ -56,6 +58,7 @@ impl Desk {
     /// A batch of pauses in the command log, each for a printer of its own.
     async fn store(
         &self,
+        state: BatchState,
         spec: impl FnOnce(&mut BatchSpec),
         rows: i64,
         change: impl Fn(&mut CommandRow),
@@ -64,7 +67,7 @@ impl Desk {
         let mut batch = Batch {
             id: clock::new_id(),
             spec: BatchSpec::of(Command::Pause),
-            state: BatchState::Running,
+            state,
             created_at: now,
             finished_at: None,
             created_by: String::new(),
@@ -91,7 +94,7 @@ impl Desk {
             row.expires_at = Some(clock::now() + TimeDelta::seconds(60));
             change(row);
         };
-        let (batch_id, rows) = self.store(|_| {}, 1, released).await;
+        let (batch_id, rows) = self.store(BatchState::Running, |_| {}, 1, released).await;
         let batch = batches::get(&self.dispatcher.db, batch_id).await.expect("read").expect("a batch");
         let row = rows[0].clone();
         let mut active = ActiveBatch::new(batch, VecDeque::new());
@@ -293,16 +296,9 @@ async fn a_stop_of_which_the_dispatcher_was_not_told_is_found_in_the_log() {
 #[tokio::test]
 async fn a_batch_that_failed_under_on_failure_stop_is_stopped_by_the_next_process_too() {
     let mut desk = Desk::new().await;
-    let failed = desk.store(
-        |spec| (spec.on_failure, spec.max_in_flight) = (OnFailure::Stop, 1),
-        2,
-        |row| {
-            if row.position == 0 {
-                row.released_at = Some(clock::now());
-            }
-        },
-    );
-    let (batch_id, rows) = failed.await;
+    let limited = |spec: &mut BatchSpec| (spec.on_failure, spec.max_in_flight) = (OnFailure::Stop, 1);
+    let first = |row: &mut CommandRow| row.released_at = (row.position == 0).then(clock::now);
+    let (batch_id, rows) = desk.store(BatchState::Running, limited, 2, first).await;
     commands::report(&desk.dispatcher.db, &[stored(rows[0].id, Outcome::Rejected)]).await.expect("ended");
     assert!(desk.dispatcher.load().await);
     assert_eq!(desk.stored(rows[1].id).await.reason, Some(Reason::BatchStopped));
@@ -314,7 +310,7 @@ async fn a_batch_that_failed_under_on_failure_stop_is_stopped_by_the_next_proces
 async fn new_batches_wait_in_memory_up_to_a_bound_and_in_the_log_beyond() {
     let mut desk = Desk::new().await;
     let handle = desk.dispatcher.handle();
-    let (batch_id, rows) = desk.store(|_| {}, 1, |_| {}).await;
+    let (batch_id, rows) = desk.store(BatchState::Running, |_| {}, 1, |_| {}).await;
     let batch = batches::get(&desk.dispatcher.db, batch_id).await.expect("read").expect("a batch");
     let many = vec![rows[0].clone(); 20_001];
     handle.created(batch, many);
