@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::{
     Dispatcher, log_storage,
     printer_queues::{Offer, Ticket},
+    retry::is_repeated,
 };
 use crate::{
     clock,
@@ -83,7 +84,7 @@ impl Dispatcher {
                 Ok(rows) => self.unsettled = Some(late_orders(rows)),
                 Err(error) => {
                     log_storage("unsettled commands", &error);
-                    if !error.is_transient() {
+                    if !is_repeated(&error) {
                         self.unsettled = Some(Vec::new());
                     }
                 }

@@ -213,7 +213,7 @@ impl Dispatcher {
             };
             match result {
                 Ok(()) => {}
-                Err(error) if error.is_transient() => {
+                Err(error) if retry::is_repeated(&error) => {
                     log_storage("rows of a batch", &error);
                     return false;
                 }

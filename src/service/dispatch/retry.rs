@@ -53,8 +53,7 @@ impl Dispatcher {
         let mut backoff = Backoff::new();
         loop {
             match attempt().await {
-                Err(storage::Error::Superseded) => superseded(what).await,
-                Err(error) if error.is_transient() => self.wait(what, &error, &mut backoff).await,
+                Err(error) if is_repeated(&error) => self.wait(what, &error, &mut backoff).await,
                 result => return result,
             }
         }
@@ -75,8 +74,7 @@ impl Dispatcher {
             let (mut rows, result) = attempt(rows).await;
             match result {
                 Ok(result) => return Some(Part::Done(rows, result)),
-                Err(storage::Error::Superseded) => superseded(what).await,
-                Err(error) if error.is_transient() => {
+                Err(error) if is_repeated(&error) => {
                     group.parts.push(rows);
                     self.wait(what, &error, &mut backoff).await;
                 }
@@ -101,8 +99,8 @@ impl Dispatcher {
     }
 }
 
-/// Another server sends to this farm: this one commits nothing more, and waits for its end.
-async fn superseded(what: &str) {
-    log_storage(what, &storage::Error::Superseded);
-    std::future::pending().await
+/// Whether a use of the database is repeated. Another server may have taken over the farm: then nothing is committed any
+/// more, and the server ends this process. Or this server has just taken the next epoch itself, and goes on.
+pub(super) fn is_repeated(error: &storage::Error) -> bool {
+    error.is_transient() || matches!(error, storage::Error::Superseded)
 }
