@@ -72,13 +72,6 @@ impl Recorder {
                 _ = flush.tick() => drop(self.store_observations().await),
             }
         }
-        loop {
-            let group = self.queue.try_take(GROUP);
-            if group.is_empty() {
-                break;
-            }
-            self.store(group).await;
-        }
         while self.store_observations().await.is_err() {
             sleep(RETRY).await;
         }
@@ -108,8 +101,17 @@ impl Recorder {
         }
     }
 
+    /// Stores observations, and before them the facts that came before them: a mark belongs to the print that is stored.
     async fn store_observations(&mut self) -> Result<(), Error> {
         self.observations.add(self.queue.take_observed());
+        loop {
+            let group = self.queue.try_take(GROUP);
+            let is_last = group.len() < GROUP;
+            self.store(group).await;
+            if is_last {
+                break;
+            }
+        }
         if self.observations.is_empty() {
             return Ok(());
         }
