@@ -101,9 +101,8 @@ impl Recorder {
         }
     }
 
-    /// Stores observations, and before them the facts that came before them: a mark belongs to the print that is stored.
+    /// Stores observations, and before them the facts that wait: a mark belongs to the print that is stored.
     async fn store_observations(&mut self) -> Result<(), Error> {
-        self.observations.add(self.queue.take_observed());
         loop {
             let group = self.queue.try_take(GROUP);
             let is_last = group.len() < GROUP;
@@ -112,6 +111,7 @@ impl Recorder {
                 break;
             }
         }
+        self.observations.add(self.queue.take_observed());
         if self.observations.is_empty() {
             return Ok(());
         }
@@ -133,7 +133,7 @@ impl Recorder {
 /// Whether nothing may be dropped for this error: the same write may succeed later, or another server has taken over and
 /// this process ends soon.
 fn is_transient(error: &Error) -> bool {
-    matches!(error, Error::Unavailable(_) | Error::Superseded)
+    error.is_transient() || matches!(error, Error::Superseded)
 }
 
 /// What one transaction stores.
