@@ -25,7 +25,10 @@ impl Services {
         self.fleet.written_down().await;
         let print = storage::prints::get(&self.db, id).await?.ok_or(Error::NotFound("print"))?;
         if who.visible_tags().is_some() {
-            self.printer(who, print.printer_id).await.map_err(|_| Error::NotFound("print"))?;
+            self.printer(who, print.printer_id).await.map_err(|error| match error {
+                Error::NotFound(_) => Error::NotFound("print"),
+                other => other,
+            })?;
         }
         Ok(print)
     }

@@ -4,14 +4,14 @@
 use std::time::{Duration, Instant};
 
 use printyard::simulator::Farm;
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, SqliteConnection};
 use tempfile::TempDir;
 
 use crate::support::{
     postgres::{FreshDatabase, fresh_database},
-    server::{Options, TestServer, farm},
+    server::{Options, TestServer, answer, farm},
     wait,
 };
 
@@ -198,6 +198,27 @@ async fn a_row_that_takes_no_update_at_all_waits_in_memory_and_stops_no_other_pr
 }
 
 #[tokio::test]
+async fn a_print_whose_printer_cannot_be_read_is_not_missing() {
+    for database in Database::each().await {
+        let server = database.server().await;
+        let farm = farm(1).await;
+        let id = server.register_as(&farm.printers()[0], json!({"tags": ["hall"]})).await;
+        server.until_online(&id).await;
+        let job = format!("/api/v1/printers/{id}/job");
+        let (_, row, _) = server.post_and_wait(&job, json!({"command": "start"})).await;
+        let print = format!("/api/v1/prints/{}", row["print_id"].as_str().expect("a print"));
+        let limited = server.token_for("viewer", &["hall"]).await;
+        let look = async || answer(server.bare(Method::GET, &print).bearer_auth(&limited)).await.0;
+        assert_eq!(look().await, StatusCode::OK);
+        database.run("alter table printers rename to printers_away").await;
+        assert!(look().await.is_server_error());
+        database.run("alter table printers_away rename to printers").await;
+        assert_eq!(look().await, StatusCode::OK);
+        server.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn a_command_that_expires_while_writes_are_refused_leaves_its_queue_free() {
     for database in Database::each().await {
         if matches!(database, Database::Sqlite(_)) {
@@ -233,8 +254,8 @@ async fn a_batch_whose_checks_fail_when_it_is_due_stays_scheduled_and_runs_later
         let operator = server.token("operator").await;
         let due = chrono::DateTime::<chrono::Utc>::from(std::time::SystemTime::now() + Duration::from_secs(1));
         let start = json!({"command": "start", "select": {"all": true}, "not_before": due.to_rfc3339()});
-        let request = server.bare(reqwest::Method::POST, "/api/v1/batches").bearer_auth(&operator).json(&start);
-        let (status, batch, _) = crate::support::server::answer(request).await;
+        let request = server.bare(Method::POST, "/api/v1/batches").bearer_auth(&operator).json(&start);
+        let (status, batch, _) = answer(request).await;
         assert_eq!(status, StatusCode::ACCEPTED, "{batch}");
         let path = format!("/api/v1/batches/{}", batch["id"].as_str().expect("an id"));
         let stays_scheduled = async || {

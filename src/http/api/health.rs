@@ -169,6 +169,7 @@ async fn get_metrics(who: Viewer, State(services): State<Services>) -> Result<Re
     gauge(&mut text, "printyard_ready", "Whether each part of the server works.", "part", &ready);
     let (behind, epoch) = (health.recorder.behind, health.sending.epoch);
     let open = services.dispatch().open_batches();
+    let unrecorded = services.dispatch().unrecorded();
     let silence = services.dispatch().silent_for().as_secs_f64();
     let hashed = services.passwords_hashed();
     let attempts = services
@@ -186,6 +187,8 @@ async fn get_metrics(who: Viewer, State(services): State<Services>) -> Result<Re
          # TYPE printyard_epoch gauge\nprintyard_epoch {epoch}\n\
          # HELP printyard_open_batches Batches that have not ended.\n# TYPE printyard_open_batches gauge\n\
          printyard_open_batches {open}\n\
+         # HELP printyard_unrecorded_commands Commands whose end the database refuses to record.\n\
+         # TYPE printyard_unrecorded_commands gauge\nprintyard_unrecorded_commands {unrecorded}\n\
          # HELP printyard_dispatcher_silence_seconds Since the dispatcher looked around last.\n\
          # TYPE printyard_dispatcher_silence_seconds gauge\nprintyard_dispatcher_silence_seconds {silence}\n\
          # HELP printyard_password_hashings_total Passwords hashed or verified since the start.\n\

@@ -17,7 +17,7 @@ use crate::{
         batch::PlatePolicy,
         command::{Command, Reason},
     },
-    service::access::Principal,
+    service::{Error, access::Principal},
 };
 
 /// From this many prints on, the number has to be typed.
@@ -89,7 +89,12 @@ pub(super) async fn ask(
     let others = others.filter(|other| plates == 0 || !other.ends_with(words::refusal(Reason::PlateNotClear)));
     let mut names = Vec::new();
     for id in plan.ids.iter().take(NAMES) {
-        names.extend(dashboard.services.printer(who, *id).await.ok().map(|view| view.printer.details.name));
+        match dashboard.services.printer(who, *id).await {
+            Ok(view) => names.push(view.printer.details.name),
+            // It was removed since the page was made.
+            Err(Error::NotFound(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
     }
     if plan.ids.len() > NAMES {
         names.push(fill(t("and {n} more"), &[("n", &(plan.ids.len() - NAMES))]));
