@@ -34,9 +34,17 @@ impl Serve {
             lifecycle::shutdown_signal().await;
             signal.cancel();
         });
-        let mut listener = None;
+        let (mut listener, mut has_served) = (None, false);
         loop {
-            let claimed = match claim(&config, self.create).await? {
+            let claimed = match claim(&config, self.create).await {
+                // It ran before, so its settings are right: the database is away for a moment.
+                Err(error) if self.standby && has_served => {
+                    tracing::warn!(error = format!("{error:#}"), "the farm cannot be claimed at the moment");
+                    Err(None)
+                }
+                claimed => claimed?,
+            };
+            let claimed = match claimed {
                 Ok(claimed) => claimed,
                 Err(holder) if self.standby => {
                     let listener = bind(&mut listener, &config)?;
@@ -49,6 +57,7 @@ impl Serve {
             };
             let listener = bind(&mut listener, &config)?;
             let server = Server::start_claimed(&config, *claimed).await?;
+            has_served = true;
             show_setup_link(&server, &config, &listener).await?;
             match server.serve(listener, stop.clone().cancelled_owned()).await {
                 Err(error) if self.standby && error.is::<NotSending>() => {

@@ -3,15 +3,13 @@
 
 use std::time::Instant;
 
-use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::{
     actor::Actor,
     errand,
     flight::{Flight, LATE_LIMIT, Late, Phase},
-    message::{Order, Ready, Report, Up},
-    settings::ANSWERS_FIRST,
+    message::{Order, Report, Up},
 };
 use crate::{
     clock,
@@ -20,7 +18,6 @@ use crate::{
         effect::{self, Decision, Evidence, Guards},
         plate::PlateState,
         print::PrintResult,
-        state::PrinterState,
     },
     octoprint::Prints,
 };
@@ -225,82 +222,6 @@ impl Actor {
             let facts = self.tracker.found(file, result, moment);
             self.tell(facts);
         }
-    }
-
-    /// Asks the ledger for leave to send. No byte leaves before it is given.
-    pub(super) fn ask(&mut self) {
-        let (go, answer) = oneshot::channel();
-        let printer_id = self.live.id;
-        let Some(flight) = &mut self.slot else { return };
-        flight.phase = Phase::Ask;
-        let ready = Ready {
-            printer_id,
-            command_id: flight.order.command_id,
-            attempt: flight.attempts + 1,
-            step: flight.step,
-            resolved: flight.resolved,
-            state_before: flight.before.as_ref().map_or(PrinterState::Unknown, |before| before.state),
-            print_id: flight.print_id,
-            file_path: flight.target().filter(|_| flight.places_a_print()).map(|file| file.path.clone()),
-            go,
-        };
-        self.errands.push(Box::pin(errand::ask(flight.order.command_id, answer)));
-        // Without a dispatcher the reply channel closes, which reads as "do not send".
-        self.outbox.send(Up::Ready(ready));
-    }
-
-    pub(super) fn on_asked(&mut self, command_id: Uuid, go: bool) {
-        if go {
-            // No news from before the send is taken for its effect.
-            self.hear_out();
-        }
-        let overtaken = self.next.is_some();
-        let octoprint = self.octoprint.clone();
-        let Some(flight) = self.flight(command_id) else { return };
-        if flight.phase != Phase::Ask {
-            return;
-        }
-        if !go {
-            if flight.is_unsent() {
-                // The ledger has ended it: stopped, expired, overtaken or removed.
-                self.slot = None;
-                self.dirty = true;
-            } else {
-                self.finish_without_leave();
-            }
-            return;
-        }
-        let too_late = flight.is_unsent() && Instant::now() >= flight.order.expires;
-        flight.attempts += 1;
-        if too_late {
-            // The ledger took its time, or gave leave by a clock that was set back meanwhile.
-            self.finish(Outcome::Expired, None, None);
-            return;
-        }
-        if overtaken {
-            // Nothing has left yet, and somebody wants this printer to stop.
-            let (outcome, reason) = if flight.attempts == 1 {
-                (Outcome::Skipped, Reason::OvertakenByCancel)
-            } else {
-                (Outcome::Unconfirmed, flight.overtaken_reason())
-            };
-            self.finish(outcome, Some(reason), None);
-            return;
-        }
-        flight.sends += 1;
-        flight.phase = Phase::Wire;
-        flight.accepted_at = None;
-        flight.lost_at = None;
-        let (step, file) = (flight.step, flight.order.file.clone());
-        self.news_due = Some(Instant::now() + ANSWERS_FIRST);
-        if step == Step::Start || step == Step::Resume {
-            self.live.heated_up = Some(Instant::now());
-            self.dirty = true;
-        }
-        // Another act of ours: what shows from here on proves nothing about an earlier one.
-        self.late.clear();
-        let due = self.around.answers_due.clone();
-        self.errands.push(Box::pin(errand::send(octoprint, command_id, step, file, due)));
     }
 
     /// Reads the printer on behalf of the command in flight, when that is due.

@@ -66,6 +66,7 @@ impl Actor {
         let overtaken = self.next.is_some();
         let Some(flight) = &self.slot else { return false };
         let Phase::Settle { since } = flight.phase else { return false };
+        let others_may_send = flight.others_may_send(now);
         let read = self.is_fresh(flight.look_after, now);
         if read {
             let sight = self.sight();
@@ -74,6 +75,7 @@ impl Actor {
             let before = flight.before.clone().unwrap_or_else(|| sight.clone());
             match verdict {
                 Verdict::Confirmed => return self.effect_seen(),
+                _ if others_may_send && !overtaken => {}
                 Verdict::Gone(reason) => {
                     self.finish(Outcome::Unknown, Some(reason), None);
                     return true;
@@ -91,7 +93,7 @@ impl Actor {
         }
         let Some(flight) = &self.slot else { return false };
         let limit = if flight.moving { MOVING_LIMIT } else { flight.order.confirm_within };
-        if (overtaken && read) || now.duration_since(since) >= limit {
+        if (overtaken && read) || (now.duration_since(since) >= limit && !others_may_send) {
             let restarting = flight.is_restart() && flight.step == Step::Cancel && read;
             let (outcome, reason) = if restarting {
                 (Outcome::Unconfirmed, Reason::CancelledNotStarted)

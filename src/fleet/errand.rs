@@ -117,16 +117,17 @@ pub async fn ask(command_id: Uuid, answer: oneshot::Receiver<bool>) -> Done {
     Done::Asked { command_id, go: answer.await.unwrap_or(false) }
 }
 
-/// Sends one step. `file` is what a start names.
+/// Sends one step, whose permit may be used until `not_after`. `file` is what a start names.
 pub async fn send(
     octoprint: OctoPrint,
     command_id: Uuid,
     step: Step,
     file: Option<FileRef>,
+    not_after: Option<Instant>,
     answers_due: AnswersDue,
 ) -> Done {
     let _due = answers_due.one_more();
-    let options = RequestOptions::within(SEND_TIMEOUT);
+    let options = RequestOptions { not_after, ..RequestOptions::within(SEND_TIMEOUT) };
     let result = match (step, file) {
         (Step::Start, Some(file)) => octoprint.files().select(&file.path, &file.origin, true, &options).await,
         (Step::Start, None) => octoprint.job().start(&options).await,

@@ -59,6 +59,10 @@ pub struct Flight {
     pub attempts: i64,
     /// Sends of the current step.
     pub sends: u8,
+    /// When the permit of the next send was asked for.
+    pub asked_at: Option<Instant>,
+    /// The permit of the next send came too late, was not used, and is asked for again.
+    pub permit_unused: bool,
     /// A 409 showed that the look was stale; the second one is a refusal.
     pub conflict: bool,
     pub arrived: Instant,
@@ -95,6 +99,8 @@ impl Flight {
             evidence: Evidence::default(),
             attempts: 0,
             sends: 0,
+            asked_at: None,
+            permit_unused: false,
             conflict: false,
             arrived: now,
             look_after: names_a_job.then_some(now),
@@ -142,6 +148,11 @@ impl Flight {
         self.attempts == 0
     }
 
+    /// An earlier server may still send this command.
+    pub fn others_may_send(&self, now: Instant) -> bool {
+        self.order.recover.as_ref().and_then(|recover| recover.others_send_until).is_some_and(|until| now < until)
+    }
+
     /// A request left, and its effect is still open.
     pub fn is_out(&self) -> bool {
         matches!(self.phase, Phase::Wire | Phase::Watch { .. } | Phase::Settle { .. })
@@ -180,7 +191,8 @@ impl Flight {
             Phase::Ask | Phase::Wire => None,
             Phase::Watch { since } | Phase::Settle { since } => {
                 let limit = if self.moving { MOVING_LIMIT } else { self.order.confirm_within };
-                Some(since + limit)
+                let others = self.order.recover.as_ref().and_then(|recover| recover.others_send_until);
+                Some(others.map_or(since + limit, |until| until.max(since + limit)))
             }
         }
     }

@@ -52,6 +52,8 @@ pub struct Recover {
     pub print_id: Option<Uuid>,
     pub file: Option<FileRef>,
     pub accepted_at: Option<DateTime<Utc>>,
+    /// An earlier server may still send until then: only an effect that is seen counts before.
+    pub others_send_until: Option<Instant>,
 }
 
 /// A command that ended as a maybe, to be watched on.
@@ -96,6 +98,8 @@ pub struct Ready {
     pub command_id: Uuid,
     /// The number that this send gets, from 1.
     pub attempt: i64,
+    /// The permit of this attempt was given before, came too late, and is handed back unused.
+    pub is_repeated: bool,
     pub step: Step,
     pub resolved: Option<Command>,
     pub state_before: PrinterState,

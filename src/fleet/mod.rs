@@ -13,6 +13,7 @@ pub mod flight;
 mod link;
 pub mod message;
 mod outbox;
+mod permit;
 pub mod recorder_queue;
 pub mod settings;
 mod sight;

@@ -18,6 +18,9 @@ pub const FACTS_KEPT: usize = 100;
 pub const READ_TIMEOUT: Duration = Duration::from_secs(5);
 /// One request that commands.
 pub const SEND_TIMEOUT: Duration = Duration::from_secs(10);
+/// A permit to send is used only this long after it was asked for. Another server may have taken over the farm since then,
+/// and does not wait longer for what this one may still send.
+pub const PERMIT_AGE: Duration = Duration::from_secs(5);
 /// What is done again and again (pings, readings) begins on a beat. The processor is woken for many printers at once, where
 /// it would be woken for each: that is most of what a farm at rest costs.
 pub const BEAT: Duration = Duration::from_millis(100);

@@ -184,6 +184,10 @@ impl Error {
         match error {
             LineError::Dial(error) => Self::from_dial(error),
             LineError::Url => Self::Invalid { detail: "the address cannot be sent".into() },
+            LineError::TooLate => Self::Offline {
+                why: NoConnection::Time,
+                detail: "the permit to send ran out before the request was written".to_owned(),
+            },
             LineError::Http(error) => Self::from_exchange(&error),
         }
     }

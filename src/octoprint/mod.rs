@@ -31,7 +31,10 @@ mod settings;
 mod testing;
 mod version;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 pub use app_keys::KeyRequest;
 pub use camera::Picture;
@@ -79,6 +82,8 @@ pub struct RequestOptions {
     pub headers: Vec<(String, String)>,
     /// Added to the url's query.
     pub params: Vec<(String, String)>,
+    /// No byte of the request is written after this; it ends as [`Error::Offline`] then. Uploads and cameras ignore it.
+    pub not_after: Option<Instant>,
 }
 
 impl RequestOptions {

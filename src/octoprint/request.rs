@@ -131,7 +131,7 @@ impl OctoPrint {
         let Call { method, url, headers, body } = call;
         // Boxed: each of the futures around it would hold it twice, and a thousand commands at once were 10 MB of them,
         // copied at every level.
-        let send = Box::pin(self.0.line.send(method, &url, headers, body));
+        let send = Box::pin(self.0.line.send(method, &url, headers, body, options.not_after));
         answered(async { send.await.map_err(Error::from_line) }, options).await
     }
 

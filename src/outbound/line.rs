@@ -39,6 +39,9 @@ pub enum LineError {
     /// The url has no form that HTTP takes: nothing was written.
     #[error("the url cannot be sent")]
     Url,
+    /// There was no connection by the time after which nothing may be written: nothing was.
+    #[error("too late to be sent")]
+    TooLate,
     /// The connection broke, or what came was no HTTP.
     #[error(transparent)]
     Http(#[from] hyper::Error),
@@ -68,11 +71,19 @@ impl Line {
         Self(Arc::new(Inner { outbound, base, host, kept: Mutex::default() }))
     }
 
-    /// Sends one request and waits for the head of its answer. Of `url`, path and query count.
+    /// Sends one request and waits for the head of its answer. Of `url`, path and query count. After `not_after` it is not
+    /// begun any more: the process may have been stopped since its caller looked at the time.
     ///
     /// # Errors
     /// [`LineError`]. There is no timeout but that of the connection: give one.
-    pub async fn send(&self, method: Method, url: &Url, headers: HeaderMap, body: Bytes) -> Result<Reply, LineError> {
+    pub async fn send(
+        &self,
+        method: Method,
+        url: &Url,
+        headers: HeaderMap,
+        body: Bytes,
+        not_after: Option<Instant>,
+    ) -> Result<Reply, LineError> {
         let mut request = Request::new(Full::new(body));
         *request.uri_mut() =
             Uri::try_from(&url[Position::BeforePath..Position::AfterQuery]).map_err(|_| LineError::Url)?;
@@ -82,7 +93,11 @@ impl Line {
         headers.insert(HOST, self.0.host.clone().ok_or(LineError::Url)?);
         headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(AGENT));
         headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
+        let is_late = || not_after.is_some_and(|end| Instant::now() >= end);
         if let Some(stream) = self.take() {
+            if is_late() {
+                return Err(LineError::TooLate);
+            }
             match self.exchange(stream, request).await {
                 Ok(reply) => return Ok(reply),
                 Err((error, None)) => return Err(error.into()),
@@ -91,6 +106,9 @@ impl Line {
         }
         // Boxed: seldom needed, and larger than what is needed always.
         let stream = Box::pin(self.0.outbound.dial(&self.0.base, CONNECT_TIMEOUT)).await?;
+        if is_late() {
+            return Err(LineError::TooLate);
+        }
         self.exchange(stream, request).await.map_err(|(error, _)| error.into())
     }
 

@@ -125,7 +125,7 @@ pub struct Parts {
     /// Whether this server is the one that sends.
     pub sending: watch::Receiver<Sending>,
     /// An earlier server may still send until then.
-    pub others_send_until: Option<tokio::time::Instant>,
+    pub others_send_until: Option<std::time::Instant>,
     pub outbound: Outbound,
     /// The way to receivers of webhooks.
     pub to_receivers: Outbound,
@@ -145,7 +145,7 @@ impl Services {
         failed: &CancellationToken,
     ) -> Result<Self, Error> {
         let (fleet, inbox) = Fleet::new(parts.settings, tasks.clone(), stop.clone());
-        let dispatcher = Dispatcher::new(parts.db.clone(), fleet.clone(), inbox.ledger);
+        let dispatcher = Dispatcher::new(parts.db.clone(), fleet.clone(), inbox.ledger, parts.others_send_until);
         let services = Self {
             db: parts.db,
             sending: parts.sending,

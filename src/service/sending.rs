@@ -4,10 +4,10 @@
 //! next epoch; its actors and its dispatcher go on, since no other server has sent. An overtaken server never takes its
 //! epoch back: it ends, or waits as a standby.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use tokio::{sync::watch, time::Instant};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::{

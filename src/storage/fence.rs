@@ -33,9 +33,12 @@ impl Fence {
         self.is_paused.store(true, Ordering::Release);
     }
 
-    /// Whether sends may be committed.
-    pub fn may_send(&self) -> bool {
-        !self.is_paused.load(Ordering::Acquire)
+    /// Fails while no sends may be committed; it may be asked again.
+    pub(super) fn check_sending(&self) -> Result<(), sqlx::Error> {
+        if self.is_paused.load(Ordering::Acquire) {
+            return Err(sqlx::Error::Io(std::io::Error::other("the lock of the farm is lost")));
+        }
+        Ok(())
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use sqlx::{
-    AssertSqlSafe, Connection,
+    AssertSqlSafe, Connection, Executor,
     migrate::Migrator,
     postgres::{PgConnectOptions, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
@@ -37,6 +37,10 @@ const WAL_KEPT: u64 = 16 * 1024 * 1024;
 
 /// Connections to PostgreSQL; its own default limit is 100 for everybody.
 const POSTGRES_CONNECTIONS: u32 = 16;
+
+/// PostgreSQL ends a transaction that is silent for this long. A process that was stopped within one would keep its locks,
+/// and no other server could take over the farm.
+const STOPPED_TRANSACTION: &str = "8s";
 
 static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| sqlx::migrate!("./migrations"));
 
@@ -170,6 +174,12 @@ impl Db {
         let pool = PgPoolOptions::new()
             .max_connections(POSTGRES_CONNECTIONS)
             .acquire_timeout(ACQUIRE_TIMEOUT)
+            .after_connect(|connection, _| {
+                Box::pin(async move {
+                    let sql = format!("set idle_in_transaction_session_timeout = '{STOPPED_TRANSACTION}'");
+                    connection.execute(AssertSqlSafe(sql)).await.map(drop)
+                })
+            })
             .connect_with(options)
             .await
             .map_err(|error| Error::Setup(format!("the database {shown} cannot be opened: {error}")))?;

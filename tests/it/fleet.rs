@@ -11,7 +11,7 @@ use printyard::{
     fleet::{
         Fleet, Inbox, Member, NotTaken,
         message::{Order, Ready, Report, Up},
-        settings::{MAILBOX, OUTBOX, UP_QUEUE},
+        settings::{MAILBOX, OUTBOX, PERMIT_AGE, UP_QUEUE},
     },
     octoprint::OctoPrint,
     outbound::{Networks, Outbound},
@@ -146,5 +146,24 @@ async fn an_actor_keeps_reading_its_printer_while_the_dispatcher_takes_nothing()
         let report = desk.reports().await;
         assert_eq!((report.command_id, report.outcome), (Uuid::from_u128(id), Outcome::Expired), "in order");
     }
+    desk.stop.cancel();
+}
+
+#[tokio::test]
+async fn a_permit_that_comes_late_is_not_used_and_is_asked_for_again() {
+    let mut desk = Desk::new().await;
+    desk.perform(1, Command::Pause, Instant::now() + LONG);
+    let first = desk.asks().await;
+    assert!(!first.is_repeated);
+    // Another server may have taken over meanwhile.
+    tokio::time::sleep_until((Instant::now() + PERMIT_AGE).into()).await;
+    first.go.send(true).expect("it waits");
+    let second = desk.asks().await;
+    assert_eq!((second.is_repeated, second.attempt), (true, first.attempt));
+    assert!(desk.came().is_empty(), "nothing was sent: {:?}", desk.came());
+    second.go.send(true).expect("it waits");
+    assert_eq!(desk.reports().await.outcome, Outcome::Accepted);
+    assert_eq!(desk.reports().await.outcome, Outcome::Confirmed);
+    assert_eq!(desk.came(), ["pause"]);
     desk.stop.cancel();
 }

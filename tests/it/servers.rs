@@ -1,13 +1,15 @@
 //! One farm, one sending server: a second server ends with exit code 3, a standby takes over, and what an overtaken
 //! server was about to send is not sent.
 
+mod takeover;
+
 use std::{path::Path, process::Stdio, time::Duration};
 
 use printyard::simulator::{Farm, FarmConfig};
 use reqwest::StatusCode;
-use serde_json::json;
 
 use crate::support::{
+    agreement::register,
     postgres::fresh_database,
     process::{ServerProcess, sqlite_in},
     wait::until,
@@ -45,11 +47,7 @@ async fn a_standby_says_that_it_is_one_and_takes_over_when_the_holder_dies() {
     let farm = Farm::start(FarmConfig { printers: 3, ..FarmConfig::default() }).await.expect("a farm");
     on_each_database(async |dir, url| {
         let mut first = ServerProcess::on(dir, url, &[]).await;
-        for printer in farm.printers() {
-            let body = json!({"name": printer.name(), "url": printer.url(), "api_key": printer.api_key()});
-            let (status, _) = first.post("/printers", &body).await.expect("an answer");
-            assert_eq!(status, 201);
-        }
+        register(&first, &farm).await;
         let standby = ServerProcess::spawn(dir, url, &["--standby"], &[], Stdio::inherit());
         until("the standby answers", STARTED_WITHIN, async || standby.status("/healthz").await == Some(StatusCode::OK))
             .await;

@@ -35,7 +35,7 @@ impl Dispatcher {
         let Some(row) = self.rows.get(&id) else { return };
         let Some(active) = self.active_batches.get(&row.batch_id) else { return };
         let (printer_id, is_queued) = (row.printer_id, row.outcome == Outcome::Queued);
-        let order = order(row, &active.batch.spec);
+        let order = order(row, &active.batch.spec, self.others_send_until);
         // A command that its actor still has to drop would be in the way.
         self.undropped.retain(|(printer, dropped)| {
             *printer != printer_id || self.fleet.drop_order(*printer, *dropped) == Err(NotTaken::Busy)
@@ -55,8 +55,11 @@ impl Dispatcher {
         }
     }
 
-    /// Tries again what actors had no room for.
+    /// Tries again what actors had no room for, and what waited for the last sends of an earlier server.
     pub(super) async fn deliver_again(&mut self) {
+        for ticket in self.printer_queues.end_holds(Instant::now()) {
+            self.post(ticket.command_id).await;
+        }
         let fleet = &self.fleet;
         self.undropped.retain(|(printer, id)| fleet.drop_order(*printer, *id) == Err(NotTaken::Busy));
         for id in std::mem::take(&mut self.undelivered) {
@@ -69,6 +72,9 @@ impl Dispatcher {
         let ticket = Ticket { sent: true, ..ticket(&row) };
         let (id, printer_id) = (row.id, row.printer_id);
         self.rows.insert(id, row);
+        if let Some(until) = self.others_send_until {
+            self.printer_queues.hold(printer_id, until);
+        }
         match self.printer_queues.offer(printer_id, ticket) {
             Offer::Go | Offer::Overtake => self.post(id).await,
             Offer::Wait => {}
@@ -135,7 +141,7 @@ pub(super) fn ticket(row: &CommandRow) -> Ticket {
 }
 
 /// The order for a row, as its batch says.
-fn order(row: &CommandRow, spec: &BatchSpec) -> Order {
+fn order(row: &CommandRow, spec: &BatchSpec, others_send_until: Option<Instant>) -> Order {
     let left = row.expires_at.map_or(Duration::ZERO, |at| (at - clock::now()).to_std().unwrap_or_default());
     let recover = row.step.filter(|_| row.outcome != Outcome::Queued).map(|step| Recover {
         step,
@@ -145,6 +151,7 @@ fn order(row: &CommandRow, spec: &BatchSpec) -> Order {
         print_id: row.print_id,
         file: row.file_path.clone().map(|path| FileRef { path, origin: LOCAL.to_owned() }),
         accepted_at: row.accepted_at,
+        others_send_until,
     });
     Order {
         command_id: row.id,

@@ -77,6 +77,8 @@ pub struct Dispatcher {
     rows: HashMap<Uuid, CommandRow>,
     /// Commands whose actors had no room.
     undelivered: Vec<Uuid>,
+    /// An earlier server may still send until then what it has recorded as sent.
+    others_send_until: Option<Instant>,
     /// Commands that ended unsent, by printer, whose actors had no room for the message.
     undropped: Vec<(Uuid, Uuid)>,
     /// Commands that were sent, without a reply so far.
@@ -104,8 +106,9 @@ pub struct Dispatcher {
 }
 
 impl Dispatcher {
-    /// A dispatcher over the command log; `ledger` receives the messages of actors.
-    pub fn new(db: Db, fleet: Fleet, ledger: mpsc::Receiver<Up>) -> Self {
+    /// A dispatcher over the command log; `ledger` receives the messages of actors. `others_send_until`: an earlier server
+    /// may still send until then.
+    pub fn new(db: Db, fleet: Fleet, ledger: mpsc::Receiver<Up>, others_send_until: Option<Instant>) -> Self {
         let (handle, signals) = Dispatch::new();
         let now = Instant::now();
         Self {
@@ -118,6 +121,7 @@ impl Dispatcher {
             printer_queues: PrinterQueues::default(),
             rows: HashMap::new(),
             undelivered: Vec::new(),
+            others_send_until,
             undropped: Vec::new(),
             awaiting_reply: HashSet::new(),
             progress_reports: Held::default(),

@@ -34,7 +34,7 @@ impl Dispatcher {
                     self.on_lost(lost).await;
                 }
                 Part::Refused(ready) => {
-                    let (id, is_first) = (ready.command_id, ready.attempt == 1);
+                    let (id, is_first) = (ready.command_id, ready.attempt == 1 && !ready.is_repeated);
                     refuse(ready);
                     // An actor that has sent before ends its command itself.
                     if is_first && self.rows.contains_key(&id) {
@@ -72,7 +72,8 @@ impl Dispatcher {
                 self.grant(ready);
                 continue;
             }
-            if ready.attempt == 1 && self.rows.contains_key(&id) {
+            // An actor that was granted this permit before, and did not use it, ends its command itself.
+            if ready.attempt == 1 && !ready.is_repeated && self.rows.contains_key(&id) {
                 dropped.push(id);
             }
             refuse(ready);
@@ -90,6 +91,7 @@ fn sends(readies: &[Ready], at: DateTime<Utc>) -> Vec<commands::Send> {
     let send = |ready: &Ready| commands::Send {
         id: ready.command_id,
         attempt: ready.attempt,
+        is_repeated: ready.is_repeated,
         step: ready.step,
         resolved: ready.resolved,
         state_before: Some(ready.state_before),

@@ -3,7 +3,10 @@
 //!
 //! Queues exist in memory only. They are rebuilt from the command log at every start.
 
-use std::collections::{HashMap, VecDeque};
+use std::{
+    collections::{HashMap, VecDeque},
+    time::Instant,
+};
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -41,11 +44,22 @@ struct PrinterQueue {
     waiting: VecDeque<Ticket>,
     /// Something beside the job client uses the printer (a file is being selected).
     reserved: bool,
+    /// An earlier server may still send to it until then: only a cancel goes.
+    held_until: Option<Instant>,
 }
 
 impl PrinterQueue {
+    /// Whether a command may go to the printer, while nothing is in flight.
+    fn admits(&self, command: Command, now: Instant) -> bool {
+        !self.reserved && (command == Command::Cancel || self.held_until.is_none_or(|until| now >= until))
+    }
+
     fn is_empty(&self) -> bool {
-        self.in_flight.is_none() && self.overtaking.is_none() && self.waiting.is_empty() && !self.reserved
+        self.in_flight.is_none()
+            && self.overtaking.is_none()
+            && self.waiting.is_empty()
+            && !self.reserved
+            && self.held_until.is_none()
     }
 }
 
@@ -58,7 +72,8 @@ impl PrinterQueues {
     pub fn offer(&mut self, printer_id: Uuid, ticket: Ticket) -> Offer {
         let queue = self.0.entry(printer_id).or_default();
         let Some(in_flight) = queue.in_flight.as_ref() else {
-            if queue.reserved {
+            // The command that is recovered itself is in flight already at the earlier server.
+            if !ticket.sent && !queue.admits(ticket.command, Instant::now()) {
                 queue.waiting.push_back(ticket);
                 return Offer::Wait;
             }
@@ -94,7 +109,9 @@ impl PrinterQueues {
     fn next(&mut self, printer_id: Uuid) -> Option<Ticket> {
         let queue = self.0.get_mut(&printer_id)?;
         if queue.in_flight.is_none() && !queue.reserved {
-            let next = queue.waiting.pop_front();
+            let now = Instant::now();
+            let place = queue.waiting.iter().position(|ticket| queue.admits(ticket.command, now));
+            let next = place.and_then(|place| queue.waiting.remove(place));
             queue.in_flight.clone_from(&next);
             if queue.is_empty() {
                 self.0.remove(&printer_id);
@@ -102,6 +119,25 @@ impl PrinterQueues {
             return next;
         }
         None
+    }
+
+    /// Holds back every command but a cancel until `until`.
+    pub fn hold(&mut self, printer_id: Uuid, until: Instant) {
+        self.0.entry(printer_id).or_default().held_until = Some(until);
+    }
+
+    /// Ends the holds that are over. Returns what is to be handed over next.
+    pub fn end_holds(&mut self, now: Instant) -> Vec<Ticket> {
+        let over: Vec<Uuid> = self
+            .0
+            .iter_mut()
+            .filter(|(_, queue)| queue.held_until.is_some_and(|until| now >= until))
+            .map(|(printer_id, queue)| {
+                queue.held_until = None;
+                *printer_id
+            })
+            .collect();
+        over.into_iter().filter_map(|printer_id| self.next(printer_id)).collect()
     }
 
     /// Notes that the command log has a committed send.

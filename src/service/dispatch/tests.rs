@@ -42,7 +42,7 @@ impl Desk {
         let dir = tempfile::tempdir().expect("a folder");
         let db = Db::connect(&format!("sqlite:{}", dir.path().join("test.db").display())).await.expect("a database");
         let (fleet, inbox) = Fleet::new(Settings::default(), TaskTracker::new(), CancellationToken::new());
-        let dispatcher = Dispatcher::new(db, fleet, inbox.ledger);
+        let dispatcher = Dispatcher::new(db, fleet, inbox.ledger, None);
         let mut desk = Self { dispatcher, a: Uuid::nil(), b: Uuid::nil(), _dir: dir };
         let now = clock::now();
         let sent = |row: &mut CommandRow| {
@@ -223,6 +223,7 @@ fn ready(row: &CommandRow, attempt: i64) -> (Ready, oneshot::Receiver<bool>) {
         printer_id: row.printer_id,
         command_id: row.id,
         attempt,
+        is_repeated: false,
         step: Step::Pause,
         resolved: None,
         state_before: PrinterState::Printing,
@@ -240,6 +241,7 @@ async fn a_send_whose_commit_lost_its_reply_is_granted_once() {
     let committed = commands::Send {
         id: row.id,
         attempt: 1,
+        is_repeated: false,
         step: Step::Pause,
         resolved: None,
         state_before: None,

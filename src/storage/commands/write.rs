@@ -42,6 +42,8 @@ pub struct Send {
     pub id: Uuid,
     /// The number that this send gets, from 1.
     pub attempt: i64,
+    /// The permit of this attempt was granted before and not used.
+    pub is_repeated: bool,
     pub step: Step,
     /// What `toggle` turned out to be; kept when it was known before.
     pub resolved: Option<Command>,
@@ -77,6 +79,7 @@ pub struct Report {
 struct SendRecord<'a> {
     row_id: Uuid,
     attempt: i64,
+    repeated: i64,
     step: Step,
     #[serde(skip_serializing_if = "Option::is_none")]
     resolved: Option<Command>,
@@ -130,12 +133,14 @@ pub async fn release(db: &Db, rows: &[(Uuid, DateTime<Utc>)], at: DateTime<Utc>)
 /// it were committed and that the row is not final. None goes once the batch is stopped: when a stop has returned,
 /// no later commit of a send succeeds. An id that stands twice in the group counts once, the first time.
 pub async fn commit_sends(db: &Db, sends: &[Send]) -> Result<Vec<Uuid>, Error> {
+    db.fence().check_sending()?;
     let mut seen = HashSet::new();
     let sends: Vec<&Send> = sends.iter().filter(|send| seen.insert(send.id)).collect();
     let ids: Vec<Uuid> = sends.iter().map(|send| send.id).collect();
     let records = group::parameter(sends.into_iter().map(|send| SendRecord {
         row_id: send.id,
         attempt: send.attempt,
+        repeated: i64::from(send.is_repeated),
         step: send.step,
         resolved: send.resolved,
         state_before: send.state_before,
@@ -187,6 +192,7 @@ fn send_sql(db: &Db, records: &group::Parameter) -> String {
         &[
             ("row_id", Kind::Uuid),
             ("attempt", Kind::BigInt),
+            ("repeated", Kind::BigInt),
             ("step", Kind::Text),
             ("resolved", Kind::Text),
             ("state_before", Kind::Text),
@@ -203,9 +209,11 @@ fn send_sql(db: &Db, records: &group::Parameter) -> String {
              resolved_command = coalesce(c.resolved_command, x.resolved),
              print_id = coalesce(x.print_id, c.print_id), file_path = coalesce(x.file_path, c.file_path)
          from {source}
-         where c.id = x.row_id and c.attempts = x.attempt - 1
-             and ((x.attempt = 1 and c.outcome = 'queued' and (c.expires_at is null or c.expires_at > x.at))
-                 or (x.attempt > 1 and c.outcome in ('sent', 'accepted')))
+         where c.id = x.row_id
+             and ((x.repeated = 0 and c.attempts = x.attempt - 1
+                     and ((x.attempt = 1 and c.outcome = 'queued') or (x.attempt > 1 and c.outcome in ('sent', 'accepted'))))
+                 or (x.repeated = 1 and c.attempts = x.attempt and c.outcome in ('sent', 'accepted')))
+             and (x.attempt > 1 or c.expires_at is null or c.expires_at > x.at)
              and exists (select 1 from batches b where b.id = c.batch_id and b.state <> 'stopped')"
     )
 }

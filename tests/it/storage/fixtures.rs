@@ -92,6 +92,7 @@ pub fn send(id: Uuid, attempt: i64) -> Send {
     Send {
         id,
         attempt,
+        is_repeated: false,
         step: printyard::domain::command::Step::Pause,
         resolved: None,
         file_path: Some("a.gcode".into()),

@@ -226,3 +226,20 @@ async fn all_who_write_the_audit_at_once_make_one_chain_and_none_fails() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_permit_that_was_not_used_is_committed_again_and_a_used_one_is_not() {
+    on_each(async |db| {
+        let (_, rows) = stored(&db, 1).await;
+        let id = rows[0].id;
+        let repeated = Send { is_repeated: true, ..send(id, 1) };
+        let commit = async |send: &Send| commands::commit_sends(&db, std::slice::from_ref(send)).await.expect("asked");
+        assert!(commit(&repeated).await.is_empty(), "it was never granted");
+        assert_eq!(commit(&send(id, 1)).await, [id]);
+        assert!(commit(&send(id, 1)).await.is_empty(), "it was granted");
+        assert_eq!(commit(&repeated).await, [id]);
+        let row = commands::get(&db, id).await.expect("read").expect("there");
+        assert_eq!(row.attempts, 1);
+    })
+    .await;
+}

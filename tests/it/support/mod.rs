@@ -7,9 +7,11 @@
 
 use std::io::Write as _;
 
+pub mod agreement;
 pub mod announcer;
 pub mod browser;
 pub mod canaille;
+pub mod dice;
 pub mod octoprint;
 pub mod port;
 pub mod postgres;

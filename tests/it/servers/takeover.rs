@@ -1,0 +1,222 @@
+//! Two and three servers on one database; the one that sends is killed or stopped at random moments of batches. Every
+//! command ends with an outcome that agrees with what its printer received, and no start is received twice.
+//!
+//! 20 rounds over both databases; `PRINTYARD_TEST_TAKEOVERS=1000 cargo test --test it takeover` makes it more.
+
+use std::{collections::HashMap, path::Path, process::Stdio, time::Duration};
+
+use printyard::simulator::{Farm, FarmConfig, SimulatedPrinter};
+use reqwest::StatusCode;
+use serde_json::json;
+
+use crate::support::{
+    agreement::{agree, register, tally},
+    dice::{Dice, seed, times},
+    postgres::fresh_database,
+    process::{ServerProcess, TOKEN, sqlite_in},
+    wait::{self, until},
+};
+
+const PRINTERS: usize = 20;
+/// A take-over, and a batch that waits for what an earlier server may still send.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// A holder that is stopped on SQLite keeps its lock for as long as this at least.
+const KEPT_FOR: Duration = Duration::from_millis(1_500);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Database {
+    Sqlite,
+    Postgres,
+}
+
+/// A farm with its servers.
+struct Yard {
+    database: Database,
+    url: String,
+    dir: tempfile::TempDir,
+    servers: Vec<ServerProcess>,
+    by_id: HashMap<String, SimulatedPrinter>,
+    dice: Dice,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_that_take_over_from_each_other_settle_every_command_and_repeat_no_start() {
+    let seed = seed("takeover");
+    let rounds = times("PRINTYARD_TEST_TAKEOVERS", 20);
+    // PostgreSQL has more farms: a stopped server is overtaken only after 10 s, and waiting costs nothing.
+    let on_postgres = (0..3).map(|n| {
+        let rounds = (rounds - rounds / 2).div_ceil(3);
+        take_over_often(Database::Postgres, 2 + n % 2, seed.wrapping_add(1 + n), rounds)
+    });
+    let on_sqlite = take_over_often(Database::Sqlite, 2, seed, rounds / 2);
+    tokio::join!(on_sqlite, futures_util::future::join_all(on_postgres));
+}
+
+async fn take_over_often(database: Database, servers: u64, seed: u64, rounds: u64) {
+    let postgres = match database {
+        Database::Sqlite => None,
+        Database::Postgres => match fresh_database().await {
+            Some(database) => Some(database),
+            None => return,
+        },
+    };
+    let farm = Farm::start(FarmConfig {
+        printers: PRINTERS,
+        latency: Duration::from_millis(30),
+        with_sample_files: true,
+        select: Some("long/vase.gcode".into()),
+        ..FarmConfig::default()
+    })
+    .await
+    .expect("a farm");
+    let dir = tempfile::tempdir().expect("a folder");
+    let url = postgres.as_ref().map_or_else(|| sqlite_in(dir.path()), |database| database.url.clone());
+    let first = start(dir.path(), &url);
+    first.await_ready().await;
+    let by_id = register(&first, &farm).await;
+    let mut yard = Yard { database, url, dir, servers: vec![first], by_id, dice: Dice::new(seed) };
+    for _ in 1..servers {
+        yard.servers.push(start(yard.dir.path(), &yard.url));
+    }
+    for round in 0..rounds {
+        yard.round(&format!("{database:?}, seed {seed}, round {round}"), round).await;
+    }
+}
+
+fn start(dir: &Path, url: &str) -> ServerProcess {
+    ServerProcess::spawn(dir, url, &["--standby"], &[("RUST_LOG", "off")], Stdio::inherit())
+}
+
+impl Yard {
+    /// The server that sends, by its place.
+    async fn sending(&self) -> usize {
+        until("a server is ready", PATIENCE, async || {
+            for (n, server) in self.servers.iter().enumerate() {
+                if self.answers(server, "/readyz").await == Some(StatusCode::OK) {
+                    return Some(n);
+                }
+            }
+            None
+        })
+        .await
+    }
+
+    /// The status of a path. A stopped server answers nothing.
+    async fn answers(&self, server: &ServerProcess, path: &str) -> Option<StatusCode> {
+        tokio::time::timeout(Duration::from_millis(500), server.status(path)).await.ok().flatten()
+    }
+
+    async fn round(&mut self, context: &str, round: u64) {
+        let sending = self.sending().await;
+        self.await_online(sending).await;
+        let before: HashMap<String, usize> =
+            self.by_id.iter().map(|(id, printer)| (id.clone(), printer.received().len())).collect();
+        let command = ["start", "cancel", "restart"][usize::try_from(round % 3).expect("small")];
+        let ids: Vec<&String> = self.by_id.keys().collect();
+        let mut batch = json!({
+            "command": command, "select": {"printer_ids": ids}, "confirm_within_s": 3, "external_ref": context,
+        });
+        if command != "cancel" {
+            batch["plate"] = "assume_clear".into();
+            batch["reason"] = "the take-over test".into();
+        }
+        let is_kill = self.dice.below(2) == 0;
+        let delay = Duration::from_millis(self.dice.below(150));
+        let acknowledged = tokio::select! {
+            answer = self.servers[sending].post("/batches", &batch) => answer.is_some(),
+            () = wait::pause(delay) => false,
+        };
+        if is_kill {
+            self.kill(sending).await
+        } else {
+            self.stop_and_wake(sending).await
+        }
+        let sending = self.sending().await;
+        let server = &self.servers[sending];
+        // The standby's last connections end when it takes over.
+        let path = format!("/api/v1/batches?external_ref={}", context.replace(' ', "%20"));
+        let found = until("an answer", PATIENCE, async || {
+            let request = server.request(reqwest::Method::GET, &path).bearer_auth(TOKEN);
+            request.send().await.ok()?.json::<serde_json::Value>().await.ok()
+        })
+        .await;
+        let Some(id) = found["items"][0]["id"].as_str().map(str::to_owned) else {
+            assert!(!acknowledged, "{context}: the batch was acknowledged, and is not in the command log");
+            return;
+        };
+        until("the batch ends", PATIENCE, async || {
+            let batch = server.get(&format!("/batches/{id}")).await;
+            if batch["finished_at"].is_null() { Err(batch["commands"].clone()) } else { Ok(()) }
+        })
+        .await;
+        let rows = server.get(&format!("/batches/{id}/commands?limit=500")).await;
+        let rows = rows["items"].as_array().expect("rows");
+        assert_eq!(rows.len(), PRINTERS, "{context}");
+        let what = if is_kill { "killed" } else { "stopped" };
+        println!("{context}, {command}, {what} after {delay:?}: {}", tally(rows));
+        for row in rows {
+            let id = row["printer_id"].as_str().expect("an id");
+            agree(context, command, row, &self.by_id[id], before[id]);
+        }
+    }
+
+    /// The holder dies; another server takes over, and the dead one comes back as a standby.
+    async fn kill(&mut self, sending: usize) {
+        self.servers[sending].kill();
+        self.sending().await;
+        self.servers[sending] = start(self.dir.path(), &self.url);
+    }
+
+    /// The holder hangs. On PostgreSQL it is overtaken, and becomes a standby when it wakes. On SQLite it keeps its lock.
+    async fn stop_and_wake(&mut self, sending: usize) {
+        self.servers[sending].signal("STOP");
+        match self.database {
+            Database::Sqlite => {
+                wait::throughout("the standby waits", KEPT_FOR, async || {
+                    for server in &self.servers {
+                        if self.answers(server, "/readyz").await == Some(StatusCode::OK) {
+                            return false;
+                        }
+                    }
+                    true
+                })
+                .await;
+                self.servers[sending].signal("CONT");
+                assert_eq!(self.sending().await, sending, "the woken holder goes on");
+            }
+            Database::Postgres => {
+                let next = self.sending().await;
+                assert_ne!(next, sending);
+                self.servers[sending].signal("CONT");
+                until("the overtaken server waits as a standby", PATIENCE, async || {
+                    let server = &self.servers[sending];
+                    let ready = self.answers(server, "/readyz").await;
+                    let health = self.answers(server, "/healthz").await;
+                    if (ready, health) == (Some(StatusCode::SERVICE_UNAVAILABLE), Some(StatusCode::OK)) {
+                        Ok(())
+                    } else {
+                        Err((ready, health))
+                    }
+                })
+                .await;
+            }
+        }
+    }
+
+    async fn await_online(&self, sending: usize) {
+        until("every printer is online and in a lasting state", PATIENCE, async || {
+            let request = self.servers[sending].request(reqwest::Method::GET, "/api/v1/printers?limit=500");
+            let answer = request.bearer_auth(TOKEN).send().await.map_err(|_| Vec::new())?;
+            let list: serde_json::Value = answer.json().await.map_err(|_| Vec::new())?;
+            let items = list["items"].as_array().cloned().unwrap_or_default();
+            let lasting = ["operational", "printing", "paused"];
+            let ready = |item: &serde_json::Value| {
+                item["status"]["reachability"] == "online"
+                    && lasting.iter().any(|state| item["status"]["state"] == *state)
+            };
+            let waiting: Vec<_> = items.iter().filter(|item| !ready(item)).map(|item| item["status"].clone()).collect();
+            if waiting.is_empty() && items.len() == PRINTERS { Ok(()) } else { Err(waiting) }
+        })
+        .await;
+    }
+}

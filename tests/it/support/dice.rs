@@ -1,0 +1,31 @@
+//! Random numbers from a seed that is printed, so that a failure can be repeated.
+
+/// Small numbers from a seed.
+pub struct Dice(u64);
+
+impl Dice {
+    /// Dice of a seed.
+    pub fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(7_919).wrapping_add(1))
+    }
+
+    /// A number below `n`.
+    pub fn below(&mut self, n: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % n
+    }
+}
+
+/// The seed of a test: `PRINTYARD_TEST_SEED`, or another one each time. It is printed.
+pub fn seed(test: &str) -> u64 {
+    let given = std::env::var("PRINTYARD_TEST_SEED").ok().and_then(|text| text.parse().ok());
+    let seed =
+        given.unwrap_or_else(|| u64::from(uuid::Uuid::now_v7().as_fields().1) ^ rand::random::<u64>() % 1_000_000);
+    println!("{test}: PRINTYARD_TEST_SEED={seed}");
+    seed
+}
+
+/// How often a test repeats: a variable, or its number in CI.
+pub fn times(variable: &str, in_ci: u64) -> u64 {
+    std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(in_ci)
+}
