@@ -2,7 +2,13 @@
 
 use anyhow::bail;
 use clap::Subcommand;
-use printyard::{config::Given, storage};
+use printyard::{
+    config::Given,
+    storage::{
+        self,
+        audit::{Removal, Verified},
+    },
+};
 
 /// Arguments of `audit`.
 #[derive(clap::Args)]
@@ -25,6 +31,9 @@ impl Audit {
     pub async fn run(self) -> anyhow::Result<()> {
         let Action::Verify { given } = self.action;
         let found = storage::audit::verify(&super::open(given).await?).await?;
+        for line in removed(&found) {
+            println!("{line}");
+        }
         for fault in &found.faults {
             println!("{fault}");
         }
@@ -36,4 +45,29 @@ impl Audit {
         println!("The last is {}, with the hash {}", found.last_seq, found.last_hash);
         Ok(())
     }
+}
+
+/// Removals that are listed one by one, the newest of them.
+const LISTED: usize = 20;
+
+/// What retention removed, and when.
+fn removed(found: &Verified) -> Vec<String> {
+    let up_to = found.removed_up_to;
+    if up_to == 0 {
+        return Vec::new();
+    }
+    let mut lines = vec![format!("Retention removed rows 1 to {up_to}.")];
+    let first_told = found.removed.first().map_or(up_to, |first| first.first_seq - 1);
+    if first_told > 0 {
+        lines.push(format!("  rows 1 to {first_told}: no entry says when"));
+    }
+    let older = found.removed.len().saturating_sub(LISTED);
+    if older > 0 {
+        lines.push(format!("  {older} earlier removals"));
+    }
+    lines.extend(found.removed.iter().skip(older).map(|removal| {
+        let Removal { at, first_seq, last_seq, rows } = removal;
+        format!("  rows {first_seq} to {last_seq} ({rows} rows) at {}", at.to_rfc3339())
+    }));
+    lines
 }

@@ -45,6 +45,8 @@ words! {
         WebhookRedelivered = "webhook.redelivered",
         /// By the server: its receiver is gone, or nothing got through for days.
         WebhookDisabled = "webhook.disabled",
+        /// By the server: rows of the audit that are too old were removed. Its changes have their range and number.
+        AuditPruned = "audit.pruned",
     }
 }
 
@@ -143,7 +145,8 @@ impl Entry {
             | Action::WebhookRemoved
             | Action::WebhookTested
             | Action::WebhookRedelivered
-            | Action::WebhookDisabled => return None,
+            | Action::WebhookDisabled
+            | Action::AuditPruned => return None,
         };
         Some(format!("/api/v1/{list}/{id}"))
     }

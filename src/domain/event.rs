@@ -199,7 +199,8 @@ impl NewEvent {
             | Action::WebhookTested
             | Action::WebhookRotated
             | Action::WebhookRedelivered
-            | Action::WebhookDisabled => return Vec::new(),
+            | Action::WebhookDisabled
+            | Action::AuditPruned => return Vec::new(),
         };
         let event = Self { actor: Some(entry.actor.clone()), ..Self::new(kind, entry.at) };
         match kind {

@@ -6,6 +6,7 @@
 pub mod access;
 pub mod audit;
 pub mod batch;
+pub mod clock_check;
 pub mod command;
 pub mod effect;
 pub mod event;

@@ -1,13 +1,19 @@
 //! Removes what is kept for a limited time, and updates what is derived from stored rows. Each is a periodic task of its own.
+//!
+//! Removal goes by position (`storage/retention.rs`), and waits while the clock cannot be trusted (`domain/clock_check.rs`).
 
-use std::time::Duration;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use chrono::TimeDelta;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use tokio::sync::Mutex;
 
-use super::{Services, access::SESSION_IDLE};
+use super::{Services, access::SESSION_IDLE, background::Failure};
 use crate::{
     clock,
+    domain::clock_check::{ClockCheck, StoredClock},
     storage::{self, Db},
 };
 
@@ -18,29 +24,57 @@ const DELIVERIES_KEPT: i64 = 10_000;
 /// Events and their deliveries are kept this long.
 const EVENTS_KEPT: TimeDelta = TimeDelta::days(30);
 
-/// Period of every task here.
-const PERIOD: Duration = Duration::from_secs(3_600);
+const HOUR: Duration = Duration::from_secs(3_600);
+/// Every removal of audit rows is an audit row.
+const DAY: Duration = Duration::from_secs(24 * 3_600);
+
+/// The clock by which rows are removed.
+struct RemovalClock {
+    db: Db,
+    started: Instant,
+    check: Mutex<Option<ClockCheck>>,
+}
+
+impl RemovalClock {
+    /// The time now. Fails while the clock cannot be trusted.
+    async fn now(&self) -> Result<DateTime<Utc>, Failure> {
+        let mut check = self.check.lock().await;
+        let check = match &mut *check {
+            Some(check) => check,
+            none => none.insert(ClockCheck::new(storage::retention::stored_clock(&self.db).await?)),
+        };
+        let now = clock::now();
+        let trusted = check.observe(now, self.started.elapsed());
+        let stored = StoredClock { newest: now, steady: check.steady() };
+        storage::retention::store_clock(&self.db, stored).await?;
+        trusted.map(|()| now).map_err(|until| {
+            let until = until.to_rfc3339_opts(SecondsFormat::Secs, true);
+            Failure::new(format!("clock_jumped: The clock jumped. Nothing is removed before {until}."))
+        })
+    }
+}
 
 impl Services {
     /// Starts the tasks.
     pub(super) fn start_retention(&self) {
         let audit_kept = self.settings.audit_kept;
-        self.add_removal("batch_retention", |db, now| async move {
-            storage::batches::delete_older_than(&db, now - BATCHES_KEPT).await
+        let clock = Arc::new(RemovalClock { db: self.db.clone(), started: Instant::now(), check: Mutex::default() });
+        self.add_removal("batch_retention", HOUR, &clock, |db, now| async move {
+            storage::batches::delete_older_than(&db, now - BATCHES_KEPT, now).await
         });
-        self.add_removal("event_retention", |db, now| async move {
-            storage::events::delete_older_than(&db, now - EVENTS_KEPT).await
+        self.add_removal("event_retention", HOUR, &clock, |db, now| async move {
+            storage::events::delete_older_than(&db, now - EVENTS_KEPT, now).await
         });
-        self.add_removal("delivery_retention", |db, now| async move {
-            storage::webhooks::delete_older_than(&db, now - EVENTS_KEPT, DELIVERIES_KEPT).await
+        self.add_removal("delivery_retention", HOUR, &clock, |db, _| async move {
+            storage::webhooks::delete_old(&db, DELIVERIES_KEPT).await
         });
-        self.add_removal("audit_retention", move |db, now| async move {
-            storage::audit::delete_older_than(&db, now - audit_kept).await
+        self.add_removal("audit_retention", DAY, &clock, move |db, now| async move {
+            storage::audit::delete_older_than(&db, now - audit_kept, now).await
         });
-        self.add_removal("session_expiry", |db, now| async move {
+        self.add_removal("session_expiry", HOUR, &clock, |db, now| async move {
             storage::sessions::delete_expired(&db, now, now - SESSION_IDLE).await
         });
-        self.add_removal("idempotency_key_expiry", |db, now| async move {
+        self.add_removal("idempotency_key_expiry", HOUR, &clock, |db, now| async move {
             storage::idempotency::delete_outdated(&db, now).await
         });
         self.add_catch_up("audit_index", |db| async move { storage::audit::catch_up(&db).await });
@@ -51,15 +85,18 @@ impl Services {
     fn add_removal<Running>(
         &self,
         name: &'static str,
-        remove: impl Fn(Db, DateTime<Utc>) -> Running + Send + Sync + 'static,
+        period: Duration,
+        clock: &Arc<RemovalClock>,
+        remove: impl Fn(Db, DateTime<Utc>) -> Running + Clone + Send + 'static,
     ) where
         Running: Future<Output = Result<u64, storage::Error>> + Send + 'static,
     {
-        let db = self.db.clone();
-        self.background.add(name, PERIOD, move || {
-            let removing = remove(db.clone(), clock::now());
+        let (db, clock) = (self.db.clone(), clock.clone());
+        self.background.add(name, period, move || {
+            let (db, clock, remove) = (db.clone(), clock.clone(), remove.clone());
             async move {
-                let removed = removing.await?;
+                let now = clock.now().await?;
+                let removed = remove(db, now).await?;
                 if removed > 0 {
                     tracing::info!(task = name, removed, "rows removed");
                 }
@@ -74,7 +111,7 @@ impl Services {
         Running: Future<Output = Result<u64, storage::Error>> + Send + 'static,
     {
         let db = self.db.clone();
-        self.background.add(name, PERIOD, move || {
+        self.background.add(name, HOUR, move || {
             let running = catch_up(db.clone());
             async move {
                 running.await?;

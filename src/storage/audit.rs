@@ -6,6 +6,7 @@
 //! waited for a row of the ledger would deadlock with one that does it the other way round (PostgreSQL; tried).
 
 mod index;
+mod prune;
 
 use std::fmt::Write as _;
 
@@ -17,6 +18,7 @@ use uuid::Uuid;
 use super::{Db, Error, group, reading, transaction};
 use crate::domain::audit::{Action, Entry, Found, Record};
 pub use index::catch_up;
+pub use prune::delete_older_than;
 
 const COLUMNS: &str = "seq, at, actor, action, record, hash";
 
@@ -202,13 +204,39 @@ pub async fn page(db: &Db, filter: &AuditFilter, before: Option<i64>, limit: i64
 }
 
 /// What a walk along the chain found.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Verified {
     pub rows: i64,
     pub last_seq: i64,
     pub last_hash: String,
+    /// What retention removed, as far as the entries of these removals are kept, oldest first.
+    pub removed: Vec<Removal>,
+    /// Rows up to this one were removed; 0: none.
+    pub removed_up_to: i64,
     /// What is wrong, in the order of the chain; at most [`MOST_FAULTS`].
     pub faults: Vec<String>,
+}
+
+/// Rows that retention removed at one time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Removal {
+    /// What the clock said then.
+    pub at: DateTime<Utc>,
+    pub first_seq: i64,
+    pub last_seq: i64,
+    pub rows: i64,
+}
+
+impl Removal {
+    /// The removal that an entry is about.
+    fn of(entry: &Entry) -> Option<Self> {
+        let number = |name: &str| entry.changes.get(name).and_then(serde_json::Value::as_i64);
+        if entry.action != Action::AuditPruned {
+            return None;
+        }
+        let (first_seq, last_seq, rows) = (number("first_seq")?, number("last_seq")?, number("rows")?);
+        Some(Self { at: entry.at, first_seq, last_seq, rows })
+    }
 }
 
 /// Faults that are told one by one.
@@ -219,12 +247,12 @@ pub async fn verify(db: &Db) -> Result<Verified, Error> {
     let head = "select seq, hash, base_seq, base_hash from audit_head where id = 1";
     let head: Option<(i64, String, i64, String)> =
         reading!(db, |pool| sqlx::query_as(head).fetch_optional(pool).await)?;
-    let mut found = Verified { rows: 0, last_seq: 0, last_hash: String::new(), faults: Vec::new() };
+    let mut found = Verified::default();
     let Some((head_seq, head_hash, base_seq, base_hash)) = head else {
         found.faults.push("the end of the chain (table audit_head) is missing".to_owned());
         return Ok(found);
     };
-    (found.last_seq, found.last_hash) = (base_seq, base_hash);
+    (found.last_seq, found.last_hash, found.removed_up_to) = (base_seq, base_hash, base_seq);
     let mut last_read = i64::MIN;
     let sql = format!("select {COLUMNS} from audit where seq > $1 order by seq limit $2");
     loop {
@@ -250,6 +278,10 @@ pub async fn verify(db: &Db) -> Result<Verified, Error> {
     } else if found.last_hash != head_hash {
         found.fault(format!("row {head_seq} is not the one that was written last"));
     }
+    if let Some(last) = found.removed.last().filter(|last| last.last_seq != base_seq) {
+        let told = last.last_seq;
+        found.fault(format!("rows up to {base_seq} were removed, and by the entries it was rows up to {told}"));
+    }
     Ok(found)
 }
 
@@ -273,7 +305,9 @@ impl Verified {
         } else if chained(&self.last_hash, &row.record) != row.hash {
             self.fault(format!("row {} was altered", row.seq));
         }
-        if row.record().is_none() {
+        let record = row.record();
+        self.removed.extend(record.as_ref().and_then(|record| Removal::of(&record.entry)));
+        if record.is_none() {
             self.fault(format!("the columns of row {} do not say what its record says", row.seq));
         }
         (self.last_seq, self.last_hash) = (row.seq, row.hash.clone());
@@ -284,24 +318,4 @@ impl Verified {
             self.faults.push(text);
         }
     }
-}
-
-/// Removes the records older than `at`, and moves the beginning of the chain. Returns how many.
-pub async fn delete_older_than(db: &Db, at: DateTime<Utc>) -> Result<u64, Error> {
-    let lock = lock_head(db);
-    let last = "select seq, hash from audit where at < $1 and seq < $2 order by seq desc limit 1";
-    let (seq, deleted) = transaction!(db, |tx| {
-        let (head, _): (i64, String) = sqlx::query_as(AssertSqlSafe(lock)).fetch_one(&mut *tx).await?;
-        // The last row stays: the chain goes on from it.
-        let last: Option<(i64, String)> = sqlx::query_as(last).bind(at).bind(head).fetch_optional(&mut *tx).await?;
-        let Some((seq, hash)) = last else { return Ok(0) };
-        sqlx::query("update audit_head set base_seq = $1, base_hash = $2 where id = 1")
-            .bind(seq)
-            .bind(hash)
-            .execute(&mut *tx)
-            .await?;
-        (seq, sqlx::query("delete from audit where seq <= $1").bind(seq).execute(&mut *tx).await?.rows_affected())
-    });
-    index::forget(db, seq).await?;
-    Ok(deleted)
 }

@@ -10,9 +10,8 @@ use uuid::Uuid;
 use super::{
     Db, Error, audit,
     commands::{self, OPEN, Touched, Visible},
-    delete_in_groups,
     error::{Place, broken},
-    events, fenced, group, reading,
+    events, fenced, group, reading, retention,
 };
 use crate::domain::{
     audit::{Action, ActorKind, Entry, fields},
@@ -283,9 +282,14 @@ pub async fn finish_done(db: &Db, batch_ids: &[Uuid], at: DateTime<Utc>) -> Resu
     }))
 }
 
-/// Deletes batches that finished before `at`, with their rows. Returns how many batches.
-pub async fn delete_older_than(db: &Db, at: DateTime<Utc>) -> Result<u64, Error> {
+/// Removes the batches that were made before `older_than`, by position, with their commands; `now` tells which times are from
+/// the future. Those that have not ended, or ended since, stay. Returns how many went.
+pub async fn delete_older_than(db: &Db, older_than: DateTime<Utc>, now: DateTime<Utc>) -> Result<u64, Error> {
+    let last = retention::last_old_row("batches", "id", "created_at");
+    let last: Option<(Uuid,)> =
+        reading!(db, |pool| sqlx::query_as(AssertSqlSafe(last)).bind(older_than).bind(now).fetch_optional(pool).await)?;
+    let Some((last,)) = last else { return Ok(0) };
     let sql = "delete from batches where id in
-               (select id from batches where finished_at < $1 order by finished_at limit $2)";
-    delete_in_groups(db, sql, at, DELETED_AT_ONCE).await
+               (select id from batches where id <= $1 and (finished_at < $2 or finished_at > $3) order by id limit $4)";
+    Ok(retention::delete_in_groups!(db, sql, DELETED_AT_ONCE, last, older_than, now))
 }

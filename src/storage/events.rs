@@ -13,10 +13,10 @@ use sqlx::{AssertSqlSafe, types::Json};
 use uuid::Uuid;
 
 use super::{
-    Db, Error, commands, delete_in_groups,
+    Db, Error, commands,
     error::Place,
     group::{self, Kind, stamp},
-    reading, snapshot, transaction,
+    reading, retention, snapshot, transaction,
 };
 use crate::domain::{
     audit::Actor,
@@ -269,9 +269,14 @@ async fn fill_in_commands(db: &Db, events: &mut [Event]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Removes events older than `at`. The last one stays: a reader that has seen it can tell that it is the same feed.
-pub async fn delete_older_than(db: &Db, at: DateTime<Utc>) -> Result<u64, Error> {
-    let sql = "delete from events where seq in (select seq from events order by seq limit $2) and at < $1
+/// Removes the events older than `older_than`, by position; `now` tells which times are from the future. The last event stays:
+/// a reader that has its cursor can check that it is the same feed. Returns how many went.
+pub async fn delete_older_than(db: &Db, older_than: DateTime<Utc>, now: DateTime<Utc>) -> Result<u64, Error> {
+    let last = retention::last_old_row("events", "seq", "at");
+    let last: Option<(i64,)> =
+        reading!(db, |pool| sqlx::query_as(AssertSqlSafe(last)).bind(older_than).bind(now).fetch_optional(pool).await)?;
+    let Some((last,)) = last else { return Ok(0) };
+    let sql = "delete from events where seq in (select seq from events where seq <= $1 order by seq limit $2)
                    and seq < (select seq from events_head where id = 1)";
-    delete_in_groups(db, sql, at, DELETED_AT_ONCE).await
+    Ok(retention::delete_in_groups!(db, sql, DELETED_AT_ONCE, last))
 }

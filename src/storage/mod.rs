@@ -26,6 +26,7 @@ pub mod plates;
 pub mod print_days;
 pub mod printers;
 pub mod prints;
+pub mod retention;
 pub mod sealed;
 pub mod sessions;
 pub mod sightings;
@@ -36,7 +37,6 @@ pub mod webhooks;
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
 use sqlx::{PgPool, SqlitePool};
 
 pub use error::{Cause, Error};
@@ -172,24 +172,6 @@ macro_rules! snapshot {
 }
 
 use {fenced, reading, snapshot, transaction, writing};
-
-/// Deletes what is older than `at`, so many rows with each statement that nobody waits for long: `sql` takes the time and
-/// their number. Returns how many.
-async fn delete_in_groups(db: &Db, sql: &'static str, at: DateTime<Utc>, group: i64) -> Result<u64, Error> {
-    let mut deleted = 0;
-    loop {
-        let n = writing!(db, |pool| sqlx::query(sql)
-            .bind(at)
-            .bind(group)
-            .execute(pool)
-            .await
-            .map(|done| done.rows_affected()))?;
-        deleted += n;
-        if i64::try_from(n).unwrap_or(i64::MAX) < group {
-            return Ok(deleted);
-        }
-    }
-}
 
 impl Db {
     /// The pools, for what is compiled for one database only.

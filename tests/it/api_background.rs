@@ -3,6 +3,7 @@
 use printyard::storage::Db;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use crate::{
     storage::databases::execute,
@@ -20,6 +21,13 @@ async fn task(server: &TestServer, name: &str) -> Value {
 async fn run(server: &TestServer, name: &str) -> Value {
     server.services.background().run_now(name).await.expect("the task is there");
     task(server, name).await
+}
+
+/// A server over a SQLite file, and the same file past the server.
+async fn over(folder: &TempDir) -> (TestServer, Db) {
+    let url = format!("sqlite:{}", folder.path().join("test.db").display());
+    let server = TestServer::with(Options { database_url: Some(url.clone()), ..Options::default() }).await;
+    (server, Db::connect(&url).await.expect("the same database"))
 }
 
 #[tokio::test]
@@ -40,10 +48,7 @@ async fn every_task_shows_its_period_its_runs_and_its_failures() {
 #[tokio::test]
 async fn a_failing_step_of_the_clean_up_stops_no_other_and_is_shown() {
     let folder = tempfile::tempdir().expect("a folder");
-    let url = format!("sqlite:{}", folder.path().join("test.db").display());
-    let options = Options { database_url: Some(url.clone()), ..Options::default() };
-    let server = TestServer::with(options).await;
-    let db = Db::connect(&url).await.expect("the same database");
+    let (server, db) = over(&folder).await;
     execute(&db, "alter table sessions rename to sessions_lost").await;
     let failed = run(&server, "session_expiry").await;
     assert_eq!(failed["last_error"], "database_error", "{failed}");
@@ -62,4 +67,46 @@ async fn a_failing_step_of_the_clean_up_stops_no_other_and_is_shown() {
     assert_eq!((&mended["last_error"], &mended["failures"]), (&Value::Null, &json!(0)), "{mended}");
     db.close().await;
     server.stop().await;
+}
+
+#[tokio::test]
+async fn after_a_jump_of_the_clock_nothing_is_removed_and_it_says_until_when() {
+    const REMOVALS: [&str; 6] = [
+        "batch_retention",
+        "event_retention",
+        "delivery_retention",
+        "audit_retention",
+        "session_expiry",
+        "idempotency_key_expiry",
+    ];
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut server, db) = over(&folder).await;
+    for n in 0..4 {
+        let printer = json!({"name": format!("P{n}"), "url": format!("http://127.0.0.1:9/{n}"), "enabled": false});
+        assert_eq!(server.post("/api/v1/printers", printer).await.0, StatusCode::CREATED);
+    }
+    for name in REMOVALS {
+        assert_eq!(run(&server, name).await["last_error"], Value::Null, "the clock is right");
+    }
+    // To the next start the clock is years past all that is stored.
+    server.go_away().await;
+    execute(&db, "update events set at = '2020-01-01T00:00:00+00:00'").await;
+    execute(&db, "update retention_clock set checked_at = '2020-01-01T00:00:00+00:00'").await;
+    for start in ["first", "second"] {
+        server = server.come_back().await;
+        for name in REMOVALS {
+            let item = run(&server, name).await;
+            let error = item["last_error"].as_str().unwrap_or_default();
+            assert!(error.starts_with("clock_jumped: ") && error.contains("before 20"), "{start} start: {item}");
+        }
+        assert_eq!(run(&server, "audit_index").await["last_error"], Value::Null);
+        assert_eq!(server.get("/api/v1/events").await.1["items"].as_array().map(Vec::len), Some(4));
+        server.go_away().await;
+    }
+    execute(&db, "update retention_clock set steady_s = 86400").await;
+    server = server.come_back().await;
+    assert_eq!(run(&server, "event_retention").await["last_error"], Value::Null);
+    let (_, left, _) = server.get("/api/v1/events").await;
+    assert_eq!(left["items"].as_array().map(Vec::len), Some(1), "{left}");
+    db.close().await;
 }

@@ -14,5 +14,6 @@ mod people;
 mod print_days;
 mod races;
 mod register;
+mod retention;
 mod seen;
 mod webhooks;

@@ -55,6 +55,7 @@ pub(super) fn label(action: Action) -> &'static str {
         Action::WebhookRotated => "Webhook's secret changed",
         Action::WebhookRedelivered => "Sent to a webhook again",
         Action::WebhookDisabled => "Webhook switched off",
+        Action::AuditPruned => "Audit entries removed",
     })
 }
 
@@ -148,6 +149,10 @@ pub(super) fn sentence(entry: &Entry, names: &Names) -> String {
         Action::WebhookRotated => fill(t("changed the secret of the webhook {url}"), &[("url", &told("url"))]),
         Action::WebhookRedelivered => fill(t("sent an event to the webhook {url} again"), &[("url", &told("url"))]),
         Action::WebhookDisabled => fill(t("switched the webhook {url} off"), &[("url", &told("url"))]),
+        Action::AuditPruned => {
+            let (first, last) = (told("first_seq"), told("last_seq"));
+            fill(t("removed the old audit entries {first} to {last}"), &[("first", &first), ("last", &last)])
+        }
     }
 }
 

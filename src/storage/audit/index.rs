@@ -61,17 +61,14 @@ pub async fn catch_up(db: &Db) -> Result<u64, Error> {
 }
 
 /// Removes what is listed of rows that are gone, a part at a time: a reader finds no row for it in any case.
-pub(super) async fn forget(db: &Db, up_to: i64) -> Result<(), Error> {
+pub(super) async fn forget_removed(db: &Db) -> Result<(), Error> {
     let sql = "delete from audit_printers where seq in
-               (select seq from audit_printers where seq <= $1 order by seq limit $2)";
+               (select seq from audit_printers where seq <= (select base_seq from audit_head where id = 1)
+                order by seq limit $1)";
     let most = i64::try_from(PAIRS).unwrap_or(i64::MAX);
     loop {
-        let gone = writing!(db, |pool| sqlx::query(sql)
-            .bind(up_to)
-            .bind(most)
-            .execute(pool)
-            .await
-            .map(|done| done.rows_affected()))?;
+        let gone =
+            writing!(db, |pool| sqlx::query(sql).bind(most).execute(pool).await.map(|done| done.rows_affected()))?;
         if gone == 0 {
             return Ok(());
         }

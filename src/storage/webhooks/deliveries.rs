@@ -9,11 +9,11 @@ use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use super::super::{
-    Db, Error, audit, delete_in_groups,
+    Db, Error, audit,
     error::Place,
     fenced,
     group::{self, Kind, stamp},
-    reading, transaction, writing,
+    reading, retention, transaction, writing,
 };
 use crate::domain::{
     audit::Entry,
@@ -332,14 +332,19 @@ pub async fn redeliver(
     row.map(Row::read).transpose()
 }
 
-/// Removes deliveries older than `at`, and of each webhook those that have ended beyond its newest `most`.
-pub async fn delete_older_than(db: &Db, at: DateTime<Utc>, most: i64) -> Result<u64, Error> {
+/// Removes the deliveries of events that are not kept any more, and of each webhook those that have ended beyond its newest
+/// `most`. Returns how many went.
+pub async fn delete_old(db: &Db, most: i64) -> Result<u64, Error> {
+    // Their bodies are made of the events.
     let old = "delete from webhook_deliveries where id in
-                   (select id from webhook_deliveries where created_at < $1 order by created_at limit $2)";
-    let mut deleted = delete_in_groups(db, old, at, DELETED_AT_ONCE).await?;
+                   (select id from webhook_deliveries
+                    where webhook_id = $1 and event_seq < (select seq from events order by seq limit 1)
+                    order by event_seq limit $2)";
+    let mut deleted = 0;
     let many = "delete from webhook_deliveries where state <> 'pending' and webhook_id = $1 and id <=
                     (select d.id from webhook_deliveries d where d.webhook_id = $1 order by d.id desc limit 1 offset $2)";
     for webhook in super::all(db).await? {
+        deleted += retention::delete_in_groups!(db, old, DELETED_AT_ONCE, webhook.id);
         deleted += writing!(db, |pool| sqlx::query(many)
             .bind(webhook.id)
             .bind(most)

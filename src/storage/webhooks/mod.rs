@@ -14,8 +14,8 @@ use crate::domain::{
 };
 
 pub use deliveries::{
-    Advance, Attempt, DeliveryFilter, NewDelivery, advance, claim, delete_older_than, delivery, next_due,
-    page_of_deliveries, pending, redeliver, report,
+    Advance, Attempt, DeliveryFilter, NewDelivery, advance, claim, delete_old, delivery, next_due, page_of_deliveries,
+    pending, redeliver, report,
 };
 
 const COLUMNS: &str = "id, url, description, types, enabled, ordered, tags, created_by, position, disabled_reason,

@@ -5,7 +5,7 @@ use printyard::{
     domain::audit::{Action, Entry, Found, Record},
     storage::{
         Db,
-        audit::{self, AuditFilter},
+        audit::{self, AuditFilter, Removal},
         tokens,
     },
 };
@@ -120,7 +120,7 @@ async fn the_rows_of_a_printer_are_found_before_and_after_they_are_listed() {
         audit::add(&db, &Entry { printer_ids: vec![other], ..note(600) }).await.expect("written");
         assert_eq!(of_printer(&db, other, None).await, [600, 1], "one of each kind");
         assert_eq!(of_printer(&db, id, None).await, [3, 1]);
-        assert_eq!(audit::delete_older_than(&db, at(2)).await.expect("deleted"), 1);
+        assert_eq!(audit::delete_older_than(&db, at(2), at(1_000)).await.expect("deleted"), 1);
         assert_eq!((of_printer(&db, id, None).await, of_printer(&db, other, None).await), (vec![3], vec![600]));
         assert_eq!(faults(&db).await, Vec::<String>::new());
     })
@@ -223,14 +223,25 @@ async fn writers_at_once_make_one_chain() {
 async fn old_records_go_and_the_rest_of_the_chain_holds() {
     on_each(async |db| {
         written(&db, 5).await;
-        assert_eq!(audit::delete_older_than(&db, at(3)).await.expect("deleted"), 2);
-        assert_eq!(audit::delete_older_than(&db, at(3)).await.expect("deleted"), 0);
+        assert_eq!(audit::delete_older_than(&db, at(3), at(50)).await.expect("deleted"), 2);
+        assert_eq!(audit::delete_older_than(&db, at(3), at(51)).await.expect("deleted"), 0);
         audit::add(&db, &note(6)).await.expect("written");
         let verified = audit::verify(&db).await.expect("walked");
-        assert_eq!((verified.rows, verified.faults.len()), (4, 0), "{verified:?}");
+        assert_eq!((verified.rows, verified.faults.len()), (5, 0), "{verified:?}");
+        let first = Removal { at: at(50), first_seq: 1, last_seq: 2, rows: 2 };
+        assert_eq!((verified.removed_up_to, verified.removed), (2, vec![first]));
         // The last one stays, however old it is.
-        assert_eq!(audit::delete_older_than(&db, at(100)).await.expect("deleted"), 3);
-        assert_eq!(faults(&db).await, Vec::<String>::new());
+        assert_eq!(audit::delete_older_than(&db, at(100), at(200)).await.expect("deleted"), 4);
+        let verified = audit::verify(&db).await.expect("walked");
+        assert_eq!(verified.faults, Vec::<String>::new());
+        let second = Removal { at: at(200), first_seq: 3, last_seq: 6, rows: 4 };
+        assert_eq!((verified.removed_up_to, verified.removed), (6, vec![second]));
+        // Rows that go without an entry are noticed, also at the beginning.
+        execute(&db, "delete from audit where seq = 7").await;
+        execute(&db, "update audit_head set base_seq = 7, base_hash = 'x'").await;
+        let found = faults(&db).await;
+        let fault = "rows up to 7 were removed, and by the entries it was rows up to 6";
+        assert!(found.iter().any(|found| found == fault), "{found:?}");
     })
     .await;
 }

@@ -209,9 +209,10 @@ async fn old_events_are_removed_and_the_last_one_stays() {
         fill(&db, 12_000).await;
         write(&db, 3).await;
         let before = clock::now() - TimeDelta::days(30);
-        assert_eq!(events::delete_older_than(&db, before).await.expect("removed"), 12_000);
+        assert_eq!(events::delete_older_than(&db, before, clock::now()).await.expect("removed"), 12_000);
         assert_eq!(events::kept(&db, 12_000).await.expect("read"), (Some(12_001), None));
-        assert_eq!(events::delete_older_than(&db, clock::now() + TimeDelta::days(1)).await.expect("removed"), 2);
+        let tomorrow = clock::now() + TimeDelta::days(1);
+        assert_eq!(events::delete_older_than(&db, tomorrow, tomorrow).await.expect("removed"), 2);
         let head = events::head(&db).await.expect("read");
         let (oldest, there) = events::kept(&db, head.seq).await.expect("read");
         assert_eq!((oldest, Cursor::behind(head.seq, there)), (Some(12_003), head));

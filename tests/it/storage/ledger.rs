@@ -428,8 +428,8 @@ async fn old_batches_are_deleted_with_their_rows_and_unfinished_ones_are_kept() 
         let (open, _) = stored(&db, 1).await;
         let batch_ids: Vec<_> = old.iter().map(|(batch, _)| *batch).chain([open.id]).collect();
         assert_eq!(batches::finish_done(&db, &batch_ids, at(20)).await.expect("finished").len(), 45);
-        assert_eq!(batches::delete_older_than(&db, at(20)).await.expect("deleted"), 0);
-        assert_eq!(batches::delete_older_than(&db, at(21)).await.expect("deleted"), 45);
+        assert_eq!(batches::delete_older_than(&db, at(20), at(1_000)).await.expect("deleted"), 0);
+        assert_eq!(batches::delete_older_than(&db, at(21), at(1_000)).await.expect("deleted"), 45);
         assert_eq!(commands::get(&db, old[0].1).await.expect("read"), None);
         assert_eq!(commands::open_of_batch(&db, open.id).await.expect("read").len(), 1);
     })

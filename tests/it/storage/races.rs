@@ -212,7 +212,7 @@ async fn all_who_write_the_audit_at_once_make_one_chain_and_none_fails() {
                 sights::record(&db, &facts, std::slice::from_ref(&told)),
                 audit::catch_up(&db),
                 audit::catch_up(&db),
-                audit::delete_older_than(&db, at(-1)),
+                audit::delete_older_than(&db, at(-1), at(9)),
             );
             let by_stop = stopped.expect("asked").is_some_and(|result| result.finished);
             let ends = one.expect("asked").len() + two.expect("asked").len() + usize::from(by_stop);

@@ -4,6 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use printyard::{
     clock::{self, new_id},
     domain::{
+        audit::{Action, Entry},
         event::EventType,
         webhook::{DeliveryState, DisabledReason, Webhook, WebhookDetails},
     },
@@ -16,7 +17,7 @@ use printyard::{
 use uuid::Uuid;
 
 use super::{
-    databases::on_each,
+    databases::{execute, on_each},
     fixtures::{at, entry},
 };
 
@@ -226,14 +227,17 @@ async fn there_is_an_end_to_webhooks_and_to_what_is_kept_of_their_deliveries() {
         );
 
         let (from, now) = (position(&db, id).await, clock::now());
-        webhooks::advance(&db, &[step(id, from, 4)], now - TimeDelta::days(31)).await.expect("written");
-        webhooks::advance(&db, &[step(id, from + 4, 10)], now).await.expect("written");
-        let old = now - TimeDelta::days(30);
-        assert_eq!(webhooks::delete_older_than(&db, old, 3).await.expect("deleted"), 4, "what waits is kept");
+        webhooks::advance(&db, &[step(id, from, 14)], now).await.expect("written");
+        // The first four events are not kept any more.
+        execute(&db, "delete from events").await;
+        execute(&db, &format!("update events_head set seq = {}", from + 4)).await;
+        let cleared = Entry { action: Action::PlateCleared, printer_ids: vec![new_id()], ..entry() };
+        audit::add(&db, &cleared).await.expect("written");
+        assert_eq!(webhooks::delete_old(&db, 3).await.expect("deleted"), 4, "what waits is kept");
         for delivery in webhooks::claim(&db, id, false, 10, now, now + TimeDelta::minutes(1)).await.expect("taken") {
             webhooks::report(&db, &attempt(&delivery, DeliveryState::Abandoned, None)).await.expect("written");
         }
-        assert_eq!(webhooks::delete_older_than(&db, old, 3).await.expect("deleted"), 7);
+        assert_eq!(webhooks::delete_old(&db, 3).await.expect("deleted"), 7);
         assert_eq!(count(&db, id).await, 3);
     })
     .await;

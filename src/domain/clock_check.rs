@@ -1,0 +1,142 @@
+//! Decides whether the wall clock may be trusted with the removal of rows.
+//!
+//! A clock that is wrong makes rows look older than they are. A jump shows against what was stored before a start, and
+//! against the monotonic clock while the server runs. After a jump it is unknown which of the two times was wrong, so nothing
+//! is removed until the clock has been steady for a day.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+/// At a start, the clock may be this far past the newest stored time.
+const MOST_GAP: TimeDelta = TimeDelta::days(1);
+/// While the server runs, the wall clock may differ this much from the monotonic clock.
+const MOST_DRIFT: TimeDelta = TimeDelta::hours(1);
+/// Uptime without a jump after which the clock is trusted again.
+pub const STEADY_FOR: TimeDelta = TimeDelta::hours(24);
+
+/// What is stored of the clock between two runs of the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoredClock {
+    /// The newest stored time.
+    pub newest: DateTime<Utc>,
+    /// Uptime since the last jump, at most [`STEADY_FOR`]. It adds up over restarts.
+    pub steady: TimeDelta,
+}
+
+/// Follows the clock from its start on.
+#[derive(Debug, Clone)]
+pub struct ClockCheck {
+    stored: Option<StoredClock>,
+    /// Wall clock and uptime at the start, or at the last jump.
+    base: Option<(DateTime<Utc>, Duration)>,
+    /// Uptime of the last observation.
+    seen: Duration,
+    steady: TimeDelta,
+}
+
+impl ClockCheck {
+    /// A check that continues what an earlier run stored. None: the database is new, so there is nothing to lose.
+    pub fn new(stored: Option<StoredClock>) -> Self {
+        let steady = stored.map_or(STEADY_FOR, |stored| stored.steady);
+        Self { stored, base: None, seen: Duration::ZERO, steady }
+    }
+
+    /// Takes in the wall clock at an uptime, which is counted by the monotonic clock. Fails with the time at which the clock
+    /// will be trusted, if it does not jump again.
+    pub fn observe(&mut self, wall: DateTime<Utc>, uptime: Duration) -> Result<(), DateTime<Utc>> {
+        let has_jumped = match (self.base, self.stored) {
+            (Some((base, at)), _) => {
+                let passed = TimeDelta::from_std(uptime.saturating_sub(at)).unwrap_or(TimeDelta::MAX);
+                wall.signed_duration_since(base).checked_sub(&passed).is_none_or(|drift| drift.abs() > MOST_DRIFT)
+            }
+            (None, Some(stored)) => wall.signed_duration_since(stored.newest) > MOST_GAP,
+            (None, None) => false,
+        };
+        if has_jumped || self.base.is_none() {
+            self.base = Some((wall, uptime));
+        }
+        let passed = TimeDelta::from_std(uptime.saturating_sub(self.seen)).unwrap_or(STEADY_FOR);
+        self.seen = uptime;
+        self.steady =
+            if has_jumped { TimeDelta::zero() } else { (self.steady + passed.min(STEADY_FOR)).min(STEADY_FOR) };
+        if self.steady < STEADY_FOR { Err(wall + (STEADY_FOR - self.steady)) } else { Ok(()) }
+    }
+
+    /// Uptime since the last jump, at most [`STEADY_FOR`]: to be stored.
+    pub fn steady(&self) -> TimeDelta {
+        self.steady
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3_600);
+
+    fn start() -> DateTime<Utc> {
+        DateTime::from_timestamp(1_790_000_000, 0).expect("a time")
+    }
+
+    fn hours(n: i64) -> TimeDelta {
+        TimeDelta::hours(n)
+    }
+
+    /// A check over what a server stored whose clock was right until `start`.
+    fn resumed() -> ClockCheck {
+        ClockCheck::new(Some(StoredClock { newest: start(), steady: STEADY_FOR }))
+    }
+
+    #[test]
+    fn a_steady_clock_is_trusted_at_once_and_so_is_that_of_a_new_database() {
+        let mut check = resumed();
+        for n in 0..1_000 {
+            assert_eq!(check.observe(start() + hours(23) + hours(n), HOUR * n as u32), Ok(()), "hour {n}");
+        }
+        assert_eq!(ClockCheck::new(None).observe(start(), HOUR), Ok(()));
+    }
+
+    #[test]
+    fn a_clock_that_is_years_ahead_at_a_start_removes_nothing_also_at_the_second_start_and_when_it_is_right_again() {
+        let ahead = start() + TimeDelta::days(3 * 365);
+        let mut check = resumed();
+        assert_eq!(check.observe(ahead, Duration::ZERO), Err(ahead + hours(24)));
+        assert_eq!(check.observe(ahead + TimeDelta::seconds(4), Duration::from_secs(4)), Err(ahead + hours(24)));
+        // What it stored looks right to the next start.
+        for wall in [ahead + TimeDelta::minutes(1), start() + TimeDelta::minutes(2)] {
+            let mut next = ClockCheck::new(Some(StoredClock { newest: ahead, steady: check.steady() }));
+            assert!(next.observe(wall, Duration::ZERO).is_err(), "{wall}");
+            assert!(next.observe(wall + hours(23), HOUR * 23).is_err(), "{wall}");
+            assert_eq!(next.observe(wall + hours(24), HOUR * 24), Ok(()), "{wall}");
+        }
+    }
+
+    #[test]
+    fn a_jump_while_the_server_runs_costs_a_day_and_small_steps_add_up_to_one() {
+        for jump in [hours(2), -hours(2), TimeDelta::days(9_000), -TimeDelta::days(9_000)] {
+            let mut check = resumed();
+            assert_eq!(check.observe(start(), Duration::ZERO), Ok(()));
+            let wall = start() + jump;
+            assert_eq!(check.observe(wall + hours(1), HOUR), Err(wall + hours(25)), "{jump}");
+            assert!(check.observe(wall + hours(24), HOUR * 24).is_err(), "{jump}");
+            assert_eq!(check.observe(wall + hours(25), HOUR * 25), Ok(()), "{jump}");
+        }
+        let mut check = resumed();
+        assert_eq!(check.observe(start(), Duration::ZERO), Ok(()));
+        assert_eq!(check.observe(start() + TimeDelta::minutes(100), HOUR), Ok(()));
+        assert!(check.observe(start() + TimeDelta::minutes(200), HOUR * 2).is_err());
+    }
+
+    #[test]
+    fn the_day_after_a_jump_adds_up_over_restarts() {
+        let (mut wall, mut steady) = (start() + TimeDelta::days(3), TimeDelta::zero());
+        for day in 0..3 {
+            let mut check = ClockCheck::new(Some(StoredClock { newest: wall - hours(14), steady }));
+            let first = check.observe(wall, Duration::ZERO);
+            let last = check.observe(wall + hours(10), HOUR * 10);
+            assert_eq!((first.is_ok(), last.is_ok()), (false, day == 2), "day {day}");
+            (wall, steady) = (wall + TimeDelta::days(1), check.steady());
+        }
+    }
+}

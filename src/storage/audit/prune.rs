@@ -1,0 +1,60 @@
+//! Removes old rows at the beginning of the chain. What it removes, it writes at the end of the chain.
+
+use chrono::{DateTime, Utc};
+use serde_json::json;
+use sqlx::AssertSqlSafe;
+
+use super::{
+    super::{Db, Error, reading, retention, transaction},
+    append, index,
+};
+use crate::domain::audit::{Action, ActorKind, Entry, fields};
+
+/// Rows that one transaction removes: others wait to append.
+const AT_ONCE: i64 = 5_000;
+
+/// Removes the rows older than `older_than`, by position; `now` tells which times are from the future. The last row stays: the
+/// chain continues from it. Each removal appends an entry with its range. Returns how many rows went.
+pub async fn delete_older_than(db: &Db, older_than: DateTime<Utc>, now: DateTime<Utc>) -> Result<u64, Error> {
+    let head = "select seq from audit_head where id = 1";
+    let (head,): (i64,) = reading!(db, |pool| sqlx::query_as(head).fetch_one(pool).await)?;
+    let last = retention::last_old_row("audit", "seq", "at");
+    let last: Option<(i64,)> =
+        reading!(db, |pool| sqlx::query_as(AssertSqlSafe(last)).bind(older_than).bind(now).fetch_optional(pool).await)?;
+    let mut deleted = 0;
+    if let Some((last,)) = last {
+        loop {
+            let rows = delete_up_to(db, last.min(head - 1), now).await?;
+            if rows == 0 {
+                break;
+            }
+            deleted += rows;
+        }
+    }
+    // Also what an earlier run left: it may have been cut off here.
+    index::forget_removed(db).await?;
+    Ok(deleted)
+}
+
+/// Removes at most [`AT_ONCE`] rows up to `last`, and moves the beginning of the chain.
+async fn delete_up_to(db: &Db, last: i64, now: DateTime<Utc>) -> Result<u64, Error> {
+    let lock = format!("select base_seq from audit_head where id = 1{}", db.for_update());
+    let end = "select seq, hash from (select seq, hash from audit where seq <= $1 order by seq limit $2) as a
+               order by seq desc limit 1";
+    let rows = transaction!(db, |tx| {
+        let (base,): (i64,) = sqlx::query_as(AssertSqlSafe(lock)).fetch_one(&mut *tx).await?;
+        let end: Option<(i64, String)> = sqlx::query_as(end).bind(last).bind(AT_ONCE).fetch_optional(&mut *tx).await?;
+        let Some((seq, hash)) = end else { return Ok(0) };
+        sqlx::query("update audit_head set base_seq = $1, base_hash = $2 where id = 1")
+            .bind(seq)
+            .bind(hash)
+            .execute(&mut *tx)
+            .await?;
+        let gone = sqlx::query("delete from audit where seq <= $1").bind(seq).execute(&mut *tx).await?.rows_affected();
+        let range = json!({"first_seq": base + 1, "last_seq": seq, "rows": gone});
+        let entry = Entry::unasked(ActorKind::Scheduler, Action::AuditPruned, now);
+        append!(tx, db, &Entry { changes: fields(&range), ..entry });
+        gone
+    });
+    Ok(rows)
+}

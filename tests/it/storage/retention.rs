@@ -1,0 +1,125 @@
+//! Retention goes by position: one wrong time takes no other row with it, and a time from the future blocks nothing.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use printyard::{
+    clock::{self, new_id},
+    domain::{
+        audit::{Action, Entry},
+        batch::{Batch, BatchState},
+        clock_check::{STEADY_FOR, StoredClock},
+        command::Command,
+    },
+    storage::{Db, audit, batches, events, retention},
+};
+
+use super::{
+    databases::on_each,
+    fixtures::{batch, entry},
+};
+
+/// How long rows are kept here.
+const KEPT: TimeDelta = TimeDelta::days(30);
+
+fn days(n: i64) -> TimeDelta {
+    TimeDelta::days(n)
+}
+
+/// Writes a row of the audit and an event for each of these ages, and removes what is too old. Returns how many rows of the
+/// audit and how many events went.
+async fn removed(db: &Db, now: DateTime<Utc>, ages: impl IntoIterator<Item = TimeDelta>) -> (u64, u64) {
+    for age in ages {
+        let cleared = Entry { at: now - age, action: Action::PlateCleared, printer_ids: vec![new_id()], ..entry() };
+        audit::add(db, &cleared).await.expect("written");
+    }
+    (
+        audit::delete_older_than(db, now - KEPT, now).await.expect("removed"),
+        events::delete_older_than(db, now - KEPT, now).await.expect("removed"),
+    )
+}
+
+#[tokio::test]
+async fn a_clock_that_was_years_back_for_one_change_costs_no_other_row() {
+    on_each(async |db| {
+        let now = clock::now();
+        let ages = std::iter::repeat_n(days(0), 20).chain([days(9_000), days(0), days(0)]);
+        assert_eq!(removed(&db, now, ages).await, (0, 0));
+        let verified = audit::verify(&db).await.expect("walked");
+        assert_eq!((verified.rows, verified.removed_up_to, verified.faults.len()), (23, 0, 0), "{verified:?}");
+        assert_eq!(events::page(&db, 0, None, 50).await.expect("read").events.len(), 23);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn old_rows_go_up_to_the_first_row_that_is_kept_and_a_row_from_the_future_does_not_end_them() {
+    on_each(async |db| {
+        let now = clock::now();
+        let ages = [days(90), days(-1_000), days(60), days(31), days(29), days(40), days(0)];
+        assert_eq!(removed(&db, now, ages).await, (4, 4));
+        let left = events::page(&db, 0, None, 50).await.expect("read").events;
+        assert_eq!(left.iter().map(|event| event.seq).collect::<Vec<_>>(), [5, 6, 7]);
+        let verified = audit::verify(&db).await.expect("walked");
+        assert_eq!(verified.faults, Vec::<String>::new());
+        let removal = verified.removed.first().expect("an entry of the removal");
+        assert_eq!((removal.first_seq, removal.last_seq, removal.rows, removal.at), (1, 4, 4, now));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_row_from_the_future_that_no_old_row_follows_may_be_new_and_stays() {
+    on_each(async |db| assert_eq!(removed(&db, clock::now(), [days(90), days(-1_000), days(0)]).await, (1, 1))).await;
+    on_each(async |db| assert_eq!(removed(&db, clock::now(), [days(-1_000), days(-999), days(0)]).await, (0, 0))).await;
+}
+
+#[tokio::test]
+async fn a_batch_goes_only_with_all_that_were_made_before_it() {
+    on_each(async |db| {
+        let now = clock::now();
+        // Age of the creation, age of the end.
+        let cases = [
+            (90, Some(89)),
+            (-1_000, Some(88)),
+            (80, None),
+            (70, Some(29)),
+            (60, Some(59)),
+            (29, Some(9_000)),
+            (50, Some(49)),
+        ];
+        let made: Vec<Batch> = cases
+            .into_iter()
+            .map(|(created, finished): (i64, Option<i64>)| {
+                let finished_at = finished.map(|age| now - days(age));
+                let state = if finished.is_some() { BatchState::Finished } else { BatchState::Running };
+                Batch { created_at: now - days(created), finished_at, state, ..batch(Command::Pause) }
+            })
+            .collect();
+        for batch in &made {
+            batches::create(&db, batch, &[], &entry()).await.expect("created");
+        }
+        assert_eq!(batches::delete_older_than(&db, now - KEPT, now).await.expect("removed"), 3);
+        let left = batches::page(&db, &Default::default(), None, 50).await.expect("read");
+        let mut left: Vec<_> = left.iter().map(|batch| batch.id).collect();
+        left.sort();
+        assert_eq!(left, [2, 3, 5, 6].map(|n: usize| made[n].id));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_known_of_the_clock_outlives_the_server_and_begins_with_the_newest_event() {
+    on_each(async |db| {
+        assert_eq!(retention::stored_clock(&db).await.expect("read"), None);
+        let now = clock::now();
+        let cleared = Entry { at: now, action: Action::PlateCleared, printer_ids: vec![new_id()], ..entry() };
+        audit::add(&db, &cleared).await.expect("written");
+        let newest = StoredClock { newest: now, steady: STEADY_FOR };
+        assert_eq!(retention::stored_clock(&db).await.expect("read"), Some(newest));
+        for steady in [0, 7] {
+            let clock = StoredClock { newest: now - days(steady), steady: TimeDelta::seconds(steady) };
+            retention::store_clock(&db, clock).await.expect("written");
+            assert_eq!(retention::stored_clock(&db).await.expect("read"), Some(clock));
+        }
+    })
+    .await;
+}
