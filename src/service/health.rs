@@ -16,6 +16,8 @@ use crate::{
     storage::{self, Db, health::WriteFailure},
 };
 
+/// Between looks at the size of the write-ahead log.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(60);
 /// Time between two writes.
 const PERIOD: Duration = Duration::from_secs(5);
 /// A write that takes longer has failed.
@@ -155,6 +157,18 @@ impl Services {
     /// Whether the database takes writes, as far as is known.
     pub fn is_database_ok(&self) -> bool {
         self.writes.health().failure.is_none()
+    }
+
+    /// Starts the task that keeps SQLite's write-ahead log small: a long read of another process lets it grow.
+    pub(super) fn start_log_checkpoints(&self) {
+        let db = self.db.clone();
+        self.background.add("checkpoint", CHECKPOINT_EVERY, move || {
+            let db = db.clone();
+            async move {
+                db.shrink_wal().await?;
+                Ok(None)
+            }
+        });
     }
 
     /// Starts the periodic write that readiness reports.

@@ -188,6 +188,7 @@ impl Services {
         services.deliver_webhooks(tasks.clone());
         services.start_retention();
         services.start_health_writes();
+        services.start_log_checkpoints();
         Ok(services)
     }
 
