@@ -1,4 +1,4 @@
-//! `printyard healthcheck`: asks the server of this machine whether it is ready. Containers have no curl.
+//! `printyard healthcheck`: asks the server of this machine whether it is ready, or waits as a standby. Containers have no curl.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -17,13 +17,15 @@ pub struct Healthcheck {
 }
 
 impl Healthcheck {
-    /// Succeeds when the server says that it is ready.
+    /// Succeeds when the server is ready, and on a standby: it must not be restarted because it waits.
     pub async fn run(self) -> anyhow::Result<()> {
         let config = self.given.with_file()?.checked()?;
         let scheme = if config.tls.is_some() { "https" } else { "http" };
         let url = format!("{scheme}://{}/readyz", reachable(config.listen));
-        let status = ask_own_server(&url, PATIENCE).await.with_context(|| format!("{url} cannot be reached"))?;
-        if status.is_success() {
+        let (status, body) =
+            ask_own_server(&url, PATIENCE).await.with_context(|| format!("{url} cannot be reached"))?;
+        let problem: serde_json::Value = serde_json::from_str(&body).unwrap_or_default();
+        if status.is_success() || problem["code"] == "standby" {
             return Ok(());
         }
         bail!("not ready: {status}");

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use reqwest::{StatusCode, redirect::Policy};
 
-/// Asks a url of this machine's own server, for at most `patience`.
+/// Asks a url of this machine's own server, for at most `patience`. Returns the status and the body.
 ///
 /// # Errors
 /// When no answer came.
-pub async fn ask_own_server(url: &str, patience: Duration) -> Result<StatusCode, reqwest::Error> {
+pub async fn ask_own_server(url: &str, patience: Duration) -> Result<(StatusCode, String), reqwest::Error> {
     // Err means that a provider is installed already, which is what was wanted.
     let _ = rustls::crypto::ring::default_provider().install_default();
     #[expect(clippy::disallowed_methods, reason = "this is the one place that makes HTTP clients")]
@@ -21,5 +21,6 @@ pub async fn ask_own_server(url: &str, patience: Duration) -> Result<StatusCode,
         .timeout(patience)
         .tls_danger_accept_invalid_certs(true)
         .build()?;
-    Ok(client.get(url).send().await?.status())
+    let answer = client.get(url).send().await?;
+    Ok((answer.status(), answer.text().await?))
 }

@@ -61,6 +61,7 @@ async fn a_standby_says_that_it_is_one_and_takes_over_when_the_holder_dies() {
         let page = page.expect("an answer");
         assert_eq!(page.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert!(page.text().await.expect("a page").contains("Standby"));
+        assert!(standby.healthcheck().await, "a standby is healthy");
         first.kill();
         until("the standby has taken over", TAKEN_OVER_WITHIN, async || {
             standby.status("/readyz").await == Some(StatusCode::OK)

@@ -74,6 +74,15 @@ impl ServerProcess {
         Some(answer.status())
     }
 
+    /// Whether `printyard healthcheck` succeeds.
+    pub async fn healthcheck(&self) -> bool {
+        let mut check = Command::new(env!("CARGO_BIN_EXE_printyard"));
+        check.arg("healthcheck").env("PRINTYARD_LISTEN", self.url.trim_start_matches("http://")).stderr(Stdio::null());
+        tokio::task::spawn_blocking(move || check.status().is_ok_and(|status| status.success()))
+            .await
+            .expect("no panic")
+    }
+
     /// Its process id.
     pub fn id(&self) -> u32 {
         self.child.id()
