@@ -110,6 +110,8 @@ impl RecorderQueue {
                 return taken;
             }
             self.0.added.notified().await;
+            // Actors that were woken at the same time share one group.
+            tokio::task::yield_now().await;
         }
     }
 

@@ -88,11 +88,13 @@ impl From<sqlx::Error> for Error {
 /// five characters.
 fn is_passing(code: &str) -> bool {
     if code.len() == 5 {
-        // Connection, resources, operator intervention; serialisation failure and deadlock.
-        return ["08", "53", "57"].iter().any(|class| code.starts_with(class)) || matches!(code, "40001" | "40P01");
+        // Connection, resources, operator intervention, system error; serialisation failure, deadlock, and a server that
+        // is read-only (a replica before its promotion, a full disk of a managed service).
+        return ["08", "53", "57", "58"].iter().any(|class| code.starts_with(class))
+            || matches!(code, "40001" | "40P01" | "25006");
     }
-    // BUSY, LOCKED, IOERR, FULL, CANTOPEN (the volume is not mounted); the low byte is the primary code.
-    code.parse::<i32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 10 | 13 | 14))
+    // BUSY, LOCKED, NOMEM, READONLY, IOERR, FULL, CANTOPEN (the volume is not mounted); the low byte is the primary code.
+    code.parse::<i32>().is_ok_and(|code| matches!(code & 0xff, 5..=8 | 10 | 13 | 14))
 }
 
 /// [`Error::KeyTaken`], where a statement's error is asked for.
@@ -151,7 +153,7 @@ mod tests {
 
     #[test]
     fn codes_of_passing_states_are_told_from_others() {
-        for code in ["5", "261", "517", "6", "13", "08006", "57P01", "53300", "40P01"] {
+        for code in ["5", "261", "517", "6", "8", "13", "08006", "57P01", "53300", "58030", "40P01", "25006"] {
             assert!(is_passing(code), "{code}");
         }
         for code in ["1", "19", "2067", "23505", "42601"] {

@@ -15,8 +15,9 @@ use uuid::Uuid;
 use super::{
     Db, Error, commands,
     error::Place,
+    fenced,
     group::{self, Kind, stamp},
-    reading, retention, snapshot, transaction,
+    reading, retention, snapshot,
 };
 use crate::domain::{
     audit::Actor,
@@ -51,7 +52,7 @@ pub(super) use append;
 
 /// Appends an event that no other row repeats.
 pub async fn add(db: &Db, event: &NewEvent) -> Result<(), Error> {
-    transaction!(db, |tx| {
+    fenced!(db, |tx| {
         append!(tx, db, std::slice::from_ref(event));
     });
     Ok(())

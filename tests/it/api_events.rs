@@ -74,7 +74,7 @@ async fn whoever_reads_a_list_and_follows_from_there_hears_of_everything_after_i
     farm.printers()[0].at_printer(Act::Pause);
     let events = follow(&server, &cursor, "print.paused").await;
     let paused = of_type(&events, "print.paused")[0];
-    assert_eq!((&paused["data"]["printer_id"], &paused["external_ref"]), (&json!(ids[0]), &Value::Null));
+    assert_eq!((&paused["data"]["printer_id"], &paused["external_ref"]), (&json!(ids[0]), &json!("MO/1")));
     assert_eq!(paused["data"]["by"]["kind"], "printer", "{paused}");
     farm.printers()[0].at_printer(Act::Cancel);
     let events = follow(&server, &cursor, "plate.clear_needed").await;
