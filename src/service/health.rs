@@ -20,8 +20,8 @@ use crate::{
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(60);
 /// Time between two writes.
 const PERIOD: Duration = Duration::from_secs(5);
-/// A write that takes longer has failed.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// A write that takes longer has failed. Longer than SQLite waits for another process, which is told apart.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(6);
 /// Without a successful write for this long the database is not ok.
 const MAX_WRITE_AGE: Duration = Duration::from_secs(15);
 /// A dispatcher that shows no activity for this long is not ok.

@@ -124,6 +124,7 @@ fn documented() -> (Router<Services>, Router<Services>, OpenApi) {
 async fn in_time(State((services, bounds)): State<(Services, Bounds)>, request: Request, next: Next) -> Response {
     match patience::within(&services, bounds, request, next).await {
         Some(response) => response,
+        None if !services.is_database_ok() => Problem::database_away().into_response(),
         None => {
             let detail = "The request was not answered in time. What it was to do may have been done.";
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "answer_timeout", detail).into_response()

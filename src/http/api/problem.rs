@@ -3,6 +3,8 @@
 //! A [`Problem`] travels as an extension of its response and is written out by [`dress`], the outermost layer, which
 //! knows the request's id and path. So everything below `/api` that fails is one of these, whoever refused it.
 
+mod body;
+
 use axum::{
     body::Body,
     extract::Request,
@@ -10,9 +12,8 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use serde::Serialize;
-use utoipa::ToSchema;
 
+pub use self::body::{ItemProblem, ProblemBody, ProblemError};
 use super::health::HealthParts;
 use crate::{
     domain::invalid::Invalid,
@@ -42,80 +43,6 @@ struct Inner {
     retry_after_s: Option<u32>,
     restart_cursor: Option<String>,
     parts: Option<HealthParts>,
-}
-
-/// What went wrong (RFC 9457).
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Problem, example = json!({
-    "type": "urn:printyard:problem:name_taken", "title": "Conflict", "status": 409,
-    "detail": "Another printer has this name.", "instance": "/api/v1/printers", "code": "name_taken",
-    "request_id": "0193e1c7-7d1c-7a52-9a3e-2f3b5a0c9e11"
-}))]
-pub struct ProblemBody {
-    /// A name for this kind of problem, made of its code.
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// The status in words.
-    pub title: &'static str,
-    pub status: u16,
-    /// What went wrong here, in a sentence for people.
-    pub detail: String,
-    /// The path that was asked for.
-    pub instance: String,
-    /// A stable word for programs.
-    pub code: &'static str,
-    /// As in `X-Request-Id`: what to look for in the server's log.
-    pub request_id: String,
-    /// Every part of the input that broke a rule.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schema(required = false)]
-    pub errors: Vec<ProblemError>,
-    /// The query parameter that is wrong; the first one where there are several.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(required = false)]
-    pub parameter: Option<String>,
-    /// With `selection_changed`: how many printers are selected now.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(required = false)]
-    pub total: Option<usize>,
-    /// With `cursor_expired`: before the oldest event that is kept.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(required = false)]
-    pub restart_cursor: Option<String>,
-    /// With `not_ready`: every part, as readiness has them.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(required = false)]
-    pub parts: Option<HealthParts>,
-}
-
-/// What went wrong with one item of several.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct ItemProblem {
-    /// A stable word for programs.
-    code: &'static str,
-    /// What went wrong here, in a sentence for people.
-    detail: String,
-    /// Every part of the item that broke a rule.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schema(required = false)]
-    errors: Vec<ProblemError>,
-}
-
-/// One part of the input that broke a rule.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct ProblemError {
-    /// JSON pointer into the body: `/select/printer_ids/3`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(required = false)]
-    pub pointer: Option<String>,
-    /// The name of the query parameter.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(required = false)]
-    pub parameter: Option<String>,
-    /// A stable word for programs.
-    pub code: &'static str,
-    /// The rule, in one sentence.
-    pub detail: String,
 }
 
 impl Problem {
@@ -190,6 +117,13 @@ impl Problem {
         let mut problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", detail);
         problem.0.parts = Some(parts);
         problem
+    }
+
+    /// The database failed or did not answer.
+    pub fn database_away() -> Self {
+        let detail = "The database is not available, and /readyz says why. A change may have been made all the same: repeat \
+                      the request with the same Idempotency-Key.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail).retry_after(BUSY_RETRY_S)
     }
 
     /// The same problem, and when to try again.
@@ -310,16 +244,13 @@ fn storage(error: &StorageError) -> Problem {
     let causes: Vec<String> = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source())
         .map(|error| error.to_string())
         .collect();
-    tracing::error!(cause = causes.join(": "), "the ledger failed");
+    tracing::error!(cause = causes.join(": "), "the database failed");
     match error {
         StorageError::Superseded => {
             let detail = "Another server has taken over the farm. Ask that one.";
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "standby", detail).retry_after(BUSY_RETRY_S)
         }
-        StorageError::Unavailable(_) => {
-            let detail = "The database is not available at the moment.";
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail).retry_after(BUSY_RETRY_S)
-        }
+        StorageError::Unavailable(_) => Problem::database_away(),
         StorageError::NameTaken
         | StorageError::UrlTaken
         | StorageError::KeyTaken
