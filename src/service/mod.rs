@@ -27,7 +27,7 @@ pub mod plates;
 pub mod printers;
 pub mod prints;
 pub mod probe;
-pub mod record;
+pub mod recorder;
 pub mod retention;
 pub mod secrets;
 pub mod select;
@@ -62,7 +62,7 @@ use self::{
     events::News,
     health::WriteStatus,
     idempotency::UnderWay,
-    record::RecorderStatus,
+    recorder::RecorderStatus,
     sending::Sending,
     webhooks::Webhooks,
 };
@@ -182,7 +182,7 @@ impl Services {
         let status = services.recorder.clone();
         tasks.spawn(async move {
             let _guard = guard;
-            record::run(db, inbox.recorder, status, token).await;
+            recorder::run(db, inbox.recorder, status, token).await;
         });
         tasks.spawn(services.news.clone().run(services.db.clone(), stop.clone()));
         services.deliver_webhooks(tasks.clone());

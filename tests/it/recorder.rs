@@ -16,7 +16,7 @@ use printyard::{
         state::PrinterState,
     },
     fleet::{message::Observation, recorder_queue::RecorderQueue},
-    service::record::{self, RecorderStatus},
+    service::recorder::{self, RecorderStatus},
     simulator::Act,
     storage::{
         Db, events,
@@ -63,7 +63,7 @@ impl Desk {
 
     fn run(&self) -> JoinHandle<()> {
         let (db, queue) = (self.db.clone(), self.queue.clone());
-        tokio::spawn(record::run(db, queue, self.status.clone(), self.stop.clone()))
+        tokio::spawn(recorder::run(db, queue, self.status.clone(), self.stop.clone()))
     }
 
     /// From now on every use of the database fails.

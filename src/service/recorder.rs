@@ -1,7 +1,7 @@
 //! The recorder: it stores what actors observe. A group of facts about prints is written as soon as there is one, and the
 //! next group gathers meanwhile; observations are written once a second.
 
-mod seen;
+mod observations;
 mod status;
 
 use std::{collections::BTreeMap, time::Duration};
@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 pub use self::status::RecorderStatus;
 
-use self::seen::ObservationBuffer;
+use self::observations::ObservationBuffer;
 use crate::{
     clock,
     domain::{
