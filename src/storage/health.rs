@@ -53,7 +53,8 @@ pub fn failure_of(db: &Db, error: &Error) -> WriteFailure {
 fn of_code(code: &str) -> WriteFailure {
     if code.len() == 5 {
         return match code {
-            "53100" => WriteFailure::Disk,
+            // disk_full, and io_error with the rest of its class.
+            _ if code == "53100" || code.starts_with("58") => WriteFailure::Disk,
             _ if ["08", "53", "57"].iter().any(|class| code.starts_with(class)) => WriteFailure::Unreachable,
             _ => WriteFailure::Refused,
         };
@@ -73,7 +74,7 @@ mod tests {
     #[test]
     fn a_full_disk_and_a_lock_and_a_lost_server_are_told_apart() {
         for (codes, failure) in [
-            (&["13", "778", "53100"][..], WriteFailure::Disk),
+            (&["13", "778", "53100", "58030"][..], WriteFailure::Disk),
             (&["5", "517", "6"], WriteFailure::Locked),
             (&["08006", "57P01", "53300"], WriteFailure::Unreachable),
             (&["8", "11", "25006", "42501", "x"], WriteFailure::Refused),
