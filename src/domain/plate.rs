@@ -25,6 +25,15 @@ words! {
     }
 }
 
+/// A print that was removed from its plate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClearedPlate {
+    /// None: a print without identity.
+    pub print_id: Option<Uuid>,
+    pub by: String,
+    pub at: DateTime<Utc>,
+}
+
 /// A printer's plate. Occupied from the first moment that a print is seen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Plate {
@@ -38,6 +47,13 @@ impl Plate {
     /// A plate on which no print has been seen.
     pub fn clear() -> Self {
         Self { state: PlateState::Clear, print_id: None, since: None, cleared_by: None }
+    }
+
+    /// The plate after a print was removed from it. None: this print is not on it.
+    pub fn without(&self, cleared: &ClearedPlate) -> Option<Self> {
+        let is_on_it = self.state == PlateState::Occupied && self.print_id == cleared.print_id;
+        let (since, cleared_by) = (Some(cleared.at), Some(cleared.by.clone()));
+        is_on_it.then_some(Self { state: PlateState::Clear, print_id: None, since, cleared_by })
     }
 
     /// A plate with a print on it.

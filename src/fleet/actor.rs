@@ -22,11 +22,11 @@ use super::{
     recorder_queue::RecorderQueue,
     settings::{NEWS_AT_ONCE, PING_EVERY},
     view::{Live, View},
+    wanted::Wanted,
 };
 use crate::{
     config::Settings,
     domain::{
-        plate::{ClearResult, Plate, PlateState},
         print::Tracker,
         reading::{JobReading, PrinterEvent},
         stall::StallWatch,
@@ -105,7 +105,11 @@ pub(super) struct Actor {
     /// The cancel that overtakes what is in flight.
     pub(super) next: Option<Box<super::message::Order>>,
     pub(super) late: Vec<Late>,
-    pub(super) change: Option<Box<Member>>,
+    /// The client of a changed address or key, until nothing is in flight.
+    pub(super) change: Option<OctoPrint>,
+    pub(super) wanted: Arc<Wanted>,
+    /// The version of what is wanted that is followed.
+    pub(super) wanted_version: u64,
     pub(super) retiring: bool,
     /// The view differs from what was published.
     pub(super) dirty: bool,
@@ -119,7 +123,13 @@ pub(super) struct Actor {
 
 impl Actor {
     /// An actor for a registered printer, with what is known from before.
-    pub fn new(member: Member, mailbox: mpsc::Receiver<Mail>, outbox: Outbox, around: Surroundings) -> Self {
+    pub fn new(
+        member: Member,
+        wanted: Arc<Wanted>,
+        mailbox: mpsc::Receiver<Mail>,
+        outbox: Outbox,
+        around: Surroundings,
+    ) -> Self {
         let now = Instant::now();
         let tracker = Tracker::resume(member.print.as_ref(), member.mark.clone());
         let live = member.unseen();
@@ -155,6 +165,8 @@ impl Actor {
             next: None,
             late: Vec::new(),
             change: None,
+            wanted,
+            wanted_version: 0,
             retiring: false,
             dirty: true,
             job_stale: true,
@@ -170,9 +182,10 @@ impl Actor {
         // every turn.
         let mut timer = pin!(tokio::time::sleep_until(self.next_wake().into()));
         loop {
+            self.follow_wanted();
             self.report_reach();
             self.publish();
-            if self.retiring && self.slot.is_none() && self.outbox.is_empty() {
+            if self.retiring && self.slot.is_none() && self.outbox.is_empty() && self.mailbox.is_empty() {
                 return;
             }
             let hears = self.hears_news();
@@ -204,40 +217,32 @@ impl Actor {
         match mail {
             Mail::Perform(order) => self.take(order),
             Mail::Drop(command_id) => self.drop_unsent(command_id),
-            Mail::ClearPlate { print_id, by, at, reply } => {
-                let result = self.clear_plate(print_id, by, at);
-                // Whoever asked may have gone.
-                let _ = reply.send(result);
-            }
             Mail::WatchLate(order) => self.watch_late(*order),
             Mail::Look => self.want_reading(Instant::now()),
             Mail::Watched => self.watch_closely(),
-            Mail::Change(member) => {
-                self.retiring = false;
-                self.change = Some(member);
-            }
-            Mail::Retire => self.retiring = true,
+            // The next turn begins with what is wanted.
+            Mail::Wake => {}
         }
     }
 
-    fn clear_plate(
-        &mut self,
-        print_id: Option<uuid::Uuid>,
-        by: String,
-        at: chrono::DateTime<chrono::Utc>,
-    ) -> ClearResult {
-        if self.tracker.current().is_some() {
-            return ClearResult::Printing;
+    /// Follows what is wanted of this actor, where it has changed.
+    fn follow_wanted(&mut self) {
+        let Some(wanted) = self.wanted.changed_since(self.wanted_version) else { return };
+        self.retiring = wanted.is_retired;
+        if let Some((version, octoprint)) = wanted.client
+            && version > self.wanted_version
+        {
+            self.change = Some(octoprint);
         }
-        if self.live.plate.state == PlateState::Clear {
-            return ClearResult::AlreadyClear;
+        // A print that began since wins: it is another one.
+        if let Some(cleared) = wanted.cleared
+            && self.tracker.current().is_none()
+            && let Some(plate) = self.live.plate.without(&cleared)
+        {
+            self.live.plate = plate;
+            self.dirty = true;
         }
-        if print_id.is_some() && print_id != self.live.plate.print_id {
-            return ClearResult::PlateChanged;
-        }
-        self.live.plate = Plate { state: PlateState::Clear, print_id: None, since: Some(at), cleared_by: Some(by) };
-        self.dirty = true;
-        ClearResult::Cleared
+        self.wanted_version = wanted.version;
     }
 
     /// Whether the event socket is read now, or an answer goes first.

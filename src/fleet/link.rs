@@ -147,9 +147,9 @@ impl Actor {
         if self.slot.is_some() {
             return;
         }
-        let Some(change) = self.change.take() else { return };
+        let Some(octoprint) = self.change.take() else { return };
         let now = Instant::now();
-        self.octoprint = change.octoprint;
+        self.octoprint = octoprint;
         self.errands.clear();
         self.reading_since = None;
         self.establishing = false;

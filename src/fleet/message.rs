@@ -16,7 +16,6 @@ use uuid::Uuid;
 use crate::domain::{
     command::{Command, ExpectedJob, FileRef, Outcome, Reason, Settled, Step},
     noisy::Noisy,
-    plate::ClearResult,
     print::{Mark, PrintFact},
     state::PrinterState,
 };
@@ -77,18 +76,14 @@ pub enum Mail {
     Perform(Box<Order>),
     /// The ledger has ended this command before it was sent: forget it.
     Drop(Uuid),
-    /// A person says that the plate is clear. `None` means whatever lies on it.
-    ClearPlate { print_id: Option<Uuid>, by: String, at: DateTime<Utc>, reply: oneshot::Sender<ClearResult> },
     /// Watch on for the effect of a command that ended as a maybe in an earlier life of the server.
     WatchLate(Box<LateOrder>),
     /// Something was done to the printer beside the job client (a file was selected): look at it.
     Look,
     /// Somebody looks at this printer: read it more often for a while.
     Watched,
-    /// The register has changed. Takes effect when nothing is in flight.
-    Change(Box<super::Member>),
-    /// The printer is disabled: finish what was sent, then end.
-    Retire,
+    /// The wanted state of the actor has changed (`wanted.rs`): wake up.
+    Wake,
 }
 
 /// Asks whether a step may be sent now; no byte leaves before the answer is `true`.

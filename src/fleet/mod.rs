@@ -18,9 +18,10 @@ pub mod recorder_queue;
 pub mod settings;
 mod sight;
 pub mod view;
+mod wanted;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     panic::AssertUnwindSafe,
     sync::{Arc, Mutex},
     time::Duration,
@@ -29,7 +30,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use futures_util::FutureExt;
 use tokio::{
-    sync::{Semaphore, mpsc, oneshot},
+    sync::{Semaphore, mpsc},
     task::AbortHandle,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -41,13 +42,14 @@ use self::{
     message::{LateOrder, Mail, Order, Up},
     outbox::Outbox,
     recorder_queue::RecorderQueue,
-    settings::{CONNECTS, MAILBOX, ROOM_WITHIN, UP_QUEUE},
+    settings::{CONNECTS, MAILBOX, UP_QUEUE},
     view::{Live, View},
+    wanted::Wanted,
 };
 use crate::{
     config::Settings,
     domain::{
-        plate::{ClearResult, Plate},
+        plate::{ClearedPlate, Plate},
         print::{Mark, Print},
         state::{PrinterState, Reachability},
     },
@@ -120,6 +122,7 @@ struct Inner {
 }
 
 struct Handle {
+    wanted: Arc<Wanted>,
     mailbox: mpsc::Sender<Mail>,
     /// Ends the actor where it stands: there is nothing that it would have to put away.
     task: AbortHandle,
@@ -157,28 +160,29 @@ impl Fleet {
         &self.inner.around.view
     }
 
-    /// Starts an actor for a printer; does nothing when there is one, or when the server is going.
-    pub fn add(&self, member: Member) {
+    /// Starts the actor of an enabled printer. One that runs gets the member's client, and continues if it was to retire.
+    pub fn start_actor(&self, mut member: Member) {
+        let id = member.id;
         let mut actors = self.actors();
-        if actors.contains_key(&member.id) || self.inner.stop.is_cancelled() {
+        if self.inner.stop.is_cancelled() {
             return;
         }
-        // Before anybody sees it: what is told of it at once is to find it.
+        if let Some(handle) = actors.get(&id) {
+            handle.wanted.connect(member.octoprint);
+            handle.wake();
+            return;
+        }
+        // The view has every change of the plate since the member was read.
+        if let Some(live) = self.view().get(id) {
+            (member.plate, member.last_state) = (live.plate.clone(), live.last_state);
+            member.observed_at = live.observed_at();
+        }
+        // Before the actor is found: what is published of its printer needs the entry.
         self.view().put(member.unseen());
         let (mailbox, inbox) = mpsc::channel(MAILBOX);
-        let id = member.id;
-        let task = self.inner.tasks.spawn(self.clone().supervise(member, inbox)).abort_handle();
-        actors.insert(id, Handle { mailbox, task });
-    }
-
-    /// Shows a printer that has no actor: it is disabled.
-    pub fn show_disabled(&self, member: &Member) {
-        self.view().put(member.unseen());
-    }
-
-    /// Gives an actor another address or key, and ends its retirement.
-    pub async fn change(&self, member: Member) -> Result<(), NotTaken> {
-        self.deliver(member.id, Mail::Change(Box::new(member))).await
+        let wanted = Arc::new(Wanted::default());
+        let task = self.inner.tasks.spawn(self.clone().supervise(member, wanted.clone(), inbox)).abort_handle();
+        actors.insert(id, Handle { wanted, mailbox, task });
     }
 
     /// Ends an actor at once and forgets what it saw: the printer was removed.
@@ -190,13 +194,16 @@ impl Fleet {
     }
 
     /// Lets an actor finish what it sent, and end: the printer was disabled.
-    pub async fn retire(&self, id: Uuid) -> Result<(), NotTaken> {
-        self.deliver(id, Mail::Retire).await
+    pub fn retire(&self, id: Uuid) {
+        if let Some(handle) = self.actors().get(&id) {
+            handle.wanted.retire();
+            handle.wake();
+        }
     }
 
-    /// The printer has an actor.
-    pub fn has(&self, id: Uuid) -> bool {
-        self.actors().contains_key(&id)
+    /// The printers that have an actor.
+    pub fn running(&self) -> HashSet<Uuid> {
+        self.actors().keys().copied().collect()
     }
 
     /// Hands an order to its printer's actor.
@@ -214,11 +221,10 @@ impl Fleet {
         self.post(printer_id, Mail::WatchLate(Box::new(order)))
     }
 
-    /// Waits until what actors have seen so far is written down, for at most 2 s: whoever was told of a print finds it.
-    pub async fn written_down(&self) {
+    /// Waits until what actors have observed so far is stored, for at most 2 s. False: it is not stored yet.
+    pub async fn written_down(&self) -> bool {
         let stored = self.inner.around.recorder.add_flush();
-        // After the time-out, or without a recorder, what is stored is what can be read.
-        let _ = tokio::time::timeout(Duration::from_secs(2), stored).await;
+        matches!(tokio::time::timeout(Duration::from_secs(2), stored).await, Ok(Ok(())))
     }
 
     /// Has a printer looked at soon.
@@ -231,30 +237,23 @@ impl Fleet {
         let _ = self.post(printer_id, Mail::Watched);
     }
 
-    /// Marks a plate as clear on the live side. `None` when there is no actor, or it does not answer within 2 s.
-    pub async fn clear_plate(
-        &self,
-        printer_id: Uuid,
-        print_id: Option<Uuid>,
-        by: String,
-        at: DateTime<Utc>,
-    ) -> Option<ClearResult> {
-        let (reply, answer) = oneshot::channel();
-        self.post(printer_id, Mail::ClearPlate { print_id, by, at, reply }).ok()?;
-        tokio::time::timeout(Duration::from_secs(2), answer).await.ok()?.ok()
+    /// Follows the database, in which a print was removed from its plate. A plate with another print stays as it is.
+    pub fn clear_plate(&self, printer_id: Uuid, cleared: ClearedPlate) {
+        let actors = self.actors();
+        if let Some(handle) = actors.get(&printer_id) {
+            handle.wanted.clear_plate(cleared);
+            handle.wake();
+        } else if let Some(live) = self.view().get(printer_id)
+            && let Some(plate) = live.plate.without(&cleared)
+        {
+            self.view().update(Live { plate, ..Live::clone(&live) });
+        }
     }
 
     /// Gives a printer's entry a new version: its name or its tags have changed.
     pub fn touch(&self, printer_id: Uuid) {
         if let Some(live) = self.view().get(printer_id) {
             self.view().update(Live::clone(&live));
-        }
-    }
-
-    /// Shows a plate as it is now, for a printer without an actor.
-    pub fn show_plate(&self, printer_id: Uuid, plate: Plate) {
-        if let Some(live) = self.view().get(printer_id) {
-            self.view().update(Live { plate, ..Live::clone(&live) });
         }
     }
 
@@ -267,16 +266,6 @@ impl Fleet {
         })
     }
 
-    /// Hands over what nobody would say again: it waits for room in the mailbox, which an actor that works makes at once.
-    async fn deliver(&self, id: Uuid, mail: Mail) -> Result<(), NotTaken> {
-        let mailbox = self.actors().get(&id).map(|handle| handle.mailbox.clone()).ok_or_else(|| self.gone())?;
-        match tokio::time::timeout(ROOM_WITHIN, mailbox.send(mail)).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(self.gone()),
-            Err(_) => Err(NotTaken::Busy),
-        }
-    }
-
     /// What it means that a printer has no actor. One that is gone with the server has its printer no less: its orders are
     /// the next life's.
     fn gone(&self) -> NotTaken {
@@ -284,19 +273,22 @@ impl Fleet {
     }
 
     /// Runs one actor until it ends; one that panics is started anew, for its own printer only.
-    async fn supervise(self, member: Member, mut inbox: mpsc::Receiver<Mail>) {
+    async fn supervise(self, mut member: Member, wanted: Arc<Wanted>, inbox: mpsc::Receiver<Mail>) {
         let id = member.id;
-        let mut member = member;
-        let mut outbox = Outbox::new(self.inner.around.ledger.clone());
+        let outbox = Outbox::new(self.inner.around.ledger.clone());
+        let new = |member: &Member, inbox, outbox| {
+            Box::new(Actor::new(member.clone(), wanted.clone(), inbox, outbox, self.inner.around.clone()))
+        };
+        let mut actor = new(&member, inbox, outbox);
         loop {
-            let mut actor = Box::new(Actor::new(member.clone(), inbox, outbox, self.inner.around.clone()));
             if AssertUnwindSafe(actor.run()).catch_unwind().await.is_ok() {
-                break;
+                if self.end(id, &wanted, &actor.mailbox) {
+                    return;
+                }
+                continue;
             }
-            outbox = actor.outbox;
             tracing::error!(printer.id = %id, "the actor of a printer panicked, and is started anew");
             let (mailbox, fresh) = mpsc::channel(MAILBOX);
-            inbox = fresh;
             if let Some(handle) = self.actors().get_mut(&id) {
                 handle.mailbox = mailbox;
             }
@@ -306,17 +298,24 @@ impl Fleet {
             }
             // A print that was under way is taken up as one that began while nobody watched.
             member.print = None;
-            outbox.send(Up::Restarted { printer_id: id });
+            actor = new(&member, fresh, actor.outbox);
+            actor.outbox.send(Up::Restarted { printer_id: id });
         }
-        self.actors().remove(&id);
-        // Disabled: nobody watches it any more.
+    }
+
+    /// Takes a retired actor out of the fleet. False: its printer was enabled again meanwhile, or it has mail.
+    fn end(&self, id: Uuid, wanted: &Wanted, mailbox: &mpsc::Receiver<Mail>) -> bool {
+        let mut actors = self.actors();
+        if actors.contains_key(&id) && !(wanted.is_retired() && mailbox.is_empty()) {
+            return false;
+        }
+        actors.remove(&id);
+        // Still under the lock: the next actor of this printer publishes after this.
         if let Some(live) = self.view().get(id) {
-            let mut live = Live::clone(&live);
-            live.reachability = Reachability::Unknown;
-            live.state = PrinterState::Unknown;
-            live.channel = None;
-            self.view().update(live);
+            let (reachability, state) = (Reachability::Unknown, PrinterState::Unknown);
+            self.view().update(Live { reachability, state, channel: None, ..Live::clone(&live) });
         }
+        true
     }
 
     fn actors(&self) -> std::sync::MutexGuard<'_, HashMap<Uuid, Handle>> {
@@ -324,55 +323,12 @@ impl Fleet {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::outbound::{Networks, Outbound};
-
-    /// A printer of which nobody answers.
-    fn member(id: u128) -> Member {
-        let outbound = Outbound::new(Networks::default()).expect("set-up");
-        let url = "http://127.0.0.1:9/".parse().expect("a url");
-        Member::fresh(Uuid::from_u128(id), OctoPrint::new(url, None, outbound).expect("a client"))
-    }
-
-    #[tokio::test]
-    async fn an_actor_ends_with_its_printer_or_with_the_server_whose_next_life_gets_its_orders() {
-        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        let (fleet, _inbox) = Fleet::new(Settings::default(), tasks.clone(), stop.clone());
-        for id in [1, 2] {
-            fleet.add(member(id));
-            assert!(fleet.view().get(member(id).id).is_some(), "it is there at once");
-        }
-        let before = tasks.len();
-        fleet.remove(member(1).id);
-        let one_less = async {
-            while tasks.len() == before {
-                tokio::task::yield_now().await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(20), one_less).await.expect("it ended");
-        assert_eq!(fleet.drop_order(member(1).id, Uuid::nil()), Err(NotTaken::NoActor));
-        assert!(fleet.view().get(member(1).id).is_none());
-        assert_eq!(fleet.drop_order(member(2).id, Uuid::nil()), Ok(()), "the other one goes on");
-        stop.cancel();
-        fleet.add(member(3));
-        tasks.close();
-        tokio::time::timeout(Duration::from_secs(20), tasks.wait()).await.expect("all ended");
-        assert!(!fleet.has(member(3).id));
-        let order = fleet.drop_order(member(2).id, Uuid::nil());
-        assert_eq!(order, Err(NotTaken::Busy), "its orders are not ended as those of a printer that was disabled");
-    }
-
-    #[tokio::test]
-    async fn a_change_waits_for_room_in_a_full_mailbox() {
-        let (fleet, _inbox) = Fleet::new(Settings::default(), TaskTracker::new(), CancellationToken::new());
-        let id = member(1).id;
-        fleet.add(member(1));
-        // The actor has had no turn yet: there is one thread.
-        while fleet.drop_order(id, Uuid::nil()).is_ok() {}
-        assert_eq!(fleet.drop_order(id, Uuid::nil()), Err(NotTaken::Busy));
-        assert_eq!(fleet.change(member(1)).await, Ok(()));
-        assert_eq!(fleet.change(member(2)).await, Err(NotTaken::NoActor));
+impl Handle {
+    /// Has the actor look at what is wanted. One whose mailbox is full has a turn without it.
+    fn wake(&self) {
+        let _ = self.mailbox.try_send(Mail::Wake);
     }
 }
+
+#[cfg(test)]
+mod tests;

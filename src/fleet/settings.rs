@@ -4,8 +4,6 @@ use std::time::Duration;
 
 /// Orders and questions that wait for one actor.
 pub const MAILBOX: usize = 8;
-/// For room in a mailbox, for what must not be lost.
-pub const ROOM_WITHIN: Duration = Duration::from_secs(2);
 /// Printers that are being connected to at once. Commands need no permit.
 pub const CONNECTS: usize = 64;
 /// Messages of all actors that wait for the dispatcher.

@@ -7,7 +7,10 @@ use super::{
     printers::{PrinterView, checked},
 };
 use crate::{
-    domain::{access::Role, printer::PrinterDetails},
+    domain::{
+        access::Role,
+        printer::{Printer, PrinterDetails},
+    },
     storage,
 };
 
@@ -23,23 +26,27 @@ impl Services {
         printers: Vec<(PrinterDetails, Option<String>)>,
     ) -> Result<Vec<Result<PrinterView, Error>>, Error> {
         who.require(Role::Manager)?;
-        let who = who.clone();
-        self.change_register(async move |services: Self| services.register_all(&who, printers).await).await
+        let results = self.change_registry(self.store_each(who, printers)).await?;
+        let versions: Vec<_> = results.iter().flatten().map(|printer| (printer.id, Some(printer.version))).collect();
+        self.apply_to_fleet(&versions).await;
+        tracing::info!(printers = versions.len(), by = %who.name, "printers registered");
+        Ok(results.into_iter().map(|result| result.map(|printer| self.view_of(printer))).collect())
     }
 
-    async fn register_all(
+    /// Stores each of these printers.
+    async fn store_each(
         &self,
         who: &Principal,
         printers: Vec<(PrinterDetails, Option<String>)>,
-    ) -> Result<Vec<Result<PrinterView, Error>>, Error> {
-        // Those that hold, and next to them their place in the request and their key.
-        let (mut new, mut rest, mut results) = (Vec::new(), Vec::new(), Vec::new());
+    ) -> Result<Vec<Result<Printer, Error>>, Error> {
+        // Those that are valid, and next to them their place in the request.
+        let (mut new, mut places, mut results) = (Vec::new(), Vec::new(), Vec::new());
         for (index, (details, api_key)) in printers.into_iter().enumerate() {
             let checked = checked(details, api_key.as_deref()).map_err(Error::from);
             match checked.and_then(|details| self.new_printer(who, details, api_key.as_deref())) {
                 Ok(printer) => {
                     new.push(printer);
-                    rest.push((index, api_key));
+                    places.push(index);
                 }
                 Err(error) => results.push((index, Err(error))),
             }
@@ -58,10 +65,8 @@ impl Services {
             };
             match inserted {
                 Ok(()) => {
-                    for (new, (index, api_key)) in new.iter().zip(&mut rest).take(part.end).skip(part.start) {
-                        let live = self.bring_to_life(&new.printer, api_key.take());
-                        results.push((*index, live.map(|()| self.view_of(new.printer.clone()))));
-                    }
+                    let stored = places.iter().zip(&new).take(part.end).skip(part.start);
+                    results.extend(stored.map(|(index, new)| (*index, Ok(new.printer.clone()))));
                 }
                 Err(Error::Conflict { .. }) if part.len() > 1 => {
                     let middle = part.start + part.len() / 2;
@@ -69,14 +74,12 @@ impl Services {
                 }
                 Err(error) => {
                     failed = !matches!(error, Error::Conflict { .. });
-                    results.extend(rest.get(part.start).map(|(index, _)| (*index, Err(error))));
+                    results.extend(places.get(part.start).map(|index| (*index, Err(error))));
                     parts.push(part.start + 1..part.end);
                 }
             }
         }
         results.sort_by_key(|(index, _)| *index);
-        let registered = results.iter().filter(|(_, result)| result.is_ok()).count();
-        tracing::info!(printers = registered, by = %who.name, "printers registered");
         Ok(results.into_iter().map(|(_, result)| result).collect())
     }
 }

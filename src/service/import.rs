@@ -105,13 +105,11 @@ impl Services {
         let new = added.map(|(given, _)| self.new_printer(who, given.details.clone(), given.api_key.as_deref()));
         let new: Vec<NewPrinter> = new.collect::<Result<_, _>>()?;
         if new.len() == expected && expected > 0 {
-            match storage::printers::insert(&self.db, &new).await {
+            let insert = async { Ok(storage::printers::insert(&self.db, &new).await) };
+            match self.change_registry(insert).await? {
                 Ok(()) => {
-                    let keys =
-                        judged.into_iter().filter(|(_, fate)| *fate == Fate::Added).map(|(given, _)| given.api_key);
-                    for (NewPrinter { printer, .. }, key) in new.iter().zip(keys) {
-                        self.bring_to_life(printer, key)?;
-                    }
+                    let versions: Vec<_> = new.iter().map(|new| (new.printer.id, Some(new.printer.version))).collect();
+                    self.apply_to_fleet(&versions).await;
                     tracing::info!(printers = new.len(), by = %who.name, "printers imported");
                     return Ok(Imported::Done(new.len()));
                 }

@@ -28,6 +28,7 @@ pub mod printers;
 pub mod prints;
 pub mod probe;
 pub mod recorder;
+mod registry;
 pub mod retention;
 pub mod secrets;
 pub mod select;
@@ -40,16 +41,12 @@ pub mod tokens;
 pub mod users;
 pub mod webhooks;
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, atomic::AtomicU64},
-};
+use std::sync::{Arc, atomic::AtomicU64};
 
 use chrono::TimeDelta;
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
-use uuid::Uuid;
 
 pub use self::error::Error;
 use self::{
@@ -63,26 +60,24 @@ use self::{
     health::WriteStatus,
     idempotency::UnderWay,
     recorder::RecorderStatus,
+    registry::Registry,
     sending::Sending,
     webhooks::Webhooks,
 };
 use crate::{
     clock,
     config::Settings,
-    domain::{plate::Plate, print::Print, printer::Printer, state::PrinterState},
-    fleet::{Fleet, Member, view::Live},
+    domain::printer::Printer,
+    fleet::Fleet,
     octoprint::OctoPrint,
     oidc::Oidc,
     outbound::Outbound,
     secrets::Vault,
-    storage::{self, Db, sealed::Shelf, sightings::Sighting},
+    storage::{self, Db, sealed::Shelf},
 };
 
 /// How long after its end a printer's last command is shown with it again when the server starts.
 const LAST_COMMANDS: TimeDelta = TimeDelta::days(1);
-
-/// What is said of a printer whose row is damaged.
-const LEFT_OUT: &str = "What is stored of its address or its key cannot be read. Give it both again.";
 
 /// Uploads to printers at once.
 const UPLOADS: usize = 8;
@@ -100,8 +95,7 @@ pub struct Services {
     pub(crate) settings: Settings,
     pub(crate) oidc: Option<Oidc>,
     pub(crate) uploads: Arc<tokio::sync::Semaphore>,
-    /// Held by whoever changes the register.
-    pub(crate) register: Arc<tokio::sync::Mutex<()>>,
+    pub(crate) registry: Arc<Registry>,
     pub(crate) attempts: Arc<Attempts>,
     pub(crate) cameras: Arc<Cameras>,
     pub(crate) discovery: Arc<Discovery>,
@@ -157,7 +151,7 @@ impl Services {
             settings: parts.settings,
             oidc: parts.oidc,
             uploads: Arc::new(tokio::sync::Semaphore::new(UPLOADS)),
-            register: Arc::default(),
+            registry: Arc::default(),
             attempts: Arc::default(),
             cameras: Arc::default(),
             discovery: Arc::default(),
@@ -172,7 +166,11 @@ impl Services {
             hashers: Arc::new(tokio::sync::Semaphore::new(sessions::HASHERS)),
             hashed: Arc::default(),
         };
-        services.assemble().await?;
+        services.check_keys().await?;
+        // Before the dispatcher runs: it takes a printer without an actor for one that is disabled.
+        services.reconcile_registry().await?;
+        let since = clock::now() - LAST_COMMANDS;
+        services.fleet.view().tell(storage::commands::last_of_each(&services.db, since).await?);
         let (guard, token) = (failed.clone().drop_guard(), stop.clone());
         tasks.spawn(async move {
             let _guard = guard;
@@ -185,6 +183,8 @@ impl Services {
             recorder::run(db, inbox.recorder, status, token).await;
         });
         tasks.spawn(services.news.clone().run(services.db.clone(), stop.clone()));
+        services.start_registry();
+        services.start_plates();
         services.deliver_webhooks(tasks.clone());
         services.start_retention();
         services.start_health_writes();
@@ -192,46 +192,13 @@ impl Services {
         Ok(services)
     }
 
-    /// Gives every registered printer its actor, with what is known from before.
-    async fn assemble(&self) -> Result<(), Error> {
-        let printers = storage::printers::all(&self.db).await?;
-        let sealed = printers.iter().filter_map(|(printer, key)| Some((printer.id, key.as_deref()?)));
-        let signing = storage::sealed::page(&self.db, Shelf::Webhooks, None, i64::MAX).await?;
-        self.vault.check(sealed.chain(signing.iter().map(|secret| (secret.id, secret.sealed.as_slice()))))?;
-        let mut plates: HashMap<Uuid, Plate> = storage::plates::all(&self.db).await?.into_iter().collect();
-        let mut sightings: HashMap<Uuid, Sighting> =
-            storage::sightings::all(&self.db).await?.into_iter().map(|seen| (seen.printer_id, seen)).collect();
-        let mut prints: HashMap<Uuid, Print> =
-            storage::prints::open(&self.db).await?.into_iter().map(|print| (print.printer_id, print)).collect();
-        for (printer, key) in printers {
-            let seen = sightings.remove(&printer.id);
-            let last_state = seen.as_ref().map_or(PrinterState::Unknown, |seen| seen.state);
-            let observed_at = seen.as_ref().map(|seen| seen.observed_at);
-            let plate = plates.remove(&printer.id).unwrap_or_else(Plate::clear);
-            let octoprint = match self.client(&printer, key.as_deref()) {
-                Ok(octoprint) => octoprint,
-                // The others are not to wait for it. What is known of it is kept until somebody has mended it.
-                Err(error) => {
-                    let name = &printer.details.name;
-                    tracing::error!(printer.id = %printer.id, printer.name = name, %error, "a printer is left out");
-                    let live = Live::unseen(printer.id, last_state, observed_at, plate);
-                    self.fleet.view().put(Live { error: Some(LEFT_OUT.to_owned()), ..live });
-                    continue;
-                }
-            };
-            let member = Member {
-                id: printer.id,
-                octoprint,
-                last_state,
-                observed_at,
-                octoprint_version: seen.as_ref().and_then(|seen| seen.octoprint_version.as_deref().map(Arc::from)),
-                mark: seen.map(|seen| (seen.mark, seen.observed_at)),
-                plate,
-                print: prints.remove(&printer.id),
-            };
-            if printer.details.enabled { self.fleet.add(member) } else { self.fleet.show_disabled(&member) }
+    /// Fails where the stored secrets were sealed by keys that are missing.
+    async fn check_keys(&self) -> Result<(), Error> {
+        let mut sealed = Vec::new();
+        for shelf in Shelf::ALL {
+            sealed.extend(storage::sealed::page(&self.db, shelf, None, i64::MAX).await?);
         }
-        self.fleet.view().tell(storage::commands::last_of_each(&self.db, clock::now() - LAST_COMMANDS).await?);
+        self.vault.check(sealed.iter().map(|secret| (secret.id, secret.sealed.as_slice())))?;
         Ok(())
     }
 

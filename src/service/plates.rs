@@ -1,30 +1,40 @@
-//! Plates: cleared by a person who looked, and never while something prints.
+//! Plates: cleared by a person who checked, and never while something prints.
+//!
+//! The database decides: it compares and sets the print that is on the plate. Then the fleet follows. What the fleet was not
+//! given, since the request was dropped or the reply of the database was lost, a periodic task corrects.
 
-use std::collections::HashMap;
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use serde_json::Map;
 use uuid::Uuid;
 
-use super::{Services, access::Principal, error::Error};
+use super::{Services, access::Principal, background::RunResult, error::Error};
 use crate::{
     clock,
     domain::{
         access::Role,
         audit::{Action, Entry},
         invalid::Invalid,
-        plate::{ClearResult, Plate, PlateState},
+        plate::{ClearResult, PlateState},
     },
     storage,
 };
 
 /// Plates that one request can clear.
 const MAX_PLATES: usize = 5_000;
+/// How often the fleet's plates are compared with the database.
+const PERIOD: Duration = Duration::from_secs(10);
+/// A request waits this long until its plates are shown as clear.
+const SHOWN_WITHIN: Duration = Duration::from_secs(2);
 
 /// A plate that is to be marked as clear.
 #[derive(Debug, Clone, Copy)]
 pub struct ClearPlate {
     pub printer_id: Uuid,
-    /// The print that was seen on it; none means whatever lies there.
+    /// The print that was seen on it; none means whichever is on it.
     pub print_id: Option<Uuid>,
 }
 
@@ -40,51 +50,72 @@ impl Services {
             let rule = format!("must name 1 to {MAX_PLATES} plates");
             return Err(Invalid::one("", "length", rule).into());
         }
+        // The database decides, so it has to know what the actors have observed.
+        if !self.fleet.written_down().await {
+            return Err(Error::Busy("The newest prints are not stored yet. Try again in a moment."));
+        }
         let ids: Vec<Uuid> = plates.iter().map(|plate| plate.printer_id).collect();
         let printers: HashMap<Uuid, bool> = storage::printers::get_many(&self.db, &ids)
             .await?
             .into_iter()
             .map(|printer| (printer.id, who.may_see(&printer)))
             .collect();
-        let mut results = Vec::with_capacity(plates.len());
+        let (mut results, mut cleared) = (Vec::with_capacity(plates.len()), HashSet::new());
         for plate in plates {
             let result = match printers.get(&plate.printer_id) {
                 None => ClearResult::NotFound,
                 Some(false) => ClearResult::Forbidden,
                 Some(true) => self.clear_plate(who, *plate).await?,
             };
+            if result == ClearResult::Cleared {
+                cleared.insert(plate.printer_id);
+            }
             results.push((*plate, result));
         }
+        self.wait_until_clear(&cleared).await;
         Ok(results)
     }
 
     async fn clear_plate(&self, who: &Principal, plate: ClearPlate) -> Result<ClearResult, Error> {
-        let now = clock::now();
-        let id = plate.printer_id;
-        let known = self.fleet.view().get(id);
-        let on_it = known.as_ref().and_then(|live| live.plate.print_id);
-        let result = match self.fleet.clear_plate(id, plate.print_id, who.name.clone(), now).await {
-            Some(result) => result,
-            // No actor watches it: the printer is disabled.
-            None => match known.as_ref().map(|live| &live.plate) {
-                None => ClearResult::NotFound,
-                Some(plate) if plate.state == PlateState::Clear => ClearResult::AlreadyClear,
-                Some(there) if plate.print_id.is_some() && there.print_id != plate.print_id => {
-                    ClearResult::PlateChanged
-                }
-                Some(_) => {
-                    let by = Some(who.name.clone());
-                    let clear = Plate { state: PlateState::Clear, print_id: None, since: Some(now), cleared_by: by };
-                    self.fleet.show_plate(id, clear);
-                    ClearResult::Cleared
-                }
-            },
-        };
-        if result == ClearResult::Cleared {
-            let entry = Entry { printer_ids: vec![id], ..who.entry(Action::PlateCleared, Map::new()) };
-            storage::plates::clear(&self.db, id, plate.print_id.or(on_it), &who.name, now, &entry).await?;
-            tracing::info!(printer.id = %id, by = %who.name, "plate cleared");
+        let (id, now) = (plate.printer_id, clock::now());
+        let entry = Entry { printer_ids: vec![id], ..who.entry(Action::PlateCleared, Map::new()) };
+        match storage::plates::clear(&self.db, id, plate.print_id, &who.name, now, &entry).await? {
+            Err(refused) => Ok(refused),
+            Ok(cleared) => {
+                self.fleet.clear_plate(id, cleared);
+                tracing::info!(printer.id = %id, by = %who.name, "plate cleared");
+                Ok(ClearResult::Cleared)
+            }
         }
-        Ok(result)
+    }
+
+    /// Waits until these plates are shown as clear, for a bounded time: one may be occupied again already.
+    async fn wait_until_clear(&self, printers: &HashSet<Uuid>) {
+        let view = self.fleet.view();
+        let mut changes = view.subscribe();
+        let is_clear = |id: &Uuid| view.get(*id).is_none_or(|live| live.plate.state == PlateState::Clear);
+        let shown = changes.wait_for(|_| printers.iter().all(is_clear));
+        let _ = tokio::time::timeout(SHOWN_WITHIN, shown).await;
+    }
+
+    /// Starts the task that has the fleet follow the plates of the database.
+    pub(super) fn start_plates(&self) {
+        let services = self.clone();
+        self.background.add("plates", PERIOD, move || {
+            let services = services.clone();
+            async move { services.reconcile_plates().await }
+        });
+    }
+
+    /// Compares occupied plates with the database. A plate is clear there only after the very print was removed from it.
+    async fn reconcile_plates(&self) -> RunResult {
+        let occupied = self.fleet.view().all().into_iter().filter(|live| live.plate.state == PlateState::Occupied);
+        let ids: Vec<Uuid> = occupied.map(|live| live.id).collect();
+        if !ids.is_empty() {
+            for (id, cleared) in storage::plates::cleared(&self.db, &ids).await? {
+                self.fleet.clear_plate(id, cleared);
+            }
+        }
+        Ok(None)
     }
 }

@@ -1,4 +1,4 @@
-//! The register: every change takes effect on the live side at once.
+//! The registry of printers. The fleet follows each change (`registry.rs`).
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,7 +17,7 @@ use crate::{
         reading::JobReading,
         state::{PrinterState, Reachability},
     },
-    fleet::{Member, NotTaken, view::Live},
+    fleet::view::Live,
     octoprint::{OctoPrint, Picture, RequestOptions},
     storage::{
         self,
@@ -28,10 +28,8 @@ use crate::{
 /// Somebody waits for what is read.
 const READ_WITHIN: Duration = Duration::from_secs(5);
 
-/// A change that is in the register, and of which the printer's actor could not be told.
-const NOT_FOLLOWED: Error = Error::Busy(
-    "The change is stored, but the printer's watch is too busy to follow it now. It does with the next start of the server.",
-);
+/// Versions over which a patch without `If-Match` is tried, while other requests change the printer.
+const PATCH_ATTEMPTS: u32 = 10;
 
 /// A printer with what is seen of it.
 #[derive(Debug, Clone)]
@@ -79,29 +77,14 @@ impl Services {
         who.require(Role::Manager)?;
         let details = checked(details, api_key.as_deref())?;
         let new = self.new_printer(who, details, api_key.as_deref())?;
-        let change = async move |services: Self| {
-            storage::printers::insert(&services.db, std::slice::from_ref(&new)).await?;
-            services.bring_to_life(&new.printer, api_key)?;
-            Ok(new.printer)
-        };
-        let printer = self.change_register(change).await?;
+        self.change_registry(async {
+            storage::printers::insert(&self.db, std::slice::from_ref(&new)).await.map_err(Error::from)
+        })
+        .await?;
+        let printer = new.printer;
+        self.apply_to_fleet(&[(printer.id, Some(printer.version))]).await;
         tracing::info!(printer.id = %printer.id, printer.name = %printer.details.name, by = %who.name, "printer registered");
         Ok(self.view_of(printer))
-    }
-
-    /// Changes the register and has the live side follow, one change after the other: of two at once it would else follow the
-    /// older one last. What has begun goes to its end, also when whoever asked for it hangs up.
-    pub(super) async fn change_register<T, F>(&self, change: impl FnOnce(Self) -> F) -> Result<T, Error>
-    where
-        T: Send + 'static,
-        F: Future<Output = Result<T, Error>> + Send + 'static,
-    {
-        let (register, change) = (self.register.clone(), change(self.clone()));
-        let task = tokio::spawn(async move {
-            let _turn = register.lock().await;
-            change.await
-        });
-        task.await.unwrap_or_else(|error| Err(Error::Internal(format!("a change of the register broke off: {error}"))))
     }
 
     /// A printer of these details, which hold, as it goes into the register.
@@ -119,17 +102,6 @@ impl Services {
         told.insert("api_key".to_owned(), json!(if sealed_key.is_some() { "set" } else { "none" }));
         let entry = of_printer(printer.id, who.entry(Action::PrinterRegistered, told));
         Ok(NewPrinter { printer, sealed_key, entry })
-    }
-
-    /// Gives a printer that was registered its place on the live side.
-    pub(super) fn bring_to_life(&self, printer: &Printer, api_key: Option<String>) -> Result<(), Error> {
-        let member = Member::fresh(printer.id, self.client_for(&printer.details.url, api_key)?);
-        if printer.details.enabled {
-            self.fleet.add(member)
-        } else {
-            self.fleet.show_disabled(&member)
-        }
-        Ok(())
     }
 
     /// One printer. One that may not be seen does not exist.
@@ -184,17 +156,36 @@ impl Services {
         patch: PrinterPatch,
     ) -> Result<PrinterView, Error> {
         who.require(Role::Manager)?;
-        let who = who.clone();
-        self.change_register(async move |services: Self| services.patch(&who, id, if_match, patch).await).await
+        let printer = self.change_registry(self.store_patch(who, id, if_match, &patch)).await?;
+        self.apply_to_fleet(&[(id, Some(printer.version))]).await;
+        tracing::info!(printer.id = %id, printer.name = %printer.details.name, by = %who.name, "printer changed");
+        Ok(self.view_of(printer))
     }
 
-    async fn patch(
+    /// Stores a patch over the newest version.
+    async fn store_patch(
+        &self,
+        who: &Principal,
+        id: Uuid,
+        if_match: Option<i64>,
+        patch: &PrinterPatch,
+    ) -> Result<Printer, Error> {
+        for _ in 0..PATCH_ATTEMPTS {
+            if let Some(printer) = self.try_patch(who, id, if_match, patch.clone()).await? {
+                return Ok(printer);
+            }
+        }
+        Err(Error::Busy("Other requests keep changing this printer. Try again."))
+    }
+
+    /// Stores a patch. None: another request was faster.
+    async fn try_patch(
         &self,
         who: &Principal,
         id: Uuid,
         if_match: Option<i64>,
         patch: PrinterPatch,
-    ) -> Result<PrinterView, Error> {
+    ) -> Result<Option<Printer>, Error> {
         let before = self.printer(who, id).await?.printer;
         if if_match.is_some_and(|version| version != before.version) {
             return Err(Error::Stale);
@@ -214,66 +205,19 @@ impl Services {
             changes.insert("api_key".to_owned(), json!("changed"));
         }
         let entry = of_printer(id, who.entry(Action::PrinterChanged, changes));
-        if !storage::printers::update(&self.db, &printer, before.version, change, &entry).await? {
-            return Err(Error::Stale);
-        }
-        self.follow_change(&before, &printer, key_changed).await?;
-        tracing::info!(printer.id = %id, printer.name = %printer.details.name, by = %who.name, "printer changed");
-        Ok(self.view_of(printer))
-    }
-
-    /// Lets the live side follow a change of the register.
-    async fn follow_change(&self, before: &Printer, after: &Printer, key_changed: bool) -> Result<(), Error> {
-        let id = after.id;
-        if before.details.enabled && !after.details.enabled {
-            let told = self.fleet.retire(id).await;
-            self.dispatch.printer_disabled(id).await;
-            return match told {
-                Ok(()) | Err(NotTaken::NoActor) => Ok(()),
-                Err(NotTaken::Busy) => Err(NOT_FOLLOWED),
-            };
-        }
-        let enabled = after.details.enabled && !before.details.enabled;
-        let moved = key_changed || before.details.url != after.details.url;
-        if enabled || (moved && after.details.enabled) {
-            let sealed = storage::printers::sealed_key(&self.db, id).await?;
-            let mut member = Member::fresh(id, self.client(after, sealed.as_deref())?);
-            if let Some(live) = self.fleet.view().get(id) {
-                member.plate = live.plate.clone();
-                member.last_state = live.last_state;
-                member.observed_at = live.observed_at();
-            }
-            if enabled {
-                member.print = storage::prints::open(&self.db).await?.into_iter().find(|print| print.printer_id == id);
-                let seen = storage::sightings::all(&self.db).await?.into_iter().find(|seen| seen.printer_id == id);
-                member.mark = seen.map(|seen| (seen.mark, seen.observed_at));
-            }
-            match self.fleet.change(member.clone()).await {
-                Ok(()) => {}
-                Err(NotTaken::NoActor) => self.fleet.add(member),
-                Err(NotTaken::Busy) => return Err(NOT_FOLLOWED),
-            }
-        }
-        // A name or a tag has no actor, but whoever looks at the farm has to hear of it.
-        self.fleet.touch(id);
-        Ok(())
+        let is_stored = storage::printers::update(&self.db, &printer, before.version, change, &entry).await?;
+        Ok(is_stored.then_some(printer))
     }
 
     /// Removes a printer: its queued commands end as skipped, its sent ones as unknown; rows keep its name.
     pub async fn remove_printer(&self, who: &Principal, id: Uuid) -> Result<(), Error> {
         who.require(Role::Manager)?;
-        let who = who.clone();
-        self.change_register(async move |services: Self| services.remove(&who, id).await).await
-    }
-
-    async fn remove(&self, who: &Principal, id: Uuid) -> Result<(), Error> {
         let printer = self.printer(who, id).await?.printer;
         let entry = of_printer(id, who.entry(Action::PrinterRemoved, fields(&printer.details)));
-        if storage::printers::remove(&self.db, id, clock::now(), &entry).await?.is_none() {
-            return Err(Error::NotFound("printer"));
-        }
-        self.fleet.remove(id);
-        self.dispatch.printer_removed(id).await;
+        let removal = storage::printers::remove(&self.db, id, clock::now(), &entry);
+        let batches = self.change_registry(async { removal.await.map_err(Error::from) }).await?;
+        batches.ok_or(Error::NotFound("printer"))?;
+        self.apply_to_fleet(&[(id, None)]).await;
         tracing::info!(printer.id = %id, printer.name = %printer.details.name, by = %who.name, "printer removed");
         Ok(())
     }

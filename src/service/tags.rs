@@ -50,8 +50,10 @@ impl Services {
             let told = told.as_object().cloned().unwrap_or_default();
             let ids: Vec<Uuid> = changed.iter().map(|printer| printer.id).collect();
             let entry = Entry { printer_ids: ids.clone(), ..who.entry(Action::PrinterChanged, told) };
-            if storage::printers::retag(&self.db, &changed, &entry).await? {
-                ids.iter().for_each(|id| self.fleet.touch(*id));
+            let retag = storage::printers::retag(&self.db, &changed, &entry);
+            if self.change_registry(async { retag.await.map_err(Error::from) }).await? {
+                let versions: Vec<_> = changed.iter().map(|printer| (printer.id, Some(printer.version))).collect();
+                self.apply_to_fleet(&versions).await;
                 tracing::info!(printers = ids.len(), by = %who.name, "tags of printers changed");
                 return Ok(ids);
             }

@@ -1,12 +1,13 @@
 //! What lies on the printers' plates.
 
 use chrono::{DateTime, Utc};
+use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use super::{Db, Error, audit, error::Place, fenced, group, reading};
 use crate::domain::{
     audit::Entry,
-    plate::{Plate, PlateState},
+    plate::{ClearResult, ClearedPlate, Plate, PlateState},
 };
 
 #[derive(sqlx::FromRow)]
@@ -18,43 +19,67 @@ struct Row {
     cleared_by: Option<String>,
 }
 
-/// Every plate that was ever occupied, of the printers that are registered.
-pub async fn all(db: &Db) -> Result<Vec<(Uuid, Plate)>, Error> {
-    let sql = "select printer_id, state, print_id, since, cleared_by from plates
-               where printer_id in (select id from printers)";
-    let rows: Vec<Row> = reading!(db, |pool| sqlx::query_as(sql).fetch_all(pool).await)?;
+/// The plates of these printers that were ever occupied.
+pub async fn get_many(db: &Db, printer_ids: &[Uuid]) -> Result<Vec<(Uuid, Plate)>, Error> {
     let read = |row: Row| {
         let state = Place { table: "plates", row: row.printer_id }.word("state", &row.state, PlateState::parse)?;
-        let plate = Plate { state, print_id: row.print_id, since: row.since, cleared_by: row.cleared_by };
-        Ok((row.printer_id, plate))
+        let print_id = row.print_id.filter(|_| state == PlateState::Occupied);
+        Ok((row.printer_id, Plate { state, print_id, since: row.since, cleared_by: row.cleared_by }))
     };
-    rows.into_iter().map(read).collect()
+    rows(db, printer_ids, "state").await?.into_iter().map(read).collect()
 }
 
-/// Somebody says that the plate is clear. False: it was not occupied, or not by `expected_print_id` (absent: by a
-/// print without identity) any more.
+/// The prints that were removed last from the plates of these printers, where a plate is clear.
+pub async fn cleared(db: &Db, printer_ids: &[Uuid]) -> Result<Vec<(Uuid, ClearedPlate)>, Error> {
+    let rows = rows(db, printer_ids, "'clear'").await?;
+    let read = |row: Row| {
+        let (by, at) = row.cleared_by.zip(row.since)?;
+        Some((row.printer_id, ClearedPlate { print_id: row.print_id, by, at }))
+    };
+    Ok(rows.into_iter().filter_map(read).collect())
+}
+
+/// The rows of these printers whose state is `state`, which is SQL.
+async fn rows(db: &Db, printer_ids: &[Uuid], state: &str) -> Result<Vec<Row>, Error> {
+    let sql = format!(
+        "select printer_id, state, print_id, since, cleared_by from plates
+         where state = {state} and printer_id in {}",
+        db.uuids(1)
+    );
+    let ids = group::ids(printer_ids.iter().copied());
+    Ok(reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(ids).fetch_all(pool).await)?)
+}
+
+/// Marks a plate as clear, by compare-and-set on the print that is on it. `named`: the print that was seen there; none means
+/// whichever it is. The row keeps the print that was removed, which is returned. Nothing changes while that print has not
+/// ended.
 pub async fn clear(
     db: &Db,
     printer_id: Uuid,
-    expected_print_id: Option<Uuid>,
+    named: Option<Uuid>,
     by: &str,
     at: DateTime<Utc>,
     entry: &Entry,
-) -> Result<bool, Error> {
-    let sql = "update plates set state = 'clear', print_id = null, since = $4, cleared_by = $3
-               where printer_id = $1 and state = 'occupied' and print_id is not distinct from $2";
-    fenced!(db, |tx| {
-        let changed = sqlx::query(sql)
-            .bind(printer_id)
-            .bind(expected_print_id)
-            .bind(group::clean(by))
-            .bind(at)
-            .execute(&mut *tx)
-            .await?;
-        if changed.rows_affected() == 0 {
-            return Ok(false);
+) -> Result<Result<ClearedPlate, ClearResult>, Error> {
+    let lock = format!("select print_id from plates where printer_id = $1 and state = 'occupied'{}", db.for_update());
+    let clear = "update plates set state = 'clear', since = $2, cleared_by = $3 where printer_id = $1";
+    let by = group::clean(by);
+    let print_id = fenced!(db, |tx| {
+        let row: Option<(Option<Uuid>,)> =
+            sqlx::query_as(AssertSqlSafe(lock)).bind(printer_id).fetch_optional(&mut *tx).await?;
+        let Some((print_id,)) = row else { return Ok(Err(ClearResult::AlreadyClear)) };
+        // After the lock: on PostgreSQL this statement sees a print that began before it.
+        let open = "select count(*) from prints where id = $1 and ended_at is null";
+        let (open,): (i64,) = sqlx::query_as(open).bind(print_id).fetch_one(&mut *tx).await?;
+        if open > 0 {
+            return Ok(Err(ClearResult::Printing));
         }
+        if named.is_some() && named != print_id {
+            return Ok(Err(ClearResult::PlateChanged));
+        }
+        sqlx::query(clear).bind(printer_id).bind(at).bind(&by).execute(&mut *tx).await?;
         audit::append!(tx, db, entry);
+        print_id
     });
-    Ok(true)
+    Ok(Ok(ClearedPlate { print_id, by, at }))
 }

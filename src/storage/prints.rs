@@ -91,10 +91,12 @@ pub struct PrintFilter {
     pub visible_tags: Option<Vec<String>>,
 }
 
-/// The prints that have not ended, oldest first.
-pub async fn open(db: &Db) -> Result<Vec<Print>, Error> {
-    let sql = format!("select {COLUMNS} from prints where ended_at is null order by id");
-    let rows: Vec<Row> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).fetch_all(pool).await)?;
+/// The prints of these printers that have not ended, oldest first.
+pub async fn open(db: &Db, printer_ids: &[Uuid]) -> Result<Vec<Print>, Error> {
+    let sql =
+        format!("select {COLUMNS} from prints where ended_at is null and printer_id in {} order by id", db.uuids(1));
+    let ids = group::ids(printer_ids.iter().copied());
+    let rows: Vec<Row> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(ids).fetch_all(pool).await)?;
     rows.into_iter().map(Row::read).collect()
 }
 

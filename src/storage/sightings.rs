@@ -113,11 +113,14 @@ pub async fn told(db: &Db) -> Result<HashMap<Uuid, Told>, Error> {
     rows.into_iter().map(read).collect()
 }
 
-/// The last sighting of every registered printer that was ever seen.
-pub async fn all(db: &Db) -> Result<Vec<Sighting>, Error> {
-    let sql = "select printer_id, state, mark, observed_at, octoprint_version from sightings
-               where printer_id in (select id from printers)";
-    let rows: Vec<Row> = reading!(db, |pool| sqlx::query_as(sql).fetch_all(pool).await)?;
+/// The last sighting of each of these printers that was ever seen.
+pub async fn get_many(db: &Db, printer_ids: &[Uuid]) -> Result<Vec<Sighting>, Error> {
+    let sql = format!(
+        "select printer_id, state, mark, observed_at, octoprint_version from sightings where printer_id in {}",
+        db.uuids(1)
+    );
+    let ids = group::ids(printer_ids.iter().copied());
+    let rows: Vec<Row> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(ids).fetch_all(pool).await)?;
     let read = |row: Row| {
         let place = Place { table: "sightings", row: row.printer_id };
         Ok(Sighting {

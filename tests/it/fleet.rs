@@ -41,7 +41,7 @@ impl Desk {
         let outbound = Outbound::new(Networks::default()).expect("set-up");
         let url = printer.url().parse().expect("a url");
         let octoprint = OctoPrint::new(url, Some(printer.api_key().to_owned()), outbound).expect("a client");
-        fleet.add(Member::fresh(PRINTER, octoprint));
+        fleet.start_actor(Member::fresh(PRINTER, octoprint));
         printer.select("long/vase.gcode");
         printer.at_printer(Act::StartSelected);
         let desk = Self { fleet, inbox, farm, stop };

@@ -194,8 +194,10 @@ async fn an_observation_that_the_database_refuses_does_not_hold_up_those_of_othe
             desk.queue.add_observation(observation(*id, state));
         }
         let task = desk.run();
-        wait::until("two printers are stored", SOON, async || sightings::all(&db).await.expect("read").len() == 2)
-            .await;
+        wait::until("two printers are stored", SOON, async || {
+            sightings::get_many(&db, &ids).await.expect("read").len() == 2
+        })
+        .await;
         assert_eq!(desk.events(EventType::PrinterStateChanged).await.len(), 2);
         assert!(desk.status.is_ok());
         desk.stop.cancel();
@@ -258,7 +260,7 @@ async fn prints_that_come_faster_than_they_are_stored_become_one_event_and_the_l
         assert_eq!(noisy.data["prints"], json!(200 - stored.len()), "{noisy:?}");
         assert!(time("from").is_some() && time("from") <= time("until") && time("until") <= Some(clock::now()));
         assert!(stored.len() == 50 && stored.contains_key(&ids[199]));
-        let plates = plates::all(&db).await.expect("read");
+        let plates = plates::get_many(&db, &[printer.id]).await.expect("read");
         assert_eq!(plates[0].1.state, PlateState::Occupied);
         assert_eq!(plates[0].1.print_id, Some(ids[199]));
         desk.stop.cancel();

@@ -78,6 +78,7 @@ async fn list_printers(who: Viewer, mut params: Params, State(services): State<S
 /// Registers a printer.
 ///
 /// It need not be on. Its name and the normal form of its address are unique. `POST /printers/test` tries an address first.
+/// The answer waits until the change is applied, for at most 2 s; the change is stored in any case, and applied later.
 #[utoipa::path(post, path = "/printers", tag = "printers", request_body = NewPrinterBody, responses(
     (status = CREATED, body = PrinterBody, headers(
         ("Location", description = "Path of the printer."), ("ETag", description = "Version of what can be written."),

@@ -3,7 +3,7 @@
 mod search;
 mod tags;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
@@ -289,16 +289,36 @@ pub async fn sealed_key(db: &Db, id: Uuid) -> Result<Option<Vec<u8>>, Error> {
     Ok(row.and_then(|(key,)| key))
 }
 
-/// Every printer with its sealed key, by name: for the start of the server.
-pub async fn all(db: &Db) -> Result<Vec<(Printer, Option<Vec<u8>>)>, Error> {
-    #[derive(sqlx::FromRow)]
-    struct WithKey {
-        #[sqlx(flatten)]
-        row: Row,
-        api_key: Option<Vec<u8>>,
-    }
+/// The version of every printer.
+pub async fn versions(db: &Db) -> Result<HashMap<Uuid, i64>, Error> {
+    let sql = "select id, version from printers";
+    let rows: Vec<(Uuid, i64)> = reading!(db, |pool| sqlx::query_as(sql).fetch_all(pool).await)?;
+    Ok(rows.into_iter().collect())
+}
+
+/// A printer with its sealed key.
+pub type WithKey = (Printer, Option<Vec<u8>>);
+
+#[derive(sqlx::FromRow)]
+struct RowWithKey {
+    #[sqlx(flatten)]
+    row: Row,
+    api_key: Option<Vec<u8>>,
+}
+
+/// Every printer with its sealed key, by name.
+pub async fn all(db: &Db) -> Result<Vec<WithKey>, Error> {
     let sql = format!("{} order by name, id", select_sql(db, "api_key,"));
-    let rows: Vec<WithKey> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).fetch_all(pool).await)?;
+    let rows: Vec<RowWithKey> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).fetch_all(pool).await)?;
+    rows.into_iter().map(|with| Ok((with.row.read()?, with.api_key))).collect()
+}
+
+/// Those of these printers that exist, each with its sealed key.
+pub async fn with_keys(db: &Db, ids: &[Uuid]) -> Result<Vec<WithKey>, Error> {
+    let sql = format!("{} where id in {} order by id", select_sql(db, "api_key,"), db.uuids(1));
+    let ids = group::ids(ids.iter().copied());
+    let rows: Vec<RowWithKey> =
+        reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(ids).fetch_all(pool).await)?;
     rows.into_iter().map(|with| Ok((with.row.read()?, with.api_key))).collect()
 }
 

@@ -211,12 +211,12 @@ async fn removing_a_printer_ends_its_commands_and_takes_all_that_was_known_of_it
             let row = commands::get(&db, row.id).await.expect("read").expect("kept");
             assert_eq!((row.outcome, row.reason), (outcome, reason));
         }
-        assert_eq!(sightings::all(&db).await.expect("read"), [sighting(&stays)]);
-        assert_eq!(plates::all(&db).await.expect("read"), []);
+        assert_eq!(sightings::get_many(&db, &[gone.id, stays.id]).await.expect("read"), [sighting(&stays)]);
+        assert_eq!(plates::get_many(&db, &[gone.id]).await.expect("read"), []);
         // What comes late from its actor changes nothing and fails nothing.
         sightings::save(&db, &[sighting(&gone), sighting(&stays)], &[], &[]).await.expect("saved");
         occupy(&db, gone.id, new_id(), at(31)).await;
-        assert_eq!(plates::all(&db).await.expect("read"), []);
+        assert_eq!(plates::get_many(&db, &[gone.id]).await.expect("read"), []);
         assert!(commands::commit_sends(&db, &[send(rows[0].id, 1)]).await.expect("asked").is_empty());
         assert_eq!(outcome(&db, rows[0].id).await, Outcome::Skipped);
         fixtures::insert(&db, &full_printer("gone"), None, &entry())

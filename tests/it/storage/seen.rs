@@ -5,7 +5,7 @@ use printyard::{
     domain::{
         command::{Command, FileRef},
         event::{Event, EventType},
-        plate::{Plate, PlateState},
+        plate::{ClearResult, ClearedPlate, Plate},
         print::{By, Mark, Print, PrintFact, PrintResult},
         state::PrinterState,
     },
@@ -16,6 +16,7 @@ use printyard::{
         sights,
     },
 };
+use uuid::Uuid;
 
 use super::{
     databases::on_each,
@@ -54,7 +55,7 @@ async fn the_last_sighting_of_each_printer_is_kept() {
         let stale = Sighting { observed_at: at(0), ..first.clone() };
         sightings::save(&db, &[stale, first.clone(), bare.clone()], &[], &[]).await.expect("saved");
         let all = async || {
-            let mut all = sightings::all(&db).await.expect("read");
+            let mut all = sightings::get_many(&db, &[a.id, b.id]).await.expect("read");
             all.sort_by_key(|sighting| sighting.observed_at);
             all
         };
@@ -82,18 +83,36 @@ async fn a_plate_is_cleared_of_the_print_that_was_meant_and_of_no_other() {
         let (one, two) = (new_id(), new_id());
         occupy(&db, a.id, one, at(1)).await;
         occupy(&db, a.id, two, at(2)).await;
-        assert!(!plates::clear(&db, a.id, Some(one), "anna", at(3), &entry()).await.expect("asked"));
-        assert!(!plates::clear(&db, a.id, None, "anna", at(3), &entry()).await.expect("asked"));
-        assert_eq!(plates::all(&db).await.expect("read"), [(a.id, Plate::occupied(two, at(2)))]);
-        assert!(plates::clear(&db, a.id, Some(two), "anna", at(4), &entry()).await.expect("asked"));
-        assert!(!plates::clear(&db, a.id, Some(two), "bert", at(5), &entry()).await.expect("asked"));
-        let clear =
-            Plate { state: PlateState::Clear, print_id: None, since: Some(at(4)), cleared_by: Some("anna".into()) };
-        assert_eq!(plates::all(&db).await.expect("read"), [(a.id, clear)]);
+        let clear = async |named, by, n| plates::clear(&db, a.id, named, by, at(n), &entry()).await.expect("asked");
+        let now = async || plates::get_many(&db, &[a.id]).await.expect("read");
+        let last_cleared = async || plates::cleared(&db, &[a.id]).await.expect("read");
+        assert_eq!(clear(Some(two), "anna", 3).await, Err(ClearResult::Printing));
+        assert_eq!(clear(None, "anna", 3).await, Err(ClearResult::Printing));
+        end(&db, two).await;
+        assert_eq!(clear(Some(one), "anna", 3).await, Err(ClearResult::PlateChanged));
+        assert_eq!((now().await, last_cleared().await), (vec![(a.id, Plate::occupied(two, at(2)))], vec![]));
+        let cleared = ClearedPlate { print_id: Some(two), by: "anna".into(), at: at(4) };
+        assert_eq!(clear(Some(two), "anna", 4).await, Ok(cleared.clone()));
+        assert_eq!(clear(Some(two), "bert", 5).await, Err(ClearResult::AlreadyClear));
+        let is_clear = Plate::occupied(two, at(2)).without(&cleared).expect("it was on it");
+        assert_eq!((now().await, last_cleared().await), (vec![(a.id, is_clear)], vec![(a.id, cleared)]));
         occupy(&db, a.id, one, at(6)).await;
-        assert_eq!(plates::all(&db).await.expect("read"), [(a.id, Plate::occupied(one, at(6)))]);
+        assert_eq!((now().await, last_cleared().await), (vec![(a.id, Plate::occupied(one, at(6)))], vec![]));
+        // An earlier print of the printer that has no end keeps no plate occupied.
+        let three = new_id();
+        occupy(&db, a.id, three, at(7)).await;
+        end(&db, three).await;
+        let cleared = ClearedPlate { print_id: Some(three), by: "bert".into(), at: at(8) };
+        assert_eq!(clear(None, "bert", 8).await, Ok(cleared));
+        let never = printer("never");
+        let never = plates::clear(&db, never.id, None, "anna", at(9), &entry()).await.expect("asked");
+        assert_eq!(never, Err(ClearResult::AlreadyClear));
     })
     .await;
+}
+
+async fn end(db: &Db, id: Uuid) {
+    tell(db, PrintFact::Ended { id, at: at(3), result: PrintResult::Done, reason: None, by: By::printer() }).await;
 }
 
 async fn tell(db: &Db, fact: PrintFact) {
@@ -127,7 +146,7 @@ async fn a_print_begins_once_and_ends_once() {
         let mut one = print(0);
         begin(&db, &one).await;
         begin(&db, &Print { file: None, ..one.clone() }).await;
-        assert_eq!(prints::open(&db).await.expect("read"), [one.clone()]);
+        assert_eq!(prints::open(&db, &[one.printer_id]).await.expect("read"), [one.clone()]);
         one.paused_by = Some(By::printer());
         tell(&db, PrintFact::Paused { id: one.id, by: By::printer() }).await;
         assert_eq!(prints::get(&db, one.id).await.expect("read").as_ref(), Some(&one));
@@ -149,7 +168,7 @@ async fn a_print_begins_once_and_ends_once() {
         one.result = Some(PrintResult::Failed);
         one.reason = Some("Thermal\u{fffd} runaway".into());
         assert_eq!(prints::get(&db, one.id).await.expect("read").as_ref(), Some(&one));
-        assert_eq!(prints::open(&db).await.expect("read"), []);
+        assert_eq!(prints::open(&db, &[one.printer_id]).await.expect("read"), []);
     })
     .await;
 }

@@ -1,0 +1,263 @@
+//! Registry → fleet: each enabled printer has an actor that applies its row.
+//!
+//! A periodic task. The wanted state is the rows of `printers`, each with its version; the actual state is the versions that the
+//! fleet was given, and the actors that run. A request stores its rows, signals, and waits until their versions are applied,
+//! for at most 2 s. Then it is answered in any case: the row is stored, and the task continues. A row that cannot be read, or
+//! whose key cannot be opened, leaves out its printer only, and is read again in each run.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::sync::{Notify, watch};
+use uuid::Uuid;
+
+use super::{
+    Services,
+    background::{RunResult, Task},
+    error::Error,
+};
+use crate::{
+    domain::{plate::Plate, print::Print, state::PrinterState},
+    fleet::{Member, view::Live},
+    storage::{self, printers::WithKey, sightings::Sighting},
+};
+
+/// A change whose request was dropped before it signalled is applied within this.
+const PERIOD: Duration = Duration::from_secs(5);
+/// A request waits this long for its change to be applied.
+const APPLIED_WITHIN: Duration = Duration::from_secs(2);
+/// The dispatcher takes a signal within this.
+const SIGNALLED_WITHIN: Duration = Duration::from_secs(1);
+
+/// Error of a printer that is left out.
+const LEFT_OUT: &str = "What is stored of its address or its key cannot be read. Give it both again.";
+
+/// What the fleet was given of the registry.
+#[derive(Default)]
+pub(crate) struct Registry {
+    /// A row has changed.
+    changed: Notify,
+    applied: watch::Sender<HashMap<Uuid, Applied>>,
+}
+
+/// A row as it was applied.
+#[derive(Clone)]
+struct Applied {
+    version: i64,
+    enabled: bool,
+    /// What the client was made of.
+    url: String,
+    sealed_key: Option<Vec<u8>>,
+    is_left_out: bool,
+}
+
+impl Registry {
+    /// Printers whose rows are gone.
+    fn removed(&self, rows: &HashMap<Uuid, i64>) -> Vec<Uuid> {
+        self.applied.borrow().keys().filter(|id| !rows.contains_key(id)).copied().collect()
+    }
+
+    /// Printers whose rows are to be applied. `running`: those that have an actor.
+    fn stale(&self, rows: &HashMap<Uuid, i64>, running: &HashSet<Uuid>) -> Vec<Uuid> {
+        let applied = self.applied.borrow();
+        let is_applied = |id: &Uuid, version: i64| {
+            applied.get(id).is_some_and(|applied| {
+                applied.version == version && !applied.is_left_out && (!applied.enabled || running.contains(id))
+            })
+        };
+        rows.iter().filter(|(id, version)| !is_applied(id, **version)).map(|(id, _)| *id).collect()
+    }
+
+    fn applied(&self, id: Uuid) -> Option<Applied> {
+        self.applied.borrow().get(&id).cloned()
+    }
+
+    /// Printers that are left out.
+    fn left_out(&self) -> u64 {
+        self.applied.borrow().values().filter(|applied| applied.is_left_out).count() as u64
+    }
+}
+
+/// Signals a change when it is dropped.
+struct Signal<'a>(&'a Registry);
+
+impl Drop for Signal<'_> {
+    fn drop(&mut self) {
+        self.0.changed.notify_one();
+    }
+}
+
+/// The task.
+pub(super) struct RegistryTask(Services);
+
+impl Task for RegistryTask {
+    async fn run(&mut self) -> RunResult {
+        self.0.reconcile_registry().await?;
+        Ok(Some(self.0.registry.left_out()))
+    }
+
+    async fn wait_for_work(&mut self) {
+        self.0.registry.changed.notified().await;
+    }
+}
+
+/// What is stored of printers beside their rows.
+#[derive(Default)]
+struct Known {
+    plates: HashMap<Uuid, Plate>,
+    sightings: HashMap<Uuid, Sighting>,
+    prints: HashMap<Uuid, Print>,
+}
+
+impl Services {
+    /// Starts the task that applies the registry.
+    pub(super) fn start_registry(&self) {
+        self.background.add("printer_registry", PERIOD, RegistryTask(self.clone()));
+    }
+
+    /// Runs a change of the registry, and signals it: also where the request is dropped before the change has ended.
+    pub(super) async fn change_registry<T>(&self, change: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let _signal = Signal(&self.registry);
+        change.await
+    }
+
+    /// Waits until the fleet follows these versions of printers (none: the printer was removed), for at most 2 s.
+    pub(super) async fn apply_to_fleet(&self, versions: &[(Uuid, Option<i64>)]) {
+        let mut applied = self.registry.applied.subscribe();
+        let follows = applied.wait_for(|applied| {
+            versions.iter().all(|(id, version)| match version {
+                Some(version) => applied.get(id).is_some_and(|row| row.version >= *version),
+                None => !applied.contains_key(id),
+            })
+        });
+        tokio::select! {
+            _ = tokio::time::timeout(APPLIED_WITHIN, follows) => {}
+            () = self.stop.cancelled() => {}
+        }
+    }
+
+    /// Compares the registry with the fleet, and corrects the difference.
+    pub(super) async fn reconcile_registry(&self) -> Result<(), Error> {
+        let rows = storage::printers::versions(&self.db).await?;
+        for id in self.registry.removed(&rows) {
+            self.fleet.remove(id);
+            self.signal_dispatcher(self.dispatch.printer_removed(id)).await?;
+            self.registry.applied.send_modify(|applied| drop(applied.remove(&id)));
+        }
+        let running = self.fleet.running();
+        let stale = self.registry.stale(&rows, &running);
+        if stale.iter().any(|id| !running.contains(id) && self.registry.applied(*id).is_some()) {
+            // A printer may be enabled again: first, all that was observed of it is stored.
+            self.fleet.written_down().await;
+        }
+        let mut parts = if stale.is_empty() { Vec::new() } else { vec![stale] };
+        while let Some(mut part) = parts.pop() {
+            match (self.read_stored(&part).await, part.as_slice()) {
+                (Ok((printers, mut known)), _) => {
+                    for printer in printers {
+                        self.apply(printer, &mut known, &running).await?;
+                    }
+                }
+                (Err(error @ storage::Error::Broken { .. }), [id]) => {
+                    let unseen = Live::unseen(*id, PrinterState::Unknown, None, Plate::clear());
+                    let enabled = self.registry.applied(*id).is_some_and(|applied| applied.enabled);
+                    let version = rows.get(id).copied().unwrap_or_default();
+                    self.leave_out(unseen, version, enabled, &error.into());
+                }
+                (Err(storage::Error::Broken { .. }), _) => {
+                    parts.push(part.split_off(part.len() / 2));
+                    parts.push(part);
+                }
+                (Err(error), _) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    async fn read_stored(&self, ids: &[Uuid]) -> Result<(Vec<WithKey>, Known), storage::Error> {
+        let printers = storage::printers::with_keys(&self.db, ids).await?;
+        let sightings = storage::sightings::get_many(&self.db, ids).await?;
+        let prints = storage::prints::open(&self.db, ids).await?;
+        let known = Known {
+            plates: storage::plates::get_many(&self.db, ids).await?.into_iter().collect(),
+            sightings: sightings.into_iter().map(|seen| (seen.printer_id, seen)).collect(),
+            prints: prints.into_iter().map(|print| (print.printer_id, print)).collect(),
+        };
+        Ok((printers, known))
+    }
+
+    /// Has the fleet follow one row. `running`: the printers that have an actor.
+    async fn apply(&self, row: WithKey, known: &mut Known, running: &HashSet<Uuid>) -> Result<(), Error> {
+        let (printer, sealed_key) = row;
+        let (id, version, enabled) = (printer.id, printer.version, printer.details.enabled);
+        let before = self.registry.applied(id);
+        let seen = known.sightings.remove(&id);
+        let last_state = seen.as_ref().map_or(PrinterState::Unknown, |seen| seen.state);
+        let observed_at = seen.as_ref().map(|seen| seen.observed_at);
+        let plate = known.plates.remove(&id).unwrap_or_else(Plate::clear);
+        let octoprint_version: Option<Arc<str>> =
+            seen.as_ref().and_then(|seen| seen.octoprint_version.as_deref().map(Arc::from));
+        let unseen = Live::unseen(id, last_state, observed_at, plate.clone());
+        let unseen = Live { octoprint_version: octoprint_version.clone(), ..unseen };
+        if !enabled && before.as_ref().is_some_and(|before| before.enabled) {
+            self.fleet.retire(id);
+            self.signal_dispatcher(self.dispatch.printer_disabled(id)).await?;
+        }
+        let octoprint = match self.client(&printer, sealed_key.as_deref()) {
+            Ok(octoprint) => octoprint,
+            Err(error) => {
+                self.leave_out(unseen, version, enabled, &error);
+                return Ok(());
+            }
+        };
+        let applied = Applied { version, enabled, url: printer.details.url, sealed_key, is_left_out: false };
+        let is_mended = before.as_ref().is_some_and(|before| before.is_left_out);
+        let has_client = running.contains(&id)
+            && before.is_some_and(|before| {
+                before.enabled && (&before.url, &before.sealed_key) == (&applied.url, &applied.sealed_key)
+            });
+        if enabled && (!has_client || is_mended) {
+            self.fleet.start_actor(Member {
+                id,
+                octoprint,
+                last_state,
+                observed_at,
+                octoprint_version,
+                mark: seen.map(|seen| (seen.mark, seen.observed_at)),
+                plate,
+                print: known.prints.remove(&id),
+            });
+        } else if is_mended || self.fleet.view().get(id).is_none() {
+            self.fleet.view().put(unseen);
+        } else {
+            // A name or a tag has no actor, and pages follow the view.
+            self.fleet.touch(id);
+        }
+        self.registry.applied.send_modify(|all| drop(all.insert(id, applied)));
+        Ok(())
+    }
+
+    /// Shows that a printer cannot be used until its row is mended. An actor that runs continues with what it has.
+    fn leave_out(&self, unseen: Live, version: i64, enabled: bool, error: &Error) {
+        let id = unseen.id;
+        let before = self.registry.applied(id);
+        if before.as_ref().is_some_and(|before| before.is_left_out && before.version == version) {
+            return;
+        }
+        tracing::error!(printer.id = %id, ?error, "a printer is left out");
+        let live = self.fleet.view().get(id).map_or(unseen, |live| Live::clone(&live));
+        self.fleet.view().put(Live { error: Some(LEFT_OUT.to_owned()), ..live });
+        let (url, sealed_key) = before.map(|before| (before.url, before.sealed_key)).unwrap_or_default();
+        let applied = Applied { version, enabled, url, sealed_key, is_left_out: true };
+        self.registry.applied.send_modify(|all| drop(all.insert(id, applied)));
+    }
+
+    /// Waits for room in the dispatcher's queue. What could not be signalled is not applied, and is tried again.
+    async fn signal_dispatcher(&self, signal: impl Future<Output = ()>) -> Result<(), Error> {
+        let busy = |_| Error::Busy("The dispatcher does not take signals.");
+        tokio::time::timeout(SIGNALLED_WITHIN, signal).await.map_err(busy)
+    }
+}

@@ -1,0 +1,201 @@
+//! Registry → fleet: whatever happens to the requests, each enabled printer gets an actor that applies its newest row.
+
+use std::{
+    collections::{BTreeSet, HashSet},
+    future::poll_fn,
+    pin::pin,
+    task::Poll,
+    time::Duration,
+};
+
+use printyard::{
+    domain::audit::ActorKind,
+    service::{access::Principal, import::Imported},
+    storage::Db,
+};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::{
+    storage::databases::execute,
+    support::{
+        server::{Options, TestServer, farm},
+        wait,
+    },
+};
+
+/// Longer than the period of the task, on a busy machine too.
+const SOON: Duration = Duration::from_secs(20);
+
+/// The printers of a tag, by their ids.
+async fn registered(server: &TestServer, tag: &str) -> HashSet<Uuid> {
+    let (status, body, _) = server.get(&format!("/api/v1/printers?limit=500&tag={tag}")).await;
+    assert_eq!(status, StatusCode::OK, "{body}");
+    let items = body["items"].as_array().expect("items");
+    items.iter().map(|item| item["id"].as_str().and_then(|id| id.parse().ok()).expect("an id")).collect()
+}
+
+/// Polls a future so many times, then drops it. None: it was dropped before its end.
+async fn dropped_after<T>(polls: usize, future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    let mut left = polls;
+    poll_fn(|context| match (left, future.as_mut().poll(context)) {
+        (_, Poll::Ready(value)) => Poll::Ready(Some(value)),
+        (0, Poll::Pending) => Poll::Ready(None),
+        (_, Poll::Pending) => {
+            left -= 1;
+            Poll::Pending
+        }
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_that_is_dropped_at_any_moment_leaves_no_printer_without_its_actor() {
+    let server = TestServer::start().await;
+    let who = Principal::operator_of_the_server(ActorKind::Terminal);
+    let (mut dropped_with_rows, mut ended) = (0, 0);
+    for polls in 0..40 {
+        let row = |n: usize| format!("P{polls}-{n},http://127.0.0.1:9/{polls}/{n},tag-{polls}\n");
+        let list = format!("name,url,tags\n{}", (0..20).map(row).collect::<String>());
+        match dropped_after(polls, server.services.import_printers(&who, &list, 20)).await {
+            Some(imported) => {
+                assert!(matches!(imported.expect("imported"), Imported::Done(20)));
+                ended += 1;
+            }
+            // The commit may still be under way: it is seen below.
+            None => dropped_with_rows += usize::from(!registered(&server, &format!("tag-{polls}")).await.is_empty()),
+        }
+    }
+    assert!(dropped_with_rows > 0 && ended > 0, "{dropped_with_rows} dropped after their commit, {ended} ended");
+    wait::until("every printer has an actor", SOON, async || {
+        let running = server.services.fleet().running();
+        let mut without = HashSet::new();
+        for polls in 0..40 {
+            without.extend(registered(&server, &format!("tag-{polls}")).await.difference(&running).copied());
+        }
+        if without.is_empty() { Ok(()) } else { Err(without) }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removal_that_is_dropped_at_any_moment_leaves_no_actor_without_its_printer() {
+    let server = TestServer::start().await;
+    let who = Principal::operator_of_the_server(ActorKind::Terminal);
+    let (mut dropped_and_gone, mut ended) = (0, 0);
+    for polls in 0..30 {
+        let printer =
+            json!({"name": format!("P{polls}"), "url": format!("http://127.0.0.1:9/{polls}"), "tags": ["all"]});
+        let (status, body, _) = server.post("/api/v1/printers", printer).await;
+        assert_eq!(status, StatusCode::CREATED, "{body}");
+        let id: Uuid = body["id"].as_str().and_then(|id| id.parse().ok()).expect("an id");
+        assert!(server.services.fleet().running().contains(&id), "at once");
+        match dropped_after(polls, server.services.remove_printer(&who, id)).await {
+            Some(removed) => {
+                removed.expect("removed");
+                assert!(!server.services.fleet().running().contains(&id), "at once");
+                ended += 1;
+            }
+            None => dropped_and_gone += usize::from(!registered(&server, "all").await.contains(&id)),
+        }
+    }
+    assert!(dropped_and_gone > 0 && ended > 0, "{dropped_and_gone} dropped after their commit, {ended} ended");
+    wait::until("the actors are those of the registry", SOON, async || {
+        let (registered, running) = (registered(&server, "all").await, server.services.fleet().running());
+        if registered == running { Ok(()) } else { Err((registered, running)) }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_printer_that_is_disabled_and_enabled_without_pause_ends_as_its_row_says() {
+    let (server, farm) = (TestServer::start().await, farm(1).await);
+    let id = server.register(&farm.printers()[0]).await;
+    let path = format!("/api/v1/printers/{id}");
+    for round in 0..3 {
+        let switch = async |enabled: bool| {
+            for _ in 0..10 {
+                let (status, body, _) = server.patch(&path, json!({"enabled": enabled})).await;
+                assert_eq!(status, StatusCode::OK, "{body}");
+            }
+        };
+        tokio::join!(switch(true), switch(false));
+        server.patch(&path, json!({"enabled": round != 1})).await;
+        if round == 1 {
+            let id: Uuid = id.parse().expect("an id");
+            wait::until("it has no actor", SOON, async || !server.services.fleet().running().contains(&id)).await;
+        } else {
+            server.until_online(&id).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_changes_at_once_all_are_stored_and_the_newest_address_is_used() {
+    let (server, farm) = (TestServer::start().await, farm(2).await);
+    let printer = &farm.printers()[1];
+    let id = server.register(&farm.printers()[0]).await;
+    let path = format!("/api/v1/printers/{id}");
+    let patches = (0..6).map(|n| {
+        let patch = if n % 2 == 0 { json!({"notes": n.to_string()}) } else { json!({"material": n.to_string()}) };
+        server.patch(&path, patch)
+    });
+    let moved = server.patch(&path, json!({"url": printer.url(), "api_key": printer.api_key()}));
+    let (answers, (status, body, _)) = tokio::join!(futures_util::future::join_all(patches), moved);
+    assert_eq!(status, StatusCode::OK, "{body}");
+    let statuses: BTreeSet<StatusCode> = answers.iter().map(|(status, ..)| *status).collect();
+    assert_eq!(statuses, [StatusCode::OK].into(), "{answers:?}");
+    let (_, body, _) = server.get(&path).await;
+    assert_eq!(body["url"], printer.url(), "{body}");
+    assert!(body["notes"].is_string() && body["material"].is_string(), "{body}");
+    let received = printer.received().len();
+    wait::until("the new address is used", SOON, async || {
+        printer.received().len() > received || printer.listeners() > 0
+    })
+    .await;
+    server.until_online(&id).await;
+}
+
+/// The printers that the task has not applied.
+async fn behind(server: &TestServer) -> Option<u64> {
+    server.services.background().run_now("printer_registry").await.expect("the task is there").behind
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_row_leaves_out_its_printer_only_until_it_is_mended() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = format!("sqlite:{}", folder.path().join("test.db").display());
+    let server = TestServer::with(Options { database_url: Some(url.clone()), ..Options::default() }).await;
+    let farm = farm(2).await;
+    let [damaged, other] = [server.register(&farm.printers()[0]).await, server.register(&farm.printers()[1]).await];
+    for id in [&damaged, &other] {
+        server.until_online(id).await;
+    }
+    let db = Db::connect(&url).await.expect("the same database");
+    let name = farm.printers()[0].name();
+    execute(&db, &format!("update printers set api_key = x'00', version = version + 1 where name = '{name}'")).await;
+    assert_eq!(behind(&server).await, Some(1));
+    let (status, body, _) = server.patch(&format!("/api/v1/printers/{other}"), json!({"name": "other"})).await;
+    assert_eq!((status, &body["status"]["reachability"]), (StatusCode::OK, &json!("online")), "{body}");
+
+    let server = server.restart().await;
+    server.until_online(&other).await;
+    let path = format!("/api/v1/printers/{damaged}");
+    let (_, body, _) = server.get(&path).await;
+    assert!(body["status"]["error"].as_str().is_some_and(|error| error.contains("cannot be read")), "{body}");
+    let key = farm.printers()[0].api_key();
+    assert_eq!(server.patch(&path, json!({"api_key": key})).await.0, StatusCode::OK);
+    server.until_online(&damaged).await;
+    assert_eq!(behind(&server).await, Some(0));
+    // A row that cannot be read at all hides no other from the fleet either.
+    execute(&db, &format!("update printers set bed_mm = '[1]', version = version + 1 where name = '{name}'")).await;
+    let (status, body, _) = server.patch(&format!("/api/v1/printers/{other}"), json!({"enabled": false})).await;
+    assert_eq!((status, &body["enabled"]), (StatusCode::OK, &Value::Bool(false)), "{body}");
+    let other: Uuid = other.parse().expect("an id");
+    wait::until("the other has no actor", SOON, async || !server.services.fleet().running().contains(&other)).await;
+    assert_eq!(behind(&server).await, Some(1));
+    assert_eq!(behind(&server.restart().await).await, Some(1), "nor does it stop the start");
+    db.close().await;
+}
