@@ -2,17 +2,13 @@
 
 use std::{
     collections::{BTreeSet, HashSet},
-    future::poll_fn,
     pin::pin,
-    task::Poll,
+    sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
 
-use printyard::{
-    domain::audit::ActorKind,
-    service::{access::Principal, import::Imported},
-    storage::Db,
-};
+use futures_util::FutureExt;
+use printyard::{domain::audit::ActorKind, service::access::Principal, storage::Db};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -30,52 +26,56 @@ const SOON: Duration = Duration::from_secs(20);
 
 /// The printers of a tag, by their ids.
 async fn registered(server: &TestServer, tag: &str) -> HashSet<Uuid> {
-    let (status, body, _) = server.get(&format!("/api/v1/printers?limit=500&tag={tag}")).await;
+    found(server, &format!("/api/v1/printers?limit=500&tag={tag}")).await
+}
+
+/// All printers, by their ids.
+async fn all_registered(server: &TestServer) -> HashSet<Uuid> {
+    found(server, "/api/v1/printers?limit=500").await
+}
+
+async fn found(server: &TestServer, path: &str) -> HashSet<Uuid> {
+    let (status, body, _) = server.get(path).await;
     assert_eq!(status, StatusCode::OK, "{body}");
     let items = body["items"].as_array().expect("items");
     items.iter().map(|item| item["id"].as_str().and_then(|id| id.parse().ok()).expect("an id")).collect()
 }
 
-/// Polls a future so many times, then drops it. None: it was dropped before its end.
-async fn dropped_after<T>(polls: usize, future: impl Future<Output = T>) -> Option<T> {
+/// Polls a future until a condition holds, then drops it. True: that was before its end.
+async fn dropped_once(condition: impl AsyncFn() -> bool, future: impl Future) -> bool {
     let mut future = pin!(future);
-    let mut left = polls;
-    poll_fn(|context| match (left, future.as_mut().poll(context)) {
-        (_, Poll::Ready(value)) => Poll::Ready(Some(value)),
-        (0, Poll::Pending) => Poll::Ready(None),
-        (_, Poll::Pending) => {
-            left -= 1;
-            Poll::Pending
+    while !condition().await {
+        if future.as_mut().now_or_never().is_some() {
+            return false;
         }
-    })
-    .await
+    }
+    true
+}
+
+/// Polls a future so many times, then drops it.
+async fn dropped_after(polls: usize, future: impl Future) {
+    let left = AtomicUsize::new(polls);
+    dropped_once(async || left.fetch_sub(1, Ordering::Relaxed) == 0, future).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_import_that_is_dropped_at_any_moment_leaves_no_printer_without_its_actor() {
     let server = TestServer::start().await;
     let who = Principal::operator_of_the_server(ActorKind::Terminal);
-    let (mut dropped_with_rows, mut ended) = (0, 0);
-    for polls in 0..40 {
-        let row = |n: usize| format!("P{polls}-{n},http://127.0.0.1:9/{polls}/{n},tag-{polls}\n");
-        let list = format!("name,url,tags\n{}", (0..20).map(row).collect::<String>());
-        match dropped_after(polls, server.services.import_printers(&who, &list, 20)).await {
-            Some(imported) => {
-                assert!(matches!(imported.expect("imported"), Imported::Done(20)));
-                ended += 1;
-            }
-            // The commit may still be under way: it is seen below.
-            None => dropped_with_rows += usize::from(!registered(&server, &format!("tag-{polls}")).await.is_empty()),
-        }
+    let list = |tag: &str| {
+        let row = |n: usize| format!("{tag}-{n},http://127.0.0.1:9/{tag}/{n},{tag}\n");
+        format!("name,url,tags\n{}", (0..20).map(row).collect::<String>())
+    };
+    for polls in 0..20 {
+        let list = list(&format!("early-{polls}"));
+        dropped_after(polls, server.services.import_printers(&who, &list, 20)).await;
     }
-    assert!(dropped_with_rows > 0 && ended > 0, "{dropped_with_rows} dropped after their commit, {ended} ended");
+    let is_stored = async || !registered(&server, "stored").await.is_empty();
+    let list = list("stored");
+    assert!(dropped_once(is_stored, server.services.import_printers(&who, &list, 20)).await, "after its commit");
     wait::until("every printer has an actor", SOON, async || {
-        let running = server.services.fleet().running();
-        let mut without = HashSet::new();
-        for polls in 0..40 {
-            without.extend(registered(&server, &format!("tag-{polls}")).await.difference(&running).copied());
-        }
-        if without.is_empty() { Ok(()) } else { Err(without) }
+        let (running, all) = (server.services.fleet().running(), all_registered(&server).await);
+        if all.len() >= 20 && running == all { Ok(()) } else { Err((running.len(), all.len())) }
     })
     .await;
 }
@@ -84,27 +84,24 @@ async fn an_import_that_is_dropped_at_any_moment_leaves_no_printer_without_its_a
 async fn a_removal_that_is_dropped_at_any_moment_leaves_no_actor_without_its_printer() {
     let server = TestServer::start().await;
     let who = Principal::operator_of_the_server(ActorKind::Terminal);
-    let (mut dropped_and_gone, mut ended) = (0, 0);
-    for polls in 0..30 {
-        let printer =
-            json!({"name": format!("P{polls}"), "url": format!("http://127.0.0.1:9/{polls}"), "tags": ["all"]});
+    let registered_now = async |name: &str| {
+        let printer = json!({"name": name, "url": format!("http://127.0.0.1:9/{name}"), "tags": [name]});
         let (status, body, _) = server.post("/api/v1/printers", printer).await;
         assert_eq!(status, StatusCode::CREATED, "{body}");
         let id: Uuid = body["id"].as_str().and_then(|id| id.parse().ok()).expect("an id");
         assert!(server.services.fleet().running().contains(&id), "at once");
-        match dropped_after(polls, server.services.remove_printer(&who, id)).await {
-            Some(removed) => {
-                removed.expect("removed");
-                assert!(!server.services.fleet().running().contains(&id), "at once");
-                ended += 1;
-            }
-            None => dropped_and_gone += usize::from(!registered(&server, "all").await.contains(&id)),
-        }
+        id
+    };
+    for polls in 0..20 {
+        let id = registered_now(&format!("early-{polls}")).await;
+        dropped_after(polls, server.services.remove_printer(&who, id)).await;
     }
-    assert!(dropped_and_gone > 0 && ended > 0, "{dropped_and_gone} dropped after their commit, {ended} ended");
+    let id = registered_now("removed").await;
+    let is_gone = async || registered(&server, "removed").await.is_empty();
+    assert!(dropped_once(is_gone, server.services.remove_printer(&who, id)).await, "after its commit");
     wait::until("the actors are those of the registry", SOON, async || {
-        let (registered, running) = (registered(&server, "all").await, server.services.fleet().running());
-        if registered == running { Ok(()) } else { Err((registered, running)) }
+        let (running, all) = (server.services.fleet().running(), all_registered(&server).await);
+        if !running.contains(&id) && running == all { Ok(()) } else { Err((running, all)) }
     })
     .await;
 }
