@@ -30,6 +30,22 @@ impl Lifecycle {
     }
 }
 
+/// SIGXFSZ on Linux for every architecture but MIPS and SPARC, on macOS and on the BSDs.
+#[cfg(unix)]
+const FILE_SIZE_LIMIT_EXCEEDED: i32 = 25;
+
+/// Makes a write beyond the limit of file sizes (`ulimit -f`) fail as on a full disk. By default the signal ends the process.
+pub fn survive_file_size_limit() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        // The handler stays for as long as the process.
+        if let Err(error) = signal(SignalKind::from_raw(FILE_SIZE_LIMIT_EXCEEDED)) {
+            tracing::warn!(%error, "a write beyond the limit of file sizes would end the server");
+        }
+    }
+}
+
 /// Returns at the first interrupt or termination signal; the second one ends the process at once.
 pub async fn shutdown_signal() {
     wait_for_signal().await;

@@ -28,6 +28,7 @@ impl Serve {
         telemetry::init("printyard=info,warn");
         let config = self.given.clone().with_file()?.checked()?;
         super::raise_descriptors();
+        lifecycle::survive_file_size_limit();
         let stop = CancellationToken::new();
         let signal = stop.clone();
         tokio::spawn(async move {

@@ -4,6 +4,7 @@ use printyard::{
     domain::batch::BatchState,
     storage::{Db, Engine, Error, batches, commands, health, plates, printers, prints},
 };
+use sqlx::{Connection, SqliteConnection};
 
 use super::{
     databases::{execute, on_each, on_sqlite},
@@ -114,4 +115,26 @@ async fn what_is_not_there_is_no_error() {
         assert!(BatchState::parse("").is_none());
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_long_read_lets_the_log_grow_and_after_its_end_it_is_small_again() {
+    const KEPT: u64 = 17 * 1024 * 1024;
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("yard.db");
+    let url = format!("sqlite:{}", file.display());
+    let db = Db::connect(&url).await.expect("made");
+    let log = || std::fs::metadata(dir.path().join("yard.db-wal")).expect("a log").len();
+    let mut reader = SqliteConnection::connect(&url).await.expect("a reader");
+    let mut reading = reader.begin().await.expect("begun");
+    sqlx::query("select count(*) from printers").execute(&mut *reading).await.expect("read");
+    execute(&db, "create table filler (data blob)").await;
+    while log() <= 2 * KEPT {
+        execute(&db, "insert into filler values (randomblob(4000000))").await;
+    }
+    assert!(db.shrink_wal().await.expect("no error") > KEPT, "the reader still needs it");
+    reading.rollback().await.expect("ended");
+    assert!(db.shrink_wal().await.expect("shrunk") < KEPT);
+    assert!(log() < KEPT, "{}", log());
+    db.close().await;
 }
