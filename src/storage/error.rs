@@ -75,6 +75,10 @@ impl From<sqlx::Error> for Error {
             sqlx::Error::PoolTimedOut
             | sqlx::Error::PoolClosed
             | sqlx::Error::WorkerCrashed
+            // A connection that broke in the middle of a query or a transaction.
+            | sqlx::Error::Protocol(_)
+            | sqlx::Error::BeginFailed
+            | sqlx::Error::InvalidSavePointStatement
             | sqlx::Error::Io(_)
             | sqlx::Error::Tls(_) => true,
             sqlx::Error::Database(database) => database.code().is_some_and(|code| is_passing(&code)),
@@ -89,9 +93,10 @@ impl From<sqlx::Error> for Error {
 fn is_passing(code: &str) -> bool {
     if code.len() == 5 {
         // Connection, resources, operator intervention, system error; serialisation failure, deadlock, and a server that
-        // is read-only (a replica before its promotion, a full disk of a managed service).
+        // is read-only (a replica before its promotion, a full disk of a managed service); a lock that was not to be had, and
+        // a transaction that PostgreSQL ended because it was silent or took long.
         return ["08", "53", "57", "58"].iter().any(|class| code.starts_with(class))
-            || matches!(code, "40001" | "40P01" | "25006");
+            || matches!(code, "40001" | "40P01" | "25006" | "55P03" | "25P03" | "25P04");
     }
     // BUSY, LOCKED, NOMEM, READONLY, IOERR, FULL, CANTOPEN (the volume is not mounted); the low byte is the primary code.
     code.parse::<i32>().is_ok_and(|code| matches!(code & 0xff, 5..=8 | 10 | 13 | 14))
