@@ -36,6 +36,7 @@ mod pages;
 mod people;
 mod plates;
 mod prints;
+mod real_faults;
 mod recorder;
 mod registry;
 mod secrets;

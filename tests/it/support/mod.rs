@@ -13,6 +13,7 @@ pub mod browser;
 pub mod canaille;
 pub mod dice;
 pub mod octoprint;
+pub mod own_postgres;
 pub mod port;
 pub mod postgres;
 pub mod process;
@@ -40,14 +41,22 @@ pub fn provided(variable: &str, what: &str) -> Option<String> {
     if let Some(value) = std::env::var(variable).ok().filter(|value| !value.is_empty()) {
         return Some(value);
     }
+    leave_out(&format!("{what} ({variable}; `tests/run` provides it)"));
+    None
+}
+
+/// Says that the test which calls this is left out, because it needs what this machine lacks.
+///
+/// # Panics
+/// If `PRINTYARD_TEST_REQUIRE` is `all`.
+pub fn leave_out(needs: &str) {
     let require = std::env::var("PRINTYARD_TEST_REQUIRE").unwrap_or_default();
-    assert!(require != "all", "{variable} is not set, so {what} is missing, and PRINTYARD_TEST_REQUIRE is all");
+    assert!(require != "all", "PRINTYARD_TEST_REQUIRE is all, and this is missing: {needs}");
     let thread = std::thread::current();
     let test = thread.name().unwrap_or("a test");
     // Not `eprintln!`: the test runner swallows that for a test that passes.
-    let line = format!("left out: {test}: needs {what} ({variable}); `tests/run` provides it\n");
+    let line = format!("left out: {test}: needs {needs}\n");
     let _ = std::io::stderr().write_all(line.as_bytes());
-    None
 }
 
 /// A client for the tests' own requests: no proxy, no address guard, since it only ever asks the loopback,

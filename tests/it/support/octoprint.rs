@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use super::{port, wait};
+use super::{port, process::signal, wait};
 
 /// Bound on start to Operational: thirty at once took 32 s on a busy machine.
 const START_DEADLINE: Duration = Duration::from_secs(90);
@@ -127,12 +127,12 @@ impl OctoPrintInstance {
 
     /// Freezes it: it accepts connections and answers nothing. `cont` wakes it.
     pub fn stop(&self) {
-        signal("STOP", self.pid);
+        signal("STOP", &[self.pid]);
     }
 
     /// Wakes it after `stop`.
     pub fn cont(&self) {
-        signal("CONT", self.pid);
+        signal("CONT", &[self.pid]);
     }
 
     /// Ends it as a power cut would: from now on connections are refused, and the print is lost.
@@ -231,8 +231,8 @@ impl Drop for OctoPrintInstance {
         if let Ok(Some(_)) = self.child.try_wait() {
             return;
         }
-        signal("CONT", self.pid);
-        signal("TERM", self.pid);
+        signal("CONT", &[self.pid]);
+        signal("TERM", &[self.pid]);
         let child = &mut self.child;
         if !wait::until_blocking(END_DEADLINE, || matches!(child.try_wait(), Ok(Some(_)))) {
             let _ = child.kill();
@@ -261,11 +261,6 @@ fn spawn(executable: &Path, basedir: &Path, port: u16, api_key: &str) -> Child {
     // `tests/run` ends by this what a killed test binary leaves behind.
     std::fs::write(basedir.join("pid"), child.id().to_string()).expect("a pid file");
     child
-}
-
-/// The shell's own `kill`, because a small machine may lack the program of that name.
-fn signal(name: &str, pid: u32) {
-    let _ = Command::new("sh").args(["-c", &format!("kill -{name} {pid}")]).stderr(Stdio::null()).status();
 }
 
 async fn get(client: &reqwest::Client, url: &str, api_key: &str) -> Result<Value, String> {

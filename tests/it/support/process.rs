@@ -11,6 +11,8 @@ use serde_json::Value;
 
 use super::{client, port, wait};
 
+/// The program under test.
+pub const PRINTYARD: &str = env!("CARGO_BIN_EXE_printyard");
 /// The admin token of servers started here.
 pub const TOKEN: &str = "test-admin-token-0123456789";
 
@@ -43,8 +45,20 @@ impl ServerProcess {
 
     /// Starts the server and waits for nothing.
     pub fn spawn(dir: &Path, database_url: &str, flags: &[&str], variables: &[(&str, &str)], log: Stdio) -> Self {
+        Self::spawn_by(Command::new(PRINTYARD), dir, database_url, flags, variables, log)
+    }
+
+    /// As [`Self::spawn`], by a program that prepares something and then runs [`PRINTYARD`] with its arguments in its place.
+    pub fn spawn_by(
+        program: Command,
+        dir: &Path,
+        database_url: &str,
+        flags: &[&str],
+        variables: &[(&str, &str)],
+        log: Stdio,
+    ) -> Self {
         let listen = format!("127.0.0.1:{}", port::free());
-        let child = command(dir, database_url, &listen, flags)
+        let child = serve_by(program, dir, database_url, &listen, flags)
             .envs(variables.iter().copied())
             .stdout(Stdio::null())
             .stderr(log)
@@ -55,8 +69,15 @@ impl ServerProcess {
 
     /// Runs a server that is expected to end by itself, and returns its exit code and what it wrote.
     pub async fn run_to_end(dir: &Path, database_url: &str, flags: &[&str]) -> Output {
-        let mut command = command(dir, database_url, &format!("127.0.0.1:{}", port::free()), flags);
-        tokio::task::spawn_blocking(move || command.output().expect("the server runs")).await.expect("no panic")
+        let listen = format!("127.0.0.1:{}", port::free());
+        output(serve_by(Command::new(PRINTYARD), dir, database_url, &listen, flags)).await
+    }
+
+    /// Runs `printyard audit verify` beside a server, and returns its exit code and what it wrote.
+    pub async fn verify_audit(dir: &Path, database_url: &str) -> Output {
+        let mut command = with_settings(Command::new(PRINTYARD), dir, database_url);
+        command.args(["audit", "verify"]);
+        output(command).await
     }
 
     /// Waits until it is ready.
@@ -90,8 +111,7 @@ impl ServerProcess {
 
     /// Sends its process a signal by name, as in `STOP`.
     pub fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args([format!("-{name}"), self.id().to_string()]).status();
-        assert!(sent.is_ok_and(|status| status.success()), "SIG{name} was not sent");
+        assert!(signal(name, &[self.id()]), "SIG{name} was not sent");
     }
 
     /// Waits until the process has ended; its exit code.
@@ -131,17 +151,28 @@ impl ServerProcess {
     }
 }
 
-fn command(dir: &Path, database_url: &str, listen: &str, flags: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_printyard"));
+/// Sends processes a signal by name. False: to at least one it could not be sent.
+pub fn signal(name: &str, processes: &[u32]) -> bool {
+    let ids: Vec<String> = processes.iter().map(u32::to_string).collect();
+    // The shell's own `kill`, because a small machine may lack the program of that name.
+    let sent =
+        Command::new("sh").args(["-c", &format!("kill -{name} {}", ids.join(" "))]).stderr(Stdio::null()).status();
+    sent.is_ok_and(|status| status.success())
+}
+
+fn serve_by(program: Command, dir: &Path, database_url: &str, listen: &str, flags: &[&str]) -> Command {
+    let mut command = with_settings(program, dir, database_url);
+    command.arg("serve").args(flags).env("PRINTYARD_LISTEN", listen).env("PRINTYARD_ADMIN_TOKEN", TOKEN);
     command
-        .arg("serve")
-        .args(flags)
-        .current_dir(dir)
-        .env("PRINTYARD_LISTEN", listen)
-        .env("PRINTYARD_DATABASE_URL", database_url)
-        .env("PRINTYARD_DATA_DIR", dir)
-        .env("PRINTYARD_ADMIN_TOKEN", TOKEN);
+}
+
+fn with_settings(mut command: Command, dir: &Path, database_url: &str) -> Command {
+    command.current_dir(dir).env("PRINTYARD_DATABASE_URL", database_url).env("PRINTYARD_DATA_DIR", dir);
     command
+}
+
+async fn output(mut command: Command) -> Output {
+    tokio::task::spawn_blocking(move || command.output().expect("the program runs")).await.expect("no panic")
 }
 
 /// The url of the database of [`ServerProcess::start`].

@@ -1,0 +1,164 @@
+//! A wall clock that is wrong for a while: what is kept for a limited time is still there afterwards.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::yard::Yard;
+use crate::support::{
+    needs,
+    process::{ServerProcess, TOKEN, sqlite_in},
+    provided,
+    wait::until,
+};
+
+/// A condition of these tests, on a busy machine too.
+const SOON: Duration = Duration::from_secs(60);
+
+/// The wall clock of servers that are started by it, which a test moves while they run. Their monotonic clock is real.
+struct Clock {
+    library: String,
+    /// What libfaketime reads at each look at the clock: the difference from the real time.
+    file: PathBuf,
+}
+
+impl Clock {
+    /// A clock that is right. `None` where libfaketime is missing.
+    fn new(dir: &Path) -> Option<Self> {
+        let library = provided("PRINTYARD_TEST_FAKETIME", "the library of libfaketime")?;
+        let clock = Self { library, file: dir.join("clock") };
+        clock.set("+0");
+        Some(clock)
+    }
+
+    /// Moves the clock to this difference, as in `-9000d`.
+    fn set(&self, difference: &str) {
+        // Renamed, because a server may read it at any moment.
+        let next = self.file.with_extension("next");
+        fs::write(&next, difference).expect("written");
+        fs::rename(&next, &self.file).expect("renamed");
+    }
+
+    fn start_server(&self, dir: &Path) -> ServerProcess {
+        let file = self.file.to_str().expect("a path in UTF-8");
+        let variables = [
+            ("RUST_LOG", "off"),
+            ("LD_PRELOAD", &self.library),
+            ("FAKETIME_TIMESTAMP_FILE", file),
+            ("FAKETIME_NO_CACHE", "1"),
+            ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+            ("NO_FAKE_STAT", "1"),
+        ];
+        ServerProcess::spawn(dir, &sqlite_in(dir), &[], &variables, Stdio::inherit())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_was_in_the_past_for_one_change_costs_no_record() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let clock = needs!(Clock::new(dir.path()));
+    let yard = farm_with_records(&clock, dir.path()).await;
+    clock.set("-9000d");
+    change_something(&yard.server).await;
+    let rows = yard.server.get("/audit?limit=1").await;
+    let at = rows["items"][0]["at"].as_str().expect("a time");
+    assert!(at < "2015", "the clock was moved: {at}");
+    clock.set("+0");
+    // The row from the past is not the last one.
+    change_something(&yard.server).await;
+    change_something(&yard.server).await;
+    let before = Records::of(&yard.server).await;
+    let yard = restart(yard, &clock, dir.path()).await;
+    Records::of(&yard.server).await.assert_has(&before);
+    assert_audit_is_whole(dir.path()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_is_years_ahead_at_a_start_costs_no_record() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let clock = needs!(Clock::new(dir.path()));
+    let yard = farm_with_records(&clock, dir.path()).await;
+    let before = Records::of(&yard.server).await;
+    clock.set("+1095d");
+    let yard = restart(yard, &clock, dir.path()).await;
+    change_something(&yard.server).await;
+    let tasks = yard.server.get("/background").await;
+    let waits = |task: &&Value| task["last_error"].as_str().is_some_and(|error| error.starts_with("clock_jumped"));
+    assert!(tasks["items"].as_array().expect("tasks").iter().any(|task| waits(&task)), "{tasks}");
+    Records::of(&yard.server).await.assert_has(&before);
+    clock.set("+0");
+    let before = Records::of(&yard.server).await;
+    let yard = restart(yard, &clock, dir.path()).await;
+    Records::of(&yard.server).await.assert_has(&before);
+    assert_audit_is_whole(dir.path()).await;
+}
+
+/// A farm with rows of every kind that is kept for a limited time.
+async fn farm_with_records(clock: &Clock, dir: &Path) -> Yard {
+    let yard = Yard::around(clock.start_server(dir)).await;
+    yard.assert_works().await;
+    for _ in 0..20 {
+        change_something(&yard.server).await;
+    }
+    yard
+}
+
+/// Kills the server and starts it again, and waits until its periodic tasks have run.
+async fn restart(mut yard: Yard, clock: &Clock, dir: &Path) -> Yard {
+    yard.server.kill();
+    let yard = yard.served_by(clock.start_server(dir)).await;
+    until("every periodic task has run", SOON, async || {
+        let tasks = yard.server.get("/background").await;
+        let items = tasks["items"].as_array().ok_or_else(|| tasks.clone())?;
+        let has_run = |task: &Value| task["last_success_at"].is_string() || task["last_error"].is_string();
+        if !items.is_empty() && items.iter().all(has_run) { Ok(()) } else { Err(tasks) }
+    })
+    .await;
+    yard
+}
+
+/// A change with a row in the audit.
+async fn change_something(server: &ServerProcess) {
+    let printers = server.get("/printers?limit=1").await;
+    let printer = &printers["items"][0];
+    let path = format!("/api/v1/printers/{}", printer["id"].as_str().expect("an id"));
+    let notes = json!({"notes": format!("{} again", printer["notes"].as_str().unwrap_or_default())});
+    let answer = server.request(Method::PATCH, &path).bearer_auth(TOKEN).json(&notes).send().await.expect("an answer");
+    assert_eq!(answer.status(), 200);
+}
+
+/// The numbers of all rows that are kept for a limited time.
+struct Records([(&'static str, Vec<String>); 3]);
+
+impl Records {
+    async fn of(server: &ServerProcess) -> Self {
+        let mut records = [("audit", Vec::new()), ("events", Vec::new()), ("batches", Vec::new())];
+        for (list, ids) in &mut records {
+            let page = server.get(&format!("/{list}?limit=500")).await;
+            for item in page["items"].as_array().unwrap_or_else(|| panic!("{page}")) {
+                ids.push(if *list == "audit" { &item["seq"] } else { &item["id"] }.to_string());
+            }
+        }
+        Self(records)
+    }
+
+    /// Every row of an earlier look is still there.
+    fn assert_has(&self, before: &Self) {
+        for ((list, now), (_, before)) in self.0.iter().zip(&before.0) {
+            assert!(!before.is_empty(), "there were no {list}");
+            let lost: Vec<&String> = before.iter().filter(|id| !now.contains(id)).collect();
+            assert!(lost.is_empty(), "{} of {} {list} are gone", lost.len(), before.len());
+        }
+    }
+}
+
+async fn assert_audit_is_whole(dir: &Path) {
+    let verified = ServerProcess::verify_audit(dir, &sqlite_in(dir)).await;
+    assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
+}

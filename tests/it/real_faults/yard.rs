@@ -1,0 +1,278 @@
+//! A farm at work, and what has to be true of it after any fault.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::Path,
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+use printyard::simulator::{Farm, FarmConfig, Received, SimulatedPrinter, sample_gcode};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+use crate::support::{
+    process::ServerProcess,
+    wait::{self, until},
+};
+
+/// Printers that print.
+pub const PRINTING: usize = 12;
+/// Printers of a farm. The last one only takes part in [`Yard::probe`].
+const PRINTERS: usize = PRINTING + 1;
+/// Whatever a fault delayed is done within this after its end, on a busy machine too.
+const DEADLINE: Duration = Duration::from_secs(90);
+/// The file of every start: two seconds of printing, a hundred times faster than real.
+const FILE: &str = "part.gcode";
+
+/// A server as a process, with a farm of simulated printers in this one.
+pub struct Yard {
+    pub server: ServerProcess,
+    farm: Farm,
+    /// The id of each printer, in the order of the farm.
+    ids: Vec<String>,
+}
+
+/// A batch of starts that a fault is to hit in its middle.
+pub struct Starts {
+    id: String,
+    /// Requests that each printer had received before.
+    before: Vec<usize>,
+}
+
+impl Yard {
+    /// Starts a server on a database.
+    pub async fn start(dir: &Path, url: &str) -> Self {
+        let log = [("RUST_LOG", "off")];
+        Self::around(ServerProcess::spawn(dir, url, &[], &log, Stdio::inherit())).await
+    }
+
+    /// Registers the printers of a new farm at a server that has begun to start.
+    pub async fn around(server: ServerProcess) -> Self {
+        let farm = FarmConfig {
+            printers: PRINTERS,
+            time_scale: 100.0,
+            latency: Duration::from_millis(20),
+            ..FarmConfig::default()
+        };
+        let farm = Farm::start(farm).await.expect("a farm");
+        server.await_ready().await;
+        let mut ids = Vec::new();
+        for printer in farm.printers() {
+            printer.put_file(FILE, sample_gcode(200));
+            printer.select(FILE);
+            let body = json!({"name": printer.name(), "url": printer.url(), "api_key": printer.api_key()});
+            let (status, body) = server.post("/printers", &body).await.expect("an answer");
+            assert_eq!(status, StatusCode::CREATED, "{body}");
+            ids.push(body["id"].as_str().expect("an id").to_owned());
+        }
+        let yard = Self { server, farm, ids };
+        yard.until_idle().await;
+        yard
+    }
+
+    /// Uses another server on the same database.
+    pub async fn served_by(self, server: ServerProcess) -> Self {
+        server.await_ready().await;
+        let yard = Self { server, ..self };
+        yard.until_idle().await;
+        yard
+    }
+
+    /// Waits until every printer is seen online and without a print.
+    pub async fn until_idle(&self) {
+        until("every printer is idle", DEADLINE, async || {
+            let list = self.server.get("/printers?limit=500").await;
+            let items = list["items"].as_array().ok_or_else(|| list.clone())?;
+            let idle =
+                |item: &&Value| item["status"]["reachability"] == "online" && item["status"]["state"] == "operational";
+            if items.iter().filter(idle).count() == PRINTERS { Ok(()) } else { Err(list) }
+        })
+        .await;
+    }
+
+    /// Starts a print on every printer, one printer after the other, and returns when the first have received it.
+    pub async fn start_prints(&self) -> Starts {
+        let starts = self.order_starts(json!({"interval_ms": 100, "expires_in_s": 300})).await;
+        until("the batch is under way", DEADLINE, async || self.received_starts(&starts) > 1).await;
+        starts
+    }
+
+    /// Orders a start from every printer, in a batch with further fields.
+    pub async fn order_starts(&self, mut batch: Value) -> Starts {
+        let before = self.workers().map(|(_, printer)| printer.received().len()).collect();
+        batch["command"] = "start".into();
+        batch["select"] = json!({"printer_ids": self.ids[..PRINTING]});
+        (batch["plate"], batch["reason"]) = ("assume_clear".into(), "a test of faults".into());
+        let (status, batch) = self.server.post("/batches", &batch).await.expect("an answer");
+        assert_eq!(status, StatusCode::ACCEPTED, "{batch}");
+        Starts { id: batch["id"].as_str().expect("an id").to_owned(), before }
+    }
+
+    /// Waits until the starts that were under way when the database hung have been sent; returns how many.
+    pub async fn until_sends_stop(&self, starts: &Starts) -> usize {
+        let mut last = (usize::MAX, Instant::now());
+        until("nothing more is sent", DEADLINE, async || {
+            let now = self.received_starts(starts);
+            if now != last.0 {
+                last = (now, Instant::now());
+            }
+            if last.1.elapsed() > Duration::from_secs(1) { Ok(now) } else { Err(now) }
+        })
+        .await
+    }
+
+    /// How many printers of a batch have received their start.
+    pub fn received_starts(&self, starts: &Starts) -> usize {
+        self.received(starts).filter(|received| !received.is_empty()).count()
+    }
+
+    /// The fault came while some printers had received their start and others had not.
+    pub fn assert_hit_in_the_middle(&self, starts: &Starts) {
+        let received = self.received_starts(starts);
+        assert!(received < PRINTING, "the fault came when all {received} starts were sent");
+    }
+
+    /// Waits until the first print of a batch has ended, which the server may not have been able to record.
+    pub async fn until_a_print_ends(&self, starts: &Starts) {
+        until("a print ends", DEADLINE, async || {
+            let has_ended = |(printer, received): (&SimulatedPrinter, Vec<Received>)| {
+                started(&received) > 0 && printer.state_text() == "Operational"
+            };
+            self.workers().map(|(_, printer)| printer).zip(self.received(starts)).any(has_ended)
+        })
+        .await;
+    }
+
+    /// Waits until a batch has ended, and compares each of its rows with what its printer received. Returns how many starts
+    /// were confirmed.
+    pub async fn end_of(&self, starts: &Starts) -> usize {
+        let path = format!("/batches/{}", starts.id);
+        until("the batch has ended", DEADLINE, async || {
+            let batch = self.server.get(&path).await;
+            if batch["finished_at"].is_string() { Ok(()) } else { Err(batch) }
+        })
+        .await;
+        let rows = self.server.get(&format!("{path}/commands?limit=500")).await;
+        let rows = rows["items"].as_array().expect("rows");
+        assert_eq!(rows.len(), PRINTING);
+        let by_printer: HashMap<&str, &Value> =
+            rows.iter().map(|row| (row["printer_id"].as_str().expect("an id"), row)).collect();
+        for ((id, _), received) in self.workers().zip(self.received(starts)) {
+            agree(by_printer[id], &received);
+        }
+        let mut outcomes = BTreeMap::new();
+        for row in rows {
+            *outcomes.entry(format!("{} {}", row["outcome"], row["reason"])).or_insert(0) += 1;
+        }
+        println!("{outcomes:?}");
+        rows.iter().filter(|row| row["outcome"] == "confirmed").count()
+    }
+
+    /// Waits until the record of prints has each print of the farm once, with its end, and until the feed tells so.
+    pub async fn assert_prints_are_recorded_once(&self) {
+        self.until_idle().await;
+        let expected: Vec<usize> = self.workers().map(|(_, printer)| started(&printer.received())).collect();
+        until("each print is recorded once, with its end", DEADLINE, async || {
+            let prints = self.server.get("/prints?limit=500").await;
+            let items = prints["items"].as_array().ok_or_else(|| prints.clone())?;
+            let done =
+                |id: &str| items.iter().filter(|print| print["printer_id"] == id && print["result"] == "done").count();
+            let recorded: Vec<usize> = self.workers().map(|(id, _)| done(id)).collect();
+            if recorded == expected && items.len() == expected.iter().sum::<usize>() { Ok(()) } else { Err(prints) }
+        })
+        .await;
+        for kind in ["print.started", "print.finished"] {
+            let events = self.server.get(&format!("/events?limit=500&types={kind}")).await;
+            let events = events["items"].as_array().expect("events");
+            assert_eq!(events.len(), expected.iter().sum::<usize>(), "{kind}");
+        }
+    }
+
+    /// The server works again by itself: it is ready, and a batch to every printer is confirmed.
+    pub async fn assert_works(&self) {
+        self.server.await_ready().await;
+        self.until_idle().await;
+        let starts = self.start_prints().await;
+        assert_eq!(self.end_of(&starts).await, PRINTING, "every start is confirmed");
+        self.assert_prints_are_recorded_once().await;
+    }
+
+    /// After a fault: the server is ready again, every start and print is recorded as it was, and a further batch works.
+    pub async fn recovers(&self, starts: &Starts) {
+        self.server.await_ready().await;
+        let confirmed = self.end_of(starts).await;
+        assert!(confirmed > 2, "only {confirmed} starts were confirmed");
+        self.assert_prints_are_recorded_once().await;
+        self.assert_works().await;
+    }
+
+    /// One write: a batch that changes nothing. Returns the status; none where the server did not answer.
+    pub async fn probe(&self) -> Option<StatusCode> {
+        let batch = json!({"command": "cancel", "select": {"printer_ids": [self.ids[PRINTING]]}});
+        Some(self.server.post("/batches", &batch).await?.0)
+    }
+
+    /// Waits until the server refuses a write.
+    pub async fn until_writes_fail(&self) {
+        until("a write is refused", DEADLINE, async || match self.probe().await {
+            Some(StatusCode::SERVICE_UNAVAILABLE) => Ok(()),
+            other => Err(other),
+        })
+        .await;
+    }
+
+    /// Waits until `/readyz` says that this part does not work; returns its answer.
+    pub async fn until_not_ready(&self, part: &str) -> Value {
+        until(&format!("the part {part:?} is not ready"), DEADLINE, async || {
+            let answer = self
+                .server
+                .request(reqwest::Method::GET, "/readyz")
+                .send()
+                .await
+                .map_err(|error| json!(error.to_string()))?;
+            let status = answer.status();
+            let body: Value = answer.json().await.unwrap_or_default();
+            let is_seen = status == StatusCode::SERVICE_UNAVAILABLE && body["parts"][part]["ok"] == false;
+            if is_seen { Ok(body) } else { Err(body) }
+        })
+        .await
+    }
+
+    /// Proves that a fault lasts: `/readyz` refuses at every look.
+    pub async fn stays_not_ready(&self, time: Duration) {
+        wait::throughout("the server is not ready", time, async || match self.server.status("/readyz").await {
+            Some(StatusCode::OK) => Err("ready"),
+            _ => Ok(()),
+        })
+        .await;
+    }
+
+    /// The printers that print, with their ids.
+    fn workers(&self) -> impl Iterator<Item = (&str, &SimulatedPrinter)> {
+        self.ids.iter().map(String::as_str).zip(self.farm.printers()).take(PRINTING)
+    }
+
+    /// The starts that each printer received of a batch.
+    fn received(&self, starts: &Starts) -> impl Iterator<Item = Vec<Received>> {
+        let later = |(printer, before): (&SimulatedPrinter, &usize)| printer.received().split_off(*before);
+        self.workers().map(|(_, printer)| printer).zip(&starts.before).map(later)
+    }
+}
+
+fn started(received: &[Received]) -> usize {
+    received.iter().filter(|one| one.command == "start" && one.acted).count()
+}
+
+/// The row of a start says what its printer saw, and the printer saw it once at most.
+fn agree(row: &Value, received: &[Received]) {
+    let both = || format!("{row}\nthe printer received {received:?}");
+    assert_eq!(row["final"], true, "{}", both());
+    assert!(received.iter().filter(|one| one.command == "start").count() <= 1, "a start was sent twice: {}", both());
+    match row["effect"].as_str() {
+        Some("done") => assert_eq!(started(received), 1, "{}", both()),
+        Some("none") => assert_eq!(started(received), 0, "{}", both()),
+        Some("maybe") => {}
+        other => panic!("{other:?}: {}", both()),
+    }
+}

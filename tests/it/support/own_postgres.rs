@@ -1,0 +1,163 @@
+//! A PostgreSQL server of one test, which the test kills, pauses and breaks.
+
+use std::{
+    fs::File,
+    os::unix::{fs::chown, process::CommandExt},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    str::FromStr,
+    time::Duration,
+};
+
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection, postgres::PgConnectOptions};
+use tempfile::TempDir;
+
+use super::{port, process::signal, wait};
+
+/// A start or a stop, on a busy machine too.
+const STARTED_WITHIN: Duration = Duration::from_secs(60);
+
+/// A server with an empty database `postgres`. It ends with this value.
+pub struct OwnPostgres {
+    programs: PathBuf,
+    account: Option<Account>,
+    port: u16,
+    server: Child,
+    paused: Vec<u32>,
+    // Last, so that it is removed after the server has ended.
+    folder: TempDir,
+}
+
+/// PostgreSQL refuses to run as root: user id and group id of the account under which root runs it.
+type Account = (u32, u32);
+
+impl OwnPostgres {
+    /// Creates and starts a server; `None` where its programs are missing.
+    pub async fn start() -> Option<Self> {
+        let programs = super::provided("PRINTYARD_TEST_POSTGRES_BIN", "the folder of PostgreSQL's programs")?;
+        let (programs, account) = (PathBuf::from(programs), account());
+        let folder = tempfile::Builder::new().prefix("printyard-postgres-").tempdir().expect("a temporary folder");
+        if let Some((user, group)) = account {
+            chown(folder.path(), Some(user), Some(group)).expect("root may give a folder away");
+        }
+        let mut create = program(&programs.join("initdb"), account, folder.path());
+        create.args(["-D", "data", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]);
+        let created =
+            tokio::task::spawn_blocking(move || create.output()).await.expect("no panic").expect("initdb runs");
+        assert!(created.status.success(), "{}", String::from_utf8_lossy(&created.stderr));
+        let port = port::free();
+        let server = spawn(&programs, account, folder.path(), port);
+        let mut own = Self { programs, account, port, server, paused: Vec::new(), folder };
+        own.until_started().await;
+        Some(own)
+    }
+
+    /// The url of its database.
+    pub fn url(&self) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
+    }
+
+    /// Ends it as a crash does: every session is cut at once, and what was not committed is lost.
+    pub async fn crash(&mut self) {
+        signal("QUIT", &[self.server.id()]);
+        let server = &mut self.server;
+        wait::until("PostgreSQL has ended", STARTED_WITHIN, async || server.try_wait().expect("a child")).await;
+    }
+
+    /// Starts it again after [`Self::crash`].
+    pub async fn start_again(&mut self) {
+        self.server = spawn(&self.programs, self.account, self.folder.path(), self.port);
+        self.until_started().await;
+    }
+
+    /// Stops each of its processes where it is: connections stay open, and nothing answers.
+    pub async fn pause(&mut self) {
+        let mut session = self.connect().await.expect("a session");
+        let postmaster = self.server.id();
+        assert!(signal("STOP", &[postmaster]), "the server runs");
+        self.paused.push(postmaster);
+        let processes: Vec<(i32,)> =
+            sqlx::query_as("select pid from pg_stat_activity").fetch_all(&mut session).await.expect("its processes");
+        let processes: Vec<u32> = processes.into_iter().map(|(id,)| u32::try_from(id).expect("a process")).collect();
+        signal("STOP", &processes);
+        self.paused.extend(processes);
+    }
+
+    /// Lets its processes continue.
+    pub fn resume(&mut self) {
+        signal("CONT", &std::mem::take(&mut self.paused));
+    }
+
+    /// Runs one statement, also where new sessions may only read.
+    pub async fn execute(&self, sql: &str) {
+        let mut session = self.connect().await.expect("a session");
+        session.execute(AssertSqlSafe(sql.to_owned())).await.expect("the statement runs");
+        session.close().await.expect("a good end");
+    }
+
+    /// The number that a statement returns.
+    pub async fn number(&self, sql: &str) -> i64 {
+        let mut session = self.connect().await.expect("a session");
+        let (number,) =
+            sqlx::query_as(AssertSqlSafe(sql.to_owned())).fetch_one(&mut session).await.expect("the statement runs");
+        session.close().await.expect("a good end");
+        number
+    }
+
+    async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
+        let options = PgConnectOptions::from_str(&self.url())?.options([("default_transaction_read_only", "off")]);
+        options.connect().await
+    }
+
+    async fn until_started(&mut self) {
+        let log = self.folder.path().join("log");
+        wait::until("PostgreSQL answers", STARTED_WITHIN, async || {
+            if let Some(status) = self.server.try_wait().expect("a child") {
+                panic!("PostgreSQL ended with {status}: {}", std::fs::read_to_string(&log).unwrap_or_default());
+            }
+            self.connect().await
+        })
+        .await;
+    }
+}
+
+impl Drop for OwnPostgres {
+    fn drop(&mut self) {
+        self.resume();
+        signal("QUIT", &[self.server.id()]);
+        let _ = self.server.wait();
+    }
+}
+
+fn spawn(programs: &Path, account: Option<Account>, folder: &Path, port: u16) -> Child {
+    let log = File::options().create(true).append(true).open(folder.join("log")).expect("a log");
+    let mut command = program(&programs.join("postgres"), account, folder);
+    command.args(["-D", "data", "-p", &port.to_string()]);
+    // Not `synchronous_commit=off`: what was committed has to survive a crash of the server.
+    for setting in ["listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=50", "fsync=off"] {
+        command.args(["-c", setting]);
+    }
+    let copy = log.try_clone().expect("a second handle");
+    command.stdout(log).stderr(copy).spawn().expect("PostgreSQL starts")
+}
+
+fn program(path: &Path, account: Option<Account>, folder: &Path) -> Command {
+    let mut command = Command::new(path);
+    command.current_dir(folder).stdin(Stdio::null());
+    if let Some((user, group)) = account {
+        command.uid(user).gid(group);
+    }
+    command
+}
+
+/// None where this process is not root's.
+fn account() -> Option<Account> {
+    let id = |arguments: &[&str]| -> Option<u32> {
+        let output = Command::new("id").args(arguments).output().ok().filter(|output| output.status.success())?;
+        String::from_utf8(output.stdout).ok()?.trim().parse().ok()
+    };
+    if id(&["-u"]) != Some(0) {
+        return None;
+    }
+    ["postgres", "nobody"].iter().find_map(|name| Some((id(&["-u", name])?, id(&["-g", name])?)))
+}
