@@ -97,15 +97,19 @@ pub enum PrinterEvent {
     },
     PrintDone {
         path: String,
+        /// How long it printed, without pauses.
+        time_s: Option<i64>,
     },
     /// `reason` is `cancelled` for a cancelled print, of which OctoPrint sends both `PrintCancelled` and `PrintFailed`.
     PrintFailed {
         path: String,
         reason: Option<String>,
         error: Option<String>,
+        time_s: Option<i64>,
     },
     PrintCancelled {
         path: String,
+        time_s: Option<i64>,
     },
     PrintPaused {
         path: String,

@@ -137,6 +137,11 @@ impl PrinterState {
         )
     }
 
+    /// No print is under way: one that was has ended.
+    pub fn is_idle(self) -> bool {
+        matches!(self, Self::Operational | Self::Offline | Self::Error)
+    }
+
     /// The printer itself is connected to its OctoPrint and idle or at work.
     pub fn is_operational(self) -> bool {
         self == Self::Operational || self.is_active()

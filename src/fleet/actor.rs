@@ -27,7 +27,7 @@ use super::{
 use crate::{
     config::Settings,
     domain::{
-        print::Tracker,
+        print::{Mark, StartSent, Tracker},
         reading::{JobReading, PrinterEvent},
         stall::StallWatch,
         state::{PrinterState, Reachability, StateFlags},
@@ -84,6 +84,8 @@ pub(super) struct Actor {
     /// When the newest completed reading was begun, and when it came.
     pub(super) read_begun: Option<Instant>,
     pub(super) read_came: Option<Instant>,
+    /// Readings that were begun before this belong to an earlier connection.
+    pub(super) read_from: Option<Instant>,
     /// A reading is under way since.
     pub(super) reading_since: Option<Instant>,
     pub(super) heaters_under_way: bool,
@@ -115,8 +117,10 @@ pub(super) struct Actor {
     pub(super) dirty: bool,
     /// The view's job does, too.
     pub(super) job_stale: bool,
-    /// The state of the last observation for the recorder.
-    pub(super) seen_state: PrinterState,
+    /// What the recorder was given last to store.
+    pub(super) stored: (PrinterState, Mark),
+    /// The start that the previous run of the server had sent, until its print is observed.
+    pub(super) start_before: Option<StartSent>,
     /// What the recorder was told last of its reach.
     pub(super) seen_reachability: Reachability,
 }
@@ -126,12 +130,12 @@ impl Actor {
     pub fn new(
         member: Member,
         wanted: Arc<Wanted>,
+        tracker: Tracker,
         mailbox: mpsc::Receiver<Mail>,
         outbox: Outbox,
         around: Surroundings,
     ) -> Self {
         let now = Instant::now();
-        let tracker = Tracker::resume(member.print.as_ref(), member.mark.clone());
         let live = member.unseen();
         Self {
             around,
@@ -139,7 +143,6 @@ impl Actor {
             mailbox,
             outbox,
             errands: FuturesUnordered::new(),
-            tracker,
             stall: StallWatch::default(),
             link: Link::Down,
             in_touch: false,
@@ -148,6 +151,7 @@ impl Actor {
             flags: StateFlags::default(),
             read_begun: None,
             read_came: None,
+            read_from: None,
             reading_since: None,
             heaters_under_way: false,
             establishing: false,
@@ -170,7 +174,11 @@ impl Actor {
             retiring: false,
             dirty: true,
             job_stale: true,
-            seen_state: member.last_state,
+            stored: (member.last_state, tracker.mark().clone()),
+            start_before: member.start.clone().filter(|start| {
+                tracker.current().is_none_or(|print| print.started_by.command_id != Some(start.command_id))
+            }),
+            tracker,
             seen_reachability: Reachability::Unknown,
             live,
         }
@@ -234,6 +242,9 @@ impl Actor {
         {
             self.change = Some(octoprint);
         }
+        if wanted.cleared.is_some() {
+            self.settle_print();
+        }
         // A print that began since wins: it is another one.
         if let Some(cleared) = wanted.cleared
             && self.tracker.current().is_none()
@@ -285,7 +296,7 @@ impl Actor {
             }
         }
         if news {
-            self.report_change();
+            self.report_observation();
             self.judge_late();
         }
     }
@@ -303,10 +314,14 @@ impl Actor {
         } else {
             self.job_stale = true;
         }
+        if matches!(event, PrinterEvent::FileSelected { .. } | PrinterEvent::FileDeselected) {
+            // A reading under way may show the file that was selected before.
+            self.events += 1;
+        }
         if let PrinterEvent::PrintStarted { path, .. } = &event {
             self.note_started(path);
         }
-        let facts = self.tracker.on_event(&event, self.moment());
+        let facts = self.tracker.on_event(&event, &self.moment());
         self.tell(facts);
         match &event {
             PrinterEvent::FileSelected { .. } | PrinterEvent::FileDeselected => self.read_soon(now, 400),

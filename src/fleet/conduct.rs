@@ -219,7 +219,7 @@ impl Actor {
         if flight.began.is_none() && self.tracker.current().is_none() {
             // It came and went between two looks, and left everything as it was: the counter alone tells of it.
             let result = if now.success > before.success { PrintResult::Done } else { PrintResult::Unknown };
-            let facts = self.tracker.found(file, result, moment);
+            let facts = self.tracker.found(file, result, &moment);
             self.tell(facts);
         }
     }
@@ -243,7 +243,10 @@ impl Actor {
         let doubtful = self.slot.as_ref().is_some_and(|flight| flight.doubtful);
         let outcome = if doubtful && outcome.effect() == Some(Effect::None) { Outcome::Unknown } else { outcome };
         let Some(report) = self.report_of(outcome, reason, detail) else { return };
+        let start = self.start_sent().filter(|_| outcome == Outcome::Unknown);
         let Some(flight) = self.slot.take() else { return };
+        let ended = flight.order.command_id;
+        self.start_before = self.start_before.take().filter(|start| start.command_id != ended);
         self.dirty = true;
         self.publish();
         self.outbox.send(Up::Report(report));
@@ -259,6 +262,7 @@ impl Actor {
                 before,
                 evidence: flight.evidence,
                 unanswered: outcome == Outcome::Unknown,
+                start: start.filter(|start| start.command_id == ended),
                 read_since: None,
                 until: now + LATE_LIMIT,
             });

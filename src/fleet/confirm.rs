@@ -211,6 +211,7 @@ impl Actor {
         {
             flight.began = Some(id);
         }
+        self.start_before = self.start_before.take().filter(|start| by != Some(start.command_id));
     }
 
     /// A print was found to have begun. It proves nothing about a command of an earlier life of the server: nobody
@@ -243,6 +244,7 @@ impl Actor {
             before: Sight { state: order.state_before, file, print_id: order.print_id, paused_by_printyard: false },
             evidence: Evidence::default(),
             unanswered: order.unanswered,
+            start: None,
             read_since: None,
             until: order.until,
         });

@@ -10,6 +10,7 @@ use crate::{
     domain::{
         command::{Command, FileRef, Step},
         effect::{Evidence, Sight},
+        print::StartSent,
         state::PrinterState,
     },
     octoprint::Prints,
@@ -71,6 +72,8 @@ pub struct Flight {
     /// When the printer is read next on behalf of this command.
     pub next_look: Option<Instant>,
     pub looks: u32,
+    /// When this process sent the current step last.
+    pub sent_at: Option<DateTime<Utc>>,
     pub accepted_at: Option<DateTime<Utc>>,
     /// An earlier send may have been carried out: it never ends as if nothing was done.
     pub doubtful: bool,
@@ -106,6 +109,7 @@ impl Flight {
             look_after: names_a_job.then_some(now),
             next_look: None,
             looks: 0,
+            sent_at: None,
             accepted_at: None,
             doubtful: false,
             lost_at: None,
@@ -208,6 +212,8 @@ pub struct Late {
     pub evidence: Evidence,
     /// It was `unknown`, not `unconfirmed`: a printer that is seen untouched for a while was not reached.
     pub unanswered: bool,
+    /// A start without a reply, whose print may still begin.
+    pub start: Option<StartSent>,
     /// First reading after the end.
     pub read_since: Option<Instant>,
     pub until: Instant,

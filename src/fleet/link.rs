@@ -48,6 +48,7 @@ impl Actor {
                 self.live.channel = Some(if self.is_pushed() { Channel::Push } else { Channel::Poll });
                 // Read before trusting events. A reading under way was begun before the socket was open.
                 self.reading_since = None;
+                self.read_from = Some(now);
                 self.want_reading(now);
                 self.heaters_due = now;
                 self.dirty = true;
@@ -62,6 +63,7 @@ impl Actor {
         self.link = Link::Down;
         self.live.channel = None;
         self.in_touch = false;
+        self.read_from = Some(now);
         self.tracker.lose_sight();
         self.connect_due = now + jittered(BACKOFF_MIN);
         self.dirty = true;

@@ -50,7 +50,7 @@ use crate::{
     config::Settings,
     domain::{
         plate::{ClearedPlate, Plate},
-        print::{Mark, Print},
+        print::{Mark, Print, StartSent, Tracker},
         state::{PrinterState, Reachability},
     },
     octoprint::OctoPrint,
@@ -69,6 +69,8 @@ pub struct Member {
     pub plate: Plate,
     /// The print that had not ended.
     pub print: Option<Print>,
+    /// The start that the previous run of the server had sent and not settled.
+    pub start: Option<StartSent>,
 }
 
 impl Member {
@@ -83,6 +85,7 @@ impl Member {
             mark: None,
             plate: Plate::clear(),
             print: None,
+            start: None,
         }
     }
 
@@ -276,10 +279,11 @@ impl Fleet {
     async fn supervise(self, mut member: Member, wanted: Arc<Wanted>, inbox: mpsc::Receiver<Mail>) {
         let id = member.id;
         let outbox = Outbox::new(self.inner.around.ledger.clone());
-        let new = |member: &Member, inbox, outbox| {
-            Box::new(Actor::new(member.clone(), wanted.clone(), inbox, outbox, self.inner.around.clone()))
+        let tracker = Tracker::resume(member.print.as_ref(), member.mark.clone());
+        let new = |member: &Member, tracker, inbox, outbox| {
+            Box::new(Actor::new(member.clone(), wanted.clone(), tracker, inbox, outbox, self.inner.around.clone()))
         };
-        let mut actor = new(&member, inbox, outbox);
+        let mut actor = new(&member, tracker, inbox, outbox);
         loop {
             if AssertUnwindSafe(actor.run()).catch_unwind().await.is_ok() {
                 if self.end(id, &wanted, &actor.mailbox) {
@@ -296,9 +300,10 @@ impl Fleet {
                 member.plate = live.plate.clone();
                 member.last_state = live.last_state;
             }
-            // A print that was under way is taken up as one that began while nobody watched.
-            member.print = None;
-            actor = new(&member, fresh, actor.outbox);
+            // It continues with what the one that died knew of the printer's prints.
+            let mut tracker = std::mem::take(&mut actor.tracker);
+            tracker.lose_sight();
+            actor = new(&member, tracker, fresh, actor.outbox);
             actor.outbox.send(Up::Restarted { printer_id: id });
         }
     }

@@ -15,9 +15,12 @@ use super::{
     message::{Ready, Up},
     settings::{ANSWERS_FIRST, PERMIT_AGE},
 };
-use crate::domain::{
-    command::{Outcome, Reason, Step},
-    state::PrinterState,
+use crate::{
+    clock,
+    domain::{
+        command::{Outcome, Reason, Step},
+        state::PrinterState,
+    },
 };
 
 impl Actor {
@@ -50,6 +53,7 @@ impl Actor {
         if go {
             // Events from before the send must not count as its effect.
             self.hear_out();
+            self.settle_print();
         }
         let overtaken = self.next.is_some();
         let octoprint = self.octoprint.clone();
@@ -98,6 +102,7 @@ impl Actor {
             return;
         }
         flight.sends += 1;
+        flight.sent_at = Some(clock::now());
         flight.phase = Phase::Wire;
         flight.accepted_at = None;
         flight.lost_at = None;

@@ -125,9 +125,18 @@ impl RecorderQueue {
         self.lock().taken = Backlog::default();
     }
 
-    /// Takes all observations.
+    /// Takes the observations, except of printers of which facts wait: an observation is never stored before the print
+    /// that it shows.
     pub fn take_observed(&self) -> Observed {
-        std::mem::take(&mut self.lock().observed)
+        let mut waiting = self.lock();
+        let mut taken = std::mem::take(&mut waiting.observed);
+        let (early, ready) = taken
+            .observations
+            .into_iter()
+            .partition(|(printer_id, _)| waiting.printers.get(printer_id).is_some_and(|of| !of.facts.is_empty()));
+        waiting.observed.observations = early;
+        taken.observations = ready;
+        taken
     }
 
     /// What is not stored yet.
@@ -151,6 +160,10 @@ impl Waiting {
     }
 
     fn add_fact(&mut self, printer_id: Uuid, fact: PrintFact) {
+        // The observation that waits is older than the fact.
+        if let (Some((mark, at)), Some(older)) = (fact.mark(), self.observed.observations.get_mut(&printer_id)) {
+            (older.mark, older.at) = (mark, at);
+        }
         let position = self.add(RecorderMessage::Print { printer_id, fact });
         self.printers.entry(printer_id).or_default().facts.push_back(position);
         while self.printers.get(&printer_id).is_some_and(|printer| printer.facts.len() > FACTS_KEPT)

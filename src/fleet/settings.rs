@@ -22,6 +22,8 @@ pub const PERMIT_AGE: Duration = Duration::from_secs(5);
 /// What is done again and again (pings, readings) begins on a beat. The processor is woken for many printers at once, where
 /// it would be woken for each: that is most of what a farm at rest costs.
 pub const BEAT: Duration = Duration::from_millis(100);
+/// A reading that contradicts the events is followed by the next one after this.
+pub const DOUBT: Duration = Duration::from_secs(1);
 /// Between pings on the event socket: OctoPrint's side has no heartbeat.
 pub const PING_EVERY: Duration = Duration::from_secs(5);
 /// Writing one ping.

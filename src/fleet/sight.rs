@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{
     actor::{Actor, Link, jittered},
     message::Observation,
-    settings::{FRESH_BY_READING, FRESH_BY_SOCKET},
+    settings::{DOUBT, FRESH_BY_READING, FRESH_BY_SOCKET},
     view::LiveJob,
 };
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
         command::Step,
         effect::Sight,
         plate::Plate,
-        print::{ActorKind, Mark, Moment, PrintFact, PrintResult},
+        print::{ActorKind, Moment, PrintFact, PrintResult, StartSent},
         reading::{JobFile, JobReading},
         state::{PrinterState, Reachability},
     },
@@ -31,8 +31,9 @@ impl Actor {
     /// Takes in an answer of `GET /api/job`.
     pub(super) fn on_reading(&mut self, mut reading: JobReading, started: Instant) {
         let now = Instant::now();
-        if self.in_touch && self.events_at_read != self.events {
-            // An event overtook this answer; which of the two is newer cannot be told.
+        let is_old = self.read_from.is_some_and(|from| started < from);
+        if is_old || (self.in_touch && self.events_at_read != self.events) {
+            // It is of an earlier connection, or an event came meanwhile: it may be older than what is known.
             self.want_reading(now);
             return;
         }
@@ -44,9 +45,17 @@ impl Actor {
         self.live.state_text.clone_from(&reading.state_text);
         self.live.error.clone_from(&reading.error);
         self.note_for_flights(reading.state);
-        let facts = self.tracker.on_reading(&reading, self.moment());
+        let facts = self.tracker.on_reading(&reading, &self.moment());
         self.in_touch = true;
         self.tell(facts);
+        for event in self.tracker.take_waiting() {
+            let facts = self.tracker.on_event(&event, &self.moment());
+            self.tell(facts);
+        }
+        // What the previous run had sent is a command in flight by now, or had ended.
+        if self.start_before.as_ref().is_some_and(|start| start.print_id.is_some()) {
+            self.start_before = None;
+        }
         let stalled = self.stall.note(&reading, &self.live.temperatures, now, self.around.settings.stall_after);
         let stalled_since = stalled.map(|since| clock::now() - (now - since));
         if let (Some(since), None, Some(print)) = (stalled_since, self.live.stalled_since, self.tracker.current()) {
@@ -60,10 +69,11 @@ impl Actor {
         }
         self.reading = Some(reading);
         self.job_stale = true;
-        self.read_due = now + jittered(self.pace().job);
+        let pace = if self.tracker.is_in_doubt() { DOUBT } else { jittered(self.pace().job) };
+        self.read_due = now + pace;
         self.heaters_due = self.heaters_due.min(now + self.pace().heaters);
         self.dirty = true;
-        self.report_sighting();
+        self.report_observation();
         self.judge_late();
     }
 
@@ -126,12 +136,30 @@ impl Actor {
         };
         Moment {
             at: clock::now(),
-            fresh_id: clock::new_id(),
-            starting: out(Step::Start),
+            fresh_ids: [clock::new_id(), clock::new_id()],
+            pushed: self.is_pushed(),
+            starting: self.start_sent(),
             pausing: out(Step::Pause),
             resuming: out(Step::Resume),
             cancelling: out(Step::Cancel),
         }
+    }
+
+    /// The start that was sent and whose print has not been observed: of the command in flight, of the previous run of
+    /// the server, or of a command without a reply.
+    pub(super) fn start_sent(&self) -> Option<StartSent> {
+        if let Some(flight) = self.slot.as_ref().filter(|flight| flight.is_out() && flight.step == Step::Start) {
+            let command_id = flight.order.command_id;
+            let before = self.start_before.as_ref().filter(|start| start.command_id == command_id);
+            return Some(before.cloned().unwrap_or_else(|| StartSent {
+                command_id,
+                file: flight.target().cloned(),
+                sent_at: flight.sent_at,
+                by_previous_run: flight.order.recover.is_some(),
+                print_id: None,
+            }));
+        }
+        self.start_before.clone().or_else(|| self.late.iter().rev().find_map(|late| late.start.clone()))
     }
 
     /// Tells the recorder what the tracker found out.
@@ -164,33 +192,29 @@ impl Actor {
         }
     }
 
-    /// Tells the recorder of a state that was read, and of where an active print stands.
-    pub(super) fn report_sighting(&mut self) {
-        if self.state.is_active() || self.live.last_state != self.state {
-            self.send_sighting();
-        } else {
-            self.report_change();
+    /// Has the recorder store what the printer shows, where it differs from what is stored. After a restart the server
+    /// continues from it. Of an active print each reading is stored: its time counts until then.
+    pub(super) fn report_observation(&mut self) {
+        let mark = self.tracker.mark();
+        if !self.state.is_active() && self.stored.0 == self.state && self.stored.1 == *mark {
+            return;
         }
-    }
-
-    /// Tells the recorder of a change of state.
-    pub(super) fn report_change(&mut self) {
-        if self.seen_state != self.state {
-            self.send_sighting();
-        }
-    }
-
-    /// A sighting has the mark by which the watch is taken up after a restart.
-    fn send_sighting(&mut self) {
-        let marked = self.reading.as_ref().map(Mark::of).unwrap_or_default();
-        self.seen_state = self.state;
+        self.stored = (self.state, mark.clone());
         self.around.recorder.add_observation(Observation {
             printer_id: self.live.id,
             state: self.state,
-            mark: Mark { file: self.tracker.selected().cloned(), ..marked },
+            mark: mark.clone(),
             at: clock::now(),
             octoprint_version: self.live.octoprint_version.clone(),
         });
+    }
+
+    /// Believes a reading whose events have not come: what happens next must find the print ended.
+    pub(super) fn settle_print(&mut self) {
+        if self.tracker.is_in_doubt() {
+            let facts = self.tracker.settle(&self.moment());
+            self.tell(facts);
+        }
     }
 
     /// Tells the recorder that the printer has come into reach, or is out of it.

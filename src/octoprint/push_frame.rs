@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::lenient::{Object, Text};
+use super::lenient::{Number, Object, Text};
 use crate::domain::{reading::LOCAL, reading::PrinterEvent, state::PrinterState};
 
 /// One frame of the event socket.
@@ -78,6 +78,7 @@ struct Payload {
     origin: Text,
     reason: Text,
     error: Text,
+    time: Number,
 }
 
 /// Reads a text frame; nothing is an error.
@@ -109,11 +110,12 @@ impl Event {
             "FileSelected" => PrinterEvent::FileSelected { path, origin },
             "FileDeselected" => PrinterEvent::FileDeselected,
             "PrintStarted" => PrinterEvent::PrintStarted { path, origin },
-            "PrintDone" => PrinterEvent::PrintDone { path },
+            "PrintDone" => PrinterEvent::PrintDone { path, time_s: payload.time.whole() },
             "PrintFailed" => {
-                PrinterEvent::PrintFailed { path, reason: payload.reason.filled(), error: payload.error.filled() }
+                let (reason, error) = (payload.reason.filled(), payload.error.filled());
+                PrinterEvent::PrintFailed { path, reason, error, time_s: payload.time.whole() }
             }
-            "PrintCancelled" => PrinterEvent::PrintCancelled { path },
+            "PrintCancelled" => PrinterEvent::PrintCancelled { path, time_s: payload.time.whole() },
             "PrintPaused" => PrinterEvent::PrintPaused { path },
             "PrintResumed" => PrinterEvent::PrintResumed { path },
             "Error" => PrinterEvent::Error { error: payload.error.0.unwrap_or_default() },
@@ -158,7 +160,7 @@ mod tests {
         assert_eq!(read("event:FileSelected"), Parsed::Event(selected));
         let started = PrinterEvent::PrintStarted { path: path.clone(), origin };
         assert_eq!(read("event:PrintStarted"), Parsed::Event(started));
-        assert_eq!(read("event:PrintDone"), Parsed::Event(PrinterEvent::PrintDone { path }));
+        assert_eq!(read("event:PrintDone"), Parsed::Event(PrinterEvent::PrintDone { path, time_s: Some(2) }));
     }
 
     #[test]

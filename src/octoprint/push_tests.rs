@@ -92,7 +92,10 @@ async fn an_event_that_proves_the_login_is_not_lost() {
     })
     .await;
     let mut push = Push::open(&printer, &RequestOptions::default()).await.expect("open");
-    assert_eq!(push.next().await, Ok(PushFrame::Event(PrinterEvent::PrintDone { path: "a.gcode".into() })));
+    assert_eq!(
+        push.next().await,
+        Ok(PushFrame::Event(PrinterEvent::PrintDone { path: "a.gcode".into(), time_s: None }))
+    );
 }
 
 #[tokio::test]

@@ -76,7 +76,8 @@ use crate::{
     storage::{self, Db, sealed::Shelf},
 };
 
-/// How long after its end a printer's last command is shown with it again when the server starts.
+/// Commands that ended so long before a start of the server still matter: they are shown with their printers, and may have
+/// started a print that was not recorded.
 const LAST_COMMANDS: TimeDelta = TimeDelta::days(1);
 
 /// Uploads to printers at once.

@@ -79,12 +79,17 @@ impl Recorder {
 
     /// Stores a group in its order. While the database is away, it tries again. A part that the database refuses is split
     /// until the refused fact is found, which is dropped.
-    async fn store(&self, group: Vec<RecorderMessage>) {
+    async fn store(&mut self, group: Vec<RecorderMessage>) {
         let (mut parts, replies) = parts_of(group);
         let mut is_repeated = false;
         while let Some(part) = parts.pop() {
             match part.write(&self.db, std::mem::take(&mut is_repeated)).await {
-                Ok(()) => self.note(&Ok(())),
+                Ok(()) => {
+                    self.note(&Ok(()));
+                    if let Part::Facts(facts) = &part {
+                        self.observations.outdate(facts);
+                    }
+                }
                 Err(error) if is_transient(&error) => {
                     self.note(&Err(error));
                     parts.push(part);
@@ -236,7 +241,10 @@ fn unasked(prints: &[(Uuid, PrintFact)], at: DateTime<Utc>) -> Vec<Entry> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{command::FileRef, print::By};
+    use crate::domain::{
+        command::FileRef,
+        print::{By, Mark},
+    };
 
     #[test]
     fn what_commands_did_is_told_by_their_batch_and_the_rest_in_one_entry_for_each_kind() {
@@ -246,7 +254,10 @@ mod tests {
             (n(100 + id), PrintFact::Began { id: n(id), file, at, by })
         };
         let ended = |id: u128, result: PrintResult, by: By| {
-            (n(100 + id), PrintFact::Ended { id: n(id), at, result, reason: Some("M112".into()), by })
+            (
+                n(100 + id),
+                PrintFact::Ended { id: n(id), at, result, reason: Some("M112".into()), by, left: Mark::default() },
+            )
         };
         let facts = [
             began(1, By::command(n(9))),

@@ -15,12 +15,17 @@ use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
 use super::{
-    Services,
+    LAST_COMMANDS, Services,
     background::{RunResult, Task},
     error::Error,
 };
 use crate::{
-    domain::{plate::Plate, print::Print, state::PrinterState},
+    clock,
+    domain::{
+        plate::Plate,
+        print::{Print, StartSent},
+        state::PrinterState,
+    },
     fleet::{Member, view::Live},
     storage::{self, printers::WithKey, sightings::Sighting},
 };
@@ -110,6 +115,8 @@ struct Known {
     plates: HashMap<Uuid, Plate>,
     sightings: HashMap<Uuid, Sighting>,
     prints: HashMap<Uuid, Print>,
+    /// Starts that the previous process sent; read once, at the start of the server.
+    starts: HashMap<Uuid, StartSent>,
 }
 
 impl Services {
@@ -185,6 +192,11 @@ impl Services {
             plates: storage::plates::get_many(&self.db, ids).await?.into_iter().collect(),
             sightings: sightings.into_iter().map(|seen| (seen.printer_id, seen)).collect(),
             prints: prints.into_iter().map(|print| (print.printer_id, print)).collect(),
+            starts: if self.registry.applied.borrow().is_empty() {
+                storage::prints::starts_sent(&self.db, clock::now() - LAST_COMMANDS).await?.into_iter().collect()
+            } else {
+                HashMap::new()
+            },
         };
         Ok((printers, known))
     }
@@ -229,6 +241,7 @@ impl Services {
                 mark: seen.map(|seen| (seen.mark, seen.observed_at)),
                 plate,
                 print: known.prints.remove(&id),
+                start: known.starts.remove(&id),
             });
         } else if is_mended || self.fleet.view().get(id).is_none() {
             self.fleet.view().put(unseen);

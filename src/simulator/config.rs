@@ -79,12 +79,14 @@ pub enum Fault {
     StatusAfterActing(u16),
     /// The event socket is closed, and refused with 404.
     DropSocket,
+    /// Frames of the event socket are late by this much: readings overtake them.
+    LateEvents(Duration),
     /// No key is good: 403 for GET, 400 `CSRF validation failed` for the rest.
     WrongKey,
 }
 
 impl Fault {
-    /// Reads `"hang"`, `{"slow_ms": 500}`, `{"status": 500}`, `{"status_after_acting": 500}`; `Ok(None)` for null.
+    /// Reads `"hang"`, `{"slow_ms": 500}`, `{"late_events_ms": 500}`, `{"status": 500}`, `{"status_after_acting": 500}`; `Ok(None)` for null.
     ///
     /// # Errors
     /// The text says what is not understood.
@@ -107,6 +109,8 @@ impl Fault {
             _ => {
                 if let Some(ms) = value.get("slow_ms").and_then(Value::as_u64) {
                     Self::Slow(Duration::from_millis(ms))
+                } else if let Some(ms) = value.get("late_events_ms").and_then(Value::as_u64) {
+                    Self::LateEvents(Duration::from_millis(ms))
                 } else if let Some(code) = status("status") {
                     Self::Status(code)
                 } else if let Some(code) = status("status_after_acting") {

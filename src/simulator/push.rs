@@ -63,11 +63,21 @@ struct Session {
     /// Number and frames, once the client has shown a session.
     listening: Option<(u64, mpsc::Receiver<Utf8Bytes>)>,
     ticker: Option<Interval>,
+    /// By how much events are late.
+    late: Duration,
 }
 
 impl Session {
     fn new(printer: SimulatedPrinter) -> Self {
-        Self { printer, wants_state: true, wants_events: Wanted::All, throttle: 1, listening: None, ticker: None }
+        Self {
+            printer,
+            wants_state: true,
+            wants_events: Wanted::All,
+            throttle: 1,
+            listening: None,
+            ticker: None,
+            late: Duration::ZERO,
+        }
     }
 
     async fn run(mut self, mut socket: WebSocket) {
@@ -86,7 +96,8 @@ impl Session {
                     continue;
                 }
                 Some(Fault::DropSocket | Fault::Refuse) => return,
-                _ => {}
+                Some(Fault::LateEvents(by)) => self.late = by,
+                _ => self.late = Duration::ZERO,
             }
             let done = tokio::select! {
                 changed = fault.changed() => changed.is_err(),
@@ -110,7 +121,7 @@ impl Session {
 
     /// Sends a frame, and those that come soon after it, in one write.
     async fn pass_on(&mut self, socket: &mut WebSocket, first: Utf8Bytes) -> Result<(), axum::Error> {
-        tokio::time::sleep(GATHER).await;
+        tokio::time::sleep(GATHER + self.late).await;
         socket.feed(Message::Text(first)).await?;
         while let Some(Ok(frame)) = self.listening.as_mut().map(|(_, frames)| frames.try_recv()) {
             socket.feed(Message::Text(frame)).await?;

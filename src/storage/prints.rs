@@ -11,7 +11,8 @@ use super::{
 };
 use crate::domain::{
     command::FileRef,
-    print::{ActorKind, By, Print, PrintResult},
+    print::{ActorKind, By, Print, PrintResult, StartSent},
+    reading::LOCAL,
 };
 
 const COLUMNS: &str = "id, printer_id, file_path, file_origin, started_at, ended_at, result, reason, \
@@ -98,6 +99,43 @@ pub async fn open(db: &Db, printer_ids: &[Uuid]) -> Result<Vec<Print>, Error> {
     let ids = group::ids(printer_ids.iter().copied());
     let rows: Vec<Row> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(ids).fetch_all(pool).await)?;
     rows.into_iter().map(Row::read).collect()
+}
+
+/// The starts, by printer, that were sent and whose prints are not recorded: of commands that are not settled, and of those
+/// that were confirmed just before the server died. `since`: batches that ended before it are left out.
+pub async fn starts_sent(db: &Db, since: DateTime<Utc>) -> Result<Vec<(Uuid, StartSent)>, Error> {
+    let sql = "select c.printer_id, c.id, c.file_path, c.sent_at, c.print_id, p.id as recorded
+               from batches b join commands c on c.batch_id = b.id left join prints p on p.id = c.print_id
+               where (b.finished_at > $1 or b.finished_at is null) and c.step = 'start'
+                   and (c.outcome in ('sent', 'accepted')
+                       or (c.outcome = 'confirmed' and c.print_id is not null and p.id is null))
+                   and not exists (select 1 from prints q where q.started_by_command = c.id)
+               order by c.id";
+    let rows: Vec<SentRow> = reading!(db, |pool| sqlx::query_as(sql).bind(since).fetch_all(pool).await)?;
+    Ok(rows.into_iter().map(SentRow::read).collect())
+}
+
+#[derive(sqlx::FromRow)]
+struct SentRow {
+    printer_id: Uuid,
+    id: Uuid,
+    file_path: Option<String>,
+    sent_at: Option<DateTime<Utc>>,
+    print_id: Option<Uuid>,
+    recorded: Option<Uuid>,
+}
+
+impl SentRow {
+    fn read(self) -> (Uuid, StartSent) {
+        let start = StartSent {
+            command_id: self.id,
+            file: self.file_path.map(|path| FileRef { path, origin: LOCAL.to_owned() }),
+            sent_at: self.sent_at,
+            by_previous_run: true,
+            print_id: self.print_id.filter(|_| self.recorded.is_none()),
+        };
+        (self.printer_id, start)
+    }
 }
 
 /// One print.

@@ -20,12 +20,12 @@ use crate::{
     },
 };
 
-/// Writes down what happened to prints, in one transaction: prints that began occupy their plates, for printers that
-/// exist. Facts of one print are taken in their order. `entries` tell of those that no command brought about;
-/// the feed tells of all.
+/// Records what happened to prints, in one transaction: prints that began occupy their plates, for printers that exist.
+/// What their printers show since then is stored with it: after a restart, the next reading must not look like another
+/// print. Facts of one print are taken in their order. `entries` are those that no command caused; the feed has all.
 pub async fn record(db: &Db, facts: &[(Uuid, PrintFact)], entries: &[Entry]) -> Result<(), Error> {
     let now = clock::now();
-    let Groups { began, plates, paused, ended } = Groups::of(facts);
+    let Groups { began, plates, paused, ended, marks } = Groups::of(facts);
     let by = [("kind", Kind::Text), ("command_id", Kind::Uuid)];
     let begin = format!(
         "insert into prints (id, printer_id, file_path, file_origin, started_at, started_by_kind, started_by_command,
@@ -60,11 +60,15 @@ pub async fn record(db: &Db, facts: &[(Uuid, PrintFact)], entries: &[Entry]) -> 
          where p.id = x.id and p.ended_at is null",
         db.records(&[("id", Kind::Uuid), ("at", Kind::Time), ("result", Kind::Text), ("reason", Kind::Text)])
     );
+    let mark = format!(
+        "update sightings as s set mark = x.mark, observed_at = x.at from {} where s.printer_id = x.printer_id",
+        db.records(&[("printer_id", Kind::Uuid), ("mark", Kind::Json), ("at", Kind::Time)])
+    );
     let origins =
         format!("select id, started_by_command, batch_id, external_ref from prints where id in {}", db.uuids(1));
     let ids: HashSet<Uuid> = facts.iter().map(|(_, fact)| fact.id()).collect();
     fenced!(db, |tx| {
-        for (sql, records) in [(begin, began), (occupy, plates), (pause, paused), (end, ended)] {
+        for (sql, records) in [(begin, began), (mark, marks), (occupy, plates), (pause, paused), (end, ended)] {
             if !records.is_empty() {
                 sqlx::query(AssertSqlSafe(sql)).bind(group::parameter(records)?).execute(&mut *tx).await?;
             }
@@ -119,6 +123,7 @@ struct Groups {
     plates: Vec<Value>,
     paused: Vec<Value>,
     ended: Vec<Value>,
+    marks: Vec<Value>,
 }
 
 impl Groups {
@@ -126,7 +131,11 @@ impl Groups {
         let mut groups = Self::default();
         let mut plates = HashMap::new();
         let mut paused = HashMap::new();
+        let mut marks = HashMap::new();
         for (printer_id, fact) in facts {
+            if let Some((mark, at)) = fact.mark() {
+                marks.insert(*printer_id, json!({"printer_id": printer_id, "mark": mark, "at": stamp(at)}));
+            }
             match fact {
                 PrintFact::Began { id, file, at, by } => {
                     let (path, origin) = file.as_ref().map(|file| (&file.path, &file.origin)).unzip();
@@ -147,6 +156,7 @@ impl Groups {
             }
         }
         groups.plates = plates.into_values().collect();
+        groups.marks = marks.into_values().collect();
         groups.paused = paused.into_values().collect();
         groups
     }

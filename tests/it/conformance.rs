@@ -8,6 +8,6 @@ mod farm;
 mod job;
 mod keys;
 mod lost;
-mod subject;
+pub mod subject;
 mod table;
 mod yard;

@@ -1,5 +1,9 @@
 //! The record of prints: each print once, with its result, its command and its order.
 
+mod killed;
+mod restart;
+mod together;
+
 use std::time::Duration;
 
 use serde_json::{Value, json};

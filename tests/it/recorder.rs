@@ -99,7 +99,14 @@ fn began(id: Uuid, file: &str) -> PrintFact {
 }
 
 fn ended(id: Uuid) -> PrintFact {
-    PrintFact::Ended { id, at: clock::now(), result: PrintResult::Done, reason: None, by: By::printer() }
+    PrintFact::Ended {
+        id,
+        at: clock::now(),
+        result: PrintResult::Done,
+        reason: None,
+        by: By::printer(),
+        left: Mark::default(),
+    }
 }
 
 fn observation(printer_id: Uuid, state: PrinterState) -> Observation {

@@ -1,12 +1,12 @@
-//! What happens to a print, as it is written down and told.
+//! What happens to a print, as it is recorded.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{By, PrintResult};
+use super::{By, Mark, PrintResult};
 use crate::domain::command::FileRef;
 
-/// What the tracker found out.
+/// What happened to a print.
 #[derive(Debug, Clone, PartialEq)]
 pub enum PrintFact {
     Began {
@@ -34,6 +34,8 @@ pub enum PrintFact {
         result: PrintResult,
         reason: Option<String>,
         by: By,
+        /// What an idle printer shows after it. It is stored with the end, so that no restart takes it for another print.
+        left: Mark,
     },
 }
 
@@ -46,6 +48,15 @@ impl PrintFact {
             | Self::Resumed { id, .. }
             | Self::Stalled { id, .. }
             | Self::Ended { id, .. } => *id,
+        }
+    }
+
+    /// The mark that is to be stored with it, and its time.
+    pub fn mark(&self) -> Option<(Mark, DateTime<Utc>)> {
+        match self {
+            Self::Began { id, file, at, .. } => Some((Mark::of_begun(*id, file.clone()), *at)),
+            Self::Ended { at, left, .. } => Some((left.clone(), *at)),
+            Self::Paused { .. } | Self::Resumed { .. } | Self::Stalled { .. } => None,
         }
     }
 }

@@ -1,80 +1,88 @@
-//! What must have happened to a printer's prints while nobody watched.
+//! What happened to a printer's prints while events and readings were missing.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
+use uuid::Uuid;
 
-use super::{By, Mark, Moment, PrintFact, PrintResult, Tracker};
+use super::{
+    By, Mark, MarkOf, Moment, PrintFact, PrintResult,
+    tracker::{Ending, Tracker},
+};
 use crate::domain::{command::FileRef, reading::JobReading, state::PrinterState};
 
 const NOT_WATCHED: &str = "not watched";
+/// Between a print that was seen and one that counts as the same: what readings and their whole seconds may be off by.
+const TOLERANCE_S: i64 = 5;
 
 impl Tracker {
-    /// Takes up the watch again. A print counts as the same only where nothing speaks against it.
-    pub(super) fn after_gap(&mut self, reading: &JobReading, mark: &Mark, moment: Moment, facts: &mut Vec<PrintFact>) {
-        let last = self.mark.clone();
-        let not_watched = || Some(NOT_WATCHED.to_owned());
-        // Nobody saw who paused what is paused now.
+    /// Compares the first reading after a gap with what is known. A print counts as the same only where nothing
+    /// contradicts it.
+    pub(super) fn after_gap(&mut self, reading: &JobReading, mark: &Mark, moment: &Moment, facts: &mut Vec<PrintFact>) {
+        facts.extend(self.settle(moment));
+        // Who paused what is paused now was not observed.
         self.state = None;
+        let not_watched = || Some(NOT_WATCHED.to_owned());
+        let had_print = self.current.is_some();
         let same = match reading.state {
-            state if state.is_active() => self.is_same_after_gap(mark, moment.at),
+            state if state.is_active() => self.is_same_after_gap(state, mark, moment.at),
             PrinterState::Operational => mark.file.is_none() || (self.has_file(mark) && !self.is_started_over(mark)),
-            // It may have ended well before its printer was switched off, unless the end was seen to begin.
+            // It may have ended well before its printer was switched off, unless its connection was seen to break.
             PrinterState::Offline | PrinterState::Error => self.current.as_ref().is_some_and(|print| print.cut_off),
             _ => true,
         };
-        if !same {
-            self.end(moment, PrintResult::Unknown, not_watched(), facts);
+        if had_print && !same {
+            self.end(Ending { reason: not_watched(), ..self.ending_by_state() }, moment, facts);
+        } else if had_print && reading.state.is_idle() {
+            self.end(self.ending_shown(reading, mark), moment, facts);
         }
-        let Some(last) = last else { return };
-        if reading.state == PrinterState::Operational && self.current.is_none() {
-            let ran = mark.completion == Some(100.0);
-            let moved = last.file != mark.file
-                || last.completion != mark.completion
-                || (ran && last.print_time_s != mark.print_time_s);
-            if moved {
-                let result = if ran { PrintResult::Done } else { PrintResult::Unknown };
-                self.begin_and_end(mark, result, not_watched(), moment, facts);
-            }
+        let another = match (had_print, same) {
+            // One that was done cannot be the one that was active.
+            (true, false) => mark.is_done(),
+            (true, true) => false,
+            (false, _) => !self.mark.explains(mark),
+        };
+        if another && reading.state == PrinterState::Operational {
+            self.begin_and_end(
+                moment.fresh_ids[1],
+                Mark { of: MarkOf::Idle, ..mark.clone() },
+                not_watched(),
+                moment,
+                facts,
+            );
         }
-    }
-
-    /// A print began and was done between two looks, where no events are pushed. One that events told of has made the
-    /// mark void.
-    pub(super) fn ran_between_looks(&self, now: &Mark) -> bool {
-        let Some(last) = &self.mark else { return false };
-        self.current.is_none()
-            && self.state == Some(PrinterState::Operational)
-            && now.completion == Some(100.0)
-            && (last.file != now.file || last.completion != now.completion || last.print_time_s != now.print_time_s)
     }
 
     /// A print of Printyard's own that was found by its file's counter alone.
-    pub fn found(&mut self, file: FileRef, result: PrintResult, moment: Moment) -> Vec<PrintFact> {
-        let by = moment.starting.map_or_else(By::printer, By::command);
-        let (id, at) = (moment.fresh_id, moment.at);
-        self.mark = None;
+    pub fn found(&mut self, file: FileRef, result: PrintResult, moment: &Moment) -> Vec<PrintFact> {
+        let start = self.start_of(Some(&file), moment.at, true, moment);
+        let (by, id) = self.author(start, moment.fresh_ids[0]);
+        let at = moment.at;
+        // Whatever an idle printer shows next is explained by it.
+        self.mark = Mark { file: Some(file.clone()), of: MarkOf::Unknown, ..Mark::default() };
         let began = PrintFact::Began { id, file: Some(file), at, by };
-        vec![began, PrintFact::Ended { id, at, result, reason: None, by: By::printer() }]
+        vec![began, PrintFact::Ended { id, at, result, reason: None, by: By::printer(), left: self.mark.clone() }]
     }
 
-    /// A print of which nothing but its end is seen.
+    /// A print of which only the end is seen: what it left, read from an idle printer.
     pub(super) fn begin_and_end(
         &mut self,
-        mark: &Mark,
-        result: PrintResult,
+        id: Uuid,
+        left: Mark,
         reason: Option<String>,
-        moment: Moment,
+        moment: &Moment,
         facts: &mut Vec<PrintFact>,
     ) {
-        let by = match (moment.starting, self.gap) {
-            // Nothing but a start that is done is known to be of this file.
-            (Some(command), _) if result == PrintResult::Done => By::command(command),
-            (_, true) => By::unknown(),
-            (_, false) => By::printer(),
-        };
-        let id = moment.fresh_id;
-        facts.push(PrintFact::Began { id, file: mark.file.clone(), at: moment.at, by });
-        let by = if self.gap { By::unknown() } else { By::printer() };
-        facts.push(PrintFact::Ended { id, at: moment.at, result, reason, by });
+        let result = if left.is_done() { PrintResult::Done } else { PrintResult::Unknown };
+        let began = moment.at - TimeDelta::seconds(left.print_time_s.unwrap_or_default());
+        let start = self.start_of(left.file.as_ref(), began, true, moment);
+        // Of another end it is not known whether the start that was sent is its beginning.
+        let start = start.filter(|_| result == PrintResult::Done);
+        let (by, id) = self.author(start, id);
+        let at = moment.at;
+        self.mark = left.clone();
+        self.marked_at = Some(at);
+        facts.push(PrintFact::Began { id, file: left.file.clone(), at, by });
+        let by = self.no_command();
+        facts.push(PrintFact::Ended { id, at, result, reason, by, left });
     }
 
     fn has_file(&self, now: &Mark) -> bool {
@@ -82,24 +90,31 @@ impl Tracker {
         known.is_none_or(|known| now.file.as_ref() == Some(known))
     }
 
-    fn is_same_after_gap(&self, now: &Mark, at: DateTime<Utc>) -> bool {
-        if !self.has_file(now) || self.is_started_over(now) {
+    fn is_same_after_gap(&self, state: PrinterState, now: &Mark, at: DateTime<Utc>) -> bool {
+        if self.has_ended_before(state) || !self.has_file(now) || self.is_started_over(now) {
             return false;
         }
-        let Some(last) = &self.mark else { return true };
+        // Its print time stands still while it is paused, and while a script runs after it.
+        let was_paused = matches!(self.mark.state, Some(PrinterState::Pausing | PrinterState::Paused))
+            || self.current.as_ref().is_some_and(|current| current.paused_by.is_some());
+        if state == PrinterState::Finishing || (was_paused && state == PrinterState::Paused) {
+            return true;
+        }
+        let last = &self.mark;
         let (Some(printed), Some(marked_at)) = (now.print_time_s, self.marked_at) else { return true };
         // Younger than the gap is wide, and moved: it may have begun within the gap.
         let gap_s = (at - marked_at).num_seconds();
-        let stood_still = last.file_position == now.file_position;
-        // Already older than the gap when it was seen last: another copy could not have come as far.
+        let place = |mark: &Mark| (mark.file_position.filter(|position| *position > 0), mark.print_time_s);
+        let stood_still = place(last).0.is_some() && place(last) == place(now);
+        // Already older than the gap when it was read last: another copy could not have come as far.
         let older = last.print_time_s.is_some_and(|age| age > gap_s + 1);
-        stood_still || older || printed + 5 >= gap_s
+        stood_still || older || printed + TOLERANCE_S >= gap_s
     }
 
-    /// The position went backwards: the file began anew.
+    /// The position went backwards: the file was started again.
     pub(super) fn is_started_over(&self, now: &Mark) -> bool {
-        let Some(last) = &self.mark else { return false };
-        self.current.is_some()
+        let last = &self.mark;
+        self.current.as_ref().is_some_and(|current| last.of == MarkOf::Print(current.id))
             && last.file == now.file
             && (matches!((last.file_position, now.file_position), (Some(then), Some(now)) if now < then)
                 || matches!((last.print_time_s, now.print_time_s), (Some(then), Some(now)) if now + 1 < then))

@@ -1,166 +1,18 @@
 //! The tracker, told what real OctoPrints were measured to tell, in their order, and asked what it made of it.
 
 use super::*;
-use crate::domain::reading::{JobFile, Progress};
+use crate::domain::{
+    reading::{JobFile, JobReading, PrinterEvent, Progress},
+    state::PrinterState,
+};
 
+mod interleaving;
+mod watch;
 mod watching;
 
+use watch::*;
+
 use PrinterState as S;
-
-/// A tracker with a clock that goes by hand.
-struct Watch {
-    tracker: Tracker,
-    second: i64,
-    next_id: u128,
-    starting: Option<Uuid>,
-    pausing: Option<Uuid>,
-    resuming: Option<Uuid>,
-    cancelling: Option<Uuid>,
-    facts: Vec<PrintFact>,
-}
-
-const A: &str = "a.gcode";
-const B: &str = "b.gcode";
-
-fn command(n: u128) -> Uuid {
-    Uuid::from_u128(1_000 + n)
-}
-
-fn file(path: &str) -> FileRef {
-    FileRef { path: path.to_owned(), origin: "local".to_owned() }
-}
-
-/// `GET /api/job`: state, file, completion, position, print time.
-fn reading(state: S, path: Option<&str>, completion: Option<f64>, position: u64, time: i64) -> JobReading {
-    let seen = completion.is_some();
-    JobReading {
-        state,
-        state_text: String::new(),
-        error: None,
-        file: path.map(|path| JobFile {
-            name: path.to_owned(),
-            path: path.to_owned(),
-            origin: "local".to_owned(),
-            size: Some(1_000),
-            date: None,
-        }),
-        user: None,
-        estimated_print_time_s: None,
-        progress: Progress {
-            completion,
-            print_time_s: seen.then_some(time),
-            print_time_left_s: None,
-            file_position: seen.then_some(position),
-        },
-    }
-}
-
-fn idle(path: &str) -> JobReading {
-    reading(S::Operational, Some(path), None, 0, 0)
-}
-
-fn done(path: &str, time: i64) -> JobReading {
-    reading(S::Operational, Some(path), Some(100.0), 1_000, time)
-}
-
-fn printing(path: &str, position: u64, time: i64) -> JobReading {
-    reading(S::Printing, Some(path), Some(10.0), position, time)
-}
-
-impl Watch {
-    /// Over a printer that has just been read.
-    fn over(first: &JobReading) -> Self {
-        let mut watch = Self::of(Tracker::default());
-        watch.tracker.lose_sight();
-        watch.read(first);
-        watch.facts.clear();
-        watch
-    }
-
-    fn of(tracker: Tracker) -> Self {
-        Self {
-            tracker,
-            second: 100,
-            next_id: 1,
-            starting: None,
-            pausing: None,
-            resuming: None,
-            cancelling: None,
-            facts: Vec::new(),
-        }
-    }
-
-    fn moment(&mut self) -> Moment {
-        let at = DateTime::UNIX_EPOCH + chrono::TimeDelta::seconds(self.second);
-        let fresh_id = Uuid::from_u128(self.next_id);
-        self.next_id += 1;
-        let Self { starting, pausing, resuming, cancelling, .. } = *self;
-        Moment { at, fresh_id, starting, pausing, resuming, cancelling }
-    }
-
-    fn read(&mut self, reading: &JobReading) {
-        self.second += 1;
-        let moment = self.moment();
-        let facts = self.tracker.on_reading(reading, moment);
-        self.facts.extend(facts);
-    }
-
-    fn hear(&mut self, event: PrinterEvent) {
-        let moment = self.moment();
-        let facts = self.tracker.on_event(&event, moment);
-        self.facts.extend(facts);
-    }
-
-    fn states(&mut self, states: &[S]) {
-        for state in states {
-            self.hear(PrinterEvent::StateChanged { state: *state, text: String::new() });
-        }
-    }
-
-    /// What both generations tell of a print that begins (2.x tells the selection twice).
-    fn begins(&mut self, path: &str) {
-        let (path, origin) = (path.to_owned(), "local".to_owned());
-        self.hear(PrinterEvent::FileSelected { path: path.clone(), origin: origin.clone() });
-        self.hear(PrinterEvent::FileSelected { path: path.clone(), origin: origin.clone() });
-        self.states(&[S::Starting]);
-        self.hear(PrinterEvent::PrintStarted { path, origin });
-        self.states(&[S::Printing]);
-    }
-
-    fn failed(&mut self, reason: &str, error: &str) {
-        let (reason, error) = (Some(reason.to_owned()), Some(error.to_owned()));
-        self.hear(PrinterEvent::PrintFailed { path: A.to_owned(), reason, error });
-    }
-
-    fn cancelled(&mut self) {
-        self.hear(PrinterEvent::PrintCancelled { path: A.to_owned() });
-        self.failed("cancelled", "");
-    }
-
-    /// The facts since this was last asked, in a line each.
-    fn told(&mut self) -> Vec<String> {
-        let facts = std::mem::take(&mut self.facts);
-        let by = |by: &By| match by.command_id {
-            Some(id) => format!("command {}", id.as_u128() - 1_000),
-            None => by.kind.to_string(),
-        };
-        facts
-            .iter()
-            .map(|fact| match fact {
-                PrintFact::Began { file, by: who, .. } => {
-                    format!("began {} by {}", file.as_ref().map_or("?", |file| &file.path), by(who))
-                }
-                PrintFact::Paused { by: who, .. } => format!("paused by {}", by(who)),
-                PrintFact::Resumed { .. } => "resumed".to_owned(),
-                PrintFact::Stalled { .. } => "stalled".to_owned(),
-                PrintFact::Ended { result, reason, .. } => match reason {
-                    Some(reason) => format!("{result}: {reason}"),
-                    None => result.to_string(),
-                },
-            })
-            .collect()
-    }
-}
 
 #[test]
 fn a_start_and_its_end_are_one_print() {
@@ -170,7 +22,7 @@ fn a_start_and_its_end_are_one_print() {
     let id = watch.tracker.current().map(|print| print.id);
     watch.read(&printing(A, 100, 5));
     watch.states(&[S::Finishing]);
-    watch.hear(PrinterEvent::PrintDone { path: A.to_owned() });
+    watch.hear(print_done(A, 10));
     assert_eq!(watch.tracker.current().map(|print| print.id), id);
     watch.states(&[S::Operational]);
     watch.read(&done(A, 10));
@@ -184,7 +36,7 @@ fn two_copies_of_a_file_are_two_prints() {
     for _ in 0..2 {
         watch.begins(A);
         watch.states(&[S::Finishing]);
-        watch.hear(PrinterEvent::PrintDone { path: A.to_owned() });
+        watch.hear(print_done(A, 10));
         watch.states(&[S::Operational]);
     }
     assert_eq!(watch.told(), ["began a.gcode by printer", "done", "began a.gcode by printer", "done"]);
@@ -213,7 +65,7 @@ fn a_print_that_was_done_stays_done_when_it_is_cancelled_in_finishing() {
     let mut watch = Watch::over(&idle(A));
     watch.begins(A);
     watch.states(&[S::Finishing]);
-    watch.hear(PrinterEvent::PrintDone { path: A.to_owned() });
+    watch.hear(print_done(A, 10));
     watch.states(&[S::Cancelling]);
     watch.cancelled();
     watch.states(&[S::Operational]);
@@ -293,7 +145,7 @@ fn a_connection_that_is_lost_without_an_event_of_the_print_ends_it_at_the_next_l
     watch.begins(A);
     watch.states(&[S::Offline]);
     let lost = JobReading { error: Some("SerialTimeoutException".to_owned()), ..reading(S::Error, None, None, 0, 0) };
-    watch.read(&lost);
+    watch.read_on(&lost);
     assert_eq!(watch.told()[1..], ["failed: SerialTimeoutException"]);
     let mut watch = Watch::over(&idle(A));
     watch.begins(A);
@@ -307,7 +159,7 @@ fn an_error_that_the_print_survives_does_not_fail_it() {
     watch.begins(A);
     watch.hear(PrinterEvent::Error { error: "a sensor was odd".to_owned() });
     watch.states(&[S::Finishing]);
-    watch.hear(PrinterEvent::PrintDone { path: A.to_owned() });
+    watch.hear(print_done(A, 10));
     watch.states(&[S::Operational]);
     assert_eq!(watch.told()[1..], ["done"]);
 }
@@ -378,7 +230,7 @@ fn the_end_of_one_print_that_is_told_late_is_not_the_end_of_the_next() {
     watch.begins(B);
     watch.cancelled();
     watch.states(&[S::Finishing]);
-    watch.hear(PrinterEvent::PrintDone { path: B.to_owned() });
+    watch.hear(print_done(B, 10));
     watch.states(&[S::Operational]);
     assert_eq!(watch.told().last().map(String::as_str), Some("done"));
 }

@@ -3,7 +3,7 @@
 use futures_util::FutureExt;
 
 use super::*;
-use crate::domain::print::{By, PrintResult};
+use crate::domain::print::{By, Mark, PrintResult};
 
 const PRINTER: Uuid = Uuid::from_u128(1);
 
@@ -18,6 +18,7 @@ fn ended(id: u128) -> PrintFact {
         result: PrintResult::Done,
         reason: None,
         by: By::printer(),
+        left: Mark::default(),
     }
 }
 

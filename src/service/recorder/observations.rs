@@ -11,6 +11,7 @@ use crate::{
     clock,
     domain::{
         event::{EventType, NewEvent},
+        print::PrintFact,
         state::Reachability,
     },
     fleet::recorder_queue::Observed,
@@ -43,6 +44,15 @@ impl ObservationBuffer {
             (printer_id, sighting)
         }));
         self.reach.extend(observed.reach);
+    }
+
+    /// Takes the marks of facts that are stored: an observation that waits is older than they are.
+    pub fn outdate(&mut self, facts: &[(Uuid, PrintFact)]) {
+        for (printer_id, fact) in facts {
+            if let (Some((mark, at)), Some(older)) = (fact.mark(), self.observations.get_mut(printer_id)) {
+                (older.mark, older.observed_at) = (mark, at);
+            }
+        }
     }
 
     /// Nothing waits.

@@ -5,7 +5,7 @@ use printyard::{
     clock,
     domain::{
         audit::ActorKind,
-        print::{By, PrintFact, PrintResult},
+        print::{By, Mark, PrintFact, PrintResult},
         printer::PrinterDetails,
     },
     service::access::Principal,
@@ -32,7 +32,7 @@ async fn printed(db: &Db, printer: &str, results: &[PrintResult], last: DateTime
         .zip(0..)
         .flat_map(|(result, n)| {
             let (id, at) = (clock::new_id(), last - TimeDelta::hours(n));
-            let ended = PrintFact::Ended { id, at, result: *result, reason: None, by };
+            let ended = PrintFact::Ended { id, at, result: *result, reason: None, by, left: Mark::default() };
             [PrintFact::Began { id, file: None, at: at - TimeDelta::hours(1), by }, ended]
         })
         .map(|fact| (printer, fact))

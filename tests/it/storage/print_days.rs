@@ -29,7 +29,10 @@ async fn print(db: &Db, printer_id: Uuid, from: i64, until: i64, result: Option<
     let (id, by) = (new_id(), By::printer());
     let mut facts = vec![(printer_id, PrintFact::Began { id, file: None, at: at(from * HOUR), by })];
     if let Some(result) = result {
-        facts.push((printer_id, PrintFact::Ended { id, at: at(until * HOUR), result, reason: None, by }));
+        facts.push((
+            printer_id,
+            PrintFact::Ended { id, at: at(until * HOUR), result, reason: None, by, left: Mark::default() },
+        ));
     }
     sights::record(db, &facts, &[]).await.expect("recorded");
 }
@@ -105,7 +108,14 @@ async fn a_print_that_has_not_ended_has_printed_until_its_printer_was_seen_last(
 async fn more_prints_than_are_counted_at_once_are_counted() {
     on_each(async |db| {
         let (printer, by) = (new_id(), By::printer());
-        let end = |id| PrintFact::Ended { id, at: at(HOUR), result: PrintResult::Done, reason: None, by };
+        let end = |id| PrintFact::Ended {
+            id,
+            at: at(HOUR),
+            result: PrintResult::Done,
+            reason: None,
+            by,
+            left: Mark::default(),
+        };
         let facts: Vec<_> = (0..1_250)
             .map(|_| new_id())
             .flat_map(|id| [PrintFact::Began { id, file: None, at: at(0), by }, end(id)])

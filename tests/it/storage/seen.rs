@@ -6,7 +6,7 @@ use printyard::{
         command::{Command, FileRef},
         event::{Event, EventType},
         plate::{ClearResult, ClearedPlate, Plate},
-        print::{By, Mark, Print, PrintFact, PrintResult},
+        print::{By, Mark, MarkOf, Print, PrintFact, PrintResult},
         state::PrinterState,
     },
     storage::{
@@ -41,6 +41,8 @@ async fn the_last_sighting_of_each_printer_is_kept() {
                 completion: Some(42.125),
                 file_position: Some(9_000_000_000),
                 print_time_s: None,
+                of: MarkOf::Print(new_id()),
+                state: Some(PrinterState::Printing),
             },
             observed_at: at(1),
             octoprint_version: Some("1.11.8".into()),
@@ -112,7 +114,8 @@ async fn a_plate_is_cleared_of_the_print_that_was_meant_and_of_no_other() {
 }
 
 async fn end(db: &Db, id: Uuid) {
-    tell(db, PrintFact::Ended { id, at: at(3), result: PrintResult::Done, reason: None, by: By::printer() }).await;
+    let (result, left) = (PrintResult::Done, Mark::default());
+    tell(db, PrintFact::Ended { id, at: at(3), result, reason: None, by: By::printer(), left }).await;
 }
 
 async fn tell(db: &Db, fact: PrintFact) {
@@ -157,11 +160,28 @@ async fn a_print_begins_once_and_ends_once() {
         one.paused_by = None;
         tell(&db, PrintFact::Resumed { id: one.id, by: By::printer() }).await;
         let reason = Some("Thermal\0 runaway".into());
-        tell(&db, PrintFact::Ended { id: one.id, at: at(9), result: PrintResult::Failed, reason, by: By::printer() })
-            .await;
         tell(
             &db,
-            PrintFact::Ended { id: one.id, at: at(10), result: PrintResult::Done, reason: None, by: By::printer() },
+            PrintFact::Ended {
+                id: one.id,
+                at: at(9),
+                result: PrintResult::Failed,
+                reason,
+                by: By::printer(),
+                left: Mark::default(),
+            },
+        )
+        .await;
+        tell(
+            &db,
+            PrintFact::Ended {
+                id: one.id,
+                at: at(10),
+                result: PrintResult::Done,
+                reason: None,
+                by: By::printer(),
+                left: Mark::default(),
+            },
         )
         .await;
         one.ended_at = Some(at(9));
@@ -188,7 +208,18 @@ async fn prints_are_paged_newest_first_and_filtered() {
             begin(&db, print).await;
         }
         for (print, result) in all.iter_mut().zip([PrintResult::Done, PrintResult::Cancelled]) {
-            tell(&db, PrintFact::Ended { id: print.id, at: at(50), result, reason: None, by: By::printer() }).await;
+            tell(
+                &db,
+                PrintFact::Ended {
+                    id: print.id,
+                    at: at(50),
+                    result,
+                    reason: None,
+                    by: By::printer(),
+                    left: Mark::default(),
+                },
+            )
+            .await;
             (print.ended_at, print.result) = (Some(at(50)), Some(result));
         }
         all.reverse();
@@ -237,7 +268,14 @@ async fn every_row_and_event_of_a_print_names_the_order_of_the_command_that_star
             PrintFact::Paused { id, by: By::command(pause.id) },
             PrintFact::Resumed { id, by: By::unknown() },
             PrintFact::Stalled { id, since: at(1) },
-            PrintFact::Ended { id, at: at(2), result: PrintResult::Unknown, reason: None, by: By::printer() },
+            PrintFact::Ended {
+                id,
+                at: at(2),
+                result: PrintResult::Unknown,
+                reason: None,
+                by: By::printer(),
+                left: Mark::default(),
+            },
         ] {
             tell(&db, fact).await;
         }

@@ -114,6 +114,12 @@ impl ServerProcess {
         assert!(signal(name, &[self.id()]), "SIG{name} was not sent");
     }
 
+    /// Waits until the process has ended; its exit code.
+    pub async fn ended(&mut self, deadline: Duration) -> Option<i32> {
+        let child = &mut self.child;
+        wait::until("the server has ended", deadline, async || child.try_wait().expect("a child")).await.code()
+    }
+
     /// Where it listens.
     pub fn url(&self) -> &str {
         &self.url

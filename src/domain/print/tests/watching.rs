@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn by_polling_a_print_that_is_done_is_told_from_one_that_was_cancelled() {
-    let mut watch = Watch::over(&idle(A));
+    let mut watch = Watch::polled(&idle(A));
     for (end, result) in [(done(A, 20), "done"), (idle(A), "cancelled")] {
         watch.read(&printing(A, 100, 5));
         watch.read(&printing(A, 200, 10));
@@ -19,7 +19,7 @@ fn by_polling_a_print_that_is_done_is_told_from_one_that_was_cancelled() {
 
 #[test]
 fn by_polling_a_pause_has_its_author() {
-    let mut watch = Watch::over(&idle(A));
+    let mut watch = Watch::polled(&idle(A));
     watch.read(&printing(A, 100, 5));
     watch.read(&reading(S::Paused, Some(A), Some(10.0), 100, 5));
     watch.read(&printing(A, 110, 6));
@@ -30,7 +30,7 @@ fn by_polling_a_pause_has_its_author() {
 
 #[test]
 fn by_polling_a_file_that_begins_anew_is_another_print() {
-    let mut watch = Watch::over(&idle(A));
+    let mut watch = Watch::polled(&idle(A));
     watch.read(&printing(A, 500, 50));
     watch.read(&printing(A, 20, 1));
     assert_eq!(watch.told(), ["began a.gcode by printer", "unknown", "began a.gcode by printer"]);
@@ -38,7 +38,7 @@ fn by_polling_a_file_that_begins_anew_is_another_print() {
 
 #[test]
 fn by_polling_a_print_that_ran_between_two_looks_is_found_all_the_same() {
-    let mut watch = Watch::over(&idle(A));
+    let mut watch = Watch::polled(&idle(A));
     watch.starting = Some(command(5));
     watch.read(&done(A, 1));
     assert_eq!(watch.told(), ["began a.gcode by command 5", "done"]);
@@ -55,7 +55,7 @@ fn by_polling_a_print_that_ran_between_two_looks_is_found_all_the_same() {
 
 #[test]
 fn by_polling_a_print_that_is_seen_at_its_end_only_is_a_print() {
-    let mut watch = Watch::over(&idle(A));
+    let mut watch = Watch::polled(&idle(A));
     watch.read(&reading(S::Finishing, Some(A), Some(100.0), 1_000, 1));
     watch.read(&done(A, 1));
     watch.read(&reading(S::Cancelling, Some(A), None, 0, 0));
@@ -68,7 +68,7 @@ fn a_print_that_events_told_of_is_not_found_again_by_the_next_look() {
     let mut watch = Watch::over(&idle(A));
     watch.begins(A);
     watch.states(&[S::Finishing]);
-    watch.hear(PrinterEvent::PrintDone { path: A.to_owned() });
+    watch.hear(print_done(A, 10));
     watch.states(&[S::Operational]);
     watch.read(&done(A, 1));
     watch.read(&done(A, 1));
@@ -182,7 +182,7 @@ fn kept(paused_by: Option<By>) -> Print {
         id: Uuid::from_u128(77),
         printer_id: Uuid::nil(),
         file: Some(file(A)),
-        started_at: DateTime::UNIX_EPOCH,
+        started_at: DateTime::UNIX_EPOCH + chrono::TimeDelta::seconds(97),
         ended_at: None,
         result: None,
         reason: None,
@@ -194,7 +194,8 @@ fn kept(paused_by: Option<By>) -> Print {
 }
 
 fn marked(reading: &JobReading) -> Option<(Mark, DateTime<Utc>)> {
-    Some((Mark::of(reading), DateTime::UNIX_EPOCH + chrono::TimeDelta::seconds(100)))
+    let of = if reading.state.is_active() { MarkOf::Print(Uuid::from_u128(77)) } else { MarkOf::Idle };
+    Some((Mark { of, ..Mark::of_reading(reading) }, DateTime::UNIX_EPOCH + chrono::TimeDelta::seconds(100)))
 }
 
 #[test]
@@ -203,7 +204,7 @@ fn after_a_restart_of_the_server_the_print_goes_on() {
     watch.read(&printing(A, 550, 55));
     assert_eq!(watch.told(), [""; 0]);
     assert_eq!(watch.tracker.current().map(|print| print.id), Some(Uuid::from_u128(77)));
-    watch.read(&done(A, 90));
+    watch.read_on(&done(A, 90));
     assert_eq!(watch.told(), ["done"]);
 }
 
@@ -255,7 +256,7 @@ fn who_resumed_and_who_ended_a_print_is_told() {
             other => panic!("{other:?}"),
         }
     };
-    let done = |watch: &mut Watch| watch.hear(PrinterEvent::PrintDone { path: A.to_owned() });
+    let done = |watch: &mut Watch| watch.hear(print_done(A, 10));
     assert_eq!(ends(Some(command(1)), None, Watch::cancelled), By::command(command(1)));
     assert_eq!(ends(None, None, Watch::cancelled), By::printer());
     assert_eq!(ends(Some(command(1)), None, done), By::printer(), "it was done before the cancel came");

@@ -1,0 +1,89 @@
+//! What a printer's job showed last.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::PrintResult;
+use crate::domain::{command::FileRef, reading::JobReading, state::PrinterState};
+
+/// What a printer's job showed last. It is stored, so that the server continues from it after a restart.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Mark {
+    pub file: Option<FileRef>,
+    /// 0 to 100.
+    pub completion: Option<f64>,
+    pub file_position: Option<u64>,
+    pub print_time_s: Option<i64>,
+    pub of: MarkOf,
+    pub state: Option<PrinterState>,
+}
+
+/// The moment that a mark belongs to. It decides what a later reading may be compared with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MarkOf {
+    /// Not known, as in the marks of earlier versions: a difference proves nothing.
+    #[default]
+    Unknown,
+    /// This print was active.
+    Print(Uuid),
+    /// No print was active, and the mark was read.
+    Idle,
+    /// A print had just ended. The mark is what its events announce; it was not read yet.
+    Left,
+}
+
+impl Mark {
+    /// The mark of a reading.
+    pub(super) fn of_reading(reading: &JobReading) -> Self {
+        Self {
+            file: reading.file.as_ref().map(super::file_ref),
+            // Measured: OctoPrint shows -100 after the print of an empty file.
+            completion: reading.progress.completion.map(|completion| if completion < 0.0 { 100.0 } else { completion }),
+            file_position: reading.progress.file_position,
+            print_time_s: reading.progress.print_time_s,
+            of: MarkOf::Unknown,
+            state: Some(reading.state),
+        }
+    }
+
+    /// The mark of a print that began at this moment.
+    pub fn of_begun(id: Uuid, file: Option<FileRef>) -> Self {
+        Self { file, of: MarkOf::Print(id), ..Self::default() }
+    }
+
+    /// What a print that ended so leaves on an idle printer.
+    pub(super) fn left(file: Option<FileRef>, result: PrintResult, time_s: Option<i64>) -> Self {
+        let left = Self { file, of: MarkOf::Left, ..Self::default() };
+        match (result, time_s) {
+            (PrintResult::Done, Some(_)) => Self { completion: Some(100.0), print_time_s: time_s, ..left },
+            (PrintResult::Cancelled | PrintResult::Failed, _) => left,
+            (PrintResult::Done | PrintResult::Unknown, _) => Self { of: MarkOf::Unknown, ..left },
+        }
+    }
+
+    /// The file was printed to its end.
+    pub(super) fn is_done(&self) -> bool {
+        self.completion == Some(100.0)
+    }
+
+    /// Whether an idle printer may show `now` without a print since this mark.
+    pub(super) fn explains(&self, now: &Self) -> bool {
+        // OctoPrint computes the print time again within a second after `PrintDone` (read in its sources).
+        let later_s = match self.of {
+            MarkOf::Unknown | MarkOf::Print(_) => return true,
+            MarkOf::Idle => 0,
+            MarkOf::Left => 2,
+        };
+        // OctoPrint was restarted, or its printer was connected again: the selection is lost, and no print is to be seen.
+        if now.file.is_none() {
+            return true;
+        }
+        let same_time = match (self.print_time_s, now.print_time_s) {
+            (Some(then), Some(now)) => (0..=later_s).contains(&(now - then)),
+            (then, now) => then == now,
+        };
+        self.file == now.file && self.completion == now.completion && (same_time || !now.is_done())
+    }
+}

@@ -1,0 +1,291 @@
+//! A printer with its own history, which is the truth.
+
+use std::collections::VecDeque;
+
+use super::*;
+
+/// What changed at a printer. Its place in the log is what a client can know of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    Began,
+    Ended,
+    Paused,
+    Resumed,
+    Selected,
+    /// OctoPrint or its connection to the printer was restarted: nothing is selected.
+    Deselected,
+}
+
+/// A print as it was.
+#[derive(Debug, Clone)]
+pub struct Truth {
+    pub file: &'static str,
+    pub command: Option<Uuid>,
+    pub began: i64,
+    pub time_s: i64,
+    pub result: Option<PrintResult>,
+}
+
+/// A step of what happens by itself.
+#[derive(Debug, Clone)]
+enum Step {
+    State(S),
+    Begins(Option<Uuid>),
+    Ends(PrintResult),
+    Tells(PrinterEvent),
+    Notes(Change),
+}
+
+struct Job {
+    /// The time without pauses.
+    time_ms: i64,
+    /// The time spent on the file itself, which decides where it is.
+    printed_ms: i64,
+    total_ms: i64,
+}
+
+pub struct Printer {
+    pub now: i64,
+    pub state: S,
+    pub selected: Option<&'static str>,
+    job: Option<Job>,
+    /// The print time of the last print, while it is shown.
+    left_s: Option<i64>,
+    pub prints: Vec<Truth>,
+    pub log: Vec<Change>,
+    steps: VecDeque<Step>,
+    /// Events on their way to the client, with the time and the length of the log when they were sent.
+    pub socket: Option<VecDeque<(i64, usize, PrinterEvent)>>,
+}
+
+impl Printer {
+    pub fn new() -> Self {
+        Self {
+            now: 1_000_000,
+            state: S::Operational,
+            selected: Some(A),
+            job: None,
+            left_s: None,
+            prints: Vec::new(),
+            log: Vec::new(),
+            steps: VecDeque::new(),
+            socket: None,
+        }
+    }
+
+    /// Nothing is under way that ends within moments by itself.
+    pub fn is_steady(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    fn tell(&mut self, event: PrinterEvent) {
+        let (now, place) = (self.now, self.log.len());
+        if let Some(socket) = &mut self.socket {
+            socket.push_back((now, place, event));
+        }
+    }
+
+    fn plan(&mut self, steps: impl IntoIterator<Item = Step>) {
+        self.steps.extend(steps);
+    }
+
+    /// Lets the next step happen.
+    pub fn step(&mut self) {
+        let Some(step) = self.steps.pop_front() else { return };
+        match step {
+            Step::State(state) => {
+                self.state = state;
+                self.tell(PrinterEvent::StateChanged { state, text: String::new() });
+            }
+            Step::Begins(command) => {
+                let file = self.selected.expect("a file is selected");
+                let total_ms = if file == A { 40_000 } else { 2_000 };
+                self.job = Some(Job { time_ms: 0, printed_ms: 0, total_ms });
+                self.left_s = None;
+                self.prints.push(Truth { file, command, began: self.now, time_s: 0, result: None });
+                self.log.push(Change::Began);
+            }
+            Step::Ends(result) => {
+                let printed_s = self.job.take().map_or(0, |job| job.time_ms / 1_000);
+                if let Some(print) = self.prints.last_mut() {
+                    (print.result, print.time_s) = (Some(result), printed_s);
+                }
+                self.left_s = (result == PrintResult::Done).then_some(printed_s);
+                self.log.push(Change::Ended);
+                if result == PrintResult::Failed {
+                    // The connection is closed with it, and the file let go.
+                    (self.state, self.selected) = (S::Error, None);
+                }
+            }
+            Step::Tells(event) => self.tell(event),
+            Step::Notes(change) => self.log.push(change),
+        }
+    }
+
+    /// Lets all steps happen that are under way.
+    pub fn settle(&mut self) {
+        while !self.is_steady() {
+            self.step();
+        }
+    }
+
+    /// Time passes, and a print may be done.
+    pub fn pass(&mut self, ms: i64) {
+        let left = self.job.as_ref().map(|job| job.total_ms - job.printed_ms);
+        if let (S::Printing, true, Some(left)) = (self.state, self.is_steady(), left)
+            && left <= ms
+        {
+            self.run(left);
+            self.finish();
+            self.now += ms - left;
+        } else {
+            self.run(ms);
+        }
+    }
+
+    fn run(&mut self, ms: i64) {
+        self.now += ms;
+        let Some(job) = &mut self.job else { return };
+        if self.state == S::Printing {
+            job.printed_ms = (job.printed_ms + ms).min(job.total_ms);
+        }
+        if matches!(self.state, S::Starting | S::Printing | S::Pausing | S::Resuming) {
+            job.time_ms += ms;
+        }
+    }
+
+    fn time_s(&self) -> Option<i64> {
+        self.job.as_ref().map(|job| job.time_ms / 1_000)
+    }
+
+    fn finish(&mut self) {
+        let (path, time_s) = (self.selected.unwrap_or_default().to_owned(), self.time_s());
+        self.plan([
+            Step::State(S::Finishing),
+            Step::Tells(PrinterEvent::PrintDone { path, time_s }),
+            Step::Ends(PrintResult::Done),
+            Step::State(S::Operational),
+        ]);
+        self.step();
+    }
+
+    pub fn select(&mut self, file: &'static str) {
+        if self.state == S::Operational && self.is_steady() {
+            self.selected = Some(file);
+            self.left_s = None;
+            self.log.push(Change::Selected);
+            self.tell(PrinterEvent::FileSelected { path: file.to_owned(), origin: "local".to_owned() });
+        }
+    }
+
+    /// Starts a print of the selected file. `false`: refused.
+    pub fn start(&mut self, command: Option<Uuid>) -> bool {
+        if self.state != S::Operational || !self.is_steady() || self.selected.is_none() {
+            return false;
+        }
+        let (path, origin) = (self.selected.unwrap_or_default().to_owned(), "local".to_owned());
+        self.plan([
+            Step::Begins(command),
+            Step::State(S::Starting),
+            Step::Tells(PrinterEvent::PrintStarted { path, origin }),
+            Step::State(S::Printing),
+        ]);
+        for _ in 0..3 {
+            self.step();
+        }
+        true
+    }
+
+    pub fn pause(&mut self) {
+        if self.state == S::Printing && self.is_steady() {
+            let path = self.selected.unwrap_or_default().to_owned();
+            let paused = Step::Tells(PrinterEvent::PrintPaused { path });
+            self.plan([Step::Notes(Change::Paused), Step::State(S::Pausing), Step::State(S::Paused), paused]);
+            self.step();
+            self.step();
+        }
+    }
+
+    pub fn resume(&mut self) {
+        if self.state == S::Paused && self.is_steady() {
+            self.plan([Step::Notes(Change::Resumed), Step::State(S::Resuming), Step::State(S::Printing)]);
+            self.step();
+            self.step();
+        }
+    }
+
+    pub fn cancel(&mut self) {
+        if !matches!(self.state, S::Printing | S::Paused) || !self.is_steady() {
+            return;
+        }
+        let (path, time_s) = (self.selected.unwrap_or_default().to_owned(), self.time_s());
+        let reason = Some("cancelled".to_owned());
+        self.plan([
+            Step::State(S::Cancelling),
+            Step::Tells(PrinterEvent::PrintCancelled { path: path.clone(), time_s }),
+            Step::Tells(PrinterEvent::PrintFailed { path, reason, error: None, time_s }),
+            Step::Ends(PrintResult::Cancelled),
+            Step::State(S::Operational),
+        ]);
+        self.step();
+    }
+
+    /// The firmware halts. OctoPrint reports it in one of two orders.
+    pub fn fail(&mut self, reason_first: bool) {
+        if !matches!(self.state, S::Printing | S::Paused) || !self.is_steady() {
+            return;
+        }
+        let path = self.selected.unwrap_or_default().to_owned();
+        let (reason, error) = (Some("error".to_owned()), Some("MINTEMP".to_owned()));
+        let failed =
+            Step::Tells(PrinterEvent::PrintFailed { path, reason, error: error.clone(), time_s: self.time_s() });
+        let error = Step::Tells(PrinterEvent::Error { error: error.unwrap_or_default() });
+        let (ends, closed) = (Step::Ends(PrintResult::Failed), [S::Error, S::Offline].map(Step::State));
+        let [halted, offline] = closed;
+        if reason_first {
+            self.plan([failed, ends, halted, error, offline]);
+        } else {
+            self.plan([ends, halted, error, offline, failed]);
+        }
+        self.step();
+    }
+
+    pub fn connect(&mut self) {
+        if matches!(self.state, S::Offline | S::Error) && self.is_steady() {
+            self.plan([Step::State(S::Connecting), Step::Notes(Change::Deselected), Step::State(S::Operational)]);
+        }
+    }
+
+    /// OctoPrint dies and starts again: the job is lost, and nobody is told.
+    pub fn restart(&mut self) {
+        self.socket = None;
+        // An end that had begun is that end.
+        let ending = self.steps.drain(..).find_map(|step| match step {
+            Step::Ends(result) => Some(result),
+            Step::State(_) | Step::Begins(_) | Step::Tells(_) | Step::Notes(_) => None,
+        });
+        if self.job.is_some() {
+            self.plan([Step::Ends(ending.unwrap_or(PrintResult::Unknown))]);
+            self.settle();
+        }
+        (self.selected, self.left_s, self.state) = (None, None, S::Operational);
+        self.log.push(Change::Deselected);
+    }
+
+    /// `GET /api/job`.
+    pub fn read(&self) -> JobReading {
+        let mut read = match (&self.job, self.left_s) {
+            (Some(job), _) if self.state != S::Cancelling => {
+                let part = u32::try_from(job.printed_ms * 1_000 / job.total_ms).unwrap_or_default();
+                let completion = Some(f64::from(part) / 10.0);
+                reading(self.state, self.selected, completion, u64::from(part), job.time_ms / 1_000)
+            }
+            (None, Some(time_s)) => reading(self.state, self.selected, Some(100.0), 1_000, time_s),
+            (Some(_) | None, _) => reading(self.state, self.selected, None, 0, 0),
+        };
+        if self.state == S::Error {
+            read.error = Some("MINTEMP".to_owned());
+        }
+        read
+    }
+}

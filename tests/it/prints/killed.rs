@@ -1,0 +1,129 @@
+//! The server is killed within moments of a start, and started again: the print belongs to its command all the same.
+
+use std::{collections::HashMap, path::Path, time::Duration};
+
+use chrono::TimeDelta;
+use printyard::{
+    clock,
+    domain::print::StartSent,
+    simulator::{Farm, FarmConfig, SimulatedPrinter},
+    storage::{Db, printers, prints},
+};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::support::{
+    process::{ServerProcess, sqlite_in},
+    wait::{self, until},
+};
+
+const PRINTERS: usize = 40;
+const ROUNDS: u64 = 6;
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The starts that a printer has carried out.
+fn started(printer: &SimulatedPrinter) -> usize {
+    printer.received().iter().filter(|one| one.acted && one.command == "start").count()
+}
+
+async fn prints_of(server: &ServerProcess) -> HashMap<String, Vec<Value>> {
+    let mut by_printer: HashMap<String, Vec<Value>> = HashMap::new();
+    let page = server.get("/prints?limit=500").await;
+    for row in page["items"].as_array().expect("prints") {
+        by_printer.entry(row["printer_id"].as_str().expect("an id").to_owned()).or_default().push(row.clone());
+    }
+    by_printer
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_print_belongs_to_its_command_when_the_server_is_killed_after_the_start() {
+    let seed: u64 = rand::random();
+    println!("seed {seed}");
+    let farm =
+        Farm::start(FarmConfig { printers: PRINTERS, latency: Duration::from_millis(20), ..FarmConfig::default() })
+            .await
+            .expect("a farm");
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut server = ServerProcess::start(dir.path()).await;
+    let mut ids = HashMap::new();
+    for (n, printer) in farm.printers().iter().enumerate() {
+        // Half of the prints are over before the server is there again.
+        let lines = if n % 2 == 0 { 600 } else { 8 };
+        printer.put_file("part.gcode", "G4 P100\n".repeat(lines));
+        printer.select("part.gcode");
+        let body = json!({"name": printer.name(), "url": printer.url(), "api_key": printer.api_key()});
+        let (status, body) = server.post("/printers", &body).await.expect("an answer");
+        assert_eq!(status, 201, "{body}");
+        ids.insert(body["id"].as_str().expect("an id").to_owned(), printer.clone());
+    }
+    let (mut unrecorded, mut open) = (0, 0);
+    for round in 0..ROUNDS {
+        until_idle(&server).await;
+        let printer_ids: Vec<&String> = ids.keys().collect();
+        let wish = json!({
+            "command": "start", "select": {"printer_ids": printer_ids}, "plate": "assume_clear", "reason": "the test",
+            "external_ref": format!("round {round}"), "confirm_within_s": 5,
+        });
+        let (status, batch) = server.post("/batches", &wish).await.expect("an answer");
+        assert!(status.is_success(), "{batch}");
+        // The moment of the kill is the random variable of this test, not something waited for.
+        let within = if round % 2 == 0 { 120 } else { 1_500 };
+        wait::pause(Duration::from_millis((seed >> (round * 9)) % within)).await;
+        server.kill();
+        let (sent, recorded) = stored(dir.path()).await;
+        println!("round {round}: {sent} starts were sent and their prints not recorded, {recorded} prints were open");
+        (unrecorded, open) = (unrecorded + sent, open + recorded);
+        server = ServerProcess::start(dir.path()).await;
+        let path = format!("/batches/{}", batch["id"].as_str().expect("an id"));
+        let batch = until("the batch ends", PATIENCE, async || {
+            let batch = server.get(&path).await;
+            if batch["finished_at"].is_null() { Err(batch["counts"].clone()) } else { Ok(batch) }
+        })
+        .await;
+        let rows = until("every print is recorded", PATIENCE, async || {
+            let rows = prints_of(&server).await;
+            let missing = ids.iter().find(|(id, printer)| rows.get(*id).map_or(0, Vec::len) < started(printer));
+            if missing.is_none() { Ok(rows) } else { Err(missing.map(|(id, _)| id.clone())) }
+        })
+        .await;
+        for command in batch["commands"].as_array().expect("rows") {
+            let id = command["printer_id"].as_str().expect("an id");
+            let (of_printer, started) = (&rows[id], started(&ids[id]));
+            assert_eq!(of_printer.len(), started, "round {round}: one row for each print: {of_printer:?}");
+            let newest = &of_printer[0];
+            assert_eq!(newest["command_id"], command["id"], "round {round}: {newest}, {command}");
+            assert_eq!(newest["external_ref"], batch["external_ref"]);
+            assert!(command["print_id"].is_null() || command["print_id"] == newest["id"], "{newest}, {command}");
+            let others: Vec<&Value> = of_printer[1..].iter().filter(|row| row["command_id"].is_null()).collect();
+            assert!(others.is_empty(), "round {round}: {others:?}");
+        }
+        let cancel = json!({"command": "cancel", "select": {"printer_ids": printer_ids}});
+        server.post("/batches", &cancel).await.expect("an answer");
+    }
+    assert!(unrecorded > 0, "no kill came between the send of a start and the record of its print");
+    assert!(open > 0, "no kill came after a print was recorded");
+}
+
+/// What a server that was killed has stored: starts that were sent and whose prints are not recorded, and open prints.
+async fn stored(dir: &Path) -> (usize, usize) {
+    let db = Db::connect(&sqlite_in(dir)).await.expect("the database");
+    let printers: Vec<Uuid> = printers::versions(&db).await.expect("read").into_keys().collect();
+    let recorded = prints::open(&db, &printers).await.expect("read");
+    let is_recorded =
+        |start: &StartSent| recorded.iter().any(|print| print.started_by.command_id == Some(start.command_id));
+    let sent = prints::starts_sent(&db, clock::now() - TimeDelta::hours(1)).await.expect("read");
+    let unrecorded = sent.iter().filter(|(_, start)| !is_recorded(start)).count();
+    db.close().await;
+    (unrecorded, recorded.len())
+}
+
+async fn until_idle(server: &ServerProcess) {
+    until("every printer is idle and watched", PATIENCE, async || {
+        let list = server.get("/printers?limit=500").await;
+        let items = list["items"].as_array().expect("printers").clone();
+        let ready = |item: &Value| item["status"]["state"] == "operational" && item["status"]["channel"] == "push";
+        let busy: Vec<_> = items.iter().filter(|item| !ready(item)).map(|item| item["status"].clone()).collect();
+        if busy.is_empty() && items.len() == PRINTERS { Ok(()) } else { Err(busy) }
+    })
+    .await;
+}

@@ -1,0 +1,64 @@
+//! Many prints end at the same time, and the events of it come later than readings: each print ends once.
+
+use std::time::Duration;
+
+use printyard::simulator::{Farm, FarmConfig, Fault};
+use serde_json::{Value, json};
+
+use super::{events, prints};
+use crate::support::{server::TestServer, wait};
+
+const PRINTERS: usize = 80;
+const SOON: Duration = Duration::from_secs(60);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn prints_that_end_together_end_once_each_however_late_their_events_are() {
+    let farm = Farm::start(FarmConfig { printers: PRINTERS, ..FarmConfig::default() }).await.expect("a farm");
+    let server = TestServer::start().await;
+    let mut ids = Vec::new();
+    for printer in farm.printers() {
+        printer.put_file("part.gcode", "G4 P100\n".repeat(50));
+        printer.select("part.gcode");
+        ids.push(server.register(printer).await);
+    }
+    for id in &ids {
+        server.until_online(id).await;
+    }
+    let wish = json!({"command": "start", "select": {"printer_ids": ids}, "external_ref": "MO/80"});
+    let (_, batch, _) = server.post_and_wait("/api/v1/batches", wish).await;
+    assert_eq!(batch["result"], "ok", "{batch}");
+    for (n, printer) in farm.printers().iter().enumerate() {
+        // Some are waited for, and some come when the reading has been believed.
+        let late = if n % 2 == 0 { 1_500 } else { 6_000 };
+        printer.set_fault(Some(Fault::LateEvents(Duration::from_millis(late))));
+        server.services.fleet().watch(ids[n].parse().expect("an id"));
+    }
+    let mut most_overtaken = 0;
+    let done = wait::until("every print has ended", SOON, async || {
+        let (_, list, _) = server.get("/api/v1/printers?limit=500").await;
+        let overtaken = |item: &&Value| item["status"]["state"] == "operational" && item["job"]["print_id"].is_string();
+        let overtaken = list["items"].as_array().expect("printers").iter().filter(overtaken).count();
+        most_overtaken = most_overtaken.max(overtaken);
+        let done = prints(&server, "external_ref=MO/80&state=done").await;
+        if done.len() == PRINTERS { Ok(done) } else { Err(done.len()) }
+    })
+    .await;
+    assert!(most_overtaken >= PRINTERS / 8, "readings were before the events of {most_overtaken} printers only");
+    let last = prints(&server, "").await.iter().filter_map(|print| print["ended_at"].as_str().map(str::to_owned)).max();
+    assert!(last.is_some());
+    // The latest events have come when another print has been observed from its beginning to its end.
+    for printer in farm.printers() {
+        printer.set_fault(None);
+    }
+    wait::throughout("no other print is recorded", Duration::from_secs(7), async || {
+        let all = prints(&server, "").await;
+        if all.len() == PRINTERS { Ok(()) } else { Err(all) }
+    })
+    .await;
+    assert_eq!(prints(&server, "").await, done);
+    assert_eq!(events(&server, "print.started").await.len(), PRINTERS);
+    let ended = events(&server, "print.finished,print.unknown,print.cancelled,print.failed").await;
+    assert_eq!(ended.len(), PRINTERS);
+    assert!(ended.iter().all(|event| event["type"] == "print.finished"), "{ended:?}");
+    server.stop().await;
+}
