@@ -70,8 +70,14 @@ impl FarmLock {
     pub async fn release(self) {
         match self.0 {
             Held::File { file, .. } => drop(file),
-            // The lock ends with the session, also where it cannot be ended in good order.
-            Held::Session(session) => drop(tokio::time::timeout(ANSWER_WITHIN, session.close()).await),
+            // The lock ends with the session, but a while after it was closed: a server that starts at once would be refused.
+            Held::Session(mut session) => {
+                let unlock = async {
+                    sqlx::query("select pg_advisory_unlock($1)").bind(KEY).execute(&mut *session).await?;
+                    session.close().await
+                };
+                drop(tokio::time::timeout(ANSWER_WITHIN, unlock).await);
+            }
         }
     }
 }

@@ -5,7 +5,10 @@ mod takeover;
 
 use std::{path::Path, process::Stdio, time::Duration};
 
-use printyard::simulator::{Farm, FarmConfig};
+use printyard::{
+    simulator::{Farm, FarmConfig},
+    storage::lock::FarmLock,
+};
 use reqwest::StatusCode;
 
 use crate::support::{
@@ -96,4 +99,15 @@ async fn no_database_is_created_beside_the_key_of_another_one() {
         let mode = std::fs::metadata(&file).expect("the file").permissions().mode() & 0o777;
         assert_eq!(mode, 0o600);
     }
+}
+
+#[tokio::test]
+async fn a_lock_that_is_given_up_can_be_taken_at_once() {
+    on_each_database(async |_, url| {
+        for _ in 0..20 {
+            let lock = FarmLock::try_acquire(url).await.expect("asked");
+            lock.expect("the lock is free").release().await;
+        }
+    })
+    .await;
 }
