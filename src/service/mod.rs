@@ -193,6 +193,12 @@ impl Services {
         Ok(services)
     }
 
+    /// Failures of the database that a test asks for.
+    #[cfg(feature = "fault-injection")]
+    pub fn faults(&self) -> &storage::faults::Faults {
+        self.db.faults()
+    }
+
     /// Fails where the stored secrets were sealed by keys that are missing.
     async fn check_keys(&self) -> Result<(), Error> {
         let mut sealed = Vec::new();

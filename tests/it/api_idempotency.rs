@@ -6,6 +6,7 @@ use chrono::TimeDelta;
 use printyard::{
     clock,
     simulator::{Farm, FarmConfig},
+    storage::faults::{Failure, Lasts, Moment},
 };
 use reqwest::{Method, StatusCode, header::HeaderMap};
 use serde_json::{Value, json};
@@ -363,5 +364,22 @@ async fn an_upload_is_repeatable_by_its_length() {
     let second = upload().await;
     // The boundary of a form is another one each time, and as long as before.
     assert_eq!((second.0, is_replayed(&second.2), &second.1), (StatusCode::CREATED, true, &first.1));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn of_many_printers_at_once_those_that_the_database_failed_are_registered_by_a_repetition() {
+    let server = TestServer::start().await;
+    let path = "/api/v1/printers/bulk";
+    let body = json!({"items": [{"name": "one", "url": "http://127.0.0.1:9"}]});
+    let faults = server.services.faults();
+    faults.inject(Failure { nth: 1, moment: Moment::BeforeCommit, lasts: Lasts::UntilLifted });
+    let (_, failed, _) = post(&server, path, "many", &body).await;
+    assert_eq!(failed["items"][0]["status"], 503, "{failed}");
+    faults.lift();
+    let (_, created, headers) = post(&server, path, "many", &body).await;
+    assert_eq!((&created["items"][0]["status"], is_replayed(&headers)), (&json!(201), false), "{created}");
+    let (_, replayed, headers) = post(&server, path, "many", &body).await;
+    assert_eq!((replayed, is_replayed(&headers)), (created, true));
     server.stop().await;
 }

@@ -1,6 +1,6 @@
 //! Printers registered many at once: one request for a hall, and an answer for each of them.
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{Extension, Json, extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -11,6 +11,7 @@ use super::{
     caller::Manager,
     decode::decode,
     extract::{Input, NoQuery},
+    idempotency::NotStored,
     printer_body::{NewPrinterBody, PrinterBody},
     problem::{ItemProblem, Problem},
 };
@@ -77,7 +78,7 @@ async fn create_printers(
     _: NoQuery,
     State(services): State<Services>,
     Input(body): Input<NewPrintersBody>,
-) -> Result<(StatusCode, Json<CreatedBody>), Problem> {
+) -> Result<(StatusCode, Option<Extension<NotStored>>, Json<CreatedBody>), Problem> {
     let asked = body.items.len();
     if !(1..=MOST).contains(&asked) {
         let rule = format!("must have 1 to {MOST} items, and has {asked}");
@@ -102,7 +103,9 @@ async fn create_printers(
         Err(error) => refused(index, error.into()),
     }));
     items.sort_by_key(|item| item.index);
-    Ok((StatusCode::MULTI_STATUS, Json(CreatedBody { items })))
+    // Where the database failed, the same request with the same key is tried again.
+    let failed = items.iter().any(|item| item.status >= 500);
+    Ok((StatusCode::MULTI_STATUS, failed.then_some(Extension(NotStored)), Json(CreatedBody { items })))
 }
 
 fn refused(index: usize, problem: Problem) -> CreatedItem {

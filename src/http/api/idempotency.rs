@@ -44,6 +44,10 @@ const MANY_EFFECTS: [&str; 1] = ["/api/v1/printers/bulk"];
 /// The largest answer that is stored, in bytes.
 const LARGEST: usize = 1024 * 1024;
 
+/// Marks an answer that is not stored: a part of the request failed, and a repetition does it.
+#[derive(Debug, Clone, Copy)]
+pub struct NotStored;
+
 /// Whether a POST to this path has an effect.
 pub fn applies(path: &str) -> bool {
     !WITHOUT_EFFECT.contains(&path)
@@ -220,10 +224,10 @@ fn internal(cause: &str) -> Problem {
 }
 
 /// Stores the status of an answer for replays, and its body where no resource can be read again. A refusal had no effect
-/// and is not stored.
+/// and is not stored, nor is an answer with [`NotStored`].
 async fn store_answer(services: &Services, key: &KeyUse, response: Response) -> Response {
     let status = response.status();
-    if !status.is_success() {
+    if !status.is_success() || response.extensions().get::<NotStored>().is_some() {
         return response;
     }
     let bound = match services.answered_before(key).await {
