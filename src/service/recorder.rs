@@ -86,7 +86,7 @@ impl Recorder {
             match part.write(&self.db, std::mem::take(&mut is_repeated)).await {
                 Ok(()) => {
                     self.note(&Ok(()));
-                    if let Part::Facts(facts) = &part {
+                    if let Content::Facts(facts) = &part.content {
                         self.observations.outdate(facts);
                     }
                 }
@@ -142,55 +142,68 @@ fn is_transient(error: &Error) -> bool {
 }
 
 /// What one transaction stores.
-enum Part {
+struct Part {
+    /// The id of its last event in the feed.
+    id: Uuid,
+    content: Content,
+}
+
+enum Content {
     Facts(Vec<(Uuid, PrintFact)>),
     Noisy(NewEvent),
 }
 
+impl From<Content> for Part {
+    fn from(content: Content) -> Self {
+        Self { id: clock::new_id(), content }
+    }
+}
+
 /// The parts of a group, the last one first, and who waits for it.
 fn parts_of(group: Vec<RecorderMessage>) -> (Vec<Part>, Vec<oneshot::Sender<()>>) {
-    let (mut parts, mut replies) = (Vec::new(), Vec::new());
+    let (mut contents, mut replies) = (Vec::new(), Vec::new());
     for message in group {
         match message {
-            RecorderMessage::Print { printer_id, fact } => match parts.last_mut() {
-                Some(Part::Facts(facts)) => facts.push((printer_id, fact)),
-                Some(Part::Noisy(_)) | None => parts.push(Part::Facts(vec![(printer_id, fact)])),
+            RecorderMessage::Print { printer_id, fact } => match contents.last_mut() {
+                Some(Content::Facts(facts)) => facts.push((printer_id, fact)),
+                Some(Content::Noisy(_)) | None => contents.push(Content::Facts(vec![(printer_id, fact)])),
             },
             RecorderMessage::Noisy { printer_id, noisy } => {
-                parts.push(Part::Noisy(NewEvent::of_noisy(printer_id, &noisy)));
+                contents.push(Content::Noisy(NewEvent::of_noisy(printer_id, &noisy)));
             }
             RecorderMessage::Flush(reply) => replies.push(reply),
         }
     }
-    parts.reverse();
-    (parts, replies)
+    (contents.into_iter().rev().map(Part::from).collect(), replies)
 }
 
 impl Part {
     /// A repeated write stores nothing where only the reply was lost.
     async fn write(&self, db: &Db, is_repeated: bool) -> Result<(), Error> {
-        match self {
-            Self::Facts(facts) if is_repeated && storage::sights::is_recorded(db, facts).await? => Ok(()),
-            Self::Facts(facts) => storage::sights::record(db, facts, &unasked(facts, clock::now())).await,
-            Self::Noisy(event) => storage::events::add(db, event).await,
+        if is_repeated && storage::events::has(db, self.id).await? {
+            return Ok(());
+        }
+        match &self.content {
+            Content::Facts(facts) => storage::sights::record(db, self.id, facts, &unasked(facts, clock::now())).await,
+            Content::Noisy(event) => storage::events::add(db, event, self.id).await,
         }
     }
 
     /// Splits a part that the database refuses, the second half first. Drops a single fact.
     fn split(self, error: &Error) -> Vec<Self> {
-        match self {
-            Self::Facts(mut facts) if facts.len() > 1 => {
+        match self.content {
+            Content::Facts(mut facts) if facts.len() > 1 => {
                 let second = facts.split_off(facts.len() / 2);
-                vec![Self::Facts(second), Self::Facts(facts)]
+                vec![Content::Facts(second).into(), Content::Facts(facts).into()]
             }
-            Self::Facts(facts) => {
+            Content::Facts(facts) => {
                 for (printer_id, fact) in facts {
                     let print_id = fact.id();
                     tracing::error!(printer.id = %printer_id, print.id = %print_id, ?error, "a fact about a print is refused and dropped");
                 }
                 Vec::new()
             }
-            Self::Noisy(event) => {
+            Content::Noisy(event) => {
                 let printer_id = event.printer_id;
                 tracing::error!(printer.id = ?printer_id, ?error, "a summary of prints is refused and dropped");
                 Vec::new()

@@ -28,15 +28,23 @@ use crate::domain::{
 /// Events that one page looks through at most, however few of them are wanted.
 pub const WINDOW: i64 = 5_000;
 
+/// Events among which [`has`] looks: more than can follow between a write and its repetition.
+const RECENT: i64 = 100_000;
+
 /// Events that one statement of [`delete_older_than`] deletes.
 const DELETED_AT_ONCE: i64 = 5_000;
 
-/// Appends events within a transaction of `transaction!`, after everything else in it.
+/// Appends events within a transaction of `transaction!`, after everything else in it. `$last` is the id of the last one:
+/// by it, [`has`] finds a group whose commit was not answered.
 macro_rules! append {
-    ($tx:ident, $db:expr, $events:expr) => {{
+    ($tx:ident, $db:expr, $events:expr) => {
+        $crate::storage::events::append!($tx, $db, $events, $crate::clock::new_id())
+    };
+    ($tx:ident, $db:expr, $events:expr, $last:expr) => {{
         let events: &[$crate::domain::event::NewEvent] = $events;
-        if !events.is_empty() {
-            let ids: Vec<uuid::Uuid> = events.iter().map(|_| $crate::clock::new_id()).collect();
+        if let Some((_, others)) = events.split_last() {
+            let ids = others.iter().map(|_| $crate::clock::new_id()).chain([$last]);
+            let ids: Vec<uuid::Uuid> = ids.collect();
             let (seq,): (i64,) = sqlx::query_as($crate::storage::events::MOVE_HEAD)
                 .bind(i64::try_from(ids.len()).unwrap_or(i64::MAX))
                 .bind(ids.last())
@@ -50,12 +58,19 @@ macro_rules! append {
 }
 pub(super) use append;
 
-/// Appends an event that no other row repeats.
-pub async fn add(db: &Db, event: &NewEvent) -> Result<(), Error> {
+/// Appends an event that no other row repeats, under this id.
+pub async fn add(db: &Db, event: &NewEvent, id: Uuid) -> Result<(), Error> {
     fenced!(db, |tx| {
-        append!(tx, db, std::slice::from_ref(event));
+        append!(tx, db, std::slice::from_ref(event), id);
     });
     Ok(())
+}
+
+/// Whether the feed has an event that was to be appended a moment ago: the newest [`RECENT`] are looked through.
+pub async fn has(db: &Db, id: Uuid) -> Result<bool, Error> {
+    let sql = "select count(*) from events where id = $1 and seq > (select seq - $2 from events_head where id = 1)";
+    let (n,): (i64,) = reading!(db, |pool| sqlx::query_as(sql).bind(id).bind(RECENT).fetch_one(pool).await)?;
+    Ok(n > 0)
 }
 
 /// Moves the end of the feed by so many events, of which the last has this id, and keeps others from moving it until the

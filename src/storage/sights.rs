@@ -9,7 +9,6 @@ use uuid::Uuid;
 use super::{
     Db, Error, audit, events, fenced,
     group::{self, Kind, stamp},
-    reading,
 };
 use crate::{
     clock,
@@ -23,7 +22,8 @@ use crate::{
 /// Records what happened to prints, in one transaction: prints that began occupy their plates, for printers that exist.
 /// What their printers show since then is stored with it: after a restart, the next reading must not look like another
 /// print. Facts of one print are taken in their order. `entries` are those that no command caused; the feed has all.
-pub async fn record(db: &Db, facts: &[(Uuid, PrintFact)], entries: &[Entry]) -> Result<(), Error> {
+/// `group` is the id of the last event: [`events::has`] finds it, where the reply to the commit was lost.
+pub async fn record(db: &Db, group: Uuid, facts: &[(Uuid, PrintFact)], entries: &[Entry]) -> Result<(), Error> {
     let now = clock::now();
     let Groups { began, plates, paused, ended, marks } = Groups::of(facts);
     let by = [("kind", Kind::Text), ("command_id", Kind::Uuid)];
@@ -84,21 +84,9 @@ pub async fn record(db: &Db, facts: &[(Uuid, PrintFact)], entries: &[Entry]) -> 
         for entry in entries {
             audit::append!(tx, db, entry);
         }
-        events::append!(tx, db, &news);
+        events::append!(tx, db, &news, group);
     });
     Ok(())
-}
-
-/// Whether these facts were stored by a [`record`] whose reply was lost. A group without a start or an end counts as not
-/// stored: nothing shows it.
-pub async fn is_recorded(db: &Db, facts: &[(Uuid, PrintFact)]) -> Result<bool, Error> {
-    let started = facts.iter().find(|(_, fact)| matches!(fact, PrintFact::Began { .. }));
-    let ended = facts.iter().find(|(_, fact)| matches!(fact, PrintFact::Ended { .. }));
-    let Some((_, fact)) = started.or(ended) else { return Ok(false) };
-    let (id, ended) = (fact.id(), started.is_none());
-    let sql = "select count(*) from prints where id = $1 and (ended_at is not null or not $2)";
-    let (n,): (i64,) = reading!(db, |pool| sqlx::query_as(sql).bind(id).bind(ended).fetch_one(pool).await)?;
-    Ok(n > 0)
 }
 
 #[derive(sqlx::FromRow)]

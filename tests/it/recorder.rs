@@ -143,22 +143,35 @@ async fn facts_wait_while_the_database_is_away_and_a_flush_marker_with_them() {
 #[tokio::test]
 async fn a_reply_that_is_lost_stores_nothing_twice() {
     on_each(async |db| {
-        let (desk, printer_id, id) = (Desk::new(&db), clock::new_id(), clock::new_id());
-        desk.queue.add_fact(printer_id, began(id, "a.gcode"));
+        let (desk, printer, id) = (Desk::new(&db), printer("a"), clock::new_id());
+        insert(&db, &printer, None, &entry()).await.expect("inserted");
+        let by = By::printer();
+        let facts = [began(id, "a.gcode"), PrintFact::Paused { id, by }, PrintFact::Resumed { id, by }, ended(id)];
+        let mut task = None;
+        for fact in facts {
+            desk.fail(Moment::AfterCommit, Lasts::OneUse);
+            desk.queue.add_fact(printer.id, fact);
+            task.get_or_insert_with(|| desk.run());
+            wait::until("the reply is lost", SOON, async || db.faults().hits() == 1).await;
+            desk.until_stored().await;
+        }
         desk.fail(Moment::AfterCommit, Lasts::OneUse);
-        let task = desk.run();
+        desk.queue.add_observation(observation(printer.id, PrinterState::Paused));
         wait::until("the reply is lost", SOON, async || db.faults().hits() == 1).await;
         desk.until_stored().await;
-        desk.queue.add_fact(printer_id, ended(id));
-        desk.fail(Moment::AfterCommit, Lasts::OneUse);
-        desk.until_stored().await;
-        assert_eq!(db.faults().hits(), 1);
         assert_eq!(desk.prints().await, HashMap::from([(id, Some(PrintResult::Done))]));
-        for kind in [EventType::PrintStarted, EventType::PrintFinished, EventType::PlateClearNeeded] {
+        for kind in [
+            EventType::PrintStarted,
+            EventType::PrintPaused,
+            EventType::PrintResumed,
+            EventType::PrintFinished,
+            EventType::PlateClearNeeded,
+            EventType::PrinterStateChanged,
+        ] {
             assert_eq!(desk.events(kind).await.len(), 1, "{kind}");
         }
         desk.stop.cancel();
-        task.await.expect("no panic");
+        task.expect("the recorder").await.expect("no panic");
     })
     .await;
 }

@@ -74,7 +74,11 @@ impl ObservationBuffer {
         while let Some(mut part) = parts.pop() {
             match self.write(db, &part).await {
                 Ok(()) => part.iter().for_each(|printer_id| self.note_stored(*printer_id)),
-                Err(error) if is_transient(&error) => return Err(error),
+                Err(error) if is_transient(&error) => {
+                    // Only the reply may be lost: then the events are in the feed.
+                    self.published = None;
+                    return Err(error);
+                }
                 Err(error) => match part.as_slice() {
                     [] => {}
                     [printer_id] => {

@@ -37,7 +37,7 @@ async fn printed(db: &Db, printer: &str, results: &[PrintResult], last: DateTime
         })
         .map(|fact| (printer, fact))
         .collect();
-    sights::record(db, &facts, &[]).await.expect("recorded");
+    sights::record(db, clock::new_id(), &facts, &[]).await.expect("recorded");
 }
 
 /// What stands behind a name of the sums at the top.

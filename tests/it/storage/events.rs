@@ -121,7 +121,7 @@ fn register(id: &Uuid) -> printyard::domain::audit::Entry {
 async fn write(db: &Db, n: usize) {
     let began = || PrintFact::Began { id: clock::new_id(), file: None, at: clock::now(), by: By::printer() };
     let facts: Vec<(Uuid, PrintFact)> = (0..n).map(|_| (clock::new_id(), began())).collect();
-    sights::record(db, &facts, &[]).await.expect("recorded");
+    sights::record(db, clock::new_id(), &facts, &[]).await.expect("recorded");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -130,7 +130,7 @@ pub fn ids(touched: &[Touched]) -> Vec<Uuid> {
 /// A print begins on a printer, and occupies its plate.
 pub async fn occupy(db: &Db, printer_id: Uuid, print_id: Uuid, since: DateTime<Utc>) {
     let fact = PrintFact::Began { id: print_id, file: None, at: since, by: By::unknown() };
-    sights::record(db, &[(printer_id, fact)], &[]).await.expect("recorded");
+    sights::record(db, new_id(), &[(printer_id, fact)], &[]).await.expect("recorded");
 }
 
 /// What the audit is told of a change in which a test is not interested.

@@ -34,7 +34,7 @@ async fn print(db: &Db, printer_id: Uuid, from: i64, until: i64, result: Option<
             PrintFact::Ended { id, at: at(until * HOUR), result, reason: None, by, left: Mark::default() },
         ));
     }
-    sights::record(db, &facts, &[]).await.expect("recorded");
+    sights::record(db, new_id(), &facts, &[]).await.expect("recorded");
 }
 
 #[tokio::test]
@@ -121,7 +121,7 @@ async fn more_prints_than_are_counted_at_once_are_counted() {
             .flat_map(|id| [PrintFact::Began { id, file: None, at: at(0), by }, end(id)])
             .map(|fact| (printer, fact))
             .collect();
-        sights::record(&db, &facts, &[]).await.expect("recorded");
+        sights::record(&db, new_id(), &facts, &[]).await.expect("recorded");
         assert_eq!(print_days::catch_up(&db).await.expect("counted"), 1_250);
         let first = day_of(at(0));
         let found = print_days::read(&db, first..first + 1, 1, None).await.expect("read").by_printer_and_step;

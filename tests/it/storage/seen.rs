@@ -119,12 +119,12 @@ async fn end(db: &Db, id: Uuid) {
 }
 
 async fn tell(db: &Db, fact: PrintFact) {
-    sights::record(db, &[(new_id(), fact)], &[]).await.expect("recorded");
+    sights::record(db, new_id(), &[(new_id(), fact)], &[]).await.expect("recorded");
 }
 
 async fn begin(db: &Db, print: &Print) {
     let fact = PrintFact::Began { id: print.id, file: print.file.clone(), at: print.started_at, by: print.started_by };
-    sights::record(db, &[(print.printer_id, fact)], &[]).await.expect("recorded");
+    sights::record(db, new_id(), &[(print.printer_id, fact)], &[]).await.expect("recorded");
 }
 
 fn print(started: i64) -> Print {
