@@ -1,6 +1,6 @@
 //! What was last seen of each printer, so that a restart knows where it left off.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
@@ -46,8 +46,8 @@ struct Row {
     octoprint_version: Option<String>,
 }
 
-/// Keeps the group's last sighting of each printer, and its reach where that has changed, and tells of it: `events`. Those
-/// of printers that are gone are left out.
+/// Keeps the group's last sighting of each printer, and its reach where that has changed, and tells of it: `events`. What
+/// concerns printers that were removed is left out.
 pub async fn save(
     db: &Db,
     sightings: &[Sighting],
@@ -88,12 +88,19 @@ pub async fn save(
     let has_reach = !reach.is_empty();
     let reach = reach.iter().map(|(id, reachability)| json!({"printer_id": id, "reachability": reachability}));
     let reach = group::parameter(reach)?;
+    let registered = format!("select id from printers where id in {}", db.uuids(1));
+    let ids = group::ids(events.iter().filter_map(|event| event.printer_id));
     fenced!(db, |tx| {
         sqlx::query(AssertSqlSafe(sql)).bind(records).execute(&mut *tx).await?;
         if has_reach {
             sqlx::query(AssertSqlSafe(reach_sql)).bind(reach).execute(&mut *tx).await?;
         }
-        events::append!(tx, db, events);
+        let registered: Vec<(Uuid,)> =
+            sqlx::query_as(AssertSqlSafe(registered)).bind(ids).fetch_all(&mut *tx).await?;
+        let registered: HashSet<Uuid> = registered.into_iter().map(|(id,)| id).collect();
+        let is_registered = |event: &&NewEvent| event.printer_id.is_some_and(|id| registered.contains(&id));
+        let events: Vec<NewEvent> = events.iter().filter(is_registered).cloned().collect();
+        events::append!(tx, db, &events);
     });
     Ok(())
 }
