@@ -170,6 +170,11 @@ impl SimulatedPrinter {
         self.with(|inner, _| inner.once.push_back(fault));
     }
 
+    /// Forgets the faults of [`SimulatedPrinter::fault_next_command`] that no command has met.
+    pub fn forget_command_faults(&self) {
+        self.with(|inner, _| inner.once.clear());
+    }
+
     /// Every request that changed something or might have, in order (the last 20,000).
     pub fn received(&self) -> Vec<Received> {
         self.with(|inner, _| inner.log.iter().cloned().collect())

@@ -34,7 +34,8 @@ mod injected {
     /// The failure that a test asks for.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub struct Failure {
-        /// The use that fails, counted from 1.
+        /// The first use that fails, counted from 1. A use without the moment (a reading commits nothing) does not fail:
+        /// the next one that has it does.
         pub nth: u64,
         pub moment: Moment,
         pub lasts: Lasts,
@@ -75,12 +76,7 @@ mod injected {
         pub(in crate::storage) fn next_use(&self) -> Use<'_> {
             let mut state = self.state();
             state.uses += 1;
-            let uses = state.uses;
-            let failure = state.failure.filter(|failure| match failure.lasts {
-                Lasts::OneUse => uses == failure.nth,
-                Lasts::UntilLifted => uses >= failure.nth,
-            });
-            Use { faults: self, moment: failure.map(|failure| failure.moment) }
+            Use { faults: self, number: state.uses }
         }
 
         fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -91,7 +87,8 @@ mod injected {
     /// One use of a macro.
     pub(in crate::storage) struct Use<'a> {
         faults: &'a Faults,
-        moment: Option<Moment>,
+        /// Counted from 1.
+        number: u64,
     }
 
     impl Use<'_> {
@@ -111,10 +108,15 @@ mod injected {
         }
 
         fn fail_at(&self, moment: Moment) -> Result<(), sqlx::Error> {
-            if self.moment != Some(moment) {
+            let mut state = self.faults.state();
+            let is_over = |lasts| lasts == Lasts::OneUse && state.hits > 0;
+            let fails = state.failure.is_some_and(|failure| {
+                failure.moment == moment && failure.nth <= self.number && !is_over(failure.lasts)
+            });
+            if !fails {
                 return Ok(());
             }
-            self.faults.state().hits += 1;
+            state.hits += 1;
             Err(sqlx::Error::Io(io::Error::other("a failure that a test asked for")))
         }
     }

@@ -43,6 +43,7 @@ mod secrets;
 mod servers;
 mod smuggling;
 mod storage;
+mod storage_faults;
 mod tag_limits;
 mod tidy;
 mod traversal;

@@ -1,0 +1,149 @@
+//! The n-th use of the database fails: before it runs, before its commit, or after its commit, when the reply is lost. It
+//! fails once, or until a script ends. Then the failure is lifted and the server restarted, and everything must hold that
+//! `checks.rs` has.
+//!
+//! A few random cases run with every `cargo test`, on SQLite and on PostgreSQL. The seed is printed.
+//! `PRINTYARD_TEST_SEED` repeats a run, `PRINTYARD_TEST_FAULTS` is the number of cases. The complete loop, every use with
+//! every moment and both durations:
+//!
+//! ```sh
+//! PRINTYARD_TEST_FAULTS=all cargo test --test it storage_faults -- --nocapture
+//! ```
+//!
+//! `PRINTYARD_TEST_FAULTS=119/AfterCommit/UntilLifted` is a single case.
+
+mod checks;
+mod client;
+mod script;
+
+use std::{any::Any, collections::BTreeMap, panic::AssertUnwindSafe, time::Instant};
+
+use futures_util::{FutureExt, StreamExt, stream};
+use printyard::storage::faults::{Failure, Lasts, Moment};
+use tempfile::TempDir;
+
+use self::script::{Yard, play};
+use crate::support::{
+    dice::{Dice, seed},
+    needs,
+    postgres::{FreshDatabase, fresh_database},
+};
+
+const MOMENTS: [Moment; 3] = [Moment::Before, Moment::BeforeCommit, Moment::AfterCommit];
+const DURATIONS: [Lasts; 2] = [Lasts::OneUse, Lasts::UntilLifted];
+/// Cases on each database where `PRINTYARD_TEST_FAULTS` does not say otherwise.
+const CASES: u64 = 40;
+
+/// A fresh database of one kind.
+enum Database {
+    Sqlite(TempDir),
+    Postgres(FreshDatabase),
+}
+
+impl Database {
+    fn sqlite() -> Self {
+        Self::Sqlite(tempfile::tempdir().expect("a folder"))
+    }
+
+    fn url(&self) -> String {
+        match self {
+            Self::Sqlite(folder) => format!("sqlite:{}", folder.path().join("farm.db").display()),
+            Self::Postgres(database) => database.url.clone(),
+        }
+    }
+}
+
+/// What a case did to the database.
+#[derive(Debug, Clone, Copy)]
+struct Effect {
+    /// Uses of the database by the script.
+    uses: u64,
+    hits: u64,
+}
+
+/// Plays the script on a fresh farm while `failure` lasts, then checks everything.
+async fn run(database: Database, failure: Option<Failure>) -> Effect {
+    let mut yard = Yard::start(&database.url(), failure).await;
+    let mut log = play(&mut yard).await;
+    let effect = Effect { uses: yard.uses(), hits: yard.server.services.faults().hits() };
+    yard.server.services.faults().lift();
+    yard.server = yard.server.restart().await;
+    checks::check(&yard, &mut log, &database.url()).await;
+    yard.server.stop().await;
+    yard.farm.stop().await;
+    effect
+}
+
+/// The cases to run, where the script uses the database `uses` times.
+fn cases(uses: u64, database: &str) -> Vec<Failure> {
+    let case = |nth, i: u64| {
+        let index = usize::try_from(i).expect("small");
+        Failure { nth, moment: MOMENTS[index % 3], lasts: DURATIONS[index / 3 % 2] }
+    };
+    let wanted = std::env::var("PRINTYARD_TEST_FAULTS").unwrap_or_default();
+    if wanted == "all" {
+        return (1..=uses).flat_map(|nth| (0..6).map(move |i| case(nth, i))).collect();
+    }
+    let all = (1..=uses).flat_map(|nth| (0..6).map(move |i| case(nth, i)));
+    if let Some(failure) = all.into_iter().find(|failure| name_of(*failure) == wanted) {
+        return vec![failure];
+    }
+    let mut dice = Dice::new(seed(database));
+    let number = wanted.parse().unwrap_or(CASES);
+    (0..number).map(|i| case(1 + dice.below(uses), i)).collect()
+}
+
+/// As `PRINTYARD_TEST_FAULTS` takes it.
+fn name_of(Failure { nth, moment, lasts }: Failure) -> String {
+    format!("{nth}/{moment:?}/{lasts:?}")
+}
+
+/// Runs the script without a failure, then all cases, `at_once` at the same time.
+async fn fail_uses(name: &str, at_once: usize, database: impl AsyncFn() -> Database) {
+    let begun = Instant::now();
+    let whole = stream::iter(0..2).map(async |_| run(database().await, None).await);
+    let whole: Vec<Effect> = whole.buffer_unordered(at_once).collect().await;
+    // The number varies with how long is waited. Each case is to meet its failure.
+    let uses = whole.iter().map(|effect| effect.uses).min().unwrap_or_default();
+    println!("{name}: the script uses the database {uses} times and takes {:?}", begun.elapsed());
+    assert!(uses > 100 && whole.iter().all(|effect| effect.hits == 0), "{whole:?}");
+    let running = stream::iter(cases(uses, name)).map(async |failure| {
+        let database = database().await;
+        (failure, AssertUnwindSafe(run(database, Some(failure))).catch_unwind().await)
+    });
+    let (mut hits, mut missed, mut failed) = (BTreeMap::<String, u64>::new(), 0, Vec::new());
+    let mut ended = std::pin::pin!(running.buffer_unordered(at_once));
+    while let Some((failure, result)) = ended.next().await {
+        let name = name_of(failure);
+        match result {
+            Ok(effect) if effect.hits > 0 => {
+                *hits.entry(format!("{:?}/{:?}", failure.moment, failure.lasts)).or_default() += 1;
+            }
+            Ok(_) => missed += 1,
+            Err(panic) => failed.push(format!("{name}: {}", text_of(panic.as_ref()))),
+        }
+    }
+    println!("{name}: {hits:?}, {missed} cases without a failure, {:?}", begun.elapsed());
+    assert!(failed.is_empty(), "{name}: {} cases failed\n{}", failed.len(), failed.join("\n"));
+    let ran: u64 = hits.values().sum();
+    // The last uses may be missing in a run that waits less.
+    assert!(missed * 10 <= ran, "{missed} cases of {} met no failure", ran + missed);
+    assert!(ran < 20 || hits.len() == 6, "{hits:?}");
+}
+
+fn text_of(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without a text")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_of_any_use_of_sqlite_leaves_no_command_open_and_no_record_wrong() {
+    fail_uses("SQLite", 8, async || Database::sqlite()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_of_any_use_of_postgresql_leaves_no_command_open_and_no_record_wrong() {
+    drop(needs!(fresh_database().await));
+    // Every server has its own connections, and PostgreSQL takes a hundred.
+    fail_uses("PostgreSQL", 6, async || Database::Postgres(fresh_database().await.expect("as before"))).await;
+}

@@ -1,0 +1,334 @@
+//! What holds after each case.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
+
+use printyard::{
+    domain::event::{Event, EventType},
+    simulator::SimulatedPrinter,
+    storage::{Db, audit, events},
+};
+use serde_json::{Value, json};
+
+use super::{
+    client::{Log, Request},
+    script::{FILES, OLD, PRINTERS, SETTLED, Yard, retain, text},
+};
+use crate::support::{server::TestServer, wait};
+
+/// What the restarted server does by itself, on a busy machine too.
+const SOON: Duration = Duration::from_secs(45);
+
+/// Checks everything, on a server that was restarted after the failure was lifted.
+pub async fn check(yard: &Yard, log: &mut Log, url: &str) {
+    let server = &yard.server;
+    repeat_unanswered(server, log).await;
+    every_command_is_final(server).await;
+    the_pause_is_settled(server, &yard.farm.printers()[SETTLED]).await;
+    for printer in yard.farm.printers() {
+        printer.forget_command_faults();
+    }
+    let printers = every_printer_is_online(yard, log).await;
+    no_queue_is_blocked(server, &printers).await;
+    retain(server).await;
+
+    let batches = items(server, "batches").await;
+    let mut rows = Vec::new();
+    for batch in &batches {
+        rows.extend(items(server, &format!("batches/{}/commands", text(batch, "id"))).await);
+    }
+    assert!(!batches.iter().any(|batch| batch["created_by"] == OLD), "what is old is removed");
+    for id in &log.batches {
+        assert!(batches.iter().any(|batch| batch["id"] == **id), "batch {id} was acknowledged, and is lost");
+    }
+    let prints = prints_agree_with_printers(yard, &batches, &rows).await;
+    plates_agree_with_prints(server, &printers, &prints).await;
+    the_audit_verifies(url).await;
+    the_feed_is_complete(url, &batches, &rows, &prints).await;
+}
+
+/// All items of a list.
+async fn items(server: &TestServer, list: &str) -> Vec<Value> {
+    let (_, page, _) = server.get(&format!("/api/v1/{list}?limit=500")).await;
+    assert_eq!(page["next_cursor"], Value::Null, "one page has all: {page}");
+    page["items"].as_array().unwrap_or_else(|| panic!("{list}: {page}")).clone()
+}
+
+/// The client asks again for what was not answered, with the same keys. Batches that are to be stopped are stopped.
+async fn repeat_unanswered(server: &TestServer, log: &mut Log) {
+    for request in std::mem::take(&mut log.unanswered) {
+        let answer = request.send(server).await.unwrap_or_else(|| panic!("{request:?} fails on a sound database"));
+        if matches!(&request, Request::Api { path, .. } if path == "/api/v1/batches") {
+            log.batches.push(text(&answer, "id"));
+        }
+    }
+    for batch in items(server, "batches").await {
+        if batch["finished_at"].is_null() && ["stopped", "far"].iter().any(|name| batch["external_ref"] == *name) {
+            let stop = Request::post(&format!("/api/v1/batches/{}/stop", text(&batch, "id")), json!({}));
+            stop.send(server).await.expect("a sound database");
+        }
+    }
+}
+
+async fn every_command_is_final(server: &TestServer) {
+    wait::until("every batch has ended", SOON, async || {
+        let batches = items(server, "batches").await;
+        let open: Vec<Value> = batches.into_iter().filter(|batch| batch["finished_at"].is_null()).collect();
+        if open.is_empty() {
+            return Ok(());
+        }
+        let mut rows = Vec::new();
+        for batch in &open {
+            rows.extend(items(server, &format!("batches/{}/commands", text(batch, "id"))).await);
+        }
+        rows.retain(|row| row["final"] == false);
+        Err((open, rows))
+    })
+    .await;
+}
+
+/// A pause without an effect so far is settled once its print is seen paused.
+async fn the_pause_is_settled(server: &TestServer, printer: &SimulatedPrinter) {
+    let batches = items(server, "batches").await;
+    let Some(batch) = batches.iter().find(|batch| batch["external_ref"] == "pause") else { return };
+    if printer.state_text() != "Paused" {
+        return;
+    }
+    let path = format!("/api/v1/batches/{}", text(batch, "id"));
+    wait::until("the pause is settled", SOON, async || {
+        let (_, batch, _) = server.get(&path).await;
+        let row = batch["commands"][0].clone();
+        let settled = row["effect"] != "maybe" || row["settled"]["effect"] == "done";
+        if settled { Ok(()) } else { Err(row) }
+    })
+    .await;
+}
+
+/// Every printer is registered and in touch, but for the one that was removed. Returns those that are registered.
+async fn every_printer_is_online(yard: &Yard, log: &Log) -> BTreeMap<String, SimulatedPrinter> {
+    let mut found = BTreeMap::new();
+    wait::until("every printer is online", SOON, async || {
+        let registered = items(&yard.server, "printers").await;
+        found = registered
+            .iter()
+            .filter_map(|item| {
+                let printer = yard.farm.printers().iter().find(|printer| printer.name() == text(item, "name"))?;
+                Some((text(item, "id"), printer.clone()))
+            })
+            .collect();
+        let online = registered.iter().filter(|item| item["status"]["reachability"] == "online").count();
+        let all = online == registered.len() && found.len() == online && online >= PRINTERS - 1;
+        if all { Ok(()) } else { Err((registered, log.unanswered.clone())) }
+    })
+    .await;
+    found
+}
+
+/// A cancel, then a start of every printer end as they should.
+async fn no_queue_is_blocked(server: &TestServer, printers: &BTreeMap<String, SimulatedPrinter>) {
+    let ids: Vec<&String> = printers.keys().collect();
+    let cancel = json!({"command": "cancel", "select": {"printer_ids": ids}, "external_ref": "cancel"});
+    let (_, batch, _) = server.post_and_wait("/api/v1/batches", cancel).await;
+    assert_eq!(batch["result"], "ok", "{batch}");
+    until_idle(server, printers).await;
+    let (_, cleared, _) = server.post("/api/v1/plates/clear", json!({ "printer_ids": ids })).await;
+    for item in cleared["items"].as_array().unwrap_or_else(|| panic!("{cleared}")) {
+        assert!(["cleared", "already_clear"].iter().any(|result| item["result"] == *result), "{cleared}");
+    }
+    let last = json!({
+        "command": "start", "select": {"printer_ids": ids}, "file": {"path": FILES[3]}, "external_ref": "last",
+    });
+    let (_, batch, _) = server.post_and_wait("/api/v1/batches", last).await;
+    assert_eq!(batch["result"], "ok", "{batch}");
+    until_idle(server, printers).await;
+}
+
+/// Waits until every printer is idle, by its own word and by the server's, and every print has ended.
+async fn until_idle(server: &TestServer, printers: &BTreeMap<String, SimulatedPrinter>) {
+    wait::until("every printer is idle and no print is open", SOON, async || {
+        let seen = items(server, "printers").await;
+        let states: Vec<_> = seen
+            .iter()
+            .map(|item| (text(&item["status"], "state"), printers[&text(item, "id")].state_text()))
+            .collect();
+        let (_, open, _) = server.get("/api/v1/prints?state=open").await;
+        let idle = states.iter().all(|(server, printer)| server == "operational" && printer == "Operational");
+        if idle && open["items"] == json!([]) { Ok(()) } else { Err((states, open)) }
+    })
+    .await;
+}
+
+/// What the printers received is what the command log and the record of prints say. Returns the prints.
+async fn prints_agree_with_printers(yard: &Yard, batches: &[Value], rows: &[Value]) -> Vec<Value> {
+    let prints = items(&yard.server, "prints").await;
+    let names: HashMap<String, &SimulatedPrinter> =
+        yard.farm.printers().iter().map(|printer| (printer.name().to_owned(), printer)).collect();
+    let batch_of: HashMap<&str, &Value> =
+        batches.iter().filter_map(|batch| Some((batch["id"].as_str()?, batch))).collect();
+    let mut real_prints = 0;
+    for printer in yard.farm.printers() {
+        let received = printer.received();
+        let starts = |path: &str| received.iter().filter(|one| one.command == "select" && one.path == path).count();
+        for one in received.iter().filter(|one| one.command == "select") {
+            assert_eq!(starts(&one.path), 1, "a start was sent twice to {}: {received:#?}", printer.name());
+        }
+        assert!(!received.iter().any(|one| one.command == "start"), "no start without a file was asked for");
+        real_prints += received.iter().filter(|one| one.command == "select" && one.acted).count();
+    }
+    for row in rows {
+        let batch = batch_of[row["batch_id"].as_str().expect("an id")];
+        assert_eq!(row["final"], true, "{row}");
+        let Some(printer) = names.get(&text(row, "printer_name")) else {
+            assert_eq!(row["reason"], "not_found", "{row}");
+            continue;
+        };
+        if batch["command"] != "start" {
+            continue;
+        }
+        let (file, reference) = file_of(batch);
+        let path = format!("/api/files/local/{file}");
+        let acted = printer.received().iter().filter(|one| one.path == path && one.acted).count();
+        // Two batches name the same file; only one of them is ever due.
+        let expected = match row["effect"].as_str() {
+            Some("done") => Some(1),
+            Some("none") if reference != "far" => Some(0),
+            _ => None,
+        };
+        assert!(expected.is_none_or(|expected| expected == acted), "{acted} starts: {row}");
+        let started = prints.iter().filter(|print| print["command_id"] == row["id"]).count();
+        let known = if row["effect"] == "done" { started == 1 } else { started <= acted };
+        assert!(known, "{started} prints of {row}\n{prints:#?}");
+    }
+    let told: Vec<(String, String)> =
+        prints.iter().map(|print| (text(print, "printer_id"), text(&print["file"], "path"))).collect();
+    assert_eq!(prints.len(), real_prints, "each print once: {prints:#?}");
+    let mut once = told.clone();
+    once.sort();
+    once.dedup();
+    assert_eq!(once.len(), told.len(), "each print once: {prints:#?}");
+    prints
+}
+
+/// The file and the reference of a batch of starts.
+fn file_of(batch: &Value) -> (&'static str, &str) {
+    let reference = batch["external_ref"].as_str().expect("a reference");
+    let file = match reference {
+        "first" => FILES[0],
+        "scheduled" => FILES[1],
+        "stopped" | "far" => FILES[2],
+        "last" => FILES[3],
+        "long" => super::script::LONG,
+        other => panic!("no batch of the script: {other}"),
+    };
+    (file, reference)
+}
+
+/// The last print of each printer is on its plate.
+async fn plates_agree_with_prints(
+    server: &TestServer,
+    printers: &BTreeMap<String, SimulatedPrinter>,
+    prints: &[Value],
+) {
+    let seen = items(server, "printers").await;
+    assert_eq!(seen.len(), printers.len());
+    for printer in seen {
+        // Newest first.
+        let last = prints.iter().find(|print| print["printer_id"] == printer["id"]).expect("a print");
+        assert_eq!(printer["plate"]["state"], "occupied", "{printer}");
+        assert_eq!(printer["plate"]["print_id"], last["id"], "{printer}\n{last}");
+    }
+}
+
+async fn the_audit_verifies(url: &str) {
+    let db = Db::open(url).await.expect("the database");
+    let verified = audit::verify(&db).await.expect("read");
+    assert!(verified.faults.is_empty(), "{verified:?}");
+    db.close().await;
+}
+
+/// The feed has no gap, and each fact once.
+async fn the_feed_is_complete(url: &str, batches: &[Value], rows: &[Value], prints: &[Value]) {
+    let db = Db::open(url).await.expect("the database");
+    let feed = read_feed(&db).await;
+    db.close().await;
+    changes_follow_each_other(&feed);
+    let mut counts: HashMap<(EventType, String), usize> = HashMap::new();
+    for event in &feed {
+        let subject = event.subject.map(|id| id.to_string()).or_else(|| event.printer_id.map(|id| id.to_string()));
+        *counts.entry((event.kind, subject.unwrap_or_default())).or_default() += 1;
+    }
+    let count = |kind: EventType, subject: &Value| {
+        counts.get(&(kind, subject.as_str().unwrap_or_default().to_owned())).copied().unwrap_or(0)
+    };
+    let concerned = |of: &Value| -> Vec<&Event> {
+        feed.iter().filter(|event| event.subject.is_some_and(|id| of["id"] == id.to_string())).collect()
+    };
+    let once = |kind: EventType, of: &Value| {
+        assert_eq!(count(kind, &of["id"]), 1, "{kind} of {of}\n{:#?}", concerned(of));
+    };
+    for batch in batches {
+        once(EventType::BatchCreated, batch);
+        once(EventType::BatchFinished, batch);
+    }
+    for row in rows {
+        once(EventType::CommandFinished, row);
+        let settled = usize::from(row["settled"].is_object());
+        assert_eq!(count(EventType::CommandSettled, &row["id"]), settled, "{row}");
+    }
+    for print in prints {
+        once(EventType::PrintStarted, print);
+        let ends = [
+            ("done", EventType::PrintFinished),
+            ("failed", EventType::PrintFailed),
+            ("cancelled", EventType::PrintCancelled),
+            ("unknown", EventType::PrintUnknown),
+        ];
+        for (result, kind) in ends {
+            let expected = usize::from(print["result"] == result);
+            assert_eq!(count(kind, &print["id"]), expected, "{kind} of {print}\n{:#?}", concerned(print));
+        }
+    }
+    let number = |kind: EventType| feed.iter().filter(|event| event.kind == kind).count();
+    assert_eq!(number(EventType::PrintStarted), prints.len());
+    assert_eq!(number(EventType::CommandFinished), rows.len());
+    assert_eq!(number(EventType::PrinterRegistered), PRINTERS);
+    // A person pauses one print, once.
+    assert!(number(EventType::PrintPaused) <= 1 && number(EventType::PrintResumed) == 0);
+    assert_eq!(number(EventType::PlateClearNeeded), prints.len());
+}
+
+/// Each change of a printer's state and of its reachability follows the one before.
+fn changes_follow_each_other(feed: &[Event]) {
+    let mut before = HashMap::new();
+    for event in feed {
+        let field = match event.kind {
+            EventType::PrinterStateChanged => "state",
+            EventType::PrinterOnline | EventType::PrinterOffline => "reachability",
+            _ => continue,
+        };
+        let known = before.insert((event.printer_id, field), &event.data[field]);
+        let concerned: Vec<&Event> = feed.iter().filter(|other| other.printer_id == event.printer_id).collect();
+        assert_eq!(event.data["before"], *known.unwrap_or(&Value::Null), "{event:?}\n{concerned:#?}");
+        assert_ne!(event.data["before"], event.data[field], "{event:?}");
+    }
+}
+
+/// Every event that is kept. Its numbers have no gap.
+async fn read_feed(db: &Db) -> Vec<Event> {
+    let (first, _) = events::kept(db, 0).await.expect("read");
+    let mut after = first.expect("events") - 1;
+    let mut feed: Vec<Event> = Vec::new();
+    loop {
+        let page = events::page(db, after, None, 1_000).await.expect("read");
+        for event in page.events {
+            assert_eq!(event.seq, after + 1, "the feed has a gap");
+            after = event.seq;
+            feed.push(event);
+        }
+        if !page.more {
+            return feed;
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! A client that repeats what was not answered, with the same key.
+
+use std::time::Duration;
+
+use printyard::storage::faults::{Failure, Lasts};
+use reqwest::{Method, StatusCode};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::support::{
+    server::{ADMIN, TestServer, answer},
+    wait,
+};
+
+/// Requests until the client gives up for now.
+const TRIES: usize = 3;
+/// A server that recovers by itself does it within this, on a busy machine too.
+const RECOVERS_WITHIN: Duration = Duration::from_secs(30);
+
+/// A request that changes something.
+#[derive(Debug, Clone)]
+pub enum Request {
+    Api {
+        method: Method,
+        path: String,
+        body: Value,
+        key: String,
+    },
+    /// A list of printers, of which so many are new.
+    Import {
+        list: String,
+        printers: usize,
+    },
+}
+
+impl Request {
+    pub fn post(path: &str, body: Value) -> Self {
+        Self::Api { method: Method::POST, path: path.to_owned(), body, key: Uuid::now_v7().to_string() }
+    }
+
+    pub fn other(method: Method, path: &str) -> Self {
+        Self::Api { method, path: path.to_owned(), body: Value::Null, key: String::new() }
+    }
+
+    /// Sends it once. `None`: the server failed, and may have done it.
+    pub async fn send(&self, server: &TestServer) -> Option<Value> {
+        match self {
+            Self::Api { method, path, body, key } => {
+                let mut request = server.request(method.clone(), path);
+                if !body.is_null() {
+                    request = request.json(body);
+                }
+                if !key.is_empty() {
+                    request = request.header("Idempotency-Key", key);
+                }
+                let (status, body, _) = answer(request).await;
+                assert!(!is_refusal(status, &body), "{self:?} was answered with {status}: {body}");
+                (!status.is_server_error() && !has_failed_item(&body)).then_some(body)
+            }
+            Self::Import { list, printers } => {
+                let who = server.services.principal_by_token(ADMIN).await.expect("no database").expect("the admin");
+                server.services.import_printers(&who, list, *printers).await.ok().map(|_| Value::Null)
+            }
+        }
+    }
+}
+
+/// The script asks for nothing that a server may refuse.
+fn is_refusal(status: StatusCode, body: &Value) -> bool {
+    // A repeated request finds its effect.
+    let found =
+        ["name_taken", "url_taken", "not_found", "batch_finished"].contains(&body["code"].as_str().unwrap_or(""));
+    status.is_client_error() && !found
+}
+
+/// Of many printers at once, some may have failed.
+fn has_failed_item(body: &Value) -> bool {
+    let items = body["items"].as_array().map(Vec::as_slice).unwrap_or_default();
+    items.iter().any(|item| item["status"].as_u64().is_some_and(|status| status >= 500))
+}
+
+/// What the client asked for and what it knows.
+#[derive(Debug, Default)]
+pub struct Log {
+    /// Requests without an answer.
+    pub unanswered: Vec<Request>,
+    /// Batches that were acknowledged.
+    pub batches: Vec<String>,
+}
+
+/// The client at work.
+pub struct Client<'a> {
+    pub server: &'a TestServer,
+    pub failure: Option<Failure>,
+    pub log: Log,
+}
+
+impl Client<'_> {
+    /// Sends a request, and again where the server fails. `None`: it was not answered, and is noted.
+    pub async fn send(&mut self, request: Request) -> Option<Value> {
+        for _ in 0..TRIES {
+            if let Some(body) = request.send(self.server).await {
+                return Some(body);
+            }
+            if self.is_hopeless() {
+                break;
+            }
+        }
+        self.log.unanswered.push(request);
+        None
+    }
+
+    /// Creates a batch. Returns its id.
+    pub async fn batch(&mut self, body: Value) -> Option<String> {
+        let batch = self.send(Request::post("/api/v1/batches", body)).await?;
+        let id = batch["id"].as_str().expect("an id").to_owned();
+        self.log.batches.push(id.clone());
+        Some(id)
+    }
+
+    /// Reads a resource; null where the server fails.
+    pub async fn get(&self, path: &str) -> Value {
+        let (status, body, _) = self.server.get(path).await;
+        if status.is_success() { body } else { Value::Null }
+    }
+
+    /// The database fails until the script ends.
+    pub fn is_hopeless(&self) -> bool {
+        let lasts = self.failure.is_some_and(|failure| failure.lasts == Lasts::UntilLifted);
+        lasts && self.server.services.faults().hits() > 0
+    }
+
+    /// Waits until a condition holds. It must, also where one use of the database failed. While the database fails for
+    /// good, nothing is waited for.
+    pub async fn until<T: std::fmt::Debug>(&self, what: &str, mut condition: impl AsyncFnMut() -> Result<(), T>) {
+        wait::until(what, RECOVERS_WITHIN, async || match condition().await {
+            Err(_) if self.is_hopeless() => Ok(()),
+            result => result,
+        })
+        .await;
+    }
+
+    /// Waits until a batch has ended.
+    pub async fn until_ended(&self, id: &Option<String>) {
+        let Some(id) = id else { return };
+        self.until("the batch ends", async || {
+            let batch = self.get(&format!("/api/v1/batches/{id}")).await;
+            if batch["finished_at"].is_string() { Ok(()) } else { Err(batch) }
+        })
+        .await;
+    }
+}

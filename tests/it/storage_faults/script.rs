@@ -1,0 +1,287 @@
+//! The script: printers are registered, imported, changed and removed; they print, are cleared, scheduled, paused and
+//! stopped; a command without a reply is settled; retention runs.
+
+use std::collections::BTreeMap;
+
+use chrono::{TimeDelta, Utc};
+use printyard::{
+    domain::{
+        audit::{Action, ActorKind, Entry},
+        batch::{Batch, BatchSpec, BatchState},
+        clock_check::{STEADY_FOR, StoredClock},
+        command::Command,
+    },
+    simulator::{Act, Farm, FarmConfig, Fault, SimulatedPrinter, sample_gcode},
+    storage::{Db, audit, batches, faults::Failure, retention},
+};
+use reqwest::Method;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::client::{Client, Log, Request};
+use crate::support::server::{Options, TestServer};
+
+/// Printers of the farm. The last one is removed.
+pub const PRINTERS: usize = 6;
+/// The printer whose pause is not answered.
+pub const SETTLED: usize = 3;
+/// Files of which a print takes a moment. Each is started by one batch only.
+pub const FILES: [&str; 4] = ["first.gcode", "scheduled.gcode", "stopped.gcode", "last.gcode"];
+/// A file of which a print does not end by itself.
+pub const LONG: &str = "long/vase.gcode";
+/// The creator of the batch that retention removes.
+pub const OLD: &str = "an earlier process";
+/// The periodic tasks that remove and count.
+const RETENTION: [&str; 8] = [
+    "batch_retention",
+    "event_retention",
+    "delivery_retention",
+    "audit_retention",
+    "session_expiry",
+    "idempotency_key_expiry",
+    "audit_index",
+    "print_statistics",
+];
+
+/// A server and its farm.
+pub struct Yard {
+    pub server: TestServer,
+    pub farm: Farm,
+    failure: Option<Failure>,
+    uses_before: u64,
+}
+
+impl Yard {
+    /// Starts a server on a database that has old rows. From here on the database fails.
+    pub async fn start(url: &str, failure: Option<Failure>) -> Self {
+        add_old_rows(url).await;
+        let farm = Farm::start(FarmConfig {
+            printers: PRINTERS,
+            with_sample_files: true,
+            time_scale: 100.0,
+            ..FarmConfig::default()
+        })
+        .await
+        .expect("a farm");
+        for printer in farm.printers() {
+            for file in FILES {
+                printer.put_file(file, sample_gcode(10));
+            }
+        }
+        let server = TestServer::with(Options { database_url: Some(url.to_owned()), ..Options::default() }).await;
+        let faults = server.services.faults();
+        if let Some(failure) = failure {
+            faults.inject(failure);
+        }
+        let uses_before = if failure.is_some() { 0 } else { faults.uses() };
+        Self { farm, failure, uses_before, server }
+    }
+
+    /// Uses of the database so far.
+    pub fn uses(&self) -> u64 {
+        self.server.services.faults().uses() - self.uses_before
+    }
+}
+
+/// Stores rows that retention removes.
+async fn add_old_rows(url: &str) {
+    let db = Db::connect(url).await.expect("a database");
+    let days_ago = |days| printyard::clock::now() - TimeDelta::days(days);
+    let entry = |action, days| Entry::unasked(ActorKind::Scheduler, action, days_ago(days));
+    let batch = Batch {
+        id: Uuid::now_v7(),
+        spec: BatchSpec::of(Command::Pause),
+        state: BatchState::Finished,
+        created_at: days_ago(500),
+        finished_at: Some(days_ago(500)),
+        created_by: OLD.to_owned(),
+        retry_of: None,
+    };
+    let created = Entry { subject: Some(batch.id), ..entry(Action::BatchCreated, 500) };
+    batches::create(&db, &batch, &[], &created).await.expect("a batch");
+    audit::add(&db, &entry(Action::BatchStopped, 499)).await.expect("an entry");
+    // The clock was right until a moment ago.
+    let clock = StoredClock { newest: days_ago(0), steady: STEADY_FOR };
+    retention::store_clock(&db, clock).await.expect("the clock");
+    db.close().await;
+}
+
+/// Plays the script, as far as the database lets it.
+pub async fn play(yard: &mut Yard) -> Log {
+    let client = Client { server: &yard.server, failure: yard.failure, log: Log::default() };
+    let mut script = Script { client, printers: yard.farm.printers(), ids: BTreeMap::new() };
+    script.register().await;
+    script.print_and_clear().await;
+    script.schedule().await;
+    script.lose_a_reply().await;
+    script.stop().await;
+    script.retain().await;
+    script.remove().await;
+    script.client.log
+}
+
+struct Script<'a> {
+    client: Client<'a>,
+    printers: &'a [SimulatedPrinter],
+    /// Ids by name, as far as the client knows them.
+    ids: BTreeMap<String, String>,
+}
+
+impl Script<'_> {
+    fn ids(&self, printers: std::ops::Range<usize>) -> Vec<&String> {
+        self.printers[printers].iter().filter_map(|printer| self.ids.get(printer.name())).collect()
+    }
+
+    /// One printer by itself, two together, three from a list.
+    async fn register(&mut self) {
+        let [one, two, three, listed @ ..] = self.printers else { panic!("at least three printers") };
+        let body = |printer: &SimulatedPrinter| json!({"name": printer.name(), "url": printer.url(), "api_key": printer.api_key()});
+        self.client.send(Request::post("/api/v1/printers", body(one))).await;
+        let items = json!({"items": [body(two), body(three)]});
+        self.client.send(Request::post("/api/v1/printers/bulk", items)).await;
+        let mut list = "name,url,api_key\n".to_owned();
+        for printer in listed {
+            list.push_str(&format!("{},{},{}\n", printer.name(), printer.url(), printer.api_key()));
+        }
+        self.client.send(Request::Import { list, printers: listed.len() }).await;
+        let (client, ids) = (&self.client, &mut self.ids);
+        client
+            .until("every printer is online", async || {
+                let page = client.get("/api/v1/printers?limit=500").await;
+                let items = page["items"].as_array().cloned().unwrap_or_default();
+                ids.extend(items.iter().map(|item| (text(item, "name"), text(item, "id"))));
+                let online = items.iter().filter(|item| item["status"]["reachability"] == "online").count();
+                if online == PRINTERS { Ok(()) } else { Err(page) }
+            })
+            .await;
+        if let Some(id) = self.ids.get(self.printers[0].name()) {
+            let path = format!("/api/v1/printers/{id}");
+            let body = json!({"notes": "by the door"});
+            self.client.send(Request::Api { method: Method::PATCH, path, body, key: String::new() }).await;
+        }
+    }
+
+    /// A start of a file on some printers; `more` fields are added.
+    async fn start(&mut self, name: &str, file: &str, printers: std::ops::Range<usize>, more: Value) -> Option<String> {
+        let ids = self.ids(printers);
+        if ids.is_empty() {
+            return None;
+        }
+        let mut body = json!({
+            "command": "start", "select": {"printer_ids": ids}, "file": {"path": file}, "external_ref": name,
+            "confirm_within_s": 3, "expires_in_s": 20,
+        });
+        for (field, value) in more.as_object().expect("fields") {
+            body[field] = value.clone();
+        }
+        self.client.batch(body).await
+    }
+
+    /// Waits until the prints of a batch have ended.
+    async fn until_printed(&self, batch: &Option<String>) {
+        let Some(id) = batch else { return };
+        self.client.until_ended(batch).await;
+        self.client
+            .until("the prints have ended", async || {
+                let batch = self.client.get(&format!("/api/v1/batches/{id}")).await;
+                let prints = self.client.get(&format!("/api/v1/prints?batch_id={id}")).await;
+                let items = prints["items"].as_array().cloned().unwrap_or_default();
+                let ended = items.iter().filter(|print| print["ended_at"].is_string()).count();
+                if batch["counts"]["confirmed"].as_u64().is_some_and(|done| done <= ended as u64) {
+                    Ok(())
+                } else {
+                    Err((batch["counts"].clone(), prints))
+                }
+            })
+            .await;
+    }
+
+    async fn print_and_clear(&mut self) {
+        let batch = self.start("first", FILES[0], 0..PRINTERS, json!({})).await;
+        self.until_printed(&batch).await;
+        let ids = self.ids(0..PRINTERS);
+        if !ids.is_empty() {
+            let body = json!({ "printer_ids": ids });
+            self.client.send(Request::post("/api/v1/plates/clear", body)).await;
+        }
+    }
+
+    /// A batch that is due in a moment. The reply of one printer is lost.
+    async fn schedule(&mut self) {
+        self.printers[1].fault_next_command(Fault::ResetAfterActing);
+        let due = Utc::now() + TimeDelta::milliseconds(300);
+        let more = json!({"not_before": due, "interval_ms": 20});
+        let batch = self.start("scheduled", FILES[1], 0..3, more).await;
+        self.until_printed(&batch).await;
+    }
+
+    /// A pause that never reaches its printer ends as unknown. Then a person pauses the print.
+    async fn lose_a_reply(&mut self) {
+        let printer = &self.printers[SETTLED];
+        let batch = self.start("long", LONG, SETTLED..SETTLED + 1, json!({})).await;
+        self.client.until_ended(&batch).await;
+        for _ in 0..3 {
+            printer.fault_next_command(Fault::Reset);
+        }
+        let ids = self.ids(SETTLED..SETTLED + 1);
+        if ids.is_empty() {
+            return;
+        }
+        let body = json!({
+            "command": "pause", "select": {"printer_ids": ids}, "external_ref": "pause", "confirm_within_s": 1,
+        });
+        let Some(id) = self.client.batch(body).await else { return };
+        let batch = Some(id.clone());
+        self.client.until_ended(&batch).await;
+        printer.forget_command_faults();
+        printer.at_printer(Act::Pause);
+        self.client
+            .until("the pause is settled", async || {
+                let batch = self.client.get(&format!("/api/v1/batches/{id}")).await;
+                let row = &batch["commands"][0];
+                if row["settled"].is_object() || (row["final"] == true && row["effect"] != "maybe") {
+                    Ok(())
+                } else {
+                    Err(batch)
+                }
+            })
+            .await;
+    }
+
+    /// A batch is stopped between two starts, another one long before it is due.
+    async fn stop(&mut self) {
+        let stopped = self.start("stopped", FILES[2], 4..PRINTERS, json!({"interval_ms": 3_600_000})).await;
+        let due = Utc::now() + TimeDelta::hours(1);
+        let far = self.start("far", FILES[2], 0..1, json!({ "not_before": due })).await;
+        for batch in [stopped, far] {
+            let Some(id) = &batch else { continue };
+            self.client.send(Request::post(&format!("/api/v1/batches/{id}/stop"), json!({}))).await;
+            self.client.until_ended(&batch).await;
+        }
+    }
+
+    async fn remove(&mut self) {
+        if let Some(id) = self.ids.get(self.printers[PRINTERS - 1].name()) {
+            self.client.send(Request::other(Method::DELETE, &format!("/api/v1/printers/{id}"))).await;
+        }
+    }
+
+    async fn retain(&mut self) {
+        for task in RETENTION {
+            self.client.server.services.background().run_now(task).await.expect("the task is there");
+        }
+    }
+}
+
+/// Runs retention, which must succeed.
+pub async fn retain(server: &TestServer) {
+    for task in RETENTION {
+        let status = server.services.background().run_now(task).await.expect("the task is there");
+        assert_eq!((status.last_error, status.failures), (None, 0), "{task}");
+    }
+}
+
+/// The text of a field; empty where there is none.
+pub fn text(value: &Value, field: &str) -> String {
+    value[field].as_str().unwrap_or_default().to_owned()
+}
