@@ -95,8 +95,7 @@ pub async fn save(
         if has_reach {
             sqlx::query(AssertSqlSafe(reach_sql)).bind(reach).execute(&mut *tx).await?;
         }
-        let registered: Vec<(Uuid,)> =
-            sqlx::query_as(AssertSqlSafe(registered)).bind(ids).fetch_all(&mut *tx).await?;
+        let registered: Vec<(Uuid,)> = sqlx::query_as(AssertSqlSafe(registered)).bind(ids).fetch_all(&mut *tx).await?;
         let registered: HashSet<Uuid> = registered.into_iter().map(|(id,)| id).collect();
         let is_registered = |event: &&NewEvent| event.printer_id.is_some_and(|id| registered.contains(&id));
         let events: Vec<NewEvent> = events.iter().filter(is_registered).cloned().collect();
