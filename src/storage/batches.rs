@@ -73,7 +73,7 @@ pub struct StopResult {
     pub finished: bool,
 }
 
-/// Writes the end of a batch into the audit, within a transaction of [`transaction!`]: how its commands ended, and on
+/// Writes the end of a batch into the audit, within a transaction of `transaction!`: how its commands ended, and on
 /// which printers it is not done.
 macro_rules! note_end {
     ($tx:ident, $db:expr, $id:expr, $state:expr, $at:expr) => {{

@@ -66,7 +66,7 @@ pub async fn add(db: &Db, event: &NewEvent, id: Uuid) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether the feed has an event that was to be appended a moment ago: the newest [`RECENT`] are looked through.
+/// Whether the feed has an event that was to be appended a moment ago: only the newest ones are looked through.
 pub async fn has(db: &Db, id: Uuid) -> Result<bool, Error> {
     let sql = "select count(*) from events where id = $1 and seq > (select seq - $2 from events_head where id = 1)";
     let (n,): (i64,) = reading!(db, |pool| sqlx::query_as(sql).bind(id).bind(RECENT).fetch_one(pool).await)?;

@@ -25,7 +25,7 @@ pub async fn write(db: &Db, at: DateTime<Utc>) -> Result<(), Error> {
     Ok(writing!(db, |pool| sqlx::query(sql).bind(at).execute(pool).await.map(drop))?)
 }
 
-/// Why [`write`] failed.
+/// Why [`write()`] failed.
 pub fn failure_of(db: &Db, error: &Error) -> WriteFailure {
     match error {
         Error::Unavailable(Cause(cause)) | Error::Database(Cause(cause)) => match cause {

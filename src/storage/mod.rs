@@ -6,7 +6,7 @@
 //!
 //! Three rules hold everywhere here. A transaction never waits for anything but the database. SQLite has one writer:
 //! a pool in which several connections read and then write fails most of its transactions as locked. What belongs to
-//! the farm's one sending server is written by [`fenced!`], which fails once another server has taken over.
+//! the farm's one sending server is written by `fenced!`, which fails once another server has taken over.
 
 mod error;
 mod fence;
