@@ -43,10 +43,6 @@ pub(super) enum Link {
 }
 
 /// What woke the actor.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "lives for one turn, on the stack; boxing it would allocate for every event"
-)]
 enum Turn {
     Mail(Option<Mail>),
     Frame(Result<PushFrame, Error>),

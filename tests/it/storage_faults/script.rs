@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 use printyard::{
+    clock,
     domain::{
         audit::{Action, ActorKind, Entry},
         batch::{Batch, BatchSpec, BatchState},
@@ -86,7 +87,7 @@ impl Yard {
 /// Stores rows that retention removes.
 async fn add_old_rows(url: &str) {
     let db = Db::connect(url).await.expect("a database");
-    let days_ago = |days| printyard::clock::now() - TimeDelta::days(days);
+    let days_ago = |days| clock::now() - TimeDelta::days(days);
     let entry = |action, days| Entry::unasked(ActorKind::Scheduler, action, days_ago(days));
     let batch = Batch {
         id: Uuid::now_v7(),
@@ -101,8 +102,8 @@ async fn add_old_rows(url: &str) {
     batches::create(&db, &batch, &[], &created).await.expect("a batch");
     audit::add(&db, &entry(Action::BatchStopped, 499)).await.expect("an entry");
     // The clock was right until a moment ago.
-    let clock = StoredClock { newest: days_ago(0), steady: STEADY_FOR };
-    retention::store_clock(&db, clock).await.expect("the clock");
+    let right = StoredClock { newest: days_ago(0), steady: STEADY_FOR };
+    retention::store_clock(&db, right).await.expect("the clock");
     db.close().await;
 }
 
@@ -209,7 +210,7 @@ impl Script<'_> {
     /// A batch that is due in a moment. The reply of one printer is lost.
     async fn schedule(&mut self) {
         self.printers[1].fault_next_command(Fault::ResetAfterActing);
-        let due = Utc::now() + TimeDelta::milliseconds(300);
+        let due = clock::now() + TimeDelta::milliseconds(300);
         let more = json!({"not_before": due, "interval_ms": 20});
         let batch = self.start("scheduled", FILES[1], 0..3, more).await;
         self.until_printed(&batch).await;
@@ -251,7 +252,7 @@ impl Script<'_> {
     /// A batch is stopped between two starts, another one long before it is due.
     async fn stop(&mut self) {
         let stopped = self.start("stopped", FILES[2], 4..PRINTERS, json!({"interval_ms": 3_600_000})).await;
-        let due = Utc::now() + TimeDelta::hours(1);
+        let due = clock::now() + TimeDelta::hours(1);
         let far = self.start("far", FILES[2], 0..1, json!({ "not_before": due })).await;
         for batch in [stopped, far] {
             let Some(id) = &batch else { continue };

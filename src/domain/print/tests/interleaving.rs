@@ -129,7 +129,7 @@ impl Gap<'_> {
                 let changed = self.has(Change::Paused) || self.has(Change::Resumed);
                 !self.polled && (changed || (read.state == S::Paused && !was_paused))
             }
-            (Some(_), None) => !self.is_last_shown() && self.changes.iter().any(|change| *change == Change::Selected),
+            (Some(_), None) => !self.is_last_shown() && self.changes.contains(&Change::Selected),
             (None, _) => false,
         }
     }
@@ -246,7 +246,7 @@ impl History {
             let shown = matches!(result, Some(PrintResult::Done | PrintResult::Cancelled)) && !others;
             let closed = matches!(read.state, S::Error | S::Offline) && (cut_off || !in_gap);
             let reselected = changes.contains(&Change::Deselected) || (changes.contains(&Change::Selected));
-            if (!shown && !closed) || reselected && !closed {
+            if !closed && (!shown || reselected) {
                 self.expected[before].result = Some(PrintResult::Unknown);
             }
         }
