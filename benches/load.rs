@@ -70,7 +70,7 @@ async fn run(farm: &Farm, time: Duration) {
             next_minute += Duration::from_secs(60);
         }
         let command = if ids.len() % 2 == 0 { "pause" } else { "resume" };
-        let batch = json!({"command": command, "select": {"all": true}, "force": true});
+        let batch = json!({"command": command, "select": {"all": true}});
         let (status, batch) = server.post("/batches", &batch).await;
         if status == 202 {
             ids.push(batch["id"].as_str().expect("an id").to_owned());

@@ -85,7 +85,7 @@ fn bind(bound: &mut Option<std::net::TcpListener>, config: &Config) -> anyhow::R
 
 async fn show_setup_link(server: &Server, config: &Config, listener: &TcpListener) -> anyhow::Result<()> {
     if let Some(key) = server.services.setup_link().await? {
-        // On standard output and not in the log: whoever reads logs must not become an admin.
+        // On standard output and not in the log: a reader of logs must not become an admin.
         println!("No users yet. Open this link within one hour to create the first admin (it works once):");
         println!();
         let scheme = if config.tls.is_some() { "https" } else { "http" };

@@ -23,6 +23,9 @@ use crate::{
 const CHECK_EVERY: Duration = Duration::from_secs(3);
 /// Between attempts to lock again.
 const RETRY: Duration = Duration::from_secs(1);
+/// A start waits this long for the lock before another server counts as running.
+const LOCK_WAIT: Duration = Duration::from_secs(2);
+const LOCK_RETRY: Duration = Duration::from_millis(100);
 /// What a server that may still run could send after another has taken over: the age that a permit may have (5 s), and the
 /// time-out of a send (10 s).
 const LAST_SENDS: Duration = Duration::from_secs(15);
@@ -61,7 +64,7 @@ pub struct Claimed {
 /// Takes the lock, opens the database, brings its tables up to date, and takes the next epoch. Errors:
 /// [`storage::Error::Setup`] with a sentence for the operator.
 pub async fn claim(url: &str, may_create: bool) -> Result<Claim, storage::Error> {
-    let Some(lock) = FarmLock::try_acquire(url).await? else { return Ok(Claim::Held(holder_of(url).await)) };
+    let Some(lock) = acquire(url).await? else { return Ok(Claim::Held(holder_of(url).await)) };
     let is_missing = match Db::open(url).await {
         Ok(db) => {
             let schema = db.schema().await;
@@ -94,6 +97,17 @@ pub async fn claim(url: &str, may_create: bool) -> Result<Claim, storage::Error>
     };
     let others_send_until = may_still_send.then(|| Instant::now() + LAST_SENDS);
     Ok(Claim::Won(Box::new(Claimed { db, keeper, others_send_until })))
+}
+
+/// Takes the lock, and waits a moment for it: that of a server that was just killed ends with its process.
+async fn acquire(url: &str) -> Result<Option<FarmLock>, storage::Error> {
+    let begun = Instant::now();
+    loop {
+        match FarmLock::try_acquire(url).await? {
+            None if begun.elapsed() < LOCK_WAIT => tokio::time::sleep(LOCK_RETRY).await,
+            acquired => return Ok(acquired),
+        }
+    }
 }
 
 /// The sentence for a database that a later version has changed.

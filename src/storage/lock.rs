@@ -193,7 +193,7 @@ pub async fn take_over(
     Ok(Some(taken))
 }
 
-/// Notes that the holder of an epoch ends in good order: whoever comes next need not wait for its last requests.
+/// Notes that the holder of an epoch ends in good order: the next server need not wait for its last requests.
 pub async fn note_release(db: &Db, epoch: i64, at: DateTime<Utc>) -> Result<(), Error> {
     transaction!(db, |tx| {
         sqlx::query("update server_epoch set released_at = $2 where id = 1 and epoch = $1")

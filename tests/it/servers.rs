@@ -111,3 +111,14 @@ async fn a_lock_that_is_given_up_can_be_taken_at_once() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_right_after_a_kill_is_not_refused() {
+    on_each_database(async |dir, url| {
+        let killed = ServerProcess::on(dir, url, &[]).await;
+        killed.signal("KILL");
+        // Its lock ends with the process, a moment after the signal was sent.
+        drop(ServerProcess::on(dir, url, &[]).await);
+    })
+    .await;
+}

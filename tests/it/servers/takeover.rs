@@ -170,6 +170,11 @@ impl Yard {
     /// The holder hangs. On PostgreSQL it is overtaken, and becomes a standby when it wakes. On SQLite it keeps its lock.
     async fn stop_and_wake(&mut self, sending: usize) {
         self.servers[sending].signal("STOP");
+        // A process with several threads stops a moment after the signal was sent.
+        until("the holder answers no more", PATIENCE, async || {
+            self.answers(&self.servers[sending], "/readyz").await.is_none()
+        })
+        .await;
         match self.database {
             Database::Sqlite => {
                 wait::throughout("the standby waits", KEPT_FOR, async || {

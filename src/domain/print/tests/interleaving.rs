@@ -1,4 +1,4 @@
-//! Random histories of a printer, and of a client that reads it, hears its events late, loses its connection and is killed.
+//! Random histories of a printer, and of a client that reads it, receives its events late, loses its connection and is killed.
 //! The printer's own history is the truth: one row for each print, with its result and its command.
 //!
 //! # What no client can tell

@@ -1,4 +1,4 @@
-//! What reads a printer, hears its events, stores what it finds, and dies at any moment: the actor and the recorder, as
+//! What reads a printer, receives its events, stores what it finds, and dies at any moment: the actor and the recorder, as
 //! far as prints are concerned.
 
 use std::collections::{BTreeMap, VecDeque};
