@@ -69,5 +69,6 @@ async fn page(State(holder): State<HolderWatch>, headers: HeaderMap, request: Re
         let problem = refuse(State(holder)).await;
         return problem::write(problem.clone().into_response(), problem, path, id);
     }
-    dashboard::standby::page(holder.borrow().as_ref(), RETRY_AFTER_S)
+    let holder = holder.borrow().clone();
+    dashboard::standby::page(holder.as_ref(), RETRY_AFTER_S).await
 }

@@ -63,6 +63,8 @@ async fn a_standby_says_that_it_is_one_and_takes_over_when_the_holder_dies() {
         let page = standby.request(reqwest::Method::GET, "/").header("accept", "text/html").send().await;
         let page = page.expect("an answer");
         assert_eq!(page.status(), StatusCode::SERVICE_UNAVAILABLE);
+        let policy = page.headers().get("content-security-policy").and_then(|policy| policy.to_str().ok());
+        assert!(policy.is_some_and(|policy| policy.contains("default-src 'self'")), "its style is loaded: {policy:?}");
         assert!(page.text().await.expect("a page").contains("Standby"));
         assert!(standby.healthcheck().await, "a standby is healthy");
         first.kill();

@@ -18,7 +18,7 @@ struct Standby {
 }
 
 /// The page, as a 503 with `Retry-After`.
-pub(in crate::http) fn page(holder: Option<&Holder>, retry_after_s: u32) -> Response {
+pub(in crate::http) async fn page(holder: Option<&Holder>, retry_after_s: u32) -> Response {
     let page = Standby {
         holder: holder.map(|holder| format!("{} ({})", holder.host, holder.pid)).unwrap_or_default(),
         since: holder.and_then(|holder| holder.since).map(Moment::day),
@@ -32,5 +32,5 @@ pub(in crate::http) fn page(holder: Option<&Holder>, retry_after_s: u32) -> Resp
     };
     *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry_after_s));
-    response
+    super::with_headers(response).await
 }
