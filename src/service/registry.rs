@@ -23,7 +23,7 @@ use crate::{
     clock,
     domain::{
         plate::Plate,
-        print::{Print, StartSent},
+        print::{Print, PrintFact, StartSent},
         state::PrinterState,
     },
     fleet::{Member, view::Live},
@@ -101,6 +101,7 @@ pub(super) struct RegistryTask(Services);
 impl Task for RegistryTask {
     async fn run(&mut self) -> RunResult {
         self.0.reconcile_registry().await?;
+        self.0.end_prints_of_removed().await?;
         Ok(Some(self.0.registry.left_out()))
     }
 
@@ -182,6 +183,21 @@ impl Services {
             }
         }
         Ok(())
+    }
+
+    /// Ends the prints of removed printers as unknown: nobody observes them any more.
+    async fn end_prints_of_removed(&self) -> Result<(), Error> {
+        // What was observed of them until their removal is stored first.
+        let is_stored =
+            !storage::prints::open_of_removed(&self.db).await?.is_empty() && self.fleet.written_down().await;
+        if !is_stored {
+            return Ok(());
+        }
+        let at = clock::now();
+        let open = storage::prints::open_of_removed(&self.db).await?;
+        let ends: Vec<(Uuid, PrintFact)> =
+            open.iter().map(|print| (print.printer_id, PrintFact::unobserved(print.id, at))).collect();
+        Ok(storage::sights::record(&self.db, clock::new_id(), &ends, &[]).await?)
     }
 
     async fn read_stored(&self, ids: &[Uuid]) -> Result<(Vec<WithKey>, Known), storage::Error> {

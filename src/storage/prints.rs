@@ -101,6 +101,15 @@ pub async fn open(db: &Db, printer_ids: &[Uuid]) -> Result<Vec<Print>, Error> {
     rows.into_iter().map(Row::read).collect()
 }
 
+/// The prints that have not ended, of printers that were removed.
+pub async fn open_of_removed(db: &Db) -> Result<Vec<Print>, Error> {
+    let sql = format!(
+        "select {COLUMNS} from prints where ended_at is null and printer_id not in (select id from printers) order by id"
+    );
+    let rows: Vec<Row> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).fetch_all(pool).await)?;
+    rows.into_iter().map(Row::read).collect()
+}
+
 /// The starts, by printer, that were sent and whose prints are not recorded: of commands that are not settled, and of those
 /// that were confirmed just before the server died. `since`: batches that ended before it are left out.
 pub async fn starts_sent(db: &Db, since: DateTime<Utc>) -> Result<Vec<(Uuid, StartSent)>, Error> {

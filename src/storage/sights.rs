@@ -21,7 +21,7 @@ use crate::{
 
 /// Records what happened to prints, in one transaction: prints that began occupy their plates, for printers that exist.
 /// What their printers show since then is stored with it: after a restart, the next reading must not look like another
-/// print. Facts of one print are taken in their order. `entries` are those that no command caused; the feed has all.
+/// print. Facts of one print are taken in their order; a print ends once, and so does its event. `entries` are those that no command caused; the feed has all.
 /// `group` is the id of the last event: [`events::has`] finds it, where the reply to the commit was lost.
 pub async fn record(db: &Db, group: Uuid, facts: &[(Uuid, PrintFact)], entries: &[Entry]) -> Result<(), Error> {
     let now = clock::now();
@@ -56,8 +56,8 @@ pub async fn record(db: &Db, group: Uuid, facts: &[(Uuid, PrintFact)], entries: 
         db.records(&[("id", Kind::Uuid), by[0], by[1]])
     );
     let end = format!(
-        "update prints as p set ended_at = x.at, result = x.result, reason = x.reason from {}
-         where p.id = x.id and p.ended_at is null",
+        "update prints set ended_at = x.at, result = x.result, reason = x.reason from {}
+         where prints.id = x.id and prints.ended_at is null returning prints.id",
         db.records(&[("id", Kind::Uuid), ("at", Kind::Time), ("result", Kind::Text), ("reason", Kind::Text)])
     );
     let mark = format!(
@@ -68,16 +68,24 @@ pub async fn record(db: &Db, group: Uuid, facts: &[(Uuid, PrintFact)], entries: 
         format!("select id, started_by_command, batch_id, external_ref from prints where id in {}", db.uuids(1));
     let ids: HashSet<Uuid> = facts.iter().map(|(_, fact)| fact.id()).collect();
     fenced!(db, |tx| {
-        for (sql, records) in [(begin, began), (mark, marks), (occupy, plates), (pause, paused), (end, ended)] {
+        for (sql, records) in [(begin, began), (mark, marks), (occupy, plates), (pause, paused)] {
             if !records.is_empty() {
                 sqlx::query(AssertSqlSafe(sql)).bind(group::parameter(records)?).execute(&mut *tx).await?;
             }
         }
+        let has_ended: HashSet<Uuid> = if ended.is_empty() {
+            HashSet::new()
+        } else {
+            let ids: Vec<Uuid> =
+                sqlx::query_scalar(AssertSqlSafe(end)).bind(group::parameter(ended)?).fetch_all(&mut *tx).await?;
+            ids.into_iter().collect()
+        };
         let origins: Vec<Origin> =
             sqlx::query_as(AssertSqlSafe(origins)).bind(group::ids(ids)).fetch_all(&mut *tx).await?;
         let origins: HashMap<Uuid, PrintOrigin> = origins.into_iter().map(Origin::read).collect();
         let nobody = PrintOrigin::default();
-        let news = facts.iter().flat_map(|(printer_id, fact)| {
+        let is_new = |fact: &PrintFact| !matches!(fact, PrintFact::Ended { id, .. } if !has_ended.contains(id));
+        let news = facts.iter().filter(|(_, fact)| is_new(fact)).flat_map(|(printer_id, fact)| {
             NewEvent::of_print(*printer_id, fact, origins.get(&fact.id()).unwrap_or(&nobody), now)
         });
         let news: Vec<NewEvent> = news.collect();

@@ -7,13 +7,13 @@ use std::{collections::HashMap, path::Path, time::Duration};
 
 use printyard::{
     domain::command::Outcome,
-    simulator::{Farm, FarmConfig, Fault, SimulatedPrinter},
+    simulator::{Fault, SimulatedPrinter},
     storage::{Db, commands},
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::support::{
-    agreement::{agree, register, tally},
+    agreement::{agree, farm_with_a_long_print, register, tally, until_online},
     dice::{Dice, seed, times},
     process::{ServerProcess, sqlite_in},
     wait::{self, until},
@@ -47,15 +47,7 @@ async fn a_killed_server_settles_every_command_and_repeats_no_start() {
 }
 
 async fn kill_often(seed: u64, kills: u64) -> Hits {
-    let farm = Farm::start(FarmConfig {
-        printers: PRINTERS,
-        latency: Duration::from_millis(30),
-        with_sample_files: true,
-        select: Some("long/vase.gcode".into()),
-        ..FarmConfig::default()
-    })
-    .await
-    .expect("a farm");
+    let farm = farm_with_a_long_print(PRINTERS).await;
     let dir = tempfile::tempdir().expect("a folder");
     let mut server = ServerProcess::start(dir.path()).await;
     let by_id = register(&server, &farm).await;
@@ -77,7 +69,7 @@ async fn crash_once(
     hits: &mut Hits,
 ) -> ServerProcess {
     let context = format!("seed {seed}, round {round}");
-    online(&server).await;
+    until_online(&server, PRINTERS, PATIENCE).await;
     let before: HashMap<&str, usize> =
         by_id.iter().map(|(id, printer)| (id.as_str(), printer.received().len())).collect();
     for printer in by_id.values() {
@@ -141,19 +133,4 @@ async fn note_open_rows(dir: &Path, hits: &mut Hits) {
         *hits.0.entry(row.outcome).or_default() += 1;
     }
     db.close().await;
-}
-
-async fn online(server: &ServerProcess) {
-    until("every printer is online and in a lasting state", PATIENCE, async || {
-        let list = server.get("/printers?limit=500").await;
-        let items = list["items"].as_array().expect("printers").clone();
-        let ready = |item: &Value| {
-            let status = &item["status"];
-            status["reachability"] == "online"
-                && ["operational", "printing", "paused"].iter().any(|s| status["state"] == *s)
-        };
-        let waiting: Vec<_> = items.iter().filter(|item| !ready(item)).map(|item| item["status"].clone()).collect();
-        if waiting.is_empty() && items.len() == PRINTERS { Ok(()) } else { Err(waiting) }
-    })
-    .await;
 }

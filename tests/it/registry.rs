@@ -8,7 +8,7 @@ use std::{
 };
 
 use futures_util::FutureExt;
-use printyard::{domain::audit::ActorKind, service::access::Principal, storage::Db};
+use printyard::{domain::audit::ActorKind, service::access::Principal, simulator::sample_gcode, storage::Db};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::{
     storage::databases::execute,
     support::{
-        server::{Options, TestServer, farm},
+        server::{Options, TestServer, farm, yard},
         wait,
     },
 };
@@ -104,6 +104,27 @@ async fn a_removal_that_is_dropped_at_any_moment_leaves_no_actor_without_its_pri
         if !running.contains(&id) && running == all { Ok(()) } else { Err((running, all)) }
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_print_of_a_removed_printer_ends_once_and_nobody_claims_to_know_how() {
+    let (server, farm, ids) = yard(1).await;
+    let id = &ids[0];
+    farm.printers()[0].put_file("part.gcode", sample_gcode(10_000));
+    let start = json!({"command": "start", "select": {"all": true}, "file": {"path": "part.gcode"}});
+    let (_, batch, _) = server.post_and_wait("/api/v1/batches", start).await;
+    assert_eq!(batch["result"], "ok", "{batch}");
+    let (status, _, _) = server.delete(&format!("/api/v1/printers/{id}")).await;
+    assert_eq!(status, StatusCode::NO_CONTENT);
+    let print = wait::until("the print has ended", SOON, async || {
+        let (_, prints, _) = server.get("/api/v1/prints").await;
+        if prints["items"][0]["ended_at"].is_string() { Ok(prints["items"][0].clone()) } else { Err(prints) }
+    })
+    .await;
+    assert_eq!((&print["result"], &print["started_by"]["kind"]), (&json!("unknown"), &json!("command")), "{print}");
+    let (_, events, _) = server.get("/api/v1/events?types=print.unknown").await;
+    assert_eq!(events["items"].as_array().map(Vec::len), Some(1), "{events}");
+    assert_eq!(events["items"][0]["data"]["print_id"], print["id"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

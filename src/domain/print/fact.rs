@@ -51,6 +51,12 @@ impl PrintFact {
         }
     }
 
+    /// The end of a print that nobody observes any more.
+    pub fn unobserved(id: Uuid, at: DateTime<Utc>) -> Self {
+        let (result, by) = (PrintResult::Unknown, By::unknown());
+        Self::Ended { id, at, result, reason: None, by, left: Mark::default() }
+    }
+
     /// The mark that is to be stored with it, and its time.
     pub fn mark(&self) -> Option<(Mark, DateTime<Utc>)> {
         match self {

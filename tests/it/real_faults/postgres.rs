@@ -70,7 +70,7 @@ async fn a_postgresql_that_hangs_longer_than_the_lock_costs_no_command_and_no_pr
         .await;
     farm.yard.until_not_ready("sending").await;
     farm.postgres.resume();
-    farm.yard.recovers(&starts).await;
+    assert_eq!(farm.yard.recovers(&starts).await, PRINTING, "every start is confirmed");
     farm.assert_lock_is_held(1).await;
 }
 

@@ -199,12 +199,14 @@ impl Yard {
     }
 
     /// After a fault: the server is ready again, every start and print is recorded as it was, and a further batch works.
-    pub async fn recovers(&self, starts: &Starts) {
+    /// Returns how many of the starts were confirmed.
+    pub async fn recovers(&self, starts: &Starts) -> usize {
         self.server.await_ready().await;
         let confirmed = self.end_of(starts).await;
         assert!(confirmed > 2, "only {confirmed} starts were confirmed");
         self.assert_prints_are_recorded_once().await;
         self.assert_works().await;
+        confirmed
     }
 
     /// One write: a batch that changes nothing. Returns the status; none where the server did not answer.

@@ -5,12 +5,12 @@
 
 use std::{collections::HashMap, path::Path, process::Stdio, time::Duration};
 
-use printyard::simulator::{Farm, FarmConfig, SimulatedPrinter};
+use printyard::simulator::SimulatedPrinter;
 use reqwest::StatusCode;
 use serde_json::json;
 
 use crate::support::{
-    agreement::{agree, register, tally},
+    agreement::{agree, farm_with_a_long_print, register, tally, until_online},
     dice::{Dice, seed, times},
     postgres::fresh_database,
     process::{ServerProcess, TOKEN, sqlite_in},
@@ -60,15 +60,7 @@ async fn take_over_often(database: Database, servers: u64, seed: u64, rounds: u6
             None => return,
         },
     };
-    let farm = Farm::start(FarmConfig {
-        printers: PRINTERS,
-        latency: Duration::from_millis(30),
-        with_sample_files: true,
-        select: Some("long/vase.gcode".into()),
-        ..FarmConfig::default()
-    })
-    .await
-    .expect("a farm");
+    let farm = farm_with_a_long_print(PRINTERS).await;
     let dir = tempfile::tempdir().expect("a folder");
     let url = postgres.as_ref().map_or_else(|| sqlite_in(dir.path()), |database| database.url.clone());
     let first = start(dir.path(), &url);
@@ -108,7 +100,7 @@ impl Yard {
 
     async fn round(&mut self, context: &str, round: u64) {
         let sending = self.sending().await;
-        self.await_online(sending).await;
+        until_online(&self.servers[sending], PRINTERS, PATIENCE).await;
         let before: HashMap<String, usize> =
             self.by_id.iter().map(|(id, printer)| (id.clone(), printer.received().len())).collect();
         let command = ["start", "cancel", "restart"][usize::try_from(round % 3).expect("small")];
@@ -206,22 +198,5 @@ impl Yard {
                 .await;
             }
         }
-    }
-
-    async fn await_online(&self, sending: usize) {
-        until("every printer is online and in a lasting state", PATIENCE, async || {
-            let request = self.servers[sending].request(reqwest::Method::GET, "/api/v1/printers?limit=500");
-            let answer = request.bearer_auth(TOKEN).send().await.map_err(|_| Vec::new())?;
-            let list: serde_json::Value = answer.json().await.map_err(|_| Vec::new())?;
-            let items = list["items"].as_array().cloned().unwrap_or_default();
-            let lasting = ["operational", "printing", "paused"];
-            let ready = |item: &serde_json::Value| {
-                item["status"]["reachability"] == "online"
-                    && lasting.iter().any(|state| item["status"]["state"] == *state)
-            };
-            let waiting: Vec<_> = items.iter().filter(|item| !ready(item)).map(|item| item["status"].clone()).collect();
-            if waiting.is_empty() && items.len() == PRINTERS { Ok(()) } else { Err(waiting) }
-        })
-        .await;
     }
 }

@@ -1,11 +1,47 @@
-//! Whether the command log says of each command what its printer received.
+//! Farms that are sent batches while servers fail, and whether the command log says of each command what its printer received.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
-use printyard::simulator::{Farm, SimulatedPrinter};
+use printyard::simulator::{Farm, FarmConfig, SimulatedPrinter};
 use serde_json::{Value, json};
 
-use super::process::ServerProcess;
+use super::{
+    process::{ServerProcess, TOKEN},
+    wait::until,
+};
+
+/// A farm whose printers have selected a file of which a print does not end by itself.
+pub async fn farm_with_a_long_print(printers: usize) -> Farm {
+    let farm = FarmConfig {
+        printers,
+        latency: Duration::from_millis(30),
+        with_sample_files: true,
+        select: Some("long/vase.gcode".into()),
+        ..FarmConfig::default()
+    };
+    Farm::start(farm).await.expect("a farm")
+}
+
+/// Waits until so many printers are registered, online, and in a state that lasts. A server may end connections meanwhile.
+pub async fn until_online(server: &ServerProcess, printers: usize, patience: Duration) {
+    until("every printer is online and in a lasting state", patience, async || {
+        let request = server.request(reqwest::Method::GET, "/api/v1/printers?limit=500").bearer_auth(TOKEN);
+        let answer = request.send().await.map_err(|_| Vec::new())?;
+        let list: Value = answer.json().await.map_err(|_| Vec::new())?;
+        let items = list["items"].as_array().cloned().unwrap_or_default();
+        let is_ready = |item: &Value| {
+            let status = &item["status"];
+            let is_lasting = ["operational", "printing", "paused"].iter().any(|state| status["state"] == *state);
+            status["reachability"] == "online" && is_lasting
+        };
+        let waiting: Vec<_> = items.iter().filter(|item| !is_ready(item)).map(|item| item["status"].clone()).collect();
+        if waiting.is_empty() && items.len() == printers { Ok(()) } else { Err(waiting) }
+    })
+    .await;
+}
 
 /// Registers every printer of a farm; the printers by their ids.
 pub async fn register(server: &ServerProcess, farm: &Farm) -> HashMap<String, SimulatedPrinter> {
