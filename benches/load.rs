@@ -35,7 +35,7 @@ fn main() {
 
 async fn run(farm: &Farm, time: Duration) {
     let server = Server::start(farm).await;
-    let start = json!({"command": "start", "select": {"all": true}, "plate": "assume_clear", "reason": "benchmark"});
+    let start = json!({"command": "start", "select": {"all": true}});
     server.batch(&start).await;
     let (stop, requests, errors) =
         (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
