@@ -25,7 +25,7 @@ impl Tracker {
             }
             return facts;
         }
-        self.stream.give_up(self.current.is_some(), moment.at);
+        self.give_up_events(moment.at);
         match event {
             PrinterEvent::StateChanged { state, .. } => self.on_state(*state, moment, &mut facts),
             PrinterEvent::FileSelected { path, origin } => {
@@ -77,7 +77,7 @@ impl Tracker {
         let turn = self.stream.follow(state);
         match turn {
             // `PrintStarted` comes next, and names the file.
-            Turn::Begins if self.selected.is_none() && state == PrinterState::Starting => {
+            Turn::Begins if self.is_file_open() && state == PrinterState::Starting => {
                 self.starting = Some(moment.starting.clone());
             }
             Turn::Begins => self.begin_as_told(moment, facts),
@@ -101,10 +101,22 @@ impl Tracker {
             return;
         }
         if self.current.is_some() {
-            (self.mark.state, self.marked_at) = (Some(state), Some(moment.at));
+            (self.mark.state, self.marked_at) = (Some(self.latest_state(state)), Some(moment.at));
         }
         self.follow_pause(state, moment, facts);
         self.state = Some(state);
+    }
+
+    /// Waits no longer for events that are too late.
+    pub(super) fn give_up_events(&mut self, at: DateTime<Utc>) {
+        // The events of a print that is cut off have ended it.
+        let is_active = self.current.as_ref().is_some_and(|current| !current.cut_off);
+        self.stream.give_up(is_active || self.starting.is_some(), at);
+    }
+
+    /// The next print to begin by the events may be of another file than the selected one.
+    fn is_file_open(&self) -> bool {
+        self.selected.is_none() || self.is_selection_ahead
     }
 
     fn begin_as_told(&mut self, moment: &Moment, facts: &mut Vec<PrintFact>) {
@@ -118,7 +130,7 @@ impl Tracker {
         if !self.stream.is_of_current() {
             return;
         }
-        self.selected = Some(file.clone());
+        (self.selected, self.is_selection_ahead) = (Some(file.clone()), false);
         // Started again without an end between: OctoPrint 1.11 restarts a paused print so.
         if self.current.as_ref().is_some_and(|current| current.restarted) {
             if let Some(current) = self.current.as_mut() {
@@ -137,9 +149,9 @@ impl Tracker {
 
     fn select(&mut self, file: Option<FileRef>) {
         if self.current.is_none() && !self.stream.is_behind() {
-            self.mark = Mark { file: file.clone(), of: MarkOf::Left, ..Mark::default() };
+            self.mark = Mark { file: file.clone(), of: MarkOf::Left, started_by: self.started_by, ..Mark::default() };
         }
-        self.selected = file;
+        (self.selected, self.is_selection_ahead) = (file, false);
     }
 
     /// How the print ends. A late event of an earlier print has another path, or another print time.
@@ -149,7 +161,12 @@ impl Tracker {
             self.stream.is_end_of_current(fits);
             return;
         };
+        let was_undecided = self.stream.is_undecided();
         let is_its_own = current.cut_off || self.stream.is_end_of_current(fits);
+        if was_undecided && !is_its_own {
+            // The print that began to end is an earlier one.
+            self.mark.state = None;
+        }
         if let Some(current) = self.current.as_mut()
             && is_its_own
             && current.ending.is_none()

@@ -60,7 +60,9 @@ impl PrintFact {
     /// The mark that is to be stored with it, and its time.
     pub fn mark(&self) -> Option<(Mark, DateTime<Utc>)> {
         match self {
-            Self::Began { id, file, at, .. } => Some((Mark::of_begun(*id, file.clone()), *at)),
+            Self::Began { id, file, at, by } => {
+                Some((Mark { started_by: by.command_id, ..Mark::of_begun(*id, file.clone()) }, *at))
+            }
             Self::Ended { at, left, .. } => Some((left.clone(), *at)),
             Self::Paused { .. } | Self::Resumed { .. } | Self::Stalled { .. } => None,
         }

@@ -7,7 +7,11 @@ use super::{
     By, Mark, MarkOf, Moment, PrintFact, PrintResult,
     tracker::{Ending, Tracker},
 };
-use crate::domain::{command::FileRef, reading::JobReading, state::PrinterState};
+use crate::domain::{
+    command::FileRef,
+    reading::{JobReading, PrinterEvent},
+    state::PrinterState,
+};
 
 const NOT_WATCHED: &str = "not watched";
 /// Between a print that was seen and one that counts as the same: what readings and their whole seconds may be off by.
@@ -15,8 +19,15 @@ const TOLERANCE_S: i64 = 5;
 
 impl Tracker {
     /// Compares the first reading after a gap with what is known. A print counts as the same only where nothing
-    /// contradicts it.
-    pub(super) fn after_gap(&mut self, reading: &JobReading, mark: &Mark, moment: &Moment, facts: &mut Vec<PrintFact>) {
+    /// contradicts it. `true`: it showed the end of a print that began within the gap.
+    pub(super) fn after_gap(
+        &mut self,
+        reading: &JobReading,
+        mark: &Mark,
+        moment: &Moment,
+        facts: &mut Vec<PrintFact>,
+    ) -> bool {
+        let last_seen = self.marked_at;
         facts.extend(self.settle(moment));
         // Who paused what is paused now was not observed.
         self.state = None;
@@ -26,12 +37,14 @@ impl Tracker {
             state if state.is_active() => self.is_same_after_gap(state, mark, moment.at),
             PrinterState::Operational => mark.file.is_none() || (self.has_file(mark) && !self.is_started_over(mark)),
             // It may have ended well before its printer was switched off, unless its connection was seen to break.
-            PrinterState::Offline | PrinterState::Error => self.current.as_ref().is_some_and(|print| print.cut_off),
+            PrinterState::Offline | PrinterState::Error | PrinterState::Connecting => {
+                self.current.as_ref().is_some_and(|print| print.cut_off)
+            }
             _ => true,
         };
         if had_print && !same {
             self.end(Ending { reason: not_watched(), ..self.ending_by_state() }, moment, facts);
-        } else if had_print && reading.state.is_idle() {
+        } else if had_print && (reading.state.is_idle() || reading.state == PrinterState::Connecting) {
             self.end(self.ending_shown(reading, mark), moment, facts);
         }
         let another = match (had_print, same) {
@@ -40,15 +53,23 @@ impl Tracker {
             (true, true) => false,
             (false, _) => !self.mark.explains(mark),
         };
-        if another && reading.state == PrinterState::Operational {
+        let another = another && reading.state == PrinterState::Operational;
+        if another {
+            if let Some(PrintFact::Ended { left, .. }) = facts.last_mut() {
+                // What is shown is of the other one. If the server is killed between the two, it is found again.
+                *left =
+                    Mark { file: left.file.take(), of: MarkOf::Left, started_by: left.started_by, ..Mark::default() };
+            }
             self.begin_and_end(
                 moment.fresh_ids[1],
                 Mark { of: MarkOf::Idle, ..mark.clone() },
                 not_watched(),
+                last_seen,
                 moment,
                 facts,
             );
         }
+        another
     }
 
     /// A print of Printyard's own that was found by its file's counter alone.
@@ -57,17 +78,18 @@ impl Tracker {
         let (by, id) = self.author(start, moment.fresh_ids[0]);
         let at = moment.at;
         // Whatever an idle printer shows next is explained by it.
-        self.mark = Mark { file: Some(file.clone()), of: MarkOf::Unknown, ..Mark::default() };
+        self.mark = Mark { file: Some(file.clone()), started_by: self.started_by, ..Mark::default() };
         let began = PrintFact::Began { id, file: Some(file), at, by };
         vec![began, PrintFact::Ended { id, at, result, reason: None, by: By::printer(), left: self.mark.clone() }]
     }
 
-    /// A print of which only the end is seen: what it left, read from an idle printer.
+    /// A print of which only the end is seen: what it left, read from an idle printer. `last_seen`: it began after that.
     pub(super) fn begin_and_end(
         &mut self,
         id: Uuid,
         left: Mark,
         reason: Option<String>,
+        last_seen: Option<DateTime<Utc>>,
         moment: &Moment,
         facts: &mut Vec<PrintFact>,
     ) {
@@ -75,14 +97,22 @@ impl Tracker {
         let began = moment.at - TimeDelta::seconds(left.print_time_s.unwrap_or_default());
         let start = self.start_of(left.file.as_ref(), began, true, moment);
         // Of another end it is not known whether the start that was sent is its beginning.
-        let start = start.filter(|_| result == PrintResult::Done);
+        let start = start.filter(|start| result == PrintResult::Done && start.may_begin_after(last_seen));
         let (by, id) = self.author(start, id);
         let at = moment.at;
+        let left = Mark { started_by: self.started_by, ..left };
         self.mark = left.clone();
         self.marked_at = Some(at);
         facts.push(PrintFact::Began { id, file: left.file.clone(), at, by });
         let by = self.no_command();
         facts.push(PrintFact::Ended { id, at, result, reason, by, left });
+    }
+
+    /// A print of another file than the selected one began, by the events that wait.
+    pub(super) fn has_other_file_waiting(&self, now: &Mark) -> bool {
+        let selected = now.file.as_ref().map(|file| file.path.as_str());
+        let is_other = |event: &PrinterEvent| matches!(event, PrinterEvent::PrintStarted { path, .. } if Some(path.as_str()) != selected);
+        self.waiting.iter().any(is_other)
     }
 
     fn has_file(&self, now: &Mark) -> bool {

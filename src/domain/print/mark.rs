@@ -17,6 +17,9 @@ pub struct Mark {
     pub print_time_s: Option<i64>,
     pub of: MarkOf,
     pub state: Option<PrinterState>,
+    /// The command that started a print last. Its start is no longer open, although its outcome may be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started_by: Option<Uuid>,
 }
 
 /// The moment that a mark belongs to. It decides what a later reading may be compared with.
@@ -45,6 +48,7 @@ impl Mark {
             print_time_s: reading.progress.print_time_s,
             of: MarkOf::Unknown,
             state: Some(reading.state),
+            started_by: None,
         }
     }
 

@@ -42,6 +42,12 @@ impl StartSent {
         let Some(sent_at) = self.sent_at else { return late };
         began >= sent_at && (late || began - sent_at <= STARTS_WITHIN)
     }
+
+    /// Whether its print may begin after that: one that was not there yet when the time was up is of another start.
+    pub(super) fn may_begin_after(&self, moment: Option<DateTime<Utc>>) -> bool {
+        let (Some(sent_at), Some(moment)) = (self.sent_at, moment) else { return true };
+        moment - sent_at <= STARTS_WITHIN
+    }
 }
 
 impl Moment {

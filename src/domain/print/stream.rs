@@ -25,12 +25,16 @@ pub(super) enum Turn {
 pub(super) enum First {
     /// No print was active.
     Idle,
+    /// No print was active, and one has begun and ended that may be the first of the events that wait.
+    Ran,
     /// A print was active that began before the connection: its beginning does not come.
     Old,
     /// A print was active that may have begun since: it is so young.
     Recent,
-    /// The same, and it was about to end; or a print has begun to end since: that one, or the one before.
+    /// The same, and it was about to end.
     Ending,
+    /// The same, and a print has begun to end since: that one, or the one before.
+    Undecided,
     /// A print was active, and its beginning is among the events that wait.
     New,
 }
@@ -89,7 +93,7 @@ impl Stream {
         let ends = matches!(state, PrinterState::Finishing | PrinterState::Cancelling);
         if let (Place::Unheard { first: First::Recent, turns }, true) = (self.place, ends) {
             // The next event has a print time, and says which print this is.
-            self.place = Place::Unheard { first: First::Ending, turns };
+            self.place = Place::Unheard { first: First::Undecided, turns };
             return Turn::Nothing;
         }
         let (before, behind) = self.heard(state);
@@ -114,7 +118,7 @@ impl Stream {
     /// As [`Stream::is_of_current`], of an event that a print ends. `fits`: its print time is one of the print that readings
     /// show.
     pub fn is_end_of_current(&mut self, fits: bool) -> bool {
-        if let Place::Unheard { first: First::Recent | First::Ending, turns } = self.place {
+        if let Place::Unheard { first: First::Recent | First::Ending | First::Undecided, turns } = self.place {
             let behind = turns + if fits { 0 } else { 2 };
             self.place = Place::Heard { active: true, behind };
             return behind == 0;
@@ -127,6 +131,11 @@ impl Stream {
         matches!(self.place, Place::Heard { behind, .. } | Place::Unheard { turns: behind, .. } if behind > 0)
     }
 
+    /// A print has begun to end, and the next event says which.
+    pub fn is_undecided(&self) -> bool {
+        matches!(self.place, Place::Unheard { first: First::Undecided, .. })
+    }
+
     /// The place before an event that reports `state`.
     fn heard(&self, state: PrinterState) -> (bool, usize) {
         match self.place {
@@ -137,10 +146,11 @@ impl Stream {
                 let (before, behind) = match first {
                     First::Idle if state == PrinterState::Starting || state.is_idle() => (false, 0),
                     First::Idle => (true, 1),
+                    First::Ran => (false, 2),
                     First::Old => (true, 0),
                     First::Recent | First::New if begins => (false, 1),
-                    First::Ending if state == PrinterState::Starting => (false, 1),
-                    First::Recent | First::Ending => (true, 0),
+                    First::Ending | First::Undecided if state == PrinterState::Starting => (false, 1),
+                    First::Recent | First::Ending | First::Undecided => (true, 0),
                     First::New => (true, 2),
                 };
                 (before, turns + behind)

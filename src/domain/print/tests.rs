@@ -7,6 +7,7 @@ use crate::domain::{
 };
 
 mod interleaving;
+mod orders;
 mod watch;
 mod watching;
 

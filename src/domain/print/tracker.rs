@@ -54,9 +54,9 @@ pub(super) struct Doubt {
     pub since: DateTime<Utc>,
     finding: Finding,
     /// What the reading showed.
-    mark: Mark,
+    pub(super) mark: Mark,
     /// It showed an idle printer; otherwise it showed another print.
-    idle: bool,
+    pub(super) idle: bool,
     /// The command that may have ended the print.
     by_command: Option<Uuid>,
 }
@@ -76,6 +76,8 @@ pub struct Tracker {
     pub(super) current: Option<OpenPrint>,
     pub(super) state: Option<PrinterState>,
     pub(super) selected: Option<FileRef>,
+    /// A reading showed that file, and events of an earlier one may be on their way.
+    pub(super) is_selection_ahead: bool,
     pub(super) mark: Mark,
     /// The last sign of it.
     pub(super) marked_at: Option<DateTime<Utc>>,
@@ -99,14 +101,16 @@ impl Tracker {
     pub fn resume(print: Option<&Print>, mark: Option<(Mark, DateTime<Utc>)>) -> Self {
         let (mark, marked_at) = mark.unzip();
         let mark = mark.unwrap_or_default();
-        let mut tracker = Self { selected: mark.file.clone(), mark, marked_at, gap: true, ..Self::default() };
+        let started_by = mark.started_by;
+        let mut tracker =
+            Self { selected: mark.file.clone(), started_by, mark, marked_at, gap: true, ..Self::default() };
         if let Some(print) = print {
             if tracker.mark.of != MarkOf::Print(print.id) {
                 // An older one, or none: what is known of the print is its start.
                 tracker.mark = Mark::of_begun(print.id, print.file.clone());
                 tracker.marked_at = Some(print.started_at);
             }
-            tracker.started_by = print.started_by.command_id;
+            tracker.started_by = print.started_by.command_id.or(started_by);
             let closed = matches!(tracker.mark.state, Some(PrinterState::Offline | PrinterState::Error));
             tracker.current = Some(OpenPrint {
                 id: print.id,
@@ -171,15 +175,19 @@ impl Tracker {
         let mut facts = Vec::new();
         let mark = Mark::of_reading(reading);
         let known = self.current.as_ref().map(|current| current.id);
+        let mut found = false;
         if self.gap {
-            self.after_gap(reading, &mark, moment, &mut facts);
+            found = self.after_gap(reading, &mark, moment, &mut facts);
         } else {
-            self.stream.give_up(self.current.is_some(), moment.at);
+            self.give_up_events(moment.at);
             if !self.believe(reading, &mark, moment, &mut facts) {
                 return facts;
             }
         }
-        self.selected.clone_from(&mark.file);
+        if self.selected != mark.file {
+            self.is_selection_ahead = moment.pushed && (!self.gap || self.has_other_file_waiting(&mark));
+            self.selected.clone_from(&mark.file);
+        }
         if reading.state.is_active() {
             if self.current.is_none() {
                 self.begin_as_read(moment.fresh_ids[1], mark.clone(), moment, &mut facts);
@@ -187,27 +195,29 @@ impl Tracker {
             self.follow_pause(reading.state, moment, &mut facts);
         }
         if self.gap || !moment.pushed {
-            self.restart_stream(&mark, known, moment);
+            self.restart_stream(&mark, known, found, moment);
         }
         self.gap = false;
         self.note(reading.state, mark, moment.at);
         facts
     }
 
-    /// Expects events from now on. `known`: the print that was active before.
-    fn restart_stream(&mut self, mark: &Mark, known: Option<Uuid>, moment: &Moment) {
-        let ends = matches!(mark.state, Some(PrinterState::Finishing | PrinterState::Cancelling));
+    /// Expects events from now on. `known`: the print that was active before. `found`: the reading showed the end of a print
+    /// that began within the gap.
+    fn restart_stream(&mut self, mark: &Mark, known: Option<Uuid>, found: bool, moment: &Moment) {
+        let ends = mark.state.is_some_and(is_ending);
         // A print that is about to end began before its end, and one that waits behind an end is another one.
         let mut turns = self.waiting.iter().filter_map(|event| match event {
             PrinterEvent::StateChanged { state: PrinterState::Starting, .. } => Some(true),
             PrinterEvent::StateChanged { state: PrinterState::Operational, .. } => Some(false),
             _ => None,
         });
-        let is_new = if ends { turns.next() == Some(true) } else { turns.any(|begins| begins) };
+        let is_new = if ends || found { turns.next() == Some(true) } else { turns.any(|begins| begins) };
         let is_young = mark.print_time_s.unwrap_or_default() <= YOUNG_S;
         let first = match &mut self.current {
+            None if found && is_new && moment.pushed && is_young && mark.is_done() => First::Ran,
             None => First::Idle,
-            Some(current) if Some(current.id) != known && is_new => First::New,
+            Some(current) if Some(current.id) != known && is_new && is_young => First::New,
             Some(current) if Some(current.id) != known && moment.pushed && is_young => {
                 if ends {
                     First::Ending
@@ -229,6 +239,7 @@ impl Tracker {
             return;
         }
         self.state = Some(state);
+        let shown = Some(self.latest_state(state));
         let of = match &mut self.current {
             Some(current) => {
                 current.file = current.file.take().or_else(|| mark.file.clone());
@@ -236,7 +247,7 @@ impl Tracker {
             }
             None => MarkOf::Idle,
         };
-        self.mark = Mark { of, ..mark };
+        self.mark = Mark { of, state: shown, started_by: self.started_by, ..mark };
         (self.marked_at, self.read_at) = (Some(at), Some(at));
     }
 
@@ -250,12 +261,12 @@ impl Tracker {
             }
             facts.extend(self.settle(moment));
         }
-        let Some(finding) = self.finding(reading, mark, moment) else { return true };
+        let Some(finding) = self.finding(reading, mark) else { return true };
         self.doubt = Some(Doubt {
             since: moment.at,
             finding,
             mark: Mark { of: MarkOf::Idle, ..mark.clone() },
-            idle: reading.state.is_idle(),
+            idle: !reading.state.is_active(),
             by_command: moment.ending_command(),
         });
         if moment.pushed {
@@ -269,7 +280,10 @@ impl Tracker {
     pub fn settle(&mut self, moment: &Moment) -> Vec<PrintFact> {
         let mut facts = Vec::new();
         let Some(Doubt { since, finding, mark, idle, .. }) = self.doubt.clone() else { return facts };
-        self.stream.overtaken(moment.at);
+        // The event of a closed connection was the turn.
+        if !self.current.as_ref().is_some_and(|current| current.cut_off) {
+            self.stream.overtaken(moment.at);
+        }
         let moment = &Moment { at: since, ..moment.clone() };
         match finding {
             Finding::Ended(ending) => {
@@ -280,7 +294,7 @@ impl Tracker {
             }
             Finding::Ran => {
                 self.doubt = None;
-                self.begin_and_end(moment.fresh_ids[0], mark, None, moment, &mut facts);
+                self.begin_and_end(moment.fresh_ids[0], mark, None, self.marked_at, moment, &mut facts);
                 self.stream.overtaken(moment.at);
             }
         }
@@ -297,37 +311,44 @@ impl Tracker {
         }
         self.begin(id, start, moment, facts);
         if let Some(current) = &self.current {
-            self.mark = Mark { of: MarkOf::Print(current.id), ..mark };
+            self.mark = Mark { of: MarkOf::Print(current.id), started_by: self.started_by, ..mark };
         }
     }
 
     /// What a reading shows that neither an earlier reading nor an event has shown.
-    fn finding(&self, reading: &JobReading, mark: &Mark, moment: &Moment) -> Option<Finding> {
+    fn finding(&self, reading: &JobReading, mark: &Mark) -> Option<Finding> {
         let Some(current) = &self.current else {
             let ran = reading.state == PrinterState::Operational
-                && self.state == Some(PrinterState::Operational)
                 && self.mark.of == MarkOf::Idle
                 && mark.is_done()
                 && !self.mark.explains(mark);
             return ran.then_some(Finding::Ran);
         };
-        if reading.state.is_idle() {
+        // A connection that is opened was closed before.
+        if reading.state.is_idle() || reading.state == PrinterState::Connecting {
             return Some(Finding::Ended(self.ending_shown(reading, mark)));
         }
         let other_file = matches!((&current.file, &mark.file), (Some(then), Some(now)) if then.path != now.path);
         let other = reading.state.is_active()
-            && (other_file || self.is_started_over(mark) || (moment.pushed && self.has_ended_before(reading.state)));
+            && (other_file || self.is_started_over(mark) || self.has_ended_before(reading.state));
         other.then(|| Finding::Ended(self.ending_by_state()))
     }
 
     /// The end of the print was announced or had begun, and the printer is active with something else. A failure is
     /// announced before it shows.
     pub(super) fn has_ended_before(&self, state: PrinterState) -> bool {
-        let is_ending = |state| matches!(state, PrinterState::Finishing | PrinterState::Cancelling);
         let announced = self.current.as_ref().and_then(|current| current.ending.as_ref());
         let ended = announced.is_some_and(|ending| ending.result != PrintResult::Failed)
             || self.mark.state.is_some_and(is_ending);
         ended && !is_ending(state)
+    }
+
+    /// The state for the mark of the active print. An end that has begun goes on: an earlier state is of an event that is
+    /// late, and a later cancellation is of the script after a print that was done, or of the next print.
+    pub(super) fn latest_state(&self, state: PrinterState) -> PrinterState {
+        let is_current = self.current.as_ref().is_some_and(|current| self.mark.of == MarkOf::Print(current.id));
+        let ending = self.mark.state.filter(|last| is_current && is_ending(*last) && state.is_active());
+        ending.unwrap_or(state)
     }
 
     /// How the print ended that is over by a reading: by the state that its end began with, or by what is left.
@@ -347,6 +368,10 @@ impl Tracker {
             _ => Ending::unknown(None),
         }
     }
+}
+
+fn is_ending(state: PrinterState) -> bool {
+    matches!(state, PrinterState::Finishing | PrinterState::Cancelling)
 }
 
 impl Ending {

@@ -43,6 +43,7 @@ async fn the_last_sighting_of_each_printer_is_kept() {
                 print_time_s: None,
                 of: MarkOf::Print(new_id()),
                 state: Some(PrinterState::Printing),
+                started_by: Some(new_id()),
             },
             observed_at: at(1),
             octoprint_version: Some("1.11.8".into()),

@@ -17,17 +17,24 @@
 //!    does where the server was killed before it had stored more of a paused print than its beginning.
 //! 5. A file that was selected within the gap: it looks like a print of it that was cancelled. It is recorded as a print
 //!    with an unknown end, because its plate may be occupied.
-//! 6. A print that ended and another one that began between the opening of the connection and the answer to the first
-//!    reading: both may be behind or before that answer.
+//! 6. A print that ended, by its event, and another one that began between the opening of the connection and the answer to
+//!    the first reading: both may be behind or before that answer.
 //!
-//! A seventh one does not occur here: a person starts the file of a command at the printer, and this is not known when the
+//! While events come late, a reading may show a later print than they do:
+//!
+//! 7. A print that began and ended after the last event, and before a reading that shows the next print or a closed
+//!    connection. If the connection is lost, or the server killed, before the events of it are recorded, it stays unknown.
+//!
+//! An eighth one does not occur here: a person starts the file of a command at the printer, and this is not known when the
 //! command is sent.
 
 mod client;
 mod printer;
+mod seen;
 
-use client::{Client, Link, Seen};
+use client::{Client, Link};
 use printer::{Change, Printer};
+use seen::{Interleaving, Seen};
 
 use super::*;
 
@@ -88,7 +95,7 @@ impl Gap<'_> {
 
     fn is_unclear(&self, printer: &Printer, client: &Client, read: &JobReading) -> bool {
         let now = Mark::of_reading(read);
-        let last = client.tracker.mark();
+        let last = client.tracker.doubt.as_ref().map_or(client.tracker.mark(), |doubt| &doubt.mark);
         let hidden = self.count(Change::Began) - usize::from(self.after.is_some_and(|n| n >= self.first_begun));
         let is_younger =
             |then: &Mark| matches!((then.print_time_s, now.print_time_s), (Some(then), Some(now)) if now + 1 < then);
@@ -234,11 +241,20 @@ impl History {
         let began = doubted.iter().position(|change| *change == Change::Began).unwrap_or(usize::MAX);
         let is_hidden = doubted.iter().skip(began).any(|change| *change == Change::Ended);
         let unclear = unrecorded || is_hidden || gap.is_unclear(&self.printer, &self.client, &read);
+        let tracker = &self.client.tracker;
+        let is_end_unknown = tracker.ending_by_state().result == PrintResult::Unknown
+            && tracker.current().is_some_and(|current| current.ending.is_none())
+            && tracker.doubt.as_ref().is_some_and(|doubt| !doubt.idle);
+        let overtaken = open(self.client.known).filter(|n| is_end_unknown && open(known) != Some(*n));
         let (before, after, first_begun) = (gap.before, gap.after, gap.first_begun);
         let (changes, last_begun) = (gap.changes.to_vec(), begun(place));
         if unclear {
             self.note(format!("unclear: {changes:?}"));
             self.unclear = true;
+        }
+        if let Some(overtaken) = overtaken {
+            // A reading showed the next print, and the events of the end were lost.
+            self.expected[overtaken].result = Some(PrintResult::Unknown);
         }
         if let Some(before) = before.filter(|before| after != Some(*before)) {
             let others = last_begun > first_begun;
@@ -267,7 +283,12 @@ impl History {
 
     fn receive(&mut self) {
         self.before_answer();
-        self.note("answer");
+        if let Some((read, place)) = self.client.answer() {
+            let shown = Mark::of_reading(read);
+            let (of, time_s) = (shown.file_position, shown.print_time_s);
+            let path = shown.file.map(|file| file.path);
+            self.note(format!("reading of log {place}: {:?} {path:?} at {of:?} after {time_s:?} s", read.state));
+        }
         self.client.receive(&self.printer);
     }
 
@@ -401,6 +422,8 @@ impl History {
             }
             8 if self.dice.below(3) == 0 => {
                 self.note("OctoPrint restarts");
+                let prints = self.printer.state.is_active();
+                self.client.seen.count_if(prints, Interleaving::PrinterRestartWithinPrint);
                 self.printer.restart();
                 if self.client.link == Link::Push {
                     self.client.disconnect(&mut self.printer);
@@ -443,7 +466,7 @@ impl History {
         if open != usize::from(self.printer.state.is_active()) {
             return Err(format!("{open} rows are open"));
         }
-        if self.unclear {
+        if self.unclear || self.client.lost_hidden {
             return Ok(());
         }
         if truth.len() != rows.len() {
@@ -493,14 +516,14 @@ fn run(seed: u64) -> (Seen, bool, usize) {
             history.client.store.rows,
         );
     }
-    (history.client.seen, !history.unclear, history.printer.prints.len())
+    (history.client.seen, !history.unclear && !history.client.lost_hidden, history.printer.prints.len())
 }
 
 #[test]
 fn every_print_is_recorded_once_with_its_result_and_its_command() {
     const HISTORIES: u64 = 4_000;
-    // Random seeds still find histories in which a print is recorded wrongly, about one in 100,000. So these are always the same;
-    // `PRINTYARD_TEST_SEED=random` takes others, and a number takes one.
+    // The same seeds always, so that the test fails for a change only. `PRINTYARD_TEST_SEED=random` takes others, and a number
+    // takes one.
     const FIRST: u64 = 20_261_128;
     let given = std::env::var("PRINTYARD_TEST_SEED").ok();
     let seed: Option<u64> = given.as_deref().and_then(|seed| seed.parse().ok());
@@ -509,9 +532,13 @@ fn every_print_is_recorded_once_with_its_result_and_its_command() {
     let (mut all, mut clear, mut prints) = (Seen::default(), 0, 0);
     for n in 0..if seed.is_some() { 1 } else { HISTORIES } {
         let (seen, is_clear, begun) = run(first.wrapping_add(n));
-        all.add(seen);
+        all.add(&seen);
         clear += u64::from(is_clear);
         prints += if is_clear { begun } else { 0 };
     }
     println!("{clear} of {HISTORIES} histories are clear, with {prints} prints: {all:?}");
+    if given.is_none() {
+        assert_eq!(all.too_rare(), [], "the histories cover too little");
+        assert!(clear > 1_200 && prints > 1_600, "{clear} clear histories with {prints} prints cover too little");
+    }
 }

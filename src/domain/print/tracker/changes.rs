@@ -82,7 +82,7 @@ impl Tracker {
         let (by, id) = self.author(start, fresh_id);
         let file = self.selected.clone();
         (self.doubt, self.starting) = (None, None);
-        self.mark = Mark::of_begun(id, file.clone());
+        self.mark = Mark { started_by: self.started_by, ..Mark::of_begun(id, file.clone()) };
         self.marked_at = Some(moment.at);
         self.current = Some(OpenPrint {
             id,
@@ -101,8 +101,11 @@ impl Tracker {
     /// Ends the print: as its events said, else as a reading showed, else as `otherwise`.
     pub(in crate::domain::print) fn end(&mut self, otherwise: Ending, moment: &Moment, facts: &mut Vec<PrintFact>) {
         let Some(current) = self.current.take() else { return };
+        let by_state = self.ending_by_state();
         let (at, shown, idle, by_command) = match self.doubt.take() {
             Some(Doubt { since, finding: Finding::Ended(shown), mark, idle, by_command }) => {
+                // Events that came since may say more.
+                let shown = if shown.result == PrintResult::Unknown { by_state } else { shown };
                 (since, shown, Some(mark).filter(|_| idle), by_command)
             }
             _ => (moment.at, otherwise, None, None),
@@ -116,6 +119,7 @@ impl Tracker {
             _ => self.no_command(),
         };
         let left = idle.unwrap_or_else(|| Mark::left(current.file, result, time_s));
+        let left = Mark { started_by: self.started_by, ..left };
         self.mark = left.clone();
         self.marked_at = Some(at);
         facts.push(PrintFact::Ended { id: current.id, at, result, reason, by, left });

@@ -3,7 +3,11 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::{printer::Printer, *};
+use super::{
+    printer::{Change, Printer},
+    seen::{Interleaving as I, Seen},
+    *,
+};
 
 /// A print as it is stored.
 #[derive(Debug, Clone)]
@@ -75,25 +79,18 @@ pub struct Client {
     waiting: usize,
     /// How much of it a reading shows that is not believed yet.
     pub doubted: Option<usize>,
+    /// How much of it the events of this connection cover.
+    heard: usize,
+    /// How much of it readings have shown, believed or not.
+    shown: usize,
+    /// Where a print ended that had begun after that, and before the one that a reading showed.
+    hidden: Option<usize>,
+    /// The same, and where that reading was taken: its print may be stored without what the events said later.
+    stored_hidden: Option<(usize, usize)>,
+    /// The connection was lost before the events of such a print arrived.
+    pub lost_hidden: bool,
     ids: u128,
     pub seen: Seen,
-}
-
-/// The interleavings that a history had.
-#[derive(Debug, Default, Clone, Copy)]
-pub struct Seen {
-    pub doubts: u32,
-    pub doubts_settled_by_events: u32,
-    pub doubts_believed: u32,
-    pub began_by_reading: u32,
-    pub gaps: u32,
-    pub discarded_readings: u32,
-    pub kills: u32,
-    pub kills_between_end_and_observation: u32,
-    pub kills_with_lost_facts: u32,
-    pub kills_between_send_and_start: u32,
-    pub recovered_starts: u32,
-    pub polls: u32,
 }
 
 pub fn time(ms: i64) -> DateTime<Utc> {
@@ -118,6 +115,11 @@ impl Client {
             known: 0,
             waiting: 0,
             doubted: None,
+            heard: 0,
+            shown: 0,
+            hidden: None,
+            stored_hidden: None,
+            lost_hidden: false,
             ids: 0,
             seen: Seen::default(),
         };
@@ -150,12 +152,27 @@ impl Client {
         Moment { at: time(now), fresh_ids, pushed, starting, pausing: None, resuming: None, cancelling: None }
     }
 
-    /// Hands facts to the recorder.
-    fn tell(&mut self, facts: Vec<PrintFact>) {
+    /// The part of the log that is recorded. The end of a print that was cut off is reported later than it is known.
+    fn recorded(&self, printer: &Printer) -> usize {
+        let is_cut_off = self.tracker.current().is_some_and(|current| current.cut_off);
+        let end = printer.log[..self.known].iter().rposition(|change| *change == Change::Ended);
+        end.filter(|_| is_cut_off).unwrap_or(self.known)
+    }
+
+    /// Hands facts to the recorder. `recorded`: the part of the log that was recorded before, and with them.
+    fn tell(&mut self, facts: Vec<PrintFact>, recorded: &mut usize, printer: &Printer) {
         for fact in facts {
+            let change = match &fact {
+                PrintFact::Began { .. } => Some(Change::Began),
+                PrintFact::Ended { .. } => Some(Change::Ended),
+                PrintFact::Paused { .. } | PrintFact::Resumed { .. } | PrintFact::Stalled { .. } => None,
+            };
+            let known = self.known.max(*recorded);
+            let place = printer.log[*recorded..known].iter().position(|one| Some(*one) == change);
+            *recorded += place.map_or(0, |place| place + 1);
             if let PrintFact::Began { id, by, .. } = &fact {
                 if self.start_before.as_ref().is_some_and(|start| by.command_id == Some(start.command_id)) {
-                    self.seen.recovered_starts += 1;
+                    self.seen.count_if(true, I::RecoveredStart);
                     self.start_before = None;
                 }
                 if let Some(command) = by.command_id.and_then(|id| self.store.commands.get_mut(&id)) {
@@ -165,7 +182,16 @@ impl Client {
             if let (Some((mark, at)), Some(older)) = (fact.mark(), &mut self.observed) {
                 (older.0, older.1) = (mark, at);
             }
-            self.facts.push_back((fact, self.known));
+            self.facts.push_back((fact, *recorded));
+        }
+    }
+
+    /// The last fact covers what is known.
+    fn cover_known(&mut self, before: usize) {
+        if self.facts.len() > before
+            && let Some((_, recorded)) = self.facts.back_mut()
+        {
+            *recorded = self.known;
         }
     }
 
@@ -179,17 +205,24 @@ impl Client {
             return;
         }
         if self.link == Link::Down {
-            self.seen.gaps += 1;
+            self.seen.count_if(true, I::Gap);
             self.tracker.lose_sight();
             self.waiting = 0;
         }
         (self.in_touch, self.reading) = (false, None);
-        (printer.socket, self.connected) = (pushed.then(VecDeque::new), printer.log.len());
+        printer.socket = pushed.then(VecDeque::new);
+        // The event of an end comes after it.
+        let turn = printer.log.iter().rposition(|change| matches!(change, Change::Began | Change::Ended));
+        let is_ending = |turn: &usize| printer.state.is_active() && printer.log[*turn] == Change::Ended;
+        self.connected = turn.filter(is_ending).unwrap_or(printer.log.len());
+        self.lose_hidden();
+        self.heard = printer.log.len();
         self.link = if pushed { Link::Push } else { Link::Poll };
         self.ask(printer.now);
     }
 
     pub fn disconnect(&mut self, printer: &mut Printer) {
+        self.seen.count_if(self.link != Link::Down && self.flight.is_some(), I::GapBetweenSendAndStart);
         printer.socket = None;
         (self.link, self.in_touch) = (Link::Down, false);
         if let Some(reading) = &mut self.reading {
@@ -197,6 +230,13 @@ impl Client {
         }
         self.tracker.lose_sight();
         self.waiting = 0;
+        self.lose_hidden();
+    }
+
+    fn lose_hidden(&mut self) {
+        let is_lost = self.hidden.take().is_some();
+        self.seen.count_if(is_lost, I::HiddenPrintLost);
+        self.lost_hidden |= is_lost;
     }
 
     /// Begins a reading.
@@ -230,38 +270,54 @@ impl Client {
         }
         let Some(reading) = self.reading.take() else { return };
         if reading.void || self.is_overtaken(&reading) {
-            self.seen.discarded_readings += 1;
+            self.seen.count_if(!reading.void, I::EventBeforeReading);
             self.ask(printer.now);
             return;
         }
         let Some((read, place)) = reading.taken else { return };
         self.state = read.state;
-        self.seen.polls += u32::from(self.link == Link::Poll);
+        self.seen.count_if(self.link == Link::Poll, I::Poll);
         let (doubted, had) = (self.tracker.is_in_doubt(), self.tracker.current().is_some());
         let moment = self.moment(printer.now);
         let in_gap = self.tracker.gap;
+        let changed = printer.log[self.known.min(place)..place].iter();
+        let changed = changed.filter(|change| matches!(change, Change::Began | Change::Ended)).count();
+        self.seen.count_if(in_gap && changed > 0, I::GapWithChange);
+        self.seen.count_if(!in_gap && moment.pushed && place > self.heard, I::ReadingBeforeEvent);
+        self.shown = self.shown.max(place);
+        let (mut recorded, queued) = (self.recorded(printer), self.facts.len());
         let facts = self.tracker.on_reading(&read, &moment);
-        // While events come, a reading is believed for what it contradicts only, and not at once.
+        // While events come, a reading is believed for what it contradicts only, and not at once. A pause that ended is no
+        // sign of the same print.
+        let turns = facts.iter().any(|fact| matches!(fact, PrintFact::Began { .. } | PrintFact::Ended { .. }));
         if self.tracker.is_in_doubt() {
             self.doubted.get_or_insert(place);
-        } else if in_gap || !moment.pushed || !facts.is_empty() {
+        } else if in_gap || !moment.pushed || turns {
             self.known = self.known.max(place);
             self.doubted = None;
         }
         self.in_touch = true;
-        match (doubted, self.tracker.is_in_doubt()) {
-            (false, true) => self.seen.doubts += 1,
-            (true, false) => self.seen.doubts_believed += 1,
-            _ => {}
+        let (is_in_doubt, begins) = (self.tracker.is_in_doubt(), !had && self.tracker.current().is_some());
+        self.seen.count_if(!doubted && is_in_doubt, I::Doubt);
+        self.seen.count_if(doubted && !is_in_doubt, I::DoubtBelieved);
+        self.seen.count_if(begins && !in_gap && moment.pushed, I::BeginningByReading);
+        if !in_gap && moment.pushed && turns && !Mark::of_reading(&read).is_done() {
+            let unheard = &printer.log[self.heard.min(place)..place];
+            let began = unheard.iter().position(|change| *change == Change::Began);
+            let ended = unheard.iter().rposition(|change| *change == Change::Ended);
+            self.hidden = ended.filter(|ended| began.is_some_and(|began| began < *ended)).map(|n| self.heard + n + 1);
+            self.stored_hidden = self.hidden.map(|ended| (ended, place)).or(self.stored_hidden);
         }
-        self.seen.began_by_reading += u32::from(!had && self.tracker.current().is_some() && self.link == Link::Push);
-        self.tell(facts);
+        self.tell(facts, &mut recorded, printer);
         self.known = self.known.max(std::mem::take(&mut self.waiting));
-        for event in self.tracker.take_waiting() {
+        let waiting = self.tracker.take_waiting();
+        self.seen.count_if(!waiting.is_empty(), I::GapWithEvents);
+        for event in waiting {
             let moment = self.moment(printer.now);
             let facts = self.tracker.on_event(&event, &moment);
-            self.tell(facts);
+            self.tell(facts, &mut recorded, printer);
         }
+        self.cover_known(queued);
         if self.start_before.as_ref().is_some_and(|start| start.print_id.is_some()) {
             self.start_before = None;
         }
@@ -285,14 +341,22 @@ impl Client {
         let doubted = self.tracker.is_in_doubt();
         let moment = self.moment(printer.now);
         let in_gap = !self.in_touch && self.tracker.gap;
+        let (mut recorded, queued) = (self.recorded(printer), self.facts.len());
+        self.seen.count_if(!in_gap && place > self.heard && place <= self.shown, I::EventAfterReading);
+        self.heard = place.max(self.heard);
+        self.hidden = self.hidden.filter(|ended| self.heard < *ended);
         let known = if in_gap { &mut self.waiting } else { &mut self.known };
         *known = place.max(*known);
+        let is_cut_off = |tracker: &Tracker| tracker.current().is_some_and(|current| current.cut_off);
+        let was_cut_off = is_cut_off(&self.tracker);
         let facts = self.tracker.on_event(&event, &moment);
+        self.seen.count_if(!was_cut_off && is_cut_off(&self.tracker), I::EndBeforeReason);
         if doubted && !self.tracker.is_in_doubt() {
-            self.seen.doubts_settled_by_events += 1;
+            self.seen.count_if(true, I::DoubtSettledByEvent);
             self.doubted = None;
         }
-        self.tell(facts);
+        self.tell(facts, &mut recorded, printer);
+        self.cover_known(queued);
         if !in_gap {
             self.observe(printer.now);
         }
@@ -323,9 +387,11 @@ impl Client {
             return None;
         }
         let moment = self.moment(printer.now);
+        let (mut recorded, queued) = (self.recorded(printer), self.facts.len());
         let facts = self.tracker.settle(&moment);
         self.known = self.known.max(self.doubted.take().unwrap_or_default());
-        self.tell(facts);
+        self.tell(facts, &mut recorded, printer);
+        self.cover_known(queued);
         let command_id = self.fresh_id();
         let sent_at = time(printer.now);
         self.store.commands.insert(command_id, Command { file: wanted, sent_at, is_final: false, print_id: None });
@@ -391,16 +457,18 @@ impl Client {
     /// The server ends, with what it had not stored or without, and starts again.
     pub fn restart(&mut self, printer: &mut Printer, kill: bool) {
         if kill {
-            let seen = &mut self.seen;
-            seen.kills += 1;
-            seen.kills_with_lost_facts += u32::from(!self.facts.is_empty());
+            let (seen, within) = (&mut self.seen, self.tracker.current().is_some());
+            seen.count_if(true, I::Kill);
+            seen.count_if(within, I::KillWithinPrint);
+            seen.count_if(!self.facts.is_empty(), I::KillWithLostFacts);
             let ended = self.store.mark.as_ref().is_some_and(|(mark, _)| mark.of == MarkOf::Left);
-            seen.kills_between_end_and_observation += u32::from(ended && self.facts.is_empty());
-            seen.kills_between_send_and_start += u32::from(self.flight.is_some());
+            seen.count_if(ended && self.facts.is_empty(), I::KillBetweenEndAndObservation);
+            seen.count_if(self.flight.is_some(), I::KillBetweenSendAndStart);
         } else {
             self.store_some(usize::MAX);
             self.store_observation();
         }
+        let is_incomplete = !self.facts.is_empty();
         printer.socket = None;
         let open = self.store.rows.iter().find(|row| row.result.is_none()).map(|row| Print {
             id: row.id,
@@ -437,23 +505,11 @@ impl Client {
         (self.link, self.in_touch, self.state, self.reading) = (Link::Down, false, S::Unknown, None);
         (self.facts, self.observed) = (VecDeque::new(), None);
         (self.known, self.waiting, self.doubted) = (self.store.known, 0, None);
-    }
-}
-
-impl Seen {
-    /// Adds up.
-    pub fn add(&mut self, other: Self) {
-        self.doubts += other.doubts;
-        self.doubts_settled_by_events += other.doubts_settled_by_events;
-        self.doubts_believed += other.doubts_believed;
-        self.began_by_reading += other.began_by_reading;
-        self.gaps += other.gaps;
-        self.discarded_readings += other.discarded_readings;
-        self.kills += other.kills;
-        self.kills_between_end_and_observation += other.kills_between_end_and_observation;
-        self.kills_with_lost_facts += other.kills_with_lost_facts;
-        self.kills_between_send_and_start += other.kills_between_send_and_start;
-        self.recovered_starts += other.recovered_starts;
-        self.polls += other.polls;
+        if is_incomplete || self.hidden.is_some() {
+            let known = self.store.known;
+            self.hidden =
+                self.stored_hidden.filter(|(ended, place)| (*ended..=*place).contains(&known)).map(|(ended, _)| ended);
+        }
+        self.lose_hidden();
     }
 }

@@ -1,0 +1,92 @@
+//! The interleavings that random histories must have. Without them the test would pass and prove little.
+
+use std::collections::BTreeMap;
+
+/// An order of events, readings, gaps and restarts in which a tracker could go wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Interleaving {
+    /// A reading shows a change before its event arrives.
+    ReadingBeforeEvent,
+    /// An event arrives that a reading has shown before.
+    EventAfterReading,
+    /// An event arrives while the answer to a reading is on its way: the answer is discarded.
+    EventBeforeReading,
+    /// A print begins by a reading, although its event will come.
+    BeginningByReading,
+    /// A reading contradicts the events.
+    Doubt,
+    DoubtSettledByEvent,
+    DoubtBelieved,
+    /// The event of a closed connection comes before the one that says why the print failed.
+    EndBeforeReason,
+    Gap,
+    /// Prints began or ended within a gap.
+    GapWithChange,
+    /// Events arrive before the reading that ends the gap, and are judged after it.
+    GapWithEvents,
+    /// The events of a whole print did not arrive, and a reading showed the next one. The fixed seeds do not have it.
+    HiddenPrintLost,
+    /// The connection is lost after a start was sent and before its effect shows.
+    GapBetweenSendAndStart,
+    Poll,
+    Kill,
+    KillWithinPrint,
+    KillBetweenEndAndObservation,
+    KillWithLostFacts,
+    KillBetweenSendAndStart,
+    /// The print of a start that the previous run sent begins.
+    RecoveredStart,
+    /// OctoPrint restarts while it prints.
+    PrinterRestartWithinPrint,
+}
+
+use Interleaving as I;
+
+/// How often the fixed seeds must have each: about half of what they have.
+const AT_LEAST: &[(Interleaving, u32)] = &[
+    (I::ReadingBeforeEvent, 300),
+    (I::EventAfterReading, 450),
+    (I::EventBeforeReading, 450),
+    (I::BeginningByReading, 50),
+    (I::Doubt, 200),
+    (I::DoubtSettledByEvent, 190),
+    (I::DoubtBelieved, 8),
+    (I::EndBeforeReason, 60),
+    (I::Gap, 14_000),
+    (I::GapWithChange, 3_000),
+    (I::GapWithEvents, 800),
+    (I::GapBetweenSendAndStart, 500),
+    (I::Poll, 3_000),
+    (I::Kill, 2_200),
+    (I::KillWithinPrint, 750),
+    (I::KillBetweenEndAndObservation, 60),
+    (I::KillWithLostFacts, 400),
+    (I::KillBetweenSendAndStart, 110),
+    (I::RecoveredStart, 80),
+    (I::PrinterRestartWithinPrint, 230),
+];
+
+/// How often histories had each interleaving.
+#[derive(Debug, Default, Clone)]
+pub struct Seen(BTreeMap<Interleaving, u32>);
+
+impl Seen {
+    pub fn count_if(&mut self, has: bool, interleaving: Interleaving) {
+        if has {
+            *self.0.entry(interleaving).or_default() += 1;
+        }
+    }
+
+    pub fn add(&mut self, other: &Self) {
+        for (interleaving, times) in &other.0 {
+            *self.0.entry(*interleaving).or_default() += times;
+        }
+    }
+
+    /// The interleavings that occurred too rarely, with their number.
+    pub fn too_rare(&self) -> Vec<(Interleaving, u32)> {
+        let times = |interleaving| self.0.get(&interleaving).copied().unwrap_or_default();
+        let rare = AT_LEAST.iter().filter(|(interleaving, least)| times(*interleaving) < *least);
+        rare.map(|(interleaving, _)| (*interleaving, times(*interleaving))).collect()
+    }
+}
