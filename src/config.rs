@@ -230,6 +230,11 @@ impl Given {
             let rule = format!("must be at least {MIN_ADMIN_TOKEN} characters long");
             return Err(ConfigError { name: "PRINTYARD_ADMIN_TOKEN", rule });
         }
+        if given.admin_token.as_ref().is_some_and(|token| zxcvbn::zxcvbn(token, &[]).score() < zxcvbn::Score::Three) {
+            let rule =
+                "is too easy to guess: use random characters, for example those of openssl rand -hex 32".to_owned();
+            return Err(ConfigError { name: "PRINTYARD_ADMIN_TOKEN", rule });
+        }
         let oidc = oidc::provider(&given)?;
         Ok(Config {
             listen,

@@ -126,7 +126,7 @@ impl Server {
             sending: keeper.subscribe(),
             others_send_until,
             outbound: Outbound::new(networks)?,
-            to_receivers: Outbound::new(webhook_networks)?,
+            to_receivers: Outbound::new(webhook_networks.without_loopback())?,
             vault,
             admin_token: config.admin_token.clone(),
             settings: config.settings,

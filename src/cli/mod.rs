@@ -106,14 +106,25 @@ async fn open_database(config: &Config) -> anyhow::Result<Db> {
     }
 }
 
-/// Two descriptors per printer: raises the soft limit to the hard one, and says so where that is low.
+/// Raises the soft limit of open files to the hard one.
 fn raise_descriptors() {
-    const COMFORTABLE: u64 = 4_096;
-    match rlimit::increase_nofile_limit(u64::MAX) {
-        Ok(limit) if limit < COMFORTABLE => {
-            eprintln!("printyard: only {limit} open files are allowed, two are needed per printer: raise ulimit -n");
-        }
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        eprintln!("printyard: the limit of open files cannot be raised: {error}");
+    }
+}
+
+/// Warns where the limit of open files is too low for so many printers.
+fn warn_of_few_descriptors(printers: usize) {
+    // A printer has its event socket and a connection for requests; clients have up to 2,048 connections.
+    let needed = 2 * printers as u64 + 2_048;
+    match rlimit::Resource::NOFILE.get_soft() {
+        Ok(limit) if limit < needed => tracing::warn!(
+            limit,
+            needed,
+            printers,
+            "too few open files are allowed for this farm: raise the limit (ulimit -n, LimitNOFILE=, or ulimits in a compose file)"
+        ),
         Ok(_) => {}
-        Err(error) => eprintln!("printyard: the limit of open files cannot be raised: {error}"),
+        Err(error) => tracing::warn!(%error, "the limit of open files is unknown"),
     }
 }

@@ -59,6 +59,7 @@ impl Serve {
             let listener = bind(&mut listener, &config)?;
             let server = Server::start_claimed(&config, *claimed).await?;
             has_served = true;
+            super::warn_of_few_descriptors(server.services.fleet().view().all().len());
             show_setup_link(&server, &config, &listener).await?;
             match server.serve(listener, stop.clone().cancelled_owned()).await {
                 Err(error) if self.standby && error.is::<NotSending>() => {

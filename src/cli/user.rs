@@ -17,7 +17,10 @@ use printyard::{
         access::Principal,
         users::{changed, check_new, made},
     },
-    storage::{self, Db, users::EndSessions},
+    storage::{
+        self, Db,
+        users::{EndSessions, Updated, UserUpdate},
+    },
 };
 
 /// Arguments of `user`.
@@ -115,13 +118,16 @@ async fn set_enabled(given: Given, name: &str, enabled: bool) -> anyhow::Result<
 
 async fn change(db: &Db, before: Person, details: UserDetails, password: Option<&str>) -> anyhow::Result<()> {
     let hash = password.map(secrets::password::hash).transpose()?;
-    let ends = if hash.is_some() || !details.enabled { EndSessions::All } else { EndSessions::None };
-    let version = before.version;
+    let sessions = if hash.is_some() || !details.enabled { EndSessions::All } else { EndSessions::None };
+    let expected_version = before.version;
     let (person, entry) = changed(&terminal(), before, details, hash.is_some());
-    if !storage::users::update(db, &person, version, hash.as_deref(), ends, &entry).await? {
-        bail!("{} was changed in the meantime; try again", person.details.name);
+    let password_hash = hash.as_deref();
+    // The terminal can always add another admin.
+    let change = UserUpdate { user: &person, expected_version, password_hash, sessions, keep_an_admin: false };
+    match storage::users::update(db, &change, &entry).await? {
+        Updated::Yes => Ok(()),
+        Updated::Stale | Updated::LastAdmin => bail!("{} was changed in the meantime; try again", person.details.name),
     }
-    Ok(())
 }
 
 async fn found(db: &Db, name: &str) -> anyhow::Result<(Person, Option<String>)> {

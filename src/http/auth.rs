@@ -11,6 +11,10 @@ use crate::{
 
 /// The cookie of a browser session.
 pub const COOKIE: &str = "printyard_session";
+/// The cookie of a browser that has logged in with a password before.
+const DEVICE_COOKIE: &str = "printyard_device";
+/// It lasts a year.
+const DEVICE_AGE_S: i64 = 365 * 86_400;
 /// The cookie of a browser that is at the provider of single sign-on.
 const JOURNEY_COOKIE: &str = "printyard_journey";
 /// The cookie of whoever has chosen a language.
@@ -28,6 +32,11 @@ pub fn bearer(headers: &HeaderMap) -> Option<&str> {
 /// The secret of the session cookie.
 pub fn session_cookie(headers: &HeaderMap) -> Option<&str> {
     value_of(headers, COOKIE)
+}
+
+/// The sealed device of a browser that has logged in before.
+pub fn device_cookie(headers: &HeaderMap) -> Option<&str> {
+    value_of(headers, DEVICE_COOKIE)
 }
 
 /// The sealed journey of a browser that comes back from the provider.
@@ -51,9 +60,9 @@ fn value_of<'a>(headers: &'a HeaderMap, wanted: &str) -> Option<&'a str> {
 }
 
 /// Who holds the bearer token of a request.
-pub async fn by_bearer(services: &Services, headers: &HeaderMap) -> Result<Option<Principal>, Error> {
+pub async fn by_bearer(services: &Services, headers: &HeaderMap, origin: &Origin) -> Result<Option<Principal>, Error> {
     match bearer(headers) {
-        Some(token) => services.principal_by_token(token).await,
+        Some(token) => services.principal_by_token(token, origin.address.as_deref()).await,
         None => Ok(None),
     }
 }
@@ -83,6 +92,11 @@ pub fn keep_cookie(extensions: &Extensions, secret: &str, age_s: i64) -> String 
 /// The header that keeps a journey to the provider of single sign-on; like [`keep_cookie`].
 pub fn keep_journey(extensions: &Extensions, journey: &str, age_s: i64) -> String {
     cookie(extensions, JOURNEY_COOKIE, "/login/oidc", journey, age_s)
+}
+
+/// The header that keeps a device, which only the login reads.
+pub fn keep_device(extensions: &Extensions, device: &str) -> String {
+    cookie(extensions, DEVICE_COOKIE, "/login", device, DEVICE_AGE_S)
 }
 
 /// The header that keeps the choice of a language.

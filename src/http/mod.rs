@@ -17,6 +17,7 @@ mod serve;
 mod stall;
 pub mod standby;
 pub mod tls;
+mod unread_body;
 
 use axum::{
     Router,
@@ -36,4 +37,5 @@ pub fn router(services: Services, limits: Limits, bounds: Bounds, proxies: Proxi
         .layer(from_fn(armour::wear))
         .layer(from_fn_with_state(proxies, peer::introduce))
         .layer(from_fn(request::identify))
+        .layer(from_fn(unread_body::discard))
 }

@@ -9,17 +9,28 @@ use ipnet::IpNet;
 
 /// Never connected to, unless a listed network lies wholly within one of these: listing `0.0.0.0/0` does not open the
 /// cloud's metadata service, listing `169.254.169.254/32` does.
-const FORBIDDEN: [&str; 9] = [
+const FORBIDDEN: [&str; 15] = [
     "0.0.0.0/8",
     "169.254.0.0/16",
+    // Metadata services of AWS and others, Alibaba, Azure, Oracle; on IPv6 of AWS and Google.
     "169.254.169.254/32",
     "100.100.100.200/32",
+    "168.63.129.16/32",
+    "192.0.0.192/32",
+    "fd00:ec2::254/128",
+    "fd20:ce::254/128",
     "224.0.0.0/4",
     "255.255.255.255/32",
     "fe80::/10",
-    "fd00:ec2::254/128",
     "ff00::/8",
+    // Translated to IPv4 addresses that the address alone does not show: Teredo, 6to4, NAT64 of local use.
+    "2001::/32",
+    "2002::/16",
+    "64:ff9b:1::/48",
 ];
+
+/// Receivers of webhooks on this machine have to be listed: whoever may add a webhook must not reach local services.
+const LOOPBACK: [&str; 2] = ["127.0.0.0/8", "::1/128"];
 
 /// An allow-list of networks. An empty list (the default) allows everything but what is never connected to: link-local,
 /// cloud metadata, multicast, broadcast and unspecified addresses.
@@ -48,8 +59,14 @@ impl Networks {
         Self { listed, forbidden }
     }
 
-    /// Whether an address may be dialled. An IPv4 address inside an IPv6 one (mapped, or NAT64) is judged as the IPv4
-    /// address that it is; a zone is no part of the judgement, for every zoned address is link-local.
+    /// The same networks, but addresses of this machine only where they are listed.
+    pub fn without_loopback(mut self) -> Self {
+        self.forbidden.extend(LOOPBACK.iter().filter_map(|net| net.parse::<IpNet>().ok()));
+        self
+    }
+
+    /// Whether an address may be dialled. An IPv4 address inside an IPv6 one (mapped, compatible, or NAT64) is judged as
+    /// the IPv4 address that it is; a zone is no part of the judgement, for every zoned address is link-local.
     pub fn allows(&self, address: IpAddr) -> bool {
         let address = embedded_v4(address.to_canonical());
         let listed = self.listed.is_empty() || self.listed.iter().any(|net| net.contains(&address));
@@ -59,11 +76,12 @@ impl Networks {
     }
 }
 
-/// `64:ff9b::/96` (RFC 6052) leads to the IPv4 address in its last 32 bits.
+/// `64:ff9b::/96` (RFC 6052) and `::/96` (RFC 4291) lead to the IPv4 address in their last 32 bits.
 fn embedded_v4(address: IpAddr) -> IpAddr {
     match address {
+        IpAddr::V6(v6) if v6.is_loopback() || v6.is_unspecified() => address,
         IpAddr::V6(v6) => match v6.segments() {
-            [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
+            [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0, 0, 0, 0, 0, 0, high, low] => {
                 let [a, b] = high.to_be_bytes();
                 let [c, d] = low.to_be_bytes();
                 IpAddr::from([a, b, c, d])
@@ -122,6 +140,13 @@ mod tests {
             "::ffff:169.254.169.254",
             "64:ff9b::a9fe:a9fe",
             "fd00:ec2::254",
+            "168.63.129.16",
+            "192.0.0.192",
+            "fd20:ce::254",
+            "64:ff9b:1::a9fe:a9fe",
+            "2002:a9fe:a9fe::1",
+            "2001:0:a9fe:a9fe::1",
+            "::169.254.169.254",
             "fe80::1",
             "224.0.0.251",
             "255.255.255.255",
@@ -139,6 +164,19 @@ mod tests {
         assert!(allows("192.168.1.0/24, 10.0.0.7", "10.0.0.7"));
         assert!(!allows("192.168.1.0/24, 10.0.0.7", "10.0.0.8"));
         assert!(!allows("192.168.1.0/24", "127.0.0.1"));
+    }
+
+    #[test]
+    fn loopback_opens_for_webhooks_only_when_it_is_listed() {
+        let allows = |networks: &str, address: &str| {
+            let networks: Networks = networks.parse().expect("networks");
+            networks.without_loopback().allows(address.parse().expect("address"))
+        };
+        for address in ["127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1"] {
+            assert!(!allows("", address) && !allows("0.0.0.0/0,::/0", address), "{address}");
+        }
+        assert!(allows("127.0.0.0/8,10.0.0.0/8", "127.0.0.1") && allows("127.0.0.1", "127.0.0.1"));
+        assert!(allows("", "10.0.0.1") && allows("", "2600::1"));
     }
 
     #[test]

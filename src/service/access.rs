@@ -124,14 +124,22 @@ impl Principal {
 }
 
 impl Services {
-    /// Who holds this token. None: nobody, or not any more.
-    pub async fn principal_by_token(&self, token: &str) -> Result<Option<Principal>, Error> {
-        if self.admin_token.as_ref().is_some_and(|admin| secrets::is_equal(admin.as_bytes(), token.as_bytes())) {
+    /// The holder of this token. `None`: it is unknown, expired or revoked. Tokens that Printyard made cannot be guessed,
+    /// and are always accepted; the admin token only while its address is not slowed down.
+    ///
+    /// # Errors
+    /// [`Error::TooManyAttempts`] where this address has sent too many unknown tokens.
+    pub async fn principal_by_token(&self, token: &str, address: Option<&str>) -> Result<Option<Principal>, Error> {
+        let admin = self.admin_token.as_ref().filter(|_| self.login_throttle.token_wait(address).is_none());
+        if admin.is_some_and(|admin| secrets::is_equal(admin.as_bytes(), token.as_bytes())) {
             return Ok(Some(Principal::operator_of_the_server(ActorKind::AdminToken)));
         }
         let now = clock::now();
         let Some(found) = storage::tokens::by_hash(&self.db, &secrets::token_hash(token)).await? else {
-            return Ok(None);
+            return self
+                .login_throttle
+                .unknown_token(address)
+                .map_or(Ok(None), |wait| Err(Error::TooManyAttempts(wait)));
         };
         if found.expires_at.is_some_and(|at| at <= now) {
             return Ok(None);

@@ -78,7 +78,7 @@ impl From<Error> for Failure {
                 | storage::Error::Setup(_)
                 | storage::Error::Database(_),
             ) => "database_error",
-            Error::Busy(_) => "busy",
+            Error::Busy(_) | Error::TooManyAttempts(_) => "busy",
             Error::Printer(_) => "printer_error",
             Error::Invalid(_)
             | Error::Unprocessable { .. }

@@ -250,9 +250,11 @@ impl Services {
                 }
             }
         };
-        // Out of patience is no error: the answer says how far it is.
-        if let Ok(result) = tokio::time::timeout(patience, wait).await {
-            result?;
+        // Neither the end of the time nor of the server is an error: the answer says how far the batch is.
+        tokio::select! {
+            result = wait => result?,
+            () = tokio::time::sleep(patience) => {}
+            () = self.stop.cancelled() => {}
         }
         self.batch(who, id).await
     }

@@ -1,5 +1,7 @@
 //! What can go wrong with a use case: typed here, turned into HTTP last.
 
+use std::time::Duration;
+
 use crate::{
     domain::{event::Cursor, invalid::Invalid},
     octoprint, secrets, storage,
@@ -37,6 +39,9 @@ pub enum Error {
     /// Too much is under way; the same request may work later.
     #[error("{0}")]
     Busy(&'static str),
+    /// Too many attempts to log in, or unknown tokens. The next attempt may come after this time.
+    #[error("Too many attempts. Wait {} s, then try again.", .0.as_secs().max(1))]
+    TooManyAttempts(Duration),
     /// The printer did not do its part.
     #[error("the printer {0}")]
     Printer(#[from] octoprint::Error),

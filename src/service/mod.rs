@@ -5,7 +5,6 @@
 
 pub mod access;
 pub mod app_keys;
-mod attempts;
 pub mod audit;
 pub mod background;
 pub mod batches;
@@ -13,6 +12,7 @@ pub mod bulk;
 pub mod cameras;
 pub mod carried;
 pub mod commands;
+mod devices;
 pub mod discovery;
 pub mod dispatch;
 pub mod error;
@@ -22,6 +22,7 @@ pub mod forecast;
 pub mod health;
 pub mod idempotency;
 pub mod import;
+mod login_throttle;
 pub mod oidc;
 pub mod plates;
 pub mod printers;
@@ -51,7 +52,6 @@ use url::Url;
 pub use self::error::Error;
 use self::{
     app_keys::KeyRequests,
-    attempts::Attempts,
     background::Background,
     cameras::Cameras,
     discovery::Discovery,
@@ -59,6 +59,7 @@ use self::{
     events::News,
     health::WriteStatus,
     idempotency::UnderWay,
+    login_throttle::LoginThrottle,
     recorder::RecorderStatus,
     registry::Registry,
     sending::Sending,
@@ -97,7 +98,7 @@ pub struct Services {
     pub(crate) oidc: Option<Oidc>,
     pub(crate) uploads: Arc<tokio::sync::Semaphore>,
     pub(crate) registry: Arc<Registry>,
-    pub(crate) attempts: Arc<Attempts>,
+    pub(crate) login_throttle: Arc<LoginThrottle>,
     pub(crate) cameras: Arc<Cameras>,
     pub(crate) discovery: Arc<Discovery>,
     pub(crate) key_requests: Arc<KeyRequests>,
@@ -153,7 +154,7 @@ impl Services {
             oidc: parts.oidc,
             uploads: Arc::new(tokio::sync::Semaphore::new(UPLOADS)),
             registry: Arc::default(),
-            attempts: Arc::default(),
+            login_throttle: Arc::default(),
             cameras: Arc::default(),
             discovery: Arc::default(),
             key_requests: Arc::new(KeyRequests::new(tasks.clone(), stop.clone())),

@@ -27,7 +27,10 @@ use crate::{
         user::{User, UserDetails},
     },
     oidc::{Arrival, Journey, Oidc},
-    storage::{self, users::EndSessions},
+    storage::{
+        self,
+        users::{EndSessions, Updated, UserUpdate},
+    },
 };
 
 /// Somebody has this long for their password at the provider.
@@ -187,12 +190,15 @@ impl Services {
             // Whoever makes users could lift the limit.
             details.tags.clear();
         }
-        let version = before.version;
+        let expected_version = before.version;
         let who = Principal { origin: browser.origin.clone(), ..Principal::of_user(before.clone(), None) };
         let (user, mut entry) = changed(&who, before, details, false);
         note_issuer(&mut entry, identity);
-        let written = storage::users::update(&self.db, &user, version, None, EndSessions::None, &entry).await?;
-        Ok(written.then_some(user))
+        // The provider decides who is an admin.
+        let (password_hash, sessions, keep_an_admin) = (None, EndSessions::None, false);
+        let change = UserUpdate { user: &user, expected_version, password_hash, sessions, keep_an_admin };
+        let updated = storage::users::update(&self.db, &change, &entry).await?;
+        Ok((updated == Updated::Yes).then_some(user))
     }
 
     /// For a cookie: nobody but this server can make one or read it.

@@ -10,6 +10,7 @@ use super::{
     Services,
     access::{Principal, SESSION_IDLE},
     error::Error,
+    login_throttle::Attempt,
     users::made,
 };
 use crate::{
@@ -42,13 +43,19 @@ pub struct Browser {
     pub agent: String,
     /// The secret of the session that it has had: it ends, so that nobody can have planted it.
     pub old_session: Option<String>,
+    /// The cookie of a device that has logged in before.
+    pub device: Option<String>,
 }
 
 /// What became of an attempt to log in.
 #[derive(Debug, PartialEq, Eq)]
 pub enum LogIn {
-    /// The secret for the cookie.
-    In(String),
+    In {
+        /// The secret for the session's cookie.
+        session: String,
+        /// The device's cookie, where a password was given.
+        device: Option<String>,
+    },
     /// Name and password do not belong together. It is not told which of them is wrong.
     Refused,
     /// Too many attempts: the next one may come after this.
@@ -59,7 +66,10 @@ impl Services {
     /// Logs in by name and password.
     pub async fn log_in(&self, name: &str, password: &str, browser: Browser) -> Result<LogIn, Error> {
         let key = name_key(name);
-        if let Some(wait) = self.attempts.begin(&key, browser.origin.address.as_deref()) {
+        let device = self.known_device(browser.device.as_deref(), &key);
+        let address = browser.origin.address.clone();
+        let attempt = Attempt { account: &key, device: device.as_deref(), address: address.as_deref() };
+        if let Some(wait) = self.login_throttle.begin(attempt) {
             return Ok(LogIn::Wait(wait));
         }
         let found = storage::users::by_name(&self.db, name).await?;
@@ -72,8 +82,10 @@ impl Services {
             tracing::warn!(user.name = ?key, address = ?browser.origin.address, "login refused");
             return Ok(LogIn::Refused);
         };
-        self.attempts.succeeded(&key, browser.origin.address.as_deref());
-        self.open_session(Principal::of_user(user, None), browser, SESSION_LIFE).await.map(LogIn::In)
+        self.login_throttle.succeeded(attempt);
+        let device = Some(self.new_device(&key)?);
+        let session = self.open_session(Principal::of_user(user, None), browser, SESSION_LIFE).await?;
+        Ok(LogIn::In { session, device })
     }
 
     /// Logs in by an API token, which is the way as long as there are no users.
@@ -81,9 +93,14 @@ impl Services {
         if storage::users::any(&self.db).await? {
             return Ok(LogIn::Refused);
         }
-        match self.principal_by_token(token.trim()).await? {
-            None => Ok(LogIn::Refused),
-            Some(who) => self.open_session(who, browser, SESSION_LIFE).await.map(LogIn::In),
+        match self.principal_by_token(token.trim(), browser.origin.address.as_deref()).await {
+            Ok(None) => Ok(LogIn::Refused),
+            Ok(Some(who)) => {
+                let session = self.open_session(who, browser, SESSION_LIFE).await?;
+                Ok(LogIn::In { session, device: None })
+            }
+            Err(Error::TooManyAttempts(wait)) => Ok(LogIn::Wait(wait)),
+            Err(error) => Err(error),
         }
     }
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Services, access::Principal, error::Error};
+use super::{Services, access::Principal, error::Error, login_throttle::Attempt};
 use crate::{
     clock,
     domain::{
@@ -11,10 +11,13 @@ use crate::{
         audit::{Action, Entry, differences, fields},
         invalid::Invalid,
         printer::check_tag,
-        user::{User, UserDetails, check_name, check_password},
+        user::{User, UserDetails, check_name, check_password, name_key},
     },
     secrets,
-    storage::{self, users::EndSessions},
+    storage::{
+        self,
+        users::{EndSessions, Updated, UserUpdate},
+    },
 };
 
 /// A change of a user; what is absent stays.
@@ -120,20 +123,9 @@ impl Services {
             enabled: patch.enabled.unwrap_or(old.enabled),
         };
         check_new(&details, patch.password.as_deref())?;
-        let stays_admin = details.enabled && details.role == Role::Admin;
-        if old.enabled && old.role == Role::Admin && !stays_admin && !storage::users::other_admin(&self.db, id).await? {
-            let detail = "This is the last admin who can log in. Make another one first.".to_owned();
-            return Err(Error::Conflict { code: "last_admin", detail });
-        }
         let ends = patch.password.is_some() || !details.enabled;
-        self.write_user(
-            who,
-            before,
-            details,
-            patch.password.as_deref(),
-            if ends { EndSessions::All } else { EndSessions::None },
-        )
-        .await
+        let sessions = if ends { EndSessions::All } else { EndSessions::None };
+        self.write_user(who, before, details, patch.password.as_deref(), sessions).await
     }
 
     /// Changes one's own password, and ends one's other sessions. Fails with `Invalid` when the old one is wrong.
@@ -143,9 +135,11 @@ impl Services {
             return Err(Error::Unprocessable { code: "no_user", detail });
         };
         let user = storage::users::get(&self.db, id).await?.ok_or(Error::NotFound("user"))?;
-        let wait = self.attempts.begin(&crate::domain::user::name_key(&who.name), who.origin.address.as_deref());
-        if wait.is_some() {
-            return Err(Error::Busy("Too many attempts. Try again in a minute."));
+        // A session counts by itself, as a device that has logged in does.
+        let (account, session) = (name_key(&who.name), who.session_id.map(|id| id.to_string()));
+        let attempt = Attempt { account: &account, device: session.as_deref(), address: who.origin.address.as_deref() };
+        if let Some(wait) = self.login_throttle.begin(attempt) {
+            return Err(Error::TooManyAttempts(wait));
         }
         let hash = storage::users::by_name(&self.db, &user.details.name).await?.and_then(|(_, hash)| hash);
         let mut invalid = Invalid::default();
@@ -155,7 +149,7 @@ impl Services {
         if !self.hashing(move || secrets::password::verify(&old, hash.as_deref())).await? {
             return Err(Invalid::one("/old_password", "wrong", "is not your password").into());
         }
-        self.attempts.succeeded(&crate::domain::user::name_key(&who.name), who.origin.address.as_deref());
+        self.login_throttle.succeeded(attempt);
         let ends = who.session_id.map_or(EndSessions::All, EndSessions::Others);
         let details = user.details.clone();
         self.write_user(who, user, details, Some(new), ends).await?;
@@ -174,11 +168,19 @@ impl Services {
             Some(password) => Some(self.hash_of(password).await?),
             None => None,
         };
-        let version = before.version;
+        let expected_version = before.version;
+        let is_admin = |details: &UserDetails| details.enabled && details.role == Role::Admin;
+        let keep_an_admin = is_admin(&before.details) && !is_admin(&details);
         let (user, entry) = changed(who, before, details, hash.is_some());
-        let written = storage::users::update(&self.db, &user, version, hash.as_deref(), sessions, &entry).await;
-        if !written.map_err(taken)? {
-            return Err(Error::Stale);
+        let password_hash = hash.as_deref();
+        let change = UserUpdate { user: &user, expected_version, password_hash, sessions, keep_an_admin };
+        match storage::users::update(&self.db, &change, &entry).await.map_err(taken)? {
+            Updated::Yes => {}
+            Updated::Stale => return Err(Error::Stale),
+            Updated::LastAdmin => {
+                let detail = "This is the last admin who can log in. Make another one first.".to_owned();
+                return Err(Error::Conflict { code: "last_admin", detail });
+            }
         }
         tracing::info!(user.id = %user.id, user.name = %user.details.name, by = %who.name, "user changed");
         Ok(user)

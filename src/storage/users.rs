@@ -84,17 +84,18 @@ async fn try_insert(db: &Db, user: &User, password_hash: Option<&str>, entry: &E
     Ok(())
 }
 
-/// Writes the new content of a user over `expected_version`, and ends their sessions where `ends_sessions` says so, but
-/// for `but`. False: they have another version by now. Errors: [`Error::NameTaken`].
-pub async fn update(
-    db: &Db,
-    user: &User,
-    expected_version: i64,
-    password_hash: Option<&str>,
-    sessions: EndSessions,
-    entry: &Entry,
-) -> Result<bool, Error> {
-    try_update(db, user, expected_version, password_hash, sessions, entry).await.map_err(name_taken)
+/// A change of a user.
+#[derive(Debug, Clone, Copy)]
+pub struct UserUpdate<'a> {
+    /// The new content.
+    pub user: &'a User,
+    /// The version that the change was made of.
+    pub expected_version: i64,
+    /// `None`: the password stays.
+    pub password_hash: Option<&'a str>,
+    pub sessions: EndSessions,
+    /// The change ends the rights of an admin: refuse it where no other admin can log in by password.
+    pub keep_an_admin: bool,
 }
 
 /// Which sessions of a user a change ends.
@@ -106,20 +107,40 @@ pub enum EndSessions {
     Others(Uuid),
 }
 
-async fn try_update(
-    db: &Db,
-    user: &User,
-    expected_version: i64,
-    password_hash: Option<&str>,
-    sessions: EndSessions,
-    entry: &Entry,
-) -> Result<bool, sqlx::Error> {
+/// The result of [`update`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Updated {
+    Yes,
+    /// The user has another version, or is gone.
+    Stale,
+    /// No admin would be left.
+    LastAdmin,
+}
+
+/// Stores a change of a user, and ends sessions with it. Errors: [`Error::NameTaken`].
+pub async fn update(db: &Db, change: &UserUpdate<'_>, entry: &Entry) -> Result<Updated, Error> {
+    try_update(db, change, entry).await.map_err(name_taken)
+}
+
+async fn try_update(db: &Db, change: &UserUpdate<'_>, entry: &Entry) -> Result<Updated, sqlx::Error> {
+    let UserUpdate { user, expected_version, password_hash, sessions, keep_an_admin } = change;
     let (ends, but) = match sessions {
         EndSessions::None => (false, None),
         EndSessions::All => (true, None),
-        EndSessions::Others(but) => (true, Some(but)),
+        EndSessions::Others(but) => (true, Some(*but)),
     };
+    // Locked in one order: of two admins who demote each other at once, the second finds the first demoted.
+    let admins = format!(
+        "select id from users where role = 'admin' and enabled and password_hash is not null order by id{}",
+        db.for_update()
+    );
     transaction!(db, |tx| {
+        if *keep_an_admin {
+            let admins: Vec<Uuid> = sqlx::query_scalar(AssertSqlSafe(admins)).fetch_all(&mut *tx).await?;
+            if admins.iter().all(|admin| *admin == user.id) {
+                return Ok(Updated::LastAdmin);
+            }
+        }
         let changed = sqlx::query(
             "update users set name = $3, name_key = $4, role = $5, tags = $6, enabled = $7, version = $8, updated_at = $9,
                  password_hash = coalesce($10, password_hash)
@@ -138,7 +159,7 @@ async fn try_update(
         .execute(&mut *tx)
         .await?;
         if changed.rows_affected() == 0 {
-            return Ok(false);
+            return Ok(Updated::Stale);
         }
         if ends {
             sqlx::query("delete from sessions where user_id = $1 and id is distinct from $2")
@@ -149,7 +170,7 @@ async fn try_update(
         }
         audit::append!(tx, db, entry);
     });
-    Ok(true)
+    Ok(Updated::Yes)
 }
 
 /// A name, or an identity, that somebody else has.
@@ -195,13 +216,6 @@ pub async fn page(db: &Db, after: Option<Uuid>, limit: i64) -> Result<Vec<User>,
 pub async fn any(db: &Db) -> Result<bool, Error> {
     let sql = "select count(*) from (select id from users limit 1) as u";
     let (count,): (i64,) = reading!(db, |pool| sqlx::query_as(sql).fetch_one(pool).await)?;
-    Ok(count > 0)
-}
-
-/// Whether somebody else than this user is an admin who may log in.
-pub async fn other_admin(db: &Db, id: Uuid) -> Result<bool, Error> {
-    let sql = "select count(*) from users where id <> $1 and role = 'admin' and enabled and password_hash is not null";
-    let (count,): (i64,) = reading!(db, |pool| sqlx::query_as(sql).bind(id).fetch_one(pool).await)?;
     Ok(count > 0)
 }
 

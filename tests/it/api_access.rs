@@ -58,7 +58,7 @@ async fn without_a_token_every_path_is_401_whatever_else_is_wrong() {
 async fn a_session_cookie_is_no_credential_of_the_api() {
     let server = TestServer::start().await;
     let logged_in = server.services.log_in_by_token(ADMIN, Default::default()).await.expect("a ledger");
-    let printyard::service::sessions::LogIn::In(secret) = logged_in else { panic!("{logged_in:?}") };
+    let printyard::service::sessions::LogIn::In { session: secret, .. } = logged_in else { panic!("{logged_in:?}") };
     let request = server.bare(Method::GET, "/api/v1/me").header("Cookie", format!("printyard_session={secret}"));
     assert_eq!(answer(request).await.0, StatusCode::UNAUTHORIZED);
 }

@@ -181,7 +181,7 @@ async fn session(server: &TestServer, plant: &Plant, name: &str, body: Value) ->
     assert_eq!(status, 201, "{user}");
     let comes = Comes { agent: plant.put(1, "the name of a browser"), ..Comes::default() };
     match server.services.log_in(name, PASSWORD, comes).await.expect("a ledger") {
-        LogIn::In(secret) => secret,
+        LogIn::In { session: secret, .. } => secret,
         other => panic!("{other:?}"),
     }
 }

@@ -117,7 +117,7 @@ async fn a_command_whose_leave_comes_after_its_time_is_not_sent() {
             other => panic!("it does not ask: {other:?}"),
         }
     };
-    tokio::time::sleep_until(expires.into()).await;
+    wait::until("the command has expired", LONG, async || Instant::now() >= expires).await;
     ready.go.send(true).expect("it waits");
     assert_eq!(desk.reports().await.outcome, Outcome::Expired);
     assert!(desk.came().is_empty(), "{:?}", desk.came());
@@ -156,7 +156,8 @@ async fn a_permit_that_comes_late_is_not_used_and_is_asked_for_again() {
     let first = desk.asks().await;
     assert!(!first.is_repeated);
     // Another server may have taken over meanwhile.
-    tokio::time::sleep_until((Instant::now() + PERMIT_AGE).into()).await;
+    let too_old = Instant::now() + PERMIT_AGE;
+    wait::until("the permit is too old", LONG, async || Instant::now() >= too_old).await;
     first.go.send(true).expect("it waits");
     let second = desk.asks().await;
     assert_eq!((second.is_repeated, second.attempt), (true, first.attempt));

@@ -177,11 +177,14 @@ fn a_long_file_is_found() {
 
 // --- Waiting ---------------------------------------------------------------------------------------------------------
 
+/// Functions that wait for a time.
+const SLEEPS: [&str; 2] = ["sleep", "sleep_until"];
+
 fn sleepless(file: &Source) -> Vec<String> {
     if file.path == "tests/it/support/wait.rs" {
         return vec![];
     }
-    let sleeps = file.tokens.windows(2).filter(|pair| pair[0].text == "sleep" && pair[1].text == "(");
+    let sleeps = file.tokens.windows(2).filter(|pair| SLEEPS.contains(&&*pair[0].text) && pair[1].text == "(");
     sleeps.map(|pair| format!("{}:{}: a guessed time; use support::wait", file.path, pair[0].line)).collect()
 }
 
@@ -192,7 +195,7 @@ fn no_test_waits_for_a_guessed_time() {
 
 #[test]
 fn a_sleeping_test_is_found() {
-    fails(sleepless, "tests/it/a.rs", &["fn a() { std::thread::sleep(second); }", "tokio::time::sleep(second).await"]);
+    fails(sleepless, "tests/it/a.rs", &["fn a() { std::thread::sleep(second); }", "sleep_until(at).await"]);
     passes(sleepless, "tests/it/a.rs", &["// sleep(1)\nlet a = \"sleep(1)\"; asleep(1)"]);
     passes(sleepless, "tests/it/support/wait.rs", &["tokio::time::sleep(second).await"]);
 }

@@ -25,8 +25,9 @@ pub async fn authenticate(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let principal = match auth::by_bearer(&services, request.headers()).await {
-        Ok(Some(principal)) => Principal { origin: auth::origin_of(request.extensions()), ..principal },
+    let origin = auth::origin_of(request.extensions());
+    let principal = match auth::by_bearer(&services, request.headers(), &origin).await {
+        Ok(Some(principal)) => Principal { origin, ..principal },
         Ok(None) => return Problem::unauthenticated().into_response(),
         Err(error) => return Problem::from(error).into_response(),
     };

@@ -244,7 +244,7 @@ impl Stream {
         loop {
             if Instant::now() >= look_at {
                 look_at = Instant::now() + LOOK_EVERY;
-                let now = auth::by_bearer(&self.services, &self.headers).await.ok()??;
+                let now = auth::by_bearer(&self.services, &self.headers, &self.who.origin).await.ok()??;
                 self.who = Principal { origin: self.who.origin.clone(), ..now };
             }
             let page =

@@ -113,14 +113,14 @@ impl Params {
         Some(value)
     }
 
-    /// A filter; one without a value does not restrict.
-    fn filter(&mut self, name: &str) -> Option<String> {
-        self.take(name).filter(|value| !value.is_empty())
-    }
-
-    /// A text to compare with.
+    /// A text to compare with. An empty one is refused, as every empty parameter: read as absent, it would answer with
+    /// everything.
     pub fn text(&mut self, name: &str) -> Option<String> {
-        let text = self.filter(name)?;
+        let text = self.take(name)?;
+        if text.is_empty() {
+            self.refuse(name, "empty", "must not be empty; leave it out to see everything");
+            return None;
+        }
         if text.chars().count() > 500 || text.chars().any(char::is_control) {
             self.refuse(name, "text", "must be at most 500 characters, without control characters");
             return None;
@@ -130,7 +130,7 @@ impl Params {
 
     /// A word of a vocabulary.
     pub fn word<T>(&mut self, name: &str, parse: impl Fn(&str) -> Option<T>, known: &[&str]) -> Option<T> {
-        let word = self.filter(name)?;
+        let word = self.take(name)?;
         let value = parse(&word);
         if value.is_none() {
             self.refuse(name, "unknown_value", format!("must be one of {}", known.join(", ")));
@@ -140,7 +140,7 @@ impl Params {
 
     /// Words of a vocabulary with commas between them.
     pub fn words<T>(&mut self, name: &str, parse: impl Fn(&str) -> Option<T>, known: &[&str]) -> Option<Vec<T>> {
-        let list = self.filter(name)?;
+        let list = self.take(name)?;
         let values: Option<Vec<T>> = list.split(',').map(|word| parse(word.trim())).collect();
         if values.is_none() {
             self.refuse(name, "unknown_value", format!("must be some of {}", known.join(", ")));
@@ -150,7 +150,7 @@ impl Params {
 
     /// An id.
     pub fn id(&mut self, name: &str) -> Option<Uuid> {
-        let text = self.filter(name)?;
+        let text = self.take(name)?;
         let id = Uuid::try_parse(&text).ok();
         if id.is_none() {
             self.refuse(name, "uuid", "must be a UUID");
@@ -158,7 +158,7 @@ impl Params {
         id
     }
 
-    /// A time. An empty one is refused: read as absent, it would answer with everything.
+    /// A time.
     pub fn time(&mut self, name: &str) -> Option<DateTime<Utc>> {
         let text = self.take(name)?;
         let time = moment(&text);
@@ -175,7 +175,7 @@ impl Params {
 
     /// A whole number within bounds.
     pub fn number(&mut self, name: &str, least: u64, most: u64) -> Option<u64> {
-        let text = self.filter(name)?;
+        let text = self.take(name)?;
         let number = text.parse().ok().filter(|number| (least..=most).contains(number));
         if number.is_none() {
             self.refuse(name, "range", format!("must be {least} to {most}"));

@@ -212,6 +212,15 @@ impl From<Error> for Problem {
             Error::Forbidden(detail) => Self::new(StatusCode::FORBIDDEN, "forbidden", detail),
             Error::TooLarge(detail) => Self::too_large(detail),
             Error::Busy(detail) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail).retry_after(BUSY_RETRY_S),
+            Error::TooManyAttempts(wait) => {
+                let seconds = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).max(1);
+                Self::new(
+                    StatusCode::TOO_MANY_REQUESTS,
+                    "rate_limited",
+                    format!("Too many attempts. Wait {seconds} s, then try again."),
+                )
+                .retry_after(seconds)
+            }
             Error::Printer(error) => printer(&error),
             Error::Storage(error) => storage(&error),
             Error::Internal(cause) => {

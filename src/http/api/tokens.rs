@@ -78,8 +78,8 @@ impl Line for TokenBody {
 #[derive(Serialize, ToSchema)]
 #[schema(as = TokenCreated)]
 struct CreatedBody {
-    /// The secret, shown this once.
-    #[schema(example = "pyd_…")]
+    /// The secret, shown this once. Absent on a replay.
+    #[schema(example = "pyd_…", required = false)]
     token: String,
     #[serde(flatten)]
     rest: TokenBody,

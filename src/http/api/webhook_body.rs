@@ -153,8 +153,8 @@ impl From<WebhookView> for WebhookBody {
 #[derive(Serialize, ToSchema)]
 #[schema(as = WebhookWithSecret)]
 pub struct WithSecretBody {
-    /// What verifies its signatures (Standard Webhooks), shown this once.
-    #[schema(example = "whsec_…")]
+    /// What verifies its signatures (Standard Webhooks), shown this once. Absent on a replay.
+    #[schema(example = "whsec_…", required = false)]
     pub secret: String,
     #[serde(flatten)]
     pub rest: WebhookBody,

@@ -68,6 +68,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Comes {
             origin: auth::origin_of(&parts.extensions),
             agent: agent.unwrap_or_default().to_owned(),
             old_session: auth::session_cookie(&parts.headers).map(str::to_owned),
+            device: auth::device_cookie(&parts.headers).map(str::to_owned),
         };
         Ok(Self(browser, parts.extensions.clone()))
     }
@@ -113,7 +114,14 @@ async fn answer(
 ) -> Result<Response, Failure> {
     let has_users = dashboard.services.has_users().await?;
     let (status, refused, wait) = match result {
-        LogIn::In(secret) => return enter(request, &secret, SESSION_LIFE, next),
+        LogIn::In { session, device } => {
+            let mut response = enter(request, &session, SESSION_LIFE, next)?;
+            if let Some(device) = device {
+                let cookie = HeaderValue::from_str(&auth::keep_device(request, &device));
+                response.headers_mut().append(header::SET_COOKIE, cookie.map_err(|_| Failure::internal())?);
+            }
+            return Ok(response);
+        }
         LogIn::Refused if has_users => {
             (StatusCode::UNAUTHORIZED, t("This name and this password do not belong together.").to_owned(), None)
         }

@@ -199,6 +199,7 @@ impl From<Error> for Failure {
             Error::Forbidden(_) => Self::new(StatusCode::FORBIDDEN, "Your role does not allow this", text),
             Error::TooLarge(_) => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "Too large", text),
             Error::Busy(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "Too much is under way", text),
+            Error::TooManyAttempts(_) => Self::new(StatusCode::TOO_MANY_REQUESTS, "Too many attempts", text),
             Error::Printer(cause) => Self::new(
                 StatusCode::BAD_GATEWAY,
                 "The printer did not do its part",

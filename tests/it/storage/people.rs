@@ -10,7 +10,7 @@ use printyard::{
     secrets::{new_token, token_hash},
     storage::{
         Error, identities, sessions, tokens,
-        users::{self, EndSessions},
+        users::{self, EndSessions, Updated, UserUpdate},
     },
 };
 
@@ -154,10 +154,39 @@ async fn a_name_is_one_persons_whatever_the_case_of_its_letters() {
         users::insert(&db, &ben, Some("hash"), &entry()).await.expect("inserted");
         let mut renamed = User { version: 2, ..ann.clone() };
         renamed.details.name = "BEN".into();
-        let taken = users::update(&db, &renamed, 1, None, EndSessions::None, &entry()).await;
+        let taken = users::update(&db, &change_of(&renamed), &entry()).await;
         assert!(matches!(taken, Err(Error::NameTaken)), "{taken:?}");
-        assert!(users::other_admin(&db, ann.id).await.expect("read"));
-        assert!(!users::other_admin(&db, ben.id).await.expect("read"));
+    })
+    .await;
+}
+
+/// A change of version 1 without a new password.
+fn change_of(user: &User) -> UserUpdate<'_> {
+    let (password_hash, sessions) = (None, EndSessions::None);
+    UserUpdate { user, expected_version: 1, password_hash, sessions, keep_an_admin: false }
+}
+
+#[tokio::test]
+async fn of_two_admins_who_demote_each_other_at_once_one_stays() {
+    on_each(async |db| {
+        for round in 0..10 {
+            let [ann, ben] = ["ann", "ben"].map(|name| user(&format!("{name} {round}"), Role::Admin));
+            users::insert(&db, &ann, Some("hash"), &entry()).await.expect("inserted");
+            users::insert(&db, &ben, Some("hash"), &entry()).await.expect("inserted");
+            let demote = async |admin: &User| {
+                let mut viewer = User { version: 2, ..admin.clone() };
+                viewer.details.role = Role::Viewer;
+                let change = UserUpdate { keep_an_admin: true, ..change_of(&viewer) };
+                users::update(&db, &change, &entry()).await.expect("asked")
+            };
+            let (one, two) = tokio::join!(demote(&ann), demote(&ben));
+            let both = [one, two];
+            assert!(both.contains(&Updated::Yes) && both.contains(&Updated::LastAdmin), "{both:?}");
+            let left = if one == Updated::LastAdmin { ann } else { ben };
+            let mut viewer = User { version: 2, ..left };
+            viewer.details.role = Role::Viewer;
+            assert_eq!(users::update(&db, &change_of(&viewer), &entry()).await.expect("asked"), Updated::Yes);
+        }
     })
     .await;
 }
@@ -172,10 +201,12 @@ async fn a_changed_password_ends_the_users_other_sessions_and_a_stale_change_not
         sessions::insert(&db, b"this", &this, None, &entry()).await.expect("inserted");
         sessions::insert(&db, b"other", &other, None, &entry()).await.expect("inserted");
         let changed = User { version: 2, ..ann.clone() };
-        let ends = EndSessions::Others(this.id);
-        assert!(!users::update(&db, &changed, 7, Some("new"), ends, &entry()).await.expect("asked"));
+        let sessions_but_this = EndSessions::Others(this.id);
+        let change = UserUpdate { password_hash: Some("new"), sessions: sessions_but_this, ..change_of(&changed) };
+        let stale = UserUpdate { expected_version: 7, ..change };
+        assert_eq!(users::update(&db, &stale, &entry()).await.expect("asked"), Updated::Stale);
         assert_eq!(sessions::of_user(&db, ann.id, at(1)).await.expect("read").len(), 2);
-        assert!(users::update(&db, &changed, 1, Some("new"), ends, &entry()).await.expect("changed"));
+        assert_eq!(users::update(&db, &change, &entry()).await.expect("changed"), Updated::Yes);
         assert_eq!(sessions::of_user(&db, ann.id, at(1)).await.expect("read"), [this]);
         assert_eq!(users::by_name(&db, "ann").await.expect("read").expect("there").1.as_deref(), Some("new"));
     })

@@ -58,7 +58,8 @@ impl Request {
                 (!status.is_server_error() && !has_failed_item(&body)).then_some(body)
             }
             Self::Import { list, printers } => {
-                let who = server.services.principal_by_token(ADMIN).await.expect("no database").expect("the admin");
+                let who =
+                    server.services.principal_by_token(ADMIN, None).await.expect("no database").expect("the admin");
                 server.services.import_printers(&who, list, *printers).await.ok().map(|_| Value::Null)
             }
         }

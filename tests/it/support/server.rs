@@ -182,7 +182,7 @@ impl TestServer {
     /// A session that was opened with a token: the secret of its cookie.
     pub async fn session_of(&self, token: &str) -> String {
         match self.services.log_in_by_token(token, Default::default()).await.expect("a ledger") {
-            LogIn::In(secret) => secret,
+            LogIn::In { session: secret, .. } => secret,
             other => panic!("{other:?}"),
         }
     }

@@ -1,0 +1,80 @@
+//! Keeps connections usable after a request whose body no handler has read, as when it was refused before.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use axum::{
+    body::{Body, Bytes, HttpBody, to_bytes},
+    extract::Request,
+    http::{HeaderValue, header},
+    middleware::Next,
+    response::Response,
+};
+use hyper::body::{Frame, SizeHint};
+use tokio::{sync::oneshot, time::timeout};
+
+/// Of an unread body this much is read and discarded. A larger one closes its connection.
+const DISCARDED: usize = 64 * 1024;
+/// A rest that does not come within this closes its connection.
+const WITHIN: Duration = Duration::from_secs(1);
+
+/// Discards what was not read of a small body, or says that the connection closes.
+pub async fn discard(request: Request, next: Next) -> Response {
+    if request.body().is_end_stream() {
+        return next.run(request).await;
+    }
+    // The client waits for a word before it sends its body: there is nothing to discard.
+    let asks_first = request.headers().contains_key(header::EXPECT);
+    let (back, unread) = oneshot::channel();
+    let request = request.map(|body| Body::new(Returning { body: Some(body), back: Some(back) }));
+    let mut response = next.run(request).await;
+    let Ok(body) = { unread }.try_recv() else { return response };
+    let is_discarded = !asks_first && timeout(WITHIN, to_bytes(body, DISCARDED)).await.is_ok_and(|read| read.is_ok());
+    if !is_discarded {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+/// A body that is given back where it is dropped before its end.
+struct Returning {
+    /// `None` after its end.
+    body: Option<Body>,
+    back: Option<oneshot::Sender<Body>>,
+}
+
+impl HttpBody for Returning {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let Some(body) = &mut self.body else { return Poll::Ready(None) };
+        let frame = ready!(Pin::new(body).poll_frame(cx));
+        if !matches!(frame, Some(Ok(_))) {
+            self.body = None;
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(HttpBody::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), HttpBody::size_hint)
+    }
+}
+
+impl Drop for Returning {
+    fn drop(&mut self) {
+        if let (Some(body), Some(back)) = (self.body.take(), self.back.take())
+            && !body.is_end_stream()
+        {
+            // The request may be gone, too.
+            let _ = back.send(body);
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! Slows down guessing: attempts to log in and unknown tokens are limited with a growing delay.
+//!
+//! Attempts at a password count per account and per address. A device that has logged in to the account before counts
+//! by itself, so that other people's guesses never lock it out. An attempt counts when it begins, so parallel attempts
+//! gain nothing. Counts are kept in memory: a restart forgets them.
+
+use std::{
+    collections::HashMap,
+    net::{IpAddr, Ipv6Addr},
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// Attempts on one account, or of one known device, before there is a delay, and the longest delay.
+const ACCOUNT: Rule = Rule { free: 4, longest: Duration::from_secs(60) };
+/// The same for one address, which a whole farm may share.
+const ADDRESS: Rule = Rule { free: 20, longest: Duration::from_secs(900) };
+/// The same for unknown tokens from one address. Tokens that Printyard made are accepted meanwhile.
+const TOKENS: Rule = Rule { free: 20, longest: Duration::from_secs(60) };
+/// Counts are forgotten after this time without an attempt.
+const FORGOTTEN: Duration = Duration::from_secs(3_600);
+/// Keys that are counted; the oldest are forgotten first.
+const MOST: usize = 20_000;
+
+struct Rule {
+    free: u32,
+    longest: Duration,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Count {
+    attempts: u32,
+    last: Instant,
+}
+
+/// An attempt to log in.
+#[derive(Debug, Clone, Copy)]
+pub struct Attempt<'a> {
+    /// The account's name, in the form in which it is unique.
+    pub account: &'a str,
+    /// The device, where it has logged in to this account before.
+    pub device: Option<&'a str>,
+    pub address: Option<&'a str>,
+}
+
+/// Counts of attempts.
+#[derive(Debug, Default)]
+pub struct LoginThrottle(Mutex<HashMap<String, Count>>);
+
+impl LoginThrottle {
+    /// Counts an attempt to log in. Returns how long to wait where it comes too soon; it does not count then.
+    pub fn begin(&self, attempt: Attempt<'_>) -> Option<Duration> {
+        self.begin_at(&attempt.keys(), Instant::now())
+    }
+
+    /// Clears the count of the account or device, and takes this attempt back from its address.
+    pub fn succeeded(&self, attempt: Attempt<'_>) {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for (i, (key, _)) in attempt.keys().into_iter().enumerate() {
+            if i == 0 {
+                counts.remove(&key);
+            } else if let Some(count) = counts.get_mut(&key) {
+                count.attempts = count.attempts.saturating_sub(1);
+            }
+        }
+    }
+
+    /// Counts an unknown token. Returns how long its address has to wait where it comes too soon.
+    pub fn unknown_token(&self, address: Option<&str>) -> Option<Duration> {
+        self.begin_at(&token_keys(address), Instant::now())
+    }
+
+    /// How long an address has to wait before its next unknown token.
+    pub fn token_wait(&self, address: Option<&str>) -> Option<Duration> {
+        let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        wait_of(&counts, &token_keys(address), Instant::now())
+    }
+
+    fn begin_at(&self, keys: &[(String, Rule)], now: Instant) -> Option<Duration> {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let wait = wait_of(&counts, keys, now);
+        if wait.is_some() {
+            return wait;
+        }
+        if counts.len() + keys.len() > MOST {
+            counts.retain(|_, count| now.duration_since(count.last) < FORGOTTEN);
+        }
+        if counts.len() + keys.len() > MOST
+            && let Some(oldest) = counts.iter().min_by_key(|(_, count)| count.last).map(|(key, _)| key.clone())
+        {
+            counts.remove(&oldest);
+        }
+        for (key, _) in keys {
+            let count = counts.entry(key.clone()).or_insert(Count { attempts: 0, last: now });
+            if now.duration_since(count.last) >= FORGOTTEN {
+                count.attempts = 0;
+            }
+            *count = Count { attempts: count.attempts.saturating_add(1), last: now };
+        }
+        None
+    }
+}
+
+fn wait_of(counts: &HashMap<String, Count>, keys: &[(String, Rule)], now: Instant) -> Option<Duration> {
+    keys.iter().filter_map(|(key, rule)| rule.wait(counts.get(key)?, now)).max()
+}
+
+impl Rule {
+    /// How long the next attempt has to wait, if it has to.
+    fn wait(&self, count: &Count, now: Instant) -> Option<Duration> {
+        let over = count.attempts.checked_sub(self.free)?;
+        let delay = Duration::from_secs(1 << over.min(20)).min(self.longest);
+        let since = now.duration_since(count.last);
+        (since < delay && since < FORGOTTEN).then(|| delay - since)
+    }
+}
+
+impl Attempt<'_> {
+    /// The account or device first.
+    fn keys(self) -> Vec<(String, Rule)> {
+        // A name of any length must not be kept whole.
+        let account: String = self.account.chars().take(100).collect();
+        let first = self.device.map_or_else(|| format!("account {account}"), |device| format!("device {device}"));
+        let address = self.address.map(|address| (format!("address {}", network_of(address)), ADDRESS));
+        [(first, ACCOUNT)].into_iter().chain(address).collect()
+    }
+}
+
+fn token_keys(address: Option<&str>) -> Vec<(String, Rule)> {
+    vec![(format!("tokens {}", network_of(address.unwrap_or_default())), TOKENS)]
+}
+
+/// Of IPv6 the network of 64 bits: one host has all of its addresses.
+fn network_of(address: &str) -> String {
+    match address.parse::<IpAddr>().map(|address| address.to_canonical()) {
+        Ok(IpAddr::V6(address)) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).to_string(),
+        Ok(address @ IpAddr::V4(_)) => address.to_string(),
+        Err(_) => address.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn attempt<'a>(account: &'a str, address: Option<&'a str>) -> Attempt<'a> {
+        Attempt { account, device: None, address }
+    }
+
+    #[test]
+    fn the_delay_grows_with_every_attempt_and_has_an_end() {
+        let throttle = LoginThrottle::default();
+        let mut now = Instant::now();
+        let mut waits = Vec::new();
+        for _ in 0..16 {
+            if let Some(wait) = throttle.begin_at(&attempt("ann", None).keys(), now) {
+                waits.push(wait.as_secs());
+                now += wait;
+                assert_eq!(throttle.begin_at(&attempt("ann", None).keys(), now), None, "after the delay it may come");
+            }
+        }
+        assert_eq!(waits[..6], [1, 2, 4, 8, 16, 32]);
+        assert_eq!(waits.last(), Some(&60));
+    }
+
+    #[test]
+    fn many_accounts_from_one_address_are_slowed_down_too() {
+        let throttle = LoginThrottle::default();
+        let now = Instant::now();
+        let begin =
+            |i: usize, address| throttle.begin_at(&attempt(&format!("user {i}"), Some(address)).keys(), now).is_none();
+        assert_eq!((0..100).filter(|i| begin(*i, "10.0.0.9")).count(), 20);
+        assert!(begin(99, "10.0.0.8"), "another address may");
+    }
+
+    #[test]
+    fn all_addresses_of_an_ipv6_network_count_as_one() {
+        let throttle = LoginThrottle::default();
+        let now = Instant::now();
+        let begin = |i: usize| {
+            let address = format!("2001:db8::{i:x}");
+            throttle.begin_at(&attempt(&format!("user {i}"), Some(&address)).keys(), now).is_none()
+        };
+        assert_eq!((0..120).filter(|i| begin(*i)).count(), 20);
+        let other = attempt("user 120", Some("2001:db8:0:1::1"));
+        assert_eq!(throttle.begin_at(&other.keys(), now), None, "another network may");
+    }
+
+    #[test]
+    fn guesses_of_others_do_not_lock_out_a_device_that_has_logged_in_before() {
+        let throttle = LoginThrottle::default();
+        let now = Instant::now();
+        for i in 0..50 {
+            let address = format!("10.0.{i}.1");
+            throttle.begin_at(&attempt("ann", Some(&address)).keys(), now);
+        }
+        assert!(throttle.begin_at(&attempt("ann", Some("10.9.9.9")).keys(), now).is_some());
+        let known = Attempt { account: "ann", device: Some("of ann"), address: Some("10.9.9.9") };
+        let allowed = (0..50).filter(|_| throttle.begin_at(&known.keys(), now).is_none()).count();
+        assert_eq!(allowed, 4, "a device that was stolen guesses no faster");
+    }
+
+    #[test]
+    fn a_success_clears_the_count() {
+        let throttle = LoginThrottle::default();
+        for _ in 0..30 {
+            assert_eq!(throttle.begin(attempt("ann", Some("10.0.0.9"))), None);
+            throttle.succeeded(attempt("ann", Some("10.0.0.9")));
+        }
+    }
+
+    #[test]
+    fn unknown_tokens_are_slowed_down_by_address() {
+        let throttle = LoginThrottle::default();
+        let refused = (0..100).filter(|_| throttle.unknown_token(Some("10.0.0.9")).is_some()).count();
+        assert_eq!(refused, 80);
+        assert!(throttle.token_wait(Some("10.0.0.9")).is_some());
+        assert_eq!(throttle.token_wait(Some("10.0.0.8")), None);
+    }
+
+    #[test]
+    fn the_number_of_counts_is_bounded() {
+        let throttle = LoginThrottle::default();
+        let now = Instant::now();
+        for i in 0..MOST + 10 {
+            throttle.begin_at(&attempt(&format!("user {i}"), None).keys(), now);
+        }
+        assert!(throttle.0.lock().expect("no panic").len() <= MOST);
+    }
+}
