@@ -126,17 +126,15 @@ impl RecorderQueue {
     }
 
     /// Takes the observations, except of printers of which facts wait: an observation is never stored before the print
-    /// that it shows.
+    /// that it shows. The reachability waits with it, because it is stored beside the observation.
     pub fn take_observed(&self) -> Observed {
         let mut waiting = self.lock();
-        let mut taken = std::mem::take(&mut waiting.observed);
-        let (early, ready) = taken
-            .observations
-            .into_iter()
-            .partition(|(printer_id, _)| waiting.printers.get(printer_id).is_some_and(|of| !of.facts.is_empty()));
-        waiting.observed.observations = early;
-        taken.observations = ready;
-        taken
+        let Observed { observations, reach } = std::mem::take(&mut waiting.observed);
+        let has_facts = |printer_id: &Uuid| waiting.printers.get(printer_id).is_some_and(|of| !of.facts.is_empty());
+        let (early, observations) = observations.into_iter().partition(|(printer_id, _)| has_facts(printer_id));
+        let (early_reach, reach) = reach.into_iter().partition(|(printer_id, _)| has_facts(printer_id));
+        waiting.observed = Observed { observations: early, reach: early_reach };
+        Observed { observations, reach }
     }
 
     /// What is not stored yet.

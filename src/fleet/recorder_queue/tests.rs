@@ -164,3 +164,13 @@ fn of_observations_the_last_one_of_each_printer_waits() {
     assert_eq!(observed.reach[&PRINTER].0, Reachability::Unreachable);
     assert!(queue.take_observed().reach.is_empty());
 }
+
+#[test]
+fn the_reachability_of_a_printer_waits_for_the_facts_that_its_observation_waits_for() {
+    let queue = RecorderQueue::default();
+    queue.add_reach(PRINTER, Reachability::Online, DateTime::UNIX_EPOCH);
+    queue.add_fact(PRINTER, began(1, By::printer()));
+    assert!(queue.take_observed().reach.is_empty(), "it is stored beside the observation");
+    assert_eq!(queue.try_take(10).len(), 1);
+    assert_eq!(queue.take_observed().reach.len(), 1);
+}

@@ -163,6 +163,8 @@ pub fn signal(name: &str, processes: &[u32]) -> bool {
 fn serve_by(program: Command, dir: &Path, database_url: &str, listen: &str, flags: &[&str]) -> Command {
     let mut command = with_settings(program, dir, database_url);
     command.arg("serve").args(flags).env("PRINTYARD_LISTEN", listen).env("PRINTYARD_ADMIN_TOKEN", TOKEN);
+    // The receivers of the tests are on this machine.
+    command.env("PRINTYARD_WEBHOOK_NETWORKS", "127.0.0.0/8");
     command
 }
 
