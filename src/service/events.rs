@@ -95,33 +95,25 @@ impl Services {
 
     /// Before the oldest event that is kept.
     pub async fn feed_start(&self) -> Result<Cursor, Error> {
-        let (oldest, _) = storage::events::kept(&self.db, 0).await?;
-        let seq = match oldest {
-            Some(oldest) => oldest - 1,
-            None => storage::events::head(&self.db).await?.seq,
-        };
+        let seq = storage::events::kept(&self.db, 0).await?.start();
         Ok(Cursor { seq, mark: 0 })
     }
 
     /// The place before the first event at or after `at`, in the order of the feed; its end where there is no such event.
     pub async fn feed_at(&self, at: DateTime<Utc>) -> Result<Cursor, Error> {
-        match storage::events::before_time(&self.db, at).await? {
-            Some(cursor) => Ok(cursor),
-            None => self.feed_end().await,
-        }
+        Ok(storage::events::before_time(&self.db, at).await?)
     }
 
     /// Fails with [`Error::CursorExpired`] where what follows a place is not kept any more, or is not what its holder
     /// has read: the feed was taken back to an older state.
     pub async fn check_cursor(&self, cursor: Cursor) -> Result<(), Error> {
-        let (oldest, there) = storage::events::kept(&self.db, cursor.seq).await?;
-        let is_good = match (oldest, there) {
-            (_, Some(id)) => cursor.mark == 0 || Cursor::behind(cursor.seq, Some(id)) == cursor,
-            // Just before the oldest: nothing is missing.
-            (Some(oldest), None) => cursor.seq == oldest - 1,
-            (None, None) => cursor.seq == storage::events::head(&self.db).await?.seq,
+        let kept = storage::events::kept(&self.db, cursor.seq).await?;
+        let is_good = match kept.there {
+            Some(id) => cursor.mark == 0 || Cursor::behind(cursor.seq, Some(id)) == cursor,
+            // Just before the oldest, or at the end of an empty feed: nothing is missing.
+            None => cursor.seq == kept.start(),
         };
-        if is_good { Ok(()) } else { Err(Error::CursorExpired { restart: self.feed_start().await? }) }
+        if is_good { Ok(()) } else { Err(Error::CursorExpired { restart: Cursor { seq: kept.start(), mark: 0 } }) }
     }
 
     /// The events behind a place, at most `limit`. Waits up to `patience` for the first one.

@@ -497,10 +497,13 @@ async fn a_server_that_takes_over_sends_each_event_once() {
         register(&second, &format!("p{n}"), &[]).await;
     }
     wait::until("all are delivered", DEADLINE, async || {
-        let mut others = deliveries(&second, &made, "?limit=500").await;
-        let all = others.len();
-        others.retain(|delivery| delivery["state"] != "delivered");
-        if all == 40 && others.is_empty() { Ok(()) } else { Err((all, others)) }
+        let mut open = deliveries(&second, &made, "?limit=500").await;
+        let all: BTreeSet<String> = open.iter().map(|delivery| delivery["event_id"].to_string()).collect();
+        open.retain(|delivery| delivery["state"] != "delivered");
+        let (_, feed, _) = second.get("/api/v1/events?types=printer.registered&limit=500").await;
+        let mut missing = feed["items"].as_array().cloned().unwrap_or_default();
+        missing.retain(|event| !all.contains(&event["id"].to_string()));
+        if all.len() == 40 && open.is_empty() { Ok(()) } else { Err((all.len(), open, missing)) }
     })
     .await;
     let got = receiver.got();

@@ -78,17 +78,17 @@ async fn a_batch_is_told_from_its_making_to_its_end_and_each_command_once() {
 #[tokio::test]
 async fn a_time_is_found_by_position_also_where_the_clock_was_set_back() {
     on_each(async |db| {
-        assert_eq!(events::before_time(&db, at(0)).await.expect("read"), None, "the feed is empty");
+        assert_eq!(events::before_time(&db, at(0)).await.expect("read"), Cursor::default(), "an empty feed");
         for (n, seconds) in [10, 20, 90, 30, 40].into_iter().enumerate() {
             let entry = printyard::domain::audit::Entry { at: at(seconds), ..entry() };
             insert(&db, &printer(&format!("p{n}")), None, &entry).await.expect("registered");
         }
         let told = all(&db).await;
         let before = async |seconds| events::before_time(&db, at(seconds)).await.expect("read");
-        assert_eq!(before(0).await, Some(Cursor::default()));
-        assert_eq!(before(20).await, Some(told[0].cursor()));
-        assert_eq!(before(35).await, Some(told[1].cursor()), "nothing of that time is left out");
-        assert_eq!(before(91).await, None);
+        assert_eq!(before(0).await, Cursor::default());
+        assert_eq!(before(20).await, told[0].cursor());
+        assert_eq!(before(35).await, told[1].cursor(), "nothing of that time is left out");
+        assert_eq!(before(91).await, told[4].cursor(), "the end");
     })
     .await;
 }
@@ -210,12 +210,13 @@ async fn old_events_are_removed_and_the_last_one_stays() {
         write(&db, 3).await;
         let before = clock::now() - TimeDelta::days(30);
         assert_eq!(events::delete_older_than(&db, before, clock::now()).await.expect("removed"), 12_000);
-        assert_eq!(events::kept(&db, 12_000).await.expect("read"), (Some(12_001), None));
+        let kept = events::kept(&db, 12_000).await.expect("read");
+        assert_eq!((kept.oldest, kept.there, kept.start()), (Some(12_001), None, 12_000));
         let tomorrow = clock::now() + TimeDelta::days(1);
         assert_eq!(events::delete_older_than(&db, tomorrow, tomorrow).await.expect("removed"), 2);
         let head = events::head(&db).await.expect("read");
-        let (oldest, there) = events::kept(&db, head.seq).await.expect("read");
-        assert_eq!((oldest, Cursor::behind(head.seq, there)), (Some(12_003), head));
+        let kept = events::kept(&db, head.seq).await.expect("read");
+        assert_eq!((kept.oldest, Cursor::behind(kept.head, kept.there)), (Some(12_003), head));
         write(&db, 1).await;
         assert_eq!(all(&db).await.last().map(|event| event.seq), Some(12_004), "it goes on");
     })

@@ -317,8 +317,7 @@ fn changes_follow_each_other(feed: &[Event]) {
 
 /// Every event that is kept. Its numbers have no gap.
 async fn read_feed(db: &Db) -> Vec<Event> {
-    let (first, _) = events::kept(db, 0).await.expect("read");
-    let mut after = first.expect("events") - 1;
+    let mut after = events::kept(db, 0).await.expect("read").start();
     let mut feed: Vec<Event> = Vec::new();
     loop {
         let page = events::page(db, after, None, 1_000).await.expect("read");
