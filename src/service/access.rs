@@ -124,22 +124,24 @@ impl Principal {
 }
 
 impl Services {
-    /// The holder of this token. `None`: it is unknown, expired or revoked. Tokens that Printyard made cannot be guessed,
-    /// and are always accepted; the admin token only while its address is not slowed down.
+    /// The holder of this token. `None`: it is unknown, expired or revoked; that answer takes a while where its address
+    /// guesses. Tokens that Printyard made cannot be guessed, and are always accepted.
     ///
     /// # Errors
-    /// [`Error::TooManyAttempts`] where this address has sent too many unknown tokens.
+    /// [`Error::TooManyAttempts`] where this address guesses too fast: then the admin token is not compared.
     pub async fn principal_by_token(&self, token: &str, address: Option<&str>) -> Result<Option<Principal>, Error> {
-        let admin = self.admin_token.as_ref().filter(|_| self.login_throttle.token_wait(address).is_none());
+        let wait = self.login_throttle.token_wait(address);
+        let admin = self.admin_token.as_ref().filter(|_| wait.is_none());
         if admin.is_some_and(|admin| secrets::is_equal(admin.as_bytes(), token.as_bytes())) {
             return Ok(Some(Principal::operator_of_the_server(ActorKind::AdminToken)));
         }
         let now = clock::now();
         let Some(found) = storage::tokens::by_hash(&self.db, &secrets::token_hash(token)).await? else {
-            return self
-                .login_throttle
-                .unknown_token(address)
-                .map_or(Ok(None), |wait| Err(Error::TooManyAttempts(wait)));
+            if let Some(wait) = wait {
+                return Err(Error::TooManyAttempts(wait));
+            }
+            tokio::time::sleep(self.login_throttle.unknown_token(address)).await;
+            return Ok(None);
         };
         if found.expires_at.is_some_and(|at| at <= now) {
             return Ok(None);

@@ -1,4 +1,4 @@
-//! Slows down guessing: attempts to log in and unknown tokens are limited with a growing delay.
+//! Slows down guessing: attempts to log in are limited with a growing delay, refusals of unknown tokens come evenly.
 //!
 //! Attempts at a password count per account and per address. A device that has logged in to the account before counts
 //! by itself, so that other people's guesses never lock it out. An attempt counts when it begins, so parallel attempts
@@ -15,8 +15,11 @@ use std::{
 const ACCOUNT: Rule = Rule { free: 4, longest: Duration::from_secs(60) };
 /// The same for one address, which a whole farm may share.
 const ADDRESS: Rule = Rule { free: 20, longest: Duration::from_secs(900) };
-/// The same for unknown tokens from one address. Tokens that Printyard made are accepted meanwhile.
-const TOKENS: Rule = Rule { free: 20, longest: Duration::from_secs(60) };
+/// Between two refusals of unknown tokens of one address, after a burst.
+const REFUSAL_EVERY: Duration = Duration::from_millis(250);
+const REFUSAL_BURST: u32 = 20;
+/// A refusal waits at most this long. A token that would wait longer is not even compared.
+const REFUSAL_WAIT: Duration = Duration::from_secs(5);
 /// Counts are forgotten after this time without an attempt.
 const FORGOTTEN: Duration = Duration::from_secs(3_600);
 /// Keys that are counted; the oldest are forgotten first.
@@ -43,9 +46,12 @@ pub struct Attempt<'a> {
     pub address: Option<&'a str>,
 }
 
-/// Counts of attempts.
+/// Counts of attempts, and when each address has had all its refusals.
 #[derive(Debug, Default)]
-pub struct LoginThrottle(Mutex<HashMap<String, Count>>);
+pub struct LoginThrottle {
+    counts: Mutex<HashMap<String, Count>>,
+    refusals: Mutex<HashMap<String, Instant>>,
+}
 
 impl LoginThrottle {
     /// Counts an attempt to log in. Returns how long to wait where it comes too soon; it does not count then.
@@ -55,7 +61,7 @@ impl LoginThrottle {
 
     /// Clears the count of the account or device, and takes this attempt back from its address.
     pub fn succeeded(&self, attempt: Attempt<'_>) {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         for (i, (key, _)) in attempt.keys().into_iter().enumerate() {
             if i == 0 {
                 counts.remove(&key);
@@ -65,19 +71,34 @@ impl LoginThrottle {
         }
     }
 
-    /// Counts an unknown token. Returns how long its address has to wait where it comes too soon.
-    pub fn unknown_token(&self, address: Option<&str>) -> Option<Duration> {
-        self.begin_at(&token_keys(address), Instant::now())
+    /// Counts an unknown token. Returns after which time it is to be refused.
+    pub fn unknown_token(&self, address: Option<&str>) -> Duration {
+        self.unknown_token_at(address, Instant::now())
     }
 
-    /// How long an address has to wait before its next unknown token.
+    /// How long an address has to wait before a guessed token is compared; `None` where it has not guessed too much.
     pub fn token_wait(&self, address: Option<&str>) -> Option<Duration> {
-        let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        wait_of(&counts, &token_keys(address), Instant::now())
+        self.token_wait_at(address, Instant::now())
+    }
+
+    fn unknown_token_at(&self, address: Option<&str>, now: Instant) -> Duration {
+        let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        if refusals.len() >= MOST {
+            refusals.retain(|_, until| *until > now);
+        }
+        let until = refusals.entry(network_of(address.unwrap_or_default())).or_insert(now);
+        *until = (*until).max(now) + REFUSAL_EVERY;
+        delay(*until, now).min(REFUSAL_WAIT)
+    }
+
+    fn token_wait_at(&self, address: Option<&str>, now: Instant) -> Option<Duration> {
+        let refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        let until = refusals.get(&network_of(address.unwrap_or_default()))?;
+        delay(*until, now).checked_sub(REFUSAL_WAIT).filter(|wait| !wait.is_zero())
     }
 
     fn begin_at(&self, keys: &[(String, Rule)], now: Instant) -> Option<Duration> {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let wait = wait_of(&counts, keys, now);
         if wait.is_some() {
             return wait;
@@ -126,8 +147,9 @@ impl Attempt<'_> {
     }
 }
 
-fn token_keys(address: Option<&str>) -> Vec<(String, Rule)> {
-    vec![(format!("tokens {}", network_of(address.unwrap_or_default())), TOKENS)]
+/// How long a refusal waits, of an address whose refusals without a burst would last until this time.
+fn delay(until: Instant, now: Instant) -> Duration {
+    until.saturating_duration_since(now).saturating_sub(REFUSAL_EVERY * REFUSAL_BURST)
 }
 
 /// Of IPv6 the network of 64 bits: one host has all of its addresses.
@@ -210,12 +232,24 @@ mod tests {
     }
 
     #[test]
-    fn unknown_tokens_are_slowed_down_by_address() {
+    fn unknown_tokens_are_refused_evenly_and_no_more_compared_where_they_come_faster() {
         let throttle = LoginThrottle::default();
-        let refused = (0..100).filter(|_| throttle.unknown_token(Some("10.0.0.9")).is_some()).count();
-        assert_eq!(refused, 80);
-        assert!(throttle.token_wait(Some("10.0.0.9")).is_some());
-        assert_eq!(throttle.token_wait(Some("10.0.0.8")), None);
+        let (mut now, address) = (Instant::now(), Some("10.0.0.9"));
+        assert!((0..20).all(|_| throttle.unknown_token_at(address, now).is_zero()), "a few mistakes cost nothing");
+        for _ in 0..100 {
+            // One after the other.
+            let wait = throttle.unknown_token_at(address, now);
+            assert_eq!(wait, REFUSAL_EVERY);
+            assert_eq!(throttle.token_wait_at(address, now), None);
+            now += wait;
+        }
+        for _ in 0..100 {
+            // All at once.
+            assert!(throttle.unknown_token_at(address, now) <= REFUSAL_WAIT);
+        }
+        assert!(throttle.token_wait_at(address, now).is_some());
+        assert_eq!(throttle.token_wait_at(Some("10.0.0.8"), now), None, "another address may");
+        assert_eq!(throttle.token_wait_at(address, now + Duration::from_secs(60)), None);
     }
 
     #[test]
@@ -225,6 +259,6 @@ mod tests {
         for i in 0..MOST + 10 {
             throttle.begin_at(&attempt(&format!("user {i}"), None).keys(), now);
         }
-        assert!(throttle.0.lock().expect("no panic").len() <= MOST);
+        assert!(throttle.counts.lock().expect("no panic").len() <= MOST);
     }
 }

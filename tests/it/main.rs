@@ -38,6 +38,7 @@ mod pages;
 mod people;
 mod plates;
 mod prints;
+mod races;
 mod real_faults;
 mod recorder;
 mod registry;

@@ -100,7 +100,7 @@ async fn list_batches(who: Viewer, mut params: Params, State(services): State<Se
     let filter = BatchFilter {
         state: params.word("state", BatchState::parse, &words_of(BatchState::ALL, BatchState::as_str)),
         command: params.word("command", Command::parse, &words_of(Command::ALL, Command::as_str)),
-        external_ref: params.text("external_ref"),
+        external_ref: params.reference("external_ref"),
         since: params.time("since"),
         visible_tags: None,
     };

@@ -113,14 +113,17 @@ impl Params {
         Some(value)
     }
 
-    /// A text to compare with. An empty one is refused, as every empty parameter: read as absent, it would answer with
-    /// everything.
-    pub fn text(&mut self, name: &str) -> Option<String> {
-        let text = self.take(name)?;
-        if text.is_empty() {
+    /// A reference of the client. An empty one is refused: read as absent, it would answer with everything.
+    pub fn reference(&mut self, name: &str) -> Option<String> {
+        if self.pairs.iter().any(|(key, value)| key == name && value.is_empty()) {
             self.refuse(name, "empty", "must not be empty; leave it out to see everything");
-            return None;
         }
+        self.text(name)
+    }
+
+    /// A text to search for. An empty one does not restrict.
+    pub fn text(&mut self, name: &str) -> Option<String> {
+        let text = self.take(name).filter(|text| !text.is_empty())?;
         if text.chars().count() > 500 || text.chars().any(char::is_control) {
             self.refuse(name, "text", "must be at most 500 characters, without control characters");
             return None;

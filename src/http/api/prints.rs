@@ -111,7 +111,7 @@ async fn list_prints(who: Viewer, mut params: Params, State(services): State<Ser
     let filter = PrintFilter {
         printer_id: params.id("printer_id"),
         batch_id: params.id("batch_id"),
-        external_ref: params.text("external_ref"),
+        external_ref: params.reference("external_ref"),
         state: params.word("state", state, &STATES),
         since: params.time("since"),
         ..PrintFilter::default()

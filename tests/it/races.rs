@@ -1,0 +1,135 @@
+//! Two requests at the same moment: whatever the order in which they are carried out, no rule is broken.
+//!
+//! What is checked before it is written: names and addresses of printers, names of users, the last admin, versions (`If-Match`),
+//! the removal of what is changed, plates, the stop of a batch. Set-up links, bounds of webhooks and idempotency keys are checked
+//! in `storage/` and `api_idempotency.rs`.
+
+use futures_util::future::join;
+use printyard::simulator::Act;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::support::{
+    server::{Answer, DEADLINE, TestServer, answer, yard},
+    wait::until,
+};
+
+/// Each race is run so many times.
+const ROUNDS: usize = 12;
+
+/// The statuses of both answers, the smaller one first.
+fn statuses(both: (Answer, Answer)) -> [StatusCode; 2] {
+    let mut statuses = [both.0.0, both.1.0];
+    statuses.sort();
+    statuses
+}
+
+async fn patch_version(server: &TestServer, path: &str, version: &str, body: Value) -> Answer {
+    answer(server.request(Method::PATCH, path).header("If-Match", version).json(&body)).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_with_the_same_name_one_is_created() {
+    let server = TestServer::start().await;
+    for round in 0..ROUNDS {
+        let printer = |n: usize| json!({"name": format!("p{round}"), "url": format!("http://p{round}-{n}.invalid"), "enabled": false});
+        let both = join(server.post("/api/v1/printers", printer(1)), server.post("/api/v1/printers", printer(2))).await;
+        assert_eq!(statuses(both), [StatusCode::CREATED, StatusCode::CONFLICT]);
+        let same = |n: usize| json!({"name": format!("q{round}-{n}"), "url": format!("http://q{round}.invalid"), "enabled": false});
+        let both = join(server.post("/api/v1/printers", same(1)), server.post("/api/v1/printers", same(2))).await;
+        assert_eq!(statuses(both), [StatusCode::CREATED, StatusCode::CONFLICT]);
+        let user = || json!({"name": format!("u{round}"), "role": "viewer"});
+        let both = join(server.post("/api/v1/users", user()), server.post("/api/v1/users", user())).await;
+        assert_eq!(statuses(both), [StatusCode::CREATED, StatusCode::CONFLICT]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_admins_who_demote_each_other_one_stays_admin() {
+    let server = TestServer::start().await;
+    let admin = async |name: &str| {
+        let body = json!({"name": name, "role": "admin", "password": "correct horse battery"});
+        let (status, user, _) = server.post("/api/v1/users", body).await;
+        assert_eq!(status, StatusCode::CREATED, "{user}");
+        format!("/api/v1/users/{}", user["id"].as_str().expect("an id"))
+    };
+    let (ann, ben) = (admin("ann").await, admin("ben").await);
+    for _ in 0..ROUNDS {
+        let viewer = || json!({"role": "viewer"});
+        let both = join(server.patch(&ann, viewer()), server.patch(&ben, viewer())).await;
+        assert_eq!(statuses(both), [StatusCode::OK, StatusCode::CONFLICT]);
+        for path in [&ann, &ben] {
+            assert_eq!(server.patch(path, json!({"role": "admin"})).await.0, StatusCode::OK);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_changes_of_one_version_one_is_stored() {
+    let server = TestServer::start().await;
+    let printer = json!({"name": "one", "url": "http://one.invalid", "enabled": false});
+    let hook = json!({"url": "http://127.0.0.1:9/hook", "types": ["printer.registered"], "enabled": false});
+    for (list, body, field) in [("printers", printer, "notes"), ("webhooks", hook, "description")] {
+        let (_, made, headers) = server.post(&format!("/api/v1/{list}"), body).await;
+        let path = format!("/api/v1/{list}/{}", made["id"].as_str().expect("an id"));
+        let mut version = headers["etag"].to_str().expect("a text").to_owned();
+        for round in 0..ROUNDS {
+            let change = |n: usize| json!({field: format!("{round} {n}")});
+            let one = patch_version(&server, &path, &version, change(1));
+            let both = join(one, patch_version(&server, &path, &version, change(2))).await;
+            assert_eq!(statuses(both), [StatusCode::OK, StatusCode::PRECONDITION_FAILED], "{list}");
+            let (_, _, headers) = server.get(&path).await;
+            version = headers["etag"].to_str().expect("a text").to_owned();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_removed_while_it_is_changed_is_gone() {
+    let server = TestServer::start().await;
+    for round in 0..ROUNDS {
+        let printer = json!({"name": format!("p{round}"), "url": format!("http://p{round}.invalid")});
+        let (_, made, _) = server.post("/api/v1/printers", printer).await;
+        let path = format!("/api/v1/printers/{}", made["id"].as_str().expect("an id"));
+        let (removed, changed) = join(server.delete(&path), server.patch(&path, json!({"notes": "x"}))).await;
+        assert_eq!(removed.0, StatusCode::NO_CONTENT);
+        assert!([StatusCode::OK, StatusCode::NOT_FOUND].contains(&changed.0), "{changed:?}");
+        assert_eq!(server.get(&path).await.0, StatusCode::NOT_FOUND);
+        assert!(server.services.fleet().running().is_empty(), "no actor is left");
+    }
+}
+
+/// Waits until a print has ended and is on the plate.
+async fn until_occupied(server: &TestServer, id: &str) {
+    until("the print is on the plate", DEADLINE, async || {
+        let (_, printer, _) = server.get(&format!("/api/v1/printers/{id}")).await;
+        let is_over = printer["plate"]["state"] == "occupied" && printer["status"]["state"] == "operational";
+        if is_over { Ok(()) } else { Err(printer) }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plate_is_cleared_once_and_a_batch_stopped_once() {
+    let (server, farm, ids) = yard(1).await;
+    for round in 0..ROUNDS {
+        farm.printers()[0].at_printer(Act::StartSelected);
+        until_occupied(&server, &ids[0]).await;
+        let clear = || json!({"printer_ids": ids});
+        let (one, two) =
+            join(server.post("/api/v1/plates/clear", clear()), server.post("/api/v1/plates/clear", clear())).await;
+        let mut results = [&one.1["items"][0]["result"], &two.1["items"][0]["result"]].map(Value::to_string);
+        results.sort();
+        assert_eq!(results, ["\"already_clear\"", "\"cleared\""], "round {round}");
+    }
+    let due = printyard::clock::now() + chrono::TimeDelta::hours(1);
+    let batch = json!({"command": "cancel", "select": {"all": true}, "not_before": due});
+    let (_, batch, _) = server.post("/api/v1/batches", batch).await;
+    let path = format!("/api/v1/batches/{}/stop", batch["id"].as_str().expect("an id"));
+    let both = join(server.post(&path, json!({})), server.post(&path, json!({}))).await;
+    assert_eq!(statuses(both), [StatusCode::OK; 2]);
+    let (_, events, _) = server.get("/api/v1/events?types=batch.finished").await;
+    let of_batch =
+        events["items"].as_array().into_iter().flatten().filter(|event| event["data"]["batch_id"] == batch["id"]);
+    assert_eq!(of_batch.count(), 1, "{events}");
+}
