@@ -13,7 +13,7 @@ use super::{
 
 /// What is known of a printer at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sight {
+pub struct Observation {
     pub state: PrinterState,
     /// The selected file, whether it prints or not.
     pub file: Option<FileRef>,
@@ -110,13 +110,13 @@ pub fn resolve_toggle(state: PrinterState) -> Result<Command, Reason> {
 }
 
 /// Decides a command on a fresh look. `Toggle` is resolved first, with [`resolve_toggle`].
-pub fn decide(command: Command, sight: &Sight, guards: &Guards) -> Decision {
+pub fn decide(command: Command, observation: &Observation, guards: &Guards) -> Decision {
     if !guards.enabled {
         return Decision::Reject(Reason::PrinterDisabled);
     }
-    match by_state(command, sight, guards) {
+    match by_state(command, observation, guards) {
         refused @ Decision::Reject(_) => refused,
-        allowed => match guard(command, allowed, sight, guards) {
+        allowed => match guard(command, allowed, observation, guards) {
             Some(reason) => Decision::Reject(reason),
             None => allowed,
         },
@@ -124,14 +124,14 @@ pub fn decide(command: Command, sight: &Sight, guards: &Guards) -> Decision {
 }
 
 /// The table: state by command.
-fn by_state(command: Command, sight: &Sight, guards: &Guards) -> Decision {
+fn by_state(command: Command, observation: &Observation, guards: &Guards) -> Decision {
     use Decision::{Reject, Send, Unchanged, Wait};
     use PrinterState as S;
-    let state = sight.state;
+    let state = observation.state;
     match command {
         Command::Start => match state {
             S::Offline | S::Error | S::Connecting => Reject(Reason::NotOperational),
-            S::Operational if sight.file.is_none() && guards.file.is_none() => Reject(Reason::NoFileSelected),
+            S::Operational if observation.file.is_none() && guards.file.is_none() => Reject(Reason::NoFileSelected),
             S::Operational => Send(Step::Start),
             S::Starting | S::Printing | S::Pausing | S::Paused | S::Resuming => Reject(Reason::AlreadyPrinting),
             S::Cancelling | S::Finishing => Wait,
@@ -165,7 +165,7 @@ fn by_state(command: Command, sight: &Sight, guards: &Guards) -> Decision {
             S::Unknown => Reject(Reason::UnknownState),
         },
         Command::Toggle => match resolve_toggle(state) {
-            Ok(resolved) => by_state(resolved, sight, guards),
+            Ok(resolved) => by_state(resolved, observation, guards),
             Err(reason) => Reject(reason),
         },
         Command::Connect => match state {
@@ -184,12 +184,12 @@ fn by_state(command: Command, sight: &Sight, guards: &Guards) -> Decision {
 }
 
 /// What stands against a command that the state allows.
-fn guard(command: Command, allowed: Decision, sight: &Sight, guards: &Guards) -> Option<Reason> {
+fn guard(command: Command, allowed: Decision, observation: &Observation, guards: &Guards) -> Option<Reason> {
     // A state that is not known may be one of a job: what would be sent goes only to the one that was meant.
-    let on_a_job = sight.state.is_active() || sight.state == PrinterState::Unknown;
+    let on_a_job = observation.state.is_active() || observation.state == PrinterState::Unknown;
     if let Some(expected) = &guards.expected_job
         && (on_a_job || command == Command::Start)
-        && !is_job(expected, sight)
+        && !is_job(expected, observation)
     {
         return Some(Reason::JobChanged);
     }
@@ -201,22 +201,23 @@ fn guard(command: Command, allowed: Decision, sight: &Sight, guards: &Guards) ->
         return Some(Reason::PlateNotClear);
     }
     let resumes = command == Command::Resume
-        || (command == Command::Toggle && resolve_toggle(sight.state) == Ok(Command::Resume));
-    if resumes && sight.state == PrinterState::Paused && !guards.named && !sight.paused_by_printyard {
+        || (command == Command::Toggle && resolve_toggle(observation.state) == Ok(Command::Resume));
+    if resumes && observation.state == PrinterState::Paused && !guards.named && !observation.paused_by_printyard {
         return Some(Reason::PausedAtPrinter);
     }
     None
 }
 
-fn is_job(expected: &ExpectedJob, sight: &Sight) -> bool {
-    let path = expected.path.as_deref().is_none_or(|path| sight.file.as_ref().is_some_and(|file| file.path == path));
-    let print = expected.print_id.is_none_or(|id| sight.print_id == Some(id));
+fn is_job(expected: &ExpectedJob, observation: &Observation) -> bool {
+    let path =
+        expected.path.as_deref().is_none_or(|path| observation.file.as_ref().is_some_and(|file| file.path == path));
+    let print = expected.print_id.is_none_or(|id| observation.print_id == Some(id));
     path && print
 }
 
 /// Whether the second step of a restart may go: the printer was seen free, the same file is still selected, and
 /// nobody else acted in between.
-pub fn decide_restart_start(before: &Sight, evidence: &Evidence, now: &Sight) -> Decision {
+pub fn decide_restart_start(before: &Observation, evidence: &Evidence, now: &Observation) -> Decision {
     let same_file = now.file.is_some() && now.file == before.file;
     match now.state {
         PrinterState::Cancelling | PrinterState::Finishing => Decision::Wait,
@@ -226,7 +227,13 @@ pub fn decide_restart_start(before: &Sight, evidence: &Evidence, now: &Sight) ->
 }
 
 /// Judges a step that was sent, by what was seen since. `target` is the file that a start is to print.
-pub fn judge(step: Step, target: Option<&FileRef>, before: &Sight, evidence: &Evidence, now: &Sight) -> Verdict {
+pub fn judge(
+    step: Step,
+    target: Option<&FileRef>,
+    before: &Observation,
+    evidence: &Evidence,
+    now: &Observation,
+) -> Verdict {
     match step {
         Step::Start => judge_start(target.or(before.file.as_ref()), evidence, now),
         Step::Pause => judge_pause(before, evidence, now),
@@ -243,7 +250,7 @@ pub fn judge(step: Step, target: Option<&FileRef>, before: &Sight, evidence: &Ev
     }
 }
 
-fn judge_start(expected: Option<&FileRef>, evidence: &Evidence, now: &Sight) -> Verdict {
+fn judge_start(expected: Option<&FileRef>, evidence: &Evidence, now: &Observation) -> Verdict {
     use PrinterState as S;
     let wanted = |path: &str| expected.is_some_and(|file| file.path == path);
     match (&evidence.started, now.state) {
@@ -262,7 +269,7 @@ fn judge_start(expected: Option<&FileRef>, evidence: &Evidence, now: &Sight) -> 
     }
 }
 
-fn judge_pause(before: &Sight, evidence: &Evidence, now: &Sight) -> Verdict {
+fn judge_pause(before: &Observation, evidence: &Evidence, now: &Observation) -> Verdict {
     use PrinterState as S;
     if is_other_print(before, now) {
         return Verdict::Gone(Reason::JobChanged);
@@ -278,7 +285,7 @@ fn judge_pause(before: &Sight, evidence: &Evidence, now: &Sight) -> Verdict {
     }
 }
 
-fn judge_resume(before: &Sight, evidence: &Evidence, now: &Sight) -> Verdict {
+fn judge_resume(before: &Observation, evidence: &Evidence, now: &Observation) -> Verdict {
     use PrinterState as S;
     if is_other_print(before, now) {
         return Verdict::Gone(Reason::JobChanged);
@@ -294,7 +301,7 @@ fn judge_resume(before: &Sight, evidence: &Evidence, now: &Sight) -> Verdict {
     }
 }
 
-fn judge_cancel(before: &Sight, now: &Sight) -> Verdict {
+fn judge_cancel(before: &Observation, now: &Observation) -> Verdict {
     use PrinterState as S;
     // The print that was meant is gone, whatever came after it.
     if is_other_print(before, now) {
@@ -309,13 +316,13 @@ fn judge_cancel(before: &Sight, now: &Sight) -> Verdict {
     }
 }
 
-fn is_other_print(before: &Sight, now: &Sight) -> bool {
+fn is_other_print(before: &Observation, now: &Observation) -> bool {
     matches!((before.print_id, now.print_id), (Some(then), Some(now)) if then != now)
 }
 
 /// Whether a step without an answer may be sent again, on a look taken after the loss: only what does no harm twice,
 /// only while the same print shows that nothing has happened.
-pub fn may_resend(step: Step, before: &Sight, now: &Sight) -> bool {
+pub fn may_resend(step: Step, before: &Observation, now: &Observation) -> bool {
     use PrinterState as S;
     if before.print_id.is_none() || before.print_id != now.print_id {
         return false;

@@ -1,8 +1,8 @@
-//! What goes between the live side and the ledger: orders down, reports up.
+//! Messages between the fleet and the dispatcher: commands to actors, reports from them.
 //!
-//! `fleet` never names `storage`. It asks before every send ([`Ready`] is answered by go or drop), and it tells what
-//! became of it ([`Report`]). What actors observe goes to the recorder by a queue of its own (`recorder_queue.rs`), so
-//! that a busy recorder never delays a command.
+//! `fleet` never names `storage`. It requests a permit before every send ([`SendRequest`]) and reports the
+//! progress of commands ([`Report`]). Observations go to the recorder by a queue of its own (`recorder_queue.rs`), so that
+//! a busy recorder never delays a command.
 
 use std::{
     sync::Arc,
@@ -22,7 +22,7 @@ use crate::domain::{
 
 /// A command for one printer, with the limits under which it may go.
 #[derive(Debug, Clone)]
-pub struct Order {
+pub struct ActorCommand {
     pub command_id: Uuid,
     pub command: Command,
     pub expected_job: Option<ExpectedJob>,
@@ -33,15 +33,15 @@ pub struct Order {
     /// The plate is taken to be clear, whatever is known.
     pub assume_clear: bool,
     pub confirm_within: Duration,
-    /// A printer that does not answer is waited for until the order expires.
+    /// A printer that does not reply is waited for until the command expires.
     pub wait_when_unreachable: bool,
     /// Not sent after this.
     pub expires: Instant,
-    /// It was sent in an earlier life of the server: settle it, as one whose reply was lost.
+    /// It was sent by the previous run of the server: settle it as a command whose reply was lost.
     pub recover: Option<Recover>,
 }
 
-/// What the ledger knows of a command that was on its way when the server died.
+/// The entry of the command log for a command that was sent when the previous run of the server ended.
 #[derive(Debug, Clone)]
 pub struct Recover {
     pub step: Step,
@@ -51,13 +51,13 @@ pub struct Recover {
     pub print_id: Option<Uuid>,
     pub file: Option<FileRef>,
     pub accepted_at: Option<DateTime<Utc>>,
-    /// An earlier server may still send until then: only an effect that is seen counts before.
+    /// An earlier server may still send until then: only an observed effect counts before.
     pub others_send_until: Option<Instant>,
 }
 
-/// A command that ended as a maybe, to be watched on.
+/// A command that ended with an unknown effect, which is still watched for.
 #[derive(Debug, Clone)]
-pub struct LateOrder {
+pub struct UnsettledCommand {
     pub command_id: Uuid,
     pub step: Step,
     /// The file that a start named.
@@ -69,18 +69,18 @@ pub struct LateOrder {
     pub until: Instant,
 }
 
-/// What an actor is told.
+/// A message to an actor.
 #[derive(Debug)]
-pub enum Mail {
+pub enum ActorMessage {
     /// Carry this out. While another command is in flight, only a cancel comes, which overtakes it.
-    Perform(Box<Order>),
-    /// The ledger has ended this command before it was sent: forget it.
+    Perform(Box<ActorCommand>),
+    /// The command log has ended this command before it was sent: forget it.
     Drop(Uuid),
-    /// Watch on for the effect of a command that ended as a maybe in an earlier life of the server.
-    WatchLate(Box<LateOrder>),
+    /// Watch for the effect of a command that ended with an unknown one in the previous run of the server.
+    WatchUnsettled(Box<UnsettledCommand>),
     /// Something was done to the printer beside the job client (a file was selected): look at it.
     Look,
-    /// Somebody looks at this printer: read it more often for a while.
+    /// A page shows this printer: read it more often for a while.
     Watched,
     /// The wanted state of the actor has changed (`wanted.rs`): wake up.
     Wake,
@@ -88,7 +88,7 @@ pub enum Mail {
 
 /// Asks whether a step may be sent now; no byte leaves before the answer is `true`.
 #[derive(Debug)]
-pub struct Ready {
+pub struct SendRequest {
     pub printer_id: Uuid,
     pub command_id: Uuid,
     /// The number that this send gets, from 1.
@@ -101,10 +101,10 @@ pub struct Ready {
     pub print_id: Option<Uuid>,
     /// What a start is to print.
     pub file_path: Option<String>,
-    pub go: oneshot::Sender<bool>,
+    pub permit: oneshot::Sender<bool>,
 }
 
-/// Where a command is now.
+/// The progress of a command.
 #[derive(Debug, Clone)]
 pub struct Report {
     pub printer_id: Uuid,
@@ -120,17 +120,17 @@ pub struct Report {
     pub at: DateTime<Utc>,
 }
 
-/// What an actor tells the ledger.
+/// A message of an actor to the dispatcher.
 #[derive(Debug)]
-pub enum Up {
-    Ready(Ready),
+pub enum ActorEvent {
+    SendRequest(SendRequest),
     Report(Report),
-    /// An effect that showed after the end.
+    /// An effect that was observed after the end.
     Settled {
         command_id: Uuid,
         settled: Settled,
     },
-    /// The actor died and was started anew: what it held must be given again.
+    /// The actor panicked and was started again: its commands must be handed over again.
     Restarted {
         printer_id: Uuid,
     },
@@ -154,7 +154,7 @@ pub enum RecorderMessage {
 
 /// The state of a printer at one moment, and where its print was.
 #[derive(Debug, Clone)]
-pub struct Observation {
+pub struct StoredObservation {
     pub printer_id: Uuid,
     pub state: PrinterState,
     pub mark: Mark,

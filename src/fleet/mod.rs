@@ -1,22 +1,26 @@
-//! The live side: one actor per printer, their supervisor, and the snapshot that they write.
+//! The fleet: one actor per printer, their supervisor, and the snapshot that they write.
 //!
-//! `fleet` does not know the database. It takes [`message::Order`]s, asks leave before every send, and reports; see
+//! `fleet` does not know the database. It takes [`message::ActorCommand`]s, asks leave before every send, and reports; see
 //! `message.rs`. Handing something to an actor never waits: a mailbox that is full says so, and whoever hands over
-//! is the ledger's dispatcher, which tries again.
+//! is the dispatcher, which tries again.
 
 mod actor;
-mod answer;
-mod conduct;
+mod commands;
 mod confirm;
-mod errand;
-pub mod flight;
-mod link;
+mod connection;
+mod execute;
+pub mod in_flight;
 pub mod message;
+mod observe;
 mod outbox;
 mod permit;
+mod published;
 pub mod recorder_queue;
+mod reply;
+mod request;
+mod routine;
+mod schedule;
 pub mod settings;
-mod sight;
 pub mod view;
 mod wanted;
 
@@ -37,11 +41,11 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
 use self::{
-    actor::{Actor, Surroundings},
-    errand::AnswersDue,
-    message::{LateOrder, Mail, Order, Up},
+    actor::{Actor, FleetContext},
+    message::{ActorCommand, ActorEvent, ActorMessage, UnsettledCommand},
     outbox::Outbox,
     recorder_queue::RecorderQueue,
+    request::RepliesDue,
     settings::{CONNECTS, MAILBOX, UP_QUEUE},
     view::{Live, View},
     wanted::Wanted,
@@ -56,12 +60,12 @@ use crate::{
     octoprint::OctoPrint,
 };
 
-/// Everything that an actor needs to take up its watch.
+/// What an actor needs to start.
 #[derive(Debug, Clone)]
-pub struct Member {
+pub struct ActorConfig {
     pub id: Uuid,
     pub octoprint: OctoPrint,
-    /// What was seen last, in an earlier life of the server.
+    /// The last observation of the previous run of the server.
     pub last_state: PrinterState,
     pub observed_at: Option<DateTime<Utc>>,
     pub octoprint_version: Option<Arc<str>>,
@@ -73,7 +77,7 @@ pub struct Member {
     pub start: Option<StartSent>,
 }
 
-impl Member {
+impl ActorConfig {
     /// A printer of which nothing is known yet.
     pub fn fresh(id: Uuid, octoprint: OctoPrint) -> Self {
         Self {
@@ -89,14 +93,14 @@ impl Member {
         }
     }
 
-    /// What is known of it before it was seen in this life of the server.
+    /// What is known of it before its first observation in this run of the server.
     fn unseen(&self) -> Live {
         let live = Live::unseen(self.id, self.last_state, self.observed_at, self.plate.clone());
         Live { octoprint_version: self.octoprint_version.clone(), ..live }
     }
 }
 
-/// Why an order was not taken.
+/// Why a command was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotTaken {
     /// There is no actor: the printer is disabled or was removed.
@@ -107,11 +111,11 @@ pub enum NotTaken {
 
 /// The far ends of the fleet's queues: one for the dispatcher, one for the recorder.
 pub struct Inbox {
-    pub ledger: mpsc::Receiver<Up>,
+    pub ledger: mpsc::Receiver<ActorEvent>,
     pub recorder: RecorderQueue,
 }
 
-/// A handle on the live side. Cheap to clone.
+/// A handle on the fleet. Cheap to clone.
 #[derive(Clone)]
 pub struct Fleet {
     inner: Arc<Inner>,
@@ -119,38 +123,38 @@ pub struct Fleet {
 
 struct Inner {
     actors: Mutex<HashMap<Uuid, Handle>>,
-    around: Surroundings,
+    context: FleetContext,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
 
 struct Handle {
     wanted: Arc<Wanted>,
-    mailbox: mpsc::Sender<Mail>,
+    mailbox: mpsc::Sender<ActorMessage>,
     /// Ends the actor where it stands: there is nothing that it would have to put away.
     task: AbortHandle,
 }
 
 impl Fleet {
-    /// A live side without printers. Its actors end when `stop` falls.
+    /// A fleet without printers. Its actors end when `stop` is cancelled.
     pub fn new(settings: Settings, tasks: TaskTracker, stop: CancellationToken) -> (Self, Inbox) {
         let (ledger, ledger_inbox) = mpsc::channel(UP_QUEUE);
         let recorder = RecorderQueue::default();
-        let around = Surroundings {
+        let context = FleetContext {
             settings,
             ledger,
             recorder: recorder.clone(),
             view: Arc::new(View::default()),
             connects: Arc::new(Semaphore::new(CONNECTS)),
-            answers_due: AnswersDue::default(),
+            replies_due: RepliesDue::default(),
         };
-        let inner = Arc::new(Inner { actors: Mutex::default(), around, tasks, stop });
+        let inner = Arc::new(Inner { actors: Mutex::default(), context, tasks, stop });
         let fleet = Self { inner };
         fleet.inner.tasks.spawn(fleet.clone().end_on_stop());
         (fleet, Inbox { ledger: ledger_inbox, recorder })
     }
 
-    /// Ends every actor when `stop` falls: each would have to look for it whenever it wakes.
+    /// Ends every actor when `stop` is cancelled, so that actors do not have to check it at each turn.
     async fn end_on_stop(self) {
         self.inner.stop.cancelled().await;
         for (_, handle) in self.actors().drain() {
@@ -160,31 +164,31 @@ impl Fleet {
 
     /// The snapshot of what is seen.
     pub fn view(&self) -> &View {
-        &self.inner.around.view
+        &self.inner.context.view
     }
 
-    /// Starts the actor of an enabled printer. One that runs gets the member's client, and continues if it was to retire.
-    pub fn start_actor(&self, mut member: Member) {
-        let id = member.id;
+    /// Starts the actor of an enabled printer. One that runs gets the config's client, and continues if it was to retire.
+    pub fn start_actor(&self, mut config: ActorConfig) {
+        let id = config.id;
         let mut actors = self.actors();
         if self.inner.stop.is_cancelled() {
             return;
         }
         if let Some(handle) = actors.get(&id) {
-            handle.wanted.connect(member.octoprint);
+            handle.wanted.connect(config.octoprint);
             handle.wake();
             return;
         }
-        // The view has every change of the plate since the member was read.
+        // The view has every change of the plate since the config was read.
         if let Some(live) = self.view().get(id) {
-            (member.plate, member.last_state) = (live.plate.clone(), live.last_state);
-            member.observed_at = live.observed_at();
+            (config.plate, config.last_state) = (live.plate.clone(), live.last_state);
+            config.observed_at = live.observed_at();
         }
         // Before the actor is found: what is published of its printer needs the entry.
-        self.view().put(member.unseen());
+        self.view().put(config.unseen());
         let (mailbox, inbox) = mpsc::channel(MAILBOX);
         let wanted = Arc::new(Wanted::default());
-        let task = self.inner.tasks.spawn(self.clone().supervise(member, wanted.clone(), inbox)).abort_handle();
+        let task = self.inner.tasks.spawn(self.clone().supervise(config, wanted.clone(), inbox)).abort_handle();
         actors.insert(id, Handle { wanted, mailbox, task });
     }
 
@@ -209,35 +213,35 @@ impl Fleet {
         self.actors().keys().copied().collect()
     }
 
-    /// Hands an order to its printer's actor.
-    pub fn perform(&self, printer_id: Uuid, order: Order) -> Result<(), NotTaken> {
-        self.post(printer_id, Mail::Perform(Box::new(order)))
+    /// Hands a command to its printer's actor.
+    pub fn perform(&self, printer_id: Uuid, command: ActorCommand) -> Result<(), NotTaken> {
+        self.post(printer_id, ActorMessage::Perform(Box::new(command)))
     }
 
-    /// Tells an actor that the ledger has ended a command that was not sent.
-    pub fn drop_order(&self, printer_id: Uuid, command_id: Uuid) -> Result<(), NotTaken> {
-        self.post(printer_id, Mail::Drop(command_id))
+    /// Reports to an actor that the command log has ended a command that was not sent.
+    pub fn drop_command(&self, printer_id: Uuid, command_id: Uuid) -> Result<(), NotTaken> {
+        self.post(printer_id, ActorMessage::Drop(command_id))
     }
 
     /// Has an actor watch for the late effect of a command that ended with an unknown effect in the previous process.
-    pub fn watch_late(&self, printer_id: Uuid, order: LateOrder) -> Result<(), NotTaken> {
-        self.post(printer_id, Mail::WatchLate(Box::new(order)))
+    pub fn watch_unsettled(&self, printer_id: Uuid, command: UnsettledCommand) -> Result<(), NotTaken> {
+        self.post(printer_id, ActorMessage::WatchUnsettled(Box::new(command)))
     }
 
     /// Waits until what actors have observed so far is stored, for at most 2 s. False: it is not stored yet.
     pub async fn written_down(&self) -> bool {
-        let stored = self.inner.around.recorder.add_flush();
+        let stored = self.inner.context.recorder.add_flush();
         matches!(tokio::time::timeout(Duration::from_secs(2), stored).await, Ok(Ok(())))
     }
 
     /// Has a printer looked at soon.
     pub fn look(&self, printer_id: Uuid) {
-        let _ = self.post(printer_id, Mail::Look);
+        let _ = self.post(printer_id, ActorMessage::Look);
     }
 
     /// Somebody looks at a printer: it is read more often for the next 10 s.
     pub fn watch(&self, printer_id: Uuid) {
-        let _ = self.post(printer_id, Mail::Watched);
+        let _ = self.post(printer_id, ActorMessage::Watched);
     }
 
     /// Follows the database, in which a print was removed from its plate. A plate with another print stays as it is.
@@ -260,30 +264,29 @@ impl Fleet {
         }
     }
 
-    fn post(&self, id: Uuid, mail: Mail) -> Result<(), NotTaken> {
+    fn post(&self, id: Uuid, message: ActorMessage) -> Result<(), NotTaken> {
         let actors = self.actors();
         let handle = actors.get(&id).ok_or_else(|| self.gone())?;
-        handle.mailbox.try_send(mail).map_err(|error| match error {
+        handle.mailbox.try_send(message).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => NotTaken::Busy,
             mpsc::error::TrySendError::Closed(_) => self.gone(),
         })
     }
 
-    /// What it means that a printer has no actor. One that is gone with the server has its printer no less: its orders are
-    /// the next life's.
+    /// Why a printer has no actor. While the server stops, its commands are left to the next run.
     fn gone(&self) -> NotTaken {
         if self.inner.stop.is_cancelled() { NotTaken::Busy } else { NotTaken::NoActor }
     }
 
     /// Runs one actor until it ends; one that panics is started anew, for its own printer only.
-    async fn supervise(self, mut member: Member, wanted: Arc<Wanted>, inbox: mpsc::Receiver<Mail>) {
-        let id = member.id;
-        let outbox = Outbox::new(self.inner.around.ledger.clone());
-        let tracker = Tracker::resume(member.print.as_ref(), member.mark.clone());
-        let new = |member: &Member, tracker, inbox, outbox| {
-            Box::new(Actor::new(member.clone(), wanted.clone(), tracker, inbox, outbox, self.inner.around.clone()))
+    async fn supervise(self, mut config: ActorConfig, wanted: Arc<Wanted>, inbox: mpsc::Receiver<ActorMessage>) {
+        let id = config.id;
+        let outbox = Outbox::new(self.inner.context.ledger.clone());
+        let tracker = Tracker::resume(config.print.as_ref(), config.mark.clone());
+        let new = |config: &ActorConfig, tracker, inbox, outbox| {
+            Box::new(Actor::new(config.clone(), wanted.clone(), tracker, inbox, outbox, self.inner.context.clone()))
         };
-        let mut actor = new(&member, tracker, inbox, outbox);
+        let mut actor = new(&config, tracker, inbox, outbox);
         loop {
             if AssertUnwindSafe(actor.run()).catch_unwind().await.is_ok() {
                 if self.end(id, &wanted, &actor.mailbox) {
@@ -297,19 +300,19 @@ impl Fleet {
                 handle.mailbox = mailbox;
             }
             if let Some(live) = self.view().get(id) {
-                member.plate = live.plate.clone();
-                member.last_state = live.last_state;
+                config.plate = live.plate.clone();
+                config.last_state = live.last_state;
             }
             // It continues with what the one that died knew of the printer's prints.
             let mut tracker = std::mem::take(&mut actor.tracker);
             tracker.lose_sight();
-            actor = new(&member, tracker, fresh, actor.outbox);
-            actor.outbox.send(Up::Restarted { printer_id: id });
+            actor = new(&config, tracker, fresh, actor.outbox);
+            actor.outbox.send(ActorEvent::Restarted { printer_id: id });
         }
     }
 
     /// Takes a retired actor out of the fleet. False: its printer was enabled again meanwhile, or it has mail.
-    fn end(&self, id: Uuid, wanted: &Wanted, mailbox: &mpsc::Receiver<Mail>) -> bool {
+    fn end(&self, id: Uuid, wanted: &Wanted, mailbox: &mpsc::Receiver<ActorMessage>) -> bool {
         let mut actors = self.actors();
         if actors.contains_key(&id) && !(wanted.is_retired() && mailbox.is_empty()) {
             return false;
@@ -331,7 +334,7 @@ impl Fleet {
 impl Handle {
     /// Has the actor look at what is wanted. One whose mailbox is full has a turn without it.
     fn wake(&self) {
-        let _ = self.mailbox.try_send(Mail::Wake);
+        let _ = self.mailbox.try_send(ActorMessage::Wake);
     }
 }
 

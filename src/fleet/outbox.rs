@@ -4,22 +4,22 @@ use std::collections::VecDeque;
 
 use tokio::sync::mpsc::{self, error::TrySendError};
 
-use super::{message::Up, settings::OUTBOX};
+use super::{message::ActorEvent, settings::OUTBOX};
 
 /// Keeps what the dispatcher's queue has no room for, in order.
 pub(super) struct Outbox {
-    dispatcher: mpsc::Sender<Up>,
-    waiting: VecDeque<Up>,
+    dispatcher: mpsc::Sender<ActorEvent>,
+    waiting: VecDeque<ActorEvent>,
 }
 
 impl Outbox {
     /// An empty outbox before a dispatcher's queue.
-    pub fn new(dispatcher: mpsc::Sender<Up>) -> Self {
+    pub fn new(dispatcher: mpsc::Sender<ActorEvent>) -> Self {
         Self { dispatcher, waiting: VecDeque::new() }
     }
 
     /// Hands a message over, or keeps it until [`Outbox::flush`] does.
-    pub fn send(&mut self, message: Up) {
+    pub fn send(&mut self, message: ActorEvent) {
         if !self.waiting.is_empty() {
             self.waiting.push_back(message);
             return;
@@ -63,14 +63,14 @@ mod tests {
 
     use super::*;
 
-    fn message(id: u128) -> Up {
-        Up::Restarted { printer_id: Uuid::from_u128(id) }
+    fn message(id: u128) -> ActorEvent {
+        ActorEvent::Restarted { printer_id: Uuid::from_u128(id) }
     }
 
-    fn received(queue: &mut mpsc::Receiver<Up>) -> Option<u128> {
+    fn received(queue: &mut mpsc::Receiver<ActorEvent>) -> Option<u128> {
         match queue.try_recv() {
-            Ok(Up::Restarted { printer_id }) => Some(printer_id.as_u128()),
-            Ok(Up::Ready(_) | Up::Report(_) | Up::Settled { .. }) | Err(_) => None,
+            Ok(ActorEvent::Restarted { printer_id }) => Some(printer_id.as_u128()),
+            Ok(ActorEvent::SendRequest(_) | ActorEvent::Report(_) | ActorEvent::Settled { .. }) | Err(_) => None,
         }
     }
 

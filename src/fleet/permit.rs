@@ -10,10 +10,10 @@ use uuid::Uuid;
 
 use super::{
     actor::Actor,
-    errand,
-    flight::Phase,
-    message::{Ready, Up},
-    settings::{ANSWERS_FIRST, PERMIT_AGE},
+    in_flight::Phase,
+    message::{ActorEvent, SendRequest},
+    request,
+    settings::{PERMIT_AGE, REPLIES_FIRST},
 };
 use crate::{
     clock,
@@ -25,67 +25,67 @@ use crate::{
 
 impl Actor {
     /// Requests the permit for the next send. No byte is written before it is granted.
-    pub(super) fn ask(&mut self) {
-        let (go, answer) = oneshot::channel();
-        let printer_id = self.live.id;
-        let Some(flight) = &mut self.slot else { return };
-        flight.phase = Phase::Ask;
-        flight.asked_at = Some(Instant::now());
-        let ready = Ready {
+    pub(super) fn request_permit(&mut self) {
+        let (permit, reply) = oneshot::channel();
+        let printer_id = self.published.printer_id();
+        let Some(command) = self.commands.current_mut() else { return };
+        command.phase = Phase::Permit;
+        command.asked_at = Some(Instant::now());
+        let request = SendRequest {
             printer_id,
-            command_id: flight.order.command_id,
-            attempt: flight.attempts + 1,
-            is_repeated: flight.permit_unused,
-            step: flight.step,
-            resolved: flight.resolved,
-            state_before: flight.before.as_ref().map_or(PrinterState::Unknown, |before| before.state),
-            print_id: flight.print_id,
-            file_path: flight.target().filter(|_| flight.places_a_print()).map(|file| file.path.clone()),
-            go,
+            command_id: command.spec.command_id,
+            attempt: command.attempts + 1,
+            is_repeated: command.permit_unused,
+            step: command.step,
+            resolved: command.resolved,
+            state_before: command.before.as_ref().map_or(PrinterState::Unknown, |before| before.state),
+            print_id: command.print_id,
+            file_path: command.target().filter(|_| command.places_a_print()).map(|file| file.path.clone()),
+            permit,
         };
-        self.errands.push(Box::pin(errand::ask(flight.order.command_id, answer)));
+        self.requests.push(Box::pin(request::permit(command.spec.command_id, reply)));
         // Without a dispatcher the reply channel closes, which reads as "do not send".
-        self.outbox.send(Up::Ready(ready));
+        self.outbox.send(ActorEvent::SendRequest(request));
     }
 
     /// The permit was granted or refused: sends, asks again, or ends the command.
-    pub(super) fn on_asked(&mut self, command_id: Uuid, go: bool) {
-        if go {
+    pub(super) fn on_permit(&mut self, command_id: Uuid, granted: bool) {
+        if granted {
             // Events from before the send must not count as its effect.
-            self.hear_out();
+            self.take_received_events();
             self.settle_print();
         }
-        let overtaken = self.next.is_some();
+        let overtaken = self.commands.is_overtaken();
         let octoprint = self.octoprint.clone();
-        let Some(flight) = self.flight(command_id) else { return };
-        if flight.phase != Phase::Ask {
+        let Some(command) = self.commands.with_id(command_id) else { return };
+        if command.phase != Phase::Permit {
             return;
         }
-        if !go {
-            if flight.permit_unused && flight.is_unsent() {
+        if !granted {
+            if command.permit_unused && command.is_unsent() {
                 // Its row is `sent`, and no byte was written: its batch was stopped, or it expired.
-                let expired = Instant::now() >= flight.order.expires;
+                let expired = Instant::now() >= command.spec.expires;
                 let (outcome, reason) =
                     if expired { (Outcome::Expired, None) } else { (Outcome::Skipped, Some(Reason::BatchStopped)) };
                 self.finish(outcome, reason, None);
-            } else if flight.is_unsent() {
+            } else if command.is_unsent() {
                 // The command log has ended it: stopped, expired, overtaken or removed.
-                self.slot = None;
-                self.dirty = true;
+                self.commands.take();
+                self.published.touch();
             } else {
-                self.finish_without_leave();
+                self.finish_without_permit();
             }
             return;
         }
-        if flight.asked_at.is_some_and(|asked| asked.elapsed() >= PERMIT_AGE) {
+        if command.asked_at.is_some_and(|asked| asked.elapsed() >= PERMIT_AGE) {
             tracing::warn!(command.id = %command_id, "a permit to send came too late, and is asked for again");
-            flight.permit_unused = true;
-            self.ask();
+            command.permit_unused = true;
+            self.request_permit();
             return;
         }
-        flight.permit_unused = false;
-        let too_late = flight.is_unsent() && Instant::now() >= flight.order.expires;
-        flight.attempts += 1;
+        command.permit_unused = false;
+        let too_late = command.is_unsent() && Instant::now() >= command.spec.expires;
+        command.attempts += 1;
         if too_late {
             // The permit took long, or was granted by a clock that was set back meanwhile.
             self.finish(Outcome::Expired, None, None);
@@ -93,29 +93,28 @@ impl Actor {
         }
         if overtaken {
             // No byte was written, and a cancel waits.
-            let (outcome, reason) = if flight.attempts == 1 {
+            let (outcome, reason) = if command.attempts == 1 {
                 (Outcome::Skipped, Reason::OvertakenByCancel)
             } else {
-                (Outcome::Unconfirmed, flight.overtaken_reason())
+                (Outcome::Unconfirmed, command.overtaken_reason())
             };
             self.finish(outcome, Some(reason), None);
             return;
         }
-        flight.sends += 1;
-        flight.sent_at = Some(clock::now());
-        flight.phase = Phase::Wire;
-        flight.accepted_at = None;
-        flight.lost_at = None;
-        let (step, file) = (flight.step, flight.order.file.clone());
-        let not_after = flight.asked_at.map(|asked| asked + PERMIT_AGE);
-        self.news_due = Some(Instant::now() + ANSWERS_FIRST);
+        command.sends += 1;
+        command.sent_at = Some(clock::now());
+        command.phase = Phase::Wire;
+        command.accepted_at = None;
+        command.lost_at = None;
+        let (step, file) = (command.step, command.spec.file.clone());
+        let not_after = command.asked_at.map(|asked| asked + PERMIT_AGE);
+        self.connection.delay_events(Instant::now() + REPLIES_FIRST);
         if step == Step::Start || step == Step::Resume {
-            self.live.heated_up = Some(Instant::now());
-            self.dirty = true;
+            self.published.change().heated_up = Some(Instant::now());
         }
         // An effect that is observed from here on proves nothing about an earlier command.
-        self.late.clear();
-        let due = self.around.answers_due.clone();
-        self.errands.push(Box::pin(errand::send(octoprint, command_id, step, file, not_after, due)));
+        self.commands.unsettled().clear();
+        let due = self.context.replies_due.clone();
+        self.requests.push(Box::pin(request::send(octoprint, command_id, step, file, not_after, due)));
     }
 }

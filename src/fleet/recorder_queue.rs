@@ -11,7 +11,7 @@ use tokio::sync::{Notify, oneshot};
 use uuid::Uuid;
 
 use super::{
-    message::{Observation, RecorderMessage},
+    message::{RecorderMessage, StoredObservation},
     settings::FACTS_KEPT,
 };
 use crate::{
@@ -64,7 +64,7 @@ struct Positions {
 /// The last observation of each printer, and whether it can be reached, where that is new.
 #[derive(Debug, Default)]
 pub struct Observed {
-    pub observations: HashMap<Uuid, Observation>,
+    pub observations: HashMap<Uuid, StoredObservation>,
     pub reach: HashMap<Uuid, (Reachability, DateTime<Utc>)>,
 }
 
@@ -84,7 +84,7 @@ impl RecorderQueue {
     }
 
     /// Adds an observation, in place of the one before.
-    pub fn add_observation(&self, observation: Observation) {
+    pub fn add_observation(&self, observation: StoredObservation) {
         self.lock().observed.observations.insert(observation.printer_id, observation);
     }
 

@@ -19,17 +19,17 @@ pub const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 /// A permit to send is used only this long after it was asked for. Another server may have taken over the farm since then,
 /// and does not wait longer for what this one may still send.
 pub const PERMIT_AGE: Duration = Duration::from_secs(5);
-/// What is done again and again (pings, readings) begins on a beat. The processor is woken for many printers at once, where
-/// it would be woken for each: that is most of what a farm at rest costs.
-pub const BEAT: Duration = Duration::from_millis(100);
+/// Pings and routine readings begin on a tick that all actors share. So the processor is woken for many printers at once
+/// and not for each, which is most of what an idle farm costs.
+pub const TICK: Duration = Duration::from_millis(100);
 /// A reading that contradicts the events is followed by the next one after this.
 pub const DOUBT: Duration = Duration::from_secs(1);
 /// Between pings on the event socket: OctoPrint's side has no heartbeat.
 pub const PING_EVERY: Duration = Duration::from_secs(5);
 /// Writing one ping.
 pub const PING_WRITE: Duration = Duration::from_millis(500);
-/// After a command was sent, its printer's events wait for its answer and for those of other printers, for at most this long.
-pub const ANSWERS_FIRST: Duration = Duration::from_millis(250);
+/// After a command was sent, events of its printer wait for replies to commands, for at most this long.
+pub const REPLIES_FIRST: Duration = Duration::from_millis(250);
 /// Readings that no command waits for are put off for this long while answers to commands are due.
 pub const ROUTINE_WAITS: Duration = Duration::from_millis(300);
 /// Events of one printer that are taken in at once.

@@ -5,10 +5,10 @@ use crate::domain::plate::PlateState;
 use crate::outbound::{Networks, Outbound};
 
 /// A printer of which nobody answers.
-fn member(id: u128) -> Member {
+fn member(id: u128) -> ActorConfig {
     let outbound = Outbound::new(Networks::default()).expect("set-up");
     let url = "http://127.0.0.1:9/".parse().expect("a url");
-    Member::fresh(Uuid::from_u128(id), OctoPrint::new(url, None, outbound).expect("a client"))
+    ActorConfig::fresh(Uuid::from_u128(id), OctoPrint::new(url, None, outbound).expect("a client"))
 }
 
 fn occupied() -> Plate {
@@ -25,7 +25,7 @@ async fn until(condition: impl Fn() -> bool) {
 }
 
 #[tokio::test]
-async fn an_actor_ends_with_its_printer_or_with_the_server_whose_next_life_gets_its_orders() {
+async fn an_actor_ends_with_its_printer_or_with_the_server_whose_next_life_gets_its_commands() {
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
     let (fleet, _inbox) = Fleet::new(Settings::default(), tasks.clone(), stop.clone());
     for id in [1, 2] {
@@ -40,16 +40,16 @@ async fn an_actor_ends_with_its_printer_or_with_the_server_whose_next_life_gets_
         }
     };
     tokio::time::timeout(Duration::from_secs(20), one_less).await.expect("it ended");
-    assert_eq!(fleet.drop_order(member(1).id, Uuid::nil()), Err(NotTaken::NoActor));
+    assert_eq!(fleet.drop_command(member(1).id, Uuid::nil()), Err(NotTaken::NoActor));
     assert!(fleet.view().get(member(1).id).is_none());
-    assert_eq!(fleet.drop_order(member(2).id, Uuid::nil()), Ok(()), "the other one goes on");
+    assert_eq!(fleet.drop_command(member(2).id, Uuid::nil()), Ok(()), "the other one goes on");
     stop.cancel();
     fleet.start_actor(member(3));
     tasks.close();
     tokio::time::timeout(Duration::from_secs(20), tasks.wait()).await.expect("all ended");
     assert!(!fleet.running().contains(&member(3).id));
-    let order = fleet.drop_order(member(2).id, Uuid::nil());
-    assert_eq!(order, Err(NotTaken::Busy), "its orders are not ended as those of a printer that was disabled");
+    let dropped = fleet.drop_command(member(2).id, Uuid::nil());
+    assert_eq!(dropped, Err(NotTaken::Busy), "its commands are not ended as those of a printer that was disabled");
 }
 
 #[tokio::test]
@@ -57,9 +57,9 @@ async fn what_is_wanted_reaches_an_actor_whose_mailbox_is_full() {
     let (fleet, _inbox) = Fleet::new(Settings::default(), TaskTracker::new(), CancellationToken::new());
     let id = member(1).id;
     let print_id = Some(Uuid::from_u128(7));
-    fleet.start_actor(Member { plate: Plate { print_id, ..occupied() }, ..member(1) });
+    fleet.start_actor(ActorConfig { plate: Plate { print_id, ..occupied() }, ..member(1) });
     // The actor has had no turn yet: there is one thread.
-    while fleet.drop_order(id, Uuid::nil()).is_ok() {}
+    while fleet.drop_command(id, Uuid::nil()).is_ok() {}
     fleet.clear_plate(id, ClearedPlate { print_id, by: "ann".to_owned(), at: DateTime::UNIX_EPOCH });
     fleet.retire(id);
     until(|| !fleet.running().contains(&id)).await;
@@ -73,7 +73,7 @@ async fn a_print_that_began_meanwhile_stays_on_its_plate() {
     let id = member(1).id;
     let cleared =
         |id| ClearedPlate { print_id: Some(Uuid::from_u128(id)), by: String::new(), at: DateTime::UNIX_EPOCH };
-    fleet.start_actor(Member { plate: occupied(), ..member(1) });
+    fleet.start_actor(ActorConfig { plate: occupied(), ..member(1) });
     fleet.clear_plate(id, cleared(6));
     fleet.retire(id);
     until(|| !fleet.running().contains(&id)).await;
@@ -99,6 +99,6 @@ async fn a_printer_that_is_enabled_in_the_moment_in_which_its_actor_ends_has_an_
             tokio::task::yield_now().await;
             assert!(fleet.running().contains(&id), "round {round}");
         }
-        assert_ne!(fleet.drop_order(id, Uuid::nil()), Err(NotTaken::NoActor), "round {round}");
+        assert_ne!(fleet.drop_command(id, Uuid::nil()), Err(NotTaken::NoActor), "round {round}");
     }
 }

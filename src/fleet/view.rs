@@ -85,7 +85,7 @@ pub struct Live {
     pub stalled_since: Option<DateTime<Utc>>,
     /// What is being done to it now.
     pub in_flight: Option<Command>,
-    /// What became of the last command that it was given. The view keeps it: actors that put in a new sight leave it.
+    /// What became of the last command that it was given. The view keeps it: actors that put in a new observation leave it.
     pub last_command: Option<Arc<CommandRow>>,
     /// When temperatures were read last, on the monotonic clock.
     pub heaters_read: Option<Instant>,
@@ -321,7 +321,11 @@ mod tests {
         view.tell([row(1)]);
         view.put(live(printer));
         let last = || view.get(printer).and_then(|live| live.last_command.clone()).expect("a command");
-        assert_eq!(last().id, Uuid::from_u128(2), "an earlier one that ended late, and a new sight, change nothing");
+        assert_eq!(
+            last().id,
+            Uuid::from_u128(2),
+            "an earlier one that ended late, and a new observation, change nothing"
+        );
         assert_eq!(view.changes_since(before).changed.len(), 1);
         let settled = Settled { effect: Effect::Done, state: PrinterState::Paused, at: DateTime::UNIX_EPOCH };
         view.settle(Uuid::from_u128(2), settled);

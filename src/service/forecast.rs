@@ -5,7 +5,7 @@ use crate::{
     domain::{
         batch::{BatchSpec, PlatePolicy},
         command::{Command, FileRef, Reason},
-        effect::{self, Decision, Guards, Sight},
+        effect::{self, Decision, Guards, Observation},
         plate::PlateState,
         print::ActorKind,
         state::{PrinterState, Reachability},
@@ -46,7 +46,7 @@ impl Services {
                 if in_flight == spec.command { Decision::Wait } else { Decision::Reject(Reason::CommandInFlight) };
             return DryRow { selected, decision, state, resolved: None };
         }
-        let sight = live.as_deref().map_or_else(unseen, sight_of);
+        let observation = live.as_deref().map_or_else(unseen, sight_of);
         let plate_clear = !self.settings.plate_gate
             || spec.plate == PlatePolicy::AssumeClear
             || live.is_some_and(|live| live.plate.state == PlateState::Clear);
@@ -58,22 +58,23 @@ impl Services {
             named: spec.named,
             force: spec.force,
         };
-        let resolved = (spec.command == Command::Toggle).then(|| effect::resolve_toggle(sight.state).ok()).flatten();
-        let decision = effect::decide(resolved.unwrap_or(spec.command), &sight, &guards);
+        let resolved =
+            (spec.command == Command::Toggle).then(|| effect::resolve_toggle(observation.state).ok()).flatten();
+        let decision = effect::decide(resolved.unwrap_or(spec.command), &observation, &guards);
         DryRow { selected, decision, state, resolved }
     }
 }
 
-fn unseen() -> Sight {
-    Sight { state: PrinterState::Unknown, file: None, print_id: None, paused_by_printyard: false }
+fn unseen() -> Observation {
+    Observation { state: PrinterState::Unknown, file: None, print_id: None, paused_by_printyard: false }
 }
 
-fn sight_of(live: &Live) -> Sight {
+fn sight_of(live: &Live) -> Observation {
     let job = live.job.as_ref();
     let file = job
         .and_then(|job| job.file.as_ref())
         .map(|file| FileRef { path: file.path.clone(), origin: file.origin.clone() });
-    Sight {
+    Observation {
         state: live.state,
         file,
         print_id: job.and_then(|job| job.print_id),

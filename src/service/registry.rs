@@ -26,7 +26,7 @@ use crate::{
         print::{Print, PrintFact, StartSent},
         state::PrinterState,
     },
-    fleet::{Member, view::Live},
+    fleet::{ActorConfig, view::Live},
     storage::{self, printers::WithKey, sightings::Sighting},
 };
 
@@ -248,7 +248,7 @@ impl Services {
                 before.enabled && (&before.url, &before.sealed_key) == (&applied.url, &applied.sealed_key)
             });
         if enabled && (!has_client || is_mended) {
-            self.fleet.start_actor(Member {
+            self.fleet.start_actor(ActorConfig {
                 id,
                 octoprint,
                 last_state,

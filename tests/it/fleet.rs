@@ -9,8 +9,8 @@ use printyard::{
         state::PrinterState,
     },
     fleet::{
-        Fleet, Inbox, Member, NotTaken,
-        message::{Order, Ready, Report, Up},
+        ActorConfig, Fleet, Inbox, NotTaken,
+        message::{ActorCommand, ActorEvent, Report, SendRequest},
         settings::{MAILBOX, OUTBOX, PERMIT_AGE, UP_QUEUE},
     },
     octoprint::OctoPrint,
@@ -41,7 +41,7 @@ impl Desk {
         let outbound = Outbound::new(Networks::default()).expect("set-up");
         let url = printer.url().parse().expect("a url");
         let octoprint = OctoPrint::new(url, Some(printer.api_key().to_owned()), outbound).expect("a client");
-        fleet.start_actor(Member::fresh(PRINTER, octoprint));
+        fleet.start_actor(ActorConfig::fresh(PRINTER, octoprint));
         printer.select("long/vase.gcode");
         printer.at_printer(Act::StartSelected);
         let desk = Self { fleet, inbox, farm, stop };
@@ -62,7 +62,7 @@ impl Desk {
     }
 
     fn try_perform(&self, id: u128, command: Command, expires: Instant) -> Result<(), NotTaken> {
-        let order = Order {
+        let order = ActorCommand {
             command_id: Uuid::from_u128(id),
             command,
             expected_job: None,
@@ -79,20 +79,20 @@ impl Desk {
     }
 
     /// What the actor says next.
-    async fn next(&mut self) -> Up {
+    async fn next(&mut self) -> ActorEvent {
         tokio::time::timeout(LONG, self.inbox.ledger.recv()).await.expect("in time").expect("an actor")
     }
 
-    async fn asks(&mut self) -> Ready {
+    async fn asks(&mut self) -> SendRequest {
         match self.next().await {
-            Up::Ready(ready) => ready,
+            ActorEvent::SendRequest(ready) => ready,
             other => panic!("it does not ask: {other:?}"),
         }
     }
 
     async fn reports(&mut self) -> Report {
         match self.next().await {
-            Up::Report(report) => report,
+            ActorEvent::Report(report) => report,
             other => panic!("it does not report: {other:?}"),
         }
     }
@@ -112,18 +112,18 @@ async fn a_command_whose_leave_comes_after_its_time_is_not_sent() {
         let expires = Instant::now() + time;
         desk.perform(1, Command::Pause, expires);
         match desk.next().await {
-            Up::Ready(ready) => break (ready, expires),
-            Up::Report(report) if report.outcome == Outcome::Expired && time < LONG => time *= 2,
+            ActorEvent::SendRequest(ready) => break (ready, expires),
+            ActorEvent::Report(report) if report.outcome == Outcome::Expired && time < LONG => time *= 2,
             other => panic!("it does not ask: {other:?}"),
         }
     };
     wait::until("the command has expired", LONG, async || Instant::now() >= expires).await;
-    ready.go.send(true).expect("it waits");
+    ready.permit.send(true).expect("it waits");
     assert_eq!(desk.reports().await.outcome, Outcome::Expired);
     assert!(desk.came().is_empty(), "{:?}", desk.came());
     // The next one goes as usual.
     desk.perform(2, Command::Pause, Instant::now() + LONG);
-    desk.asks().await.go.send(true).expect("it waits");
+    desk.asks().await.permit.send(true).expect("it waits");
     assert_eq!(desk.reports().await.outcome, Outcome::Accepted);
     assert_eq!(desk.reports().await.outcome, Outcome::Confirmed);
     assert_eq!(desk.came(), ["pause"]);
@@ -158,11 +158,11 @@ async fn a_permit_that_comes_late_is_not_used_and_is_asked_for_again() {
     // Another server may have taken over meanwhile.
     let too_old = Instant::now() + PERMIT_AGE;
     wait::until("the permit is too old", LONG, async || Instant::now() >= too_old).await;
-    first.go.send(true).expect("it waits");
+    first.permit.send(true).expect("it waits");
     let second = desk.asks().await;
     assert_eq!((second.is_repeated, second.attempt), (true, first.attempt));
     assert!(desk.came().is_empty(), "nothing was sent: {:?}", desk.came());
-    second.go.send(true).expect("it waits");
+    second.permit.send(true).expect("it waits");
     assert_eq!(desk.reports().await.outcome, Outcome::Accepted);
     assert_eq!(desk.reports().await.outcome, Outcome::Confirmed);
     assert_eq!(desk.came(), ["pause"]);

@@ -15,7 +15,7 @@ use printyard::{
         print::{By, Mark, PrintFact, PrintResult},
         state::PrinterState,
     },
-    fleet::{message::Observation, recorder_queue::RecorderQueue},
+    fleet::{message::StoredObservation, recorder_queue::RecorderQueue},
     service::recorder::{self, RecorderStatus},
     simulator::Act,
     storage::{
@@ -109,8 +109,8 @@ fn ended(id: Uuid) -> PrintFact {
     }
 }
 
-fn observation(printer_id: Uuid, state: PrinterState) -> Observation {
-    Observation { printer_id, state, mark: Mark::default(), at: clock::now(), octoprint_version: None }
+fn observation(printer_id: Uuid, state: PrinterState) -> StoredObservation {
+    StoredObservation { printer_id, state, mark: Mark::default(), at: clock::now(), octoprint_version: None }
 }
 
 #[tokio::test]

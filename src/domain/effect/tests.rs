@@ -65,8 +65,8 @@ fn print(n: u128) -> Option<Uuid> {
 }
 
 /// A printer in this state with `a.gcode`, whose print is number 1 where one is active.
-fn sight(state: S) -> Sight {
-    Sight {
+fn observation(state: S) -> Observation {
+    Observation {
         state,
         file: Some(file("a.gcode")),
         print_id: print(1).filter(|_| state.is_active()),
@@ -94,20 +94,20 @@ fn every_state_and_command_is_decided_as_the_design_says() {
     for state in S::ALL {
         let (_, row) = TABLE.iter().find(|(of, _)| *of == state).expect("a row for every state");
         for (command, word) in COMMANDS.into_iter().zip(row) {
-            assert_eq!(decide(command, &sight(state), &guards()), cell(word, command), "{command} of {state:?}");
+            assert_eq!(decide(command, &observation(state), &guards()), cell(word, command), "{command} of {state:?}");
         }
     }
 }
 
 #[test]
 fn a_start_without_a_file_is_refused_unless_it_names_one() {
-    let bare = Sight { file: None, ..sight(S::Operational) };
+    let bare = Observation { file: None, ..observation(S::Operational) };
     assert_eq!(decide(Command::Start, &bare, &guards()), Decision::Reject(Reason::NoFileSelected));
     let naming = Guards { file: Some(file("b.gcode")), ..guards() };
     assert_eq!(decide(Command::Start, &bare, &naming), Decision::Send(Step::Start));
     for state in S::ALL.into_iter().filter(|state| *state != S::Operational) {
-        let bare = Sight { file: None, ..sight(state) };
-        assert_eq!(decide(Command::Start, &bare, &guards()), decide(Command::Start, &sight(state), &guards()));
+        let bare = Observation { file: None, ..observation(state) };
+        assert_eq!(decide(Command::Start, &bare, &guards()), decide(Command::Start, &observation(state), &guards()));
     }
 }
 
@@ -127,7 +127,7 @@ fn a_toggle_is_resolved_by_what_is_active() {
 fn a_disabled_printer_refuses_every_command_in_every_state() {
     let disabled = Guards { enabled: false, ..guards() };
     for (state, command) in S::ALL.into_iter().flat_map(|state| COMMANDS.map(|command| (state, command))) {
-        assert_eq!(decide(command, &sight(state), &disabled), Decision::Reject(Reason::PrinterDisabled));
+        assert_eq!(decide(command, &observation(state), &disabled), Decision::Reject(Reason::PrinterDisabled));
     }
 }
 
@@ -135,13 +135,13 @@ fn a_disabled_printer_refuses_every_command_in_every_state() {
 fn an_occupied_plate_stops_what_places_a_print_and_nothing_else() {
     let occupied = Guards { plate_clear: false, ..guards() };
     for (state, command) in S::ALL.into_iter().flat_map(|state| COMMANDS.map(|command| (state, command))) {
-        let clear = decide(command, &sight(state), &guards());
+        let clear = decide(command, &observation(state), &guards());
         let places = matches!(command, Command::Start | Command::Restart);
         let expected = match clear {
             Decision::Send(_) | Decision::Wait if places => Decision::Reject(Reason::PlateNotClear),
             other => other,
         };
-        assert_eq!(decide(command, &sight(state), &occupied), expected, "{command} of {state:?}");
+        assert_eq!(decide(command, &observation(state), &occupied), expected, "{command} of {state:?}");
     }
 }
 
@@ -153,24 +153,24 @@ fn another_job_than_the_one_that_was_meant_is_never_touched() {
         let meant = Guards { expected_job: Some(expected_job), ..guards() };
         let job_commands = [Command::Pause, Command::Resume, Command::Cancel, Command::Restart, Command::Toggle];
         for (state, command) in S::ALL.into_iter().flat_map(|state| job_commands.map(|command| (state, command))) {
-            let decision = decide(command, &sight(state), &meant);
+            let decision = decide(command, &observation(state), &meant);
             assert!(!matches!(decision, Decision::Send(_) | Decision::Wait), "{command} of {state:?}: {decision:?}");
-            if state.is_active() && matches!(decide(command, &sight(state), &guards()), Decision::Send(_)) {
+            if state.is_active() && matches!(decide(command, &observation(state), &guards()), Decision::Send(_)) {
                 assert_eq!(decision, Decision::Reject(Reason::JobChanged), "{command} of {state:?}");
             }
         }
     }
     let this = ExpectedJob { path: Some("a.gcode".to_owned()), print_id: print(1) };
     let meant = Guards { expected_job: Some(this), ..guards() };
-    assert_eq!(decide(Command::Pause, &sight(S::Printing), &meant), Decision::Send(Step::Pause));
-    assert_eq!(decide(Command::Cancel, &sight(S::Operational), &meant), Decision::Unchanged);
+    assert_eq!(decide(Command::Pause, &observation(S::Printing), &meant), Decision::Send(Step::Pause));
+    assert_eq!(decide(Command::Cancel, &observation(S::Operational), &meant), Decision::Unchanged);
 }
 
 #[test]
 fn a_start_that_expects_a_file_wants_it_selected() {
     let expecting = |path: &str| {
         let expected_job = Some(ExpectedJob { path: Some(path.to_owned()), print_id: None });
-        decide(Command::Start, &sight(S::Operational), &Guards { expected_job, ..guards() })
+        decide(Command::Start, &observation(S::Operational), &Guards { expected_job, ..guards() })
     };
     assert_eq!(expecting("a.gcode"), Decision::Send(Step::Start));
     assert_eq!(expecting("b.gcode"), Decision::Reject(Reason::JobChanged));
@@ -178,12 +178,12 @@ fn a_start_that_expects_a_file_wants_it_selected() {
 
 #[test]
 fn a_print_paused_at_the_printer_is_resumed_only_by_its_id() {
-    let at_printer = Sight { paused_by_printyard: false, ..sight(S::Paused) };
+    let at_printer = Observation { paused_by_printyard: false, ..observation(S::Paused) };
     let by_tag = Guards { named: false, ..guards() };
     for command in [Command::Resume, Command::Toggle] {
         assert_eq!(decide(command, &at_printer, &by_tag), Decision::Reject(Reason::PausedAtPrinter));
         assert_eq!(decide(command, &at_printer, &guards()), Decision::Send(Step::Resume));
-        assert_eq!(decide(command, &sight(S::Paused), &by_tag), Decision::Send(Step::Resume));
+        assert_eq!(decide(command, &observation(S::Paused), &by_tag), Decision::Send(Step::Resume));
     }
     for command in [Command::Cancel, Command::Restart] {
         assert_eq!(decide(command, &at_printer, &by_tag), Decision::Send(Step::Cancel));
@@ -198,13 +198,13 @@ fn force_disconnects_whatever_is_active() {
             S::Offline | S::Error => Decision::Unchanged,
             _ => Decision::Send(Step::Disconnect),
         };
-        assert_eq!(decide(Command::Disconnect, &sight(state), &force), expected, "{state:?}");
+        assert_eq!(decide(Command::Disconnect, &observation(state), &force), expected, "{state:?}");
     }
 }
 
 #[test]
 fn the_start_of_a_restart_goes_only_on_the_free_printer_with_the_same_file() {
-    let before = sight(S::Printing);
+    let before = observation(S::Printing);
     let refused = Decision::Reject(Reason::CancelledNotStarted);
     for state in S::ALL {
         let expected = match state {
@@ -212,12 +212,12 @@ fn the_start_of_a_restart_goes_only_on_the_free_printer_with_the_same_file() {
             S::Cancelling | S::Finishing => Decision::Wait,
             _ => refused,
         };
-        assert_eq!(decide_restart_start(&before, &Evidence::default(), &sight(state)), expected, "{state:?}");
+        assert_eq!(decide_restart_start(&before, &Evidence::default(), &observation(state)), expected, "{state:?}");
     }
-    let other = Sight { file: Some(file("b.gcode")), ..sight(S::Operational) };
+    let other = Observation { file: Some(file("b.gcode")), ..observation(S::Operational) };
     assert_eq!(decide_restart_start(&before, &Evidence::default(), &other), refused);
-    let gone = Sight { file: None, ..sight(S::Operational) };
+    let gone = Observation { file: None, ..observation(S::Operational) };
     assert_eq!(decide_restart_start(&before, &Evidence::default(), &gone), refused);
     assert_eq!(decide_restart_start(&gone, &Evidence::default(), &gone), refused, "no file is not the same file");
-    assert_eq!(decide_restart_start(&before, &started("a.gcode"), &sight(S::Operational)), refused);
+    assert_eq!(decide_restart_start(&before, &started("a.gcode"), &observation(S::Operational)), refused);
 }

@@ -23,8 +23,8 @@ use crate::{
     },
     fleet::{
         NotTaken,
-        flight::{LATE_KEPT, LATE_LIMIT},
-        message::{LateOrder, Order, Recover},
+        in_flight::{UNSETTLED_KEPT, UNSETTLED_LIMIT},
+        message::{ActorCommand, Recover, UnsettledCommand},
     },
     storage::commands,
 };
@@ -38,7 +38,7 @@ impl Dispatcher {
         let order = order(row, &active.batch.spec, self.others_send_until);
         // A command that its actor still has to drop would be in the way.
         self.undropped.retain(|(printer, dropped)| {
-            *printer != printer_id || self.fleet.drop_order(*printer, *dropped) == Err(NotTaken::Busy)
+            *printer != printer_id || self.fleet.drop_command(*printer, *dropped) == Err(NotTaken::Busy)
         });
         let result = if self.undropped.iter().any(|(printer, _)| *printer == printer_id) {
             Err(NotTaken::Busy)
@@ -61,7 +61,7 @@ impl Dispatcher {
             self.post(ticket.command_id).await;
         }
         let fleet = &self.fleet;
-        self.undropped.retain(|(printer, id)| fleet.drop_order(*printer, *id) == Err(NotTaken::Busy));
+        self.undropped.retain(|(printer, id)| fleet.drop_command(*printer, *id) == Err(NotTaken::Busy));
         for id in std::mem::take(&mut self.undelivered) {
             self.post(id).await;
         }
@@ -85,7 +85,7 @@ impl Dispatcher {
     /// Has actors watch for late effects of commands that ended as `unknown` or `unconfirmed` in the previous process.
     pub(super) async fn watch_unsettled(&mut self) {
         if self.unsettled.is_none() {
-            let since = clock::now() - TimeDelta::from_std(LATE_LIMIT).unwrap_or_default();
+            let since = clock::now() - TimeDelta::from_std(UNSETTLED_LIMIT).unwrap_or_default();
             match commands::unsettled_since(&self.db, since).await {
                 Ok(rows) => self.unsettled = Some(late_orders(rows)),
                 Err(error) => {
@@ -98,22 +98,22 @@ impl Dispatcher {
         }
         let fleet = &self.fleet;
         if let Some(unsettled) = &mut self.unsettled {
-            unsettled.retain(|(printer, order)| fleet.watch_late(*printer, order.clone()) == Err(NotTaken::Busy));
+            unsettled.retain(|(printer, order)| fleet.watch_unsettled(*printer, order.clone()) == Err(NotTaken::Busy));
         }
     }
 }
 
 /// Orders for the newest unsettled commands of each printer, as many as an actor watches.
-fn late_orders(rows: Vec<CommandRow>) -> Vec<(Uuid, LateOrder)> {
+fn late_orders(rows: Vec<CommandRow>) -> Vec<(Uuid, UnsettledCommand)> {
     let now = clock::now();
-    let mut by_printer: HashMap<Uuid, Vec<LateOrder>> = HashMap::new();
+    let mut by_printer: HashMap<Uuid, Vec<UnsettledCommand>> = HashMap::new();
     for row in rows {
         let (Some(step), Some(finished_at)) = (row.step, row.finished_at) else { continue };
         if row.command == Command::Restart {
             continue;
         }
-        let left = LATE_LIMIT.saturating_sub((now - finished_at).to_std().unwrap_or_default());
-        by_printer.entry(row.printer_id).or_default().push(LateOrder {
+        let left = UNSETTLED_LIMIT.saturating_sub((now - finished_at).to_std().unwrap_or_default());
+        by_printer.entry(row.printer_id).or_default().push(UnsettledCommand {
             command_id: row.id,
             step,
             file: row.file_path.map(|path| FileRef { path, origin: LOCAL.to_owned() }),
@@ -123,8 +123,8 @@ fn late_orders(rows: Vec<CommandRow>) -> Vec<(Uuid, LateOrder)> {
             until: Instant::now() + left,
         });
     }
-    let newest = |(printer, mut orders): (Uuid, Vec<LateOrder>)| {
-        let orders = orders.split_off(orders.len().saturating_sub(LATE_KEPT));
+    let newest = |(printer, mut orders): (Uuid, Vec<UnsettledCommand>)| {
+        let orders = orders.split_off(orders.len().saturating_sub(UNSETTLED_KEPT));
         orders.into_iter().map(move |order| (printer, order))
     };
     by_printer.into_iter().flat_map(newest).collect()
@@ -141,7 +141,7 @@ pub(super) fn ticket(row: &CommandRow) -> Ticket {
 }
 
 /// The order for a row, as its batch says.
-fn order(row: &CommandRow, spec: &BatchSpec, others_send_until: Option<Instant>) -> Order {
+fn order(row: &CommandRow, spec: &BatchSpec, others_send_until: Option<Instant>) -> ActorCommand {
     let left = row.expires_at.map_or(Duration::ZERO, |at| (at - clock::now()).to_std().unwrap_or_default());
     let recover = row.step.filter(|_| row.outcome != Outcome::Queued).map(|step| Recover {
         step,
@@ -153,7 +153,7 @@ fn order(row: &CommandRow, spec: &BatchSpec, others_send_until: Option<Instant>)
         accepted_at: row.accepted_at,
         others_send_until,
     });
-    Order {
+    ActorCommand {
         command_id: row.id,
         command: row.command,
         expected_job: row.expected_job.clone(),

@@ -129,7 +129,7 @@ impl Dispatcher {
     /// Tells actors to drop commands that the command log has ended. The log refuses those that have asked already.
     pub(super) fn drop_orders(&mut self, ids: &[Uuid]) {
         for row in ids.iter().filter_map(|id| self.rows.get(id)) {
-            if self.fleet.drop_order(row.printer_id, row.id) == Err(NotTaken::Busy) {
+            if self.fleet.drop_command(row.printer_id, row.id) == Err(NotTaken::Busy) {
                 self.undropped.push((row.printer_id, row.id));
             }
         }

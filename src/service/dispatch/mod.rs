@@ -39,7 +39,7 @@ use crate::{
     },
     fleet::{
         Fleet,
-        message::{LateOrder, Up},
+        message::{ActorEvent, UnsettledCommand},
     },
     storage::{
         self, Db,
@@ -68,7 +68,7 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 pub struct Dispatcher {
     db: Db,
     fleet: Fleet,
-    ledger: mpsc::Receiver<Up>,
+    ledger: mpsc::Receiver<ActorEvent>,
     signals: mpsc::Receiver<Signal>,
     handle: Dispatch,
     active_batches: HashMap<Uuid, ActiveBatch>,
@@ -99,7 +99,7 @@ pub struct Dispatcher {
     /// The printers could not be read.
     power_groups_stale: bool,
     /// Unsettled commands of the previous process that their actors do not have yet. `None`: not read yet.
-    unsettled: Option<Vec<(Uuid, LateOrder)>>,
+    unsettled: Option<Vec<(Uuid, UnsettledCommand)>>,
     /// Batches that cannot be read; the log has the error once.
     unreadable: HashSet<Uuid>,
     wake_at: Instant,
@@ -108,7 +108,7 @@ pub struct Dispatcher {
 impl Dispatcher {
     /// A dispatcher over the command log; `ledger` receives the messages of actors. `others_send_until`: an earlier server
     /// may still send until then.
-    pub fn new(db: Db, fleet: Fleet, ledger: mpsc::Receiver<Up>, others_send_until: Option<Instant>) -> Self {
+    pub fn new(db: Db, fleet: Fleet, ledger: mpsc::Receiver<ActorEvent>, others_send_until: Option<Instant>) -> Self {
         let (handle, signals) = Dispatch::new();
         let now = Instant::now();
         Self {
@@ -284,7 +284,7 @@ impl Dispatcher {
 
     /// Yields to actors that are about to send a message: a thousand actors that were woken at once share a few
     /// statements. Tasks that wait for a processor go first, so a farm at rest costs no time.
-    async fn gather(&mut self, group: &mut Vec<Up>) {
+    async fn gather(&mut self, group: &mut Vec<ActorEvent>) {
         let mut gathered = 0;
         while gathered < group.len() && group.len() < ENOUGH {
             gathered = group.len();

@@ -9,11 +9,11 @@ use super::{
     Dispatcher,
     retry::{Group, Part},
 };
-use crate::{clock, domain::command::Outcome, fleet::message::Ready, storage::commands};
+use crate::{clock, domain::command::Outcome, fleet::message::SendRequest, storage::commands};
 
 impl Dispatcher {
     /// Commits `sent` for a group, and grants or refuses each its permit.
-    pub(super) async fn on_readies(&mut self, readies: Vec<Ready>) {
+    pub(super) async fn on_readies(&mut self, readies: Vec<SendRequest>) {
         let mut group = Group::new(readies);
         while let Some(part) = self
             .next_part("commit of sends", &mut group, |readies| async {
@@ -45,18 +45,18 @@ impl Dispatcher {
         }
     }
 
-    fn grant(&mut self, ready: Ready) {
+    fn grant(&mut self, ready: SendRequest) {
         self.awaiting_reply.insert(ready.command_id);
         self.printer_queues.mark_sent(ready.printer_id, ready.command_id);
         if let Some(row) = self.rows.get_mut(&ready.command_id) {
             (row.outcome, row.attempts) = (Outcome::Sent, ready.attempt);
         }
         // An actor that is gone has nothing to send.
-        let _ = ready.go.send(true);
+        let _ = ready.permit.send(true);
     }
 
     /// Sends that the command log did not take: ended already, expired, or committed by a write whose reply was lost.
-    async fn on_lost(&mut self, lost: Vec<Ready>) {
+    async fn on_lost(&mut self, lost: Vec<SendRequest>) {
         if lost.is_empty() {
             return;
         }
@@ -82,13 +82,13 @@ impl Dispatcher {
     }
 }
 
-fn refuse(ready: Ready) {
+fn refuse(ready: SendRequest) {
     // An actor that is gone has nothing to send.
-    let _ = ready.go.send(false);
+    let _ = ready.permit.send(false);
 }
 
-fn sends(readies: &[Ready], at: DateTime<Utc>) -> Vec<commands::Send> {
-    let send = |ready: &Ready| commands::Send {
+fn sends(readies: &[SendRequest], at: DateTime<Utc>) -> Vec<commands::Send> {
+    let send = |ready: &SendRequest| commands::Send {
         id: ready.command_id,
         attempt: ready.attempt,
         is_repeated: ready.is_repeated,

@@ -18,7 +18,7 @@ use crate::{
         batch::BatchState,
         command::{CommandRow, Outcome, Reason},
     },
-    fleet::flight::MOVING_LIMIT,
+    fleet::in_flight::MOVING_LIMIT,
     storage::commands,
 };
 

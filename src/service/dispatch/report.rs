@@ -11,19 +11,19 @@ use super::{
 };
 use crate::{
     domain::command::{Outcome, Settled},
-    fleet::message::{Report, Up},
+    fleet::message::{ActorEvent, Report},
     storage::commands,
 };
 
 impl Dispatcher {
     /// Takes in a group of messages.
-    pub(super) async fn on_messages(&mut self, group: Vec<Up>) {
+    pub(super) async fn on_messages(&mut self, group: Vec<ActorEvent>) {
         let mut readies = Vec::new();
         let (mut settled_later, mut restarted) = (Vec::new(), Vec::new());
         for up in group {
             match up {
-                Up::Ready(ready) => readies.push(ready),
-                Up::Report(report) => {
+                ActorEvent::SendRequest(ready) => readies.push(ready),
+                ActorEvent::Report(report) => {
                     self.awaiting_reply.remove(&report.command_id);
                     let report = stored(report);
                     if report.outcome.is_final() {
@@ -32,8 +32,8 @@ impl Dispatcher {
                         self.progress_reports.hold(report, PROGRESS_WAITS);
                     }
                 }
-                Up::Settled { command_id, settled } => settled_later.push((command_id, settled)),
-                Up::Restarted { printer_id } => restarted.push(printer_id),
+                ActorEvent::Settled { command_id, settled } => settled_later.push((command_id, settled)),
+                ActorEvent::Restarted { printer_id } => restarted.push(printer_id),
             }
         }
         // A second send is committed on top of what was reported of the first.

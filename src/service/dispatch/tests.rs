@@ -20,7 +20,7 @@ use crate::{
         state::PrinterState,
     },
     fleet::{
-        message::{Ready, Report},
+        message::{Report, SendRequest},
         view::Live,
     },
     storage::batches,
@@ -105,8 +105,8 @@ impl Desk {
         row
     }
 
-    fn report(&self, id: Uuid, outcome: Outcome) -> Up {
-        Up::Report(Report {
+    fn report(&self, id: Uuid, outcome: Outcome) -> ActorEvent {
+        ActorEvent::Report(Report {
             printer_id: self.dispatcher.rows[&id].printer_id,
             command_id: id,
             outcome,
@@ -192,7 +192,7 @@ async fn what_came_to_light_later_is_kept_also_when_it_comes_with_the_end() {
     let mut desk = Desk::new().await;
     let settled = Settled { effect: Effect::Done, state: PrinterState::Paused, at: clock::now() };
     let end = desk.report(desk.a, Outcome::Unknown);
-    desk.dispatcher.on_messages(vec![end, Up::Settled { command_id: desk.a, settled }]).await;
+    desk.dispatcher.on_messages(vec![end, ActorEvent::Settled { command_id: desk.a, settled }]).await;
     let row = desk.stored(desk.a).await;
     assert_eq!((row.outcome, row.settled.map(|settled| settled.effect)), (Outcome::Unknown, Some(Effect::Done)));
 }
@@ -217,9 +217,9 @@ async fn a_command_that_another_write_has_ended_is_shown_as_it_ended() {
 }
 
 /// A permit that is requested, and its answer.
-fn ready(row: &CommandRow, attempt: i64) -> (Ready, oneshot::Receiver<bool>) {
-    let (go, answer) = oneshot::channel();
-    let ready = Ready {
+fn ready(row: &CommandRow, attempt: i64) -> (SendRequest, oneshot::Receiver<bool>) {
+    let (permit, answer) = oneshot::channel();
+    let ready = SendRequest {
         printer_id: row.printer_id,
         command_id: row.id,
         attempt,
@@ -229,7 +229,7 @@ fn ready(row: &CommandRow, attempt: i64) -> (Ready, oneshot::Receiver<bool>) {
         state_before: PrinterState::Printing,
         print_id: None,
         file_path: None,
-        go,
+        permit,
     };
     (ready, answer)
 }

@@ -8,8 +8,8 @@ const MOVING: Verdict = Verdict::Pending { moving: true };
 const CHANGED: Verdict = Verdict::Gone(Reason::JobChanged);
 
 /// The state from which a step is sent.
-fn before(step: Step) -> Sight {
-    sight(match step {
+fn before(step: Step) -> Observation {
+    observation(match step {
         Step::Start | Step::Disconnect => S::Operational,
         Step::Pause | Step::Cancel => S::Printing,
         Step::Resume => S::Paused,
@@ -17,7 +17,7 @@ fn before(step: Step) -> Sight {
     })
 }
 
-fn verdict(step: Step, evidence: &Evidence, now: &Sight) -> Verdict {
+fn verdict(step: Step, evidence: &Evidence, now: &Observation) -> Verdict {
     judge(step, None, &before(step), evidence, now)
 }
 
@@ -48,80 +48,84 @@ fn every_step_is_judged_by_the_state_that_is_seen() {
     for state in S::ALL {
         let (_, row) = TABLE.iter().find(|(of, _)| *of == state).expect("a row for every state");
         for (step, expected) in STEPS.into_iter().zip(row) {
-            assert_eq!(verdict(step, &seen(&[state]), &sight(state)), *expected, "{step} at {state:?}");
+            assert_eq!(verdict(step, &seen(&[state]), &observation(state)), *expected, "{step} at {state:?}");
         }
     }
 }
 
 #[test]
 fn a_pause_that_came_too_early_is_lost() {
-    assert_eq!(verdict(Step::Pause, &seen(&[S::Pausing, S::Printing]), &sight(S::Printing)), Verdict::Lost);
-    assert_eq!(verdict(Step::Pause, &seen(&[S::Printing]), &sight(S::Printing)), PENDING);
+    assert_eq!(verdict(Step::Pause, &seen(&[S::Pausing, S::Printing]), &observation(S::Printing)), Verdict::Lost);
+    assert_eq!(verdict(Step::Pause, &seen(&[S::Printing]), &observation(S::Printing)), PENDING);
 }
 
 #[test]
 fn a_resume_in_pausing_is_lost() {
-    assert_eq!(verdict(Step::Resume, &seen(&[S::Pausing]), &sight(S::Pausing)), MOVING);
-    assert_eq!(verdict(Step::Resume, &seen(&[S::Pausing, S::Paused]), &sight(S::Paused)), Verdict::Lost);
-    assert_eq!(verdict(Step::Resume, &seen(&[S::Paused]), &sight(S::Paused)), PENDING);
+    assert_eq!(verdict(Step::Resume, &seen(&[S::Pausing]), &observation(S::Pausing)), MOVING);
+    assert_eq!(verdict(Step::Resume, &seen(&[S::Pausing, S::Paused]), &observation(S::Paused)), Verdict::Lost);
+    assert_eq!(verdict(Step::Resume, &seen(&[S::Paused]), &observation(S::Paused)), PENDING);
 }
 
 #[test]
 fn a_cancel_that_shows_printing_once_more_is_not_lost() {
     // Measured of a cancel in Starting: Cancelling, Printing for 8 ms, Operational.
-    assert_eq!(verdict(Step::Cancel, &seen(&[S::Cancelling, S::Printing]), &sight(S::Printing)), PENDING);
+    assert_eq!(verdict(Step::Cancel, &seen(&[S::Cancelling, S::Printing]), &observation(S::Printing)), PENDING);
 }
 
 #[test]
 fn what_was_seen_before_the_reply_came_counts_also_when_it_is_over() {
     let resumed = seen(&[S::Resuming, S::Printing, S::Finishing, S::Operational]);
-    assert_eq!(verdict(Step::Resume, &resumed, &sight(S::Operational)), Verdict::Confirmed, "the rest was short");
+    assert_eq!(verdict(Step::Resume, &resumed, &observation(S::Operational)), Verdict::Confirmed, "the rest was short");
     let again = seen(&[S::Resuming, S::Printing, S::Pausing, S::Paused]);
-    assert_eq!(verdict(Step::Resume, &again, &sight(S::Paused)), Verdict::Confirmed, "filament ran out at once");
+    assert_eq!(verdict(Step::Resume, &again, &observation(S::Paused)), Verdict::Confirmed, "filament ran out at once");
     let paused = seen(&[S::Pausing, S::Paused, S::Resuming, S::Printing]);
-    assert_eq!(verdict(Step::Pause, &paused, &sight(S::Printing)), Verdict::Confirmed, "somebody resumed it at once");
+    assert_eq!(
+        verdict(Step::Pause, &paused, &observation(S::Printing)),
+        Verdict::Confirmed,
+        "somebody resumed it at once"
+    );
     let cancelled = seen(&[S::Pausing, S::Paused, S::Cancelling, S::Operational]);
-    assert_eq!(verdict(Step::Pause, &cancelled, &sight(S::Operational)), Verdict::Confirmed);
+    assert_eq!(verdict(Step::Pause, &cancelled, &observation(S::Operational)), Verdict::Confirmed);
 }
 
 #[test]
 fn what_another_print_shows_proves_nothing() {
     let resumed = seen(&[S::Operational, S::Starting, S::Printing]);
-    assert_eq!(verdict(Step::Resume, &resumed, &sight(S::Operational)), CHANGED);
+    assert_eq!(verdict(Step::Resume, &resumed, &observation(S::Operational)), CHANGED);
     let paused = seen(&[S::Operational, S::Starting, S::Printing, S::Pausing, S::Paused, S::Cancelling]);
-    assert_eq!(verdict(Step::Pause, &paused, &sight(S::Operational)), CHANGED);
+    assert_eq!(verdict(Step::Pause, &paused, &observation(S::Operational)), CHANGED);
 }
 
 #[test]
 fn the_same_file_at_a_hundred_percent_is_no_proof() {
-    assert_eq!(verdict(Step::Start, &seen(&[S::Operational]), &sight(S::Operational)), PENDING);
-    assert_eq!(verdict(Step::Start, &started("a.gcode"), &sight(S::Operational)), Verdict::Confirmed);
+    assert_eq!(verdict(Step::Start, &seen(&[S::Operational]), &observation(S::Operational)), PENDING);
+    assert_eq!(verdict(Step::Start, &started("a.gcode"), &observation(S::Operational)), Verdict::Confirmed);
 }
 
 #[test]
 fn a_start_is_confirmed_only_by_its_own_file() {
-    let other = Sight { file: Some(file("b.gcode")), ..sight(S::Printing) };
+    let other = Observation { file: Some(file("b.gcode")), ..observation(S::Printing) };
     assert_eq!(verdict(Step::Start, &Evidence::default(), &other), CHANGED);
-    assert_eq!(verdict(Step::Start, &started("b.gcode"), &sight(S::Printing)), CHANGED);
+    assert_eq!(verdict(Step::Start, &started("b.gcode"), &observation(S::Printing)), CHANGED);
     let named = file("b.gcode");
     let verdict =
-        |evidence: &Evidence, now: &Sight| judge(Step::Start, Some(&named), &before(Step::Start), evidence, now);
+        |evidence: &Evidence, now: &Observation| judge(Step::Start, Some(&named), &before(Step::Start), evidence, now);
     assert_eq!(verdict(&Evidence::default(), &other), Verdict::Confirmed);
-    assert_eq!(verdict(&Evidence::default(), &sight(S::Printing)), CHANGED);
-    let bare = Sight { file: None, ..sight(S::Printing) };
+    assert_eq!(verdict(&Evidence::default(), &observation(S::Printing)), CHANGED);
+    let bare = Observation { file: None, ..observation(S::Printing) };
     assert_eq!(verdict(&Evidence::default(), &bare), MOVING, "the file is read in a moment");
 }
 
 #[test]
 fn a_start_that_prints_and_is_cancelled_by_somebody_was_a_start() {
     let evidence = Evidence { started: Some("a.gcode".to_owned()), ..seen(&[S::Printing, S::Cancelling]) };
-    assert_eq!(verdict(Step::Start, &evidence, &sight(S::Operational)), Verdict::Confirmed);
+    assert_eq!(verdict(Step::Start, &evidence, &observation(S::Operational)), Verdict::Confirmed);
 }
 
 #[test]
 fn another_print_means_that_the_one_which_was_meant_has_gone() {
     for state in S::ALL.into_iter().filter(|state| state.is_active()) {
-        let other = Sight { print_id: print(2), ..sight(state) };
+        let other = Observation { print_id: print(2), ..observation(state) };
         assert_eq!(verdict(Step::Pause, &Evidence::default(), &other), CHANGED, "{state:?}");
         assert_eq!(verdict(Step::Resume, &Evidence::default(), &other), CHANGED, "{state:?}");
         assert_eq!(verdict(Step::Cancel, &Evidence::default(), &other), Verdict::Confirmed, "{state:?}");
@@ -137,10 +141,10 @@ fn only_what_does_no_harm_twice_is_sent_again_and_only_to_the_same_untouched_pri
             Step::Cancel => matches!(state, S::Starting | S::Printing | S::Pausing | S::Paused | S::Resuming),
             Step::Start | Step::Connect | Step::Disconnect => false,
         };
-        assert_eq!(may_resend(step, &before(step), &sight(state)), allowed, "{step} at {state:?}");
-        let other = Sight { print_id: print(2), ..sight(state) };
+        assert_eq!(may_resend(step, &before(step), &observation(state)), allowed, "{step} at {state:?}");
+        let other = Observation { print_id: print(2), ..observation(state) };
         assert!(!may_resend(step, &before(step), &other), "{step} at {state:?} of another print");
-        let nameless = Sight { print_id: None, ..sight(state) };
+        let nameless = Observation { print_id: None, ..observation(state) };
         assert!(!may_resend(step, &nameless, &nameless), "{step} at {state:?} of no print that is known");
     }
 }
@@ -161,10 +165,10 @@ fn any_state() -> impl Strategy<Value = S> {
     proptest::sample::select(S::ALL.to_vec())
 }
 
-fn any_sight() -> impl Strategy<Value = Sight> {
+fn any_sight() -> impl Strategy<Value = Observation> {
     let paths = proptest::option::of(proptest::sample::select(vec!["a.gcode", "b.gcode"]));
     let prints = proptest::option::of(1_u128..4);
-    (any_state(), paths, prints, any::<bool>()).prop_map(|(state, path, id, ours)| Sight {
+    (any_state(), paths, prints, any::<bool>()).prop_map(|(state, path, id, ours)| Observation {
         state,
         file: path.map(file),
         print_id: id.map(Uuid::from_u128),
@@ -245,18 +249,18 @@ proptest! {
     }
 
     #[test]
-    fn nothing_is_sent_against_a_guard(sight in any_sight(), guards in any_guards()) {
+    fn nothing_is_sent_against_a_guard(observation in any_sight(), guards in any_guards()) {
         for command in COMMANDS {
-            let Decision::Send(step) = decide(command, &sight, &guards) else { continue };
+            let Decision::Send(step) = decide(command, &observation, &guards) else { continue };
             prop_assert!(guards.enabled);
             let places = matches!(command, Command::Start | Command::Restart);
             prop_assert!(!places || guards.plate_clear);
-            prop_assert!(step != Step::Start || sight.state == S::Operational);
-            prop_assert!(step != Step::Start || sight.file.is_some() || guards.file.is_some());
-            prop_assert!(step != Step::Resume || guards.named || sight.paused_by_printyard);
+            prop_assert!(step != Step::Start || observation.state == S::Operational);
+            prop_assert!(step != Step::Start || observation.file.is_some() || guards.file.is_some());
+            prop_assert!(step != Step::Resume || guards.named || observation.paused_by_printyard);
             let on_a_job = !matches!(command, Command::Connect | Command::Disconnect);
             if let Some(expected) = guards.expected_job.as_ref().filter(|_| on_a_job) {
-                prop_assert!(is_job(expected, &sight), "{command}");
+                prop_assert!(is_job(expected, &observation), "{command}");
             }
         }
     }

@@ -16,12 +16,12 @@ async fn script(desk: &mut Desk, failure: Failure) -> (u64, Vec<(Uuid, Outcome, 
 
     desk.dispatcher.db.faults().inject(failure);
     let ((one, granted), (other, refused)) = (ready(&sent, 1), ready(&expired, 1));
-    desk.dispatcher.on_messages(vec![Up::Ready(one), Up::Ready(other)]).await;
+    desk.dispatcher.on_messages(vec![ActorEvent::SendRequest(one), ActorEvent::SendRequest(other)]).await;
     assert_eq!((granted.await, refused.await), (Ok(true), Ok(false)), "{failure:?}");
     let settled = Settled { effect: Effect::Done, state: PrinterState::Paused, at: clock::now() };
     let messages = [desk.report(sent.id, Outcome::Accepted), desk.report(unsettled.id, Outcome::Unknown)];
     desk.dispatcher.on_messages(messages.into()).await;
-    desk.dispatcher.on_messages(vec![Up::Settled { command_id: unsettled.id, settled }]).await;
+    desk.dispatcher.on_messages(vec![ActorEvent::Settled { command_id: unsettled.id, settled }]).await;
     let end = desk.report(sent.id, Outcome::Confirmed);
     desk.dispatcher.on_messages(vec![end]).await;
     let is_over = |dispatcher: &Dispatcher| dispatcher.rows.is_empty() && dispatcher.active_batches.is_empty();

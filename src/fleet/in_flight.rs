@@ -1,15 +1,15 @@
-//! One command on its way to one printer: the phases between its arrival and its final outcome.
+//! A command in flight: the phases between its arrival and its final outcome.
 
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::message::Order;
+use super::message::ActorCommand;
 use crate::{
     domain::{
         command::{Command, FileRef, Step},
-        effect::{Evidence, Sight},
+        effect::{Evidence, Observation},
         print::StartSent,
         state::PrinterState,
     },
@@ -31,30 +31,31 @@ pub enum Phase {
     Hold { since: Instant },
     /// The file's print counters are read before a start, where no event would tell of it.
     Count,
-    /// The ledger was asked; no byte has left.
-    Ask,
+    /// The permit was requested; no byte was sent.
+    Permit,
     /// The request is on the wire.
     Wire,
     /// OctoPrint accepted it; its effect has not been seen.
     Watch { since: Instant },
-    /// No answer came; the printer is read instead.
+    /// No reply came; the printer is read instead.
     Settle { since: Instant },
 }
 
 /// A command in flight.
 #[derive(Debug)]
-pub struct Flight {
-    pub order: Box<Order>,
+pub struct InFlightCommand {
+    /// The command as the dispatcher gave it.
+    pub spec: Box<ActorCommand>,
     pub phase: Phase,
     /// What a toggle turned out to be.
     pub resolved: Option<Command>,
     pub step: Step,
     /// What was seen before the current step was sent.
-    pub before: Option<Sight>,
+    pub before: Option<Observation>,
     /// The state that was decided on.
     pub seen_before: Option<PrinterState>,
     /// What was seen before the first step: a restart starts this file again.
-    pub first_before: Option<Sight>,
+    pub first_before: Option<Observation>,
     pub evidence: Evidence,
     /// Sends committed, all steps together; the ledger counts the same.
     pub attempts: i64,
@@ -88,11 +89,11 @@ pub struct Flight {
     pub print_id: Option<Uuid>,
 }
 
-impl Flight {
+impl InFlightCommand {
     /// A command that has just arrived.
-    pub fn new(order: Box<Order>, now: Instant) -> Self {
-        let names_a_job = order.expected_job.is_some();
-        let mut flight = Self {
+    pub fn new(spec: Box<ActorCommand>, now: Instant) -> Self {
+        let names_a_job = spec.expected_job.is_some();
+        let mut command = Self {
             phase: Phase::Look,
             resolved: None,
             step: Step::Cancel,
@@ -117,34 +118,34 @@ impl Flight {
             began: None,
             moving: false,
             print_id: None,
-            order,
+            spec,
         };
-        if let Some(recover) = flight.order.recover.clone() {
-            flight.phase = Phase::Settle { since: now };
-            flight.doubtful = true;
-            flight.resolved = recover.resolved;
-            flight.step = recover.step;
-            flight.attempts = recover.attempts;
-            flight.sends = MAX_SENDS_OF_A_STEP.min(u8::try_from(recover.attempts).unwrap_or(MAX_SENDS_OF_A_STEP));
-            flight.accepted_at = recover.accepted_at;
-            flight.lost_at = Some(now);
-            flight.look_after = Some(now);
-            flight.next_look = Some(now);
-            flight.print_id = recover.print_id;
-            flight.before = Some(Sight {
+        if let Some(recover) = command.spec.recover.clone() {
+            command.phase = Phase::Settle { since: now };
+            command.doubtful = true;
+            command.resolved = recover.resolved;
+            command.step = recover.step;
+            command.attempts = recover.attempts;
+            command.sends = MAX_SENDS_OF_A_STEP.min(u8::try_from(recover.attempts).unwrap_or(MAX_SENDS_OF_A_STEP));
+            command.accepted_at = recover.accepted_at;
+            command.lost_at = Some(now);
+            command.look_after = Some(now);
+            command.next_look = Some(now);
+            command.print_id = recover.print_id;
+            command.before = Some(Observation {
                 state: recover.state_before.unwrap_or(PrinterState::Unknown),
                 file: recover.file.clone(),
                 print_id: recover.print_id,
                 paused_by_printyard: false,
             });
-            flight.first_before.clone_from(&flight.before);
+            command.first_before.clone_from(&command.before);
         }
-        flight
+        command
     }
 
     /// The command, a toggle as what it turned out to be.
     pub fn command(&self) -> Command {
-        self.resolved.unwrap_or(self.order.command)
+        self.resolved.unwrap_or(self.spec.command)
     }
 
     /// No byte has left, and none was allowed to.
@@ -154,7 +155,7 @@ impl Flight {
 
     /// An earlier server may still send this command.
     pub fn others_may_send(&self, now: Instant) -> bool {
-        self.order.recover.as_ref().and_then(|recover| recover.others_send_until).is_some_and(|until| now < until)
+        self.spec.recover.as_ref().and_then(|recover| recover.others_send_until).is_some_and(|until| now < until)
     }
 
     /// A request left, and its effect is still open.
@@ -164,17 +165,17 @@ impl Flight {
 
     /// The file that a start is to print: the one named, or the one that was selected.
     pub fn target(&self) -> Option<&FileRef> {
-        self.order.file.as_ref().or_else(|| self.first_before.as_ref().and_then(|before| before.file.as_ref()))
+        self.spec.file.as_ref().or_else(|| self.first_before.as_ref().and_then(|before| before.file.as_ref()))
     }
 
     /// A print of the target is to begin by it.
     pub fn places_a_print(&self) -> bool {
-        matches!(self.order.command, Command::Start | Command::Restart)
+        matches!(self.spec.command, Command::Start | Command::Restart)
     }
 
     /// It is in the second half of a restart, or waits for it.
     pub fn is_restart(&self) -> bool {
-        self.order.command == Command::Restart
+        self.spec.command == Command::Restart
     }
 
     /// Plans the next reading made on its behalf: soon at first, then less often.
@@ -190,25 +191,25 @@ impl Flight {
     /// When this command must be decided, whatever is seen.
     pub fn deadline(&self) -> Option<Instant> {
         match self.phase {
-            Phase::Look | Phase::Count => Some(self.order.expires),
+            Phase::Look | Phase::Count => Some(self.spec.expires),
             Phase::Hold { since } => Some(since + MOVING_LIMIT),
-            Phase::Ask | Phase::Wire => None,
+            Phase::Permit | Phase::Wire => None,
             Phase::Watch { since } | Phase::Settle { since } => {
-                let limit = if self.moving { MOVING_LIMIT } else { self.order.confirm_within };
-                let others = self.order.recover.as_ref().and_then(|recover| recover.others_send_until);
+                let limit = if self.moving { MOVING_LIMIT } else { self.spec.confirm_within };
+                let others = self.spec.recover.as_ref().and_then(|recover| recover.others_send_until);
                 Some(others.map_or(since + limit, |until| until.max(since + limit)))
             }
         }
     }
 }
 
-/// A command that ended as a maybe, watched on for an effect that shows late.
+/// A command that ended with an unknown effect, watched for an effect that shows later.
 #[derive(Debug)]
-pub struct Late {
+pub struct Unsettled {
     pub command_id: Uuid,
     pub step: Step,
     pub target: Option<FileRef>,
-    pub before: Sight,
+    pub before: Observation,
     pub evidence: Evidence,
     /// It was `unknown`, not `unconfirmed`: a printer that is seen untouched for a while was not reached.
     pub unanswered: bool,
@@ -219,11 +220,11 @@ pub struct Late {
     pub until: Instant,
 }
 
-/// How long an effect that shows late is added.
-pub const LATE_LIMIT: Duration = Duration::from_secs(24 * 3_600);
+/// How long an effect that shows later is added.
+pub const UNSETTLED_LIMIT: Duration = Duration::from_secs(24 * 3_600);
 
-/// How long a printer must be seen untouched before a command without an answer counts as not carried out.
+/// How long a printer must be observed unchanged before a command without a reply counts as not executed.
 pub const UNTOUCHED: Duration = Duration::from_secs(30);
 
-/// Commands that ended as a maybe and are watched on for one printer.
-pub const LATE_KEPT: usize = 4;
+/// Commands with an unknown effect that are watched for one printer.
+pub const UNSETTLED_KEPT: usize = 4;

@@ -1,10 +1,10 @@
-//! What an answer to a command means, and what it means that none came.
+//! The reply to a sent command, and its absence.
 
 use std::time::Instant;
 
 use uuid::Uuid;
 
-use super::{actor::Actor, flight::Phase};
+use super::{actor::Actor, in_flight::Phase};
 use crate::{
     clock,
     domain::command::{Outcome, Reason, Step},
@@ -14,34 +14,36 @@ use crate::{
 impl Actor {
     pub(super) fn on_sent(&mut self, command_id: Uuid, result: Result<(), Error>) {
         let now = Instant::now();
-        let pushed = self.is_pushed();
-        let Some(flight) = self.slot.as_mut().filter(|flight| flight.order.command_id == command_id) else { return };
-        if flight.phase != Phase::Wire {
+        let pushed = self.connection.is_pushed();
+        let Some(command) = self.commands.current_mut().filter(|command| command.spec.command_id == command_id) else {
+            return;
+        };
+        if command.phase != Phase::Wire {
             return;
         }
         match result {
             Ok(()) => {
-                flight.phase = Phase::Watch { since: now };
-                flight.accepted_at = Some(clock::now());
-                flight.looks = 0;
-                flight.plan_look(now, pushed);
-                // A cancel that came meanwhile has it judged once more, on a new reading.
-                let overtaken = self.next.is_some();
-                if let Some(flight) = &mut self.slot
+                command.phase = Phase::Watch { since: now };
+                command.accepted_at = Some(clock::now());
+                command.looks = 0;
+                command.plan_look(now, pushed);
+                // A cancel that came meanwhile has it judged again, on a new reading.
+                let overtaken = self.commands.is_overtaken();
+                if let Some(command) = self.commands.current_mut()
                     && overtaken
                 {
-                    flight.look_after = Some(now);
+                    command.look_after = Some(now);
                 }
                 self.report(Outcome::Accepted);
             }
             Err(error) if error.may_have_acted() => {
-                flight.phase = Phase::Settle { since: now };
-                flight.doubtful = true;
-                flight.lost_at = Some(now);
-                flight.look_after = Some(now);
-                flight.looks = 0;
-                flight.next_look = Some(now);
-                tracing::warn!(printer.id = %self.live.id, command.id = %command_id, %error, "reply lost");
+                command.phase = Phase::Settle { since: now };
+                command.doubtful = true;
+                command.lost_at = Some(now);
+                command.look_after = Some(now);
+                command.looks = 0;
+                command.next_look = Some(now);
+                tracing::warn!(printer.id = %self.published.printer_id(), command.id = %command_id, %error, "reply lost");
             }
             Err(error) => self.on_refused(error, now),
         }
@@ -50,30 +52,30 @@ impl Actor {
     /// The printer refused it, or was not reached: nothing was done.
     pub(super) fn on_refused(&mut self, error: Error, now: Instant) {
         let detail = Some(format!("The printer {error}."));
-        let Some(flight) = &mut self.slot else { return };
-        if flight.is_restart() && flight.step == Step::Start {
+        let Some(command) = self.commands.current_mut() else { return };
+        if command.is_restart() && command.step == Step::Start {
             self.finish(Outcome::Unconfirmed, Some(Reason::CancelledNotStarted), detail);
             return;
         }
         match error {
-            Error::Conflict { .. } if !flight.conflict => {
-                flight.conflict = true;
-                flight.phase = Phase::Look;
-                flight.look_after = Some(now);
-                flight.next_look = None;
+            Error::Conflict { .. } if !command.conflict => {
+                command.conflict = true;
+                command.phase = Phase::Look;
+                command.look_after = Some(now);
+                command.next_look = None;
             }
             Error::Conflict { .. } | Error::Refused { .. } => {
                 self.finish(Outcome::Rejected, Some(Reason::PrinterRefused), detail);
             }
-            Error::NotFound if flight.order.file.is_some() => {
+            Error::NotFound if command.spec.file.is_some() => {
                 self.finish(Outcome::Rejected, Some(Reason::FileNotFound), detail);
             }
             Error::Unauthorized => self.finish(Outcome::Unauthorized, None, detail),
             Error::Offline { .. } | Error::Blocked(_) => {
-                if flight.order.wait_when_unreachable && flight.attempts == 1 {
+                if command.spec.wait_when_unreachable && command.attempts == 1 {
                     // Not one byte left, so the row may wait on; its next send is its second.
-                    flight.phase = Phase::Look;
-                    flight.look_after = Some(now);
+                    command.phase = Phase::Look;
+                    command.look_after = Some(now);
                 } else {
                     self.finish(Outcome::Unreachable, None, detail);
                 }
@@ -90,32 +92,32 @@ impl Actor {
         }
     }
 
-    /// The ledger refused a further send of a command that was sent before.
-    pub(super) fn finish_without_leave(&mut self) {
-        let Some(flight) = &self.slot else { return };
-        if flight.is_restart() && flight.step == Step::Start {
+    /// The permit for a further send of a command was refused.
+    pub(super) fn finish_without_permit(&mut self) {
+        let Some(command) = self.commands.current() else { return };
+        if command.is_restart() && command.step == Step::Start {
             self.finish(Outcome::Unconfirmed, Some(Reason::CancelledNotStarted), None);
-        } else if flight.conflict && flight.lost_at.is_none() {
+        } else if command.conflict && command.lost_at.is_none() {
             self.finish(Outcome::Rejected, Some(Reason::PrinterRefused), None);
         } else {
             self.finish(Outcome::Unknown, Some(Reason::NoAnswer), None);
         }
     }
 
-    /// What a failed reading means for the command in flight.
-    pub(super) fn conduct_read_failure(&mut self, error: &Error, started: Instant) {
+    /// A reading failed: what it means for the command in flight.
+    pub(super) fn on_read_failure_in_flight(&mut self, error: &Error, started: Instant) {
         let now = Instant::now();
-        let overtaken = self.next.is_some();
-        let Some(flight) = &mut self.slot else { return };
-        match flight.phase {
+        let overtaken = self.commands.is_overtaken();
+        let Some(command) = self.commands.current_mut() else { return };
+        match command.phase {
             Phase::Look | Phase::Hold { .. } => {
-                if started < flight.arrived {
+                if started < command.arrived {
                     // Begun before the command came: it has its own try.
                     return;
                 }
                 let detail = Some(format!("The printer {error}."));
-                if flight.is_unsent() && flight.order.wait_when_unreachable && *error != Error::Unauthorized {
-                    flight.plan_look(now, true);
+                if command.is_unsent() && command.spec.wait_when_unreachable && *error != Error::Unauthorized {
+                    command.plan_look(now, true);
                     return;
                 }
                 let (outcome, reason) = match error {
@@ -135,13 +137,13 @@ impl Actor {
             }
             // A cancel waits: nothing more can be learned about what it overtakes.
             Phase::Watch { .. } if overtaken => {
-                let reason = flight.overtaken_reason();
+                let reason = command.overtaken_reason();
                 self.finish(Outcome::Unconfirmed, Some(reason), None);
             }
             Phase::Settle { .. } if overtaken => {
                 self.finish(Outcome::Unknown, Some(Reason::NoAnswer), None);
             }
-            Phase::Watch { .. } | Phase::Settle { .. } | Phase::Count | Phase::Ask | Phase::Wire => {}
+            Phase::Watch { .. } | Phase::Settle { .. } | Phase::Count | Phase::Permit | Phase::Wire => {}
         }
     }
 }

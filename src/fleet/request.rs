@@ -1,4 +1,4 @@
-//! What an actor asks of its printer: one request each, run beside the actor's loop so that it never blocks.
+//! Requests of an actor to its printer. They run beside the actor's loop, so that it never blocks.
 
 use std::{
     sync::{
@@ -20,46 +20,46 @@ use crate::{
     octoprint::{Error, NoConnection, OctoPrint, PrinterReading, Prints, Push, RequestOptions},
 };
 
-/// How many commands are on the wire, farm-wide. In a crowd, answers go before news: every printer that was commanded
-/// also tells of its new states, and what is written down of a thousand commands must not wait for that.
+/// The number of commands on the wire in the whole farm. While many are, replies are processed before events: each
+/// printer that was sent a command also sends its new states, and the replies of a thousand must not wait for those.
 #[derive(Debug, Clone, Default)]
-pub struct AnswersDue(Arc<AtomicUsize>);
+pub struct RepliesDue(Arc<AtomicUsize>);
 
-impl AnswersDue {
-    /// Whether any answer is due.
+impl RepliesDue {
+    /// Whether any reply is due.
     pub fn any(&self) -> bool {
         self.0.load(Ordering::Relaxed) > 0
     }
 
-    /// One more, until what is returned is dropped.
-    fn one_more(&self) -> AnswerDue {
+    /// One reply more is due, until the returned value is dropped.
+    fn one_more(&self) -> ReplyDue {
         self.0.fetch_add(1, Ordering::Relaxed);
-        AnswerDue(self.clone())
+        ReplyDue(self.clone())
     }
 }
 
-/// The answer to one command is due.
-struct AnswerDue(AnswersDue);
+/// The reply to one command is due.
+struct ReplyDue(RepliesDue);
 
-impl Drop for AnswerDue {
+impl Drop for ReplyDue {
     fn drop(&mut self) {
         self.0.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-/// What came of an errand.
+/// The result of a request.
 #[expect(clippy::large_enum_variant, reason = "moved once, out of the future that made it")]
-pub enum Done {
+pub enum RequestResult {
     Established(Result<Established, Error>),
     Read {
         started: Instant,
         result: Result<JobReading, Error>,
     },
     Heaters(Result<Option<PrinterReading>, Error>),
-    /// The ledger's answer; `false` also when it went away.
-    Asked {
+    /// The dispatcher's reply; refused also when there is no dispatcher any more.
+    Permit {
         command_id: Uuid,
-        go: bool,
+        granted: bool,
     },
     Sent {
         command_id: Uuid,
@@ -81,9 +81,9 @@ pub struct Established {
 
 /// Finds out what answers at the address, and opens its event socket. Holds a permit, so that a farm that comes
 /// back after a power cut is not met by a thousand dials at once; commands need none.
-pub async fn establish(octoprint: OctoPrint, permits: Arc<Semaphore>) -> Done {
+pub async fn establish(octoprint: OctoPrint, permits: Arc<Semaphore>) -> RequestResult {
     let Ok(_permit) = permits.acquire().await else {
-        return Done::Established(Err(Error::Offline {
+        return RequestResult::Established(Err(Error::Offline {
             why: NoConnection::Other,
             detail: "the server is shutting down".to_owned(),
         }));
@@ -98,23 +98,23 @@ pub async fn establish(octoprint: OctoPrint, permits: Arc<Semaphore>) -> Done {
         };
         Ok(Established { version: version.server, push })
     };
-    Done::Established(result.await)
+    RequestResult::Established(result.await)
 }
 
 /// Reads the job.
-pub async fn read(octoprint: OctoPrint, started: Instant) -> Done {
+pub async fn read(octoprint: OctoPrint, started: Instant) -> RequestResult {
     let result = octoprint.job().get(&RequestOptions::within(READ_TIMEOUT)).await;
-    Done::Read { started, result }
+    RequestResult::Read { started, result }
 }
 
 /// Reads temperatures and flags.
-pub async fn heaters(octoprint: OctoPrint) -> Done {
-    Done::Heaters(octoprint.printer().get(&RequestOptions::within(READ_TIMEOUT)).await)
+pub async fn heaters(octoprint: OctoPrint) -> RequestResult {
+    RequestResult::Heaters(octoprint.printer().get(&RequestOptions::within(READ_TIMEOUT)).await)
 }
 
-/// Waits for the ledger's leave.
-pub async fn ask(command_id: Uuid, answer: oneshot::Receiver<bool>) -> Done {
-    Done::Asked { command_id, go: answer.await.unwrap_or(false) }
+/// Waits for the permit of a send.
+pub async fn permit(command_id: Uuid, reply: oneshot::Receiver<bool>) -> RequestResult {
+    RequestResult::Permit { command_id, granted: reply.await.unwrap_or(false) }
 }
 
 /// Sends one step, whose permit may be used until `not_after`. `file` is what a start names.
@@ -124,9 +124,9 @@ pub async fn send(
     step: Step,
     file: Option<FileRef>,
     not_after: Option<Instant>,
-    answers_due: AnswersDue,
-) -> Done {
-    let _due = answers_due.one_more();
+    replies_due: RepliesDue,
+) -> RequestResult {
+    let _due = replies_due.one_more();
     let options = RequestOptions { not_after, ..RequestOptions::within(SEND_TIMEOUT) };
     let result = match (step, file) {
         (Step::Start, Some(file)) => octoprint.files().select(&file.path, &file.origin, true, &options).await,
@@ -137,11 +137,11 @@ pub async fn send(
         (Step::Connect, _) => octoprint.connection().connect(&options).await,
         (Step::Disconnect, _) => octoprint.connection().disconnect(&options).await,
     };
-    Done::Sent { command_id, result }
+    RequestResult::Sent { command_id, result }
 }
 
-/// Counts the prints of a file, for a start of which no event will tell.
-pub async fn count(octoprint: OctoPrint, command_id: Uuid, file: FileRef) -> Done {
+/// Counts the prints of a file, for a start that no event reports.
+pub async fn count(octoprint: OctoPrint, command_id: Uuid, file: FileRef) -> RequestResult {
     let entry = octoprint.files().get(&file.path, &file.origin, &RequestOptions::within(READ_TIMEOUT)).await;
-    Done::Counted { command_id, prints: entry.ok().map(|entry| entry.prints) }
+    RequestResult::Counted { command_id, prints: entry.ok().map(|entry| entry.prints) }
 }

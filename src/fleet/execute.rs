@@ -1,0 +1,322 @@
+//! Execution of a command by its printer's actor: it follows the decisions of `domain/effect.rs`, requests a permit before
+//! every send, and reports the outcome.
+
+use std::time::Instant;
+
+use uuid::Uuid;
+
+use super::{
+    actor::Actor,
+    in_flight::{InFlightCommand, MOVING_LIMIT, Phase, UNSETTLED_LIMIT, Unsettled},
+    message::{ActorCommand, ActorEvent, Report},
+    request,
+};
+use crate::{
+    clock,
+    domain::{
+        command::{Command, Effect, Outcome, Reason, Step},
+        effect::{self, Decision, Evidence, Guards},
+        plate::PlateState,
+        print::PrintResult,
+    },
+    octoprint::Prints,
+};
+
+impl Actor {
+    /// Takes a command. While another one is in flight only a cancel comes, and overtakes it.
+    pub(super) fn take(&mut self, command: Box<ActorCommand>) {
+        let now = Instant::now();
+        let Some(current) = self.commands.current() else {
+            self.commands.begin(InFlightCommand::new(command, now));
+            return;
+        };
+        // The dispatcher hands a command over again where it cannot know that the actor has it.
+        let overtaking = self.commands.overtaking().map(|cancel| cancel.command_id);
+        if current.spec.command_id == command.command_id || overtaking == Some(command.command_id) {
+            return;
+        }
+        if command.command != Command::Cancel || overtaking.is_some() {
+            let command_id = command.command_id;
+            self.report_unsent(command_id, Outcome::Rejected, Reason::CommandInFlight);
+            return;
+        }
+        self.commands.overtake(command);
+        let Some(current) = self.commands.current_mut() else { return };
+        match current.phase {
+            // The sent command is judged again, on a new reading.
+            Phase::Watch { .. } | Phase::Settle { .. } => current.look_after = Some(now),
+            Phase::Look | Phase::Hold { .. } | Phase::Count if current.is_unsent() => {
+                self.commands.take();
+            }
+            // Refused by a stale look and about to be decided anew: nothing was done.
+            Phase::Look | Phase::Hold { .. } | Phase::Count => {
+                self.finish(Outcome::Rejected, Some(Reason::OvertakenByCancel), None);
+            }
+            Phase::Permit | Phase::Wire => {}
+        }
+    }
+
+    /// The command log has ended it before it was sent.
+    pub(super) fn drop_unsent(&mut self, command_id: Uuid) {
+        if self.commands.overtaking().is_some_and(|cancel| cancel.command_id == command_id) {
+            self.commands.take_overtaking();
+        }
+        let held = self.commands.current().is_some_and(|command| {
+            command.spec.command_id == command_id && command.is_unsent() && command.phase != Phase::Permit
+        });
+        if held {
+            self.commands.take();
+            self.published.touch();
+        }
+    }
+
+    /// Moves the command in flight as far as the observations allow.
+    pub(super) fn execute(&mut self) {
+        loop {
+            if self.commands.is_idle()
+                && let Some(cancel) = self.commands.take_overtaking()
+            {
+                let mut command = InFlightCommand::new(cancel, Instant::now());
+                // Decided on a new reading: what was known is from before the command that it overtook.
+                command.look_after = Some(command.arrived);
+                self.commands.begin(command);
+                self.published.touch();
+            }
+            let Some(command) = self.commands.current() else { return };
+            let moved = match command.phase {
+                Phase::Look => self.look(),
+                Phase::Hold { .. } => self.hold(),
+                Phase::Watch { .. } => self.watch(),
+                Phase::Settle { .. } => self.settle(),
+                Phase::Count | Phase::Permit | Phase::Wire => false,
+            };
+            if !moved {
+                return;
+            }
+        }
+    }
+
+    pub(super) fn look(&mut self) -> bool {
+        let now = Instant::now();
+        let Some(command) = self.commands.current() else { return false };
+        if now >= command.spec.expires {
+            self.finish(Outcome::Expired, None, None);
+            return true;
+        }
+        if !self.is_fresh(command.look_after, now) {
+            if command.next_look.is_none_or(|due| now >= due) {
+                self.want_reading(now);
+            }
+            return false;
+        }
+        self.decide()
+    }
+
+    pub(super) fn hold(&mut self) -> bool {
+        let now = Instant::now();
+        let Some(Phase::Hold { since }) = self.commands.current().map(|command| command.phase) else { return false };
+        if now.duration_since(since) >= MOVING_LIMIT {
+            self.finish(Outcome::Rejected, Some(Reason::WaitedTooLong), None);
+            return true;
+        }
+        if self.is_fresh(None, now) {
+            return self.decide();
+        }
+        self.look_again(now);
+        false
+    }
+
+    /// Executes the decision of the table. `false`: it has to wait.
+    pub(super) fn decide(&mut self) -> bool {
+        let now = Instant::now();
+        let observation = self.observation();
+        let gate = self.context.settings.plate_gate;
+        let plate_clear = !gate || self.published.live().plate.state == PlateState::Clear;
+        let enabled = !self.retiring;
+        let Some(command) = self.commands.current_mut() else { return false };
+        let guards = Guards {
+            enabled,
+            plate_clear: plate_clear || command.spec.assume_clear,
+            expected_job: command.spec.expected_job.clone(),
+            file: command.spec.file.clone(),
+            named: command.spec.named,
+            force: command.spec.force,
+        };
+        if command.spec.command == Command::Toggle && command.resolved.is_none() {
+            command.resolved = effect::resolve_toggle(observation.state).ok();
+        }
+        command.print_id = observation.print_id;
+        command.seen_before = Some(observation.state);
+        match effect::decide(command.command(), &observation, &guards) {
+            Decision::Send(step) => {
+                command.first_before.get_or_insert_with(|| observation.clone());
+                self.prepare(step, observation);
+                true
+            }
+            Decision::Wait => {
+                if !matches!(command.phase, Phase::Hold { .. }) {
+                    command.phase = Phase::Hold { since: now };
+                    self.published.touch();
+                }
+                self.look_again(now);
+                false
+            }
+            Decision::Unchanged => {
+                self.finish(Outcome::Unchanged, None, None);
+                true
+            }
+            // A file may be selected at this moment, and a reading from before it may have come after its event.
+            Decision::Reject(Reason::NoFileSelected) if command.look_after.is_none() => {
+                command.look_after = Some(command.arrived);
+                command.phase = Phase::Look;
+                true
+            }
+            Decision::Reject(reason) => {
+                self.finish(Outcome::Rejected, Some(reason), None);
+                true
+            }
+        }
+    }
+
+    /// Gets a step ready. Where no event will tell of a print, its file's counters are read first.
+    pub(super) fn prepare(&mut self, step: Step, before: effect::Observation) {
+        let pushed = self.connection.is_pushed();
+        let octoprint = self.octoprint.clone();
+        let Some(command) = self.commands.current_mut() else { return };
+        if command.step != step || command.before.is_none() {
+            command.sends = 0;
+        }
+        command.step = step;
+        command.before = Some(before);
+        command.evidence = Evidence::default();
+        command.began = None;
+        command.moving = false;
+        if step == Step::Start
+            && !pushed
+            && command.phase != Phase::Count
+            && let Some(file) = command.target().cloned()
+        {
+            command.phase = Phase::Count;
+            self.requests.push(Box::pin(request::count(octoprint, command.spec.command_id, file)));
+            return;
+        }
+        self.request_permit();
+    }
+
+    pub(super) fn on_counted(&mut self, command_id: Uuid, prints: Option<Prints>) {
+        let moment = self.moment();
+        let Some(command) = self.commands.with_id(command_id) else { return };
+        if command.phase == Phase::Count {
+            command.prints_before = prints;
+            self.request_permit();
+            return;
+        }
+        let (Some(before), Some(now), Some(file)) = (command.prints_before, prints, command.target().cloned()) else {
+            return;
+        };
+        if now.success + now.failure <= before.success + before.failure {
+            return;
+        }
+        command.evidence.started = Some(file.path.clone());
+        if command.began.is_none() && self.tracker.current().is_none() {
+            // It came and went between two looks, and left everything as it was: the counter alone tells of it.
+            let result = if now.success > before.success { PrintResult::Done } else { PrintResult::Unknown };
+            let facts = self.tracker.found(file, result, &moment);
+            self.record(facts);
+        }
+    }
+
+    /// Reads the printer on behalf of the command in flight, when that is due.
+    pub(super) fn look_again(&mut self, now: Instant) {
+        let pushed = self.connection.is_pushed();
+        let is_reading = self.schedule.is_reading();
+        let Some(command) = self.commands.current_mut() else { return };
+        if command.next_look.is_none() {
+            command.plan_look(now, pushed);
+        }
+        if command.next_look.is_some_and(|due| now >= due) && !is_reading {
+            command.plan_look(now, pushed);
+            self.want_reading(now);
+        }
+    }
+
+    /// Ends the command in flight. The printer is published first, so that a reader of the outcome finds its state.
+    pub(super) fn finish(&mut self, outcome: Outcome, reason: Option<Reason>, detail: Option<String>) {
+        let doubtful = self.commands.current().is_some_and(|command| command.doubtful);
+        let outcome = if doubtful && outcome.effect() == Some(Effect::None) { Outcome::Unknown } else { outcome };
+        let Some(report) = self.report_of(outcome, reason, detail) else { return };
+        let start = self.commands.start_sent().filter(|_| outcome == Outcome::Unknown);
+        let Some(command) = self.commands.take() else { return };
+        let ended = command.spec.command_id;
+        self.commands.forget_start(ended);
+        self.published.touch();
+        self.publish();
+        self.outbox.send(ActorEvent::Report(report));
+        if outcome.effect() == Some(Effect::Maybe)
+            && let Some(before) = command.before.clone()
+            && !command.is_restart()
+        {
+            let now = Instant::now();
+            self.commands.keep_unsettled(Unsettled {
+                command_id: command.spec.command_id,
+                step: command.step,
+                target: command.target().cloned(),
+                before,
+                evidence: command.evidence,
+                unanswered: outcome == Outcome::Unknown,
+                start: start.filter(|start| start.command_id == ended),
+                read_since: None,
+                until: now + UNSETTLED_LIMIT,
+            });
+        }
+    }
+
+    /// Reports the progress of the command in flight.
+    pub(super) fn report(&mut self, outcome: Outcome) {
+        if let Some(report) = self.report_of(outcome, None, None) {
+            self.outbox.send(ActorEvent::Report(report));
+        }
+    }
+
+    fn report_of(&self, outcome: Outcome, reason: Option<Reason>, detail: Option<String>) -> Option<Report> {
+        let command = self.commands.current()?;
+        let current = self.tracker.current().map(|print| print.id);
+        Some(Report {
+            printer_id: self.published.printer_id(),
+            command_id: command.spec.command_id,
+            outcome,
+            reason,
+            detail: detail.or_else(|| reason.map(|reason| reason.sentence().to_owned())),
+            resolved: command.resolved,
+            print_id: if command.step == Step::Start { command.began.or(current) } else { command.print_id },
+            state_before: command.seen_before,
+            state_after: self.connection.is_in_touch().then_some(self.state),
+            accepted_at: command.accepted_at,
+            at: clock::now(),
+        })
+    }
+
+    pub(super) fn report_unsent(&mut self, command_id: Uuid, outcome: Outcome, reason: Reason) {
+        let report = Report {
+            printer_id: self.published.printer_id(),
+            command_id,
+            outcome,
+            reason: Some(reason),
+            detail: Some(reason.sentence().to_owned()),
+            resolved: None,
+            print_id: None,
+            state_before: None,
+            state_after: None,
+            accepted_at: None,
+            at: clock::now(),
+        };
+        self.outbox.send(ActorEvent::Report(report));
+    }
+}
+
+impl InFlightCommand {
+    /// Why a command that a cancel overtook ends without an observed effect.
+    pub(super) fn overtaken_reason(&self) -> Reason {
+        if self.is_restart() { Reason::CancelledNotStarted } else { Reason::OvertakenByCancel }
+    }
+}

@@ -1,0 +1,223 @@
+//! Observations of an actor: readings of the printer, the prints they show, and what is published of them.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use uuid::Uuid;
+
+use super::{
+    actor::Actor,
+    schedule::jittered,
+    settings::{DOUBT, FRESH_BY_SOCKET},
+    view::LiveJob,
+};
+use crate::{
+    clock,
+    domain::{
+        command::Step,
+        effect::Observation,
+        plate::Plate,
+        print::{ActorKind, Moment, PrintFact, PrintResult, Tracker},
+        reading::{JobFile, JobReading},
+        state::Reachability,
+    },
+    octoprint::{Error, PrinterReading},
+};
+
+impl Actor {
+    /// Takes in a reading of the job.
+    pub(super) fn on_reading(&mut self, mut reading: JobReading, started: Instant) {
+        let now = Instant::now();
+        let is_old = self.schedule.is_of_earlier_connection(started);
+        if is_old || (self.connection.is_in_touch() && self.schedule.is_overtaken_by_event()) {
+            // It is of an earlier connection, or an event came meanwhile: it may be older than what is known.
+            self.want_reading(now);
+            return;
+        }
+        reading.state = reading.state.refined(self.flags);
+        self.schedule.on_reading(started, now);
+        self.published.mark_observed();
+        self.state = reading.state;
+        self.commands.note_state(reading.state);
+        let facts = self.tracker.on_reading(&reading, &self.moment());
+        self.connection.on_reading(now);
+        self.record(facts);
+        for event in self.tracker.take_waiting() {
+            let facts = self.tracker.on_event(&event, &self.moment());
+            self.record(facts);
+        }
+        // The command that the previous run had sent is in flight by now, or had ended.
+        self.commands.forget_observed_start();
+        let live = self.published.live();
+        let stalled = self.stall.note(&reading, &live.temperatures, now, self.context.settings.stall_after);
+        let stalled_since = stalled.map(|since| clock::now() - (now - since));
+        if let (Some(since), None, Some(print)) = (stalled_since, live.stalled_since, self.tracker.current()) {
+            let id = print.id;
+            self.record(vec![PrintFact::Stalled { id, since }]);
+        }
+        let live = self.published.change();
+        live.state_text.clone_from(&reading.state_text);
+        live.error.clone_from(&reading.error);
+        live.stalled_since = stalled_since;
+        live.reachability = Reachability::Online;
+        self.reading = Some(reading);
+        self.published.touch_job();
+        let pace = self.pace();
+        self.schedule.read_after(now, if self.tracker.is_in_doubt() { DOUBT } else { jittered(pace.job) });
+        self.schedule.heaters_within(now, pace.heaters);
+        self.store_observation();
+        self.judge_unsettled();
+    }
+
+    pub(super) fn on_read_failed(&mut self, error: &Error, started: Instant) {
+        let now = Instant::now();
+        self.on_unreachable(error, now);
+        self.on_read_failure_in_flight(error, started);
+    }
+
+    pub(super) fn on_heaters(&mut self, result: Result<Option<PrinterReading>, Error>) {
+        let now = Instant::now();
+        self.schedule.end_heaters();
+        let mut due = self.pace().heaters;
+        if let Ok(Some(printer)) = result {
+            // A page that shows this printer gets each reading, also one with the same values.
+            if self.schedule.is_watched() {
+                self.published.touch();
+            }
+            if *self.published.live().temperatures != printer.temperatures {
+                self.published.change().temperatures = Arc::new(printer.temperatures);
+            }
+            self.flags = printer.flags;
+            self.published.change_quietly().heaters_read = Some(now);
+            if self.published.live().temperatures.values().any(|heater| heater.is_heating()) {
+                due = due.min(Duration::from_secs(3));
+            }
+        }
+        self.schedule.heaters_after(now, jittered(due));
+    }
+
+    /// The observation is of this moment. `after`: only a reading that was begun after it counts.
+    pub(super) fn is_fresh(&self, after: Option<Instant>, now: Instant) -> bool {
+        if !self.connection.is_in_touch() {
+            return false;
+        }
+        match after {
+            Some(after) => self.schedule.is_begun_after(after),
+            None => {
+                self.connection.is_pushed() && self.connection.has_frame_within(FRESH_BY_SOCKET, now)
+                    || self.schedule.is_recent(now)
+            }
+        }
+    }
+
+    /// The observation that commands are decided on.
+    pub(super) fn observation(&self) -> Observation {
+        let current = self.tracker.current();
+        Observation {
+            state: self.state,
+            file: self.tracker.selected().cloned(),
+            print_id: current.map(|print| print.id),
+            paused_by_printyard: current
+                .and_then(|print| print.paused_by)
+                .is_some_and(|by| by.kind == ActorKind::Command),
+        }
+    }
+
+    pub(super) fn moment(&self) -> Moment {
+        Moment {
+            at: clock::now(),
+            fresh_ids: [clock::new_id(), clock::new_id()],
+            pushed: self.connection.is_pushed(),
+            starting: self.commands.start_sent(),
+            pausing: self.commands.sent(Step::Pause),
+            resuming: self.commands.sent(Step::Resume),
+            cancelling: self.commands.sent(Step::Cancel),
+        }
+    }
+
+    /// Has the recorder store what the tracker found.
+    pub(super) fn record(&mut self, facts: Vec<PrintFact>) {
+        // A gap after which something had changed: it is kept as a print, and proves nothing about a start.
+        let doubtful: Vec<Uuid> = facts
+            .iter()
+            .filter_map(|fact| match fact {
+                PrintFact::Ended { id, result: PrintResult::Unknown, .. } => Some(*id),
+                _ => None,
+            })
+            .collect();
+        for fact in facts {
+            match &fact {
+                PrintFact::Began { id, file, at, by } => {
+                    self.commands.note_began(*id, by.command_id);
+                    if let Some(file) = file.as_ref().filter(|_| !doubtful.contains(id)) {
+                        self.commands.note_found(&file.path);
+                    }
+                    let now = Instant::now();
+                    let live = self.published.change();
+                    live.plate = Plate::occupied(*id, *at);
+                    live.heated_up = Some(now);
+                    self.schedule.heaters_within(now, Duration::from_secs(3));
+                }
+                PrintFact::Resumed { .. } => self.published.change().heated_up = Some(Instant::now()),
+                PrintFact::Paused { .. } | PrintFact::Stalled { .. } | PrintFact::Ended { .. } => {}
+            }
+            self.published.touch();
+            self.published.touch_job();
+            self.context.recorder.add_fact(self.published.printer_id(), fact);
+        }
+    }
+
+    /// Has the recorder store the observation, where it differs from the stored one.
+    pub(super) fn store_observation(&mut self) {
+        self.published.store(self.state, self.tracker.mark(), &self.context.recorder);
+    }
+
+    /// Believes a reading whose events have not come: what happens next must find the print ended.
+    pub(super) fn settle_print(&mut self) {
+        if self.tracker.is_in_doubt() {
+            let facts = self.tracker.settle(&self.moment());
+            self.record(facts);
+        }
+    }
+
+    /// Puts what changed into the snapshot of the farm.
+    pub(super) fn publish(&mut self) {
+        let in_flight = self.commands.current().map(|command| command.spec.command);
+        let (tracker, reading) = (&self.tracker, self.reading.as_ref());
+        self.published.publish(&self.context.view, self.state, in_flight, || live_job(tracker, reading));
+    }
+}
+
+/// The job that a tracker and the last reading show.
+fn live_job(tracker: &Tracker, reading: Option<&JobReading>) -> Option<LiveJob> {
+    let current = tracker.current();
+    let selected = tracker.selected();
+    if current.is_none() && selected.is_none() {
+        return None;
+    }
+    // The reading may be of the file before.
+    let read_file = reading
+        .and_then(|reading| reading.file.clone())
+        .filter(|file| selected.is_some_and(|selected| selected.path == file.path));
+    let fresh = read_file.is_some();
+    let file = read_file.or_else(|| {
+        selected.map(|file| JobFile {
+            name: file.path.rsplit('/').next().unwrap_or(&file.path).to_owned(),
+            path: file.path.clone(),
+            origin: file.origin.clone(),
+            size: None,
+            date: None,
+        })
+    });
+    Some(LiveJob {
+        print_id: current.map(|print| print.id),
+        file,
+        user: reading.and_then(|reading| reading.user.clone()),
+        estimated_print_time_s: reading.filter(|_| fresh).and_then(|reading| reading.estimated_print_time_s),
+        started_by: current.map(|print| print.started_by),
+        paused_by: current.and_then(|print| print.paused_by),
+        progress: reading.filter(|_| fresh).map(|reading| reading.progress).unwrap_or_default(),
+    })
+}

@@ -1,0 +1,224 @@
+//! When an actor reads its printer, and how old its readings are.
+
+use std::{
+    sync::LazyLock,
+    time::{Duration, Instant},
+};
+
+use super::settings::{FRESH_BY_READING, Pace, ROUTINE_WAITS, TICK, WATCHED_FOR};
+
+/// The readings of one printer: due, under way, and taken in.
+pub(super) struct PollSchedule {
+    read_due: Instant,
+    heaters_due: Instant,
+    /// The beginning of the reading under way.
+    reading_since: Option<Instant>,
+    heaters_under_way: bool,
+    /// A page shows this printer until then.
+    watched_until: Option<Instant>,
+    /// Readings that were begun before this belong to an earlier connection.
+    valid_from: Option<Instant>,
+    /// When the newest reading that was taken in was begun, and when it came.
+    begun: Option<Instant>,
+    came: Option<Instant>,
+    /// Changes reported by events. A reading that was begun before the newest one is stale.
+    events: u64,
+    events_at_begin: u64,
+}
+
+impl PollSchedule {
+    /// Nothing is due before the first connection.
+    pub fn new(now: Instant) -> Self {
+        let later = now + Duration::from_secs(3_600);
+        Self {
+            read_due: later,
+            heaters_due: later,
+            reading_since: None,
+            heaters_under_way: false,
+            watched_until: None,
+            valid_from: None,
+            begun: None,
+            came: None,
+            events: 0,
+            events_at_begin: 0,
+        }
+    }
+
+    /// A page shows this printer now.
+    pub fn is_watched(&self) -> bool {
+        self.watched_until.is_some_and(|until| Instant::now() < until)
+    }
+
+    /// A page shows this printer for a while.
+    pub fn watch(&mut self, now: Instant) {
+        self.watched_until = Some(now + WATCHED_FOR);
+    }
+
+    /// Readings are due after this pace at the latest.
+    pub fn hasten(&mut self, now: Instant, pace: Pace) {
+        self.read_due = self.read_due.min(now + pace.job);
+        self.heaters_within(now, pace.heaters);
+    }
+
+    /// A reading is under way.
+    pub fn is_reading(&self) -> bool {
+        self.reading_since.is_some()
+    }
+
+    /// Begins a reading. `false`: one is under way.
+    pub fn begin_reading(&mut self, now: Instant, pace: Pace) -> bool {
+        if self.is_reading() {
+            return false;
+        }
+        self.reading_since = Some(now);
+        self.events_at_begin = self.events;
+        self.read_due = now + pace.job;
+        true
+    }
+
+    /// The reading under way has ended, whatever came of it.
+    pub fn end_reading(&mut self) {
+        self.reading_since = None;
+    }
+
+    /// The reading that began at `begun` is of an earlier connection.
+    pub fn is_of_earlier_connection(&self, begun: Instant) -> bool {
+        self.valid_from.is_some_and(|from| begun < from)
+    }
+
+    /// An event came since the newest reading was begun.
+    pub fn is_overtaken_by_event(&self) -> bool {
+        self.events_at_begin != self.events
+    }
+
+    /// A reading was taken in.
+    pub fn on_reading(&mut self, begun: Instant, now: Instant) {
+        self.begun = Some(begun);
+        self.came = Some(now);
+    }
+
+    /// The next routine reading is due after `pause`.
+    pub fn read_after(&mut self, now: Instant, pause: Duration) {
+        self.read_due = now + pause;
+    }
+
+    /// A reading is due soon, at a random time within this.
+    pub fn read_soon(&mut self, now: Instant, within_ms: u64) {
+        let delay = Duration::from_millis(300) + full_jitter(Duration::from_millis(within_ms));
+        self.read_due = self.read_due.min(now + delay);
+    }
+
+    /// An event reported a change.
+    pub fn on_event(&mut self) {
+        self.events += 1;
+    }
+
+    /// Readings that were begun before `now` do not count any more.
+    pub fn invalidate(&mut self, now: Instant) {
+        self.valid_from = Some(now);
+    }
+
+    /// A new connection: what is under way was begun before it.
+    pub fn restart(&mut self, now: Instant) {
+        self.reading_since = None;
+        self.valid_from = Some(now);
+        self.heaters_due = now;
+    }
+
+    /// No reading counts as taken in.
+    pub fn forget(&mut self) {
+        self.begun = None;
+        self.came = None;
+    }
+
+    /// No request is under way any more.
+    pub fn abandon(&mut self) {
+        self.reading_since = None;
+        self.heaters_under_way = false;
+    }
+
+    /// The newest reading was begun at `after` or later.
+    pub fn is_begun_after(&self, after: Instant) -> bool {
+        self.begun.is_some_and(|begun| begun >= after)
+    }
+
+    /// The newest reading came at most [`FRESH_BY_READING`] ago.
+    pub fn is_recent(&self, now: Instant) -> bool {
+        self.came.is_some_and(|came| now.duration_since(came) <= FRESH_BY_READING)
+    }
+
+    /// A routine reading is due.
+    pub fn is_reading_due(&self, now: Instant, replies_due: bool) -> bool {
+        now >= routine(self.read_due, replies_due)
+    }
+
+    /// Temperatures are due, and not being read.
+    pub fn is_heaters_due(&self, now: Instant, replies_due: bool) -> bool {
+        now >= routine(self.heaters_due, replies_due) && !self.heaters_under_way
+    }
+
+    /// Temperatures are read next after `pause`.
+    pub fn heaters_after(&mut self, now: Instant, pause: Duration) {
+        self.heaters_due = now + pause;
+    }
+
+    /// Temperatures are read within `limit`.
+    pub fn heaters_within(&mut self, now: Instant, limit: Duration) {
+        self.heaters_due = self.heaters_due.min(now + limit);
+    }
+
+    /// Temperatures are being read.
+    pub fn begin_heaters(&mut self) {
+        self.heaters_under_way = true;
+    }
+
+    /// The reading of temperatures has ended, whatever came of it.
+    pub fn end_heaters(&mut self) {
+        self.heaters_under_way = false;
+    }
+
+    /// When the next routine reading is due.
+    pub fn reading_wake(&self, replies_due: bool) -> Instant {
+        routine(self.read_due, replies_due)
+    }
+
+    /// When temperatures are due, unless they are being read.
+    pub fn heaters_wake(&self, replies_due: bool) -> Option<Instant> {
+        (!self.heaters_under_way).then(|| routine(self.heaters_due, replies_due))
+    }
+}
+
+/// When a reading that no command waits for begins: replies to commands go first, for a while.
+fn routine(due: Instant, replies_due: bool) -> Instant {
+    on_tick(if replies_due { due + ROUTINE_WAITS } else { due })
+}
+
+/// The first tick at or after a time. All actors have the same ticks.
+pub(super) fn on_tick(due: Instant) -> Instant {
+    static BEGUN: LazyLock<Instant> = LazyLock::new(Instant::now);
+    let ticks = due.saturating_duration_since(*BEGUN).as_nanos().div_ceil(TICK.as_nanos());
+    u32::try_from(ticks).map_or(due, |ticks| *BEGUN + TICK * ticks)
+}
+
+/// Up to a tenth more or less, so that a thousand printers do not keep step.
+pub(super) fn jittered(duration: Duration) -> Duration {
+    duration.mul_f64(0.9 + rand::random::<f64>() * 0.2)
+}
+
+/// Anything from a twentieth of it to all of it.
+pub(super) fn full_jitter(ceiling: Duration) -> Duration {
+    ceiling.mul_f64(rand::random::<f64>().max(0.05))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reading_that_no_command_waits_for_is_put_off_while_replies_are_due_and_not_for_ever() {
+        let due = Instant::now() + Duration::from_secs(1);
+        let (at_once, put_off) = (routine(due, false), routine(due, true));
+        assert!(at_once >= due && at_once <= due + TICK, "on the next tick");
+        assert!(put_off >= due + ROUTINE_WAITS && put_off <= due + ROUTINE_WAITS + TICK, "on the first tick behind");
+    }
+}
