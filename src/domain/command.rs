@@ -280,7 +280,8 @@ fn local() -> String {
     super::reading::LOCAL.to_owned()
 }
 
-/// An effect that showed only after the command had ended as `unconfirmed` or `unknown`.
+/// An effect that was observed after the command had ended: of one whose effect was unknown, or of a pause or resume that
+/// was undone within 10 s.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Settled {
     pub effect: Effect,

@@ -94,7 +94,10 @@ impl Evidence {
 
 /// Where a printer shows this, the job that it had has ended.
 fn ends_a_job(state: PrinterState) -> bool {
-    matches!(state, PrinterState::Operational | PrinterState::Offline | PrinterState::Error)
+    matches!(
+        state,
+        PrinterState::Operational | PrinterState::Transferring | PrinterState::Offline | PrinterState::Error
+    )
 }
 
 /// What a toggle means on this printer now.
@@ -103,9 +106,14 @@ pub fn resolve_toggle(state: PrinterState) -> Result<Command, Reason> {
     match state {
         S::Starting | S::Printing | S::Resuming => Ok(Command::Pause),
         S::Pausing | S::Paused => Ok(Command::Resume),
-        S::Operational | S::Finishing | S::Cancelling | S::Offline | S::Connecting | S::Error | S::Unknown => {
-            Err(Reason::NotActive)
-        }
+        S::Operational
+        | S::Finishing
+        | S::Cancelling
+        | S::Transferring
+        | S::Offline
+        | S::Connecting
+        | S::Error
+        | S::Unknown => Err(Reason::NotActive),
     }
 }
 
@@ -133,13 +141,15 @@ fn by_state(command: Command, observation: &Observation, guards: &Guards) -> Dec
             S::Offline | S::Error | S::Connecting => Reject(Reason::NotOperational),
             S::Operational if observation.file.is_none() && guards.file.is_none() => Reject(Reason::NoFileSelected),
             S::Operational => Send(Step::Start),
-            S::Starting | S::Printing | S::Pausing | S::Paused | S::Resuming => Reject(Reason::AlreadyPrinting),
+            S::Starting | S::Printing | S::Pausing | S::Paused | S::Resuming | S::Transferring => {
+                Reject(Reason::AlreadyPrinting)
+            }
             S::Cancelling | S::Finishing => Wait,
             S::Unknown => Reject(Reason::UnknownState),
         },
         Command::Pause => match state {
             S::Offline | S::Error | S::Connecting => Reject(Reason::NotOperational),
-            S::Operational | S::Cancelling | S::Finishing => Reject(Reason::NotActive),
+            S::Operational | S::Cancelling | S::Finishing | S::Transferring => Reject(Reason::NotActive),
             S::Starting | S::Pausing | S::Resuming => Wait,
             S::Printing => Send(Step::Pause),
             S::Paused => Unchanged,
@@ -147,7 +157,7 @@ fn by_state(command: Command, observation: &Observation, guards: &Guards) -> Dec
         },
         Command::Resume => match state {
             S::Offline | S::Error | S::Connecting => Reject(Reason::NotOperational),
-            S::Operational | S::Cancelling | S::Finishing => Reject(Reason::NotActive),
+            S::Operational | S::Cancelling | S::Finishing | S::Transferring => Reject(Reason::NotActive),
             S::Starting | S::Printing => Unchanged,
             S::Pausing | S::Resuming => Wait,
             S::Paused => Send(Step::Resume),
@@ -156,11 +166,13 @@ fn by_state(command: Command, observation: &Observation, guards: &Guards) -> Dec
         Command::Cancel => match state {
             S::Offline | S::Error | S::Connecting | S::Operational => Unchanged,
             S::Starting | S::Printing | S::Pausing | S::Paused | S::Resuming | S::Unknown => Send(Step::Cancel),
+            // It ends the transfer (measured). Without it, a print that is to follow the transfer would begin.
+            S::Transferring => Send(Step::Cancel),
             S::Cancelling | S::Finishing => Wait,
         },
         Command::Restart => match state {
             S::Offline | S::Error | S::Connecting => Reject(Reason::NotOperational),
-            S::Operational | S::Cancelling | S::Finishing => Reject(Reason::NotActive),
+            S::Operational | S::Cancelling | S::Finishing | S::Transferring => Reject(Reason::NotActive),
             S::Starting | S::Printing | S::Pausing | S::Paused | S::Resuming => Send(Step::Cancel),
             S::Unknown => Reject(Reason::UnknownState),
         },
@@ -176,7 +188,7 @@ fn by_state(command: Command, observation: &Observation, guards: &Guards) -> Dec
         },
         Command::Disconnect => match state {
             S::Offline | S::Error => Unchanged,
-            _ if state.is_active() && !guards.force => Reject(Reason::JobActive),
+            _ if (state.is_active() || state == S::Transferring) && !guards.force => Reject(Reason::JobActive),
             S::Unknown if !guards.force => Reject(Reason::UnknownState),
             _ => Send(Step::Disconnect),
         },
@@ -186,7 +198,9 @@ fn by_state(command: Command, observation: &Observation, guards: &Guards) -> Dec
 /// What stands against a command that the state allows.
 fn guard(command: Command, allowed: Decision, observation: &Observation, guards: &Guards) -> Option<Reason> {
     // A state that is not known may be one of a job: what would be sent goes only to the one that was meant.
-    let on_a_job = observation.state.is_active() || observation.state == PrinterState::Unknown;
+    // A transfer is another job than the print that was meant.
+    let on_a_job = observation.state.is_active()
+        || matches!(observation.state, PrinterState::Transferring | PrinterState::Unknown);
     if let Some(expected) = &guards.expected_job
         && (on_a_job || command == Command::Start)
         && !is_job(expected, observation)
@@ -264,7 +278,7 @@ fn judge_start(expected: Option<&FileRef>, evidence: &Evidence, now: &Observatio
             None => Verdict::Pending { moving: true },
         },
         // The same file at 100 % is no proof: it may be the print before.
-        (None, S::Operational | S::Connecting | S::Unknown) => Verdict::Pending { moving: false },
+        (None, S::Operational | S::Transferring | S::Connecting | S::Unknown) => Verdict::Pending { moving: false },
         (None, _) => Verdict::Gone(Reason::NotOperational),
     }
 }
@@ -281,7 +295,7 @@ fn judge_pause(before: &Observation, evidence: &Evidence, now: &Observation) -> 
         S::Pausing | S::Starting | S::Resuming => Verdict::Pending { moving: true },
         S::Printing if evidence.passed(S::Pausing) => Verdict::Lost,
         S::Printing | S::Finishing | S::Cancelling | S::Connecting | S::Unknown => Verdict::Pending { moving: false },
-        S::Operational | S::Offline | S::Error => Verdict::Gone(Reason::JobChanged),
+        S::Operational | S::Transferring | S::Offline | S::Error => Verdict::Gone(Reason::JobChanged),
     }
 }
 
@@ -297,7 +311,7 @@ fn judge_resume(before: &Observation, evidence: &Evidence, now: &Observation) ->
         S::Pausing => Verdict::Pending { moving: true },
         S::Paused if evidence.passed(S::Pausing) => Verdict::Lost,
         S::Paused | S::Starting | S::Cancelling | S::Connecting | S::Unknown => Verdict::Pending { moving: false },
-        S::Operational | S::Offline | S::Error => Verdict::Gone(Reason::JobChanged),
+        S::Operational | S::Transferring | S::Offline | S::Error => Verdict::Gone(Reason::JobChanged),
     }
 }
 
@@ -309,6 +323,8 @@ fn judge_cancel(before: &Observation, now: &Observation) -> Verdict {
     }
     match now.state {
         S::Operational | S::Offline | S::Error => Verdict::Confirmed,
+        // A print is over when a transfer has begun.
+        S::Transferring if before.state != S::Transferring => Verdict::Confirmed,
         S::Cancelling | S::Finishing => Verdict::Pending { moving: true },
         S::Connecting | S::Unknown => Verdict::Pending { moving: false },
         // Also after `Cancelling`: a cancel in Starting shows Printing for a moment before it is through (measured).

@@ -6,11 +6,13 @@
 pub mod access;
 pub mod audit;
 pub mod batch;
+pub mod channel;
 pub mod clock_check;
 pub mod command;
 pub mod effect;
 pub mod event;
 pub mod event_body;
+pub mod heating;
 pub mod idempotency;
 pub mod invalid;
 pub mod noisy;

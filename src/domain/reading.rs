@@ -51,6 +51,21 @@ pub struct JobReading {
     pub progress: Progress,
 }
 
+impl JobReading {
+    /// A state without a job.
+    pub fn of_state(state: PrinterState, state_text: String) -> Self {
+        Self {
+            state,
+            state_text,
+            error: None,
+            file: None,
+            user: None,
+            estimated_print_time_s: None,
+            progress: Progress::default(),
+        }
+    }
+}
+
 /// One heater, degrees Celsius.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Temperature {

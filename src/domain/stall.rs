@@ -4,10 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{
-    reading::{JobReading, Temperatures},
-    state::PrinterState,
-};
+use super::{reading::JobReading, state::PrinterState};
 
 /// Follows the file position of one printer.
 #[derive(Debug, Clone, Copy, Default)]
@@ -18,22 +15,15 @@ pub struct StallWatch {
 }
 
 impl StallWatch {
-    /// Takes in a reading made at `at`. Returns since when the print stands, once that is `limit` ago. A heater below
-    /// its target explains a stand-still: the printer waits for it.
-    pub fn note(
-        &mut self,
-        reading: &JobReading,
-        temperatures: &Temperatures,
-        at: Instant,
-        limit: Duration,
-    ) -> Option<Instant> {
-        let explained = temperatures.values().any(|heater| heater.is_heating());
+    /// Takes in a reading made at `at`. Returns since when the print stands, once that is `limit` ago. A printer that
+    /// heats waits for its heaters, which explains a stand-still.
+    pub fn note(&mut self, reading: &JobReading, is_heating: bool, at: Instant, limit: Duration) -> Option<Instant> {
         let moved = reading.progress.file_position != self.position;
         self.position = reading.progress.file_position;
-        if reading.state != PrinterState::Printing || explained || moved {
+        if reading.state != PrinterState::Printing || is_heating || moved {
             self.since = None;
         }
-        if reading.state == PrinterState::Printing && !explained {
+        if reading.state == PrinterState::Printing && !is_heating {
             self.since.get_or_insert(at);
         }
         self.since.filter(|since| at.duration_since(*since) >= limit)
@@ -43,7 +33,7 @@ impl StallWatch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::reading::{Progress, Temperature};
+    use crate::domain::reading::Progress;
 
     fn reading(state: PrinterState, position: u64) -> JobReading {
         JobReading {
@@ -62,21 +52,19 @@ mod tests {
         let (start, limit) = (Instant::now(), Duration::from_secs(300));
         let at = |s| start + Duration::from_secs(s);
         let mut watch = StallWatch::default();
-        let heaters = Temperatures::new();
-        assert_eq!(watch.note(&reading(PrinterState::Printing, 7), &heaters, at(0), limit), None);
-        assert_eq!(watch.note(&reading(PrinterState::Printing, 7), &heaters, at(299), limit), None);
-        assert_eq!(watch.note(&reading(PrinterState::Printing, 7), &heaters, at(300), limit), Some(start));
-        assert_eq!(watch.note(&reading(PrinterState::Printing, 8), &heaters, at(301), limit), None);
-        assert_eq!(watch.note(&reading(PrinterState::Paused, 8), &heaters, at(900), limit), None);
+        assert_eq!(watch.note(&reading(PrinterState::Printing, 7), false, at(0), limit), None);
+        assert_eq!(watch.note(&reading(PrinterState::Printing, 7), false, at(299), limit), None);
+        assert_eq!(watch.note(&reading(PrinterState::Printing, 7), false, at(300), limit), Some(start));
+        assert_eq!(watch.note(&reading(PrinterState::Printing, 8), false, at(301), limit), None);
+        assert_eq!(watch.note(&reading(PrinterState::Paused, 8), false, at(900), limit), None);
     }
 
     #[test]
     fn waiting_for_a_heater_is_no_stall() {
         let (start, limit) = (Instant::now(), Duration::from_secs(300));
-        let cold = Temperatures::from([("bed".to_owned(), Temperature { actual: Some(40.0), target: Some(60.0) })]);
         let mut watch = StallWatch::default();
-        watch.note(&reading(PrinterState::Printing, 7), &cold, start, limit);
+        watch.note(&reading(PrinterState::Printing, 7), true, start, limit);
         let later = start + Duration::from_secs(400);
-        assert_eq!(watch.note(&reading(PrinterState::Printing, 7), &cold, later, limit), None);
+        assert_eq!(watch.note(&reading(PrinterState::Printing, 7), true, later, limit), None);
     }
 }

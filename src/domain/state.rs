@@ -1,8 +1,8 @@
 //! The states of a printer, in OctoPrint's own order of things.
 //!
-//! OctoPrint tells its state as a text for people (`Offline after error`, `Printing from SD`). The text is
-//! mapped here, once, by prefix and the most specific first; flags, where a body has them, refine what the
-//! text leaves unknown. A text that is not known stays unknown and is kept for the reader.
+//! OctoPrint has its state as a text for people (`Offline after error`, `Printing from SD`). The text is mapped here, by
+//! its meaning: an error anywhere in it is an error, and a file that is sent is no print. Flags, where a body has them,
+//! refine what the text leaves unknown. A text that is not known stays unknown and is kept for the reader.
 
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +18,8 @@ pub enum PrinterState {
     Resuming,
     Finishing,
     Cancelling,
+    /// A file goes to the SD card. It is no print.
+    Transferring,
     /// OctoPrint answers, but has no connection to its printer.
     Offline,
     Connecting,
@@ -44,7 +46,7 @@ pub struct StateFlags {
 
 impl PrinterState {
     /// Every state, for tests and for tables.
-    pub const ALL: [PrinterState; 12] = [
+    pub const ALL: [PrinterState; 13] = [
         Self::Operational,
         Self::Starting,
         Self::Printing,
@@ -53,6 +55,7 @@ impl PrinterState {
         Self::Resuming,
         Self::Finishing,
         Self::Cancelling,
+        Self::Transferring,
         Self::Offline,
         Self::Connecting,
         Self::Error,
@@ -61,9 +64,7 @@ impl PrinterState {
 
     /// Reads OctoPrint's text (`state` of `GET /api/job`, `state.text` of `GET /api/printer`).
     pub fn from_text(text: &str) -> Self {
-        const PREFIXES: [(&str, PrinterState); 18] = [
-            ("offline after error", PrinterState::Error),
-            ("error", PrinterState::Error),
+        const BEGINNINGS: [(&str, PrinterState); 13] = [
             ("offline", PrinterState::Offline),
             ("closed", PrinterState::Offline),
             ("opening", PrinterState::Connecting),
@@ -71,9 +72,6 @@ impl PrinterState {
             ("connecting", PrinterState::Connecting),
             ("starting", PrinterState::Starting),
             ("printing", PrinterState::Printing),
-            ("sending file", PrinterState::Printing),
-            ("transferring", PrinterState::Printing),
-            ("transfering", PrinterState::Printing),
             ("pausing", PrinterState::Pausing),
             ("paused", PrinterState::Paused),
             ("resuming", PrinterState::Resuming),
@@ -82,7 +80,15 @@ impl PrinterState {
             ("operational", PrinterState::Operational),
         ];
         let text = text.trim().to_lowercase();
-        PREFIXES.iter().find(|(prefix, _)| text.starts_with(prefix)).map_or(Self::Unknown, |(_, state)| *state)
+        let has_word = |word| text.split(|c: char| !c.is_alphanumeric()).any(|part| part == word);
+        if has_word("error") {
+            return Self::Error;
+        }
+        // "Sending file to SD", "Starting to send file to SD", "Transferring file to SD".
+        if text.starts_with("transfer") || (has_word("file") && (has_word("sending") || has_word("send"))) {
+            return Self::Transferring;
+        }
+        BEGINNINGS.iter().find(|(beginning, _)| text.starts_with(beginning)).map_or(Self::Unknown, |(_, state)| *state)
     }
 
     /// Reads `state_id` of the event `PrinterStateChanged`. `CLOSED_WITH_ERROR` and `ERROR` are errors; OctoPrint
@@ -91,7 +97,8 @@ impl PrinterState {
         match state_id {
             "OPERATIONAL" => Self::Operational,
             "STARTING" => Self::Starting,
-            "PRINTING" | "TRANSFERING_FILE" | "TRANSFERRING_FILE" => Self::Printing,
+            "PRINTING" => Self::Printing,
+            "TRANSFERING_FILE" | "TRANSFERRING_FILE" => Self::Transferring,
             "PAUSING" => Self::Pausing,
             "PAUSED" => Self::Paused,
             "RESUMING" => Self::Resuming,
@@ -139,12 +146,12 @@ impl PrinterState {
 
     /// No print is under way: one that was has ended.
     pub fn is_idle(self) -> bool {
-        matches!(self, Self::Operational | Self::Offline | Self::Error)
+        matches!(self, Self::Operational | Self::Transferring | Self::Offline | Self::Error)
     }
 
     /// The printer itself is connected to its OctoPrint and idle or at work.
     pub fn is_operational(self) -> bool {
-        self == Self::Operational || self.is_active()
+        matches!(self, Self::Operational | Self::Transferring) || self.is_active()
     }
 
     /// A state that a printer passes through on its own.
@@ -166,6 +173,7 @@ impl PrinterState {
             Self::Resuming => "resuming",
             Self::Finishing => "finishing",
             Self::Cancelling => "cancelling",
+            Self::Transferring => "transferring",
             Self::Offline => "offline",
             Self::Connecting => "connecting",
             Self::Error => "error",
@@ -221,15 +229,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_most_specific_prefix_decides() {
+    fn texts_are_mapped_by_their_meaning() {
         for (text, state) in [
             ("Offline after error", PrinterState::Error),
             ("Offline", PrinterState::Offline),
             ("Closed", PrinterState::Offline),
             ("Opening serial connection", PrinterState::Connecting),
             ("Printing from SD", PrinterState::Printing),
-            ("Sending file to SD", PrinterState::Printing),
+            ("Starting print from SD", PrinterState::Starting),
+            ("Sending file to SD", PrinterState::Transferring),
+            ("Starting to send file to SD", PrinterState::Transferring),
+            ("Transferring file to SD", PrinterState::Transferring),
             ("Error: Thermal Runaway", PrinterState::Error),
+            ("Offline (Error: Heating failed, system stopped!)", PrinterState::Error),
+            ("Closed: error", PrinterState::Error),
+            ("Operational", PrinterState::Operational),
             ("Dreaming", PrinterState::Unknown),
         ] {
             assert_eq!(PrinterState::from_text(text), state, "{text}");

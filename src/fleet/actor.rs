@@ -26,15 +26,17 @@ use super::{
 use crate::{
     config::Settings,
     domain::{
+        heating::HeatingWatch,
         print::Tracker,
         reading::{JobReading, PrinterEvent},
         stall::StallWatch,
-        state::{PrinterState, StateFlags},
+        state::PrinterState,
     },
     octoprint::{Error, OctoPrint, PushFrame},
 };
 
 /// What woke the actor.
+#[expect(clippy::large_enum_variant, reason = "matched in the turn that it wakes")]
 enum Turn {
     Message(Option<ActorMessage>),
     Frame(Result<PushFrame, Error>),
@@ -69,7 +71,7 @@ pub(super) struct Actor {
     pub(super) stall: StallWatch,
     pub(super) state: PrinterState,
     pub(super) reading: Option<JobReading>,
-    pub(super) flags: StateFlags,
+    pub(super) heating: HeatingWatch,
     /// The client of a changed address or key, until no command is in flight.
     pub(super) change: Option<OctoPrint>,
     wanted: Arc<Wanted>,
@@ -105,7 +107,7 @@ impl Actor {
             stall: StallWatch::default(),
             state: PrinterState::Unknown,
             reading: None,
-            flags: StateFlags::default(),
+            heating: HeatingWatch::default(),
             change: None,
             wanted,
             wanted_version: 0,
@@ -142,7 +144,7 @@ impl Actor {
                 Turn::Message(None) => return,
                 Turn::Message(Some(message)) => self.on_message(message),
                 Turn::Frame(Ok(frame)) => self.on_frames(frame),
-                Turn::Frame(Err(error)) => self.on_socket_lost(&error),
+                Turn::Frame(Err(error)) => self.on_socket_lost(error),
                 Turn::Done(done) => self.on_done(done),
                 Turn::Tick => {}
             }
@@ -189,7 +191,7 @@ impl Actor {
     pub(super) fn take_received_events(&mut self) {
         match self.connection.received_frame() {
             Some(Ok(frame)) => self.on_frames(frame),
-            Some(Err(error)) => self.on_socket_lost(&error),
+            Some(Err(error)) => self.on_socket_lost(error),
             None => {}
         }
     }
@@ -208,7 +210,7 @@ impl Actor {
                     has_events = true;
                 }
                 Ok(PushFrame::Pong | PushFrame::Other) => {}
-                Err(error) => self.on_socket_lost(&error),
+                Err(error) => self.on_socket_lost(error),
             }
             taken += 1;
             if taken < NEWS_AT_ONCE {
@@ -224,10 +226,13 @@ impl Actor {
     fn on_event(&mut self, event: PrinterEvent) {
         let now = Instant::now();
         if let PrinterEvent::StateChanged { state, text } = &event {
-            self.schedule.on_event();
+            self.schedule.on_state_event(now);
             self.state = *state;
             let live = self.published.change();
             live.state_text.clone_from(text);
+            if !state.is_operational() {
+                live.temperatures = Arc::default();
+            }
             if *state != PrinterState::Error && state.is_operational() {
                 live.error = None;
             }
@@ -254,9 +259,10 @@ impl Actor {
 
     fn on_done(&mut self, done: RequestResult) {
         match done {
-            RequestResult::Established(result) => self.on_established(result),
+            RequestResult::Contact { started, version, result } => self.on_contact(started, version, result),
+            RequestResult::Socket(result) => self.on_socket(result),
             RequestResult::Read { started, result } => {
-                self.schedule.end_reading();
+                self.schedule.end_reading(started);
                 match result {
                     Ok(reading) => self.on_reading(reading, started),
                     Err(error) => self.on_read_failed(&error, started),

@@ -5,10 +5,22 @@ use std::time::Instant;
 use uuid::Uuid;
 
 use super::{
-    in_flight::{InFlightCommand, UNSETTLED_KEPT, Unsettled},
+    in_flight::{InFlightCommand, UNDONE_WITHIN, UNSETTLED_KEPT, Unsettled},
     message::ActorCommand,
 };
-use crate::domain::{command::Step, print::StartSent, state::PrinterState};
+use crate::domain::{
+    command::{Command, Step},
+    print::StartSent,
+    state::PrinterState,
+};
+
+/// A pause or resume that ended as done.
+struct DoneCommand {
+    command_id: Uuid,
+    step: Step,
+    print_id: Option<Uuid>,
+    until: Instant,
+}
 
 /// The commands of one printer.
 pub(super) struct Commands {
@@ -16,6 +28,8 @@ pub(super) struct Commands {
     /// The cancel that overtakes the command in flight.
     next: Option<Box<ActorCommand>>,
     unsettled: Vec<Unsettled>,
+    /// The pause or resume that was done last, while a change against it is recorded.
+    done: Option<DoneCommand>,
     /// The start that the previous run of the server had sent, until its print is observed.
     start_before: Option<StartSent>,
 }
@@ -23,7 +37,7 @@ pub(super) struct Commands {
 impl Commands {
     /// No command; `start_before` is the start that the previous run of the server had sent.
     pub fn new(start_before: Option<StartSent>) -> Self {
-        Self { slot: None, next: None, unsettled: Vec::new(), start_before }
+        Self { slot: None, next: None, unsettled: Vec::new(), done: None, start_before }
     }
 
     /// No command is in flight.
@@ -48,6 +62,7 @@ impl Commands {
 
     /// Begins a command. Another one must not be in flight.
     pub fn begin(&mut self, command: InFlightCommand) {
+        self.done = None;
         self.slot = Some(command);
     }
 
@@ -74,6 +89,37 @@ impl Commands {
     /// Takes the waiting cancel out.
     pub fn take_overtaking(&mut self) -> Option<Box<ActorCommand>> {
         self.next.take()
+    }
+
+    /// A pause or resume has ended as done: for a while, a change against it is noticed.
+    pub fn keep_done(&mut self, command: &InFlightCommand, print_id: Option<Uuid>, now: Instant) {
+        let step = match command.command() {
+            Command::Pause => Step::Pause,
+            Command::Resume => Step::Resume,
+            Command::Start
+            | Command::Toggle
+            | Command::Cancel
+            | Command::Restart
+            | Command::Connect
+            | Command::Disconnect => return,
+        };
+        let command_id = command.spec.command_id;
+        self.done = Some(DoneCommand { command_id, step, print_id, until: now + UNDONE_WITHIN });
+    }
+
+    /// The command that was done and is undone by this state of the same print, without a command of Printyard.
+    pub fn take_undone(&mut self, state: PrinterState, print_id: Option<Uuid>, now: Instant) -> Option<Uuid> {
+        let done = self.done.as_ref()?;
+        if now >= done.until || done.print_id != print_id {
+            self.done = None;
+            return None;
+        }
+        let is_undone = match state {
+            PrinterState::Resuming | PrinterState::Printing => done.step == Step::Pause,
+            PrinterState::Pausing | PrinterState::Paused => done.step == Step::Resume,
+            _ => false,
+        };
+        is_undone.then(|| self.done.take()).flatten().map(|done| done.command_id)
     }
 
     /// Continues to watch a command with an unknown effect. The oldest one gives way.

@@ -211,8 +211,9 @@ impl Actor {
         });
     }
 
-    /// Judges the commands again that ended with an unknown effect.
+    /// Judges the commands again that ended with an unknown effect, and the one that was done last.
     pub(super) fn judge_unsettled(&mut self) {
+        self.judge_done();
         if !self.commands.has_unsettled() || !self.connection.is_in_touch() {
             return;
         }
@@ -246,6 +247,17 @@ impl Actor {
         });
         for (command_id, effect) in settled {
             let settled = Settled { effect, state: observation.state, at: clock::now() };
+            self.outbox.send(ActorEvent::Settled { command_id, settled });
+        }
+    }
+    /// Records that a pause or resume was undone within seconds, by a plugin or at the printer.
+    fn judge_done(&mut self) {
+        if !self.connection.is_in_touch() || !self.commands.is_idle() {
+            return;
+        }
+        let print_id = self.tracker.current().map(|print| print.id);
+        if let Some(command_id) = self.commands.take_undone(self.state, print_id, Instant::now()) {
+            let settled = Settled { effect: Effect::None, state: self.state, at: clock::now() };
             self.outbox.send(ActorEvent::Settled { command_id, settled });
         }
     }

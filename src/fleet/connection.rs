@@ -1,4 +1,6 @@
-//! The connection of an actor to its printer: the event socket, its pings, and the backoff between attempts to connect.
+//! The connection of an actor to its printer: polled or by its event socket, and the backoff between attempts.
+//!
+//! A printer whose state can be read is connected. The event socket is an addition: without it, the printer is polled.
 
 use std::time::{Duration, Instant};
 
@@ -6,24 +8,26 @@ use futures_util::FutureExt;
 
 use super::{
     schedule::{full_jitter, jittered, on_tick},
-    settings::{BACKOFF_MAX, BACKOFF_MIN, PING_EVERY, PING_WRITE, SILENCE, SOCKET_AGAIN},
+    settings::{BACKOFF_MAX, BACKOFF_MIN, PING_EVERY, PING_WRITE, SILENCE, SOCKET_ALIVE, SOCKET_LASTED},
 };
 use crate::octoprint::{Error, Push, PushFrame};
 
 /// How the actor learns of changes.
 enum Link {
     Down,
-    Push(Box<Push>),
     Poll,
+    Push(Box<Push>),
 }
 
 /// What the connection needs now.
 pub(super) enum ConnectionTask {
     None,
+    /// Read the printer for the first time.
+    Contact,
+    OpenSocket,
     Ping,
-    Connect,
     /// Nothing came through the event socket for [`SILENCE`].
-    GiveUp,
+    GiveUpSocket,
 }
 
 /// The connection to one printer.
@@ -31,43 +35,44 @@ pub(super) struct Connection {
     link: Link,
     /// A reading of this connection has been taken in.
     in_touch: bool,
-    /// An attempt to connect is under way.
-    establishing: bool,
+    /// A first reading, or an event socket, is under way.
+    attempting: bool,
+    opened: Option<Instant>,
     last_frame: Option<Instant>,
     /// The event socket is not read before this, while replies are due.
     events_wait_until: Option<Instant>,
     ping_due: Instant,
-    connect_due: Instant,
-    /// Attempts that failed in a row.
+    /// When the next attempt is due: to read the printer, or to open the event socket.
+    attempt_due: Instant,
+    /// First readings that failed in a row.
     failures: u32,
+    /// Event sockets that failed in a row.
+    socket_failures: u32,
 }
 
 impl Connection {
-    /// No connection; the first attempt is due now.
+    /// No connection; the first reading is due now.
     pub fn new(now: Instant) -> Self {
         Self {
             link: Link::Down,
             in_touch: false,
-            establishing: false,
+            attempting: false,
+            opened: None,
             last_frame: None,
             events_wait_until: None,
             ping_due: now + PING_EVERY,
-            connect_due: now,
+            attempt_due: now,
             failures: 0,
+            socket_failures: 0,
         }
     }
 
-    /// The event socket is open.
+    /// The event socket is open, and OctoPrint has confirmed the login.
     pub fn is_pushed(&self) -> bool {
         matches!(self.link, Link::Push(_))
     }
 
-    /// The printer is polled.
-    pub fn is_polled(&self) -> bool {
-        matches!(self.link, Link::Poll)
-    }
-
-    /// There is neither a socket nor a poll.
+    /// The printer is neither polled nor pushed.
     pub fn is_down(&self) -> bool {
         matches!(self.link, Link::Down)
     }
@@ -80,57 +85,68 @@ impl Connection {
     /// A reading of this connection was taken in.
     pub fn on_reading(&mut self, now: Instant) {
         self.in_touch = true;
-        if self.is_down() && !self.establishing {
-            self.connect_due = now;
+        if self.is_down() && !self.attempting {
+            self.attempt_due = now;
         }
     }
 
-    /// Begins an attempt to connect.
-    pub fn begin(&mut self) {
-        self.establishing = true;
+    /// Begins an attempt.
+    pub fn begin_attempt(&mut self) {
+        self.attempting = true;
     }
 
-    /// An attempt to connect has ended.
-    pub fn on_attempt_ended(&mut self) {
-        self.establishing = false;
+    /// An attempt has ended.
+    pub fn end_attempt(&mut self) {
+        self.attempting = false;
     }
 
-    /// The printer answers as before, and is still without an event socket.
-    pub fn stay_polled(&mut self, now: Instant) {
+    /// The printer replies: it is polled, and an event socket is due.
+    pub fn establish(&mut self, now: Instant) {
         self.failures = 0;
-        self.connect_due = now + SOCKET_AGAIN;
-    }
-
-    /// A new connection: what is known is from before it.
-    pub fn establish(&mut self, push: Option<Box<Push>>, now: Instant) {
-        self.failures = 0;
+        self.socket_failures = 0;
         self.in_touch = false;
+        self.link = Link::Poll;
+        self.attempt_due = now;
+    }
+
+    /// The event socket is open: what is known is from before it.
+    pub fn open_socket(&mut self, push: Box<Push>, now: Instant) {
+        self.link = Link::Push(push);
+        self.in_touch = false;
+        self.opened = Some(now);
         self.last_frame = Some(now);
         self.ping_due = now + jittered(PING_EVERY);
-        self.connect_due = now + SOCKET_AGAIN;
-        self.link = push.map_or(Link::Poll, Link::Push);
     }
 
-    /// The event socket was lost: connects again soon.
+    /// No event socket could be opened: the printer stays polled.
+    pub fn stay_polled(&mut self, now: Instant) {
+        self.attempt_due = now + jittered(backoff(self.socket_failures));
+        self.socket_failures = self.socket_failures.saturating_add(1);
+    }
+
+    /// The event socket was lost: the printer is polled, and what is known is from before.
     pub fn lose_socket(&mut self, now: Instant) {
-        self.close();
-        self.connect_due = now + jittered(BACKOFF_MIN);
+        self.link = Link::Poll;
+        self.in_touch = false;
+        if self.opened.is_some_and(|opened| now.duration_since(opened) >= SOCKET_LASTED) {
+            self.socket_failures = 0;
+        }
+        self.stay_polled(now);
     }
 
-    /// The printer did not answer: connects again after a backoff.
+    /// The printer did not reply: it is read again after a backoff.
     pub fn back_off(&mut self, now: Instant) {
         self.close();
         self.failures = self.failures.saturating_add(1);
-        let ceiling = BACKOFF_MIN.saturating_mul(1 << self.failures.min(6)).min(BACKOFF_MAX);
-        self.connect_due = now + full_jitter(ceiling);
+        self.attempt_due = now + full_jitter(backoff(self.failures));
     }
 
     /// Starts again at another address, or with another key.
     pub fn reset(&mut self, now: Instant) {
         self.close();
-        self.establishing = false;
+        self.attempting = false;
         self.failures = 0;
-        self.connect_due = now;
+        self.attempt_due = now;
     }
 
     fn close(&mut self) {
@@ -156,8 +172,12 @@ impl Connection {
         self.last_frame = Some(now);
     }
 
-    /// The last frame came at most this long ago.
-    pub fn has_frame_within(&self, limit: Duration, now: Instant) -> bool {
+    /// Events arrive: OctoPrint has confirmed the login, and the socket is alive.
+    pub fn has_events(&self, now: Instant) -> bool {
+        self.is_pushed() && self.has_frame_within(SOCKET_ALIVE, now)
+    }
+
+    fn has_frame_within(&self, limit: Duration, now: Instant) -> bool {
         self.last_frame.is_some_and(|last| now.duration_since(last) <= limit)
     }
 
@@ -177,18 +197,17 @@ impl Connection {
 
     /// What is due at `now`.
     pub fn due_task(&mut self, now: Instant) -> ConnectionTask {
-        if self.is_pushed() {
-            if !self.has_frame_within(SILENCE, now) {
-                return ConnectionTask::GiveUp;
-            }
-            if now >= self.ping_due {
+        let attempts = !self.attempting && now >= self.attempt_due;
+        match self.link {
+            Link::Down if attempts => ConnectionTask::Contact,
+            Link::Poll if attempts => ConnectionTask::OpenSocket,
+            Link::Push(_) if !self.has_frame_within(SILENCE, now) => ConnectionTask::GiveUpSocket,
+            Link::Push(_) if now >= self.ping_due => {
                 self.ping_due = now + PING_EVERY;
-                return ConnectionTask::Ping;
+                ConnectionTask::Ping
             }
-        } else if now >= self.connect_due && !self.establishing {
-            return ConnectionTask::Connect;
+            Link::Down | Link::Poll | Link::Push(_) => ConnectionTask::None,
         }
-        ConnectionTask::None
     }
 
     /// Sends a ping. It goes into the buffer of the socket; a printer with no room for one reads nothing.
@@ -202,9 +221,14 @@ impl Connection {
     pub fn wakes(&self) -> impl Iterator<Item = Instant> {
         let task = match self.link {
             Link::Push(_) => Some(self.ping_due),
-            Link::Poll | Link::Down if !self.establishing => Some(self.connect_due),
+            Link::Poll | Link::Down if !self.attempting => Some(self.attempt_due),
             Link::Poll | Link::Down => None,
         };
         self.events_wait_until.into_iter().chain(task.map(on_tick))
     }
+}
+
+/// From [`BACKOFF_MIN`] to [`BACKOFF_MAX`], doubled with each failure.
+fn backoff(failures: u32) -> Duration {
+    BACKOFF_MIN.saturating_mul(1 << failures.min(6)).min(BACKOFF_MAX)
 }

@@ -119,7 +119,8 @@ impl Actor {
             self.finish(Outcome::Rejected, Some(Reason::WaitedTooLong), None);
             return true;
         }
-        if self.is_fresh(None, now) {
+        let after = self.commands.current().and_then(|command| command.look_after);
+        if self.is_fresh(after, now) {
             return self.decide();
         }
         self.look_again(now);
@@ -147,7 +148,9 @@ impl Actor {
         }
         command.print_id = observation.print_id;
         command.seen_before = Some(observation.state);
-        match effect::decide(command.command(), &observation, &guards) {
+        let decision = effect::decide(command.command(), &observation, &guards);
+        let is_decided = is_independent(decision) || self.schedule.is_begun_after(command.arrived);
+        match decision {
             Decision::Send(step) => {
                 command.first_before.get_or_insert_with(|| observation.clone());
                 self.prepare(step, observation);
@@ -161,14 +164,17 @@ impl Actor {
                 self.look_again(now);
                 false
             }
+            // A command is not sent only on a reading that was begun after it came: an event may have been lost.
+            Decision::Unchanged | Decision::Reject(_) if !is_decided => {
+                if command.is_unsent() && command.spec.command == Command::Toggle {
+                    command.resolved = None;
+                }
+                command.look_after.get_or_insert(command.arrived);
+                self.want_reading(now);
+                false
+            }
             Decision::Unchanged => {
                 self.finish(Outcome::Unchanged, None, None);
-                true
-            }
-            // A file may be selected at this moment, and a reading from before it may have come after its event.
-            Decision::Reject(Reason::NoFileSelected) if command.look_after.is_none() => {
-                command.look_after = Some(command.arrived);
-                command.phase = Phase::Look;
                 true
             }
             Decision::Reject(reason) => {
@@ -252,6 +258,10 @@ impl Actor {
         self.published.touch();
         self.publish();
         self.outbox.send(ActorEvent::Report(report));
+        if outcome.effect() == Some(Effect::Done) {
+            let print_id = self.tracker.current().map(|print| print.id);
+            self.commands.keep_done(&command, print_id, Instant::now());
+        }
         if outcome.effect() == Some(Effect::Maybe)
             && let Some(before) = command.before.clone()
             && !command.is_restart()
@@ -319,4 +329,9 @@ impl InFlightCommand {
     pub(super) fn overtaken_reason(&self) -> Reason {
         if self.is_restart() { Reason::CancelledNotStarted } else { Reason::OvertakenByCancel }
     }
+}
+
+/// No reading of the printer would change this decision.
+fn is_independent(decision: Decision) -> bool {
+    matches!(decision, Decision::Reject(Reason::PrinterDisabled | Reason::PlateNotClear))
 }

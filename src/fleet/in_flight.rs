@@ -226,5 +226,9 @@ pub const UNSETTLED_LIMIT: Duration = Duration::from_secs(24 * 3_600);
 /// How long a printer must be observed unchanged before a command without a reply counts as not executed.
 pub const UNTOUCHED: Duration = Duration::from_secs(30);
 
+/// A change against a pause or resume is recorded with it when it comes this soon: a plugin that pauses for each picture
+/// resumes by itself, also where a person has paused meanwhile.
+pub const UNDONE_WITHIN: Duration = Duration::from_secs(10);
+
 /// Commands with an unknown effect that are watched for one printer.
 pub const UNSETTLED_KEPT: usize = 4;

@@ -321,7 +321,7 @@ impl Fleet {
         // Still under the lock: the next actor of this printer publishes after this.
         if let Some(live) = self.view().get(id) {
             let (reachability, state) = (Reachability::Unknown, PrinterState::Unknown);
-            self.view().update(Live { reachability, state, channel: None, ..Live::clone(&live) });
+            self.view().update(Live { reachability, state, channel: None, channel_error: None, ..Live::clone(&live) });
         }
         true
     }

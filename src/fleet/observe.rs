@@ -9,8 +9,9 @@ use uuid::Uuid;
 
 use super::{
     actor::Actor,
+    request::Reading,
     schedule::jittered,
-    settings::{DOUBT, FRESH_BY_SOCKET},
+    settings::{DOUBT, FRESH_BY_EVENTS, FRESH_BY_READING, TEMPERATURES_KEPT},
     view::LiveJob,
 };
 use crate::{
@@ -20,15 +21,15 @@ use crate::{
         effect::Observation,
         plate::Plate,
         print::{ActorKind, Moment, PrintFact, PrintResult, Tracker},
-        reading::{JobFile, JobReading},
-        state::Reachability,
+        reading::{JobFile, JobReading, Temperatures},
+        state::{PrinterState, Reachability},
     },
     octoprint::{Error, PrinterReading},
 };
 
 impl Actor {
-    /// Takes in a reading of the job.
-    pub(super) fn on_reading(&mut self, mut reading: JobReading, started: Instant) {
+    /// Takes in a reading.
+    pub(super) fn on_reading(&mut self, reading: Reading, started: Instant) {
         let now = Instant::now();
         let is_old = self.schedule.is_of_earlier_connection(started);
         if is_old || (self.connection.is_in_touch() && self.schedule.is_overtaken_by_event()) {
@@ -36,7 +37,10 @@ impl Actor {
             self.want_reading(now);
             return;
         }
-        reading.state = reading.state.refined(self.flags);
+        let Reading { job: mut reading, has_job } = reading;
+        if !has_job {
+            self.complete(&mut reading);
+        }
         self.schedule.on_reading(started, now);
         self.published.mark_observed();
         self.state = reading.state;
@@ -51,7 +55,11 @@ impl Actor {
         // The command that the previous run had sent is in flight by now, or had ended.
         self.commands.forget_observed_start();
         let live = self.published.live();
-        let stalled = self.stall.note(&reading, &live.temperatures, now, self.context.settings.stall_after);
+        let stalled = if has_job {
+            self.stall.note(&reading, live.is_below_target(now), now, self.context.settings.stall_after)
+        } else {
+            None
+        };
         let stalled_since = stalled.map(|since| clock::now() - (now - since));
         if let (Some(since), None, Some(print)) = (stalled_since, live.stalled_since, self.tracker.current()) {
             let id = print.id;
@@ -62,6 +70,9 @@ impl Actor {
         live.error.clone_from(&reading.error);
         live.stalled_since = stalled_since;
         live.reachability = Reachability::Online;
+        if !reading.state.is_operational() && reading.state != PrinterState::Unknown {
+            live.temperatures = Arc::default();
+        }
         self.reading = Some(reading);
         self.published.touch_job();
         let pace = self.pace();
@@ -71,34 +82,56 @@ impl Actor {
         self.judge_unsettled();
     }
 
+    /// Adds to a state without a job what is known of the job.
+    fn complete(&self, reading: &mut JobReading) {
+        let last = self.reading.as_ref().filter(|last| last.file.is_some() && reading.state.is_operational());
+        reading.file = selected_file(&self.tracker, last);
+        if let Some(last) = last.filter(|last| last.state == reading.state) {
+            reading.user.clone_from(&last.user);
+            reading.estimated_print_time_s = last.estimated_print_time_s;
+            reading.progress = last.progress;
+        }
+    }
+
     pub(super) fn on_read_failed(&mut self, error: &Error, started: Instant) {
         let now = Instant::now();
         self.on_unreachable(error, now);
         self.on_read_failure_in_flight(error, started);
     }
 
+    /// A reading of the temperatures has come, or failed. Temperatures end with the connection to the printer.
     pub(super) fn on_heaters(&mut self, result: Result<Option<PrinterReading>, Error>) {
         let now = Instant::now();
         self.schedule.end_heaters();
         let mut due = self.pace().heaters;
-        if let Ok(Some(printer)) = result {
-            // A page that shows this printer gets each reading, also one with the same values.
-            if self.schedule.is_watched() {
-                self.published.touch();
+        let is_connected =
+            self.connection.is_in_touch() && (self.state.is_operational() || self.state == PrinterState::Unknown);
+        let live = self.published.live();
+        let temperatures = match result {
+            Ok(Some(printer)) if is_connected => {
+                let heating_until = self.heating.note(&printer.temperatures, now);
+                if heating_until.is_some() {
+                    due = due.min(Duration::from_secs(3));
+                }
+                let live = self.published.change_quietly();
+                (live.heaters_read, live.heating_until) = (Some(now), heating_until);
+                Some(printer.temperatures)
             }
-            if *self.published.live().temperatures != printer.temperatures {
-                self.published.change().temperatures = Arc::new(printer.temperatures);
-            }
-            self.flags = printer.flags;
-            self.published.change_quietly().heaters_read = Some(now);
-            if self.published.live().temperatures.values().any(|heater| heater.is_heating()) {
-                due = due.min(Duration::from_secs(3));
-            }
+            Err(_) if live.heaters_read.is_some_and(|read| now.duration_since(read) < TEMPERATURES_KEPT) => None,
+            Ok(_) | Err(_) => Some(Temperatures::new()),
+        };
+        // A page that shows this printer gets each reading, also one with the same values.
+        if self.schedule.is_watched() {
+            self.published.touch();
+        }
+        if let Some(temperatures) = temperatures.filter(|new| *new != *self.published.live().temperatures) {
+            self.published.change().temperatures = Arc::new(temperatures);
         }
         self.schedule.heaters_after(now, jittered(due));
     }
 
-    /// The observation is of this moment. `after`: only a reading that was begun after it counts.
+    /// The observation is of this moment. `after`: only a reading that was begun after it counts. A pong or another frame
+    /// makes no observation fresh.
     pub(super) fn is_fresh(&self, after: Option<Instant>, now: Instant) -> bool {
         if !self.connection.is_in_touch() {
             return false;
@@ -106,8 +139,8 @@ impl Actor {
         match after {
             Some(after) => self.schedule.is_begun_after(after),
             None => {
-                self.connection.is_pushed() && self.connection.has_frame_within(FRESH_BY_SOCKET, now)
-                    || self.schedule.is_recent(now)
+                let limit = if self.connection.has_events(now) { FRESH_BY_EVENTS } else { FRESH_BY_READING };
+                self.schedule.is_observed_within(limit, now)
             }
         }
     }
@@ -197,20 +230,9 @@ fn live_job(tracker: &Tracker, reading: Option<&JobReading>) -> Option<LiveJob> 
     if current.is_none() && selected.is_none() {
         return None;
     }
+    let file = selected_file(tracker, reading);
     // The reading may be of the file before.
-    let read_file = reading
-        .and_then(|reading| reading.file.clone())
-        .filter(|file| selected.is_some_and(|selected| selected.path == file.path));
-    let fresh = read_file.is_some();
-    let file = read_file.or_else(|| {
-        selected.map(|file| JobFile {
-            name: file.path.rsplit('/').next().unwrap_or(&file.path).to_owned(),
-            path: file.path.clone(),
-            origin: file.origin.clone(),
-            size: None,
-            date: None,
-        })
-    });
+    let fresh = reading.is_some_and(|reading| reading.file.is_some() && reading.file == file);
     Some(LiveJob {
         print_id: current.map(|print| print.id),
         file,
@@ -220,4 +242,17 @@ fn live_job(tracker: &Tracker, reading: Option<&JobReading>) -> Option<LiveJob> 
         paused_by: current.and_then(|print| print.paused_by),
         progress: reading.filter(|_| fresh).map(|reading| reading.progress).unwrap_or_default(),
     })
+}
+
+/// The selected file, with what the last reading has of it.
+fn selected_file(tracker: &Tracker, reading: Option<&JobReading>) -> Option<JobFile> {
+    let selected = tracker.selected()?;
+    let read = reading.and_then(|reading| reading.file.clone()).filter(|file| file.path == selected.path);
+    Some(read.unwrap_or_else(|| JobFile {
+        name: selected.path.rsplit('/').next().unwrap_or(&selected.path).to_owned(),
+        path: selected.path.clone(),
+        origin: selected.origin.clone(),
+        size: None,
+        date: None,
+    }))
 }

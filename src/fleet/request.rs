@@ -1,23 +1,29 @@
 //! Requests of an actor to its printer. They run beside the actor's loop, so that it never blocks.
 
 use std::{
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
-use tokio::sync::{Semaphore, oneshot};
+use futures_util::future::{Either, select};
+use tokio::{
+    sync::{Semaphore, oneshot},
+    time::timeout,
+};
 use uuid::Uuid;
 
-use super::settings::{READ_TIMEOUT, SEND_TIMEOUT};
+use super::settings::{READ_HEDGE, READ_TIMEOUT, SEND_TIMEOUT, VERSION_TIMEOUT};
 use crate::{
     domain::{
         command::{FileRef, Step},
         reading::JobReading,
+        state::PrinterState,
     },
-    octoprint::{Error, NoConnection, OctoPrint, PrinterReading, Prints, Push, RequestOptions},
+    octoprint::{Error, NoEvents, OctoPrint, PrinterReading, Prints, Push, RequestOptions},
 };
 
 /// The number of commands on the wire in the whole farm. While many are, replies are processed before events: each
@@ -48,12 +54,17 @@ impl Drop for ReplyDue {
 }
 
 /// The result of a request.
-#[expect(clippy::large_enum_variant, reason = "moved once, out of the future that made it")]
 pub enum RequestResult {
-    Established(Result<Established, Error>),
+    /// The first reading of a connection.
+    Contact {
+        started: Instant,
+        version: Option<String>,
+        result: Result<Reading, Error>,
+    },
+    Socket(Result<Box<Push>, NoEvents>),
     Read {
         started: Instant,
-        result: Result<JobReading, Error>,
+        result: Result<Reading, Error>,
     },
     Heaters(Result<Option<PrinterReading>, Error>),
     /// The dispatcher's reply; refused also when there is no dispatcher any more.
@@ -72,42 +83,89 @@ pub enum RequestResult {
     },
 }
 
-/// A connection that works.
-pub struct Established {
-    pub version: String,
-    /// None where the event socket is refused: the printer is polled.
-    pub push: Option<Box<Push>>,
+/// A reading of a printer's state. Each of two requests suffices for it.
+pub struct Reading {
+    /// Without file and progress where `has_job` is false.
+    pub job: JobReading,
+    /// `false`: `GET /api/job` failed, and the state is that of `GET /api/printer`.
+    pub has_job: bool,
 }
 
-/// Finds out what answers at the address, and opens its event socket. Holds a permit, so that a farm that comes
-/// back after a power cut is not met by a thousand dials at once; commands need none.
-pub async fn establish(octoprint: OctoPrint, permits: Arc<Semaphore>) -> RequestResult {
-    let Ok(_permit) = permits.acquire().await else {
-        return RequestResult::Established(Err(Error::Offline {
-            why: NoConnection::Other,
-            detail: "the server is shutting down".to_owned(),
-        }));
+/// Reads the printer for the first time. Holds a permit, so that a farm that comes back after a power cut is not met by a
+/// thousand connections at once; commands need none.
+pub async fn contact(octoprint: OctoPrint, permits: Arc<Semaphore>) -> RequestResult {
+    let _permit = permits.acquire().await;
+    let started = Instant::now();
+    let (version, result) = match octoprint.version(&RequestOptions::within(VERSION_TIMEOUT)).await {
+        Err(error) if error.never_left() => (None, Err(error)),
+        version => (version.ok().map(|version| version.server), read_state(&octoprint).await),
     };
-    let options = RequestOptions::within(READ_TIMEOUT);
-    let result = async {
-        let version = octoprint.version(&options).await?;
-        let push = match Push::open(&octoprint, &options).await {
-            Ok(push) => Some(Box::new(push)),
-            Err(Error::NoSocket { .. } | Error::Protocol { .. } | Error::NotFound | Error::Server { .. }) => None,
-            Err(error) => return Err(error),
-        };
-        Ok(Established { version: version.server, push })
-    };
-    RequestResult::Established(result.await)
+    RequestResult::Contact { started, version, result }
 }
 
-/// Reads the job.
+/// Opens the event socket. Holds a permit, too.
+pub async fn open_socket(octoprint: OctoPrint, permits: Arc<Semaphore>) -> RequestResult {
+    let _permit = permits.acquire().await;
+    let push = Push::open(&octoprint, &RequestOptions::within(READ_TIMEOUT)).await;
+    RequestResult::Socket(push.map(Box::new))
+}
+
+/// Reads the state.
 pub async fn read(octoprint: OctoPrint, started: Instant) -> RequestResult {
-    let result = octoprint.job().get(&RequestOptions::within(READ_TIMEOUT)).await;
-    RequestResult::Read { started, result }
+    RequestResult::Read { started, result: read_state(&octoprint).await }
 }
 
-/// Reads temperatures and flags.
+/// Reads the job. Where that fails, takes long, or has a state that is not known, the printer's flags decide.
+async fn read_state(octoprint: &OctoPrint) -> Result<Reading, Error> {
+    let options = RequestOptions::within(READ_TIMEOUT);
+    let client = octoprint.job();
+    let mut job = pin!(client.get(&options));
+    match timeout(READ_HEDGE, &mut job).await {
+        Ok(Ok(job)) if job.state != PrinterState::Unknown => Ok(Reading { job, has_job: true }),
+        Ok(Ok(job)) => Ok(Box::pin(refine(octoprint, job)).await),
+        Ok(Err(error)) if error.never_left() => Err(error),
+        Ok(Err(error)) => Box::pin(read_printer(octoprint)).await.map_err(|_| error),
+        Err(_) => Box::pin(read_either(octoprint, job)).await,
+    }
+}
+
+/// Takes the reply that comes first. `job` is under way.
+async fn read_either(
+    octoprint: &OctoPrint,
+    job: impl Future<Output = Result<JobReading, Error>> + Unpin,
+) -> Result<Reading, Error> {
+    match select(job, Box::pin(read_printer(octoprint))).await {
+        Either::Left((Ok(job), _)) => Ok(Reading { job, has_job: true }),
+        Either::Left((Err(error), printer)) => printer.await.map_err(|_| error),
+        Either::Right((Ok(reading), _)) => Ok(reading),
+        Either::Right((Err(_), job)) => job.await.map(|job| Reading { job, has_job: true }),
+    }
+}
+
+/// The flags decide a state whose text is not known.
+async fn refine(octoprint: &OctoPrint, job: JobReading) -> Reading {
+    let printer = octoprint.printer().get(&RequestOptions::within(FLAGS_TIMEOUT)).await;
+    let state = match printer {
+        Ok(Some(printer)) => job.state.refined(printer.flags),
+        Ok(None) | Err(_) => job.state,
+    };
+    Reading { job: JobReading { state, ..job }, has_job: true }
+}
+
+/// The state without the job.
+async fn read_printer(octoprint: &OctoPrint) -> Result<Reading, Error> {
+    let printer = octoprint.printer().get(&RequestOptions::within(FLAGS_TIMEOUT)).await?;
+    let (state, state_text) = match printer {
+        Some(printer) => (printer.state, printer.state_text),
+        None => (PrinterState::Offline, "Offline".to_owned()),
+    };
+    Ok(Reading { job: JobReading::of_state(state, state_text), has_job: false })
+}
+
+/// So that both requests together take no longer than one.
+const FLAGS_TIMEOUT: Duration = READ_TIMEOUT.saturating_sub(READ_HEDGE);
+
+/// Reads temperatures.
 pub async fn heaters(octoprint: OctoPrint) -> RequestResult {
     RequestResult::Heaters(octoprint.printer().get(&RequestOptions::within(READ_TIMEOUT)).await)
 }

@@ -1,51 +1,86 @@
 //! Routine work of an actor: connecting with backoff, pings, and the readings that are due.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::{
     actor::Actor,
     connection::ConnectionTask,
-    request::{self, Established},
+    request::{self, Reading},
     settings::{Pace, SILENCE, pace},
     view::Channel,
 };
 use crate::{
-    domain::state::{PrinterState, Reachability},
-    octoprint::Error,
+    domain::{
+        channel::{ChannelError, ChannelFailure},
+        state::{PrinterState, Reachability},
+    },
+    octoprint::{Error, NoEvents, Push},
 };
 
 impl Actor {
-    pub(super) fn on_established(&mut self, result: Result<Established, Error>) {
+    /// The first reading of a connection has come, or failed.
+    pub(super) fn on_contact(&mut self, started: Instant, version: Option<String>, result: Result<Reading, Error>) {
         let now = Instant::now();
-        self.connection.on_attempt_ended();
-        let Established { version, push } = match result {
-            Ok(established) => established,
-            Err(error) => return self.on_unreachable(&error, now),
-        };
-        self.published.change_quietly().octoprint_version = Some(version.into());
-        let was_polled = self.connection.is_polled() && self.connection.is_in_touch();
-        if was_polled && push.is_none() {
-            self.connection.stay_polled(now);
-            return;
+        self.connection.end_attempt();
+        if let Some(version) = version {
+            self.published.change().octoprint_version = Some(version.into());
         }
-        if !was_polled {
-            self.tracker.lose_sight();
+        match result {
+            Ok(reading) => {
+                self.connection.establish(now);
+                self.tracker.lose_sight();
+                self.published.change().channel = Some(Channel::Poll);
+                self.schedule.restart(started);
+                self.on_reading(reading, started);
+            }
+            Err(error) => self.on_read_failed(&error, started),
         }
-        self.connection.establish(push, now);
-        let channel = if self.connection.is_pushed() { Channel::Push } else { Channel::Poll };
-        self.published.change().channel = Some(channel);
-        // Read before trusting events. A reading under way was begun before the socket was open.
-        self.schedule.restart(now);
-        self.want_reading(now);
     }
 
-    pub(super) fn on_socket_lost(&mut self, error: &Error) {
+    /// The event socket was opened, or could not be.
+    pub(super) fn on_socket(&mut self, result: Result<Box<Push>, NoEvents>) {
+        let now = Instant::now();
+        self.connection.end_attempt();
+        if self.connection.is_down() {
+            return;
+        }
+        match result {
+            Ok(push) => {
+                if !self.connection.is_in_touch() {
+                    self.tracker.lose_sight();
+                }
+                self.connection.open_socket(push, now);
+                let live = self.published.change();
+                (live.channel, live.channel_error) = (Some(Channel::Push), None);
+                // Read before trusting events. A reading under way was begun before the socket was open.
+                self.schedule.restart(now);
+                self.want_reading(now);
+            }
+            Err(error) => {
+                tracing::debug!(printer.id = %self.published.printer_id(), ?error, "no event socket");
+                self.connection.stay_polled(now);
+                let error = Some(channel_error(&error));
+                if self.published.live().channel_error != error {
+                    self.published.change().channel_error = error;
+                }
+            }
+        }
+    }
+
+    /// The event socket was lost: the printer is polled.
+    pub(super) fn on_socket_lost(&mut self, error: Error) {
         tracing::debug!(printer.id = %self.published.printer_id(), %error, "event socket lost");
         let now = Instant::now();
         self.connection.lose_socket(now);
-        self.schedule.invalidate(now);
+        self.schedule.restart(now);
         self.tracker.lose_sight();
-        self.published.change().channel = None;
+        let live = self.published.change();
+        live.channel = Some(Channel::Poll);
+        live.channel_error = Some(channel_error(&NoEvents::Socket(error)));
+        self.want_reading(now);
     }
 
     /// The printer did not reply, or not as it should.
@@ -71,6 +106,8 @@ impl Actor {
         live.reachability = reachability;
         live.error = Some(format!("The printer {error}."));
         live.channel = None;
+        live.channel_error = None;
+        live.temperatures = Arc::default();
         self.connection.back_off(now);
         self.schedule.forget();
         self.tracker.lose_sight();
@@ -80,18 +117,23 @@ impl Actor {
     pub(super) async fn on_time(&mut self) {
         let now = Instant::now();
         match self.connection.due_task(now) {
-            ConnectionTask::GiveUp => self.on_socket_lost(&Error::Timeout { after: SILENCE }),
+            ConnectionTask::GiveUpSocket => self.on_socket_lost(Error::Timeout { after: SILENCE }),
             ConnectionTask::Ping => {
                 if let Err(error) = self.connection.ping().await {
-                    self.on_socket_lost(&error);
+                    self.on_socket_lost(error);
                 }
             }
-            ConnectionTask::Connect if !self.retiring => {
-                self.connection.begin();
+            ConnectionTask::Contact if !self.retiring => {
+                self.connection.begin_attempt();
                 let connects = self.context.connects.clone();
-                self.requests.push(Box::pin(request::establish(self.octoprint.clone(), connects)));
+                self.requests.push(Box::pin(request::contact(self.octoprint.clone(), connects)));
             }
-            ConnectionTask::Connect | ConnectionTask::None => {}
+            ConnectionTask::OpenSocket if !self.retiring => {
+                self.connection.begin_attempt();
+                let connects = self.context.connects.clone();
+                self.requests.push(Box::pin(request::open_socket(self.octoprint.clone(), connects)));
+            }
+            ConnectionTask::Contact | ConnectionTask::OpenSocket | ConnectionTask::None => {}
         }
         self.read_what_is_due(now);
         if self.change.is_some() && self.commands.is_idle() {
@@ -127,6 +169,8 @@ impl Actor {
         self.tracker.lose_sight();
         let live = self.published.change();
         live.channel = None;
+        live.channel_error = None;
+        live.temperatures = Arc::default();
         live.reachability = Reachability::Unknown;
     }
 
@@ -161,4 +205,23 @@ impl Actor {
         self.schedule.watch(now);
         self.schedule.hasten(now, self.pace());
     }
+}
+
+/// What the pages say of an event socket that is not there.
+fn channel_error(error: &NoEvents) -> ChannelError {
+    let (code, error) = match error {
+        NoEvents::Login(Error::Unauthorized) | NoEvents::Socket(Error::Unauthorized) => {
+            (ChannelFailure::LoginRefused, None)
+        }
+        NoEvents::Login(error) => (ChannelFailure::LoginFailed, Some(error)),
+        NoEvents::Unconfirmed => (ChannelFailure::LoginNotConfirmed, None),
+        NoEvents::Socket(error @ Error::NoSocket { .. }) => (ChannelFailure::SocketRefused, Some(error)),
+        NoEvents::Socket(error) => (ChannelFailure::SocketLost, Some(error)),
+    };
+    let status = match error {
+        Some(Error::NoSocket { status } | Error::Server { status } | Error::Refused { status, .. }) => Some(*status),
+        Some(Error::NotFound) => Some(404),
+        Some(_) | None => None,
+    };
+    ChannelError { code, status }
 }

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::settings::{FRESH_BY_READING, Pace, ROUTINE_WAITS, TICK, WATCHED_FOR};
+use super::settings::{Pace, ROUTINE_WAITS, TICK, WATCHED_FOR};
 
 /// The readings of one printer: due, under way, and taken in.
 pub(super) struct PollSchedule {
@@ -18,9 +18,10 @@ pub(super) struct PollSchedule {
     watched_until: Option<Instant>,
     /// Readings that were begun before this belong to an earlier connection.
     valid_from: Option<Instant>,
-    /// When the newest reading that was taken in was begun, and when it came.
+    /// When the newest reading that was taken in was begun.
     begun: Option<Instant>,
-    came: Option<Instant>,
+    /// When a reading was taken in, or an event reported the state.
+    observed: Option<Instant>,
     /// Changes reported by events. A reading that was begun before the newest one is stale.
     events: u64,
     events_at_begin: u64,
@@ -38,7 +39,7 @@ impl PollSchedule {
             watched_until: None,
             valid_from: None,
             begun: None,
-            came: None,
+            observed: None,
             events: 0,
             events_at_begin: 0,
         }
@@ -76,9 +77,9 @@ impl PollSchedule {
         true
     }
 
-    /// The reading under way has ended, whatever came of it.
-    pub fn end_reading(&mut self) {
-        self.reading_since = None;
+    /// The reading that was begun at `started` has ended, whatever came of it.
+    pub fn end_reading(&mut self, started: Instant) {
+        self.reading_since = self.reading_since.filter(|since| *since != started);
     }
 
     /// The reading that began at `begun` is of an earlier connection.
@@ -94,7 +95,7 @@ impl PollSchedule {
     /// A reading was taken in.
     pub fn on_reading(&mut self, begun: Instant, now: Instant) {
         self.begun = Some(begun);
-        self.came = Some(now);
+        self.observed = Some(now);
     }
 
     /// The next routine reading is due after `pause`.
@@ -108,27 +109,29 @@ impl PollSchedule {
         self.read_due = self.read_due.min(now + delay);
     }
 
-    /// An event reported a change.
+    /// An event reported the state.
+    pub fn on_state_event(&mut self, now: Instant) {
+        self.events += 1;
+        self.observed = Some(now);
+    }
+
+    /// An event reported another change.
     pub fn on_event(&mut self) {
         self.events += 1;
     }
 
-    /// Readings that were begun before `now` do not count any more.
-    pub fn invalidate(&mut self, now: Instant) {
-        self.valid_from = Some(now);
-    }
-
-    /// A new connection: what is under way was begun before it.
-    pub fn restart(&mut self, now: Instant) {
+    /// A new connection since `from`: readings that were begun before do not count.
+    pub fn restart(&mut self, from: Instant) {
         self.reading_since = None;
-        self.valid_from = Some(now);
-        self.heaters_due = now;
+        self.valid_from = Some(from);
+        self.events_at_begin = self.events;
+        self.heaters_due = from;
     }
 
     /// No reading counts as taken in.
     pub fn forget(&mut self) {
         self.begun = None;
-        self.came = None;
+        self.observed = None;
     }
 
     /// No request is under way any more.
@@ -142,9 +145,9 @@ impl PollSchedule {
         self.begun.is_some_and(|begun| begun >= after)
     }
 
-    /// The newest reading came at most [`FRESH_BY_READING`] ago.
-    pub fn is_recent(&self, now: Instant) -> bool {
-        self.came.is_some_and(|came| now.duration_since(came) <= FRESH_BY_READING)
+    /// A reading was taken in, or an event reported the state, at most this long ago.
+    pub fn is_observed_within(&self, limit: Duration, now: Instant) -> bool {
+        self.observed.is_some_and(|at| now.duration_since(at) <= limit)
     }
 
     /// A routine reading is due.

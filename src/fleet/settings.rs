@@ -34,8 +34,15 @@ pub const REPLIES_FIRST: Duration = Duration::from_millis(250);
 pub const ROUTINE_WAITS: Duration = Duration::from_millis(300);
 /// Events of one printer that are taken in at once.
 pub const NEWS_AT_ONCE: usize = 16;
-/// A state heard of by the socket is fresh while it gave a frame or a pong within this.
-pub const FRESH_BY_SOCKET: Duration = Duration::from_secs(6);
+/// `GET /api/printer` is asked for the state when `GET /api/job` takes longer than this.
+pub const READ_HEDGE: Duration = Duration::from_secs(2);
+/// The version is read for at most this long before the first reading of a connection.
+pub const VERSION_TIMEOUT: Duration = Duration::from_secs(3);
+/// While events arrive, a reading or a state event is fresh for this long: two readings of an active print. An idle printer
+/// is read every 30 s, so a command to it mostly costs a reading: a lost event does most harm there.
+pub const FRESH_BY_EVENTS: Duration = Duration::from_secs(10);
+/// The event socket is alive while a frame or a pong came within this. It proves nothing about the printer's state.
+pub const SOCKET_ALIVE: Duration = Duration::from_secs(6);
 /// A state that was read is fresh for this long.
 pub const FRESH_BY_READING: Duration = Duration::from_secs(2);
 /// Without frame or pong for this long, the socket is dead.
@@ -44,8 +51,10 @@ pub const SILENCE: Duration = Duration::from_secs(15);
 pub const BACKOFF_MIN: Duration = Duration::from_secs(1);
 /// The longest pause between attempts to connect.
 pub const BACKOFF_MAX: Duration = Duration::from_secs(60);
-/// A printer whose socket was refused is asked for one again after this.
-pub const SOCKET_AGAIN: Duration = Duration::from_secs(60);
+/// Temperatures that cannot be read any more are shown for this long.
+pub const TEMPERATURES_KEPT: Duration = Duration::from_secs(90);
+/// A socket that was open for this long is opened again at once when it is lost; others after a backoff.
+pub const SOCKET_LASTED: Duration = Duration::from_secs(30);
 
 /// How often a printer is read.
 #[derive(Debug, Clone, Copy)]

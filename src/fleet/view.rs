@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::domain::{
+    channel::ChannelError,
     command::{Command, CommandRow, Settled},
     plate::Plate,
     print::By,
@@ -30,7 +31,7 @@ pub const HEATING_SHOWS_WITHIN: Duration = Duration::from_secs(120);
 /// A reading of temperatures this soon after a start proves nothing: OctoPrint learns targets with a delay.
 const TARGETS_SETTLE: Duration = Duration::from_secs(8);
 
-/// How news of a printer come.
+/// How changes of a printer are observed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Channel {
     /// Its event socket is open.
@@ -78,6 +79,8 @@ pub struct Live {
     /// When it was last seen to be as it says, in microseconds since 1970; 0 = never. Grows without a new version.
     pub heard: Arc<AtomicI64>,
     pub channel: Option<Channel>,
+    /// Why no events come, while the printer is polled.
+    pub channel_error: Option<ChannelError>,
     pub octoprint_version: Option<Arc<str>>,
     pub temperatures: Arc<Temperatures>,
     pub job: Option<Arc<LiveJob>>,
@@ -89,6 +92,8 @@ pub struct Live {
     pub last_command: Option<Arc<CommandRow>>,
     /// When temperatures were read last, on the monotonic clock.
     pub heaters_read: Option<Instant>,
+    /// Until when it counts as heating by its temperatures, on the monotonic clock.
+    pub heating_until: Option<Instant>,
     /// When a print was started or resumed last, on the monotonic clock.
     pub heated_up: Option<Instant>,
 }
@@ -106,6 +111,7 @@ impl Live {
             error: None,
             heard: Arc::new(AtomicI64::new(observed_at.map_or(0, |at| at.timestamp_micros()))),
             channel: None,
+            channel_error: None,
             octoprint_version: None,
             temperatures: Arc::default(),
             job: None,
@@ -114,6 +120,7 @@ impl Live {
             in_flight: None,
             last_command: None,
             heaters_read: None,
+            heating_until: None,
             heated_up: None,
         }
     }
@@ -123,9 +130,14 @@ impl Live {
         Some(self.heard.load(Ordering::Relaxed)).filter(|at| *at > 0).and_then(DateTime::from_timestamp_micros)
     }
 
+    /// Whether a heater is below its target at `now`, by a reading that still counts.
+    pub fn is_below_target(&self, now: Instant) -> bool {
+        self.heating_until.is_some_and(|until| now < until)
+    }
+
     /// Whether it draws heating current at `now`, or may be about to: whoever started it.
     pub fn is_heating(&self, now: Instant) -> bool {
-        if self.temperatures.values().any(|heater| heater.is_heating()) {
+        if self.is_below_target(now) {
             return true;
         }
         self.heated_up.is_some_and(|start| {
@@ -346,5 +358,7 @@ mod tests {
         assert!(!printer.is_heating(at(11)));
         printer.heaters_read = None;
         assert!(!printer.is_heating(at(121)));
+        printer.heating_until = Some(at(150));
+        assert!(printer.is_heating(at(149)) && !printer.is_heating(at(150)));
     }
 }

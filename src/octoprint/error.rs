@@ -20,7 +20,7 @@ pub enum Error {
     #[error("is not contacted: {0}")]
     Blocked(Blocked),
     /// The request could not be built from what was given (a header, a camera's address): nothing was sent.
-    #[error("the request could not be made: {detail}")]
+    #[error("could not be sent the request: {detail}")]
     Invalid {
         /// In plain words.
         detail: String,
@@ -33,7 +33,7 @@ pub enum Error {
         after: Duration,
     },
     /// The connection broke when the request was, or may have been, written.
-    #[error("the connection broke before the answer was complete: {detail}")]
+    #[error("lost the connection before the reply was complete: {detail}")]
     Lost {
         /// In plain words.
         detail: String,

@@ -184,15 +184,18 @@ impl Body {
             return Err(Error::protocol("what came does not describe a print job"));
         }
         let state_text = self.state.0.unwrap_or_default();
-        let job = self.job.0.unwrap_or_default();
+        let state = PrinterState::from_text(&state_text);
+        // While a file goes to the SD card, job and progress are those of the transfer, which is no print.
+        let is_print = state != PrinterState::Transferring;
+        let job = self.job.0.filter(|_| is_print).unwrap_or_default();
         Ok(JobReading {
-            state: PrinterState::from_text(&state_text),
+            state,
             state_text,
             error: self.error.filled(),
             file: job.file.0.and_then(File::named),
             user: job.user.filled(),
             estimated_print_time_s: job.estimated_print_time.0,
-            progress: self.progress.0.map(Progressed::progress).unwrap_or_default(),
+            progress: self.progress.0.filter(|_| is_print).map(Progressed::progress).unwrap_or_default(),
         })
     }
 }

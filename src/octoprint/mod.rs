@@ -25,6 +25,7 @@ mod login;
 mod printer;
 mod push;
 mod push_frame;
+mod repair;
 mod request;
 mod settings;
 #[cfg(test)]
@@ -45,7 +46,7 @@ pub use files::{FileEntry, FilesClient, Prints, Upload, Uploaded};
 pub use job::JobClient;
 pub use login::Session;
 pub use printer::{PrinterClient, PrinterReading};
-pub use push::Push;
+pub use push::{NoEvents, Push};
 pub use push_frame::PushFrame;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use url::Url;

@@ -1,8 +1,12 @@
-//! The event socket: news from a printer within milliseconds, at about 100 bytes each.
+//! The event socket: events of a printer within milliseconds, at about 100 bytes each.
 //!
 //! Raw websocket at `sockjs/websocket` (1.11 and 2.x). The subscription goes out *before* the login, or OctoPrint sends a
-//! whole history first (up to 100 KB) and 1 to 19 KB twice a second after. Events that happen while nobody listens are
-//! lost: after opening, read the printer before trusting what comes. OctoPrint never pings, so the caller does.
+//! whole history first (up to 100 KB) and 1 to 19 KB twice a second after. Events before the socket is open are lost:
+//! read the printer before trusting what comes. OctoPrint never pings, so the caller does.
+//!
+//! A socket counts as open when OctoPrint has confirmed the login. Both versions send `timelapse` and the event
+//! `ClientAuthed` within 5 ms of a successful one, and nothing of the kind without. OctoPrint answers pings also without a
+//! login, and 1.11.8 drops a login without a word where the user's name has a colon.
 
 use std::time::Duration;
 
@@ -26,11 +30,8 @@ use crate::{
     outbound::{AGENT, CONNECT_TIMEOUT, Stream},
 };
 
-/// From the upgrade to the proof that the login was taken.
+/// From the connection to the proof that the login was taken.
 const HANDSHAKE: Duration = Duration::from_secs(5);
-
-/// After greeting and login, a server that says nothing more is taken to have accepted; a refusal comes sooner.
-const SILENCE: Duration = Duration::from_secs(2);
 
 /// A ping must find room in the socket's buffer within this.
 const SEND: Duration = Duration::from_secs(5);
@@ -41,6 +42,17 @@ const LARGEST_MESSAGE: usize = 1024 * 1024;
 /// Allocated at once, for each socket (the library's own choice is 128 KiB). With the greeting, for which it grows once,
 /// an open socket costs 12 KB in all, measured over 200 to OctoPrint 1.11.8.
 const READ_BUFFER: usize = 4096;
+
+/// Why an OctoPrint sends no events. Its HTTP may work all the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoEvents {
+    /// The passive login failed.
+    Login(Error),
+    /// The event socket could not be opened.
+    Socket(Error),
+    /// The socket is open, and OctoPrint did not confirm the login within 5 s.
+    Unconfirmed,
+}
 
 /// An open event socket. Dropping it closes the connection.
 pub struct Push {
@@ -57,28 +69,35 @@ impl std::fmt::Debug for Push {
 
 impl Push {
     /// Logs in, connects, subscribes, and waits for the proof that events will come. Takes at most the options' timeout
-    /// for the login, 3 s for the connection and 5 s for the rest. The options' headers go with the upgrade, too.
+    /// for the login, and 5 s for the rest. The options' headers go with the upgrade, too.
     ///
     /// # Errors
-    /// [`Error::NoSocket`] when HTTP works and the upgrade is refused: poll instead. [`Error::Unauthorized`] for the key.
-    /// [`Error::Offline`] and the rest as for any request.
-    pub async fn open(octoprint: &OctoPrint, options: &RequestOptions) -> Result<Self, Error> {
-        let session = octoprint.login(options).await?;
+    /// [`NoEvents`]: poll instead.
+    pub async fn open(octoprint: &OctoPrint, options: &RequestOptions) -> Result<Self, NoEvents> {
+        let session = octoprint.login(options).await.map_err(NoEvents::Login)?;
+        let deadline = Instant::now() + HANDSHAKE;
+        let mut push = Self::connect(octoprint, options, deadline).await.map_err(NoEvents::Socket)?;
+        match timeout_at(deadline, push.log_in(&session)).await {
+            Ok(Ok(())) => Ok(push),
+            Ok(Err(Error::Unauthorized)) => Err(NoEvents::Login(Error::Unauthorized)),
+            Ok(Err(error)) => Err(NoEvents::Socket(error)),
+            Err(_) => Err(NoEvents::Unconfirmed),
+        }
+    }
+
+    async fn connect(octoprint: &OctoPrint, options: &RequestOptions, deadline: Instant) -> Result<Self, Error> {
         let request = upgrade_request(octoprint, options)?;
         let url = octoprint.endpoint(&["sockjs", "websocket"]);
         let stream = octoprint.0.outbound.dial(&url, CONNECT_TIMEOUT).await.map_err(Error::from_dial)?;
-        let deadline = Instant::now() + HANDSHAKE;
-        let late = Error::Timeout { after: HANDSHAKE };
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
             .write_buffer_size(0)
             .max_message_size(Some(LARGEST_MESSAGE))
             .max_frame_size(Some(LARGEST_MESSAGE));
         let upgrade = client_async_with_config(request, stream, Some(config));
-        let (socket, _) = timeout_at(deadline, upgrade).await.map_err(|_| late.clone())?.map_err(refusal)?;
-        let mut push = Self { socket, first: None };
-        timeout_at(deadline, push.log_in(&session)).await.map_err(|_| late)??;
-        Ok(push)
+        let upgraded = timeout_at(deadline, upgrade).await;
+        let (socket, _) = upgraded.map_err(|_| Error::Timeout { after: HANDSHAKE })?.map_err(refusal)?;
+        Ok(Self { socket, first: None })
     }
 
     /// Waits for the next frame. Cancel-safe: dropping the future loses nothing.
@@ -115,26 +134,16 @@ impl Push {
         self.send(Message::Text(Utf8Bytes::from(subscribe.to_string()))).await?;
         let auth = serde_json::json!({ "auth": format!("{}:{}", session.name, session.session) });
         self.send(Message::Text(Utf8Bytes::from(auth.to_string()))).await?;
-        let mut greeted = false;
         loop {
-            let message = if greeted {
-                match timeout(SILENCE, self.message()).await {
-                    Ok(message) => message?,
-                    Err(_) => return Ok(()),
-                }
-            } else {
-                self.message().await?
-            };
-            match message {
+            match self.message().await? {
                 Message::Text(text) => match parse(&text) {
-                    Parsed::Greeting => greeted = true,
                     Parsed::ReauthRequired => return Err(Error::Unauthorized),
                     Parsed::Known => return Ok(()),
                     Parsed::Event(event) => {
                         self.first = Some(Box::new(event));
                         return Ok(());
                     }
-                    Parsed::Garbage => {}
+                    Parsed::Greeting | Parsed::Garbage => {}
                 },
                 Message::Close(_) => return Err(closed()),
                 Message::Ping(_) | Message::Pong(_) | Message::Binary(_) | Message::Frame(_) => {}
@@ -186,10 +195,7 @@ fn closed() -> Error {
 /// Sorts what goes wrong in the upgrade.
 fn refusal(error: tungstenite::Error) -> Error {
     match error {
-        tungstenite::Error::Http(response) => match response.status().as_u16() {
-            401 => Error::Unauthorized,
-            status => Error::NoSocket { status },
-        },
+        tungstenite::Error::Http(response) => Error::NoSocket { status: response.status().as_u16() },
         error => broken(error),
     }
 }

@@ -1,8 +1,11 @@
 //! What comes through the event socket, read.
 
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 
-use super::lenient::{Number, Object, Text};
+use super::{
+    lenient::{Number, Object, Text},
+    repair::from_python,
+};
 use crate::domain::{reading::LOCAL, reading::PrinterEvent, state::PrinterState};
 
 /// One frame of the event socket.
@@ -41,7 +44,7 @@ pub(super) enum Parsed {
     /// The login was refused, or has ended.
     ReauthRequired,
     Event(PrinterEvent),
-    /// Anything that only comes after the login.
+    /// Anything else that OctoPrint sends only after the login: another event, `timelapse`, `current`, `history`.
     Known,
     /// Not understood.
     Garbage,
@@ -55,6 +58,17 @@ struct Frame {
     connected: Object<Nothing>,
     reauth_required: Object<Nothing>,
     event: Object<Event>,
+    #[serde(deserialize_with = "is_there")]
+    timelapse: bool,
+    #[serde(deserialize_with = "is_there")]
+    current: bool,
+    #[serde(deserialize_with = "is_there")]
+    history: bool,
+}
+
+/// The key is there, whatever its value is: `timelapse` may be null.
+fn is_there<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    IgnoredAny::deserialize(deserializer).map(|_| true)
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -83,16 +97,18 @@ struct Payload {
 
 /// Reads a text frame; nothing is an error.
 pub(super) fn parse(text: &str) -> Parsed {
-    let Ok(Object(Some(frame))) = serde_json::from_str::<Object<Frame>>(text) else { return Parsed::Garbage };
+    let Ok(Object(Some(frame))) = from_python::<Object<Frame>>(text.as_bytes()) else { return Parsed::Garbage };
     if frame.reauth_required.0.is_some() {
         return Parsed::ReauthRequired;
     }
     if frame.connected.0.is_some() {
         return Parsed::Greeting;
     }
+    let follows_login = frame.event.0.is_some() || frame.timelapse || frame.current || frame.history;
     match frame.event.0.and_then(Event::read) {
         Some(event) => Parsed::Event(event),
-        None => Parsed::Known,
+        None if follows_login => Parsed::Known,
+        None => Parsed::Garbage,
     }
 }
 
@@ -126,12 +142,14 @@ impl Event {
     }
 }
 
-/// The id decides, except that OctoPrint says `OFFLINE` for every closed connection: there an error's text says more.
-/// (After a firmware error 2.0.0rc7 sends `Offline after error` with it, and 1.11.8 a mere `Offline`, after an `ERROR`.)
+/// The id decides, except where the text has more. OctoPrint sends `OFFLINE` for every closed connection, after an error
+/// too (2.0.0rc7 with the text `Offline after error`), and `STARTING` and `PRINTING` while it sends a file to the SD card.
 fn changed_state(id: &str, text: &str) -> PrinterState {
     let (by_id, by_text) = (PrinterState::from_state_id(id), PrinterState::from_text(text));
     match (by_id, by_text) {
-        (PrinterState::Unknown, _) | (PrinterState::Offline, PrinterState::Error) => by_text,
+        (PrinterState::Unknown, _) | (PrinterState::Offline, PrinterState::Error) | (_, PrinterState::Transferring) => {
+            by_text
+        }
         _ => by_id,
     }
 }
@@ -165,10 +183,13 @@ mod tests {
 
     #[test]
     fn garbage_is_no_error() {
-        for text in ["", "o", "null", "[]", "\"x\"", "{\"event\":", "\u{0}"] {
+        for text in ["", "o", "null", "[]", "\"x\"", "{\"event\":", "\u{0}", "{}", r#"{"plugin":{}}"#, r#"{"event":7}"#]
+        {
             assert_eq!(parse(text), Parsed::Garbage, "{text}");
         }
-        for text in ["{}", r#"{"event":7}"#, r#"{"event":{"type":null,"payload":[]}}"#, r#"{"event":{"type":"New"}}"#] {
+        for text in
+            [r#"{"timelapse":null}"#, r#"{"event":{"type":null,"payload":[]}}"#, r#"{"event":{"type":"New","n":NaN}}"#]
+        {
             assert_eq!(parse(text), Parsed::Known, "{text}");
         }
         assert_eq!(parse(r#"{"reauthRequired":{"reason":"stale"}}"#), Parsed::ReauthRequired);
@@ -179,5 +200,7 @@ mod tests {
         assert_eq!(changed_state("OFFLINE", "Offline after error"), PrinterState::Error);
         assert_eq!(changed_state("OFFLINE", "Offline"), PrinterState::Offline);
         assert_eq!(changed_state("NEW_ID", "Paused"), PrinterState::Paused);
+        assert_eq!(changed_state("PRINTING", "Sending file to SD"), PrinterState::Transferring);
+        assert_eq!(changed_state("PRINTING", "Printing from SD"), PrinterState::Printing);
     }
 }

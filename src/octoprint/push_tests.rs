@@ -106,7 +106,8 @@ async fn a_refused_login_is_unauthorized_then_and_later() {
         std::future::pending::<()>().await;
     })
     .await;
-    assert_eq!(Push::open(&printer, &RequestOptions::default()).await.err(), Some(Error::Unauthorized));
+    let refused = Push::open(&printer, &RequestOptions::default()).await;
+    assert_eq!(refused.err(), Some(NoEvents::Login(Error::Unauthorized)));
     let (printer, _task) = octoprint(|stream| async move {
         let mut socket = accepted(stream).await;
         say(&mut socket, r#"{"timelapse":null}"#).await;
@@ -119,12 +120,8 @@ async fn a_refused_login_is_unauthorized_then_and_later() {
 }
 
 #[tokio::test]
-async fn a_refused_upgrade_is_not_unreachable() {
-    for (status, error) in [
-        ("404 Not Found", Error::NoSocket { status: 404 }),
-        ("200 OK", Error::NoSocket { status: 200 }),
-        ("401 Unauthorized", Error::Unauthorized),
-    ] {
+async fn a_refused_upgrade_has_its_status() {
+    for (status, code) in [("404 Not Found", 404), ("200 OK", 200), ("401 Unauthorized", 401)] {
         let (printer, _task) = octoprint(move |mut stream| async move {
             let mut buffer = [0; 4096];
             let _ = tokio::io::AsyncReadExt::read(&mut stream, &mut buffer).await;
@@ -133,8 +130,33 @@ async fn a_refused_upgrade_is_not_unreachable() {
         })
         .await;
         let result = Push::open(&printer, &RequestOptions::default()).await;
-        assert_eq!(result.err(), Some(error), "{status}");
+        assert_eq!(result.err(), Some(NoEvents::Socket(Error::NoSocket { status: code })), "{status}");
     }
+}
+
+#[tokio::test]
+async fn a_socket_on_which_no_login_is_confirmed_is_not_open() {
+    let (printer, _task) = octoprint(|stream| async move {
+        let mut socket = accepted(stream).await;
+        for text in ["{}", "garbage", r#"{"connected":{}}"#, r#"{"plugin":{}}"#] {
+            say(&mut socket, text).await;
+        }
+        // Answers pings, as OctoPrint 1.11.8 does to a user with a colon in the name.
+        while let Some(Ok(_)) = socket.next().await {}
+    })
+    .await;
+    assert_eq!(Push::open(&printer, &RequestOptions::default()).await.err(), Some(NoEvents::Unconfirmed));
+}
+
+#[tokio::test]
+async fn a_socket_that_closes_before_the_login_is_confirmed_is_lost() {
+    let (printer, _task) = octoprint(|stream| async move {
+        let mut socket = accepted(stream).await;
+        let _ = socket.close(None).await;
+    })
+    .await;
+    let result = Push::open(&printer, &RequestOptions::default()).await;
+    assert!(matches!(result, Err(NoEvents::Socket(Error::Lost { .. }))), "{result:?}");
 }
 
 #[tokio::test]

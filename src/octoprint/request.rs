@@ -13,6 +13,7 @@ use url::Url;
 use super::{
     DEFAULT_TIMEOUT, Error, OctoPrint, RequestOptions,
     lenient::{Object, Text},
+    repair::from_python,
 };
 use crate::outbound::Reply;
 
@@ -213,7 +214,7 @@ impl Exchange {
             return Err(Error::protocol("a web page came where data was due"));
         }
         let bytes = self.bytes(limit).await?;
-        let object = serde_json::from_slice::<Object<T>>(&bytes).ok().and_then(|object| object.0);
+        let object = from_python::<Object<T>>(&bytes).ok().and_then(|object| object.0);
         object.ok_or_else(|| Error::protocol("what came was not JSON of the expected kind"))
     }
 
@@ -263,7 +264,7 @@ impl Exchange {
         let status = self.response.status();
         let words = || status.canonical_reason().unwrap_or("no reason given").to_owned();
         let Ok(bytes) = self.bytes(ERROR_BODY).await else { return words() };
-        if let Some(text) = serde_json::from_slice::<Told>(&bytes).ok().and_then(|told| told.error.filled()) {
+        if let Some(text) = from_python::<Told>(&bytes).ok().and_then(|told| told.error.filled()) {
             return cut(&text);
         }
         match std::str::from_utf8(&bytes) {

@@ -197,6 +197,7 @@ impl Services {
         let more = rows.len() > shown;
         rows.truncate(shown);
         let next = rows.last().map(|row| row.position).filter(|_| more);
+        self.explain_waits(&mut rows);
         Ok((rows, next))
     }
 

@@ -83,10 +83,18 @@ pub enum Fault {
     LateEvents(Duration),
     /// No key is good: 403 for GET, 400 `CSRF validation failed` for the rest.
     WrongKey,
+    /// The event socket is accepted and closed at once.
+    CloseSocket,
+    /// The event socket greets, answers pings and takes no login, as OctoPrint 1.11.8 does to a user with a colon in the name.
+    SilentSocket,
+    /// `NaN` in place of each number of an answer, as Python writes it.
+    NotANumber,
+    /// This fault, only for what reads or logs in at paths that begin so. Commands are not met.
+    Reading(String, Box<Fault>),
 }
 
 impl Fault {
-    /// Reads `"hang"`, `{"slow_ms": 500}`, `{"late_events_ms": 500}`, `{"status": 500}`, `{"status_after_acting": 500}`; `Ok(None)` for null.
+    /// Reads `"hang"`, `{"reading": "/api/job", "fault": …}`, `{"slow_ms": 500}`, `{"late_events_ms": 500}`, `{"status": 500}`, `{"status_after_acting": 500}`; `Ok(None)` for null.
     ///
     /// # Errors
     /// The text says what is not understood.
@@ -106,7 +114,14 @@ impl Fault {
             "garbage" => Self::Garbage,
             "drop_socket" => Self::DropSocket,
             "wrong_key" => Self::WrongKey,
+            "close_socket" => Self::CloseSocket,
+            "silent_socket" => Self::SilentSocket,
+            "not_a_number" => Self::NotANumber,
             _ => {
+                if let Some(path) = value.get("reading").and_then(Value::as_str) {
+                    let fault = Self::from_json(value.get("fault").unwrap_or(&Value::Null))?;
+                    return Ok(fault.map(|fault| Self::Reading(path.to_owned(), Box::new(fault))));
+                }
                 if let Some(ms) = value.get("slow_ms").and_then(Value::as_u64) {
                     Self::Slow(Duration::from_millis(ms))
                 } else if let Some(ms) = value.get("late_events_ms").and_then(Value::as_u64) {

@@ -258,6 +258,14 @@ impl SimulatedPrinter {
         self.0.fault.borrow().clone()
     }
 
+    /// The fault of requests that read, or log in, at this path.
+    pub(super) fn fault_of_reading(&self, path: &str) -> Option<Fault> {
+        match self.0.fault.borrow().as_ref() {
+            Some(Fault::Reading(beginning, fault)) if path.starts_with(beginning.as_str()) => Some((**fault).clone()),
+            Some(_) | None => None,
+        }
+    }
+
     pub(super) fn has_fault(&self, fault: &Fault) -> bool {
         self.0.fault.borrow().as_ref() == Some(fault)
     }

@@ -95,7 +95,7 @@ impl Session {
                     }
                     continue;
                 }
-                Some(Fault::DropSocket | Fault::Refuse) => return,
+                Some(Fault::DropSocket | Fault::CloseSocket | Fault::Refuse) => return,
                 Some(Fault::LateEvents(by)) => self.late = by,
                 _ => self.late = Duration::ZERO,
             }
@@ -137,6 +137,9 @@ impl Session {
         if let Some(throttle) = message.get("throttle").and_then(Value::as_u64) {
             self.throttle = u32::try_from(throttle).unwrap_or(1).clamp(1, 600);
             self.set_ticker();
+        }
+        if self.printer.has_fault(&Fault::SilentSocket) {
+            return Ok(());
         }
         if let Some(auth) = message.get("auth").and_then(Value::as_str) {
             return self.authenticate(socket, auth).await;

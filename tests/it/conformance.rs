@@ -4,6 +4,7 @@
 //! and of the simulator is compared with the same expectation, so a difference reads as a line of a table. The rest
 //! goes through a whole Printyard: the same scenarios, by the same code, on both kinds.
 
+mod channels;
 mod farm;
 mod job;
 mod keys;

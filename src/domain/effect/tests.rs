@@ -40,7 +40,7 @@ const COMMANDS: [Command; 8] = [
 
 /// Design, section 3: what is decided on a fresh reading, with a file selected and nothing standing against it.
 #[rustfmt::skip]
-const TABLE: [(S, [&str; 8]); 12] = [
+const TABLE: [(S, [&str; 8]); 13] = [
     //                start              pause              resume             cancel       restart            toggle        connect          disconnect
     (S::Offline,     ["not_operational", "not_operational", "not_operational", "unchanged", "not_operational", "not_active", "send",          "unchanged"]),
     (S::Error,       ["not_operational", "not_operational", "not_operational", "unchanged", "not_operational", "not_active", "send",          "unchanged"]),
@@ -53,6 +53,7 @@ const TABLE: [(S, [&str; 8]); 12] = [
     (S::Resuming,    ["already_printing", "wait",           "wait",            "send",      "send",            "wait",       "unchanged",     "job_active"]),
     (S::Cancelling,  ["wait",            "not_active",      "not_active",      "wait",      "not_active",      "not_active", "unchanged",     "job_active"]),
     (S::Finishing,   ["wait",            "not_active",      "not_active",      "wait",      "not_active",      "not_active", "unchanged",     "job_active"]),
+    (S::Transferring, ["already_printing", "not_active",    "not_active",      "send",      "not_active",      "not_active", "unchanged",     "job_active"]),
     (S::Unknown,     ["unknown_state",   "unknown_state",   "unknown_state",   "send",      "unknown_state",   "not_active", "unknown_state", "unknown_state"]),
 ];
 
@@ -155,7 +156,8 @@ fn another_job_than_the_one_that_was_meant_is_never_touched() {
         for (state, command) in S::ALL.into_iter().flat_map(|state| job_commands.map(|command| (state, command))) {
             let decision = decide(command, &observation(state), &meant);
             assert!(!matches!(decision, Decision::Send(_) | Decision::Wait), "{command} of {state:?}: {decision:?}");
-            if state.is_active() && matches!(decide(command, &observation(state), &guards()), Decision::Send(_)) {
+            let has_job = state.is_active() || state == S::Transferring;
+            if has_job && matches!(decide(command, &observation(state), &guards()), Decision::Send(_)) {
                 assert_eq!(decision, Decision::Reject(Reason::JobChanged), "{command} of {state:?}");
             }
         }

@@ -25,7 +25,7 @@ pub fn add(document: &mut OpenApi) {
 }
 
 /// Vocabularies whose words say nearly all by themselves.
-const PLAIN: [(&str, &[(&str, &str)]); 16] = [
+const PLAIN: [(&str, &[(&str, &str)]); 17] = [
     (
         "ActorKind",
         &[
@@ -104,10 +104,21 @@ const PLAIN: [(&str, &[(&str, &str)]); 16] = [
             ("resuming", "It will print in a moment."),
             ("finishing", "The last lines of a print are under way."),
             ("cancelling", "A print is being ended."),
+            ("transferring", "A file goes to the SD card. It is no print."),
             ("offline", "OctoPrint has no connection to its printer."),
             ("connecting", "OctoPrint is connecting to its printer."),
             ("error", "OctoPrint reports an error of the printer."),
             ("unknown", "Not seen, or a state that Printyard does not know."),
+        ],
+    ),
+    (
+        "ChannelFailure",
+        &[
+            ("login_refused", "OctoPrint refuses the login for events, or has ended the session."),
+            ("login_failed", "The login for events fails, or its reply has no session."),
+            ("login_not_confirmed", "The event socket is open, and OctoPrint does not confirm the login."),
+            ("socket_refused", "The event socket is refused, by a proxy for example."),
+            ("socket_lost", "The event socket was closed, or does not reply."),
         ],
     ),
     (

@@ -9,6 +9,7 @@ use super::export::Line;
 use crate::{
     clock,
     domain::{
+        channel::ChannelFailure,
         invalid::Invalid,
         plate::Plate,
         print::By,
@@ -235,12 +236,25 @@ pub struct StatusBody {
     error: Option<String>,
     observed_at: Option<DateTime<Utc>>,
     age_ms: Option<i64>,
-    /// How news come: `push` by the event socket, `poll` by asking.
+    /// How changes are observed: `push` by the event socket, `poll` by reading the printer at intervals.
     channel: Option<&'static str>,
+    /// Why no events come, while the printer is polled; null while its event socket is being opened.
+    channel_error: Option<ChannelErrorBody>,
     octoprint_version: Option<String>,
     /// Degrees Celsius, by OctoPrint's names of the heaters.
     #[schema(value_type = std::collections::BTreeMap<String, crate::domain::reading::Temperature>)]
     temperatures: Temperatures,
+}
+
+/// Why a printer sends no events.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ChannelError)]
+pub struct ChannelErrorBody {
+    code: ChannelFailure,
+    /// The HTTP status of the refusal, where there was one.
+    status: Option<u16>,
+    /// For people, in English.
+    detail: &'static str,
 }
 
 /// The job of a printer.
@@ -273,6 +287,11 @@ impl From<PrinterView> for PrinterBody {
             observed_at,
             age_ms: observed_at.map(|at| (clock::now() - at).num_milliseconds().max(0)),
             channel: live.channel.map(|channel| channel.as_str()),
+            channel_error: live.channel_error.map(|error| ChannelErrorBody {
+                code: error.code,
+                status: error.status,
+                detail: error.code.sentence(),
+            }),
             octoprint_version: live.octoprint_version.as_deref().map(str::to_owned),
             temperatures: Temperatures::clone(&live.temperatures),
         };

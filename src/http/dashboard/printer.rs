@@ -23,7 +23,11 @@ use super::{
     words,
 };
 use crate::{
-    domain::{command::Command, plate::ClearResult},
+    domain::{
+        channel::{ChannelError, ChannelFailure},
+        command::Command,
+        plate::ClearResult,
+    },
     service::{Error, plates::ClearPlate},
 };
 
@@ -86,11 +90,27 @@ fn facts(entry: &Entry) -> Vec<(&'static str, String)> {
     add(t("OctoPrint"), live.octoprint_version.as_deref().map(str::to_owned));
     let channel = live.channel.map(|channel| match channel.as_str() {
         "push" => t("by its event socket"),
-        _ => t("by asking it"),
+        _ => t("by polling"),
     });
-    add(t("News come"), channel.map(str::to_owned));
+    add(t("Changes are observed"), channel.map(str::to_owned));
+    add(t("No events"), live.channel_error.map(no_events));
     add(t("Notes"), Some(details.notes.clone()));
     facts
+}
+
+/// Why a printer sends no events.
+fn no_events(error: ChannelError) -> String {
+    let why = match error.code {
+        ChannelFailure::LoginRefused => t("OctoPrint refuses the login for events."),
+        ChannelFailure::LoginFailed => t("The login for events fails."),
+        ChannelFailure::LoginNotConfirmed => {
+            t("OctoPrint does not confirm the login for events. Does the user name contain a colon?")
+        }
+        ChannelFailure::SocketRefused => t("The event socket is refused. Does a proxy block websockets?"),
+        ChannelFailure::SocketLost => t("The event socket was closed or does not reply."),
+    };
+    let status = error.status.map(|status| format!(" (HTTP {status})")).unwrap_or_default();
+    format!("{why}{status} {}", t("The printer is polled."))
 }
 
 /// A person has looked: the plate is clear.

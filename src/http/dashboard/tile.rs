@@ -132,7 +132,9 @@ pub(super) fn place_of(view: &PrinterView, plate_gate: bool) -> Show {
         | PrinterState::Cancelling => Show::Printing,
         PrinterState::Operational if plate_gate && live.plate.state == PlateState::Occupied => Show::Plate,
         PrinterState::Operational => Show::Ready,
-        PrinterState::Offline | PrinterState::Connecting | PrinterState::Unknown => Show::Off,
+        PrinterState::Transferring | PrinterState::Offline | PrinterState::Connecting | PrinterState::Unknown => {
+            Show::Off
+        }
     }
 }
 
@@ -245,7 +247,7 @@ fn headline(view: &PrinterView, place: Show) -> (String, Option<Moment>) {
         Show::Silent if live.reachability == Reachability::Incompatible => plain(t("Not an OctoPrint")),
         Show::Silent => match live.observed_at() {
             Some(at) => (t("No answer since").to_owned(), Some(Moment::clock(at))),
-            None => plain(t("Never answered")),
+            None => plain(t("Not observed yet")),
         },
         Show::Stalled => (t("No progress since").to_owned(), live.stalled_since.map(Moment::clock)),
         Show::Off if !view.printer.details.enabled => plain(t("Disabled")),

@@ -29,6 +29,7 @@ pub(super) fn state(state: PrinterState) -> &'static str {
         PrinterState::Resuming => "Resuming…",
         PrinterState::Finishing => "Finishing…",
         PrinterState::Cancelling => "Cancelling…",
+        PrinterState::Transferring => "Transferring a file to SD…",
         PrinterState::Offline => "Not connected",
         PrinterState::Connecting => "Connecting…",
         PrinterState::Error => "Error",

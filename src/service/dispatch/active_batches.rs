@@ -8,6 +8,7 @@ use std::{
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
+use super::waiting::{BatchWaits, WaitsFor};
 use crate::domain::{batch::Batch, command::CommandRow};
 
 /// A batch with commands that are not final.
@@ -21,6 +22,8 @@ pub struct ActiveBatch {
     next_release: Option<Instant>,
     /// The batch is due, and the checks that are made then have passed.
     pub checked: bool,
+    /// What the rows wait for that are not released.
+    pub waits: BatchWaits,
     /// A command failed under `on_failure: stop`, and the command log does not have the stop yet: nothing is released.
     pub stopping: bool,
 }
@@ -38,7 +41,15 @@ pub struct Release {
 impl ActiveBatch {
     /// A batch with the rows that have not been released.
     pub fn new(batch: Batch, queued: VecDeque<CommandRow>) -> Self {
-        Self { batch, queued, open: HashMap::new(), next_release: None, checked: false, stopping: false }
+        Self {
+            batch,
+            queued,
+            open: HashMap::new(),
+            next_release: None,
+            checked: false,
+            stopping: false,
+            waits: BatchWaits::default(),
+        }
     }
 
     /// Every row is final.
@@ -60,10 +71,12 @@ impl ActiveBatch {
         mut may_heat: impl FnMut(Uuid, &HashSet<Uuid>) -> bool,
     ) -> Release {
         let mut release = Release::default();
+        self.waits = BatchWaits::default();
         if self.queued.is_empty() {
             return release;
         }
         if wall < self.batch.due_at() {
+            self.waits.others = Some(WaitsFor::DueTime);
             let wait = (self.batch.due_at() - wall).to_std().unwrap_or_default();
             // Wall clocks are set: a long wait is looked at again before its end.
             release.again = Some(now + wait.min(Duration::from_secs(60)));
@@ -80,14 +93,17 @@ impl ActiveBatch {
         let mut index = 0;
         while index < self.queued.len() {
             if max_in_flight > 0 && self.open.len() >= max_in_flight {
+                self.waits.others = Some(WaitsFor::InFlightLimit);
                 break;
             }
             if let Some(next) = self.next_release.filter(|next| *next > now) {
+                self.waits.others = Some(WaitsFor::Interval);
                 release.again = Some(next);
                 break;
             }
             if limits_heating && !may_heat(self.queued[index].printer_id, &let_go) {
                 // Another power group may have room.
+                self.waits.heating.insert(self.queued[index].printer_id);
                 index += 1;
                 release.again = Some(now + Duration::from_secs(1));
                 continue;

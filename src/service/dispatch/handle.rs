@@ -11,6 +11,7 @@ use std::{
 use tokio::sync::{Notify, broadcast, mpsc, oneshot};
 use uuid::Uuid;
 
+use super::waiting::{BatchWaits, Waits, WaitsFor};
 use crate::domain::{
     batch::Batch,
     command::{Command, CommandRow},
@@ -63,6 +64,7 @@ pub struct Dispatch {
     signals: mpsc::Sender<Signal>,
     pub(super) changed: broadcast::Sender<Uuid>,
     status: Arc<Status>,
+    waits: Arc<Mutex<Waits>>,
 }
 
 /// What the dispatcher publishes about itself.
@@ -90,6 +92,7 @@ impl Dispatch {
             signals,
             changed: broadcast::channel(SIGNALS).0,
             status: Arc::new(status),
+            waits: Arc::default(),
         };
         (handle, receiver)
     }
@@ -152,6 +155,30 @@ impl Dispatch {
 
     pub(super) fn reservation(&self, printer_id: Uuid) -> Reservation {
         Reservation { printer_id, signals: self.signals.clone() }
+    }
+
+    /// What a row waits for that is not released.
+    pub(super) fn waits_for(&self, row: &CommandRow) -> WaitsFor {
+        let waits = self.waits.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_batch = waits.get(&row.batch_id);
+        match of_batch {
+            Some(waits) if waits.heating.contains(&row.printer_id) => WaitsFor::HeatingLimit,
+            of_batch => of_batch.and_then(|waits| waits.others).unwrap_or(WaitsFor::Turn),
+        }
+    }
+
+    /// Publishes what the rows of a batch wait for.
+    pub(super) fn publish_waits(&self, batch_id: Uuid, waits: &BatchWaits) {
+        let mut all = self.waits.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.get(&batch_id) != Some(waits) {
+            all.insert(batch_id, waits.clone());
+        }
+    }
+
+    /// Forgets what the rows of other batches waited for.
+    pub(super) fn retain_waits(&self, batches: &[Uuid]) {
+        let mut all = self.waits.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|batch_id, _| batches.contains(batch_id));
     }
 
     /// Batches with commands that are not final.

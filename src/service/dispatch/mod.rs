@@ -16,6 +16,7 @@ mod reconcile;
 mod release;
 mod report;
 mod retry;
+pub mod waiting;
 
 pub use self::handle::{Dispatch, NotReserved, Reservation};
 use self::{

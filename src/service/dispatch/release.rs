@@ -60,6 +60,7 @@ impl Dispatcher {
         let waiting = self.active_batches.iter().filter(|(_, active)| !active.queued.is_empty() && !active.stopping);
         let mut ids: Vec<Uuid> = waiting.map(|(id, _)| *id).collect();
         ids.sort_unstable();
+        self.handle.retain_waits(&ids);
         for id in ids {
             if !self.check_when_due(id, wall).await {
                 continue;
@@ -76,6 +77,7 @@ impl Dispatcher {
                 let others = busy.filter(|id| **id != printer && group_of(id) == group).count();
                 others < limit
             });
+            self.handle.publish_waits(id, &active.waits);
             if let Some(again) = released.again {
                 self.wake_at = self.wake_at.min(again);
             }

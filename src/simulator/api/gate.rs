@@ -56,14 +56,20 @@ pub async fn gate(ConnectInfo(conn): ConnectInfo<Conn>, request: Request, next: 
     }
     let fault = match &note {
         Some(_) => conn.printer.take_fault_for_command(),
-        None => None,
+        None => conn.printer.fault_of_reading(parts.uri.path()),
     };
     let delay = conn.printer.common().latency + slowness(fault.as_ref()) + slowness(conn.printer.fault().as_ref());
+    let hangs = fault == Some(Fault::Hang);
     if let Some(note) = &mut note {
         note.method = parts.method.to_string();
     }
     parts.headers.remove(header::TRANSFER_ENCODING);
     let visit = Visit { conn, fault, note, request: Request::from_parts(parts, Body::from(bytes)), next };
+    if hangs {
+        // For good: the fault of a reading is not cleared while it is under way.
+        visit.conn.printer.common().stop.cancelled().await;
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    }
     if delay.is_zero() && !visit.conn.printer.has_fault(&Fault::Hang) {
         return visit.carry_out().await;
     }
@@ -147,10 +153,31 @@ impl Visit {
                 remember(acted, *code);
                 answer = Refused::new(*code, "simulated").into_response();
             }
+            Some(Fault::NotANumber) => answer = without_numbers(answer).await,
             _ => remember(acted, answer.status().as_u16()),
         }
         answer
     }
+}
+
+/// The answer with `NaN` in place of its numbers.
+async fn without_numbers(answer: Response) -> Response {
+    const MARK: &str = "not a number";
+    fn replace(value: &mut Value) {
+        match value {
+            Value::Number(_) => *value = MARK.into(),
+            Value::Array(items) => items.iter_mut().for_each(replace),
+            Value::Object(fields) => fields.values_mut().for_each(replace),
+            Value::Null | Value::Bool(_) | Value::String(_) => {}
+        }
+    }
+    let Ok(bytes) = to_bytes(answer.into_body(), LARGEST_BODY).await else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    let mut json = serde_json::from_slice::<Value>(&bytes).unwrap_or_default();
+    replace(&mut json);
+    let text = json.to_string().replace(&format!("\"{MARK}\""), "NaN");
+    ([(header::CONTENT_TYPE, "application/json")], text).into_response()
 }
 
 /// The content of a request, where it is JSON and says so.

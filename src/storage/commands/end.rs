@@ -58,10 +58,11 @@ pub async fn skip_queued(
     end_queued(db, ids, Outcome::Skipped, Some(reason), detail, at).await
 }
 
-/// Adds the effect that showed after the end, once, to a row that ended as a maybe. False: there was nothing to add.
+/// Adds the effect that was observed after the end, once, to a row whose effect was unknown or done. False: nothing was added.
 pub async fn settle(db: &Db, id: Uuid, settled: &Settled) -> Result<bool, Error> {
     let sql = "update commands set settled_effect = $2, settled_state = $3, settled_at = $4
-               where id = $1 and settled_at is null and outcome in ('unconfirmed', 'unknown')
+               where id = $1 and settled_at is null
+                   and outcome in ('unconfirmed', 'unknown', 'confirmed', 'unchanged')
                returning id, batch_id, printer_id";
     fenced!(db, |tx| {
         let row: Option<Touched> = sqlx::query_as(sql)

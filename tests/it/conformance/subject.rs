@@ -188,7 +188,8 @@ impl Subject {
         request.send().await.unwrap_or_else(|error| panic!("{}: {path}: {error}", self.name)).status().as_u16()
     }
 
-    fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
+    /// A request with its key.
+    pub fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
         self.client.request(method, format!("{}{path}", self.url)).header("X-Api-Key", &self.api_key).timeout(SOON)
     }
 }

@@ -23,7 +23,7 @@ fn verdict(step: Step, evidence: &Evidence, now: &Observation) -> Verdict {
 
 /// Nothing was seen since the send but the state of now.
 #[rustfmt::skip]
-const TABLE: [(S, [Verdict; 6]); 12] = {
+const TABLE: [(S, [Verdict; 6]); 13] = {
     use Verdict::Confirmed as DONE;
     const NOT_OPERATIONAL: Verdict = Verdict::Gone(Reason::NotOperational);
     [
@@ -39,6 +39,7 @@ const TABLE: [(S, [Verdict; 6]); 12] = {
         (S::Resuming,    [DONE,            MOVING,  DONE,    PENDING, DONE,    PENDING]),
         (S::Cancelling,  [MOVING,          PENDING, PENDING, MOVING,  DONE,    PENDING]),
         (S::Finishing,   [DONE,            PENDING, DONE,    MOVING,  DONE,    PENDING]),
+        (S::Transferring, [PENDING,        CHANGED, CHANGED, DONE,    DONE,    PENDING]),
         (S::Unknown,     [PENDING,         PENDING, PENDING, PENDING, PENDING, PENDING]),
     ]
 };
@@ -51,6 +52,14 @@ fn every_step_is_judged_by_the_state_that_is_seen() {
             assert_eq!(verdict(step, &seen(&[state]), &observation(state)), *expected, "{step} at {state:?}");
         }
     }
+}
+
+#[test]
+fn a_cancel_of_a_transfer_is_confirmed_by_its_end() {
+    let transfers = observation(S::Transferring);
+    assert_eq!(judge(Step::Cancel, None, &transfers, &Evidence::default(), &transfers), PENDING);
+    let ready = observation(S::Operational);
+    assert_eq!(judge(Step::Cancel, None, &transfers, &Evidence::default(), &ready), Verdict::Confirmed);
 }
 
 #[test]

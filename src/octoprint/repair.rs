@@ -1,0 +1,119 @@
+//! JSON as Python writes it. Its `json` module writes `NaN`, `Infinity` and lone surrogates, which are no JSON.
+
+use std::borrow::Cow;
+
+use serde::de::DeserializeOwned;
+
+/// Reads JSON. What is no JSON but Python's is repaired first: `NaN`, `Infinity` and numbers beyond the range of a double
+/// are read as null, and bytes and escapes that are no text as U+FFFD.
+pub(super) fn from_python<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, serde_json::Error> {
+    serde_json::from_slice(bytes).or_else(|error| match repair(&String::from_utf8_lossy(bytes)) {
+        Cow::Borrowed(same) if same.as_bytes() == bytes => Err(error),
+        repaired => serde_json::from_str(&repaired),
+    })
+}
+
+/// Replaces what no JSON reader takes.
+fn repair(text: &str) -> Cow<'_, str> {
+    let mut repaired = String::new();
+    let mut copied = 0;
+    let mut at = 0;
+    while let Some(&byte) = text.as_bytes().get(at) {
+        let (end, with) = match byte {
+            b'"' => {
+                at = string(text, at, &mut copied, &mut repaired);
+                continue;
+            }
+            b'-' | b'0'..=b'9' | b'A'..=b'Z' => word(text, at),
+            _ => (at + 1, None),
+        };
+        if let Some(with) = with {
+            repaired.push_str(&text[copied..at]);
+            repaired.push_str(with);
+            copied = end;
+        }
+        at = end;
+    }
+    if repaired.is_empty() && copied == 0 {
+        return Cow::Borrowed(text);
+    }
+    repaired.push_str(&text[copied..]);
+    Cow::Owned(repaired)
+}
+
+/// The end of a number or of a bare word that begins at `at`, and its replacement.
+fn word(text: &str, at: usize) -> (usize, Option<&'static str>) {
+    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'+' | b'.');
+    let length = text.as_bytes()[at..].iter().take_while(|byte| is_part(byte)).count();
+    let end = at + length.max(1);
+    let word = &text[at..end];
+    let is_none = matches!(word, "NaN" | "Infinity" | "-Infinity")
+        || word.parse().is_ok_and(|number: f64| !number.is_finite() && !word.contains(['n', 'N']));
+    (end, is_none.then_some("null"))
+}
+
+/// The end of the string that begins at `at`; lone surrogates in it are replaced.
+fn string(text: &str, at: usize, copied: &mut usize, repaired: &mut String) -> usize {
+    let bytes = text.as_bytes();
+    let mut at = at + 1;
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'"' => return at + 1,
+            b'\\' => match surrogate(bytes, at) {
+                Some(0xD800..=0xDBFF) if matches!(surrogate(bytes, at + 6), Some(0xDC00..=0xDFFF)) => at += 12,
+                Some(_) => {
+                    repaired.push_str(&text[*copied..at]);
+                    repaired.push_str("\\ufffd");
+                    at += 6;
+                    *copied = at;
+                }
+                None => at += 2,
+            },
+            _ => at += 1,
+        }
+    }
+    bytes.len()
+}
+
+/// The surrogate whose escape begins at `at`.
+fn surrogate(bytes: &[u8], at: usize) -> Option<u16> {
+    let escape = bytes.get(at..at + 6)?.strip_prefix(b"\\u")?;
+    let unit = u16::from_str_radix(std::str::from_utf8(escape).ok()?, 16).ok()?;
+    (0xD800..=0xDFFF).contains(&unit).then_some(unit)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn read(bytes: &[u8]) -> Option<Value> {
+        from_python(bytes).ok()
+    }
+
+    #[test]
+    fn numbers_that_are_no_json_are_none_and_texts_stay() {
+        let body = br#"{"a":NaN,"b":[Infinity,-Infinity,1e999,-1e999,-1.5e3],"NaN":"NaN, \"Infinity\"","c":{"d":NaN}}"#;
+        let expected = json!({
+            "a": null, "b": [null, null, null, null, -1500.0], "NaN": "NaN, \"Infinity\"", "c": {"d": null},
+        });
+        assert_eq!(read(body), Some(expected));
+    }
+
+    #[test]
+    fn texts_that_are_no_unicode_are_read() {
+        let body = b"[\"\\udcff.gcode\", \"\\ud83d\\ude00 \\ud83d\", \"\xff\", \"\\\\ud800\", NaN]";
+        let expected = json!(["\u{fffd}.gcode", "\u{1f600} \u{fffd}", "\u{fffd}", "\\ud800", null]);
+        assert_eq!(read(body), Some(expected));
+    }
+
+    #[test]
+    fn other_garbage_stays_garbage() {
+        for garbage in
+            ["", "NaN]", "{\"a\":nan}", "{\"a\":-}", "<html>NaN</html>", "\"\\u", "{\"a\": Infinity", "\"\\udc"]
+        {
+            assert_eq!(read(garbage.as_bytes()), None, "{garbage}");
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! One broken channel is not a broken printer: whatever is missing, the outcome is what the printer did.
+
+use std::time::Duration;
+
+use printyard::simulator::{Act, Farm, FarmConfig, Fault, SimulatedPrinter};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+use crate::support::{server::TestServer, wait};
+
+const SOON: Duration = Duration::from_secs(60);
+const FILE: &str = "long/vase.gcode";
+const COMMANDS: [&str; 3] = ["start", "pause", "cancel"];
+
+fn reading(path: &str, fault: Fault) -> Fault {
+    Fault::Reading(path.to_owned(), Box::new(fault))
+}
+
+/// The channels that are broken, by what the printer's page has to name.
+fn broken() -> Vec<(&'static str, Fault, Option<&'static str>)> {
+    vec![
+        ("socket 401", reading("/sockjs", Fault::Status(401)), Some("socket_refused")),
+        ("socket 404", Fault::DropSocket, Some("socket_refused")),
+        ("socket closed", Fault::CloseSocket, Some("socket_lost")),
+        ("socket silent", Fault::SilentSocket, Some("login_not_confirmed")),
+        ("socket hangs", reading("/sockjs", Fault::Hang), Some("socket_lost")),
+        ("login 403", reading("/api/login", Fault::Status(403)), Some("login_refused")),
+        ("login 500", reading("/api/login", Fault::Status(500)), Some("login_failed")),
+        ("job 500", reading("/api/job", Fault::Status(500)), None),
+        ("job slow", reading("/api/job", Fault::Slow(Duration::from_secs(4))), None),
+        ("job garbage", reading("/api/job", Fault::Garbage), None),
+        ("job NaN", reading("/api/job", Fault::NotANumber), None),
+        ("printer 500", reading("/api/printer", Fault::Status(500)), None),
+        ("printer NaN", reading("/api/printer", Fault::NotANumber), None),
+        ("files 500", reading("/api/files", Fault::Status(500)), None),
+        ("version 500", reading("/api/version", Fault::Status(500)), None),
+    ]
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Job {
+    Idle,
+    Printing,
+    Paused,
+}
+
+/// What a command has to end as, and the state that it leaves.
+fn expected(command: &str, job: Job) -> (&'static str, &'static str) {
+    match (command, job) {
+        ("start", Job::Idle) => ("confirmed", "Printing"),
+        ("start", Job::Printing) => ("rejected/already_printing", "Printing"),
+        ("start", Job::Paused) => ("rejected/already_printing", "Paused"),
+        ("pause", Job::Idle) => ("rejected/not_active", "Operational"),
+        ("pause", Job::Printing) => ("confirmed", "Paused"),
+        ("pause", Job::Paused) => ("unchanged", "Paused"),
+        ("cancel", Job::Idle) => ("unchanged", "Operational"),
+        (_, Job::Idle | Job::Printing | Job::Paused) => ("confirmed", "Operational"),
+    }
+}
+
+/// A print that was begun and paused at the printer.
+async fn bring_to(printer: &SimulatedPrinter, job: Job) {
+    if job == Job::Idle {
+        return;
+    }
+    printer.at_printer(Act::StartSelected);
+    until_text(printer, "Printing").await;
+    if job == Job::Paused {
+        printer.at_printer(Act::Pause);
+        until_text(printer, "Paused").await;
+    }
+}
+
+async fn until_text(printer: &SimulatedPrinter, text: &str) {
+    wait::until(text, SOON, async || {
+        let seen = printer.state_text();
+        if seen == text { Ok(()) } else { Err(seen) }
+    })
+    .await;
+}
+
+async fn status_of(server: &TestServer, id: &str) -> Value {
+    server.get(&format!("/api/v1/printers/{id}")).await.1["status"].take()
+}
+
+#[tokio::test]
+async fn whatever_channel_is_broken_the_outcome_is_what_the_printer_did() {
+    let mut cases = Vec::new();
+    for (name, fault, code) in broken() {
+        for job in [Job::Idle, Job::Printing, Job::Paused] {
+            cases.extend(COMMANDS.map(|command| (name, fault.clone(), code, job, command)));
+        }
+    }
+    let config = FarmConfig {
+        printers: cases.len(),
+        with_sample_files: true,
+        select: Some(FILE.to_owned()),
+        ..FarmConfig::default()
+    };
+    let (server, farm) = (TestServer::start().await, Farm::start(config).await.expect("a farm"));
+    let printers = farm.printers();
+    let bring = printers.iter().zip(&cases).map(|(printer, case)| bring_to(printer, case.3));
+    futures_util::future::join_all(bring).await;
+    let mut ids = Vec::new();
+    for (printer, (_, fault, ..)) in printers.iter().zip(&cases) {
+        printer.set_fault(Some(fault.clone()));
+        ids.push(server.register(printer).await);
+    }
+    for (id, (name, _, code, ..)) in ids.iter().zip(&cases) {
+        wait::until(&format!("{name}: online, and its channel is named"), SOON, async || {
+            let status = status_of(&server, id).await;
+            let channel = if code.is_some() { "poll" } else { "push" };
+            let is_named = status["channel"] == channel && status["channel_error"]["code"].as_str() == *code;
+            if status["reachability"] == "online" && is_named { Ok(()) } else { Err(status) }
+        })
+        .await;
+    }
+    for command in COMMANDS {
+        let targets: Vec<&String> =
+            ids.iter().zip(&cases).filter(|(_, case)| case.4 == command).map(|(id, _)| id).collect();
+        let mut body = json!({"command": command, "select": {"printer_ids": targets}, "confirm_within_s": 20});
+        if command == "start" {
+            body["file"] = json!({"path": FILE, "origin": "local"});
+            body["plate"] = "assume_clear".into();
+            body["reason"] = "a test".into();
+        }
+        let (status, batch, _) = server.post_and_wait("/api/v1/batches", body).await;
+        assert_eq!(status, StatusCode::MULTI_STATUS, "{command} has ended everywhere: {batch}");
+        let rows = batch["commands"].as_array().expect("rows");
+        for ((id, case), printer) in ids.iter().zip(&cases).zip(printers).filter(|((_, case), _)| case.4 == command) {
+            let row = rows.iter().find(|row| row["printer_id"] == id.as_str()).expect("a row");
+            let outcome = match row["reason"].as_str() {
+                Some(reason) => format!("{}/{reason}", row["outcome"].as_str().unwrap_or_default()),
+                None => row["outcome"].as_str().unwrap_or_default().to_owned(),
+            };
+            let (name, job) = (case.0, case.3);
+            let state = printer.state_text();
+            let ended = (outcome.as_str(), state.as_str());
+            assert_eq!(ended, expected(command, job), "{name}: {command} on {job:?}: {row}");
+            let status = status_of(&server, id).await;
+            assert_eq!(status["reachability"], "online", "{name}: {command} on {job:?}: {status}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_unchanged_by_a_socket_that_went_deaf() {
+    let config = FarmConfig { with_sample_files: true, select: Some(FILE.to_owned()), ..FarmConfig::default() };
+    let (server, farm) = (TestServer::start().await, Farm::start(config).await.expect("a farm"));
+    let printer = &farm.printers()[0];
+    let id = server.register(printer).await;
+    wait::until("the event socket is open", SOON, async || {
+        let status = status_of(&server, &id).await;
+        if status["channel"] == "push" { Ok(()) } else { Err(status) }
+    })
+    .await;
+    server.until_state(&id, "operational").await;
+    // From now on its events come to nothing, and it answers pings.
+    printer.set_fault(Some(Fault::LateEvents(Duration::from_secs(600))));
+    printer.at_printer(Act::StartSelected);
+    until_text(printer, "Printing").await;
+    let job = format!("/api/v1/printers/{id}/job");
+    let (_, row, _) = server.post_and_wait(&job, json!({"command": "cancel"})).await;
+    assert_eq!(row["outcome"], "confirmed", "{row}");
+    assert_eq!(printer.state_text(), "Operational");
+}
+
+#[tokio::test]
+async fn a_pause_that_is_undone_within_seconds_is_recorded_with_it() {
+    let (server, farm, ids) = crate::support::server::yard(1).await;
+    let printer = &farm.printers()[0];
+    printer.select(FILE);
+    printer.at_printer(Act::StartSelected);
+    server.until_state(&ids[0], "printing").await;
+    let job = format!("/api/v1/printers/{}/job", ids[0]);
+    let (_, row, _) = server.post_and_wait(&job, json!({"command": "pause"})).await;
+    assert_eq!((row["outcome"].as_str(), &row["settled"]), (Some("confirmed"), &Value::Null), "{row}");
+    printer.at_printer(Act::Resume);
+    let batch = format!("/api/v1/batches/{}", row["batch_id"].as_str().expect("a batch"));
+    wait::until("it is recorded", SOON, async || {
+        let row = server.get(&batch).await.1["commands"][0].take();
+        let is_recorded = row["outcome"] == "confirmed" && row["settled"]["effect"] == "none";
+        if is_recorded && row["settled"]["state"] == "printing" { Ok(()) } else { Err(row) }
+    })
+    .await;
+}
