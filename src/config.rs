@@ -50,6 +50,10 @@ pub struct Given {
     /// Networks in which receivers of webhooks may be called, as comma-separated CIDRs [default: all but link-local and metadata]
     #[arg(long, env = "PRINTYARD_WEBHOOK_NETWORKS")]
     pub webhook_networks: Option<String>,
+    /// Certificates of further authorities, as a PEM file: trusted for printers, webhooks and single sign-on, in addition to
+    /// the system's
+    #[arg(long, env = "PRINTYARD_CA_FILE")]
+    pub ca_file: Option<PathBuf>,
     /// Whether an occupied plate stops a start: on or off [default: on]
     #[arg(long, env = "PRINTYARD_PLATE_GATE")]
     pub plate_gate: Option<String>,
@@ -136,6 +140,8 @@ pub struct Config {
     pub printer_networks: Option<String>,
     /// As `printer_networks`, for receivers of webhooks.
     pub webhook_networks: Option<String>,
+    /// None: the system's certificates count alone.
+    pub ca_file: Option<PathBuf>,
     pub settings: Settings,
     /// None: plain HTTP.
     pub tls: Option<TlsFiles>,
@@ -183,6 +189,7 @@ impl Given {
             admin_token: text(self.admin_token, other.admin_token),
             printer_networks: text(self.printer_networks, other.printer_networks),
             webhook_networks: text(self.webhook_networks, other.webhook_networks),
+            ca_file: path(self.ca_file, other.ca_file),
             plate_gate: text(self.plate_gate, other.plate_gate),
             discovery: text(self.discovery, other.discovery),
             stall_after_s: text(self.stall_after_s, other.stall_after_s),
@@ -245,6 +252,7 @@ impl Given {
             admin_token: given.admin_token,
             printer_networks: given.printer_networks,
             webhook_networks: given.webhook_networks,
+            ca_file: given.ca_file,
             settings,
             tls: tls_files(given.tls_cert, given.tls_key)?,
             trusted_proxies: networks(

@@ -37,7 +37,7 @@ use self::{
     http::{api::limits::Limits, bounds::Bounds, peer::Proxies},
     lifecycle::Lifecycle,
     oidc::Oidc,
-    outbound::{Networks, Outbound},
+    outbound::{Certificates, Networks, Outbound},
     secrets::Vault,
     service::{
         Parts, Services,
@@ -116,6 +116,9 @@ impl Server {
             Some(text) => text.parse::<Networks>().context("PRINTYARD_WEBHOOK_NETWORKS")?,
             None => Networks::default(),
         };
+        let certificates = config.ca_file.as_deref().map(Certificates::from_file).transpose();
+        let certificates = certificates.map_err(|error| anyhow::anyhow!("PRINTYARD_CA_FILE: {error}"))?;
+        let certificates = certificates.unwrap_or_default();
         let tls = config.tls.as_ref().map(http::tls::acceptor).transpose()?;
         let proxies = Proxies::new(config.trusted_proxies.clone());
         let Claimed { db, keeper, others_send_until } = claimed;
@@ -125,12 +128,12 @@ impl Server {
             db,
             sending: keeper.subscribe(),
             others_send_until,
-            outbound: Outbound::new(networks)?,
-            to_receivers: Outbound::new(webhook_networks.without_loopback())?,
+            outbound: Outbound::new(networks)?.trusting(&certificates)?,
+            to_receivers: Outbound::new(webhook_networks.without_loopback())?.trusting(&certificates)?,
             vault,
             admin_token: config.admin_token.clone(),
             settings: config.settings,
-            oidc: config.oidc.clone().map(Oidc::new).transpose()?,
+            oidc: config.oidc.clone().map(|provider| Oidc::new(provider, &certificates)).transpose()?,
         };
         let services = Services::start(parts, &lifecycle.tasks, &lifecycle.stop, &lifecycle.failed).await?;
         let (end, overtaken) = (CancellationToken::new(), CancellationToken::new());

@@ -6,7 +6,7 @@ use anyhow::Context;
 use printyard::{
     Server,
     config::Given,
-    domain::{audit::ActorKind, printer::PrinterDetails},
+    domain::{audit::ActorKind, printer::PrinterDetails, printer_access::PrinterAccess},
     lifecycle, secrets,
     service::{Services, access::Principal},
     simulator::{Farm, FarmConfig, SimulatedPrinter},
@@ -83,7 +83,7 @@ async fn register(services: &Services, printers: &[SimulatedPrinter]) -> anyhow:
         details.color = Some(color.to_owned());
         details.nozzle_mm = Some(0.4);
         details.power_group = Some(format!("{hall}-{}", i / 8));
-        services.register_printer(&who, details, Some(printer.api_key().to_owned())).await?;
+        services.register_printer(&who, details, PrinterAccess::with_key(printer.api_key())).await?;
     }
     Ok(())
 }

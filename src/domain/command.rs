@@ -210,7 +210,9 @@ impl Reason {
             Self::PrinterRefused => "OctoPrint refused the command.",
             Self::PrinterProtocol => "What answers at this address does not answer as OctoPrint does.",
             Self::PrinterUnreachable => "The printer did not answer when it was last tried.",
-            Self::PrinterUnauthorized => "The printer refused its API key when it was last tried: give it another one.",
+            Self::PrinterUnauthorized => {
+                "The printer, or a web server before it, refused access when it was last tried: check the API key and the proxy settings."
+            }
             Self::UnknownState => "The printer is in a state that Printyard does not know.",
             Self::WaitedTooLong => "The printer did not leave a passing state within 15 minutes.",
             Self::WindowOver => "The time window of the batch was over before this was sent.",

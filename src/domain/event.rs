@@ -12,6 +12,10 @@ use super::{
     print::{PrintFact, PrintOrigin, PrintResult},
 };
 
+/// Entries of the audit about how a printer is reached.
+const SECRETS: [&str; 7] =
+    ["api_key", "proxy_user", "proxy_password", "header_names", "headers", "ca_certificate", "camera_url"];
+
 words! {
     /// What an event tells of. The vocabulary may grow: ignore what you do not know.
     EventType {
@@ -226,8 +230,8 @@ impl NewEvent {
                     EventType::PrinterUpdated => Map::from_iter([("changes".to_owned(), json!(entry.changes))]),
                     _ => entry.changes.clone(),
                 };
-                // The audit notes whether there is one.
-                data.remove("api_key");
+                // How the printer is reached is for the audit only.
+                data.retain(|name, _| !SECRETS.contains(&name.as_str()));
                 let name = entry.changes.get("name").and_then(Value::as_str).map(str::to_owned);
                 let of = |id: &Uuid| Self {
                     printer_id: Some(*id),

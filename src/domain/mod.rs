@@ -20,6 +20,7 @@ pub mod oidc;
 pub mod plate;
 pub mod print;
 pub mod printer;
+pub mod printer_access;
 pub mod reading;
 pub mod sending;
 pub mod stall;

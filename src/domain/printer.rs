@@ -4,7 +4,10 @@ use chrono::{DateTime, Utc};
 use url::Url;
 use uuid::Uuid;
 
-use super::invalid::{Invalid, check_line, check_text};
+use super::{
+    invalid::{Invalid, check_line, check_text},
+    printer_access::{PrinterAccess, pasted_line},
+};
 
 /// Tags of one printer.
 pub const MAX_TAGS: usize = 50;
@@ -20,7 +23,7 @@ pub struct Printer {
     pub updated_at: DateTime<Utc>,
 }
 
-/// What a client can write of a printer, the API key aside.
+/// What a client can write of a printer, secrets aside.
 #[derive(serde::Serialize, Debug, Clone, PartialEq)]
 pub struct PrinterDetails {
     pub name: String,
@@ -39,6 +42,16 @@ pub struct PrinterDetails {
     /// Printers on one electrical circuit.
     pub power_group: Option<String>,
     pub notes: String,
+    /// User that a web server before OctoPrint asks for.
+    pub proxy_user: Option<String>,
+    /// Names of the headers that go with every request, in lower case.
+    pub header_names: Vec<String>,
+    /// PEM text.
+    #[serde(skip)]
+    pub ca_certificate: Option<String>,
+    /// Whether the printer has a camera address of its own.
+    #[serde(skip)]
+    pub has_camera_url: bool,
 }
 
 impl PrinterDetails {
@@ -56,7 +69,19 @@ impl PrinterDetails {
             bed_mm: None,
             power_group: None,
             notes: String::new(),
+            proxy_user: None,
+            header_names: Vec::new(),
+            ca_certificate: None,
+            has_camera_url: false,
         }
+    }
+
+    /// Shows what may be shown of how the printer is reached.
+    pub fn describe(&mut self, access: &PrinterAccess) {
+        self.proxy_user = access.proxy_auth.as_ref().map(|auth| auth.user.clone());
+        self.header_names = access.headers.keys().cloned().collect();
+        self.ca_certificate.clone_from(&access.ca_certificate);
+        self.has_camera_url = access.camera_url.is_some();
     }
 
     /// Holds the fields against the rules, and brings url and tags into their normal form.
@@ -137,12 +162,22 @@ pub fn tags_of(text: &str) -> Vec<String> {
 
 /// One name for one machine: scheme and host in lower case, no default port, no trailing slash, no user, query or
 /// fragment. Two registered addresses of the same OctoPrint would each believe that they alone command it.
+///
+/// It takes an address as a browser shows it: a missing `http://` is added, query, fragment and line breaks are left out.
 pub fn normalise_url(text: &str) -> Result<String, String> {
-    let text = text.trim();
+    let mut text = pasted_line(text);
     if text.len() > 1_000 {
         return Err("must be at most 1000 characters long".to_owned());
     }
-    let url = Url::parse(text).map_err(|error| format!("is not an address: {error}"))?;
+    if !text.contains("://") {
+        // A word alone may be anything that was pasted: an API key.
+        let host = text.split('/').next().unwrap_or_default();
+        if !host.contains(['.', ':', '[']) {
+            return Err("must be an address like http://octopi.local".to_owned());
+        }
+        text.insert_str(0, "http://");
+    }
+    let url = Url::parse(&text).map_err(|error| format!("is not an address: {error}"))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err("must begin with http:// or https://".to_owned());
     }
@@ -152,10 +187,7 @@ pub fn normalise_url(text: &str) -> Result<String, String> {
         return Err("must name a host".to_owned());
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("must not contain a user or a password".to_owned());
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err("must not contain a query or a fragment".to_owned());
+        return Err("must not contain a user or a password: those of a proxy have fields of their own".to_owned());
     }
     if url.port() == Some(0) {
         return Err("must not name port 0".to_owned());
@@ -177,6 +209,10 @@ mod tests {
         for spelling in ["http://Pi.local", "HTTP://pi.local:80/", " http://pi.local// ", "http://pi.local."] {
             assert_eq!(normalise_url(spelling).as_deref(), Ok("http://pi.local"), "{spelling}");
         }
+        for pasted in ["http://pi.local/#temp", "pi.local", " pi.local/\n", "http://pi.local/?#files", "pi.local:80"] {
+            assert_eq!(normalise_url(pasted).as_deref(), Ok("http://pi.local"), "{pasted:?}");
+        }
+        assert_eq!(normalise_url("10.0.3.17:5000/#temp").as_deref(), Ok("http://10.0.3.17:5000"));
         assert_eq!(normalise_url("https://h:8443/octo/one/").as_deref(), Ok("https://h:8443/octo/one"));
         assert_eq!(normalise_url("http://[::1]:5000/").as_deref(), Ok("http://[::1]:5000"));
     }
@@ -202,7 +238,11 @@ mod tests {
             "ftp://pi",
             "http://",
             "http://u:p@pi",
-            "http://pi/?a=b",
+            "u:p@pi.local",
+            "3F2504E04F8911D39A0C0305E82C3301",
+            "/api",
+            "//pi.local",
+            "javascript:alert(1)",
             "http://pi:0",
             "file:///etc/passwd",
             "http://./x",

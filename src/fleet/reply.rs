@@ -70,7 +70,7 @@ impl Actor {
             Error::NotFound if command.spec.file.is_some() => {
                 self.finish(Outcome::Rejected, Some(Reason::FileNotFound), detail);
             }
-            Error::Unauthorized => self.finish(Outcome::Unauthorized, None, detail),
+            Error::Unauthorized | Error::ProxyLogin => self.finish(Outcome::Unauthorized, None, detail),
             Error::Offline { .. } | Error::Blocked(_) => {
                 if command.spec.wait_when_unreachable && command.attempts == 1 {
                     // Not one byte left, so the row may wait on; its next send is its second.
@@ -82,6 +82,7 @@ impl Actor {
             }
             Error::NotFound
             | Error::Protocol { .. }
+            | Error::Redirected { .. }
             | Error::NoSocket { .. }
             | Error::Invalid { .. }
             | Error::Timeout { .. }
@@ -116,16 +117,17 @@ impl Actor {
                     return;
                 }
                 let detail = Some(format!("The printer {error}."));
-                if command.is_unsent() && command.spec.wait_when_unreachable && *error != Error::Unauthorized {
+                if command.is_unsent() && command.spec.wait_when_unreachable && !error.is_unauthorized() {
                     command.plan_look(now, true);
                     return;
                 }
                 let (outcome, reason) = match error {
-                    Error::Unauthorized => (Outcome::Unauthorized, None),
+                    Error::Unauthorized | Error::ProxyLogin => (Outcome::Unauthorized, None),
                     Error::Offline { .. } | Error::Blocked(_) | Error::Timeout { .. } | Error::Lost { .. } => {
                         (Outcome::Unreachable, None)
                     }
                     Error::Protocol { .. }
+                    | Error::Redirected { .. }
                     | Error::NotFound
                     | Error::Server { .. }
                     | Error::Refused { .. }

@@ -86,8 +86,9 @@ impl Actor {
     /// The printer did not reply, or not as it should.
     pub(super) fn on_unreachable(&mut self, error: &Error, now: Instant) {
         let reachability = match error {
-            Error::Unauthorized => Reachability::Unauthorized,
+            Error::Unauthorized | Error::ProxyLogin => Reachability::Unauthorized,
             Error::Protocol { .. }
+            | Error::Redirected { .. }
             | Error::NotFound
             | Error::Refused { .. }
             | Error::Conflict { .. }
@@ -210,7 +211,7 @@ impl Actor {
 /// What the pages say of an event socket that is not there.
 fn channel_error(error: &NoEvents) -> ChannelError {
     let (code, error) = match error {
-        NoEvents::Login(Error::Unauthorized) | NoEvents::Socket(Error::Unauthorized) => {
+        NoEvents::Login(error) | NoEvents::Socket(error) if error.is_unauthorized() => {
             (ChannelFailure::LoginRefused, None)
         }
         NoEvents::Login(error) => (ChannelFailure::LoginFailed, Some(error)),

@@ -1,14 +1,15 @@
 //! The fleet's actors: started, reconfigured, retired and removed.
 
 use super::*;
-use crate::domain::plate::PlateState;
+use crate::domain::{plate::PlateState, printer_access::PrinterAccess};
 use crate::outbound::{Networks, Outbound};
 
 /// A printer of which nobody answers.
 fn member(id: u128) -> ActorConfig {
     let outbound = Outbound::new(Networks::default()).expect("set-up");
     let url = "http://127.0.0.1:9/".parse().expect("a url");
-    ActorConfig::fresh(Uuid::from_u128(id), OctoPrint::new(url, None, outbound).expect("a client"))
+    let client = OctoPrint::new(url, &PrinterAccess::default(), outbound).expect("a client");
+    ActorConfig::fresh(Uuid::from_u128(id), client)
 }
 
 fn occupied() -> Plate {

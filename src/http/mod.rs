@@ -10,6 +10,7 @@ pub mod bounds;
 mod crowd;
 pub mod csv;
 pub mod dashboard;
+pub mod diagnosis;
 mod patience;
 pub mod peer;
 pub mod request;

@@ -1,14 +1,14 @@
-//! One picture from a printer's camera.
+//! Fetches one picture from a printer's camera.
 //!
-//! OctoPrint 1.11 has no proxy for its camera: its settings name an address as seen from its own host, and whoever can
-//! write those settings chooses it. So the address is led back to the printer's own host, the picture is bounded, and
-//! the API key is not sent along.
+//! OctoPrint 1.11 has no proxy for its camera: its settings name an address as seen from its own host, and any user with
+//! the right to write those settings chooses it. So the address is led back to the printer's own host, the picture is
+//! bounded, and the API key is not sent along.
 
 use bytes::Bytes;
 use reqwest::{Method, Request, header::AUTHORIZATION};
 use url::{Host, Url};
 
-use super::{Error, OctoPrint, RequestOptions, request};
+use super::{Error, OctoPrint, RequestOptions, request, settings::CameraAddresses};
 
 /// The largest picture, in bytes.
 const PICTURE: usize = 8 * 1024 * 1024;
@@ -23,12 +23,41 @@ pub struct Picture {
 }
 
 impl OctoPrint {
-    /// Leads an address as OctoPrint sees it to where it can be fetched from here: relative ones and those of its own
-    /// loopback lead to the printer's host; others must name that host already.
+    /// Fetches a picture of the camera in OctoPrint's settings; none where there is none. The address of the stream
+    /// stands in for a snapshot address that is missing, closed, or one of the loopback of OctoPrint's host.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for another host, or for no http address.
-    pub fn picture_url(&self, seen_by_octoprint: &str) -> Result<Url, Error> {
+    /// [`Error`] of the last address that was tried.
+    pub async fn camera_picture(&self, options: &RequestOptions) -> Result<Option<Picture>, Error> {
+        let mut last = None;
+        for url in self.picture_urls(&self.camera_addresses(options).await?) {
+            match self.picture(&url?, options).await {
+                Ok(picture) => return Ok(Some(picture)),
+                Err(error) => last = Some(error),
+            }
+        }
+        last.map_or(Ok(None), Err)
+    }
+
+    /// The addresses under which a picture may be, the most likely one first.
+    fn picture_urls(&self, camera: &CameraAddresses) -> Vec<Result<Url, Error>> {
+        let of_stream = camera.stream.as_deref().and_then(|stream| self.base().join(stream).ok()).and_then(snapshot_of);
+        let of_stream = of_stream.map(|url| self.picture_url(url.as_str()));
+        let own = camera.snapshot.as_deref().map(|snapshot| self.picture_url(snapshot));
+        let is_local = camera.snapshot.as_deref().and_then(|snapshot| self.base().join(snapshot).ok());
+        let mut urls: Vec<_> = own.into_iter().chain(of_stream).collect();
+        if is_local.is_some_and(|url| is_loopback(url.host().map(|host| host.to_owned()).as_ref())) {
+            urls.reverse();
+        }
+        urls.dedup();
+        // An address that is refused matters only where no other is left.
+        urls.sort_by_key(Result::is_err);
+        urls
+    }
+
+    /// Leads an address as OctoPrint sees it to where it can be fetched from here: relative ones and those of its own
+    /// loopback lead to the printer's host; others must name that host already.
+    fn picture_url(&self, seen_by_octoprint: &str) -> Result<Url, Error> {
         let invalid = |detail: &str| Error::Invalid { detail: detail.to_owned() };
         let mut url = self.base().join(seen_by_octoprint).map_err(|_| invalid("the camera's address is none"))?;
         if !matches!(url.scheme(), "http" | "https") {
@@ -44,8 +73,8 @@ impl OctoPrint {
         Ok(url)
     }
 
-    /// Fetches one picture (at most 8 MB) from an address of [`picture_url`](Self::picture_url), or from one that an
-    /// operator has set. The guard of `outbound` judges it; the printer's key is not sent.
+    /// Fetches one picture (at most 8 MB). The guard of `outbound` judges the address. The printer's key is not sent; its
+    /// other headers are sent to OctoPrint's own host and port only.
     ///
     /// # Errors
     /// [`Error::Protocol`] when it is no picture: a stream, for one.
@@ -55,7 +84,12 @@ impl OctoPrint {
         let mut url = url.clone();
         // Err: an address without a host, which was blocked above.
         let _ = url.set_username("").and_then(|()| url.set_password(None));
+        let is_own = url.origin() == self.base().origin();
         let mut request = Request::new(Method::GET, url);
+        if is_own {
+            request.headers_mut().extend(self.0.credentials.clone());
+            request.headers_mut().remove(request::X_API_KEY);
+        }
         if let Some(basic) = basic {
             request.headers_mut().insert(AUTHORIZATION, basic);
         }
@@ -66,6 +100,22 @@ impl OctoPrint {
         }
         Ok(Picture { content_type, bytes: answer.bytes(PICTURE).await? })
     }
+}
+
+/// The address of a single picture beside a stream: `?action=stream` of mjpg-streamer, `/stream` of ustreamer and
+/// camera-streamer.
+fn snapshot_of(mut stream: Url) -> Option<Url> {
+    let query = stream.query().unwrap_or_default();
+    if query.split('&').any(|part| part == "action=stream") {
+        let parts: Vec<&str> =
+            query.split('&').map(|part| if part == "action=stream" { "action=snapshot" } else { part }).collect();
+        stream.set_query(Some(&parts.join("&")));
+        return Some(stream);
+    }
+    let path = stream.path().trim_end_matches('/');
+    let beside = path.strip_suffix("/stream").or_else(|| path.strip_suffix("/stream.mjpg"))?;
+    stream.set_path(&format!("{beside}/snapshot"));
+    Some(stream)
 }
 
 /// A kind of picture, and nothing behind it: it is passed on to browsers. SVG may carry scripts.
@@ -107,6 +157,28 @@ mod tests {
         ] {
             assert_eq!(printer.picture_url(seen).map(String::from).as_deref(), Ok(url), "{seen}");
         }
+    }
+
+    #[test]
+    fn a_stream_stands_in_for_a_snapshot_that_is_missing_or_local() {
+        let printer = client("http://octopi-7.local/octoprint/");
+        let urls = |snapshot: &str, stream: &str| {
+            let filled = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+            let addresses = CameraAddresses { snapshot: filled(snapshot), stream: filled(stream) };
+            printer.picture_urls(&addresses).into_iter().flatten().map(String::from).collect::<Vec<_>>()
+        };
+        let (stream, derived) = ("/webcam/?action=stream", "http://octopi-7.local/webcam/?action=snapshot");
+        let local = "http://127.0.0.1:8080/?action=snapshot";
+        let led_back = "http://octopi-7.local:8080/?action=snapshot";
+        assert_eq!(urls("", stream), [derived]);
+        assert_eq!(urls(local, stream), [derived, led_back]);
+        assert_eq!(urls(local, ""), [led_back]);
+        assert_eq!(urls("/shot.jpg", stream), ["http://octopi-7.local/shot.jpg", derived]);
+        assert_eq!(urls("http://elsewhere/shot.jpg", stream), [derived]);
+        assert_eq!(urls("", "webcam/stream"), ["http://octopi-7.local/octoprint/webcam/snapshot"]);
+        assert_eq!(urls("", "http://octopi-7.local:8081/stream.mjpg"), ["http://octopi-7.local:8081/snapshot"]);
+        assert!(urls("", "http://elsewhere/?action=stream").is_empty());
+        assert!(urls("", "/hls/stream.m3u8").is_empty());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::outbound::{Blocked, BodyError, DialError, LineError, TlsError, blocked_in};
+use crate::outbound::{Blocked, BodyError, DialError, LineError, TlsError, blocked_in, tls_error_in};
 
 /// A request to a printer that did not succeed. Its text is for people; [`Error::wire_word`] is for programs.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -39,9 +39,18 @@ pub enum Error {
         detail: String,
     },
     /// The key was refused, or lacks a permission. OctoPrint 1.11: 403, and 400 `CSRF validation failed` for a POST or
-    /// DELETE without a valid key; 401 comes from proxies.
+    /// DELETE without a valid key.
     #[error("refused the API key, or it lacks the permission for this")]
     Unauthorized,
+    /// 401 with `WWW-Authenticate`, which OctoPrint never sends: a web server before it asks for a user and a password.
+    #[error("is behind a web server that asks for a user and a password")]
+    ProxyLogin,
+    /// A redirect, which is not followed: the request carries secrets.
+    #[error("redirects to {to}")]
+    Redirected {
+        /// The target, without its query.
+        to: String,
+    },
     /// 409: the printer's state does not admit it.
     #[error("refused in its present state: {message}")]
     Conflict {
@@ -66,7 +75,7 @@ pub enum Error {
         status: u16,
     },
     /// Something answered, but not as an OctoPrint does: not HTTP (an OctoPrint that is starting does that for some 0.3 s),
-    /// a redirect, a page where JSON was due, too large.
+    /// a page where JSON was due, too large.
     #[error("did not answer as an OctoPrint does: {detail}")]
     Protocol {
         /// In plain words.
@@ -112,11 +121,16 @@ impl Error {
     /// Whether the request may have had an effect. `false` is certain; `true` means that the printer has to be read.
     pub fn may_have_acted(&self) -> bool {
         match self {
-            Self::Timeout { .. } | Self::Lost { .. } | Self::Server { .. } | Self::Protocol { .. } => true,
+            Self::Timeout { .. }
+            | Self::Lost { .. }
+            | Self::Server { .. }
+            | Self::Protocol { .. }
+            | Self::Redirected { .. } => true,
             Self::Offline { .. }
             | Self::Blocked(_)
             | Self::Invalid { .. }
             | Self::Unauthorized
+            | Self::ProxyLogin
             | Self::Conflict { .. }
             | Self::NotFound
             | Self::Refused { .. }
@@ -131,6 +145,8 @@ impl Error {
             Self::Timeout { .. }
             | Self::Lost { .. }
             | Self::Unauthorized
+            | Self::ProxyLogin
+            | Self::Redirected { .. }
             | Self::Conflict { .. }
             | Self::NotFound
             | Self::Refused { .. }
@@ -138,6 +154,11 @@ impl Error {
             | Self::Protocol { .. }
             | Self::NoSocket { .. } => false,
         }
+    }
+
+    /// Whether credentials were refused, by OctoPrint or by a web server before it.
+    pub fn is_unauthorized(&self) -> bool {
+        matches!(self, Self::Unauthorized | Self::ProxyLogin)
     }
 
     /// A short word that stays the same, for the API, logs and metrics.
@@ -149,6 +170,8 @@ impl Error {
             Self::Timeout { .. } => "timeout",
             Self::Lost { .. } => "connection_lost",
             Self::Unauthorized => "unauthorized",
+            Self::ProxyLogin => "proxy_login",
+            Self::Redirected { .. } => "redirected",
             Self::Conflict { .. } => "conflict",
             Self::NotFound => "not_found",
             Self::Refused { .. } => "refused",
@@ -165,6 +188,9 @@ impl Error {
         }
         if error.is_builder() {
             return Self::Invalid { detail: innermost(error) };
+        }
+        if let Some(tls) = tls_error_in(error) {
+            return Self::Offline { detail: tls.to_string(), why: NoConnection::Tls(tls) };
         }
         if error.is_connect() {
             return match cause::<std::io::Error>(error) {

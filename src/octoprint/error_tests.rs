@@ -153,7 +153,7 @@ async fn what_is_not_octoprint_is_told_apart() {
     assert!(matches!(&garbage, Error::Protocol { .. }) && garbage.may_have_acted(), "{garbage:?}");
     let redirect =
         start_of("HTTP/1.1 302 Found\r\nlocation: http://169.254.169.254/\r\ncontent-length: 0\r\n\r\n").await;
-    assert!(matches!(&redirect, Error::Protocol { detail } if detail.contains("169.254.169.254")), "{redirect:?}");
+    assert!(matches!(&redirect, Error::Redirected { to } if to.contains("169.254.169.254")), "{redirect:?}");
     for page in [get_of(http("200 OK", "text/html", "<html>")).await, start_of(http("200 OK", "text/html", "")).await] {
         assert!(matches!(&page, Error::Protocol { .. }), "{page:?}");
     }
@@ -185,6 +185,8 @@ async fn every_status_has_its_meaning() {
     for status in ["401 UNAUTHORIZED", "403 FORBIDDEN"] {
         assert_eq!(start_of(http(status, json, r#"{"error":"no"}"#)).await, Error::Unauthorized);
     }
+    let proxy = "HTTP/1.1 401 Unauthorized\r\nwww-authenticate: Basic realm=\"farm\"\r\ncontent-length: 0\r\n\r\n";
+    assert_eq!(start_of(proxy).await, Error::ProxyLogin);
     let conflict = start_of(http("409 CONFLICT", json, r#"{"error":"Printer is not operational"}"#)).await;
     assert_eq!(conflict, Error::Conflict { message: "Printer is not operational".into() });
     let page = start_of(http("409 CONFLICT", "text/html", "<html>long</html>")).await;
@@ -195,7 +197,7 @@ async fn every_status_has_its_meaning() {
     let server = start_of(http("502 BAD GATEWAY", "text/html", "<html>")).await;
     assert_eq!(server, Error::Server { status: 502 });
     assert!(server.may_have_acted());
-    for certain in [conflict, wrong, Error::NotFound, Error::Unauthorized] {
+    for certain in [conflict, wrong, Error::NotFound, Error::Unauthorized, Error::ProxyLogin] {
         assert!(!certain.may_have_acted() && !certain.never_left(), "{certain:?}");
     }
 }

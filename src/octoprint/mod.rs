@@ -48,11 +48,14 @@ pub use login::Session;
 pub use printer::{PrinterClient, PrinterReading};
 pub use push::{NoEvents, Push};
 pub use push_frame::PushFrame;
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 pub use version::Version;
 
-use crate::outbound::{Blocked, Line, Outbound};
+use crate::{
+    domain::printer_access::PrinterAccess,
+    outbound::{Blocked, Certificates, Line, Outbound, SetupError},
+};
 
 /// What a request may take when its options do not say otherwise.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -66,7 +69,7 @@ struct Inner {
     base: Url,
     /// Made once, for the one path that a thousand requests at once take.
     job_url: Url,
-    /// The key, and for a proxy in front the user and password of the base url. Kept out of every `Debug`.
+    /// The API key, and the headers that a web server before OctoPrint asks for. Kept out of every `Debug`.
     credentials: HeaderMap,
     /// The base url is written as an address that must not be spoken to.
     blocked: Option<Blocked>,
@@ -94,24 +97,52 @@ impl RequestOptions {
     }
 }
 
-/// A key that cannot be sent. OctoPrint 1.11 answers 500 to non-ASCII ones, so they are refused before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("an API key has only visible ASCII characters")]
-pub struct InvalidKey;
+/// Why no client can be made. The texts contain no secrets.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidAccess {
+    /// A key that cannot be sent. OctoPrint 1.11 answers 500 to non-ASCII ones, so they are refused before.
+    #[error("an API key has only visible ASCII characters")]
+    Key,
+    /// A header that cannot be sent.
+    #[error("the header {0} cannot be sent")]
+    Header(String),
+    /// A text that is no certificate.
+    #[error("the CA certificate cannot be read")]
+    Certificate,
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+}
 
 impl OctoPrint {
     /// A client for the instance at `base`, which may have a path of its own (`http://farm/printer-7/`). Nothing is sent yet.
     ///
+    /// Headers and the user of the access go with every request to this host and port, certificates count for every connection.
+    ///
     /// # Errors
-    /// When the key is empty, or has characters other than visible ASCII.
-    pub fn new(base: Url, api_key: Option<String>, outbound: Outbound) -> Result<Self, InvalidKey> {
+    /// When the key is empty or has characters other than visible ASCII, or when another part of the access cannot be used.
+    pub fn new(base: Url, access: &PrinterAccess, outbound: Outbound) -> Result<Self, InvalidAccess> {
         let mut credentials = HeaderMap::new();
-        if let Some(key) = api_key {
-            credentials.insert(request::X_API_KEY, secret(&key)?);
+        for (name, value) in &access.headers {
+            let invalid = || InvalidAccess::Header(name.clone());
+            let header = HeaderName::try_from(name).map_err(|_| invalid())?;
+            let mut value = HeaderValue::try_from(value).map_err(|_| invalid())?;
+            value.set_sensitive(true);
+            credentials.insert(header, value);
         }
-        if let Some(basic) = request::basic_credentials(&base) {
+        if let Some(key) = &access.api_key {
+            credentials.insert(request::X_API_KEY, secret(key)?);
+        }
+        let basic = access.proxy_auth.as_ref().and_then(|auth| request::basic(&auth.user, &auth.password));
+        if let Some(basic) = basic.or_else(|| request::basic_credentials(&base)) {
             credentials.insert(AUTHORIZATION, basic);
         }
+        let outbound = match &access.ca_certificate {
+            None => outbound,
+            Some(pem) => {
+                let certificates = Certificates::parse(pem).map_err(|_| InvalidAccess::Certificate)?;
+                outbound.trusting(&certificates)?
+            }
+        };
         let blocked = outbound.check_literal(&base).err();
         let base = tidy(base);
         let job_url = request::endpoint(&base, &["api", "job"]);
@@ -156,11 +187,11 @@ impl std::fmt::Debug for OctoPrint {
 }
 
 /// A header value that is kept out of every `Debug`.
-fn secret(key: &str) -> Result<HeaderValue, InvalidKey> {
+fn secret(key: &str) -> Result<HeaderValue, InvalidAccess> {
     if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(InvalidKey);
+        return Err(InvalidAccess::Key);
     }
-    let mut value = HeaderValue::from_str(key).map_err(|_| InvalidKey)?;
+    let mut value = HeaderValue::from_str(key).map_err(|_| InvalidAccess::Key)?;
     value.set_sensitive(true);
     Ok(value)
 }
@@ -182,14 +213,15 @@ fn tidy(mut base: Url) -> Url {
 mod tests {
     use super::*;
 
-    fn client(base: &str, key: Option<&str>) -> Result<OctoPrint, InvalidKey> {
-        OctoPrint::new(base.parse().expect("url"), key.map(str::to_owned), testing::outbound())
+    fn client(base: &str, key: Option<&str>) -> Result<OctoPrint, InvalidAccess> {
+        let access = PrinterAccess { api_key: key.map(str::to_owned), ..PrinterAccess::default() };
+        OctoPrint::new(base.parse().expect("url"), &access, testing::outbound())
     }
 
     #[test]
     fn a_key_that_octoprint_cannot_read_is_refused() {
         for key in ["", "schlüssel", "two words", "line\nbreak"] {
-            assert_eq!(client("http://127.0.0.1/", Some(key)).err(), Some(InvalidKey), "{key:?}");
+            assert!(matches!(client("http://127.0.0.1/", Some(key)), Err(InvalidAccess::Key)), "{key:?}");
         }
         assert!(client("http://127.0.0.1/", Some("4Q-zP_x")).is_ok());
         assert!(client("http://127.0.0.1/", None).is_ok());

@@ -11,7 +11,7 @@
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use reqwest::header::{AUTHORIZATION, USER_AGENT};
+use reqwest::header::USER_AGENT;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_tungstenite::{
     WebSocketStream, client_async_with_config,
@@ -24,6 +24,7 @@ use super::{
     Error, OctoPrint, PushFrame, RequestOptions, Session,
     error::io_words,
     push_frame::{EVENTS, Parsed, parse},
+    request::X_API_KEY,
 };
 use crate::{
     domain::reading::PrinterEvent,
@@ -164,7 +165,7 @@ impl Push {
     }
 }
 
-/// The upgrade. OctoPrint wants no credentials here; a proxy in front may.
+/// The upgrade, with all headers of the printer except the API key, which OctoPrint does not want here.
 fn upgrade_request(
     octoprint: &OctoPrint,
     options: &RequestOptions,
@@ -178,10 +179,8 @@ fn upgrade_request(
     let invalid = |_| Error::Invalid { detail: "the address cannot be written as a websocket's".into() };
     let mut request = url.into_client_request().map_err(invalid)?;
     let given = octoprint.call(reqwest::Method::GET, octoprint.base().clone(), options)?;
-    for (name, value) in &given.headers {
-        if name == AUTHORIZATION || options.headers.iter().any(|(set, _)| name.as_str().eq_ignore_ascii_case(set)) {
-            request.headers_mut().insert(name.clone(), value.clone());
-        }
+    for (name, value) in given.headers.iter().filter(|(name, _)| *name != X_API_KEY) {
+        request.headers_mut().insert(name.clone(), value.clone());
     }
     let agent = HeaderValue::from_static(AGENT);
     request.headers_mut().entry(USER_AGENT).or_insert(agent);

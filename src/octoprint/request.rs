@@ -4,7 +4,7 @@ use bytes::Bytes;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use reqwest::{
     Method, Request, StatusCode,
-    header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION},
+    header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, WWW_AUTHENTICATE},
 };
 use serde::{Deserialize, de::DeserializeOwned};
 use tokio::time::{Instant, timeout_at};
@@ -66,13 +66,17 @@ pub(super) fn endpoint(base: &Url, segments: &[&str]) -> Url {
 
 /// The `Authorization` header for a user and password in a url, if it has them.
 pub(super) fn basic_credentials(url: &Url) -> Option<HeaderValue> {
-    use base64::Engine as _;
     if url.username().is_empty() && url.password().is_none() {
         return None;
     }
     let plain = |text: &str| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
-    let pair = format!("{}:{}", plain(url.username()), plain(url.password().unwrap_or_default()));
-    let coded = base64::engine::general_purpose::STANDARD.encode(pair);
+    basic(&plain(url.username()), &plain(url.password().unwrap_or_default()))
+}
+
+/// The `Authorization` header for a user and password (RFC 7617, in UTF-8).
+pub(super) fn basic(user: &str, password: &str) -> Option<HeaderValue> {
+    use base64::Engine as _;
+    let coded = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
     let mut value = HeaderValue::from_str(&format!("Basic {coded}")).ok()?;
     value.set_sensitive(true);
     Some(value)
@@ -231,13 +235,20 @@ impl Exchange {
     async fn refusal(self) -> Error {
         let status = self.response.status();
         if status.is_redirection() {
-            let to = self.response.headers().get(LOCATION).and_then(|to| to.to_str().ok()).unwrap_or("nowhere");
-            return Error::protocol(format!("it redirects to {}", cut(to)));
+            let to = self.response.headers().get(LOCATION).and_then(|to| to.to_str().ok()).unwrap_or_default();
+            // Its query may have secrets.
+            let to = cut(to.split(['?', '#']).next().unwrap_or_default());
+            return if to.is_empty() {
+                Error::protocol("it redirects to no address")
+            } else {
+                Error::Redirected { to }
+            };
         }
         if status.is_server_error() {
             return Error::Server { status: status.as_u16() };
         }
         match status {
+            StatusCode::UNAUTHORIZED if self.response.headers().contains_key(WWW_AUTHENTICATE) => Error::ProxyLogin,
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Error::Unauthorized,
             StatusCode::NOT_FOUND => Error::NotFound,
             StatusCode::CONFLICT => Error::Conflict { message: self.message().await },

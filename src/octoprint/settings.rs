@@ -1,4 +1,4 @@
-//! OctoPrint's settings, of which only the camera's address is wanted.
+//! Reads the addresses of the camera in OctoPrint's settings.
 
 use serde::Deserialize;
 
@@ -21,6 +21,7 @@ struct Body {
 struct Webcam {
     webcam_enabled: Flag,
     snapshot_url: Text,
+    stream_url: Text,
     webcams: List<Object<Camera>>,
 }
 
@@ -34,28 +35,36 @@ struct Camera {
 #[serde(default)]
 struct Compat {
     snapshot: Text,
+    stream: Text,
+}
+
+/// The addresses of a camera, **as OctoPrint sees them**: often `http://127.0.0.1:8080/…`, or relative.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(super) struct CameraAddresses {
+    pub snapshot: Option<String>,
+    pub stream: Option<String>,
 }
 
 impl OctoPrint {
-    /// The address of the camera's pictures, **as OctoPrint sees it**: often `http://127.0.0.1:8080/…`, or relative. Give it
-    /// to [`picture_url`](Self::picture_url). `None` without a camera. Costs OctoPrint ten times a reading of the job
-    /// (29 ms), so read it once. Needs the permission SETTINGS_READ.
-    ///
-    /// # Errors
-    /// [`Error`].
-    pub async fn snapshot_url(&self, options: &RequestOptions) -> Result<Option<String>, Error> {
+    /// The addresses of the camera; none where it is switched off. Costs OctoPrint ten times a reading of the job (29 ms).
+    /// Needs the permission SETTINGS_READ.
+    pub(super) async fn camera_addresses(&self, options: &RequestOptions) -> Result<CameraAddresses, Error> {
         let body: Body = self.get_json(self.endpoint(&["api", "settings"]), SETTINGS, options).await?;
-        Ok(body.webcam.0.and_then(Webcam::snapshot))
+        Ok(body.webcam.0.map(Webcam::addresses).unwrap_or_default())
     }
 }
 
 impl Webcam {
-    fn snapshot(self) -> Option<String> {
+    fn addresses(self) -> CameraAddresses {
         if self.webcam_enabled.0 == Some(false) {
-            return None;
+            return CameraAddresses::default();
         }
-        let of_any = |camera: Object<Camera>| camera.0?.compat.0?.snapshot.filled();
-        self.snapshot_url.filled().or_else(|| self.webcams.0.into_iter().find_map(of_any))
+        let mut found = CameraAddresses { snapshot: self.snapshot_url.filled(), stream: self.stream_url.filled() };
+        for compat in self.webcams.0.into_iter().filter_map(|camera| camera.0?.compat.0) {
+            found.snapshot = found.snapshot.or_else(|| compat.snapshot.filled());
+            found.stream = found.stream.or_else(|| compat.stream.filled());
+        }
+        found
     }
 }
 
@@ -66,14 +75,17 @@ mod tests {
 
     #[test]
     fn the_cameras_address_is_found() {
-        let found = sample::<Webcam>("settings-webcam").snapshot();
-        assert_eq!(found.as_deref(), Some("http://127.0.0.1:9/snapshot.jpg"));
+        let found = sample::<Webcam>("settings-webcam").addresses();
+        assert_eq!(found.snapshot.as_deref(), Some("http://127.0.0.1:9/snapshot.jpg"));
+        let text = r#"{"streamUrl":"/webcam/?action=stream","snapshotUrl":""}"#;
+        let found = serde_json::from_str::<Webcam>(text).expect("json").addresses();
+        assert_eq!((found.snapshot, found.stream.as_deref()), (None, Some("/webcam/?action=stream")));
     }
 
     #[test]
     fn a_camera_that_is_switched_off_is_none() {
         let webcam: Webcam =
             serde_json::from_str(r#"{"webcamEnabled":false,"snapshotUrl":"http://x/"}"#).expect("json");
-        assert_eq!(webcam.snapshot(), None);
+        assert_eq!(webcam.addresses(), CameraAddresses::default());
     }
 }

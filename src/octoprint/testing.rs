@@ -11,7 +11,10 @@ use tokio::{
 use url::Url;
 
 use super::OctoPrint;
-use crate::outbound::{Networks, Outbound};
+use crate::{
+    domain::printer_access::PrinterAccess,
+    outbound::{Networks, Outbound},
+};
 
 /// A body recorded from a real OctoPrint.
 pub(super) fn sample<T: DeserializeOwned>(name: &str) -> T {
@@ -25,7 +28,7 @@ pub(super) fn outbound() -> Outbound {
 }
 
 pub(super) fn client(base: &str) -> OctoPrint {
-    OctoPrint::new(base.parse().expect("url"), Some("KEY".into()), outbound()).expect("client")
+    OctoPrint::new(base.parse().expect("url"), &PrinterAccess::with_key("KEY"), outbound()).expect("client")
 }
 
 /// A server on loopback. It tells what it was asked, and ends with the test.

@@ -32,7 +32,7 @@ pub use self::error::Error;
 use self::error::HttpError;
 use crate::{
     domain::oidc::{Identity, Provider, role_of},
-    outbound::{Networks, Outbound, Reply},
+    outbound::{Certificates, Networks, Outbound, Reply},
 };
 
 /// The path to which the provider sends browsers back.
@@ -126,9 +126,9 @@ impl Oidc {
     ///
     /// # Errors
     /// When the HTTP client cannot be set up.
-    pub fn new(provider: Provider) -> Result<Self, crate::outbound::SetupError> {
+    pub fn new(provider: Provider, certificates: &Certificates) -> Result<Self, crate::outbound::SetupError> {
         // Not the printers' networks: the provider may well be elsewhere, and its address is the operator's word.
-        let http = Http(Outbound::new(Networks::default())?);
+        let http = Http(Outbound::new(Networks::default())?.trusting(certificates)?);
         Ok(Self(Arc::new(Inner { provider, http, metadata: Mutex::new(None) })))
     }
 

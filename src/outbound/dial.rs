@@ -61,7 +61,7 @@ impl Outbound {
         if !matches!(url.scheme(), "https" | "wss") {
             return Ok(Stream::Plain(tcp));
         }
-        let tls = self.shared.tls.connect(server, tcp).await.map_err(|error| TlsError::of(&error))?;
+        let tls = self.0.tls.connect(server, tcp).await.map_err(|error| TlsError::of(&error))?;
         Ok(Stream::Tls(Box::new(tls)))
     }
 }

@@ -7,6 +7,7 @@
 //! `clippy.toml` keeps other modules from making clients of their own.
 
 mod body;
+mod certificates;
 mod dial;
 mod line;
 mod mdns;
@@ -16,9 +17,15 @@ mod resolver;
 mod stream;
 mod tls;
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{Arc, Mutex, PoisonError, Weak},
+    time::Duration,
+};
 
 pub use body::{BodyError, Reply};
+pub use certificates::{CertificateError, Certificates};
 pub use dial::DialError;
 pub use line::{Line, LineError};
 pub use mdns::{Heard, MdnsError};
@@ -26,7 +33,7 @@ pub use networks::{InvalidNetwork, Networks};
 pub use own::ask_own_server;
 pub use reqwest::{Body, Error as RequestError, Request, Response};
 pub use stream::Stream;
-pub use tls::TlsError;
+pub use tls::{TlsError, tls_error_in};
 use url::{Host, Url};
 
 /// How this server names itself.
@@ -60,17 +67,22 @@ pub enum Blocked {
     Scheme,
 }
 
-/// The way out: one HTTP client and one dialler, sharing their guard. A clone is a reference count.
+/// The way out: one HTTP client and one dialler, sharing their guard and the authorities that they trust. A clone is a
+/// reference count.
 #[derive(Clone)]
-pub struct Outbound {
-    client: reqwest::Client,
-    shared: Arc<Shared>,
-}
+pub struct Outbound(Arc<Inner>);
 
-struct Shared {
+struct Inner {
+    client: reqwest::Client,
     networks: Networks,
     tls: tokio_rustls::TlsConnector,
+    /// Trusted in addition to the system's.
+    certificates: Certificates,
+    trusting: Arc<Trusting>,
 }
+
+/// Variants that trust further certificates, one for each set: a thousand printers of one authority share one.
+type Trusting = Mutex<HashMap<Certificates, Weak<Inner>>>;
 
 /// The HTTP client could not be set up (at the start of the program only).
 #[derive(Debug, thiserror::Error)]
@@ -94,7 +106,30 @@ impl Outbound {
     /// # Errors
     /// When the TLS library refuses its set-up.
     pub fn new(networks: Networks) -> Result<Self, SetupError> {
-        let tls = tls::config();
+        Self::make(networks, Certificates::default(), Arc::default())
+    }
+
+    /// As this one, and trusts these certificates in addition.
+    ///
+    /// # Errors
+    /// When the TLS library refuses its set-up.
+    pub fn trusting(&self, certificates: &Certificates) -> Result<Self, SetupError> {
+        let certificates = self.0.certificates.and(certificates);
+        if certificates == self.0.certificates {
+            return Ok(self.clone());
+        }
+        let mut trusting = self.0.trusting.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(made) = trusting.get(&certificates).and_then(Weak::upgrade) {
+            return Ok(Self(made));
+        }
+        trusting.retain(|_, made| made.strong_count() > 0);
+        let made = Self::make(self.0.networks.clone(), certificates.clone(), self.0.trusting.clone())?;
+        trusting.insert(certificates, Arc::downgrade(&made.0));
+        Ok(made)
+    }
+
+    fn make(networks: Networks, certificates: Certificates, trusting: Arc<Trusting>) -> Result<Self, SetupError> {
+        let tls = tls::config(&certificates);
         #[expect(clippy::disallowed_methods, reason = "this is the one place that makes HTTP clients")]
         let client = reqwest::Client::builder()
             .tls_backend_preconfigured(tls.clone())
@@ -111,13 +146,14 @@ impl Outbound {
             .dns_resolver(resolver::Guarded::new(networks.clone()))
             .build()
             .map_err(SetupError)?;
-        Ok(Self { client, shared: Arc::new(Shared { networks, tls: Arc::new(tls).into() }) })
+        let tls = Arc::new(tls).into();
+        Ok(Self(Arc::new(Inner { client, networks, tls, certificates, trusting })))
     }
 
     /// The HTTP client. It judges names itself; **literal addresses bypass its resolver**, so ask [`Self::check_literal`]
     /// for each url first, or send by [`Self::execute`]. It has no overall timeout: give every request one.
     pub fn http(&self) -> &reqwest::Client {
-        &self.client
+        &self.0.client
     }
 
     /// Who announces a service (`_octoprint._tcp.local.`) on the networks of this machine: asks, and listens for so long, to so
@@ -135,7 +171,7 @@ impl Outbound {
     /// [`SendError`].
     pub async fn execute(&self, request: Request) -> Result<Response, SendError> {
         self.check_literal(request.url())?;
-        self.client.execute(request).await.map_err(|error| match blocked_in(&error) {
+        self.0.client.execute(request).await.map_err(|error| match blocked_in(&error) {
             Some(blocked) => SendError::Blocked(blocked.clone()),
             None => SendError::Http(error.without_url()),
         })
@@ -143,7 +179,7 @@ impl Outbound {
 
     /// Which networks are spoken to.
     pub fn networks(&self) -> &Networks {
-        &self.shared.networks
+        &self.0.networks
     }
 
     /// Judges scheme and host of a url as far as that can be done without resolving: an address written out, in any
@@ -161,13 +197,13 @@ impl Outbound {
             Some(Host::Ipv4(address)) => address.into(),
             Some(Host::Ipv6(address)) => address.into(),
         };
-        if self.shared.networks.allows(address) { Ok(()) } else { Err(Blocked::Address(address)) }
+        if self.0.networks.allows(address) { Ok(()) } else { Err(Blocked::Address(address)) }
     }
 }
 
 impl std::fmt::Debug for Outbound {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Outbound").field("networks", &self.shared.networks).finish_non_exhaustive()
+        f.debug_struct("Outbound").field("networks", &self.0.networks).finish_non_exhaustive()
     }
 }
 

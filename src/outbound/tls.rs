@@ -6,10 +6,19 @@
 
 use std::{io, sync::Arc};
 
-use rustls::{CertificateError, ClientConfig, RootCertStore};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+    client::{
+        WebPkiServerVerifier,
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    },
+    pki_types::{CertificateDer, ServerName, UnixTime},
+};
+
+use super::Certificates;
 
 /// Installs ring as the process's provider (once; another one already there stays) and reads the certificates.
-pub(super) fn config() -> ClientConfig {
+pub(super) fn config(certificates: &Certificates) -> ClientConfig {
     // Err means that a provider is installed already, which is what was wanted.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut roots = RootCertStore::empty();
@@ -21,18 +30,76 @@ pub(super) fn config() -> ClientConfig {
     if roots.is_empty() {
         roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     }
+    roots.add_parsable_certificates(certificates.all().iter().cloned());
     let roots = Arc::new(roots);
-    ClientConfig::builder().with_root_certificates(roots).with_no_client_auth()
+    let mut config = ClientConfig::builder().with_root_certificates(roots.clone()).with_no_client_auth();
+    // Err: no roots at all, which the list above excludes.
+    if !certificates.all().is_empty()
+        && let Ok(by_roots) = WebPkiServerVerifier::builder(roots).build()
+    {
+        let pinned = certificates.all().to_vec();
+        config.dangerous().set_certificate_verifier(Arc::new(Pinning { by_roots, pinned }));
+    }
+    config
 }
 
-/// Why TLS did not come about, as far as people can do something about it.
+/// Verifies by authorities, and accepts a server whose own certificate is one of the trusted ones.
+///
+/// Self-signed certificates of print servers mostly have the name of an authority, no name of the host, or both, which the
+/// authorities' rules refuse. The signature of the handshake is verified in any case, so only the owner of the key of
+/// exactly this certificate is accepted.
+#[derive(Debug)]
+struct Pinning {
+    by_roots: Arc<WebPkiServerVerifier>,
+    pinned: Vec<CertificateDer<'static>>,
+}
+
+impl ServerCertVerifier for Pinning {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        if self.pinned.contains(end_entity) {
+            return Ok(ServerCertVerified::assertion());
+        }
+        self.by_roots.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.by_roots.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.by_roots.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.by_roots.supported_verify_schemes()
+    }
+}
+
+/// Why a TLS handshake failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TlsError {
     /// What listens there speaks something else, plain HTTP most likely.
     #[error("it does not speak HTTPS")]
     NotSpoken,
-    /// Made by oneself, or by an authority that this server does not know.
-    #[error("its certificate is from nobody whom this server trusts")]
+    /// Self-signed, or of an authority that this server does not know.
+    #[error("its certificate is not trusted; the printer's settings take its CA certificate")]
     Untrusted,
     /// Run out, or not begun.
     #[error("its certificate is not valid at this time")]
@@ -44,10 +111,22 @@ pub enum TlsError {
     Other(String),
 }
 
+/// The failed handshake in the causes of an error of the HTTP client.
+pub fn tls_error_in(error: &(dyn std::error::Error + 'static)) -> Option<TlsError> {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .find_map(|io| rustls_error(io).map(|_| TlsError::of(io)))
+}
+
+fn rustls_error(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref().and_then(|inner| inner.downcast_ref())
+}
+
 impl TlsError {
     pub(super) fn of(error: &io::Error) -> Self {
         use CertificateError as C;
-        match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+        match rustls_error(error) {
             Some(rustls::Error::InvalidMessage(_)) => Self::NotSpoken,
             Some(rustls::Error::InvalidCertificate(certificate)) => match certificate {
                 C::Expired | C::ExpiredContext { .. } | C::NotValidYet | C::NotValidYetContext { .. } => {

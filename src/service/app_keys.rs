@@ -17,16 +17,13 @@ use super::{
     Services,
     access::Principal,
     carried,
+    diagnosis::{Code, Diagnosis},
     error::Error,
-    probe::{self, Trouble},
+    probe::checked_address,
 };
 use crate::{
     clock,
-    domain::{
-        access::Role,
-        invalid::Invalid,
-        printer::{check_api_key, normalise_url},
-    },
+    domain::{access::Role, invalid::Invalid, printer::check_api_key, printer_access::PrinterAccess},
     octoprint::{Error as PrinterError, OctoPrint, RequestOptions},
 };
 
@@ -59,7 +56,7 @@ pub enum Asked {
     /// Nobody said anything.
     TooLate,
     /// It could not be asked, or not be heard to the end.
-    Failed(Trouble),
+    Failed(Diagnosis),
 }
 
 struct Request {
@@ -121,10 +118,10 @@ impl KeyRequests {
 
 impl Services {
     /// Asks the OctoPrint at an address for a key. The id under which [`Self::asked_for_key`] says what came of it.
-    pub async fn ask_for_key(&self, who: &Principal, url: &str) -> Result<Uuid, Error> {
+    pub async fn ask_for_key(&self, who: &Principal, url: &str, access: PrinterAccess) -> Result<Uuid, Error> {
         who.require(Role::Manager)?;
-        let url = normalise_url(url).map_err(|rule| Invalid::one("/url", "url", rule))?;
-        let octoprint = self.client_for(&url, None)?;
+        let (url, access) = checked_address(url, PrinterAccess { api_key: None, ..access })?;
+        let octoprint = self.client_for(&url, &access)?;
         let (id, is_new) = self.key_requests.begin(&carried::name_of(who), &url, Instant::now())?;
         if !is_new {
             return Ok(id);
@@ -135,7 +132,7 @@ impl Services {
         self.key_requests.tasks.spawn(async move {
             let asked = tokio::select! {
                 () = stop.cancelled() => return,
-                asked = ask(&octoprint, url, put) => asked,
+                asked = ask(&octoprint, &access, url, put) => asked,
             };
             requests.end(id, asked);
         });
@@ -151,11 +148,11 @@ impl Services {
 }
 
 /// Puts the request to OctoPrint, says so, and looks until somebody has decided. A look that fails is made again: the network of a farm has its moments.
-async fn ask(octoprint: &OctoPrint, url: String, put: oneshot::Sender<()>) -> Asked {
+async fn ask(octoprint: &OctoPrint, access: &PrinterAccess, url: String, put: oneshot::Sender<()>) -> Asked {
     let options = RequestOptions::within(LOOK_WITHIN);
     let request = match octoprint.request_key(APP, &options).await {
         Ok(request) => request,
-        Err(error) => return Asked::Failed(refused(&error, octoprint.base())),
+        Err(error) => return Asked::Failed(refused(&error, octoprint, access)),
     };
     let _ = put.send(());
     let until = Instant::now() + PATIENCE;
@@ -167,41 +164,28 @@ async fn ask(octoprint: &OctoPrint, url: String, put: oneshot::Sender<()>) -> As
                 check_api_key(&mut invalid, &key);
                 let Ok(()) = invalid.or_ok(()) else {
                     let error = PrinterError::Protocol { detail: "the key that it gave is none".to_owned() };
-                    return Asked::Failed(refused(&error, octoprint.base()));
+                    return Asked::Failed(refused(&error, octoprint, access));
                 };
                 return Asked::Granted { key, url };
             }
             Err(PrinterError::NotFound) => return Asked::Denied,
-            Err(error) if Instant::now() >= until => return Asked::Failed(refused(&error, octoprint.base())),
+            Err(error) if Instant::now() >= until => return Asked::Failed(refused(&error, octoprint, access)),
             Ok(None) if Instant::now() >= until => return Asked::TooLate,
             Ok(None) | Err(_) => tokio::time::sleep(PAUSE).await,
         }
     }
 }
 
-/// Why there is no asking.
-fn refused(error: &PrinterError, url: &url::Url) -> Trouble {
-    let words = match error {
-        PrinterError::NotFound => (
-            "no_app_keys",
-            "{host} knows no requests for keys.",
-            "If this is an OctoPrint, switch on its bundled plugin Application Keys, or copy a key from its Settings \
-             by hand.",
-        ),
-        PrinterError::Refused { status: 429, .. } => (
-            "too_many_requests",
-            "OctoPrint at {host} was asked for keys too often lately: it takes three requests a minute and ten an hour.",
-            "Wait a few minutes and ask again, or copy a key from its Settings by hand.",
-        ),
-        PrinterError::Unauthorized => (
-            "asking_refused",
-            "{host} does not let this server ask for a key.",
-            "If OctoPrint there is new, finish its set-up in a browser first. If a web server before it wants a \
-             password, let it do without for this server.",
-        ),
-        other => probe::words(other, true),
+/// The diagnosis of a request that OctoPrint did not take.
+fn refused(error: &PrinterError, octoprint: &OctoPrint, access: &PrinterAccess) -> Diagnosis {
+    let (base, seconds) = (octoprint.base(), LOOK_WITHIN.as_secs());
+    let code = match error {
+        PrinterError::NotFound => Code::NoAppKeys,
+        PrinterError::Refused { status: 429, .. } => Code::TooManyRequests,
+        PrinterError::Unauthorized => Code::AskingRefused,
+        other => return Diagnosis::of(other, base, access, seconds),
     };
-    Trouble::with(words, error, url)
+    Diagnosis::with(code, error, base, seconds)
 }
 
 #[cfg(test)]

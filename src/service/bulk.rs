@@ -10,6 +10,7 @@ use crate::{
     domain::{
         access::Role,
         printer::{Printer, PrinterDetails},
+        printer_access::PrinterAccess,
     },
     storage,
 };
@@ -23,7 +24,7 @@ impl Services {
     pub async fn register_printers(
         &self,
         who: &Principal,
-        printers: Vec<(PrinterDetails, Option<String>)>,
+        printers: Vec<(PrinterDetails, PrinterAccess)>,
     ) -> Result<Vec<Result<PrinterView, Error>>, Error> {
         who.require(Role::Manager)?;
         let results = self.change_registry(self.store_each(who, printers)).await?;
@@ -37,13 +38,13 @@ impl Services {
     async fn store_each(
         &self,
         who: &Principal,
-        printers: Vec<(PrinterDetails, Option<String>)>,
+        printers: Vec<(PrinterDetails, PrinterAccess)>,
     ) -> Result<Vec<Result<Printer, Error>>, Error> {
         // Those that are valid, and next to them their place in the request.
         let (mut new, mut places, mut results) = (Vec::new(), Vec::new(), Vec::new());
-        for (index, (details, api_key)) in printers.into_iter().enumerate() {
-            let checked = checked(details, api_key.as_deref()).map_err(Error::from);
-            match checked.and_then(|details| self.new_printer(who, details, api_key.as_deref())) {
+        for (index, (details, access)) in printers.into_iter().enumerate() {
+            let checked = checked(details, access).map_err(Error::from);
+            match checked.and_then(|(details, access)| self.new_printer(who, details, &access)) {
                 Ok(printer) => {
                     new.push(printer);
                     places.push(index);

@@ -19,6 +19,8 @@ const FOR: TimeDelta = TimeDelta::hours(1);
 pub enum Purpose {
     /// The API key of the printer that a form is about.
     Key,
+    /// Other secrets of the printer that a form is about.
+    Access,
     /// A list of printers that was looked at and is to be imported.
     List,
 }
@@ -27,6 +29,7 @@ impl Purpose {
     fn context(self) -> Uuid {
         match self {
             Self::Key => Uuid::from_u128(0x666f_726d_2d6b_4579_b26e_6579_0000_0001),
+            Self::Access => Uuid::from_u128(0x666f_726d_2d61_4363_a573_7361_0000_0001),
             Self::List => Uuid::from_u128(0x666f_726d_2d6c_4973_b474_6973_0000_0001),
         }
     }

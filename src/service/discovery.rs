@@ -73,7 +73,7 @@ impl Services {
         };
         let registered = storage::printers::all(&self.db).await?;
         let registered: HashMap<&str, &Printer> =
-            registered.iter().map(|(printer, _)| (printer.details.url.as_str(), printer)).collect();
+            registered.iter().map(|printer| (printer.details.url.as_str(), printer)).collect();
         Ok(Look::Found(announced.iter().filter_map(|one| self.found(who, one, &registered)).collect()))
     }
 

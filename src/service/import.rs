@@ -17,12 +17,13 @@ use crate::{
         access::Role,
         invalid::Invalid,
         printer::{Printer, PrinterDetails, bed, millimetres, tags_of},
+        printer_access::{PrinterAccess, ProxyAuth, headers_of},
     },
     storage::{self, printers::NewPrinter},
 };
 
 /// Columns that a list may have, by the names of the API's fields.
-pub const COLUMNS: [&str; 12] = [
+pub const COLUMNS: [&str; 17] = [
     "name",
     "url",
     "api_key",
@@ -35,6 +36,11 @@ pub const COLUMNS: [&str; 12] = [
     "power_group",
     "enabled",
     "notes",
+    "proxy_user",
+    "proxy_password",
+    "headers",
+    "ca_certificate",
+    "camera_url",
 ];
 /// Bytes of a list.
 pub const MOST_BYTES: usize = 1_000_000;
@@ -46,12 +52,14 @@ pub struct Preview {
     pub rows: Vec<Row>,
 }
 
-/// A row, without its key.
+/// A row, without its secrets.
 pub struct Row {
     /// Where it begins in the list, counted from 1.
     pub line: u64,
     pub details: PrinterDetails,
     pub has_key: bool,
+    /// It has a user, headers, a certificate or a camera address.
+    pub has_access: bool,
     pub fate: Fate,
 }
 
@@ -80,11 +88,11 @@ impl Preview {
 }
 
 /// A row as it was read.
-// No Debug: it may hold a key.
+// No Debug: it may hold secrets.
 struct Given {
     line: u64,
     details: PrinterDetails,
-    api_key: Option<String>,
+    access: PrinterAccess,
     wrong: Invalid,
 }
 
@@ -102,7 +110,7 @@ impl Services {
         who.require(Role::Manager)?;
         let judged = self.judge(who, read(list)?).await?;
         let added = judged.iter().filter(|(_, fate)| *fate == Fate::Added);
-        let new = added.map(|(given, _)| self.new_printer(who, given.details.clone(), given.api_key.as_deref()));
+        let new = added.map(|(given, _)| self.new_printer(who, given.details.clone(), &given.access));
         let new: Vec<NewPrinter> = new.collect::<Result<_, _>>()?;
         if new.len() == expected && expected > 0 {
             let insert = async { Ok(storage::printers::insert(&self.db, &new).await) };
@@ -124,16 +132,14 @@ impl Services {
     /// Holds rows against the rules, against each other, and against the register.
     async fn judge(&self, who: &Principal, rows: Vec<Given>) -> Result<Vec<(Given, Fate)>, Error> {
         let registered = storage::printers::all(&self.db).await?;
-        let names: HashMap<&str, &str> = registered
-            .iter()
-            .map(|(printer, _)| (printer.details.name.as_str(), printer.details.url.as_str()))
-            .collect();
+        let names: HashMap<&str, &str> =
+            registered.iter().map(|printer| (printer.details.name.as_str(), printer.details.url.as_str())).collect();
         let urls: HashMap<&str, &str> = names.iter().map(|(name, url)| (*url, *name)).collect();
         let (mut seen_names, mut seen_urls) = (HashMap::new(), HashMap::new());
         let judged = rows.into_iter().map(|mut given| {
             let mut wrong = std::mem::take(&mut given.wrong);
-            match checked(given.details.clone(), given.api_key.as_deref()) {
-                Ok(details) => given.details = details,
+            match checked(given.details.clone(), given.access.clone()) {
+                Ok((details, access)) => (given.details, given.access) = (details, access),
                 Err(invalid) => wrong.0.extend(invalid.0),
             }
             let (name, url) = (given.details.name.clone(), given.details.url.clone());
@@ -150,8 +156,7 @@ impl Services {
             }
             if let Some(other) = urls.get(url.as_str()).filter(|_| !is_there) {
                 // Whose printers somebody may not see, they are not told of either.
-                let visible =
-                    registered.iter().any(|(printer, _)| printer.details.name == **other && who.may_see(printer));
+                let visible = registered.iter().any(|printer| printer.details.name == **other && who.may_see(printer));
                 let whose = if visible { format!("is that of {other} already") } else { "is taken already".to_owned() };
                 wrong.add("/url", "url_taken", whose);
             }
@@ -170,7 +175,8 @@ impl Services {
 }
 
 fn row(given: Given, fate: Fate) -> Row {
-    Row { line: given.line, details: given.details, has_key: given.api_key.is_some(), fate }
+    let (has_key, has_access) = (given.access.api_key.is_some(), given.access.has_more_than_key());
+    Row { line: given.line, details: given.details, has_key, has_access, fate }
 }
 
 /// To be held against a limit, and nothing else.
@@ -310,7 +316,21 @@ fn given(columns: &[String], record: &csv::StringRecord, line: u64) -> Given {
         Some("false" | "no" | "0" | "falsch" | "nein") => details.enabled = false,
         Some(_) => wrong.add("/enabled", "boolean", "must be yes or no"),
     }
-    Given { line, details, api_key: text("api_key"), wrong }
+    let mut access = PrinterAccess {
+        api_key: text("api_key"),
+        ca_certificate: text("ca_certificate"),
+        camera_url: text("camera_url"),
+        ..PrinterAccess::default()
+    };
+    match ProxyAuth::both(text("proxy_user"), text("proxy_password")) {
+        Ok(auth) => access.proxy_auth = auth,
+        Err((field, rule)) => wrong.add(format!("/proxy_{field}"), "required", rule),
+    }
+    match text("headers").as_deref().map(headers_of).transpose() {
+        Ok(headers) => access.headers = headers.unwrap_or_default(),
+        Err(rule) => wrong.add("/headers", "headers", rule),
+    }
+    Given { line, details, access, wrong }
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ pub mod cameras;
 pub mod carried;
 pub mod commands;
 mod devices;
+pub mod diagnosis;
 pub mod discovery;
 pub mod dispatch;
 pub mod error;
@@ -25,6 +26,7 @@ pub mod import;
 mod login_throttle;
 pub mod oidc;
 pub mod plates;
+pub mod printer_access;
 pub mod printers;
 pub mod prints;
 pub mod probe;
@@ -47,7 +49,6 @@ use std::sync::{Arc, atomic::AtomicU64};
 use chrono::TimeDelta;
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use url::Url;
 
 pub use self::error::Error;
 use self::{
@@ -68,9 +69,7 @@ use self::{
 use crate::{
     clock,
     config::Settings,
-    domain::printer::Printer,
     fleet::Fleet,
-    octoprint::OctoPrint,
     oidc::Oidc,
     outbound::Outbound,
     secrets::Vault,
@@ -208,19 +207,6 @@ impl Services {
         }
         self.vault.check(sealed.iter().map(|secret| (secret.id, secret.sealed.as_slice())))?;
         Ok(())
-    }
-
-    /// A client for a printer, with its key opened.
-    pub(crate) fn client(&self, printer: &Printer, sealed_key: Option<&[u8]>) -> Result<OctoPrint, Error> {
-        let key = sealed_key.map(|sealed| self.vault.open(printer.id, sealed)).transpose()?;
-        self.client_for(&printer.details.url, key)
-    }
-
-    /// A client for an address and a key.
-    pub(crate) fn client_for(&self, url: &str, key: Option<String>) -> Result<OctoPrint, Error> {
-        let base = Url::parse(url).map_err(|error| Error::Internal(format!("a stored address is broken: {error}")))?;
-        OctoPrint::new(base, key, self.outbound.clone())
-            .map_err(|_| Error::Internal("a stored API key has bytes that no header takes".to_owned()))
     }
 
     /// Whether the recorder of prints keeps up.

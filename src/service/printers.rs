@@ -5,7 +5,12 @@ use std::{sync::Arc, time::Duration};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Services, access::Principal, error::Error};
+use super::{
+    Services,
+    access::Principal,
+    error::Error,
+    printer_access::{AccessPatch, checked_access},
+};
 use crate::{
     clock,
     domain::{
@@ -13,15 +18,16 @@ use crate::{
         audit::{Action, Entry, differences, fields},
         invalid::Invalid,
         plate::Plate,
-        printer::{Printer, PrinterDetails, check_api_key},
+        printer::{Printer, PrinterDetails},
+        printer_access::PrinterAccess,
         reading::JobReading,
         state::{PrinterState, Reachability},
     },
     fleet::view::Live,
-    octoprint::{OctoPrint, Picture, RequestOptions},
+    octoprint::{Picture, RequestOptions},
     storage::{
         self,
-        printers::{KeyChange, NewPrinter, PrinterFilter},
+        printers::{NewPrinter, PrinterFilter},
     },
 };
 
@@ -39,12 +45,12 @@ pub struct PrinterView {
 }
 
 /// A change of a printer: `None` keeps, `Some(None)` clears.
-// No Debug: it may hold a key.
+// No Debug: it may hold secrets.
 #[derive(Clone, Default)]
 pub struct PrinterPatch {
     pub name: Option<String>,
     pub url: Option<String>,
-    pub api_key: Option<Option<String>>,
+    pub access: AccessPatch,
     pub tags: Option<Vec<String>>,
     pub enabled: Option<bool>,
     pub model: Option<Option<String>>,
@@ -72,11 +78,11 @@ impl Services {
         &self,
         who: &Principal,
         details: PrinterDetails,
-        api_key: Option<String>,
+        access: PrinterAccess,
     ) -> Result<PrinterView, Error> {
         who.require(Role::Manager)?;
-        let details = checked(details, api_key.as_deref())?;
-        let new = self.new_printer(who, details, api_key.as_deref())?;
+        let (details, access) = checked(details, access)?;
+        let new = self.new_printer(who, details, &access)?;
         self.change_registry(async {
             storage::printers::insert(&self.db, std::slice::from_ref(&new)).await.map_err(Error::from)
         })
@@ -87,21 +93,32 @@ impl Services {
         Ok(self.view_of(printer))
     }
 
-    /// A printer of these details, which hold, as it goes into the register.
+    /// A printer of these details, which are checked, as it goes into the registry.
     pub(super) fn new_printer(
         &self,
         who: &Principal,
-        details: PrinterDetails,
-        api_key: Option<&str>,
+        mut details: PrinterDetails,
+        access: &PrinterAccess,
     ) -> Result<NewPrinter, Error> {
         let now = clock::now();
+        details.describe(access);
         let printer = Printer { id: clock::new_id(), details, version: 1, created_at: now, updated_at: now };
         within_limit(who, &printer)?;
-        let sealed_key = api_key.map(|key| self.vault.seal(printer.id, key)).transpose()?;
-        let mut told = fields(&printer.details);
-        told.insert("api_key".to_owned(), json!(if sealed_key.is_some() { "set" } else { "none" }));
-        let entry = of_printer(printer.id, who.entry(Action::PrinterRegistered, told));
-        Ok(NewPrinter { printer, sealed_key, entry })
+        let sealed = self.seal_access(printer.id, access)?;
+        let mut audited = fields(&printer.details);
+        audited.insert("api_key".to_owned(), json!(if access.api_key.is_some() { "set" } else { "none" }));
+        for (name, is_set) in [
+            ("proxy_password", access.proxy_auth.is_some()),
+            ("headers", !access.headers.is_empty()),
+            ("ca_certificate", access.ca_certificate.is_some()),
+            ("camera_url", access.camera_url.is_some()),
+        ] {
+            if is_set {
+                audited.insert(name.to_owned(), json!("set"));
+            }
+        }
+        let entry = of_printer(printer.id, who.entry(Action::PrinterRegistered, audited));
+        Ok(NewPrinter { printer, sealed, entry })
     }
 
     /// One printer. One that may not be seen does not exist.
@@ -186,26 +203,31 @@ impl Services {
         if_match: Option<i64>,
         patch: PrinterPatch,
     ) -> Result<Option<Printer>, Error> {
-        let before = self.printer(who, id).await?.printer;
+        let (before, sealed) = self.sealed_printer(id).await?;
+        if !who.may_see(&before) {
+            return Err(Error::NotFound("printer"));
+        }
         if if_match.is_some_and(|version| version != before.version) {
             return Err(Error::Stale);
         }
-        let new_key = patch.api_key.clone();
-        let details = checked(patched(before.details.clone(), patch), new_key.as_ref().and_then(|key| key.as_deref()))?;
-        let printer = Printer { details, version: before.version + 1, updated_at: clock::now(), ..before.clone() };
-        within_limit(who, &printer)?;
-        let key_changed = new_key.is_some();
-        let change = match new_key {
-            None => KeyChange::Keep,
-            Some(None) => KeyChange::Clear,
-            Some(Some(key)) => KeyChange::Set(self.vault.seal(id, &key)?),
+        let access = patch.access.clone();
+        let details = patched(before.details.clone(), patch);
+        let mut printer = Printer { details, version: before.version + 1, updated_at: clock::now(), ..before.clone() };
+        let mut changed = Vec::new();
+        let secrets = self.patch_access(&mut printer, &sealed, access, &mut changed);
+        let (details, secrets) = match (printer.details.clone().checked(), secrets) {
+            (Err(mut errors), Err(Error::Invalid(more))) => {
+                errors.0.extend(more.0);
+                return Err(errors.into());
+            }
+            (details, secrets) => (details?, secrets?),
         };
+        printer.details = details;
+        within_limit(who, &printer)?;
         let mut changes = differences(&json!(before.details), &json!(printer.details));
-        if key_changed {
-            changes.insert("api_key".to_owned(), json!("changed"));
-        }
+        changes.extend(changed.into_iter().map(|name| (name.to_owned(), json!("changed"))));
         let entry = of_printer(id, who.entry(Action::PrinterChanged, changes));
-        let is_stored = storage::printers::update(&self.db, &printer, before.version, change, &entry).await?;
+        let is_stored = storage::printers::update(&self.db, &printer, before.version, secrets, &entry).await?;
         Ok(is_stored.then_some(printer))
     }
 
@@ -233,19 +255,19 @@ impl Services {
 
     /// Fetches one picture of a printer's camera.
     pub async fn snapshot(&self, who: &Principal, id: Uuid) -> Result<Picture, Error> {
-        let view = self.printer(who, id).await?;
-        let octoprint = self.client_of(&view.printer).await?;
+        self.printer(who, id).await?;
+        let (printer, sealed) = self.sealed_printer(id).await?;
+        let access = self.open_access(&printer, &sealed)?;
+        let octoprint = self.client_for(&printer.details.url, &access)?;
         let options = RequestOptions::within(READ_WITHIN);
-        let Some(seen_by_octoprint) = octoprint.snapshot_url(&options).await? else {
-            return Err(Error::NotFound("camera"));
+        let picture = match &access.camera_url {
+            Some(url) => {
+                let url = url.parse().map_err(|_| Error::Internal("a stored camera address is broken".to_owned()))?;
+                Some(octoprint.picture(&url, &options).await?)
+            }
+            None => octoprint.camera_picture(&options).await?,
         };
-        let url = octoprint.picture_url(&seen_by_octoprint)?;
-        Ok(octoprint.picture(&url, &options).await?)
-    }
-
-    pub(crate) async fn client_of(&self, printer: &Printer) -> Result<OctoPrint, Error> {
-        let sealed = storage::printers::sealed_key(&self.db, printer.id).await?;
-        self.client(printer, sealed.as_deref())
+        picture.ok_or(Error::NotFound("camera"))
     }
 
     pub(crate) fn view_of(&self, printer: Printer) -> PrinterView {
@@ -268,17 +290,18 @@ fn of_printer(id: Uuid, entry: Entry) -> Entry {
     Entry { printer_ids: vec![id], ..entry }
 }
 
-pub(super) fn checked(details: PrinterDetails, api_key: Option<&str>) -> Result<PrinterDetails, Invalid> {
-    let mut invalid = Invalid::default();
-    if let Some(key) = api_key {
-        check_api_key(&mut invalid, key);
-    }
-    match details.checked() {
-        Ok(details) => invalid.or_ok(details),
-        Err(mut errors) => {
-            errors.0.extend(invalid.0);
+/// Checks details and access, and collects the errors of both.
+pub(super) fn checked(
+    details: PrinterDetails,
+    access: PrinterAccess,
+) -> Result<(PrinterDetails, PrinterAccess), Invalid> {
+    match (details.checked(), checked_access(access)) {
+        (Ok(details), Ok(access)) => Ok((details, access)),
+        (Err(mut errors), Err(more)) => {
+            errors.0.extend(more.0);
             Err(errors)
         }
+        (Err(errors), Ok(_)) | (Ok(_), Err(errors)) => Err(errors),
     }
 }
 

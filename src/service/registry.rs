@@ -24,10 +24,12 @@ use crate::{
     domain::{
         plate::Plate,
         print::{Print, PrintFact, StartSent},
+        printer::Printer,
+        printer_access::SecretKind,
         state::PrinterState,
     },
     fleet::{ActorConfig, view::Live},
-    storage::{self, printers::WithKey, sightings::Sighting},
+    storage::{self, printers::SealedAccess, sightings::Sighting},
 };
 
 /// A change whose request was dropped before it signalled is applied within this.
@@ -38,7 +40,7 @@ const APPLIED_WITHIN: Duration = Duration::from_secs(2);
 const SIGNALLED_WITHIN: Duration = Duration::from_secs(1);
 
 /// Error of a printer that is left out.
-const LEFT_OUT: &str = "What is stored of its address or its key cannot be read. Give it both again.";
+const LEFT_OUT: &str = "The stored address, API key or proxy settings cannot be read. Enter them again.";
 
 /// What the fleet was given of the registry.
 #[derive(Default)]
@@ -53,10 +55,31 @@ pub(crate) struct Registry {
 struct Applied {
     version: i64,
     enabled: bool,
-    /// What the client was made of.
-    url: String,
-    sealed_key: Option<Vec<u8>>,
+    client: ClientParts,
     is_left_out: bool,
+}
+
+/// What a client is made of.
+#[derive(Clone, Default, PartialEq, Eq)]
+struct ClientParts {
+    url: String,
+    proxy_user: Option<String>,
+    ca_certificate: Option<String>,
+    sealed: SealedAccess,
+}
+
+impl ClientParts {
+    fn of(printer: &Printer, mut sealed: SealedAccess) -> Self {
+        // Pictures are fetched by clients of their own.
+        sealed.secrets.retain(|secret| secret.kind != SecretKind::CameraUrl);
+        let details = &printer.details;
+        Self {
+            url: details.url.clone(),
+            proxy_user: details.proxy_user.clone(),
+            ca_certificate: details.ca_certificate.clone(),
+            sealed,
+        }
+    }
 }
 
 impl Registry {
@@ -200,8 +223,8 @@ impl Services {
         Ok(storage::sights::record(&self.db, clock::new_id(), &ends, &[]).await?)
     }
 
-    async fn read_stored(&self, ids: &[Uuid]) -> Result<(Vec<WithKey>, Known), storage::Error> {
-        let printers = storage::printers::with_keys(&self.db, ids).await?;
+    async fn read_stored(&self, ids: &[Uuid]) -> Result<(Vec<(Printer, SealedAccess)>, Known), storage::Error> {
+        let printers = storage::printers::with_secrets(&self.db, ids).await?;
         let sightings = storage::sightings::get_many(&self.db, ids).await?;
         let prints = storage::prints::open(&self.db, ids).await?;
         let known = Known {
@@ -218,8 +241,13 @@ impl Services {
     }
 
     /// Has the fleet follow one row. `running`: the printers that have an actor.
-    async fn apply(&self, row: WithKey, known: &mut Known, running: &HashSet<Uuid>) -> Result<(), Error> {
-        let (printer, sealed_key) = row;
+    async fn apply(
+        &self,
+        row: (Printer, SealedAccess),
+        known: &mut Known,
+        running: &HashSet<Uuid>,
+    ) -> Result<(), Error> {
+        let (printer, sealed) = row;
         let (id, version, enabled) = (printer.id, printer.version, printer.details.enabled);
         let before = self.registry.applied(id);
         let seen = known.sightings.remove(&id);
@@ -234,19 +262,17 @@ impl Services {
             self.fleet.retire(id);
             self.signal_dispatcher(self.dispatch.printer_disabled(id)).await?;
         }
-        let octoprint = match self.client(&printer, sealed_key.as_deref()) {
+        let octoprint = match self.client(&printer, &sealed) {
             Ok(octoprint) => octoprint,
             Err(error) => {
                 self.leave_out(unseen, version, enabled, &error);
                 return Ok(());
             }
         };
-        let applied = Applied { version, enabled, url: printer.details.url, sealed_key, is_left_out: false };
+        let applied = Applied { version, enabled, client: ClientParts::of(&printer, sealed), is_left_out: false };
         let is_mended = before.as_ref().is_some_and(|before| before.is_left_out);
-        let has_client = running.contains(&id)
-            && before.is_some_and(|before| {
-                before.enabled && (&before.url, &before.sealed_key) == (&applied.url, &applied.sealed_key)
-            });
+        let has_client =
+            running.contains(&id) && before.is_some_and(|before| before.enabled && before.client == applied.client);
         if enabled && (!has_client || is_mended) {
             self.fleet.start_actor(ActorConfig {
                 id,
@@ -279,8 +305,8 @@ impl Services {
         tracing::error!(printer.id = %id, ?error, "a printer is left out");
         let live = self.fleet.view().get(id).map_or(unseen, |live| Live::clone(&live));
         self.fleet.view().put(Live { error: Some(LEFT_OUT.to_owned()), ..live });
-        let (url, sealed_key) = before.map(|before| (before.url, before.sealed_key)).unwrap_or_default();
-        let applied = Applied { version, enabled, url, sealed_key, is_left_out: true };
+        let client = before.map(|before| before.client).unwrap_or_default();
+        let applied = Applied { version, enabled, client, is_left_out: true };
         self.registry.applied.send_modify(|all| drop(all.insert(id, applied)));
     }
 

@@ -106,6 +106,21 @@ impl Db {
         }
     }
 
+    /// A column: the sealed secrets of the printer `p`, as an array of objects with hexadecimal digits. Part of the
+    /// printer's own row, so that a reader never sees the secrets of another version.
+    pub(super) fn secrets_column(&self) -> &'static str {
+        match self.engine() {
+            Engine::Postgres(_) => {
+                "(select coalesce(jsonb_agg(jsonb_build_object('id', s.id, 'kind', s.kind, 'sealed', encode(s.sealed, 'hex'))
+                    order by s.id), '[]'::jsonb) from printer_secrets s where s.printer_id = p.id) as secrets"
+            }
+            Engine::Sqlite { .. } => {
+                "(select json_group_array(json_object('id', hex(s.id), 'kind', s.kind, 'sealed', hex(s.sealed)) order by s.id)
+                    from printer_secrets s where s.printer_id = p.id) as secrets"
+            }
+        }
+    }
+
     /// Ends a subquery that chooses rows to update: they are locked in the order in which it gives them.
     pub(super) fn for_update(&self) -> &'static str {
         if self.is_postgres() { " for update" } else { "" }

@@ -1,4 +1,4 @@
-//! What is sealed, for a change of the key that seals: printers' API keys, and what signs for webhooks.
+//! Sealed values, for a change of the secret key: API keys and other secrets of printers, and signing secrets of webhooks.
 
 use serde_json::json;
 use sqlx::AssertSqlSafe;
@@ -15,18 +15,24 @@ use super::{
 pub enum Shelf {
     /// API keys, each sealed for the id of its printer.
     Printers,
+    /// Other secrets of printers, each sealed for an id of its own.
+    PrinterSecrets,
     /// Secrets that sign, each sealed for an id of its own.
     Webhooks,
 }
 
 impl Shelf {
     /// Every shelf.
-    pub const ALL: [Self; 2] = [Self::Printers, Self::Webhooks];
+    pub const ALL: [Self; 3] = [Self::Printers, Self::PrinterSecrets, Self::Webhooks];
 
     /// Table, column, and what people call its owner.
     fn place(self) -> (&'static str, &'static str, &'static str) {
         match self {
             Self::Printers => ("printers", "api_key", "name"),
+            Self::PrinterSecrets => {
+                let name = "(select p.name from printers p where p.id = printer_secrets.printer_id)";
+                ("printer_secrets", "sealed", name)
+            }
             Self::Webhooks => {
                 let url = "(select 'the webhook ' || w.url from webhooks w where w.id = webhook_secrets.webhook_id)";
                 ("webhook_secrets", "sealed", url)
@@ -55,8 +61,8 @@ pub struct Resealed {
 
 /// How many values are sealed.
 pub async fn count(db: &Db) -> Result<usize, Error> {
-    let sql =
-        "select (select count(*) from printers where api_key is not null) + (select count(*) from webhook_secrets)";
+    let sql = "select (select count(*) from printers where api_key is not null)
+                      + (select count(*) from printer_secrets) + (select count(*) from webhook_secrets)";
     let (count,): (i64,) = reading!(db, |pool| sqlx::query_as(sql).fetch_one(pool).await)?;
     Ok(usize::try_from(count).unwrap_or_default())
 }

@@ -15,7 +15,7 @@ use std::time::Duration;
 use printyard::{
     Server,
     config::Given,
-    domain::{audit::ActorKind, printer::PrinterDetails},
+    domain::{audit::ActorKind, printer::PrinterDetails, printer_access::PrinterAccess},
     service::{access::Principal, tokens::NewToken},
     simulator::{Farm, FarmConfig},
 };
@@ -92,8 +92,8 @@ impl Site {
         let mut details = PrinterDetails::new(name, simulated.url());
         details.tags = vec![tag.to_owned()];
         let who = Principal::operator_of_the_server(ActorKind::AdminToken);
-        let key = Some(simulated.api_key().to_owned());
-        let view = self.services.register_printer(&who, details, key).await.expect("registered");
+        let access = PrinterAccess::with_key(simulated.api_key());
+        let view = self.services.register_printer(&who, details, access).await.expect("registered");
         view.printer.id.to_string()
     }
 
@@ -257,7 +257,8 @@ async fn the_farm_lists_every_printer_and_escapes_their_names() {
     let mut details = PrinterDetails::new(name, "http://192.0.2.7");
     details.enabled = false;
     let who = Principal::operator_of_the_server(ActorKind::AdminToken);
-    let odd = site.services.register_printer(&who, details, None).await.expect("registered").printer.id;
+    let odd =
+        site.services.register_printer(&who, details, PrinterAccess::default()).await.expect("registered").printer.id;
     let page = site.page("/").await;
     for id in &site.ids {
         assert!(page.contains(&format!("value=\"{id}\"")), "a checkbox for {id}");

@@ -6,6 +6,7 @@ use printyard::{
     config::Settings,
     domain::{
         command::{Command, Outcome},
+        printer_access::PrinterAccess,
         state::PrinterState,
     },
     fleet::{
@@ -40,7 +41,7 @@ impl Desk {
         let printer = &farm.printers()[0];
         let outbound = Outbound::new(Networks::default()).expect("set-up");
         let url = printer.url().parse().expect("a url");
-        let octoprint = OctoPrint::new(url, Some(printer.api_key().to_owned()), outbound).expect("a client");
+        let octoprint = OctoPrint::new(url, &PrinterAccess::with_key(printer.api_key()), outbound).expect("a client");
         fleet.start_actor(ActorConfig::fresh(PRINTER, octoprint));
         printer.select("long/vase.gcode");
         printer.at_printer(Act::StartSelected);

@@ -20,6 +20,7 @@ mod api_printers;
 mod api_problems;
 mod api_schemathesis;
 mod audit;
+mod behind_proxy;
 mod broken_channels;
 mod browser;
 mod conformance;

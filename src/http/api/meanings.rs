@@ -225,7 +225,7 @@ fn outcome(outcome: Outcome) -> &'static str {
         Outcome::Unchanged => "It was so already.",
         Outcome::Rejected => "Refused, for `reason`; nothing was done.",
         Outcome::Unreachable => "No byte of the command was written to the printer.",
-        Outcome::Unauthorized => "The printer refused the key.",
+        Outcome::Unauthorized => "The printer refused the key, or a web server before it the login.",
         Outcome::Unconfirmed => "Accepted, but the effect did not show: look at the printer.",
         Outcome::Unknown => "Sent, no answer, and reading the printer did not settle it: look at the printer.",
         Outcome::Expired => "Its time passed before it could be sent.",
@@ -265,7 +265,7 @@ fn reachability(reachability: Reachability) -> &'static str {
     match reachability {
         Reachability::Online => "OctoPrint answers.",
         Reachability::Unreachable => "No connection, or no answer.",
-        Reachability::Unauthorized => "OctoPrint answers, and refuses the key.",
+        Reachability::Unauthorized => "OctoPrint refuses the key, or a web server before it the login.",
         Reachability::Incompatible => "Something answers, but not as an OctoPrint does.",
         Reachability::Unknown => "Not tried yet, or the printer is disabled.",
     }

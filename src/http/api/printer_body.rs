@@ -1,11 +1,16 @@
-//! A printer as programs write and read it. The API key goes in and never comes out.
+//! A printer as programs write and read it. Secrets are write-only.
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::export::Line;
+use super::{
+    decode::Object,
+    export::Line,
+    merge_patch::{given, kept},
+    printer_access_body::{Headers, HeadersPatch, ProxyAuthBody, ProxyAuthPatchBody},
+};
 use crate::{
     clock,
     domain::{
@@ -14,20 +19,25 @@ use crate::{
         plate::Plate,
         print::By,
         printer::PrinterDetails,
+        printer_access::PrinterAccess,
         reading::{JobFile, Progress, Temperatures},
         state::{PrinterState, Reachability},
     },
-    service::printers::{PrinterPatch, PrinterView},
+    service::{
+        printer_access::AccessPatch,
+        printers::{PrinterPatch, PrinterView},
+    },
 };
 
 /// A printer that is to be registered.
-// No Debug: it holds a key.
+// No Debug: it holds secrets.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = NewPrinter, example = json!({
     "name": "MK4-017", "url": "http://10.0.3.17", "api_key": "3F2504E04F8911D39A0C0305E82C3301",
     "tags": ["hall-a", "petg"], "model": "MK4", "material": "PETG", "color": "#000000", "nozzle_mm": 0.4,
-    "bed_mm": [250, 210, 220], "power_group": "hall-a-3"
+    "bed_mm": [250, 210, 220], "power_group": "hall-a-3",
+    "proxy_auth": {"user": "printyard", "password": "correct horse battery staple"}
 }))]
 pub struct NewPrinterBody {
     /// Unique; 1 to 100 characters.
@@ -61,14 +71,28 @@ pub struct NewPrinterBody {
     power_group: Option<String>,
     #[schema(max_length = 10_000)]
     notes: Option<String>,
+    /// User and password that a web server before OctoPrint asks for.
+    #[schema(value_type = Option<ProxyAuthBody>)]
+    proxy_auth: Option<Object<ProxyAuthBody>>,
+    /// Headers that go with every request to this printer, its event socket, files and camera at the same host and port. At
+    /// most 20. Values are kept encrypted, never shown. Headers of the connection and of OctoPrint are refused: `Host`,
+    /// `Content-Length`, `X-Api-Key`, hop-by-hop headers.
+    #[schema(value_type = Option<std::collections::HashMap<String, String>>)]
+    headers: Option<Headers>,
+    /// Certificates in PEM that are trusted for this printer in addition to those of the server: of an authority, or the
+    /// printer's own. Public: they are shown. At most 20.
+    #[schema(max_length = 64_000)]
+    ca_certificate: Option<String>,
+    /// Where pictures of this printer are, in place of the address in OctoPrint's settings; it may have a user and a password.
+    /// Kept encrypted, never shown.
+    #[schema(max_length = 2_000)]
+    camera_url: Option<String>,
 }
 
 impl NewPrinterBody {
-    /// What the register takes, and the key.
-    pub fn into_parts(self) -> (PrinterDetails, Option<String>) {
+    /// Details and secrets for the registry.
+    pub fn into_parts(self) -> (PrinterDetails, PrinterAccess) {
         let details = PrinterDetails {
-            name: self.name,
-            url: self.url,
             tags: self.tags.unwrap_or_default(),
             enabled: self.enabled.unwrap_or(true),
             model: self.model,
@@ -78,13 +102,21 @@ impl NewPrinterBody {
             bed_mm: self.bed_mm,
             power_group: self.power_group,
             notes: self.notes.unwrap_or_default(),
+            ..PrinterDetails::new(self.name, self.url)
         };
-        (details, self.api_key)
+        let access = PrinterAccess {
+            api_key: self.api_key,
+            proxy_auth: self.proxy_auth.map(|Object(auth)| auth.into_auth()),
+            headers: self.headers.unwrap_or_default(),
+            ca_certificate: self.ca_certificate,
+            camera_url: self.camera_url,
+        };
+        (details, access)
     }
 }
 
 /// A change of a printer: what is absent is kept, null clears.
-// No Debug: it may hold a key.
+// No Debug: it may hold secrets.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = PrinterPatch, example = json!({"tags": ["hall-b"], "notes": null, "enabled": false}))]
@@ -129,13 +161,21 @@ pub struct PrinterPatchBody {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>, max_length = 10_000)]
     notes: Option<Option<String>>,
-}
-
-/// Tells null from absent.
-pub(super) fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
-    deserializer: D,
-) -> Result<Option<Option<T>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
+    /// Kept when absent; null clears user and password.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<ProxyAuthPatchBody>)]
+    proxy_auth: Option<Option<Object<ProxyAuthPatchBody>>>,
+    /// A header that is absent is kept, null removes it; null in place of the object removes all.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<std::collections::HashMap<String, Option<String>>>)]
+    headers: Option<Option<HeadersPatch>>,
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>, max_length = 64_000)]
+    ca_certificate: Option<Option<String>>,
+    /// Kept when absent; null clears it.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>, max_length = 2_000)]
+    camera_url: Option<Option<String>>,
 }
 
 impl PrinterPatchBody {
@@ -146,10 +186,17 @@ impl PrinterPatchBody {
         let name = kept(self.name, || refuse("name"));
         let url = kept(self.url, || refuse("url"));
         let enabled = kept(self.enabled, || refuse("enabled"));
+        let proxy_auth = self.proxy_auth.map(|auth| auth.map(|Object(auth)| auth.into_patch(&mut invalid)));
         invalid.or_ok(PrinterPatch {
             name,
             url,
-            api_key: self.api_key,
+            access: AccessPatch {
+                api_key: self.api_key,
+                proxy_auth,
+                headers: self.headers,
+                ca_certificate: self.ca_certificate,
+                camera_url: self.camera_url,
+            },
             tags: self.tags.map(Option::unwrap_or_default),
             enabled,
             model: self.model,
@@ -161,14 +208,6 @@ impl PrinterPatchBody {
             notes: self.notes.map(Option::unwrap_or_default),
         })
     }
-}
-
-/// What is given; `refuse` is called where that is null.
-pub(super) fn kept<T>(field: Option<Option<T>>, refuse: impl FnOnce()) -> Option<T> {
-    if matches!(field, Some(None)) {
-        refuse();
-    }
-    field.flatten()
 }
 
 /// A registered printer with what is seen of it.
@@ -189,6 +228,14 @@ pub struct PrinterBody {
     bed_mm: Option<[f64; 3]>,
     power_group: Option<String>,
     notes: String,
+    /// User that a web server before OctoPrint asks for; null without one.
+    proxy_user: Option<String>,
+    /// Names of the headers that go with every request, in lower case.
+    header_names: Vec<String>,
+    /// PEM.
+    ca_certificate: Option<String>,
+    /// Whether it has a camera address of its own.
+    camera_url_set: bool,
     /// What `ETag` and `If-Match` carry, as `"v3"`.
     version: i64,
     created_at: DateTime<Utc>,
@@ -213,6 +260,10 @@ impl Line for PrinterBody {
         "bed_mm",
         "power_group",
         "notes",
+        "proxy_user",
+        "header_names",
+        "ca_certificate",
+        "camera_url_set",
         "version",
         "created_at",
         "updated_at",
@@ -309,6 +360,10 @@ impl From<PrinterView> for PrinterBody {
             bed_mm: details.bed_mm,
             power_group: details.power_group,
             notes: details.notes,
+            proxy_user: details.proxy_user,
+            header_names: details.header_names,
+            ca_certificate: details.ca_certificate,
+            camera_url_set: details.has_camera_url,
             version: printer.version,
             created_at: printer.created_at,
             updated_at: printer.updated_at,

@@ -13,19 +13,24 @@ use uuid::Uuid;
 
 use super::{
     caller::{Manager, Viewer},
+    decode::Object,
     export,
     extract::{Id, Input, NoQuery, Params, Patch, expected_versions},
     openapi::words_of,
     page::{self, Page},
+    printer_access_body::{Headers, ProxyAuthBody},
     printer_body::{NewPrinterBody, PrinterBody, PrinterPatchBody},
     problem::{Problem, ProblemBody},
 };
 use crate::{
-    domain::state::{PrinterState, Reachability},
+    domain::{
+        printer_access::PrinterAccess,
+        state::{PrinterState, Reachability},
+    },
+    http::diagnosis,
     service::{
         Error, Services,
         printers::{ListPrinters, PrinterView},
-        probe::Trouble,
     },
 };
 
@@ -92,8 +97,8 @@ async fn create_printer(
     State(services): State<Services>,
     Input(body): Input<NewPrinterBody>,
 ) -> Result<Response, Problem> {
-    let (details, api_key) = body.into_parts();
-    let view = services.register_printer(&who.0, details, api_key).await?;
+    let (details, access) = body.into_parts();
+    let view = services.register_printer(&who.0, details, access).await?;
     let location = [(header::LOCATION, format!("/api/v1/printers/{}", view.printer.id))];
     Ok((StatusCode::CREATED, location, tagged(view)).into_response())
 }
@@ -165,14 +170,20 @@ async fn delete_printer(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// An address and a key that are to be tried.
-// No Debug: it may hold a key.
+/// An address that is to be tested, with the key, the proxy settings and the certificates of `POST /printers`.
+// No Debug: it may hold secrets.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = PrinterTest, example = json!({"url": "http://10.0.3.17", "api_key": "3F2504E04F8911D39A0C0305E82C3301"}))]
 struct TestBody {
     url: String,
     api_key: Option<String>,
+    #[schema(value_type = Option<ProxyAuthBody>)]
+    proxy_auth: Option<Object<ProxyAuthBody>>,
+    #[schema(value_type = Option<std::collections::HashMap<String, String>>)]
+    headers: Option<Headers>,
+    #[schema(max_length = 64_000)]
+    ca_certificate: Option<String>,
 }
 
 /// What was found at an address.
@@ -192,12 +203,14 @@ struct ReportBody {
     detail: Option<String>,
     /// What to do about it.
     advice: Option<String>,
+    /// The address to which the tested one redirects; to be used in its place.
+    suggested_url: Option<String>,
 }
 
 /// Tries an address and a key without registering anything.
 ///
-/// Tells names, ports, silence, certificates, keys, permissions and what is no OctoPrint apart: `code` for programs,
-/// `detail` and `advice` for people.
+/// Distinguishes names, ports, timeouts, certificates, web servers in front of OctoPrint, keys, permissions and other servers:
+/// `code` for programs, `detail` and `advice` for people.
 #[utoipa::path(post, path = "/printers/test", tag = "printers", request_body = TestBody, responses(
     (status = OK, body = ReportBody),
 ))]
@@ -207,17 +220,26 @@ async fn test_printer(
     State(services): State<Services>,
     Input(body): Input<TestBody>,
 ) -> Result<Json<ReportBody>, Problem> {
-    let report = services.test_printer(&who.0, &body.url, body.api_key).await?;
-    let trouble = report.trouble.as_ref();
+    let access = PrinterAccess {
+        api_key: body.api_key,
+        proxy_auth: body.proxy_auth.map(|Object(auth)| auth.into_auth()),
+        headers: body.headers.unwrap_or_default(),
+        ca_certificate: body.ca_certificate,
+        camera_url: None,
+    };
+    let report = services.test_printer(&who.0, &body.url, access).await?;
+    let diagnosis = report.diagnosis.as_ref();
+    let (what, next) = diagnosis.map(|diagnosis| diagnosis::sentences(diagnosis.code)).unzip();
     Ok(Json(ReportBody {
-        ok: trouble.is_none(),
+        ok: diagnosis.is_none(),
         reachability: report.reachability,
         octoprint_version: report.octoprint_version,
         user: report.user,
         missing_permissions: report.missing_permissions,
-        code: trouble.map(|trouble| trouble.code),
-        detail: trouble.map(Trouble::sentence),
-        advice: trouble.map(Trouble::advice),
+        code: diagnosis.map(|diagnosis| diagnosis.code.as_str()),
+        detail: diagnosis.zip(what).map(|(diagnosis, what)| diagnosis.fill(what)),
+        advice: diagnosis.zip(next).map(|(diagnosis, next)| diagnosis.fill(next)),
+        suggested_url: diagnosis.and_then(|diagnosis| diagnosis.suggested_url()).map(str::to_owned),
     }))
 }
 

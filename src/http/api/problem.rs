@@ -238,8 +238,9 @@ fn printer(error: &PrinterError) -> Problem {
         | PrinterError::Lost { .. }
         | PrinterError::Blocked(_)
         | PrinterError::Server { .. } => (StatusCode::GATEWAY_TIMEOUT, "printer_unreachable"),
-        PrinterError::Unauthorized => (StatusCode::BAD_GATEWAY, "printer_unauthorized"),
+        PrinterError::Unauthorized | PrinterError::ProxyLogin => (StatusCode::BAD_GATEWAY, "printer_unauthorized"),
         PrinterError::Protocol { .. }
+        | PrinterError::Redirected { .. }
         | PrinterError::NotFound
         | PrinterError::NoSocket { .. }
         | PrinterError::Refused { .. }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{
     export::Line,
-    printer_body::{given, kept},
+    merge_patch::{given, kept},
 };
 use crate::{
     domain::{

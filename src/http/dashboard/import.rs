@@ -159,6 +159,9 @@ impl PreviewPage {
         let rows = preview.rows.into_iter().map(|row| {
             let details = row.details;
             let mut more = vec![if row.has_key { t("with a key") } else { t("without a key") }.to_owned()];
+            if row.has_access {
+                more.push(t("with proxy, TLS or camera settings").to_owned());
+            }
             more.extend(details.tags);
             more.extend([details.model, details.material, details.power_group].into_iter().flatten());
             if !details.enabled {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
-    Dashboard, filters,
+    Dashboard, access_fields, filters,
     form::Form,
     language::t,
     page::{Failure, Id, Visitor, html},
@@ -20,6 +20,7 @@ use crate::{
         invalid::Invalid,
         printer::{check_api_key, normalise_url},
     },
+    http::diagnosis::sentences,
     service::{access::Principal, app_keys::Asked, carried::Purpose},
 };
 
@@ -81,7 +82,9 @@ impl KeyField {
         who: &Principal,
         form: &Form,
     ) -> Result<(), crate::service::Error> {
-        let id = dashboard.services.ask_for_key(who, form.text("url").unwrap_or_default()).await?;
+        // What is missing, as a stored password, is not needed everywhere.
+        let (access, _) = access_fields::typed_access(dashboard, who, form)?;
+        let id = dashboard.services.ask_for_key(who, form.text("url").unwrap_or_default(), access).await?;
         let asked = AskedPart::of(dashboard, who, id)?;
         if !matches!(asked.shown, Shown::Ended(..)) {
             self.kept = None;
@@ -101,8 +104,9 @@ impl AskedPart {
                 ended(t("OctoPrint gave no key: somebody there denied it, or it restarted meanwhile."))
             }
             Some(Asked::TooLate) => ended(t("Nobody allowed it in OctoPrint within five minutes.")),
-            Some(Asked::Failed(trouble)) => {
-                Shown::Ended(trouble.filled(t(trouble.what)), trouble.filled(t(trouble.todo)))
+            Some(Asked::Failed(diagnosis)) => {
+                let (what, next) = sentences(diagnosis.code);
+                Shown::Ended(diagnosis.fill(t(what)), diagnosis.fill(t(next)))
             }
             None => ended(t("What was asked of OctoPrint is not known any more.")),
         };

@@ -3,6 +3,7 @@
 //! No htmx yet: the only live thing is a stream that replaces tiles by id and must leave selection and focus alone,
 //! which is less code than a configuration would be. Every form works without the script.
 
+mod access_fields;
 mod account;
 mod assets;
 mod audit;

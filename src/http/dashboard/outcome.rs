@@ -158,7 +158,12 @@ pub(super) fn verdict(row: &CommandRow) -> Verdict {
         Outcome::Confirmed => (words::done(command), ""),
         Outcome::Unchanged => (t("Nothing to do"), words::already(command)),
         Outcome::Unreachable => (t("No answer"), t("Nothing was sent. Look whether it is on, then retry.")),
-        Outcome::Unauthorized => (t("Wrong key"), t("OctoPrint refused the API key: give the printer another one.")),
+        Outcome::Unauthorized => (
+            t("Access refused"),
+            t(
+                "OctoPrint refused the API key, or a web server before it the login: check both in the printer's settings.",
+            ),
+        ),
         Outcome::Expired => (t("Too late"), t("Its time passed before it could be sent. Retry if it is still wanted.")),
         Outcome::Skipped => (t("Not sent"), t("The batch was stopped first.")),
         Outcome::Unconfirmed => (t("Accepted, effect not seen"), t("Look at the printer.")),
@@ -197,7 +202,7 @@ fn tallies(counts: &Counts, command: Command) -> Vec<Tally> {
     let all = [
         (Outcome::Rejected, t("refused").to_owned(), "bad"),
         (Outcome::Unreachable, t("without an answer").to_owned(), "bad"),
-        (Outcome::Unauthorized, t("with a wrong key").to_owned(), "bad"),
+        (Outcome::Unauthorized, t("with refused access").to_owned(), "bad"),
         (Outcome::Unknown, t("sent, no answer").to_owned(), "maybe"),
         (Outcome::Unconfirmed, t("effect not seen").to_owned(), "maybe"),
         (Outcome::Expired, t("too late").to_owned(), "bad"),

@@ -10,7 +10,9 @@ use axum::{
 use serde::Deserialize;
 
 use super::{
-    Dashboard, filters,
+    Dashboard,
+    access_fields::{self, AccessFields},
+    filters,
     form::Form,
     key::{self, KeyField},
     language::{fill, t},
@@ -21,7 +23,9 @@ use crate::{
         access::Role,
         invalid::Invalid,
         printer::{PrinterDetails, tags_of},
+        printer_access::PrinterAccess,
     },
+    http::diagnosis,
     service::{Error, access::Principal, probe::TestReport},
 };
 
@@ -32,6 +36,7 @@ struct NewPage {
     name: String,
     url: String,
     key: KeyField,
+    access: AccessFields,
     tags: String,
     power_group: String,
     /// What is wrong with what was typed.
@@ -57,9 +62,10 @@ impl TestedPage {
                 return Ok(Self { well: false, what, todo: String::new() });
             }
         };
-        Ok(match report.trouble {
-            Some(trouble) => {
-                Self { well: false, what: trouble.filled(t(trouble.what)), todo: trouble.filled(t(trouble.todo)) }
+        Ok(match report.diagnosis {
+            Some(diagnosis) => {
+                let (what, next) = diagnosis::sentences(diagnosis.code);
+                Self { well: false, what: diagnosis.fill(t(what)), todo: diagnosis.fill(t(next)) }
             }
             None => {
                 let version = report.octoprint_version.unwrap_or_default();
@@ -79,13 +85,14 @@ const FRAMED: &str = "default-src 'self'; img-src 'self' data:; object-src 'none
      base-uri 'none'; form-action 'none'";
 
 impl NewPage {
-    fn of(frame: Frame, form: &Form, key: KeyField) -> Self {
+    fn of(frame: Frame, form: &Form, key: KeyField, access: AccessFields) -> Self {
         let text = |name: &str| form.text(name).unwrap_or_default().to_owned();
         Self {
             frame,
             name: text("name"),
             url: shown(&text("url")),
             key,
+            access,
             tags: text("tags"),
             power_group: text("power_group"),
             errors: Vec::new(),
@@ -114,6 +121,7 @@ pub(super) async fn form(Visitor(who): Visitor, Query(found): Query<Found>) -> R
         name: found.name,
         url: shown(&found.url),
         key: KeyField::default(),
+        access: AccessFields::default(),
         tags: String::new(),
         power_group: String::new(),
         errors: Vec::new(),
@@ -132,16 +140,18 @@ pub(super) async fn create(
 ) -> Result<Response, Failure> {
     who.require(Role::Manager)?;
     let url = form.text("url").unwrap_or_default();
-    let key = key::given(&dashboard, &who, &form);
+    let access =
+        key::given(&dashboard, &who, &form).and_then(|key| access_fields::access(&dashboard, &who, &form, key));
     if form.text("act") == Some("test") {
-        let tested = match key {
-            Ok(key) => dashboard.services.test_printer(&who, url, key).await,
+        let tested = match access {
+            Ok(access) => dashboard.services.test_printer(&who, url, access).await,
             Err(invalid) => Err(invalid.into()),
         };
         let policy = [(header::CONTENT_SECURITY_POLICY, FRAMED)];
         return Ok((policy, html(&TestedPage::of(tested)?)?).into_response());
     }
-    let mut page = NewPage::of(Frame::of(&who, "new"), &form, KeyField::of(&dashboard, &who, &form)?);
+    let fields = AccessFields::of(&dashboard, &who, &form, None)?;
+    let mut page = NewPage::of(Frame::of(&who, "new"), &form, KeyField::of(&dashboard, &who, &form)?, fields);
     match form.text("act") {
         Some("ask") => {
             if let Err(error) = page.key.ask(&dashboard, &who, &form).await {
@@ -149,7 +159,7 @@ pub(super) async fn create(
             }
         }
         Some("check") => {}
-        _ => return add(&dashboard, &who, &form, key, page).await,
+        _ => return add(&dashboard, &who, &form, access, page).await,
     }
     Ok(html(&page)?.into_response())
 }
@@ -158,15 +168,15 @@ async fn add(
     dashboard: &Dashboard,
     who: &Principal,
     form: &Form,
-    key: Result<Option<String>, Invalid>,
+    access: Result<PrinterAccess, Invalid>,
     mut page: NewPage,
 ) -> Result<Response, Failure> {
     let url = form.text("url").unwrap_or_default();
     let mut details = PrinterDetails::new(page.name.clone(), url);
     details.tags = tags_of(&page.tags);
     details.power_group = form.text("power_group").map(str::to_owned);
-    let registered = match key {
-        Ok(key) => dashboard.services.register_printer(who, details, key).await,
+    let registered = match access {
+        Ok(access) => dashboard.services.register_printer(who, details, access).await,
         Err(invalid) => Err(invalid.into()),
     };
     match registered {

@@ -9,7 +9,9 @@ use axum::{
 use uuid::Uuid;
 
 use super::{
-    Dashboard, filters,
+    Dashboard,
+    access_fields::{self, AccessFields},
+    filters,
     form::Form,
     key::{self, KeyField},
     language::{fill, t},
@@ -22,7 +24,7 @@ use crate::{
         invalid::Invalid,
         printer::{Printer, bed, millimetres, tags_of},
     },
-    service::{Error, access::Principal, printers::PrinterPatch},
+    service::{Error, access::Principal, printer_access::AccessPatch, printers::PrinterPatch},
 };
 
 #[derive(Template)]
@@ -38,6 +40,7 @@ struct SettingsPage {
     notes: String,
     enabled: bool,
     key: KeyField,
+    access: AccessFields,
     errors: Vec<String>,
 }
 
@@ -99,6 +102,7 @@ pub(super) async fn form(
         notes: printer.details.notes.clone(),
         enabled: printer.details.enabled,
         key: KeyField::default(),
+        access: AccessFields::stored(&printer.details),
         errors: Vec::new(),
     };
     Ok(html(&page)?.into_response())
@@ -119,11 +123,12 @@ pub(super) async fn change(
             Err(error) => sentences(error)?,
         },
         Some("check") => Vec::new(),
-        _ => match save(&dashboard, &who, id, version, &form).await {
+        _ => match save(&dashboard, &who, &before, version, &form).await {
             Ok(()) => return Ok(Redirect::to(&format!("/printers/{id}")).into_response()),
             Err(error) => sentences(error)?,
         },
     };
+    let access = AccessFields::of(&dashboard, &who, &form, Some(&before.details))?;
     let typed = |name| form.text(name).unwrap_or_default().to_owned();
     let page = SettingsPage {
         frame: Frame::of(&who, "farm"),
@@ -134,26 +139,34 @@ pub(super) async fn change(
         notes: typed("notes"),
         enabled: form.is_set("enabled"),
         key,
+        access,
         errors,
     };
     let status = if page.errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     Ok((status, html(&page)?).into_response())
 }
 
-async fn save(dashboard: &Dashboard, who: &Principal, id: Uuid, version: i64, form: &Form) -> Result<(), Error> {
-    let patch = patch(form, key::given(dashboard, who, form)?)?;
-    dashboard.services.patch_printer(who, id, Some(version), patch).await?;
+async fn save(
+    dashboard: &Dashboard,
+    who: &Principal,
+    before: &Printer,
+    version: i64,
+    form: &Form,
+) -> Result<(), Error> {
+    let key = key::given(dashboard, who, form)?;
+    let access = access_fields::patch(dashboard, who, form, &before.details, key)?;
+    dashboard.services.patch_printer(who, before.id, Some(version), patch(form, access)?).await?;
     Ok(())
 }
 
-/// All that the form shows is written, but for the key: an empty field keeps the one that is there.
-fn patch(form: &Form, key: Option<String>) -> Result<PrinterPatch, Invalid> {
+/// Everything that the form shows is written, except secrets: an empty field keeps the stored one.
+fn patch(form: &Form, access: AccessPatch) -> Result<PrinterPatch, Invalid> {
     let text = |name| form.text(name).map(str::to_owned);
     let number = |pointer: &'static str| move |rule: &str| Invalid::one(pointer, "number", rule);
     Ok(PrinterPatch {
         name: Some(text("name").unwrap_or_default()),
         url: Some(text("url").unwrap_or_default()),
-        api_key: key.map(Some),
+        access,
         tags: Some(tags_of(form.text("tags").unwrap_or_default())),
         enabled: Some(form.is_set("enabled")),
         model: Some(text("model")),

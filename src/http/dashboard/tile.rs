@@ -84,7 +84,7 @@ impl Show {
             Self::Error => "Error",
             Self::Stalled => "Stalled",
             Self::Silent => "No answer",
-            Self::Key => "Wrong key",
+            Self::Key => "Access refused",
             Self::AtPrinter => "Paused at the printer",
             Self::Plate => "Plate to clear",
         })
@@ -273,7 +273,10 @@ fn note(view: &PrinterView, place: Show) -> Option<String> {
             Some(own.unwrap_or_else(|| live.state_text.clone()))
         }
         Show::Silent => live.error.as_deref().map(said),
-        Show::Key => Some(t("OctoPrint refuses the API key: give the printer another one.").to_owned()),
+        Show::Key => Some(
+            t("OctoPrint refuses the API key, or a web server before it the login: check both in the settings.")
+                .to_owned(),
+        ),
         Show::Stalled => Some(t("The file stands still and nothing heats: look at it.").to_owned()),
         Show::AtPrinter => Some(t("Look at it, then resume it.").to_owned()),
         _ => None,

@@ -37,7 +37,7 @@ impl Dispatcher {
         match printers {
             Ok(printers) => {
                 self.power_groups =
-                    printers.into_iter().map(|(printer, _)| (printer.id, printer.details.power_group)).collect();
+                    printers.into_iter().map(|printer| (printer.id, printer.details.power_group)).collect();
             }
             Err(error) => {
                 log_storage("power groups", &error);

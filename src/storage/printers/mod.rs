@@ -1,6 +1,7 @@
-//! The register of printers. API keys are kept sealed and leave this module sealed.
+//! The printer registry. Secrets are stored sealed and leave this module sealed.
 
 mod search;
+mod secrets;
 mod tags;
 
 use std::collections::{HashMap, HashSet};
@@ -25,32 +26,17 @@ use crate::domain::{
 };
 
 pub use search::{PrinterFilter, Selection, page, select};
+pub use secrets::{KeyChange, SealedAccess, SealedSecret, SecretChanges};
+use secrets::{SecretRow, insert_secrets};
 pub use tags::retag;
-
-/// What an update does to the stored key.
-#[derive(Clone, PartialEq, Eq)]
-pub enum KeyChange {
-    Keep,
-    Clear,
-    /// The sealed key.
-    Set(Vec<u8>),
-}
-
-impl std::fmt::Debug for KeyChange {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Keep => "Keep",
-            Self::Clear => "Clear",
-            Self::Set(_) => "Set(…)",
-        })
-    }
-}
 
 /// The start of every query for printers `p`. `more`: columns beside those of [`Row`], each with a comma behind it.
 fn select_sql(db: &Db, more: &str) -> String {
     format!(
         "select {more} id, name, url, enabled, model, material, color, nozzle_mm, bed_mm, power_group, notes, version,
-             created_at, updated_at, {} from printers p",
+             created_at, updated_at, proxy_user, header_names, ca_certificate,
+             exists (select 1 from printer_secrets s where s.printer_id = p.id and s.kind = 'camera_url') as has_camera_url,
+             {} from printers p",
         db.tags_column()
     )
 }
@@ -71,6 +57,10 @@ struct Row {
     version: i64,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
+    proxy_user: Option<String>,
+    header_names: Option<Json<Vec<String>>>,
+    ca_certificate: Option<String>,
+    has_camera_url: bool,
     tags: Json<Vec<String>>,
 }
 
@@ -93,6 +83,10 @@ impl Row {
                 bed_mm: self.bed_mm.map(|Json(mm)| place.json("bed_mm", mm)).transpose()?,
                 power_group: self.power_group,
                 notes: self.notes,
+                proxy_user: self.proxy_user,
+                header_names: self.header_names.map(|names| names.0).unwrap_or_default(),
+                ca_certificate: self.ca_certificate,
+                has_camera_url: self.has_camera_url,
             },
             version: self.version,
             created_at: self.created_at,
@@ -101,10 +95,10 @@ impl Row {
     }
 }
 
-/// A printer that is to be registered, with its sealed key, and what is written down of it.
+/// A printer that is to be registered, with its sealed secrets and its audit entry.
 pub struct NewPrinter {
     pub printer: Printer,
-    pub sealed_key: Option<Vec<u8>>,
+    pub sealed: SealedAccess,
     pub entry: Entry,
 }
 
@@ -134,18 +128,18 @@ async fn try_insert(db: &Db, new: &[NewPrinter]) -> Result<(), sqlx::Error> {
     let tags_sql = insert_tags_sql(db);
     let tags = tag_records(new.iter().map(|new| &new.printer))?;
     transaction!(db, |tx| {
-        for NewPrinter { printer, sealed_key, .. } in new {
+        for NewPrinter { printer, sealed, .. } in new {
             let details = &printer.details;
             sqlx::query(
                 "insert into printers
                      (id, name, url, api_key, enabled, model, material, color, nozzle_mm, bed_mm, power_group, notes,
-                      version, created_at, updated_at)
-                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+                      version, created_at, updated_at, proxy_user, header_names, ca_certificate)
+                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
             )
             .bind(printer.id)
             .bind(&details.name)
             .bind(&details.url)
-            .bind(sealed_key)
+            .bind(&sealed.api_key)
             .bind(details.enabled)
             .bind(&details.model)
             .bind(&details.material)
@@ -157,8 +151,12 @@ async fn try_insert(db: &Db, new: &[NewPrinter]) -> Result<(), sqlx::Error> {
             .bind(printer.version)
             .bind(printer.created_at)
             .bind(printer.updated_at)
+            .bind(&details.proxy_user)
+            .bind(header_names(details))
+            .bind(&details.ca_certificate)
             .execute(&mut *tx)
             .await?;
+            insert_secrets!(tx, printer.id, &sealed.secrets);
         }
         sqlx::query(AssertSqlSafe(tags_sql)).bind(tags).execute(&mut *tx).await?;
         for new in new {
@@ -174,10 +172,10 @@ pub async fn update(
     db: &Db,
     printer: &Printer,
     expected_version: i64,
-    key: KeyChange,
+    secrets: impl Into<SecretChanges>,
     entry: &Entry,
 ) -> Result<bool, Error> {
-    match try_update(db, printer, expected_version, key, entry).await {
+    match try_update(db, printer, expected_version, secrets.into(), entry).await {
         Ok(changed) => Ok(changed),
         Err(error) if is_taken(&error) => Err(what_is_taken(db, printer).await?.unwrap_or_else(|| error.into())),
         Err(error) => Err(error.into()),
@@ -188,13 +186,13 @@ async fn try_update(
     db: &Db,
     printer: &Printer,
     expected_version: i64,
-    key: KeyChange,
+    secrets: SecretChanges,
     entry: &Entry,
 ) -> Result<bool, sqlx::Error> {
     let details = &printer.details;
     let tags_sql = insert_tags_sql(db);
     let tags = tag_records([printer])?;
-    let (keep, key) = match key {
+    let (keep, key) = match secrets.api_key {
         KeyChange::Keep => (true, None),
         KeyChange::Clear => (false, None),
         KeyChange::Set(sealed) => (false, Some(sealed)),
@@ -204,7 +202,8 @@ async fn try_update(
             "update printers set
                  name = $3, url = $4, enabled = $5, model = $6, material = $7, color = $8, nozzle_mm = $9,
                  bed_mm = $10, power_group = $11, notes = $12, version = $13, updated_at = $14,
-                 api_key = case when $15 then api_key else $16 end
+                 api_key = case when $15 then api_key else $16 end, proxy_user = $17, header_names = $18,
+                 ca_certificate = $19
              where id = $1 and version = $2",
         )
         .bind(printer.id)
@@ -223,6 +222,9 @@ async fn try_update(
         .bind(printer.updated_at)
         .bind(keep)
         .bind(key)
+        .bind(&details.proxy_user)
+        .bind(header_names(details))
+        .bind(&details.ca_certificate)
         .execute(&mut *tx)
         .await?
         .rows_affected();
@@ -231,9 +233,22 @@ async fn try_update(
         }
         sqlx::query("delete from printer_tags where printer_id = $1").bind(printer.id).execute(&mut *tx).await?;
         sqlx::query(AssertSqlSafe(tags_sql)).bind(tags).execute(&mut *tx).await?;
+        for (kind, secret) in secrets.others {
+            sqlx::query("delete from printer_secrets where printer_id = $1 and kind = $2")
+                .bind(printer.id)
+                .bind(kind.as_str())
+                .execute(&mut *tx)
+                .await?;
+            insert_secrets!(tx, printer.id, secret.iter());
+        }
         audit::append!(tx, db, entry);
     });
     Ok(true)
+}
+
+/// Names of headers as they are stored; null for none.
+fn header_names(details: &PrinterDetails) -> Option<Json<&[String]>> {
+    (!details.header_names.is_empty()).then_some(Json(&details.header_names))
 }
 
 fn insert_tags_sql(db: &Db) -> String {
@@ -282,13 +297,6 @@ pub async fn get_many(db: &Db, ids: &[Uuid]) -> Result<Vec<Printer>, Error> {
     rows.into_iter().map(Row::read).collect()
 }
 
-/// The sealed key of a printer, where it has one.
-pub async fn sealed_key(db: &Db, id: Uuid) -> Result<Option<Vec<u8>>, Error> {
-    let sql = "select api_key from printers where id = $1";
-    let row: Option<(Option<Vec<u8>>,)> = reading!(db, |pool| sqlx::query_as(sql).bind(id).fetch_optional(pool).await)?;
-    Ok(row.and_then(|(key,)| key))
-}
-
 /// The version of every printer.
 pub async fn versions(db: &Db) -> Result<HashMap<Uuid, i64>, Error> {
     let sql = "select id, version from printers";
@@ -296,30 +304,32 @@ pub async fn versions(db: &Db) -> Result<HashMap<Uuid, i64>, Error> {
     Ok(rows.into_iter().collect())
 }
 
-/// A printer with its sealed key.
-pub type WithKey = (Printer, Option<Vec<u8>>);
-
 #[derive(sqlx::FromRow)]
-struct RowWithKey {
+struct SealedRow {
     #[sqlx(flatten)]
     row: Row,
     api_key: Option<Vec<u8>>,
+    secrets: Json<Vec<SecretRow>>,
 }
 
-/// Every printer with its sealed key, by name.
-pub async fn all(db: &Db) -> Result<Vec<WithKey>, Error> {
-    let sql = format!("{} order by name, id", select_sql(db, "api_key,"));
-    let rows: Vec<RowWithKey> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).fetch_all(pool).await)?;
-    rows.into_iter().map(|with| Ok((with.row.read()?, with.api_key))).collect()
+/// Every printer, by name.
+pub async fn all(db: &Db) -> Result<Vec<Printer>, Error> {
+    let sql = format!("{} order by name, id", select_sql(db, ""));
+    let rows: Vec<Row> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).fetch_all(pool).await)?;
+    rows.into_iter().map(Row::read).collect()
 }
 
-/// Those of these printers that exist, each with its sealed key.
-pub async fn with_keys(db: &Db, ids: &[Uuid]) -> Result<Vec<WithKey>, Error> {
-    let sql = format!("{} where id in {} order by id", select_sql(db, "api_key,"), db.uuids(1));
+/// Those of these printers that exist, each with its sealed secrets.
+pub async fn with_secrets(db: &Db, ids: &[Uuid]) -> Result<Vec<(Printer, SealedAccess)>, Error> {
+    let more = format!("api_key, {},", db.secrets_column());
+    let sql = format!("{} where id in {} order by id", select_sql(db, &more), db.uuids(1));
     let ids = group::ids(ids.iter().copied());
-    let rows: Vec<RowWithKey> =
-        reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(ids).fetch_all(pool).await)?;
-    rows.into_iter().map(|with| Ok((with.row.read()?, with.api_key))).collect()
+    let rows: Vec<SealedRow> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(ids).fetch_all(pool).await)?;
+    let read = |SealedRow { row, api_key, secrets }| {
+        let secrets = secrets::read(row.id, secrets)?;
+        Ok((row.read()?, SealedAccess { api_key, secrets }))
+    };
+    rows.into_iter().map(read).collect()
 }
 
 /// Removes a printer with its tags, its sighting and its plate, and ends its commands: queued rows as `skipped`, sent

@@ -1,7 +1,7 @@
 //! Application keys: asked for by a whole Printyard, allowed or denied by somebody at OctoPrint.
 
 use printyard::{
-    domain::audit::ActorKind,
+    domain::{audit::ActorKind, printer_access::PrinterAccess},
     service::{access::Principal, app_keys::Asked},
 };
 
@@ -12,7 +12,7 @@ async fn a_key_is_asked_for(subject: &Subject) {
     let server = TestServer::start().await;
     let who = Principal::operator_of_the_server(ActorKind::AdminToken);
     for grant in [false, true] {
-        let id = server.services.ask_for_key(&who, &subject.url).await.expect("asked");
+        let id = server.services.ask_for_key(&who, &subject.url, PrinterAccess::default()).await.expect("asked");
         wait::until("it waits for somebody", SOON, async || subject.decide_app_key(grant).await).await;
         let asked = wait::until("it is decided", SOON, async || match server.services.asked_for_key(&who, id) {
             Some(Asked::Waiting) => Err("waiting"),
@@ -22,8 +22,12 @@ async fn a_key_is_asked_for(subject: &Subject) {
         match asked {
             Some(Asked::Denied) if !grant => {}
             Some(Asked::Granted { key, .. }) if grant => {
-                let report = server.services.test_printer(&who, &subject.url, Some(key)).await.expect("tested");
-                assert_eq!((report.trouble, report.user.as_deref()), (None, Some("admin")), "{}", subject.name);
+                let report = server
+                    .services
+                    .test_printer(&who, &subject.url, PrinterAccess::with_key(key))
+                    .await
+                    .expect("tested");
+                assert_eq!((report.diagnosis, report.user.as_deref()), (None, Some("admin")), "{}", subject.name);
             }
             _ => panic!("{}: granted {grant}, and it ended otherwise", subject.name),
         }

@@ -8,7 +8,7 @@
 use std::time::{Duration, Instant};
 
 use printyard::{
-    domain::{reading::PrinterEvent, state::PrinterState as S},
+    domain::{printer_access::PrinterAccess, reading::PrinterEvent, state::PrinterState as S},
     octoprint::{Error, OctoPrint, Push, PushFrame, RequestOptions},
     outbound::{Networks, Outbound},
 };
@@ -152,7 +152,8 @@ struct Visitor<'a> {
 impl<'a> Visitor<'a> {
     async fn new(subject: &'a Subject) -> Self {
         let outbound = Outbound::new(Networks::default()).expect("set-up");
-        let octoprint = OctoPrint::new(subject.url.parse().expect("url"), Some(subject.api_key.clone()), outbound);
+        let octoprint =
+            OctoPrint::new(subject.url.parse().expect("url"), &PrinterAccess::with_key(&subject.api_key), outbound);
         let octoprint = octoprint.expect("a key");
         let push = Push::open(&octoprint, &RequestOptions::default()).await.expect("an event socket");
         let state = octoprint.job().get(&RequestOptions::default()).await.expect("a job").state;

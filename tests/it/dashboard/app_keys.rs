@@ -98,7 +98,7 @@ async fn a_denial_and_an_octoprint_that_cannot_be_asked_are_told() {
     .await;
     for (fault, words) in [
         (Fault::Status(404), "switch on its bundled plugin"),
-        (Fault::Status(429), "too often lately"),
+        (Fault::Status(429), "too often"),
         (Fault::Status(403), "finish its set-up"),
         (Fault::Refuse, "nothing listens"),
     ] {
@@ -111,5 +111,5 @@ async fn a_denial_and_an_octoprint_that_cannot_be_asked_are_told() {
     let page = text(site.submit("/printers/new", &typed).await).await;
     assert!(page.contains("kept_key"), "what was typed is not lost by asking in vain: {page}");
     let nowhere = [("url", "nowhere"), ("act", "ask")];
-    assert!(text(site.submit("/printers/new", &nowhere).await).await.contains("is not an address"));
+    assert!(text(site.submit("/printers/new", &nowhere).await).await.contains("must be an address"));
 }

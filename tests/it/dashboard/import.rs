@@ -146,3 +146,31 @@ async fn a_list_that_cannot_be_read_is_told_so_and_nobody_elses_is_imported() {
     }
     assert_eq!(count(&site).await, 0, "another number than was seen is no consent");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_has_columns_for_proxies_certificates_and_cameras() {
+    let site = Site::with(0).await;
+    let list = "name,url,proxy_user,proxy_password,headers,camera_url\n\
+        A,a.test/#temp,ann,list-password-1,\"X-Token: list-token-1\nX-Hall: 3\",http://cam.test/shot\n\
+        B,b.test,ann,,,\nC,c.test,,,Host: x,\nD,d.test,,,token,\n";
+    let (status, page) = text(upload(&site, "text", list).await).await;
+    assert_eq!(status, StatusCode::OK, "{page}");
+    assert!(!page.contains("list-password-1") && !page.contains("list-token-1"), "{page}");
+    for part in [
+        "1 printer will be added",
+        "3 rows cannot be imported",
+        "with proxy, TLS or camera settings",
+        "proxy password must be given with a user",
+        "headers host must not be set",
+        "must be one header per line",
+    ] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    let (list, number) = (hidden(&page, "list"), hidden(&page, "number"));
+    let fields = [("list", list.as_str()), ("number", number.as_str())];
+    let (status, page) = text(site.submit("/printers/import/confirm", &fields).await).await;
+    assert_eq!(status, StatusCode::OK, "{page}");
+    let printer = &api(&site, "printers").await["items"][0];
+    let shown = ["url", "proxy_user", "header_names", "camera_url_set"].map(|name| printer[name].to_string());
+    assert_eq!(shown, ["\"http://a.test\"", "\"ann\"", "[\"x-hall\",\"x-token\"]", "true"]);
+}

@@ -90,7 +90,7 @@ async fn each_way_of_not_working_has_its_own_sentence_and_next_step() {
         ("no TLS", format!("https://{plain}"), json!("k"), "tls_not_spoken", "HTTPS", "http://"),
         ("no OctoPrint", format!("http://{plain}"), json!("k"), "not_octoprint", "OctoPrint", "in a browser"),
         ("no key", wanted.url().to_owned(), Value::Null, "key_wanted", "API key", "Application Keys"),
-        ("wrong key", wrong.url().to_owned(), json!("wrong"), "wrong_key", "does not accept", "Copy it once more"),
+        ("wrong key", wrong.url().to_owned(), json!("wrong"), "wrong_key", "does not accept", "Copy the whole key"),
         (
             "permissions",
             limited.url().to_owned(),
@@ -160,4 +160,84 @@ async fn a_key_survives_a_refused_form_and_is_never_readable() {
     let page = refused.text().await.expect("a page");
     assert!(page.contains("type it once more"), "{page}");
     assert!(!send(site.get("/")).await.text().await.expect("a page").contains("P-3"));
+}
+
+/// The value of a hidden field.
+fn hidden(page: &str, name: &str) -> String {
+    let from = page.split(&format!("name=\"{name}\" value=\"")).nth(1).unwrap_or_else(|| panic!("no {name}: {page}"));
+    from.split('"').next().unwrap_or_default().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn proxy_settings_survive_a_refused_form_and_are_changed_without_being_shown() {
+    let site = Site::with(1).await;
+    let (password, token) = ("form-password-1", "form-token-1");
+    let headers = format!("X-Access-Token: {token}");
+    let camera = "http://cam:form-camera-1@127.0.0.1:9/shot";
+    // The name is taken.
+    let fields = [
+        ("name", "P-1"),
+        ("url", "127.0.0.1:9/#temp"),
+        ("has_access", "1"),
+        ("proxy_user", "ann"),
+        ("proxy_password", password),
+        ("headers", &headers),
+        ("camera_url", camera),
+        ("act", "add"),
+    ];
+    let refused = site.submit("/printers/new", &fields).await;
+    assert_eq!(refused.status(), 422);
+    let page = refused.text().await.expect("a page");
+    for secret in [password, token, "form-camera-1"] {
+        assert!(!page.contains(secret), "{secret}: {page}");
+    }
+    assert!(page.contains("x-access-token: ••••••") && page.contains("<details class=\"more\" open>"), "{page}");
+    let kept = hidden(&page, "kept_access");
+    let masked = "x-access-token: ••••••";
+    let again = [
+        ("name", "P-2"),
+        ("url", "127.0.0.1:9/#temp"),
+        ("has_access", "1"),
+        ("kept_access", &kept),
+        ("proxy_user", "ann"),
+        ("headers", masked),
+        ("act", "add"),
+    ];
+    let added = site.submit("/printers/new", &again).await;
+    assert_eq!(added.status(), 303, "{}", added.text().await.expect("a page"));
+    let id = super::header(&added, "location").trim_start_matches("/printers/").to_owned();
+    let shown = async || {
+        let request = site.http.get(format!("{}/api/v1/printers/{id}", site.base)).bearer_auth(super::TOKEN);
+        let body: Value = send(request).await.json().await.expect("JSON");
+        ["proxy_user", "header_names", "camera_url_set"].map(|name| body[name].clone()).to_vec()
+    };
+    assert_eq!(shown().await, [json!("ann"), json!(["x-access-token"]), json!(true)]);
+
+    let path = format!("/printers/{id}/settings");
+    let settings = send(site.get(&path)).await.text().await.expect("a page");
+    assert!(settings.contains(masked) && !settings.contains(token), "{settings}");
+    let save = async |headers: &str, user: &str, remove_camera: bool| {
+        let page = send(site.get(&path)).await.text().await.expect("a page");
+        let version = hidden(&page, "version");
+        let mut fields = vec![
+            ("version", version.as_str()),
+            ("name", "P-2"),
+            ("url", "http://127.0.0.1:9"),
+            ("enabled", "1"),
+            ("has_access", "1"),
+            ("proxy_user", user),
+            ("headers", headers),
+        ];
+        if remove_camera {
+            fields.push(("remove_camera", "1"));
+        }
+        let saved = site.submit(&path, &fields).await;
+        assert_eq!(saved.status(), 303, "{}", saved.text().await.expect("a page"));
+    };
+    save(masked, "ann", false).await;
+    assert_eq!(shown().await, [json!("ann"), json!(["x-access-token"]), json!(true)], "nothing was changed");
+    save("x-access-token: ••••••\r\nX-Hall: 3", "bob", true).await;
+    assert_eq!(shown().await, [json!("bob"), json!(["x-access-token", "x-hall"]), json!(false)]);
+    save("X-Hall: ••••••", "", false).await;
+    assert_eq!(shown().await, [Value::Null, json!(["x-hall"]), json!(false)]);
 }

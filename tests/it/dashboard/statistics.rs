@@ -7,6 +7,7 @@ use printyard::{
         audit::ActorKind,
         print::{By, Mark, PrintFact, PrintResult},
         printer::PrinterDetails,
+        printer_access::PrinterAccess,
     },
     service::access::Principal,
     storage::{Db, print_days, sights},
@@ -95,7 +96,14 @@ async fn the_statistics_come_as_a_file_that_a_spreadsheet_cannot_run() {
     let mut details = PrinterDetails::new("=cmd|'/c calc'!A1", "http://192.0.2.7");
     details.enabled = false;
     let who = Principal::operator_of_the_server(ActorKind::AdminToken);
-    let id = site.services.register_printer(&who, details, None).await.expect("registered").printer.id.to_string();
+    let id = site
+        .services
+        .register_printer(&who, details, PrinterAccess::default())
+        .await
+        .expect("registered")
+        .printer
+        .id
+        .to_string();
     let (db, noon) = (site.ledger().await, clock::now().date_naive().and_hms_opt(12, 0, 0).expect("noon").and_utc());
     let removed = clock::new_id().to_string();
     for printer in [&id, &removed, &site.ids[0]] {

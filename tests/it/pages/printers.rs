@@ -8,6 +8,7 @@ use super::visit;
 use crate::support::{
     announcer::Announcer,
     browser::Browser,
+    front::{Front, basic},
     needs,
     server::{TestServer, yard},
 };
@@ -124,6 +125,44 @@ async fn the_selected_printers_get_a_tag_and_lose_another() {
     assert_eq!(browser.value(shown).await, 2);
     let old = server.get(&format!("/api/v1/printers/{}", ids[0])).await;
     assert_eq!(old.1["tags"], json!(["night"]));
+    browser.end().await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_printer_behind_a_login_is_tested_and_added_with_the_folded_settings() {
+    let browser = needs!(Browser::start().await);
+    let (server, farm) = (TestServer::start().await, simulated(1).await);
+    let printer = &farm.printers()[0];
+    let refusal = "HTTP/1.1 401 Unauthorized\r\nwww-authenticate: Basic realm=\"farm\"";
+    let front = Front::start(printer.url(), &[&basic("ann", "page-password-1")], refusal, None).await;
+    visit(&browser, &server, "manager", "/printers/new").await;
+    let open = "return document.querySelector('main details.more').open";
+    assert_eq!(browser.value(open).await, json!(false), "few printers need it");
+    fill(&browser, "name", "Behind").await;
+    fill(&browser, "url", &format!("127.0.0.1:{}/#temp", front.port)).await;
+    fill(&browser, "api_key", printer.api_key()).await;
+    let found = |text: &str| {
+        format!(
+            "return document.querySelector('iframe.tested').contentDocument.body.innerText.includes({})",
+            json!(text)
+        )
+    };
+    click(&browser, "main [value=test]").await;
+    browser.until("the test names the web server", &found("asks for a user and a password")).await;
+    click(&browser, "main details.more summary").await;
+    fill(&browser, "proxy_user", "ann").await;
+    fill(&browser, "proxy_password", "page-password-1").await;
+    click(&browser, "main [value=test]").await;
+    browser.until("the test finds OctoPrint", &found("knows the key")).await;
+    click(&browser, "main [value=add]").await;
+    let ready = "return location.pathname.length > 30 && Boolean(document.querySelector('.tile .is-ready'))";
+    browser.until("its page shows it ready", ready).await;
+    let settings = format!("{}/settings", browser.url().await);
+    browser.open(&settings).await;
+    assert_eq!(browser.value(open).await, json!(true), "what is set is shown");
+    let shown = "return [...document.querySelectorAll('main [name=proxy_user], main [name=proxy_password]')].map((one) => one.value)";
+    assert_eq!(browser.value(shown).await, json!(["ann", ""]));
     browser.end().await;
     server.stop().await;
 }

@@ -6,6 +6,7 @@ use std::{fs::File, process::Stdio};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use printyard::{
     config::Given,
+    domain::printer_access::PrinterAccess,
     octoprint::OctoPrint,
     outbound::{Networks, Outbound},
 };
@@ -20,6 +21,9 @@ use crate::support::{
 const WRONG_KEY: &str = "CanaryWrongKey7d1f0c55aa";
 const WRONG_TOKEN: &str = "pyd_CanaryWrongToken0123456789abcdefghijklmn";
 const PASSWORD: &str = "CanaryPassword5512";
+const PROXY_PASSWORD: &str = "CanaryProxyPassword81b2";
+const HEADER_VALUE: &str = "CanaryHeaderValue4c9e";
+const CAMERA_PASSWORD: &str = "CanaryCameraPassword77";
 const SECRET_KEY: &str = "c0ffee11c0ffee22c0ffee33c0ffee44c0ffee55c0ffee66c0ffee77c0ffee88";
 
 /// What was planted: a name for the report, and the secret.
@@ -107,6 +111,10 @@ async fn no_secret_is_in_an_answer_a_log_line_or_the_database() {
     canaries.plant("a wrong key", WRONG_KEY);
     canaries.plant("a wrong token", WRONG_TOKEN);
     canaries.plant("the password of an address", PASSWORD);
+    canaries.plant("the password of a proxy", PROXY_PASSWORD);
+    canaries.plant("the login of a proxy", &STANDARD.encode(format!("ann:{PROXY_PASSWORD}")));
+    canaries.plant("the value of a header", HEADER_VALUE);
+    canaries.plant("the password of a camera", CAMERA_PASSWORD);
     canaries.plant("the secret key", SECRET_KEY);
     canaries.plant("the admin token", TOKEN);
     for printer in farm.printers() {
@@ -177,17 +185,34 @@ fn form(request: RequestBuilder, fields: &[(&str, &str)]) -> RequestBuilder {
     request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded").body(body)
 }
 
+/// What a web server before OctoPrint asks for, and a camera that is not there.
+fn proxy_settings() -> Value {
+    json!({
+        "proxy_auth": {"user": "ann", "password": PROXY_PASSWORD},
+        "headers": {"X-Access-Token": HEADER_VALUE},
+        "camera_url": format!("http://cam:{CAMERA_PASSWORD}@127.0.0.1:9/shot"),
+    })
+}
+
 async fn drive_register(prober: &mut Prober, printers: &[printyard::simulator::SimulatedPrinter]) -> Vec<String> {
     let mut ids = Vec::new();
     for printer in printers {
-        let body = json!({"name": printer.name(), "url": printer.url(), "api_key": printer.api_key()});
+        let mut body = json!({"name": printer.name(), "url": printer.url(), "api_key": printer.api_key()});
+        for (name, value) in proxy_settings().as_object().expect("fields") {
+            body[name] = value.clone();
+        }
         let (status, body) = prober.post("/api/v1/printers", body).await;
         assert_eq!(status, StatusCode::CREATED);
         ids.push(body["id"].as_str().expect("an id").to_owned());
         let body = json!({"name": printer.name(), "url": printer.url(), "api_key": printer.api_key()});
         assert_eq!(prober.post("/api/v1/printers", body).await.0, StatusCode::CONFLICT);
         for key in [printer.api_key(), WRONG_KEY] {
-            prober.post("/api/v1/printers/test", json!({"url": printer.url(), "api_key": key})).await;
+            let mut body = json!({"url": printer.url(), "api_key": key});
+            prober.post("/api/v1/printers/test", body.clone()).await;
+            for name in ["proxy_auth", "headers"] {
+                body[name] = proxy_settings()[name].clone();
+            }
+            prober.post("/api/v1/printers/test", body).await;
         }
     }
     let path = format!("/api/v1/printers/{}", ids[1]);
@@ -197,6 +222,14 @@ async fn drive_register(prober: &mut Prober, printers: &[printyard::simulator::S
         let request = prober.api(Method::GET, &format!("{path}/job"));
         prober.ask("GET job", request).await;
         prober.post(&format!("{path}/job"), json!({"command": "pause"})).await;
+    }
+    for change in [
+        json!({"proxy_auth": {"password": PROXY_PASSWORD}}),
+        json!({"headers": {"X-Other": HEADER_VALUE}}),
+        json!({"camera_url": format!("http://cam:{CAMERA_PASSWORD}@127.0.0.1:9/other")}),
+    ] {
+        let request = prober.api(Method::PATCH, &path).json(&change);
+        assert_eq!(prober.ask("PATCH of a secret", request).await.0, StatusCode::OK);
     }
     // Nobody is there.
     for url in ["http://127.0.0.1:9", "http://no-such-host.invalid", "http://169.254.169.254"] {
@@ -215,7 +248,7 @@ async fn drive_errors(prober: &mut Prober, token: &str) {
         json!({"name": "x", "url": format!("http://ann:{PASSWORD}@127.0.0.1:x/")}),
         json!({"name": "x", "url": "http://h", "api_key": [WRONG_KEY]}),
         json!({"name": "x", "url": "http://h", "api_key": {"key": WRONG_KEY}}),
-        json!({"name": "x", "url": "http://h", "api_key": format!("{WRONG_KEY} ")}),
+        json!({"name": "x", "url": "http://h", "api_key": format!("{WRONG_KEY} {WRONG_KEY}")}),
         json!({"name": "x", "url": "http://h", "enabled": WRONG_KEY}),
         json!({"name": "x", "url": "http://h", "nozzle_mm": WRONG_KEY}),
         json!({"name": "x", "url": "http://h", "bed_mm": WRONG_KEY}),
@@ -223,6 +256,14 @@ async fn drive_errors(prober: &mut Prober, token: &str) {
         json!({"name": "x", "url": WRONG_KEY}),
         json!({"name": "x", "url": "http://h", "tags": WRONG_KEY}),
         json!({"name": "x", "url": "http://h", "apikey": WRONG_KEY}),
+        json!({"name": "x", "url": "http://h", "proxy_auth": {"user": "a:b", "password": PROXY_PASSWORD}}),
+        json!({"name": "x", "url": "http://h", "proxy_auth": {"user": "a", "password": [PROXY_PASSWORD]}}),
+        json!({"name": "x", "url": "http://h", "proxy_auth": PROXY_PASSWORD}),
+        json!({"name": "x", "url": "http://h", "headers": {"Host": HEADER_VALUE}}),
+        json!({"name": "x", "url": "http://h", "headers": {"X-A": format!("{HEADER_VALUE}\nx")}}),
+        json!({"name": "x", "url": "http://h", "headers": HEADER_VALUE}),
+        json!({"name": "x", "url": "http://h", "ca_certificate": HEADER_VALUE}),
+        json!({"name": "x", "url": "http://h", "camera_url": format!("ftp://cam:{CAMERA_PASSWORD}@h")}),
         json!({"name": token, "role": WRONG_KEY}),
         json!({"command": WRONG_KEY, "select": {"printer_ids": [WRONG_KEY]}}),
         json!(WRONG_KEY),
@@ -280,7 +321,10 @@ async fn drive_commands(prober: &mut Prober, ids: &[String]) {
 
 async fn drive_pages(prober: &mut Prober, ids: &[String]) {
     let printer = format!("/printers/{}", ids[0]);
-    for path in ["/", "/stream", "/batches", "/printers/new", &printer, "/login", "/api/docs", "/nowhere"] {
+    let settings = format!("{printer}/settings");
+    for path in
+        ["/", "/stream", "/batches", "/printers/new", &printer, &settings, "/audit", "/login", "/api/docs", "/nowhere"]
+    {
         let request = prober.page(Method::GET, path);
         prober.ask(path, request).await;
     }
@@ -290,7 +334,18 @@ async fn drive_pages(prober: &mut Prober, ids: &[String]) {
     }
     for act in ["test", "add"] {
         for url in ["http://127.0.0.1:9", "nowhere", &format!("http://ann:{PASSWORD}@127.0.0.1:9")] {
-            let fields = [("name", "form"), ("url", url), ("api_key", WRONG_KEY), ("act", act)];
+            let headers = format!("X-Access-Token: {HEADER_VALUE}");
+            let camera = format!("http://cam:{CAMERA_PASSWORD}@127.0.0.1:9/shot");
+            let fields = [
+                ("name", "form"),
+                ("url", url),
+                ("api_key", WRONG_KEY),
+                ("proxy_user", "ann"),
+                ("proxy_password", PROXY_PASSWORD),
+                ("headers", &headers),
+                ("camera_url", &camera),
+                ("act", act),
+            ];
             let request = form(prober.page(Method::POST, "/printers/new"), &fields);
             prober.ask("the form of a printer", request).await;
         }
@@ -302,13 +357,17 @@ async fn drive_pages(prober: &mut Prober, ids: &[String]) {
 fn no_debug_output_shows_a_secret() {
     let outbound = Outbound::new(Networks::default()).expect("a maker of connections");
     let base = format!("http://ann:{PASSWORD}@127.0.0.1/").parse().expect("an address");
-    let client = OctoPrint::new(base, Some(WRONG_KEY.to_owned()), outbound).expect("a client");
+    let access = PrinterAccess {
+        headers: [("x-access-token".to_owned(), HEADER_VALUE.to_owned())].into(),
+        ..PrinterAccess::with_key(WRONG_KEY)
+    };
+    let client = OctoPrint::new(base, &access, outbound).expect("a client");
     let vault = printyard::secrets::Vault::from_keys(SECRET_KEY).expect("a key");
     let change = printyard::storage::printers::KeyChange::Set(WRONG_KEY.into());
     let principal =
         printyard::service::access::Principal::operator_of_the_server(printyard::domain::audit::ActorKind::AdminToken);
     let shown = format!("{client:?} {vault:?} {:?} {change:?} {principal:?}", vault.ring());
-    for secret in [WRONG_KEY, PASSWORD, SECRET_KEY] {
+    for secret in [WRONG_KEY, PASSWORD, HEADER_VALUE, SECRET_KEY] {
         assert!(!shown.contains(secret), "{shown}");
     }
     // These have no Debug at all, which their definitions say and the compiler keeps.

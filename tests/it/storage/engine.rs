@@ -105,7 +105,7 @@ async fn what_is_not_there_is_no_error() {
         let nobody = printyard::clock::new_id();
         assert_eq!(printers::get(&db, nobody).await.expect("read"), None);
         assert_eq!(printers::remove(&db, nobody, at(0), &entry()).await.expect("read"), None);
-        assert_eq!(printers::sealed_key(&db, nobody).await.expect("read"), None);
+        assert_eq!(fixtures::sealed_key(&db, nobody).await.expect("read"), None);
         assert_eq!(batches::get(&db, nobody).await.expect("read"), None);
         assert!(batches::counts(&db, &[nobody], &Default::default()).await.expect("read").is_empty());
         assert_eq!(batches::stop(&db, nobody, at(0), &entry()).await.expect("read"), None);

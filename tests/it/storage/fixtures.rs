@@ -13,7 +13,7 @@ use printyard::{
     storage::{
         Db, Error, batches,
         commands::{self, Report, Send, Touched},
-        printers::{self, NewPrinter},
+        printers::{self, NewPrinter, SealedAccess},
         sights,
     },
 };
@@ -36,8 +36,19 @@ pub fn printer(name: &str) -> Printer {
 
 /// Registers one printer.
 pub async fn insert(db: &Db, printer: &Printer, sealed_key: Option<&[u8]>, entry: &Entry) -> Result<(), Error> {
-    let sealed_key = sealed_key.map(<[u8]>::to_vec);
-    printers::insert(db, &[NewPrinter { printer: printer.clone(), sealed_key, entry: entry.clone() }]).await
+    let sealed = SealedAccess { api_key: sealed_key.map(<[u8]>::to_vec), secrets: Vec::new() };
+    printers::insert(db, &[NewPrinter { printer: printer.clone(), sealed, entry: entry.clone() }]).await
+}
+
+/// A sealed API key and nothing else.
+pub fn with_key(sealed: &[u8]) -> SealedAccess {
+    SealedAccess { api_key: Some(sealed.to_vec()), secrets: Vec::new() }
+}
+
+/// The sealed API key of a printer.
+pub async fn sealed_key(db: &Db, id: Uuid) -> Result<Option<Vec<u8>>, Error> {
+    let found = printers::with_secrets(db, &[id]).await?;
+    Ok(found.into_iter().next().and_then(|(_, sealed)| sealed.api_key))
 }
 
 pub fn tagged(name: &str, tags: &[&str]) -> Printer {
@@ -57,6 +68,9 @@ pub fn full_printer(name: &str) -> Printer {
     details.bed_mm = Some([250.0, 210.5, 220.0]);
     details.power_group = Some("rack 1".into());
     details.notes = "by the door, \"left\" – 50 %".into();
+    details.proxy_user = Some("ann".into());
+    details.header_names = vec!["x-access-token".into(), "x-hall".into()];
+    details.ca_certificate = Some("-----BEGIN CERTIFICATE-----".into());
     printer
 }
 

@@ -2,8 +2,9 @@
 
 use printyard::{
     clock::new_id,
+    domain::printer_access::SecretKind,
     storage::{
-        printers::{self, KeyChange},
+        printers::{self, KeyChange, NewPrinter, SealedAccess, SealedSecret, SecretChanges},
         sealed::{self, Resealed, Shelf, Stored},
     },
 };
@@ -29,7 +30,7 @@ async fn a_key_that_changed_meanwhile_is_not_overwritten_and_no_version_moves() 
             [fresh(stays.id, &[0, 1, 255]), fresh(changes.id, b"old"), fresh(bare.id, b""), fresh(new_id(), b"gone")];
         assert_eq!(sealed::reseal(&db, Shelf::Printers, &group).await.expect("written"), 1);
         assert_eq!(sealed::reseal(&db, Shelf::Printers, &[]).await.expect("written"), 0);
-        let key = async |id| printers::sealed_key(&db, id).await.expect("read");
+        let key = async |id| fixtures::sealed_key(&db, id).await.expect("read");
         assert_eq!(key(stays.id).await, Some(vec![7, 0, 39, 92, 120, 255]));
         assert_eq!(key(changes.id).await.as_deref(), Some(b"meanwhile".as_slice()));
         assert_eq!(key(bare.id).await, None);
@@ -59,6 +60,60 @@ async fn pages_of_keys_are_complete_and_leave_out_printers_without_one() {
             seen.extend(page.into_iter().map(|key| key.id));
         }
         assert_eq!(seen, ids);
+    })
+    .await;
+}
+
+fn secret(kind: SecretKind, sealed: &[u8]) -> SealedSecret {
+    SealedSecret { id: new_id(), kind, sealed: sealed.to_vec() }
+}
+
+#[tokio::test]
+async fn secrets_are_stored_by_kind_replaced_and_removed_with_their_printer() {
+    on_each(async |db| {
+        let (mut one, other) = (printer("one"), printer("other"));
+        let secrets = vec![secret(SecretKind::ProxyPassword, &[0, 255, 16]), secret(SecretKind::Headers, b"headers")];
+        let sealed = SealedAccess { api_key: Some(b"key".to_vec()), secrets: secrets.clone() };
+        let new = [
+            NewPrinter { printer: one.clone(), sealed: sealed.clone(), entry: entry() },
+            NewPrinter {
+                printer: other.clone(),
+                sealed: SealedAccess {
+                    secrets: vec![secret(SecretKind::CameraUrl, b"cam")],
+                    ..SealedAccess::default()
+                },
+                entry: entry(),
+            },
+        ];
+        printers::insert(&db, &new).await.expect("inserted");
+        let read = async |id| printers::with_secrets(&db, &[id]).await.expect("read").pop().expect("a printer");
+        assert_eq!(read(one.id).await, (one.clone(), sealed));
+        assert!(read(other.id).await.0.details.has_camera_url);
+        assert_eq!(sealed::count(&db).await.expect("read"), 4);
+
+        let fresh = Resealed { id: secrets[0].id, was: vec![0, 255, 16], sealed: vec![9, 9] };
+        assert_eq!(sealed::reseal(&db, Shelf::PrinterSecrets, &[fresh]).await.expect("written"), 1);
+        let page = sealed::page(&db, Shelf::PrinterSecrets, None, 10).await.expect("read");
+        let names: Vec<&str> = page.iter().map(|value| value.name.as_str()).collect();
+        assert_eq!(names, ["one", "one", "other"]);
+
+        one.version = 2;
+        let camera = secret(SecretKind::CameraUrl, b"own");
+        let changes = SecretChanges {
+            api_key: KeyChange::Keep,
+            others: vec![(SecretKind::Headers, None), (SecretKind::CameraUrl, Some(camera.clone()))],
+        };
+        assert!(printers::update(&db, &one, 1, changes.clone(), &entry()).await.expect("written"));
+        assert!(!printers::update(&db, &one, 1, changes, &entry()).await.expect("written"), "another version");
+        let (now, sealed) = read(one.id).await;
+        assert!(now.details.has_camera_url);
+        assert_eq!(sealed.api_key.as_deref(), Some(b"key".as_slice()));
+        assert_eq!(sealed.secret(SecretKind::ProxyPassword).map(|secret| secret.sealed.as_slice()), Some(&[9, 9][..]));
+        assert_eq!((sealed.secret(SecretKind::Headers), sealed.secret(SecretKind::CameraUrl)), (None, Some(&camera)));
+
+        printers::remove(&db, one.id, fixtures::at(9), &entry()).await.expect("removed");
+        let left = sealed::page(&db, Shelf::PrinterSecrets, None, 10).await.expect("read");
+        assert_eq!(left.iter().map(|value| value.name.as_str()).collect::<Vec<_>>(), ["other"]);
     })
     .await;
 }

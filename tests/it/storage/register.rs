@@ -37,10 +37,10 @@ async fn a_printer_reads_back_as_it_was_written() {
         fixtures::insert(&db, &full, Some(b"sealed"), &entry()).await.expect("inserted");
         fixtures::insert(&db, &bare, None, &entry()).await.expect("inserted");
         assert_eq!(printers::get(&db, full.id).await.expect("read").as_ref(), Some(&full));
-        assert_eq!(printers::sealed_key(&db, full.id).await.expect("read").as_deref(), Some(b"sealed".as_slice()));
-        assert_eq!(printers::sealed_key(&db, bare.id).await.expect("read"), None);
+        assert_eq!(fixtures::sealed_key(&db, full.id).await.expect("read").as_deref(), Some(b"sealed".as_slice()));
+        assert_eq!(fixtures::sealed_key(&db, bare.id).await.expect("read"), None);
         let all = printers::all(&db).await.expect("read");
-        assert_eq!(all, [(bare.clone(), None), (full.clone(), Some(b"sealed".to_vec()))]);
+        assert_eq!(all, [bare.clone(), full.clone()]);
         let many = printers::get_many(&db, &[full.id, new_id(), bare.id]).await.expect("read");
         assert_eq!(many, [bare, full]);
         assert_eq!(printers::get_many(&db, &[]).await.expect("read"), []);
@@ -86,7 +86,7 @@ async fn of_two_changes_of_one_version_only_the_first_counts() {
         late.details.tags.clear();
         assert!(!printers::update(&db, &late, 1, KeyChange::Clear, &entry()).await.expect("written"));
         assert_eq!(printers::get(&db, printer.id).await.expect("read").as_ref(), Some(&printer));
-        let key = || async { printers::sealed_key(&db, printer.id).await.expect("read") };
+        let key = || async { fixtures::sealed_key(&db, printer.id).await.expect("read") };
         assert_eq!(key().await.as_deref(), Some(b"one".as_slice()));
         assert!(printers::update(&db, &printer, 2, KeyChange::Set(b"two".to_vec()), &entry()).await.expect("written"));
         assert_eq!(key().await.as_deref(), Some(b"two".as_slice()));
@@ -254,7 +254,7 @@ async fn tags_of_many_are_written_whole_or_not_at_all() {
 #[tokio::test]
 async fn printers_are_registered_all_or_none() {
     on_each(async |db| {
-        let new = |printer: Printer| printers::NewPrinter { printer, sealed_key: Some(b"k".to_vec()), entry: entry() };
+        let new = |printer: Printer| printers::NewPrinter { printer, sealed: fixtures::with_key(b"k"), entry: entry() };
         let [a, b] = ["a", "b"].map(|name| tagged(name, &["t"]));
         printers::insert(&db, &[new(a.clone()), new(b.clone())]).await.expect("inserted");
         assert_eq!(printers::get_many(&db, &[a.id, b.id]).await.expect("read"), [a.clone(), b.clone()]);

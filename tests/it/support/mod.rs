@@ -9,9 +9,11 @@ use std::io::Write as _;
 
 pub mod agreement;
 pub mod announcer;
+pub mod authority;
 pub mod browser;
 pub mod canaille;
 pub mod dice;
+pub mod front;
 pub mod octoprint;
 pub mod own_postgres;
 pub mod port;

@@ -10,7 +10,7 @@ use super::{files, source::Source};
 /// The catalogue of what layers below the pages say.
 const BELOW: &str = "/below.po";
 /// Files below the pages whose sentences are for people.
-const SENTENCES: [&str; 3] = ["src/service/app_keys.rs", "src/service/probe.rs", "src/service/webhooks/trouble.rs"];
+const SENTENCES: [&str; 2] = ["src/http/diagnosis.rs", "src/service/webhooks/trouble.rs"];
 
 /// A text with its plural, where it has one.
 type Text = (String, Option<String>);

@@ -1,0 +1,294 @@
+//! What a request to a printer needs beside its address: the API key, and what a web server before OctoPrint asks for.
+
+use std::collections::BTreeMap;
+
+use url::Url;
+
+use super::{
+    invalid::{Invalid, check_line},
+    printer::check_api_key,
+};
+
+/// Headers of one printer.
+pub const MAX_HEADERS: usize = 20;
+/// Characters of the certificates of one printer, as PEM text.
+pub const MAX_CERTIFICATE_TEXT: usize = 64_000;
+/// Characters of one secret.
+const MAX_SECRET: usize = 4_000;
+
+/// Headers that belong to the connection, to the body or to OctoPrint.
+const REFUSED_HEADERS: [&str; 17] = [
+    "accept-encoding",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "x-api-key",
+    "x-octoprint-api-version",
+];
+
+/// User and password that a web server before OctoPrint asks for.
+// No Debug: it holds a password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ProxyAuth {
+    pub user: String,
+    pub password: String,
+}
+
+impl ProxyAuth {
+    /// User and password, both or neither. The error is the missing field and its rule.
+    pub fn both(user: Option<String>, password: Option<String>) -> Result<Option<Self>, (&'static str, &'static str)> {
+        match (user, password) {
+            (Some(user), Some(password)) => Ok(Some(Self { user, password })),
+            (None, None) => Ok(None),
+            (Some(_), None) => Err(("password", "must be given with a user")),
+            (None, Some(_)) => Err(("user", "must be given with a password")),
+        }
+    }
+}
+
+/// The secrets and certificates of one printer.
+// No Debug: it holds secrets.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct PrinterAccess {
+    pub api_key: Option<String>,
+    pub proxy_auth: Option<ProxyAuth>,
+    /// By their names in lower case.
+    pub headers: BTreeMap<String, String>,
+    /// PEM text: trusted for this printer, in addition to the authorities that the server trusts.
+    pub ca_certificate: Option<String>,
+    /// Where pictures of this printer are, in place of the address in OctoPrint's settings.
+    pub camera_url: Option<String>,
+}
+
+impl PrinterAccess {
+    /// Access by an API key and nothing else.
+    pub fn with_key(api_key: impl Into<String>) -> Self {
+        Self { api_key: Some(api_key.into()), ..Self::default() }
+    }
+
+    /// Whether anything but the API key is set.
+    pub fn has_more_than_key(&self) -> bool {
+        *self != Self { api_key: self.api_key.clone(), ..Self::default() }
+    }
+
+    /// Checks every value, and brings pasted ones into their normal form. The certificates are read elsewhere.
+    pub fn checked(mut self) -> Result<Self, Invalid> {
+        let mut invalid = Invalid::default();
+        if let Some(key) = &mut self.api_key {
+            *key = pasted_line(key);
+            check_api_key(&mut invalid, key);
+        }
+        if let Some(ProxyAuth { user, password }) = &self.proxy_auth {
+            check_proxy_user(&mut invalid, user);
+            check_proxy_password(&mut invalid, password);
+        }
+        let mut headers = BTreeMap::new();
+        for (name, value) in self.headers {
+            let name = name.trim().to_lowercase();
+            let value = value.trim().to_owned();
+            check_header(&mut invalid, &name, &value);
+            if headers.insert(name.clone(), value).is_some() {
+                invalid.add(header_pointer(&name), "twice", "must be given once");
+            }
+        }
+        self.headers = headers;
+        check_header_names(&mut invalid, self.headers.keys(), self.proxy_auth.is_some());
+        if let Some(url) = &mut self.camera_url {
+            match camera_url(url) {
+                Ok(normal) => *url = normal,
+                Err(rule) => invalid.add("/camera_url", "url", rule),
+            }
+        }
+        invalid.or_ok(self)
+    }
+}
+
+/// A value as it was pasted, without white space around it and without line breaks.
+pub fn pasted_line(text: &str) -> String {
+    text.trim().chars().filter(|char| !matches!(char, '\r' | '\n')).collect()
+}
+
+/// Checks the user of a proxy. A colon would end it.
+pub fn check_proxy_user(invalid: &mut Invalid, user: &str) {
+    check_line(invalid, "/proxy_auth/user", user, 1, 200);
+    if user.contains(':') {
+        invalid.add("/proxy_auth/user", "user", "must not contain a colon");
+    }
+}
+
+/// Checks the password of a proxy.
+pub fn check_proxy_password(invalid: &mut Invalid, password: &str) {
+    check_line(invalid, "/proxy_auth/password", password, 1, MAX_SECRET);
+}
+
+fn check_header(invalid: &mut Invalid, name: &str, value: &str) {
+    let pointer = header_pointer(name);
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if name.is_empty() || name.len() > 100 || !name.bytes().all(is_token) {
+        invalid.add(pointer.as_str(), "header_name", "must be the name of a header, as in X-Access-Token");
+    } else if REFUSED_HEADERS.contains(&name) || name.starts_with("sec-websocket-") {
+        invalid.add(
+            pointer.as_str(),
+            "header_refused",
+            "must not be set: it belongs to the connection, to the body or to OctoPrint",
+        );
+    }
+    let is_sendable = value.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
+    if value.is_empty() || value.len() > MAX_SECRET || !is_sendable {
+        invalid.add(pointer, "header_value", "must be 1 to 4000 visible ASCII characters");
+    }
+}
+
+/// Checks the names of headers together.
+pub fn check_header_names<'a>(
+    invalid: &mut Invalid,
+    mut names: impl ExactSizeIterator<Item = &'a String>,
+    has_proxy_auth: bool,
+) {
+    if names.len() > MAX_HEADERS {
+        invalid.add("/headers", "too_many", format!("must be at most {MAX_HEADERS} headers"));
+    }
+    if has_proxy_auth && names.any(|name| name == "authorization") {
+        invalid.add("/headers/authorization", "header_refused", "must not be set beside a user and a password");
+    }
+}
+
+/// The place of a header in a body; a name is cut, because it is repeated in the answer.
+fn header_pointer(name: &str) -> String {
+    let name: String = name.chars().take(100).collect();
+    format!("/headers/{}", name.replace('~', "~0").replace('/', "~1"))
+}
+
+/// Headers as people write them: `Name: value`, one per line.
+pub fn headers_of(text: &str) -> Result<BTreeMap<String, String>, &'static str> {
+    let mut headers = BTreeMap::new();
+    for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let (name, value) = line.split_once(':').ok_or("must be one header per line, as in X-Access-Token: abc")?;
+        if headers.insert(name.trim().to_lowercase(), value.trim().to_owned()).is_some() {
+            return Err("must contain each header once");
+        }
+    }
+    Ok(headers)
+}
+
+/// The normal form of a camera's address, which may have a user and a password.
+pub fn camera_url(text: &str) -> Result<String, &'static str> {
+    let text = pasted_line(text);
+    if text.len() > 2_000 {
+        return Err("must be at most 2000 characters long");
+    }
+    let url = Url::parse(&text).map_err(|_| "must be an address like http://10.0.3.17:8080/?action=snapshot")?;
+    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) {
+        return Err("must begin with http:// or https://");
+    }
+    Ok(url.into())
+}
+
+/// What is sealed of a printer beside its API key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SecretKind {
+    ProxyPassword,
+    /// All headers with their values, as one JSON object.
+    Headers,
+    CameraUrl,
+}
+
+impl SecretKind {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::ProxyPassword, Self::Headers, Self::CameraUrl];
+
+    /// The stored word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ProxyPassword => "proxy_password",
+            Self::Headers => "headers",
+            Self::CameraUrl => "camera_url",
+        }
+    }
+
+    /// Reads the stored word.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn codes(access: PrinterAccess) -> Vec<(String, &'static str)> {
+        let invalid = access.checked().err().unwrap_or_default();
+        invalid.0.into_iter().map(|error| (error.pointer, error.code)).collect()
+    }
+
+    fn headers(headers: &[(&str, &str)]) -> PrinterAccess {
+        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        PrinterAccess { headers, ..PrinterAccess::default() }
+    }
+
+    #[test]
+    fn pasted_values_are_brought_into_their_normal_form() {
+        let access = PrinterAccess {
+            api_key: Some(" K3Y\r\n".to_owned()),
+            camera_url: Some("http://cam.local/shot\n".to_owned()),
+            ..headers(&[("CF-Access-Client-Id", " id ")])
+        };
+        let access = access.checked().unwrap_or_default();
+        assert_eq!(access.api_key.as_deref(), Some("K3Y"));
+        assert_eq!(access.camera_url.as_deref(), Some("http://cam.local/shot"));
+        assert_eq!(access.headers.get("cf-access-client-id").map(String::as_str), Some("id"));
+    }
+
+    #[test]
+    fn headers_are_written_one_per_line() {
+        let headers = headers_of("X-Access-Token: a:b\r\n\n x-hall:3 ").unwrap_or_default();
+        let headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        assert_eq!(headers, [("x-access-token", "a:b"), ("x-hall", "3")]);
+        assert!(headers_of("token").is_err() && headers_of("a: 1\nA: 2").is_err());
+    }
+
+    #[test]
+    fn headers_of_the_connection_are_refused_by_name() {
+        for name in ["Host", "Content-Length", "X-Api-Key", "Connection", "Upgrade", "TE", "Sec-WebSocket-Key"] {
+            let expected = (format!("/headers/{}", name.to_lowercase()), "header_refused");
+            assert_eq!(codes(headers(&[(name, "x")])), [expected], "{name}");
+        }
+        for (name, value, code) in [
+            ("a b", "x", "header_name"),
+            ("", "x", "header_name"),
+            ("x", "", "header_value"),
+            ("x", "a\nb", "header_value"),
+        ] {
+            assert_eq!(
+                codes(headers(&[(name, value)])).first().map(|(_, code)| *code),
+                Some(code),
+                "{name:?} {value:?}"
+            );
+        }
+        assert_eq!(codes(headers(&[("X-A", "1"), ("x-a", "2")])), [("/headers/x-a".to_owned(), "twice")]);
+    }
+
+    #[test]
+    fn a_user_has_no_colon_and_no_second_authorization() {
+        let auth =
+            |user: &str, password: &str| Some(ProxyAuth { user: user.to_owned(), password: password.to_owned() });
+        let bad = PrinterAccess { proxy_auth: auth("a:b", ""), ..PrinterAccess::default() };
+        assert_eq!(
+            codes(bad),
+            [("/proxy_auth/user".to_owned(), "user"), ("/proxy_auth/password".to_owned(), "length")]
+        );
+        let both = PrinterAccess { proxy_auth: auth("ann", "pass"), ..headers(&[("Authorization", "Bearer x")]) };
+        assert_eq!(codes(both), [("/headers/authorization".to_owned(), "header_refused")]);
+    }
+}

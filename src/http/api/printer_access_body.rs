@@ -1,0 +1,64 @@
+//! Secrets and certificates of a printer as programs write them.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::merge_patch::{given, kept};
+use crate::{
+    domain::{invalid::Invalid, printer_access::ProxyAuth},
+    service::printer_access::ProxyAuthPatch,
+};
+
+/// User and password of a web server before OctoPrint (HTTP basic authentication).
+// No Debug: it holds a password.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = ProxyAuth)]
+pub struct ProxyAuthBody {
+    /// Without a colon. Shown as `proxy_user`.
+    #[schema(min_length = 1, max_length = 200)]
+    user: String,
+    /// Kept encrypted, never shown.
+    #[schema(min_length = 1, max_length = 4_000)]
+    password: String,
+}
+
+impl ProxyAuthBody {
+    /// The value for the registry.
+    pub fn into_auth(self) -> ProxyAuth {
+        ProxyAuth { user: self.user, password: self.password }
+    }
+}
+
+/// A change of user and password: what is absent is kept.
+// No Debug: it may hold a password.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = ProxyAuthPatch)]
+pub struct ProxyAuthPatchBody {
+    /// Cannot be cleared alone.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 200)]
+    user: Option<Option<String>>,
+    /// Cannot be cleared alone.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 4_000)]
+    password: Option<Option<String>>,
+}
+
+impl ProxyAuthPatchBody {
+    /// The change; a field that is null is noted as wrong.
+    pub fn into_patch(self, invalid: &mut Invalid) -> ProxyAuthPatch {
+        let mut refuse = |field: &str| invalid.add(format!("/proxy_auth/{field}"), "null", "cannot be cleared");
+        let user = kept(self.user, || refuse("user"));
+        let password = kept(self.password, || refuse("password"));
+        ProxyAuthPatch { user, password }
+    }
+}
+
+/// Values of headers by their names.
+pub type Headers = BTreeMap<String, String>;
+/// As [`Headers`], where null removes one.
+pub type HeadersPatch = BTreeMap<String, Option<String>>;

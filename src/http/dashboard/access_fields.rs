@@ -1,0 +1,225 @@
+//! The section "Proxy, TLS, camera" in the forms of a printer.
+//!
+//! Secrets are never sent back in clear. A form that comes back carries those that were typed sealed; a header whose value
+//! is known shows a mask in its place, and keeps the value as long as the mask stays.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Dashboard, form::Form, page::Failure};
+use crate::{
+    domain::{
+        invalid::Invalid,
+        printer::PrinterDetails,
+        printer_access::{PrinterAccess, ProxyAuth, headers_of},
+    },
+    service::{
+        Error,
+        access::Principal,
+        carried::Purpose,
+        printer_access::{AccessPatch, ProxyAuthPatch},
+    },
+};
+
+/// Stands for the value of a header that is known. No header can have this value.
+const MASK: &str = "••••••";
+
+/// What the section shows.
+#[derive(Default)]
+pub(super) struct AccessFields {
+    pub is_open: bool,
+    pub proxy_user: String,
+    /// A password is stored, or was typed in the step before.
+    pub has_password: bool,
+    /// One header per line.
+    pub headers: String,
+    pub ca_certificate: String,
+    /// A camera address is stored, or was typed in the step before.
+    pub has_camera_url: bool,
+    /// A camera address is stored, which can be removed.
+    pub can_remove_camera: bool,
+    pub remove_camera: bool,
+    /// Secrets that were typed in the step before, sealed.
+    pub kept: Option<String>,
+}
+
+/// Secrets of a form.
+#[derive(Default, Serialize, Deserialize)]
+struct Typed {
+    password: Option<String>,
+    headers: BTreeMap<String, String>,
+    camera_url: Option<String>,
+}
+
+impl Typed {
+    /// Those of this step, over those of the step before.
+    fn of(dashboard: &Dashboard, who: &Principal, form: &Form) -> Self {
+        let sealed = form.text("kept_access");
+        let kept = sealed.and_then(|sealed| dashboard.services.open_from_form(who, Purpose::Access, sealed));
+        let mut typed: Self = kept.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+        let password = form.secret("proxy_password");
+        if !password.is_empty() {
+            typed.password = Some(password.to_owned());
+        }
+        if let Some(url) = form.text("camera_url") {
+            typed.camera_url = Some(url.to_owned());
+        }
+        // What breaks a rule is noted where the form is used.
+        let headers = lines(form).unwrap_or_default();
+        typed.headers.retain(|name, _| headers.contains_key(name));
+        typed.headers.extend(headers.into_iter().filter(|(_, value)| value != MASK));
+        typed
+    }
+
+    fn is_empty(&self) -> bool {
+        self.password.is_none() && self.headers.is_empty() && self.camera_url.is_none()
+    }
+}
+
+/// The headers as they were written.
+fn lines(form: &Form) -> Result<BTreeMap<String, String>, Invalid> {
+    let text = form.text("headers").unwrap_or_default();
+    headers_of(text).map_err(|rule| Invalid::one("/headers", "headers", rule))
+}
+
+fn masked<'a>(names: impl IntoIterator<Item = &'a String>) -> String {
+    names.into_iter().map(|name| format!("{name}: {MASK}\n")).collect()
+}
+
+impl AccessFields {
+    /// Of a registered printer.
+    pub fn stored(details: &PrinterDetails) -> Self {
+        Self {
+            is_open: details.proxy_user.is_some()
+                || !details.header_names.is_empty()
+                || details.ca_certificate.is_some()
+                || details.has_camera_url,
+            proxy_user: details.proxy_user.clone().unwrap_or_default(),
+            has_password: details.proxy_user.is_some(),
+            headers: masked(&details.header_names),
+            ca_certificate: details.ca_certificate.clone().unwrap_or_default(),
+            has_camera_url: details.has_camera_url,
+            can_remove_camera: details.has_camera_url,
+            ..Self::default()
+        }
+    }
+
+    /// Of a form that comes back. `stored`: the printer that it is about, where that is registered.
+    pub fn of(
+        dashboard: &Dashboard,
+        who: &Principal,
+        form: &Form,
+        stored: Option<&PrinterDetails>,
+    ) -> Result<Self, Failure> {
+        let typed = Typed::of(dashboard, who, form);
+        let text = |name: &str| form.text(name).unwrap_or_default().to_owned();
+        // Text that is no list of headers may hold a secret: it is not sent back.
+        let headers = lines(form).map(|headers| masked(headers.keys())).unwrap_or_default();
+        let mut fields = Self {
+            proxy_user: text("proxy_user"),
+            has_password: typed.password.is_some() || stored.is_some_and(|stored| stored.proxy_user.is_some()),
+            headers,
+            ca_certificate: text("ca_certificate"),
+            has_camera_url: typed.camera_url.is_some() || stored.is_some_and(|stored| stored.has_camera_url),
+            can_remove_camera: stored.is_some_and(|stored| stored.has_camera_url),
+            remove_camera: form.is_set("remove_camera"),
+            ..Self::default()
+        };
+        if fields.ca_certificate.contains("PRIVATE KEY") {
+            fields.ca_certificate.clear();
+        }
+        if !typed.is_empty() {
+            let text = serde_json::to_string(&typed).map_err(|error| Error::Internal(error.to_string()))?;
+            fields.kept = Some(dashboard.services.seal_for_form(who, Purpose::Access, &text)?);
+        }
+        fields.is_open = fields.kept.is_some()
+            || fields.can_remove_camera
+            || !(fields.proxy_user.is_empty() && fields.headers.is_empty() && fields.ca_certificate.is_empty());
+        Ok(fields)
+    }
+}
+
+/// The access of a new printer.
+pub(super) fn access(
+    dashboard: &Dashboard,
+    who: &Principal,
+    form: &Form,
+    api_key: Option<String>,
+) -> Result<PrinterAccess, Invalid> {
+    let (access, invalid) = typed_access(dashboard, who, form)?;
+    invalid.or_ok(PrinterAccess { api_key, ..access })
+}
+
+/// The access that was typed, and what is missing of it.
+pub(super) fn typed_access(
+    dashboard: &Dashboard,
+    who: &Principal,
+    form: &Form,
+) -> Result<(PrinterAccess, Invalid), Invalid> {
+    let names = lines(form)?;
+    let typed = Typed::of(dashboard, who, form);
+    let mut invalid = Invalid::default();
+    for name in names.keys().filter(|name| !typed.headers.contains_key(*name)) {
+        invalid.add(format!("/headers/{name}"), "not_kept", "must be typed again");
+    }
+    let user = form.text("proxy_user").map(str::to_owned);
+    let proxy_auth = ProxyAuth::both(user, typed.password).unwrap_or_else(|(field, rule)| {
+        invalid.add(format!("/proxy_auth/{field}"), "required", rule);
+        None
+    });
+    let access = PrinterAccess {
+        api_key: None,
+        proxy_auth,
+        headers: typed.headers,
+        ca_certificate: form.text("ca_certificate").map(str::to_owned),
+        camera_url: typed.camera_url,
+    };
+    Ok((access, invalid))
+}
+
+/// The change of a registered printer.
+pub(super) fn patch(
+    dashboard: &Dashboard,
+    who: &Principal,
+    form: &Form,
+    before: &PrinterDetails,
+    api_key: Option<String>,
+) -> Result<AccessPatch, Invalid> {
+    let mut patch = AccessPatch { api_key: api_key.map(Some), ..AccessPatch::default() };
+    // A form without the section changes nothing of it.
+    if !form.is_set("has_access") {
+        return Ok(patch);
+    }
+    let names = lines(form)?;
+    let typed = Typed::of(dashboard, who, form);
+    patch.proxy_auth = match form.text("proxy_user") {
+        None if typed.password.is_some() => {
+            return Err(Invalid::one("/proxy_auth/user", "required", "must be given with a password"));
+        }
+        None => before.proxy_user.is_some().then_some(None),
+        Some(user) if before.proxy_user.as_deref() == Some(user) && typed.password.is_none() => None,
+        Some(user) => Some(Some(ProxyAuthPatch { user: Some(user.to_owned()), password: typed.password })),
+    };
+    let removed = before.header_names.iter().filter(|name| !names.contains_key(*name)).map(|name| (name.clone(), None));
+    let headers: BTreeMap<_, _> =
+        removed.chain(typed.headers.into_iter().map(|(name, value)| (name, Some(value)))).collect();
+    let lost = names.keys().find(|name| !headers.contains_key(*name) && !before.header_names.contains(name));
+    if let Some(name) = lost {
+        return Err(Invalid::one(format!("/headers/{name}"), "not_kept", "must be typed again"));
+    }
+    patch.headers = (!headers.is_empty()).then_some(Some(headers));
+    let ca_certificate = form.text("ca_certificate").map(str::to_owned);
+    let is_same = ca_certificate.as_deref().map(normal) == before.ca_certificate.as_deref().map(normal);
+    patch.ca_certificate = (!is_same).then_some(ca_certificate);
+    patch.camera_url = match typed.camera_url {
+        Some(url) => Some(Some(url)),
+        None => form.is_set("remove_camera").then_some(None),
+    };
+    Ok(patch)
+}
+
+/// A text as a browser may have changed its line ends.
+fn normal(text: &str) -> String {
+    text.trim().replace("\r\n", "\n")
+}

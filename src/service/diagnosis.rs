@@ -1,0 +1,237 @@
+//! Diagnosis of a failed request to a printer: a code with arguments. `http` has the sentences.
+
+use url::Url;
+
+use crate::{
+    domain::printer_access::PrinterAccess,
+    octoprint::{Error as PrinterError, NoConnection},
+    outbound::TlsError,
+};
+
+/// What is wrong at an address, or with what it was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Code {
+    NameNotFound,
+    ConnectionRefused,
+    NoConnection,
+    NoRoute,
+    Offline,
+    BlockedAddress,
+    TlsNotSpoken,
+    TlsUntrusted,
+    /// A CA certificate was given, and the server's certificate is of another authority.
+    TlsOtherAuthority,
+    TlsOutOfTime,
+    TlsOtherName,
+    TlsFailed,
+    Timeout,
+    ConnectionLost,
+    /// A web server before OctoPrint asks for a user and a password.
+    ProxyLogin,
+    /// It does not accept those that were given.
+    ProxyRefused,
+    /// 502 to 504: a web server answers, OctoPrint behind it does not.
+    ProxyError,
+    /// A redirect to the same path at another address, which is `suggested_url`.
+    Redirected,
+    RedirectedElsewhere,
+    ServerError,
+    InvalidRequest,
+    NotOctoPrint,
+    KeyWanted,
+    WrongKey,
+    MissingPermissions,
+    NoAppKeys,
+    TooManyRequests,
+    AskingRefused,
+}
+
+impl Code {
+    /// Every code.
+    pub const ALL: [Self; 28] = [
+        Self::NameNotFound,
+        Self::ConnectionRefused,
+        Self::NoConnection,
+        Self::NoRoute,
+        Self::Offline,
+        Self::BlockedAddress,
+        Self::TlsNotSpoken,
+        Self::TlsUntrusted,
+        Self::TlsOtherAuthority,
+        Self::TlsOutOfTime,
+        Self::TlsOtherName,
+        Self::TlsFailed,
+        Self::Timeout,
+        Self::ConnectionLost,
+        Self::ProxyLogin,
+        Self::ProxyRefused,
+        Self::ProxyError,
+        Self::Redirected,
+        Self::RedirectedElsewhere,
+        Self::ServerError,
+        Self::InvalidRequest,
+        Self::NotOctoPrint,
+        Self::KeyWanted,
+        Self::WrongKey,
+        Self::MissingPermissions,
+        Self::NoAppKeys,
+        Self::TooManyRequests,
+        Self::AskingRefused,
+    ];
+
+    /// The word of the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NameNotFound => "name_not_found",
+            Self::ConnectionRefused => "connection_refused",
+            Self::NoConnection => "no_connection",
+            Self::NoRoute => "no_route",
+            Self::Offline => "offline",
+            Self::BlockedAddress => "blocked_address",
+            Self::TlsNotSpoken => "tls_not_spoken",
+            Self::TlsUntrusted => "tls_untrusted",
+            Self::TlsOtherAuthority => "tls_other_authority",
+            Self::TlsOutOfTime => "tls_out_of_time",
+            Self::TlsOtherName => "tls_other_name",
+            Self::TlsFailed => "tls_failed",
+            Self::Timeout => "timeout",
+            Self::ConnectionLost => "connection_lost",
+            Self::ProxyLogin => "proxy_login",
+            Self::ProxyRefused => "proxy_refused",
+            // One word for both, as in the first release.
+            Self::ProxyError | Self::ServerError => "server_error",
+            Self::Redirected => "redirected",
+            Self::RedirectedElsewhere => "redirected_elsewhere",
+            Self::InvalidRequest => "invalid_request",
+            Self::NotOctoPrint => "not_octoprint",
+            Self::KeyWanted => "key_wanted",
+            Self::WrongKey => "wrong_key",
+            Self::MissingPermissions => "missing_permissions",
+            Self::NoAppKeys => "no_app_keys",
+            Self::TooManyRequests => "too_many_requests",
+            Self::AskingRefused => "asking_refused",
+        }
+    }
+}
+
+/// A code with the arguments of its sentences.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnosis {
+    pub code: Code,
+    pub arguments: Vec<(&'static str, String)>,
+}
+
+impl Diagnosis {
+    /// Of a request to the OctoPrint at `base` that failed. `seconds`: how long an answer was waited for.
+    pub(super) fn of(error: &PrinterError, base: &Url, access: &PrinterAccess, seconds: u64) -> Self {
+        let suggestion = match error {
+            PrinterError::Redirected { to } => suggested_url(base, to),
+            _ => None,
+        };
+        let code = if suggestion.is_some() { Code::Redirected } else { code(error, access) };
+        let mut diagnosis = Self::with(code, error, base, seconds);
+        diagnosis.arguments.extend(suggestion.map(|url| ("suggested_url", url)));
+        diagnosis
+    }
+
+    /// As [`of`](Self::of), where the code is known.
+    pub(super) fn with(code: Code, error: &PrinterError, base: &Url, seconds: u64) -> Self {
+        let detail = match error {
+            PrinterError::Offline { detail, .. }
+            | PrinterError::Protocol { detail }
+            | PrinterError::Lost { detail } => detail.clone(),
+            PrinterError::Refused { message, status } => format!("{message} ({status})"),
+            PrinterError::Server { status } => status.to_string(),
+            PrinterError::Redirected { to } => to.clone(),
+            other => other.to_string(),
+        };
+        let arguments = vec![
+            ("host", base.host_str().unwrap_or_default().to_owned()),
+            ("port", base.port_or_known_default().unwrap_or_default().to_string()),
+            ("seconds", seconds.to_string()),
+            ("detail", detail),
+        ];
+        Self { code, arguments }
+    }
+
+    /// Of a key that works and lacks permissions.
+    pub(super) fn missing_permissions(user: &str, missing: &[String]) -> Self {
+        let arguments = vec![("user", user.to_owned()), ("missing", missing.join(", "))];
+        Self { code: Code::MissingPermissions, arguments }
+    }
+
+    /// An address to use in place of the one that was tested.
+    pub fn suggested_url(&self) -> Option<&str> {
+        self.arguments.iter().find(|(name, _)| *name == "suggested_url").map(|(_, url)| url.as_str())
+    }
+}
+
+fn code(error: &PrinterError, access: &PrinterAccess) -> Code {
+    match error {
+        PrinterError::Offline { why, .. } => match why {
+            NoConnection::Name => Code::NameNotFound,
+            NoConnection::Refused => Code::ConnectionRefused,
+            NoConnection::Time => Code::NoConnection,
+            NoConnection::Route => Code::NoRoute,
+            NoConnection::Other => Code::Offline,
+            NoConnection::Tls(tls) => match tls {
+                TlsError::NotSpoken => Code::TlsNotSpoken,
+                TlsError::Untrusted if access.ca_certificate.is_some() => Code::TlsOtherAuthority,
+                TlsError::Untrusted => Code::TlsUntrusted,
+                TlsError::OutOfTime => Code::TlsOutOfTime,
+                TlsError::OtherName => Code::TlsOtherName,
+                TlsError::Other(_) => Code::TlsFailed,
+            },
+        },
+        PrinterError::Blocked(_) => Code::BlockedAddress,
+        PrinterError::Timeout { .. } => Code::Timeout,
+        PrinterError::Lost { .. } => Code::ConnectionLost,
+        PrinterError::Unauthorized if access.api_key.is_none() => Code::KeyWanted,
+        PrinterError::Unauthorized => Code::WrongKey,
+        PrinterError::ProxyLogin if access.proxy_auth.is_some() => Code::ProxyRefused,
+        PrinterError::ProxyLogin => Code::ProxyLogin,
+        PrinterError::Redirected { .. } => Code::RedirectedElsewhere,
+        PrinterError::Server { status: 502..=504 } => Code::ProxyError,
+        PrinterError::Server { .. } => Code::ServerError,
+        PrinterError::Invalid { .. } => Code::InvalidRequest,
+        PrinterError::NotFound
+        | PrinterError::Protocol { .. }
+        | PrinterError::Refused { .. }
+        | PrinterError::Conflict { .. }
+        | PrinterError::NoSocket { .. } => Code::NotOctoPrint,
+    }
+}
+
+/// Paths that a test asks for, below the address of an OctoPrint.
+const TESTED: [&str; 3] = ["/api/version", "/api/login", "/plugin/appkeys/request"];
+
+/// The address of the OctoPrint to which a request was redirected: that of the same path.
+fn suggested_url(base: &Url, to: &str) -> Option<String> {
+    let mut target = base.join(to).ok()?;
+    let path = target.path().trim_end_matches('/');
+    let path = TESTED.iter().find_map(|tested| path.strip_suffix(tested))?.to_owned();
+    target.set_path(&path);
+    let url = crate::domain::printer::normalise_url(target.as_str()).ok()?;
+    // A redirect to itself suggests nothing.
+    (Some(&url) != crate::domain::printer::normalise_url(base.as_str()).ok().as_ref()).then_some(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_redirect_to_the_same_path_suggests_its_address() {
+        let base: Url = "http://octopi.local/".parse().expect("a url");
+        for (to, suggested) in [
+            ("https://octopi.local/api/version", Some("https://octopi.local")),
+            ("http://farm.example/printer-7/api/version", Some("http://farm.example/printer-7")),
+            ("/octoprint/api/version", Some("http://octopi.local/octoprint")),
+            ("/api/version", None),
+            ("https://login.example/oauth2/start", None),
+            ("ftp://octopi.local/api/version", None),
+        ] {
+            assert_eq!(suggested_url(&base, to).as_deref(), suggested, "{to}");
+        }
+    }
+}

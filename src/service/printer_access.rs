@@ -1,0 +1,276 @@
+//! Secrets of printers: checked, sealed, changed by a patch, and opened for a client.
+
+use std::collections::BTreeMap;
+
+use url::Url;
+use uuid::Uuid;
+
+use super::{Services, error::Error};
+use crate::{
+    clock,
+    domain::{
+        invalid::Invalid,
+        printer::{Printer, PrinterDetails},
+        printer_access::{
+            MAX_CERTIFICATE_TEXT, PrinterAccess, ProxyAuth, SecretKind, check_header_names, check_proxy_password,
+            check_proxy_user,
+        },
+    },
+    octoprint::OctoPrint,
+    outbound::{CertificateError, Certificates},
+    secrets,
+    storage::{
+        self,
+        printers::{KeyChange, SealedAccess, SealedSecret, SecretChanges},
+    },
+};
+
+/// A change of the secrets and certificates of a printer: `None` keeps, `Some(None)` clears.
+// No Debug: it may hold secrets.
+#[derive(Clone, Default)]
+pub struct AccessPatch {
+    pub api_key: Option<Option<String>>,
+    pub proxy_auth: Option<Option<ProxyAuthPatch>>,
+    /// By their names; a header that is absent is kept, `None` removes it.
+    pub headers: Option<Option<BTreeMap<String, Option<String>>>>,
+    pub ca_certificate: Option<Option<String>>,
+    pub camera_url: Option<Option<String>>,
+}
+
+/// A change of user and password; what is absent is kept.
+// No Debug: it may hold a password.
+#[derive(Clone, Default)]
+pub struct ProxyAuthPatch {
+    pub user: Option<String>,
+    pub password: Option<String>,
+}
+
+impl AccessPatch {
+    /// Names of the fields that change, for the audit.
+    fn changed(&self) -> impl Iterator<Item = &'static str> {
+        let password =
+            self.proxy_auth.as_ref().is_some_and(|auth| auth.as_ref().is_none_or(|auth| auth.password.is_some()));
+        [
+            ("api_key", self.api_key.is_some()),
+            ("proxy_password", password),
+            ("headers", self.headers.is_some()),
+            ("ca_certificate", self.ca_certificate.is_some()),
+            ("camera_url", self.camera_url.is_some()),
+        ]
+        .into_iter()
+        .filter_map(|(name, is_changed)| is_changed.then_some(name))
+    }
+}
+
+/// Checks every value of an access, and brings pasted ones into their normal form.
+pub(super) fn checked_access(access: PrinterAccess) -> Result<PrinterAccess, Invalid> {
+    let mut invalid = Invalid::default();
+    let ca_certificate = access.ca_certificate.as_deref().and_then(|pem| checked_certificates(&mut invalid, pem));
+    match access.checked() {
+        Ok(access) => invalid.or_ok(PrinterAccess { ca_certificate, ..access }),
+        Err(mut errors) => {
+            errors.0.extend(invalid.0);
+            Err(errors)
+        }
+    }
+}
+
+/// The certificates of a PEM text in their normal form.
+fn checked_certificates(invalid: &mut Invalid, pem: &str) -> Option<String> {
+    let rule = if pem.len() > MAX_CERTIFICATE_TEXT {
+        "must be at most 64000 characters long"
+    } else {
+        match Certificates::parse(pem) {
+            Ok(certificates) => return Some(certificates.pem()),
+            Err(CertificateError::PrivateKey) => "must not contain a private key: certificates only",
+            Err(CertificateError::NotPem) => "must be certificates in PEM: -----BEGIN CERTIFICATE----- and so on",
+            Err(CertificateError::NotCertificate) => "must contain certificates that can be read",
+            Err(CertificateError::TooMany) => "must be at most 20 certificates",
+        }
+    };
+    invalid.add("/ca_certificate", "ca_certificate", rule);
+    None
+}
+
+impl Services {
+    /// Seals the secrets of a new printer.
+    pub(super) fn seal_access(&self, printer_id: Uuid, access: &PrinterAccess) -> Result<SealedAccess, Error> {
+        let api_key = access.api_key.as_deref().map(|key| self.vault.seal(printer_id, key)).transpose()?;
+        let mut secrets = Vec::new();
+        if let Some(auth) = &access.proxy_auth {
+            secrets.push(self.seal_secret(SecretKind::ProxyPassword, &auth.password)?);
+        }
+        if !access.headers.is_empty() {
+            secrets.push(self.seal_headers(&access.headers)?);
+        }
+        if let Some(url) = &access.camera_url {
+            secrets.push(self.seal_secret(SecretKind::CameraUrl, url)?);
+        }
+        Ok(SealedAccess { api_key, secrets })
+    }
+
+    fn seal_secret(&self, kind: SecretKind, plain: &str) -> Result<SealedSecret, Error> {
+        let id = clock::new_id();
+        Ok(SealedSecret { id, kind, sealed: self.vault.seal(id, plain)? })
+    }
+
+    fn seal_headers(&self, headers: &BTreeMap<String, String>) -> Result<SealedSecret, Error> {
+        let text = serde_json::to_string(headers).map_err(|error| Error::Internal(error.to_string()))?;
+        self.seal_secret(SecretKind::Headers, &text)
+    }
+
+    fn open_secret(&self, sealed: &SealedAccess, kind: SecretKind) -> Result<Option<String>, secrets::Error> {
+        sealed.secret(kind).map(|secret| self.vault.open(secret.id, &secret.sealed)).transpose()
+    }
+
+    fn open_headers(&self, sealed: &SealedAccess) -> Result<BTreeMap<String, String>, Error> {
+        let text = self.open_secret(sealed, SecretKind::Headers)?;
+        let headers = text.map(|text| serde_json::from_str(&text)).transpose();
+        headers.map(Option::unwrap_or_default).map_err(|_| Error::Internal("stored headers are broken".to_owned()))
+    }
+
+    /// Opens the secrets of a printer.
+    pub(super) fn open_access(&self, printer: &Printer, sealed: &SealedAccess) -> Result<PrinterAccess, Error> {
+        let password = self.open_secret(sealed, SecretKind::ProxyPassword)?;
+        let user = printer.details.proxy_user.clone();
+        Ok(PrinterAccess {
+            api_key: sealed.api_key.as_ref().map(|sealed| self.vault.open(printer.id, sealed)).transpose()?,
+            proxy_auth: user.zip(password).map(|(user, password)| ProxyAuth { user, password }),
+            headers: self.open_headers(sealed)?,
+            ca_certificate: printer.details.ca_certificate.clone(),
+            camera_url: self.open_secret(sealed, SecretKind::CameraUrl)?,
+        })
+    }
+
+    /// Applies a patch to the details of a printer, and seals what changes. `changed` receives the names of secrets.
+    pub(super) fn patch_access(
+        &self,
+        printer: &mut Printer,
+        sealed: &SealedAccess,
+        patch: AccessPatch,
+        changed: &mut Vec<&'static str>,
+    ) -> Result<SecretChanges, Error> {
+        changed.extend(patch.changed());
+        let mut invalid = Invalid::default();
+        let mut changes = SecretChanges::from(KeyChange::Keep);
+        let details = &mut printer.details;
+        if let Some(auth) = patch.proxy_auth {
+            let is_stored = sealed.secret(SecretKind::ProxyPassword).is_some();
+            match auth {
+                None => {
+                    details.proxy_user = None;
+                    changes.others.push((SecretKind::ProxyPassword, None));
+                }
+                Some(auth) => {
+                    if let Some(password) = patched_auth(&mut invalid, details, is_stored, auth) {
+                        let secret = self.seal_secret(SecretKind::ProxyPassword, &password)?;
+                        changes.others.push((SecretKind::ProxyPassword, Some(secret)));
+                    }
+                }
+            }
+        }
+        let headers = match &patch.headers {
+            None | Some(None) => BTreeMap::new(),
+            Some(Some(patch)) => self.patched_headers(sealed, patch)?,
+        };
+        let given = PrinterAccess {
+            api_key: patch.api_key.clone().flatten(),
+            proxy_auth: None,
+            headers,
+            ca_certificate: patch.ca_certificate.clone().flatten(),
+            camera_url: patch.camera_url.clone().flatten(),
+        };
+        let given = match checked_access(given) {
+            Ok(given) => given,
+            Err(errors) => {
+                invalid.0.extend(errors.0);
+                return Err(invalid.into());
+            }
+        };
+        if patch.headers.is_some() {
+            details.header_names = given.headers.keys().cloned().collect();
+            let secret = if given.headers.is_empty() { None } else { Some(self.seal_headers(&given.headers)?) };
+            changes.others.push((SecretKind::Headers, secret));
+        }
+        check_header_names(&mut invalid, details.header_names.iter(), details.proxy_user.is_some());
+        if patch.ca_certificate.is_some() {
+            details.ca_certificate = given.ca_certificate;
+        }
+        if patch.camera_url.is_some() {
+            details.has_camera_url = given.camera_url.is_some();
+            let secret = given.camera_url.map(|url| self.seal_secret(SecretKind::CameraUrl, &url)).transpose()?;
+            changes.others.push((SecretKind::CameraUrl, secret));
+        }
+        if patch.api_key.is_some() {
+            changes.api_key = match given.api_key {
+                None => KeyChange::Clear,
+                Some(key) => KeyChange::Set(self.vault.seal(printer.id, &key)?),
+            };
+        }
+        Ok(invalid.or_ok(changes)?)
+    }
+
+    /// The stored headers with a patch over them. Those that no key opens can only be cleared.
+    fn patched_headers(
+        &self,
+        sealed: &SealedAccess,
+        patch: &BTreeMap<String, Option<String>>,
+    ) -> Result<BTreeMap<String, String>, Error> {
+        let lost = |_| Invalid::one("/headers", "unreadable", "must be cleared first: what is stored cannot be opened");
+        let mut headers = self.open_headers(sealed).map_err(lost)?;
+        for (name, value) in patch {
+            let name = name.trim().to_lowercase();
+            match value {
+                Some(value) => drop(headers.insert(name, value.clone())),
+                None => drop(headers.remove(&name)),
+            }
+        }
+        Ok(headers)
+    }
+
+    /// A client for a printer, with its secrets opened.
+    pub(super) fn client(&self, printer: &Printer, sealed: &SealedAccess) -> Result<OctoPrint, Error> {
+        self.client_for(&printer.details.url, &self.open_access(printer, sealed)?)
+    }
+
+    /// A client for an address.
+    pub(super) fn client_for(&self, url: &str, access: &PrinterAccess) -> Result<OctoPrint, Error> {
+        let base = Url::parse(url).map_err(|error| Error::Internal(format!("a stored address is broken: {error}")))?;
+        OctoPrint::new(base, access, self.outbound.clone())
+            .map_err(|error| Error::Internal(format!("no client can be made: {error}")))
+    }
+
+    /// The registry's row of a printer with its secrets, read at one moment.
+    pub(super) async fn sealed_printer(&self, id: Uuid) -> Result<(Printer, SealedAccess), Error> {
+        let found = storage::printers::with_secrets(&self.db, &[id]).await?;
+        found.into_iter().next().ok_or(Error::NotFound("printer"))
+    }
+
+    /// A client for a registered printer.
+    pub(super) async fn client_of(&self, printer: &Printer) -> Result<OctoPrint, Error> {
+        let (printer, sealed) = self.sealed_printer(printer.id).await?;
+        self.client(&printer, &sealed)
+    }
+}
+
+/// Applies a change of user and password to the details. Returns a new password. `is_stored`: a password is kept.
+fn patched_auth(
+    invalid: &mut Invalid,
+    details: &mut PrinterDetails,
+    is_stored: bool,
+    auth: ProxyAuthPatch,
+) -> Option<String> {
+    match auth.user.or(details.proxy_user.take()) {
+        Some(user) => {
+            check_proxy_user(invalid, &user);
+            details.proxy_user = Some(user);
+        }
+        None => invalid.add("/proxy_auth/user", "required", "must be given with a password"),
+    }
+    match &auth.password {
+        Some(password) => check_proxy_password(invalid, password),
+        None if is_stored => {}
+        None => invalid.add("/proxy_auth/password", "required", "must be given with a user"),
+    }
+    auth.password
+}

@@ -1,0 +1,122 @@
+//! Sealed secrets of printers: the API key in the printer's row, the others in rows of their own.
+
+use serde::Deserialize;
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use crate::{
+    domain::printer_access::SecretKind,
+    storage::{Error, error::Place},
+};
+
+/// A secret, sealed for its own id.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SealedSecret {
+    pub id: Uuid,
+    pub kind: SecretKind,
+    pub sealed: Vec<u8>,
+}
+
+impl std::fmt::Debug for SealedSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SealedSecret({} …)", self.kind.as_str())
+    }
+}
+
+/// All that is sealed of one printer.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct SealedAccess {
+    /// The API key, sealed for the id of the printer.
+    pub api_key: Option<Vec<u8>>,
+    /// One of each kind at most.
+    pub secrets: Vec<SealedSecret>,
+}
+
+impl std::fmt::Debug for SealedAccess {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let api_key = self.api_key.as_ref().map(|_| "…");
+        f.debug_struct("SealedAccess").field("api_key", &api_key).field("secrets", &self.secrets).finish()
+    }
+}
+
+impl SealedAccess {
+    /// The secret of a kind.
+    pub fn secret(&self, kind: SecretKind) -> Option<&SealedSecret> {
+        self.secrets.iter().find(|secret| secret.kind == kind)
+    }
+}
+
+/// What an update does to a stored API key.
+#[derive(Clone, PartialEq, Eq)]
+pub enum KeyChange {
+    Keep,
+    Clear,
+    /// The sealed key.
+    Set(Vec<u8>),
+}
+
+impl std::fmt::Debug for KeyChange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Keep => "Keep",
+            Self::Clear => "Clear",
+            Self::Set(_) => "Set(…)",
+        })
+    }
+}
+
+/// What an update does to the sealed secrets of a printer.
+#[derive(Debug, Clone)]
+pub struct SecretChanges {
+    pub api_key: KeyChange,
+    /// Kinds that change. None clears.
+    pub others: Vec<(SecretKind, Option<SealedSecret>)>,
+}
+
+impl From<KeyChange> for SecretChanges {
+    fn from(api_key: KeyChange) -> Self {
+        Self { api_key, others: Vec::new() }
+    }
+}
+
+/// A secret as [`Db::secrets_column`](crate::storage::Db::secrets_column) gives it.
+#[derive(Deserialize)]
+pub(super) struct SecretRow {
+    id: Uuid,
+    kind: String,
+    /// Hexadecimal digits.
+    sealed: String,
+}
+
+/// Reads the secrets of a printer.
+pub(super) fn read(printer_id: Uuid, rows: Json<Vec<SecretRow>>) -> Result<Vec<SealedSecret>, Error> {
+    let place = Place { table: "printer_secrets", row: printer_id };
+    let secrets = rows.0.into_iter().map(|row| {
+        let kind = place.word("kind", &row.kind, SecretKind::parse)?;
+        Ok(SealedSecret { id: row.id, kind, sealed: from_hex(&row.sealed) })
+    });
+    secrets.collect()
+}
+
+/// Bytes that the database wrote as hexadecimal digits.
+fn from_hex(text: &str) -> Vec<u8> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok()).unwrap_or_default();
+    text.as_bytes().chunks_exact(2).map(|pair| pair.iter().fold(0, |byte, half| byte << 4 | digit(*half))).collect()
+}
+
+/// Writes the secrets of a printer within a transaction.
+macro_rules! insert_secrets {
+    ($tx:ident, $printer_id:expr, $secrets:expr) => {
+        for secret in $secrets {
+            sqlx::query("insert into printer_secrets (id, printer_id, kind, sealed) values ($1, $2, $3, $4)")
+                .bind(secret.id)
+                .bind($printer_id)
+                .bind(secret.kind.as_str())
+                .bind(&secret.sealed)
+                .execute(&mut *$tx)
+                .await?;
+        }
+    };
+}
+
+pub(super) use insert_secrets;

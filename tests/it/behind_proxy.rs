@@ -1,0 +1,337 @@
+//! OctoPrint behind a web server: user and password, headers, certificates of a farm, cameras elsewhere, pasted addresses.
+
+use std::{io::Write as _, time::Duration};
+
+use axum::{
+    Router,
+    extract::Query,
+    http::{StatusCode as Status, header},
+    response::IntoResponse,
+    routing::get,
+};
+use printyard::config::Given;
+use reqwest::{Method, StatusCode, multipart};
+use serde_json::{Value, json};
+
+use crate::support::{
+    authority::Authority,
+    front::{Front, basic},
+    port,
+    server::{ADMIN, Options, TestServer, answer, farm},
+    wait,
+};
+
+const TOKEN_HEADER: &str = "x-access-token: front-token-1";
+const WANTS_LOGIN: &str = "HTTP/1.1 401 Unauthorized\r\nwww-authenticate: Basic realm=\"farm\"";
+
+/// The proxy settings of a front that wants `ann`, `front-password-1` and the token.
+fn settings() -> Value {
+    json!({
+        "proxy_auth": {"user": "ann", "password": "front-password-1"},
+        "headers": {"X-Access-Token": "front-token-1"},
+    })
+}
+
+fn merged(mut body: Value, more: &Value) -> Value {
+    for (name, value) in more.as_object().expect("fields") {
+        body[name] = value.clone();
+    }
+    body
+}
+
+async fn test(server: &TestServer, body: Value) -> Value {
+    let (status, report, _) = server.post("/api/v1/printers/test", body).await;
+    assert_eq!(status, StatusCode::OK, "{report}");
+    report
+}
+
+/// Pauses, uploads, and looks through the camera; waits for the event socket first.
+async fn use_printer(server: &TestServer, id: &str) {
+    let path = format!("/api/v1/printers/{id}");
+    wait::until("events come by the socket", Duration::from_secs(20), async || {
+        let (_, body, _) = server.get(&path).await;
+        if body["status"]["channel"] == "push" { Ok(()) } else { Err(body["status"].clone()) }
+    })
+    .await;
+    let (status, row, _) = server.post_and_wait(&format!("{path}/job"), json!({"command": "start"})).await;
+    assert_eq!((status, &row["outcome"]), (StatusCode::OK, &json!("confirmed")), "{row}");
+    let form = multipart::Form::new().part("file", multipart::Part::bytes(b"G28\n".to_vec()).file_name("a.gcode"));
+    let upload = server.request(Method::POST, &format!("{path}/files")).multipart(form);
+    let (status, body, _) = answer(upload).await;
+    assert_eq!(status, StatusCode::CREATED, "{body}");
+    let picture = server.request(Method::GET, &format!("{path}/snapshot")).send().await.expect("an answer");
+    assert_eq!(picture.status(), StatusCode::OK, "{}", picture.text().await.unwrap_or_default());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn user_and_headers_go_with_every_request_and_show_nowhere() {
+    let (server, farm) = (TestServer::start().await, farm(1).await);
+    let printer = &farm.printers()[0];
+    let login = basic("ann", "front-password-1");
+    let front = Front::start(printer.url(), &[&login, TOKEN_HEADER], WANTS_LOGIN, None).await;
+    let url = format!("http://127.0.0.1:{}", front.port);
+    let target = json!({"url": url, "api_key": printer.api_key()});
+
+    let report = test(&server, target.clone()).await;
+    assert_eq!((&report["code"], &report["reachability"]), (&json!("proxy_login"), &json!("unauthorized")), "{report}");
+    let wrong = merged(target.clone(), &json!({"proxy_auth": {"user": "ann", "password": "wrong"}}));
+    assert_eq!(test(&server, wrong).await["code"], "proxy_refused");
+    let report = test(&server, merged(target.clone(), &settings())).await;
+    assert_eq!(report["ok"], true, "{report}");
+
+    let refused = front.heads(false).len();
+    let (status, made, _) =
+        server.post("/api/v1/printers", merged(merged(target, &settings()), &json!({"name": "front"}))).await;
+    assert_eq!(status, StatusCode::CREATED, "{made}");
+    let id = made["id"].as_str().expect("an id");
+    use_printer(&server, id).await;
+    assert_eq!(front.heads(false).len(), refused, "every request has them: {:?}", front.heads(false).last());
+    let heads = front.heads(true);
+    for (what, start) in
+        [("socket", "GET /sockjs/websocket"), ("upload", "POST /api/files/local"), ("camera", "GET /webcam/")]
+    {
+        let head = heads.iter().find(|head| head.starts_with(start)).unwrap_or_else(|| panic!("no {what}: {heads:?}"));
+        assert_eq!(head.to_lowercase().contains("x-api-key"), what == "upload", "{head}");
+    }
+
+    let (_, read, _) = server.get(&format!("/api/v1/printers/{id}")).await;
+    assert_eq!((&read["proxy_user"], &read["header_names"]), (&json!("ann"), &json!(["x-access-token"])));
+    assert_eq!((&read["ca_certificate"], &read["camera_url_set"]), (&Value::Null, &json!(false)));
+    let (_, audit, _) = server.get("/api/v1/audit").await;
+    for text in [read.to_string(), made.to_string(), audit.to_string()] {
+        assert!(!text.contains("front-password-1") && !text.contains("front-token-1"), "{text}");
+    }
+    assert!(audit.to_string().contains("\"proxy_password\":\"set\""), "{audit}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_password_reaches_the_printer_at_once() {
+    let (server, farm) = (TestServer::start().await, farm(1).await);
+    let printer = &farm.printers()[0];
+    let login = basic("ann", "front-password-1");
+    let front = Front::start(printer.url(), &[&login, TOKEN_HEADER], WANTS_LOGIN, None).await;
+    let url = format!("http://127.0.0.1:{}", front.port);
+    let fields =
+        merged(json!({"url": url}), &merged(settings(), &json!({"proxy_auth": {"user": "ann", "password": "old"}})));
+    let id = server.register_as(printer, fields).await;
+    let path = format!("/api/v1/printers/{id}");
+    wait::until("the front refuses", Duration::from_secs(20), async || {
+        let (_, body, _) = server.get(&path).await;
+        let status = &body["status"];
+        if status["reachability"] == "unauthorized" { Ok(status["error"].clone()) } else { Err(status.clone()) }
+    })
+    .await;
+    let (_, row, _) = server.post_and_wait(&format!("{path}/job"), json!({"command": "pause"})).await;
+    assert_eq!((&row["outcome"], &row["effect"]), (&json!("unauthorized"), &json!("none")), "{row}");
+    assert!(row["detail"].as_str().unwrap_or_default().contains("web server"), "{row}");
+    let (status, body, _) = server.patch(&path, json!({"proxy_auth": {"password": "front-password-1"}})).await;
+    assert_eq!((status, &body["proxy_user"]), (StatusCode::OK, &json!("ann")), "{body}");
+    server.until_online(&id).await;
+}
+
+#[tokio::test]
+async fn a_patch_keeps_what_is_absent_and_null_clears() {
+    let server = TestServer::start().await;
+    let authority = Authority::new("Farm CA").pem();
+    let body = merged(
+        json!({"name": "P", "url": "http://127.0.0.1:9", "enabled": false, "ca_certificate": format!("text\n{authority}"),
+            "camera_url": "http://cam:pass@127.0.0.1:9/shot"}),
+        &settings(),
+    );
+    let (status, made, headers) = server.post("/api/v1/printers", body).await;
+    assert_eq!(status, StatusCode::CREATED, "{made}");
+    assert_eq!(made["ca_certificate"].as_str().map(str::trim), Some(authority.replace("\r\n", "\n").trim()));
+    let path = headers["location"].to_str().expect("text").to_owned();
+    let shown = |body: &Value| ["proxy_user", "header_names", "camera_url_set"].map(|name| body[name].clone()).to_vec();
+    let patch = async |change: Value| {
+        let (status, body, _) = server.patch(&path, change).await;
+        assert_eq!(status, StatusCode::OK, "{body}");
+        body
+    };
+    let body = patch(json!({"notes": "moved"})).await;
+    assert_eq!(shown(&body), [json!("ann"), json!(["x-access-token"]), json!(true)]);
+    assert_eq!(body["ca_certificate"], made["ca_certificate"]);
+    let body = patch(json!({"headers": {"X-Hall": "3"}, "proxy_auth": {"user": "bob"}})).await;
+    assert_eq!(shown(&body), [json!("bob"), json!(["x-access-token", "x-hall"]), json!(true)]);
+    let body = patch(json!({"headers": {"x-access-token": null}, "camera_url": null, "ca_certificate": null})).await;
+    assert_eq!(shown(&body), [json!("bob"), json!(["x-hall"]), json!(false)]);
+    assert_eq!(body["ca_certificate"], Value::Null);
+    let body = patch(json!({"headers": null, "proxy_auth": null})).await;
+    assert_eq!(shown(&body), [Value::Null, json!([]), json!(false)]);
+    let (_, audit, _) = server.get("/api/v1/audit").await;
+    assert!(audit.to_string().contains("\"headers\":\"changed\""), "{audit}");
+
+    for (change, pointer) in [
+        (json!({"proxy_auth": {"user": "ann"}}), "/proxy_auth/password"),
+        (json!({"proxy_auth": {"password": "x"}}), "/proxy_auth/user"),
+        (json!({"proxy_auth": {"user": null, "password": "x"}}), "/proxy_auth/user"),
+        (json!({"proxy_auth": {"user": "a:b", "password": "x"}}), "/proxy_auth/user"),
+        (json!({"proxy_auth": ["ann", "x"]}), "/proxy_auth"),
+        (json!({"headers": {"Host": "x"}}), "/headers/host"),
+        (json!({"headers": {"Transfer-Encoding": "x"}}), "/headers/transfer-encoding"),
+        (json!({"headers": {"x-a": "a\nb"}}), "/headers/x-a"),
+        (json!({"ca_certificate": "none"}), "/ca_certificate"),
+        (json!({"ca_certificate": format!("{authority}-----BEGIN PRIVATE KEY-----")}), "/ca_certificate"),
+        (json!({"camera_url": "ftp://cam"}), "/camera_url"),
+    ] {
+        let (status, problem, _) = server.patch(&path, change.clone()).await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{change}: {problem}");
+        assert_eq!(problem["errors"][0]["pointer"], pointer, "{change}: {problem}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_farms_own_authority_is_trusted_for_http_events_files_and_cameras() {
+    let (server, farm, authority) = (TestServer::start().await, farm(1).await, Authority::new("Farm CA"));
+    let printer = &farm.printers()[0];
+    let front = Front::start(printer.url(), &[], WANTS_LOGIN, Some(authority.server("localhost", false))).await;
+    let target = json!({"url": format!("https://localhost:{}", front.port), "api_key": printer.api_key()});
+    let code =
+        async |ca: Value| test(&server, merged(target.clone(), &json!({"ca_certificate": ca}))).await["code"].clone();
+    assert_eq!(code(Value::Null).await, "tls_untrusted");
+    assert_eq!(code(json!(Authority::new("Other CA").pem())).await, "tls_other_authority");
+    let both = format!("{}{}", Authority::new("Other CA").pem(), authority.pem());
+    assert_eq!(code(json!(both)).await, Value::Null);
+
+    let fields = merged(target, &json!({"ca_certificate": authority.pem()}));
+    let id = server.register_as(printer, fields).await;
+    use_printer(&server, &id).await;
+    assert!(front.heads(true).iter().any(|head| head.starts_with("GET /sockjs/websocket")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn expired_wrongly_named_and_self_signed_certificates_are_distinguished() {
+    let (server, farm, authority) = (TestServer::start().await, farm(1).await, Authority::new("Farm CA"));
+    let printer = &farm.printers()[0];
+    for (tls, code) in [
+        (authority.server("localhost", true), json!("tls_out_of_time")),
+        (authority.server("octopi-9.local", false), json!("tls_other_name")),
+        (authority.itself(), Value::Null),
+    ] {
+        let front = Front::start(printer.url(), &[], WANTS_LOGIN, Some(tls)).await;
+        let url = format!("https://localhost:{}", front.port);
+        let body = json!({"url": url, "api_key": printer.api_key(), "ca_certificate": authority.pem()});
+        let report = test(&server, body).await;
+        assert_eq!(report["code"], code, "{report}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_of_authorities_counts_for_every_printer() {
+    let (farm, authority) = (farm(1).await, Authority::new("Farm CA"));
+    let mut file = tempfile::NamedTempFile::new().expect("a file");
+    file.write_all(authority.pem().as_bytes()).expect("written");
+    let given = Given { ca_file: Some(file.path().to_owned()), ..Given::default() };
+    let server = TestServer::with(Options { given, ..Options::default() }).await;
+    let printer = &farm.printers()[0];
+    let front = Front::start(printer.url(), &[], WANTS_LOGIN, Some(authority.server("localhost", false))).await;
+    let id = server.register_as(printer, json!({"url": format!("https://localhost:{}", front.port)})).await;
+    server.until_online(&id).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pasted_addresses_and_keys_are_understood_and_a_redirect_is_offered() {
+    let (server, farm) = (TestServer::start().await, farm(1).await);
+    let printer = &farm.printers()[0];
+    let host = printer.url().trim_start_matches("http://").trim_end_matches('/');
+    let key = format!(" {}\n", printer.api_key());
+    for url in [format!("http://{host}/#temp"), host.to_owned(), format!(" http://{host}/?#files\r\n")] {
+        let report = test(&server, json!({"url": url, "api_key": key})).await;
+        assert_eq!(report["ok"], true, "{url}: {report}");
+    }
+    let id = server.register_as(printer, json!({"url": format!("{host}/#temp\n"), "api_key": key})).await;
+    server.until_online(&id).await;
+    assert_eq!(server.get(&format!("/api/v1/printers/{id}")).await.1["url"], format!("http://{host}"));
+
+    for (location, code, suggested) in [
+        (format!("http://{host}/api/version"), "redirected", json!(format!("http://{host}"))),
+        ("https://login.example/start?secret=1".to_owned(), "redirected_elsewhere", Value::Null),
+    ] {
+        let refusal = format!("HTTP/1.1 301 Moved Permanently\r\nlocation: {location}");
+        let front = Front::start(printer.url(), &["x-never: sent"], &refusal, None).await;
+        let report = test(&server, json!({"url": format!("127.0.0.1:{}", front.port), "api_key": "k"})).await;
+        assert_eq!((&report["code"], &report["suggested_url"]), (&json!(code), &suggested), "{report}");
+        assert!(!report.to_string().contains("secret"), "{report}");
+        assert_eq!(front.heads(false).len(), 1, "it is not followed, and nothing is repeated");
+    }
+}
+
+/// An OctoPrint of which only the settings answer, and its camera under the same address. Its port, and its task.
+async fn camera(snapshot: String, stream: &'static str) -> (u16, tokio::task::JoinHandle<()>) {
+    let settings = json!({"webcam": {"webcamEnabled": true, "snapshotUrl": snapshot, "streamUrl": stream}});
+    let webcam = async |Query(query): Query<Vec<(String, String)>>| {
+        if query.iter().any(|(name, value)| name == "action" && value == "snapshot") {
+            ([(header::CONTENT_TYPE, "image/jpeg")], "picture").into_response()
+        } else {
+            Status::NOT_FOUND.into_response()
+        }
+    };
+    let router = Router::new()
+        .route("/api/settings", get(move || std::future::ready(axum::Json(settings.clone()))))
+        .route("/webcam/", get(webcam));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    (port, tokio::spawn(async move { drop(axum::serve(listener, router).await) }))
+}
+
+async fn snapshot(server: &TestServer, id: &str) -> (StatusCode, String) {
+    let request = server.request(Method::GET, &format!("/api/v1/printers/{id}/snapshot"));
+    let picture = request.send().await.expect("an answer");
+    (picture.status(), picture.text().await.expect("a body"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_or_an_address_of_its_own_stands_in_for_a_snapshot_address() {
+    let server = TestServer::start().await;
+    let closed = format!("http://127.0.0.1:{}/?action=snapshot", port::free());
+    for (number, at) in [String::new(), closed].into_iter().enumerate() {
+        let (port, task) = camera(at.clone(), "/webcam/?action=stream").await;
+        let body = json!({"name": format!("P{number}"), "url": format!("http://127.0.0.1:{port}"), "enabled": false});
+        let (_, made, _) = server.post("/api/v1/printers", body).await;
+        let seen = snapshot(&server, made["id"].as_str().expect("an id")).await;
+        assert_eq!(seen, (StatusCode::OK, "picture".to_owned()), "{at:?}");
+        task.abort();
+    }
+    // The address that an operator set wins over OctoPrint's, and is judged by the same guard.
+    let (port, task) = camera(String::new(), "").await;
+    let own = format!("http://127.0.0.1:{port}/webcam/?action=snapshot");
+    let body = json!({"name": "own", "url": "http://127.0.0.1:9", "enabled": false, "camera_url": own,
+        "headers": {"x-access-token": "front-token-1"}});
+    let (_, made, _) = server.post("/api/v1/printers", body).await;
+    let id = made["id"].as_str().expect("an id");
+    assert_eq!(snapshot(&server, id).await, (StatusCode::OK, "picture".to_owned()));
+    task.abort();
+    let metadata = json!({"camera_url": "http://169.254.169.254/latest"});
+    assert_eq!(server.patch(&format!("/api/v1/printers/{id}"), metadata).await.0, StatusCode::OK);
+    let (status, text) = snapshot(&server, id).await;
+    assert!(status == StatusCode::BAD_GATEWAY || status == StatusCode::GATEWAY_TIMEOUT, "{status}: {text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn headers_are_never_sent_to_a_camera_elsewhere() {
+    let (server, farm) = (TestServer::start().await, farm(1).await);
+    let printer = &farm.printers()[0];
+    let elsewhere = Front::start(printer.url(), &[], WANTS_LOGIN, None).await;
+    let camera = format!("http://cam:cam-pass@127.0.0.1:{}/webcam/?action=snapshot", elsewhere.port);
+    let body = merged(json!({"camera_url": camera}), &settings());
+    let id = server.register_as(printer, body).await;
+    assert_eq!(snapshot(&server, &id).await.0, StatusCode::OK);
+    let head = elsewhere.heads(true).pop().expect("a request");
+    assert!(!head.contains("front-token-1") && !head.to_lowercase().contains("x-api-key"), "{head}");
+    assert!(head.to_lowercase().lines().any(|line| line == basic("cam", "cam-pass").to_lowercase()), "{head}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_printers_are_registered_with_proxy_settings() {
+    let server = TestServer::start().await;
+    let item = |name: &str, more: Value| {
+        merged(json!({"name": name, "url": format!("http://{name}.test"), "enabled": false}), &more)
+    };
+    let items = [item("a", settings()), item("b", json!({"headers": {"host": "x"}}))];
+    let request = server.request(Method::POST, "/api/v1/printers/bulk").json(&json!({"items": items}));
+    let (status, body, _) = answer(request.bearer_auth(ADMIN)).await;
+    assert_eq!(status, StatusCode::MULTI_STATUS, "{body}");
+    assert_eq!(body["items"][0]["printer"]["proxy_user"], "ann", "{body}");
+    assert_eq!(body["items"][1]["problem"]["errors"][0]["pointer"], "/items/1/headers/host", "{body}");
+    assert!(!body.to_string().contains("front-"), "{body}");
+}
