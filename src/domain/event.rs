@@ -257,6 +257,7 @@ impl NewEvent {
         let (kind, at, by, data) = match fact {
             PrintFact::Began { file, at, by, .. } => (EventType::PrintStarted, *at, Some(by), json!({"file": file})),
             PrintFact::Paused { by, .. } => (EventType::PrintPaused, now, Some(by), json!({})),
+            PrintFact::PauseCredited { .. } => return Vec::new(),
             PrintFact::Resumed { by, .. } => (EventType::PrintResumed, now, Some(by), json!({})),
             PrintFact::Stalled { since, .. } => (EventType::PrintStalled, now, None, json!({"stalled_since": since})),
             PrintFact::Ended { at, result, reason, by, .. } => {

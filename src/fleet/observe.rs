@@ -194,7 +194,10 @@ impl Actor {
                     self.schedule.heaters_within(now, Duration::from_secs(3));
                 }
                 PrintFact::Resumed { .. } => self.published.change().heated_up = Some(Instant::now()),
-                PrintFact::Paused { .. } | PrintFact::Stalled { .. } | PrintFact::Ended { .. } => {}
+                PrintFact::Paused { .. }
+                | PrintFact::PauseCredited { .. }
+                | PrintFact::Stalled { .. }
+                | PrintFact::Ended { .. } => {}
             }
             self.published.touch();
             self.published.touch_job();

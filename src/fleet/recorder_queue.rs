@@ -250,6 +250,7 @@ fn oldest_finished(facts: &[(u64, &PrintFact)]) -> Option<Uuid> {
                 fits.then_some(*id)
             }
             PrintFact::Paused { .. }
+            | PrintFact::PauseCredited { .. }
             | PrintFact::Resumed { .. }
             | PrintFact::Stalled { .. }
             | PrintFact::Ended { .. } => None,
@@ -261,7 +262,7 @@ fn oldest_finished(facts: &[(u64, &PrintFact)]) -> Option<Uuid> {
 /// The oldest pause, resume or stall warning that a later one of the same print outdates.
 fn oldest_outdated(facts: &[(u64, &PrintFact)]) -> Option<u64> {
     let is_change = |fact: &PrintFact| match fact {
-        PrintFact::Paused { .. } | PrintFact::Resumed { .. } => true,
+        PrintFact::Paused { .. } | PrintFact::PauseCredited { .. } | PrintFact::Resumed { .. } => true,
         PrintFact::Began { .. } | PrintFact::Stalled { .. } | PrintFact::Ended { .. } => false,
     };
     facts.iter().enumerate().find_map(|(index, (position, fact))| {

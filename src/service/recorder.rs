@@ -221,7 +221,9 @@ fn unasked(prints: &[(Uuid, PrintFact)], at: DateTime<Utc>) -> Vec<Entry> {
             PrintFact::Began { id, by, file, .. } => (Action::PrintStarted, id, by, file.as_ref(), None),
             PrintFact::Paused { id, by } => (Action::PrintPaused, id, by, None, None),
             PrintFact::Resumed { id, by } => (Action::PrintResumed, id, by, None, None),
-            PrintFact::Stalled { .. } | PrintFact::Ended { result: PrintResult::Done, .. } => continue,
+            PrintFact::PauseCredited { .. }
+            | PrintFact::Stalled { .. }
+            | PrintFact::Ended { result: PrintResult::Done, .. } => continue,
             PrintFact::Ended { id, by, result, reason, .. } => {
                 (Action::PrintEnded, id, by, None, Some((result, reason.as_deref())))
             }

@@ -142,7 +142,9 @@ impl Groups {
                     let plate = json!({"printer_id": printer_id, "print_id": id, "at": stamp(*at)});
                     plates.insert(*printer_id, plate);
                 }
-                PrintFact::Paused { id, by } => drop(paused.insert(*id, pause(*id, Some(*by)))),
+                PrintFact::Paused { id, by } | PrintFact::PauseCredited { id, by } => {
+                    drop(paused.insert(*id, pause(*id, Some(*by))))
+                }
                 PrintFact::Resumed { id, .. } => drop(paused.insert(*id, pause(*id, None))),
                 // A warning changes nothing that is kept.
                 PrintFact::Stalled { .. } => {}

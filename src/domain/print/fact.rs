@@ -19,6 +19,11 @@ pub enum PrintFact {
         id: Uuid,
         by: By,
     },
+    /// A command caused the pause that was recorded before. It is no event of its own.
+    PauseCredited {
+        id: Uuid,
+        by: By,
+    },
     Resumed {
         id: Uuid,
         by: By,
@@ -45,6 +50,7 @@ impl PrintFact {
         match self {
             Self::Began { id, .. }
             | Self::Paused { id, .. }
+            | Self::PauseCredited { id, .. }
             | Self::Resumed { id, .. }
             | Self::Stalled { id, .. }
             | Self::Ended { id, .. } => *id,
@@ -64,7 +70,7 @@ impl PrintFact {
                 Some((Mark { started_by: by.command_id, ..Mark::of_begun(*id, file.clone()) }, *at))
             }
             Self::Ended { at, left, .. } => Some((left.clone(), *at)),
-            Self::Paused { .. } | Self::Resumed { .. } | Self::Stalled { .. } => None,
+            Self::Paused { .. } | Self::PauseCredited { .. } | Self::Resumed { .. } | Self::Stalled { .. } => None,
         }
     }
 }

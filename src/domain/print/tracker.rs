@@ -167,7 +167,7 @@ impl Tracker {
             return None;
         }
         current.paused_by = Some(by);
-        Some(PrintFact::Paused { id: current.id, by })
+        Some(PrintFact::PauseCredited { id: current.id, by })
     }
 
     /// Takes an answer of `GET /api/job`.

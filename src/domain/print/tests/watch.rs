@@ -175,6 +175,7 @@ impl Watch {
                     format!("began {} by {}", file.as_ref().map_or("?", |file| &file.path), by(who))
                 }
                 PrintFact::Paused { by: who, .. } => format!("paused by {}", by(who)),
+                PrintFact::PauseCredited { by: who, .. } => format!("pause credited to {}", by(who)),
                 PrintFact::Resumed { .. } => "resumed".to_owned(),
                 PrintFact::Stalled { .. } => "stalled".to_owned(),
                 PrintFact::Ended { result, reason, .. } => match reason {

@@ -165,7 +165,10 @@ impl Client {
             let change = match &fact {
                 PrintFact::Began { .. } => Some(Change::Began),
                 PrintFact::Ended { .. } => Some(Change::Ended),
-                PrintFact::Paused { .. } | PrintFact::Resumed { .. } | PrintFact::Stalled { .. } => None,
+                PrintFact::Paused { .. }
+                | PrintFact::PauseCredited { .. }
+                | PrintFact::Resumed { .. }
+                | PrintFact::Stalled { .. } => None,
             };
             let known = self.known.max(*recorded);
             let place = printer.log[*recorded..known].iter().position(|one| Some(*one) == change);
@@ -433,7 +436,9 @@ impl Client {
                     self.store.rows.push(Row { id, file, by, started_at: at, result: None, paused_by: None });
                 }
                 PrintFact::Ended { result, .. } => self.change(id, |row| row.result = Some(result)),
-                PrintFact::Paused { by, .. } => self.change(id, |row| row.paused_by = Some(by)),
+                PrintFact::Paused { by, .. } | PrintFact::PauseCredited { by, .. } => {
+                    self.change(id, |row| row.paused_by = Some(by))
+                }
                 PrintFact::Resumed { .. } => self.change(id, |row| row.paused_by = None),
                 PrintFact::Stalled { .. } => {}
             }
