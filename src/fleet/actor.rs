@@ -231,7 +231,7 @@ impl Actor {
             let live = self.published.change();
             live.state_text.clone_from(text);
             if !state.is_operational() {
-                live.temperatures = Arc::default();
+                live.end_temperatures();
             }
             if *state != PrinterState::Error && state.is_operational() {
                 live.error = None;

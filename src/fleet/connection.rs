@@ -217,11 +217,11 @@ impl Connection {
         written.unwrap_or(Err(Error::Timeout { after: PING_WRITE }))
     }
 
-    /// When the next task is due, and when events are read again.
-    pub fn wakes(&self) -> impl Iterator<Item = Instant> {
+    /// When the next task is due, and when events are read again. `attempts`: attempts to connect are made.
+    pub fn wakes(&self, attempts: bool) -> impl Iterator<Item = Instant> {
         let task = match self.link {
             Link::Push(_) => Some(self.ping_due),
-            Link::Poll | Link::Down if !self.attempting => Some(self.attempt_due),
+            Link::Poll | Link::Down if attempts && !self.attempting => Some(self.attempt_due),
             Link::Poll | Link::Down => None,
         };
         self.events_wait_until.into_iter().chain(task.map(on_tick))

@@ -31,9 +31,9 @@ impl Actor {
     /// Takes in a reading.
     pub(super) fn on_reading(&mut self, reading: Reading, started: Instant) {
         let now = Instant::now();
-        let is_old = self.schedule.is_of_earlier_connection(started);
+        let is_old = self.schedule.is_outdated(started);
         if is_old || (self.connection.is_in_touch() && self.schedule.is_overtaken_by_event()) {
-            // It is of an earlier connection, or an event came meanwhile: it may be older than what is known.
+            // An event or another reading came meanwhile, or it is of an earlier connection.
             self.want_reading(now);
             return;
         }
@@ -71,7 +71,7 @@ impl Actor {
         live.stalled_since = stalled_since;
         live.reachability = Reachability::Online;
         if !reading.state.is_operational() && reading.state != PrinterState::Unknown {
-            live.temperatures = Arc::default();
+            live.end_temperatures();
         }
         self.reading = Some(reading);
         self.published.touch_job();

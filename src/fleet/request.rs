@@ -95,8 +95,9 @@ pub struct Reading {
 /// thousand connections at once; commands need none.
 pub async fn contact(octoprint: OctoPrint, permits: Arc<Semaphore>) -> RequestResult {
     let _permit = permits.acquire().await;
+    let version = octoprint.version(&RequestOptions::within(VERSION_TIMEOUT)).await;
     let started = Instant::now();
-    let (version, result) = match octoprint.version(&RequestOptions::within(VERSION_TIMEOUT)).await {
+    let (version, result) = match version {
         Err(error) if error.never_left() => (None, Err(error)),
         version => (version.ok().map(|version| version.server), read_state(&octoprint).await),
     };

@@ -181,7 +181,7 @@ impl Actor {
         let replies_due = self.context.replies_due.any();
         let is_linked = !self.connection.is_down();
         let is_changed = self.change.is_some() && self.commands.is_idle();
-        let wakes = self.connection.wakes().chain(self.commands.wakes(self.schedule.is_reading()));
+        let wakes = self.connection.wakes(!self.retiring).chain(self.commands.wakes(self.schedule.is_reading()));
         let reading = is_linked.then(|| self.schedule.reading_wake(replies_due));
         let heaters = self.schedule.heaters_wake(replies_due).filter(|_| is_linked && self.connection.is_in_touch());
         let last = now + Duration::from_secs(30);

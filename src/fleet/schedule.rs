@@ -20,6 +20,8 @@ pub(super) struct PollSchedule {
     valid_from: Option<Instant>,
     /// When the newest reading that was taken in was begun.
     begun: Option<Instant>,
+    /// When it came.
+    came: Option<Instant>,
     /// When a reading was taken in, or an event reported the state.
     observed: Option<Instant>,
     /// Changes reported by events. A reading that was begun before the newest one is stale.
@@ -39,6 +41,7 @@ impl PollSchedule {
             watched_until: None,
             valid_from: None,
             begun: None,
+            came: None,
             observed: None,
             events: 0,
             events_at_begin: 0,
@@ -82,9 +85,10 @@ impl PollSchedule {
         self.reading_since = self.reading_since.filter(|since| *since != started);
     }
 
-    /// The reading that began at `begun` is of an earlier connection.
-    pub fn is_of_earlier_connection(&self, begun: Instant) -> bool {
-        self.valid_from.is_some_and(|from| begun < from)
+    /// The reading that began at `begun` may be older than what is known: it is of an earlier connection, or was under way
+    /// beside the newest one.
+    pub fn is_outdated(&self, begun: Instant) -> bool {
+        self.valid_from.is_some_and(|from| begun < from) || self.came.is_some_and(|came| begun < came)
     }
 
     /// An event came since the newest reading was begun.
@@ -95,7 +99,7 @@ impl PollSchedule {
     /// A reading was taken in.
     pub fn on_reading(&mut self, begun: Instant, now: Instant) {
         self.begun = Some(begun);
-        self.observed = Some(now);
+        (self.came, self.observed) = (Some(now), Some(now));
     }
 
     /// The next routine reading is due after `pause`.
@@ -130,8 +134,7 @@ impl PollSchedule {
 
     /// No reading counts as taken in.
     pub fn forget(&mut self) {
-        self.begun = None;
-        self.observed = None;
+        (self.begun, self.came, self.observed) = (None, None, None);
     }
 
     /// No request is under way any more.

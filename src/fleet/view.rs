@@ -135,6 +135,12 @@ impl Live {
         self.heating_until.is_some_and(|until| now < until)
     }
 
+    /// OctoPrint has no connection to the printer any more: its temperatures are not known, and no start of it heats.
+    pub fn end_temperatures(&mut self) {
+        self.temperatures = Arc::default();
+        self.heated_up = None;
+    }
+
     /// Whether it draws heating current at `now`, or may be about to: whoever started it.
     pub fn is_heating(&self, now: Instant) -> bool {
         if self.is_below_target(now) {

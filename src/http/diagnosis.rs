@@ -117,6 +117,11 @@ pub fn sentences(code: Code) -> (&'static str, &'static str) {
             "In OctoPrint's Settings, Access Control, put the user into the group Operator, or give it these \
              permissions. Then test again.",
         ),
+        Code::NoEvents => (
+            "The printer works, without events: its event socket, or the login for it, fails.",
+            "The printer is polled, which is slower. A proxy in front of it must pass POST /api/login and the websocket \
+             /sockjs/websocket.",
+        ),
         Code::NoAppKeys => (
             "{host} does not support application-key requests.",
             "If this is an OctoPrint, switch on its bundled plugin Application Keys, or copy a key from its Settings \

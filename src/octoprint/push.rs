@@ -76,9 +76,21 @@ impl Push {
     /// [`NoEvents`]: poll instead.
     pub async fn open(octoprint: &OctoPrint, options: &RequestOptions) -> Result<Self, NoEvents> {
         let session = octoprint.login(options).await.map_err(NoEvents::Login)?;
+        Self::open_with(octoprint, options, &session).await
+    }
+
+    /// The same with a session.
+    ///
+    /// # Errors
+    /// [`NoEvents`]: poll instead.
+    pub async fn open_with(
+        octoprint: &OctoPrint,
+        options: &RequestOptions,
+        session: &Session,
+    ) -> Result<Self, NoEvents> {
         let deadline = Instant::now() + HANDSHAKE;
         let mut push = Self::connect(octoprint, options, deadline).await.map_err(NoEvents::Socket)?;
-        match timeout_at(deadline, push.log_in(&session)).await {
+        match timeout_at(deadline, push.log_in(session)).await {
             Ok(Ok(())) => Ok(push),
             Ok(Err(Error::Unauthorized)) => Err(NoEvents::Login(Error::Unauthorized)),
             Ok(Err(error)) => Err(NoEvents::Socket(error)),

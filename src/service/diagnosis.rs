@@ -41,6 +41,8 @@ pub enum Code {
     KeyWanted,
     WrongKey,
     MissingPermissions,
+    /// It works, and its event socket or the login for it does not.
+    NoEvents,
     NoAppKeys,
     TooManyRequests,
     AskingRefused,
@@ -48,7 +50,7 @@ pub enum Code {
 
 impl Code {
     /// Every code.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::NameNotFound,
         Self::ConnectionRefused,
         Self::NoConnection,
@@ -74,6 +76,7 @@ impl Code {
         Self::KeyWanted,
         Self::WrongKey,
         Self::MissingPermissions,
+        Self::NoEvents,
         Self::NoAppKeys,
         Self::TooManyRequests,
         Self::AskingRefused,
@@ -107,6 +110,7 @@ impl Code {
             Self::KeyWanted => "key_wanted",
             Self::WrongKey => "wrong_key",
             Self::MissingPermissions => "missing_permissions",
+            Self::NoEvents => "no_events",
             Self::NoAppKeys => "no_app_keys",
             Self::TooManyRequests => "too_many_requests",
             Self::AskingRefused => "asking_refused",
@@ -158,6 +162,10 @@ impl Diagnosis {
     pub(super) fn missing_permissions(user: &str, missing: &[String]) -> Self {
         let arguments = vec![("user", user.to_owned()), ("missing", missing.join(", "))];
         Self { code: Code::MissingPermissions, arguments }
+    }
+
+    pub(super) fn no_events() -> Self {
+        Self { code: Code::NoEvents, arguments: Vec::new() }
     }
 
     /// An address to use in place of the one that was tested.

@@ -7,7 +7,7 @@ use crate::{
     domain::{
         access::Role, invalid::Invalid, printer::normalise_url, printer_access::PrinterAccess, state::Reachability,
     },
-    octoprint::{Error as PrinterError, OctoPrint, RequestOptions, Session},
+    octoprint::{Error as PrinterError, OctoPrint, Push, RequestOptions, Session},
 };
 
 /// Permissions that Printyard needs of a printer's key (OctoPrint's names, documented; `STATUS` carries the push).
@@ -79,7 +79,14 @@ async fn probe(octoprint: &OctoPrint, access: &PrinterAccess) -> TestReport {
                 report.diagnosis = Some(diagnosis(&PrinterError::Unauthorized));
                 report.reachability = Reachability::Unauthorized;
             }
+            if report.diagnosis.is_none() && Push::open_with(octoprint, &options, &session).await.is_err() {
+                report.diagnosis = Some(Diagnosis::no_events());
+            }
             report.user = Some(session.name);
+        }
+        // The login is needed for events only.
+        Err(error) if reachability(&error) != Reachability::Unauthorized && octoprint.job().get(&options).await.is_ok() => {
+            report.diagnosis = Some(Diagnosis::no_events());
         }
         Err(error) => {
             report.reachability = reachability(&error);

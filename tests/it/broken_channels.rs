@@ -184,3 +184,69 @@ async fn a_pause_that_is_undone_within_seconds_is_recorded_with_it() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn the_test_of_a_printer_says_that_it_works_without_events() {
+    let (server, farm) = (TestServer::start().await, crate::support::server::farm(1).await);
+    let printer = &farm.printers()[0];
+    let body = json!({"url": printer.url(), "api_key": printer.api_key()});
+    let faults = [
+        reading("/api/login", Fault::Status(500)),
+        reading("/sockjs", Fault::Status(401)),
+        Fault::CloseSocket,
+        Fault::SilentSocket,
+    ];
+    for fault in faults {
+        printer.set_fault(Some(fault.clone()));
+        let (status, report, _) = server.post("/api/v1/printers/test", body.clone()).await;
+        assert_eq!((status, &report["reachability"]), (StatusCode::OK, &json!("online")), "{fault:?}: {report}");
+        assert!(report.to_string().contains("no_events"), "{fault:?}: {report}");
+    }
+}
+
+#[tokio::test]
+async fn a_printer_that_fails_while_it_heats_blocks_its_power_group_for_half_a_minute_and_the_row_says_so() {
+    let config = FarmConfig {
+        printers: 2,
+        time_scale: 0.2,
+        with_sample_files: true,
+        select: Some(FILE.to_owned()),
+        ..FarmConfig::default()
+    };
+    let (server, farm) = (TestServer::start().await, Farm::start(config).await.expect("a farm"));
+    let mut ids = Vec::new();
+    for printer in farm.printers() {
+        ids.push(server.register_as(printer, json!({"power_group": "hall"})).await);
+        server.until_online(ids.last().expect("one")).await;
+    }
+    let heating = &farm.printers()[0];
+    heating.at_printer(Act::StartSelected);
+    wait::until("it heats", SOON, async || {
+        let temperatures = status_of(&server, &ids[0]).await["temperatures"].take();
+        let is_below =
+            |heater: &Value| heater["target"].as_f64() > heater["actual"].as_f64().map(|actual| actual + 3.0);
+        if temperatures.as_object().is_some_and(|heaters| heaters.values().any(is_below)) {
+            Ok(())
+        } else {
+            Err(temperatures)
+        }
+    })
+    .await;
+    heating.at_printer(Act::FirmwareError("Thermal Runaway".to_owned()));
+    let status = server.until_state(&ids[0], "error").await["status"].take();
+    assert_eq!(status["temperatures"], json!({}), "{status}");
+    let body = json!({"command": "start", "select": {"printer_ids": [&ids[1]]}, "max_heating": 1});
+    let (_, batch, _) = server.post("/api/v1/batches", body).await;
+    let path = format!("/api/v1/batches/{}", batch["id"].as_str().expect("an id"));
+    wait::until("the row says why it waits", SOON, async || {
+        let row = server.get(&path).await.1["commands"][0].take();
+        let says = row["detail"] == "It waits until fewer printers of its power group heat.";
+        if row["outcome"] == "queued" && says { Ok(()) } else { Err(row) }
+    })
+    .await;
+    wait::until("the start is confirmed", SOON, async || {
+        let row = server.get(&path).await.1["commands"][0].take();
+        if row["outcome"] == "confirmed" { Ok(()) } else { Err(row) }
+    })
+    .await;
+}

@@ -231,7 +231,7 @@ async fn test_printer(
     let diagnosis = report.diagnosis.as_ref();
     let (what, next) = diagnosis.map(|diagnosis| diagnosis::sentences(diagnosis.code)).unzip();
     Ok(Json(ReportBody {
-        ok: diagnosis.is_none(),
+        ok: report.reachability == Reachability::Online && report.missing_permissions.is_empty(),
         reachability: report.reachability,
         octoprint_version: report.octoprint_version,
         user: report.user,
