@@ -49,9 +49,8 @@ impl Actor {
         }
         match result {
             Ok(push) => {
-                if !self.connection.is_in_touch() {
-                    self.tracker.lose_sight();
-                }
+                // What happened between the last reading and the socket is not among its events.
+                self.tracker.lose_sight();
                 self.connection.open_socket(push, now);
                 let live = self.published.change();
                 (live.channel, live.channel_error) = (Some(Channel::Push), None);

@@ -85,7 +85,9 @@ async fn probe(octoprint: &OctoPrint, access: &PrinterAccess) -> TestReport {
             report.user = Some(session.name);
         }
         // The login is needed for events only.
-        Err(error) if reachability(&error) != Reachability::Unauthorized && octoprint.job().get(&options).await.is_ok() => {
+        Err(error)
+            if reachability(&error) != Reachability::Unauthorized && octoprint.job().get(&options).await.is_ok() =>
+        {
             report.diagnosis = Some(Diagnosis::no_events());
         }
         Err(error) => {
