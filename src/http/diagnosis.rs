@@ -73,12 +73,13 @@ pub fn sentences(code: Code) -> (&'static str, &'static str) {
              and whether the address has to begin with https://.",
         ),
         Code::ProxyLogin => (
-            "A web server in front of OctoPrint at {host} asks for a user and a password.",
+            "A web server in front of OctoPrint at {host} refuses access: it wants a user and a password, or a header.",
             "Enter them under “Proxy, TLS, camera”. OctoPrint's own password is not meant.",
         ),
         Code::ProxyRefused => (
-            "The web server in front of OctoPrint at {host} does not accept this user and password.",
-            "Check both under “Proxy, TLS, camera”. They are those of the web server, not those of OctoPrint.",
+            "The web server in front of OctoPrint at {host} does not accept the user and password, or the headers, that were \
+             given.",
+            "Check them under “Proxy, TLS, camera”. They are those of the web server, not those of OctoPrint.",
         ),
         Code::ProxyError => (
             "The web server of {host} answers, but OctoPrint behind it does not ({detail}).",

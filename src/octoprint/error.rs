@@ -42,8 +42,9 @@ pub enum Error {
     /// DELETE without a valid key.
     #[error("refused the API key, or it lacks the permission for this")]
     Unauthorized,
-    /// 401 with `WWW-Authenticate`, which OctoPrint never sends: a web server before it asks for a user and a password.
-    #[error("is behind a web server that asks for a user and a password")]
+    /// 401 with `WWW-Authenticate`, or 401 or 403 as a page. OctoPrint sends neither (its 403 is JSON): a web server before it
+    /// refuses access.
+    #[error("is behind a web server that refuses access: it wants a user and a password, or a header")]
     ProxyLogin,
     /// A redirect, which is not followed: the request carries secrets.
     #[error("redirects to {to}")]

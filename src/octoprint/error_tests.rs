@@ -187,6 +187,7 @@ async fn every_status_has_its_meaning() {
     }
     let proxy = "HTTP/1.1 401 Unauthorized\r\nwww-authenticate: Basic realm=\"farm\"\r\ncontent-length: 0\r\n\r\n";
     assert_eq!(start_of(proxy).await, Error::ProxyLogin);
+    assert_eq!(start_of(http("403 Forbidden", "text/html", "<html>nginx</html>")).await, Error::ProxyLogin);
     let conflict = start_of(http("409 CONFLICT", json, r#"{"error":"Printer is not operational"}"#)).await;
     assert_eq!(conflict, Error::Conflict { message: "Printer is not operational".into() });
     let page = start_of(http("409 CONFLICT", "text/html", "<html>long</html>")).await;

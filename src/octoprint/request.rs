@@ -249,6 +249,7 @@ impl Exchange {
         }
         match status {
             StatusCode::UNAUTHORIZED if self.response.headers().contains_key(WWW_AUTHENTICATE) => Error::ProxyLogin,
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if self.is_html() => Error::ProxyLogin,
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Error::Unauthorized,
             StatusCode::NOT_FOUND => Error::NotFound,
             StatusCode::CONFLICT => Error::Conflict { message: self.message().await },

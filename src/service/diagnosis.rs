@@ -26,9 +26,9 @@ pub enum Code {
     TlsFailed,
     Timeout,
     ConnectionLost,
-    /// A web server before OctoPrint asks for a user and a password.
+    /// A web server before OctoPrint wants a user and a password, or a header.
     ProxyLogin,
-    /// It does not accept those that were given.
+    /// It does not accept what was given.
     ProxyRefused,
     /// 502 to 504: a web server answers, OctoPrint behind it does not.
     ProxyError,
@@ -196,7 +196,7 @@ fn code(error: &PrinterError, access: &PrinterAccess) -> Code {
         PrinterError::Lost { .. } => Code::ConnectionLost,
         PrinterError::Unauthorized if access.api_key.is_none() => Code::KeyWanted,
         PrinterError::Unauthorized => Code::WrongKey,
-        PrinterError::ProxyLogin if access.proxy_auth.is_some() => Code::ProxyRefused,
+        PrinterError::ProxyLogin if access.proxy_auth.is_some() || !access.headers.is_empty() => Code::ProxyRefused,
         PrinterError::ProxyLogin => Code::ProxyLogin,
         PrinterError::Redirected { .. } => Code::RedirectedElsewhere,
         PrinterError::Server { status: 502..=504 } => Code::ProxyError,

@@ -1,5 +1,7 @@
 //! OctoPrint behind a web server: user and password, headers, certificates of a farm, cameras elsewhere, pasted addresses.
 
+mod nginx;
+
 use std::{io::Write as _, time::Duration};
 
 use axum::{

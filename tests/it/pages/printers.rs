@@ -149,7 +149,7 @@ async fn a_printer_behind_a_login_is_tested_and_added_with_the_folded_settings()
         )
     };
     click(&browser, "main [value=test]").await;
-    browser.until("the test names the web server", &found("asks for a user and a password")).await;
+    browser.until("the test names the web server", &found("it wants a user and a password")).await;
     click(&browser, "main details.more summary").await;
     fill(&browser, "proxy_user", "ann").await;
     fill(&browser, "proxy_password", "page-password-1").await;
