@@ -66,6 +66,9 @@ pub struct Given {
     /// Days for which the audit is kept [default: 730]
     #[arg(long, env = "PRINTYARD_AUDIT_DAYS")]
     pub audit_days: Option<String>,
+    /// Days for which prints are kept; statistics keep their sums [default: 1825]
+    #[arg(long, env = "PRINTYARD_PRINT_RETENTION_DAYS")]
+    pub print_retention_days: Option<String>,
     /// Certificate of the server, with its chain, as a PEM file: with it HTTPS alone is spoken
     #[arg(long, env = "PRINTYARD_TLS_CERT")]
     pub tls_cert: Option<PathBuf>,
@@ -112,6 +115,8 @@ pub struct Settings {
     pub discovery: bool,
     /// What was changed by whom is kept this long.
     pub audit_kept: TimeDelta,
+    /// Prints are kept this long.
+    pub prints_kept: TimeDelta,
     /// When webhooks are sent again; tests shorten it.
     pub webhooks: Schedule,
 }
@@ -123,6 +128,7 @@ impl Default for Settings {
             plate_gate: true,
             discovery: true,
             audit_kept: TimeDelta::days(730),
+            prints_kept: TimeDelta::days(1_825),
             webhooks: Schedule::default(),
         }
     }
@@ -194,6 +200,7 @@ impl Given {
             discovery: text(self.discovery, other.discovery),
             stall_after_s: text(self.stall_after_s, other.stall_after_s),
             audit_days: text(self.audit_days, other.audit_days),
+            print_retention_days: text(self.print_retention_days, other.print_retention_days),
             tls_cert: path(self.tls_cert, other.tls_cert),
             tls_key: path(self.tls_key, other.tls_key),
             trusted_proxies: text(self.trusted_proxies, other.trusted_proxies),
@@ -220,11 +227,10 @@ impl Given {
         let discovery = is_on("PRINTYARD_DISCOVERY", given.discovery.as_deref())?;
         let mut settings = Settings { plate_gate, discovery, ..Settings::default() };
         if let Some(text) = &given.audit_days {
-            let days = text.trim().parse().ok().filter(|days| (1..=36_500).contains(days)).ok_or(ConfigError {
-                name: "PRINTYARD_AUDIT_DAYS",
-                rule: "must be a number of days from 1 to 36500".to_owned(),
-            })?;
-            settings.audit_kept = TimeDelta::days(days);
+            settings.audit_kept = days("PRINTYARD_AUDIT_DAYS", text)?;
+        }
+        if let Some(text) = &given.print_retention_days {
+            settings.prints_kept = days("PRINTYARD_PRINT_RETENTION_DAYS", text)?;
         }
         if let Some(text) = &given.stall_after_s {
             let seconds = text.parse::<u64>().ok().filter(|s| (10..=86_400).contains(s)).ok_or(ConfigError {
@@ -261,6 +267,12 @@ impl Given {
             )?,
         })
     }
+}
+
+fn days(name: &'static str, text: &str) -> Result<TimeDelta, ConfigError> {
+    let days = text.trim().parse().ok().filter(|days| (1..=36_500).contains(days));
+    let rule = "must be a number of days from 1 to 36500".to_owned();
+    days.map(TimeDelta::days).ok_or(ConfigError { name, rule })
 }
 
 /// A switch, which is on where nothing is given.

@@ -134,6 +134,7 @@ impl Server {
             admin_token: config.admin_token.clone(),
             settings: config.settings,
             oidc: config.oidc.clone().map(|provider| Oidc::new(provider, &certificates)).transpose()?,
+            data_dir: config.data_dir.clone(),
         };
         let services = Services::start(parts, &lifecycle.tasks, &lifecycle.stop, &lifecycle.failed).await?;
         let (end, overtaken) = (CancellationToken::new(), CancellationToken::new());

@@ -123,11 +123,19 @@ pub struct BatchSpec {
     /// The user by whom it was made: as with a token.
     #[serde(default)]
     pub user_id: Option<Uuid>,
+    /// The first of the tokens that this token is a successor of.
+    #[serde(default)]
+    pub token_line: Option<Uuid>,
     pub reason: Option<String>,
     pub external_ref: Option<String>,
 }
 
 impl BatchSpec {
+    /// The principal whose limits count: a user, or a token with its successors. None: the server's own admin token.
+    pub fn owner(&self) -> Option<Uuid> {
+        self.user_id.or(self.token_line).or(self.token_id)
+    }
+
     /// A command with the contract's defaults.
     pub fn of(command: Command) -> Self {
         Self {
@@ -149,6 +157,7 @@ impl BatchSpec {
             states: Vec::new(),
             token_id: None,
             user_id: None,
+            token_line: None,
             reason: None,
             external_ref: None,
         }

@@ -212,7 +212,7 @@ impl NewEvent {
                 let mut data = entry.changes.clone();
                 data.insert("total".to_owned(), json!(entry.printer_ids.len()));
                 // What of them concerns the server alone.
-                for inner in ["token_id", "user_id", "named"] {
+                for inner in ["token_id", "token_line", "user_id", "named"] {
                     data.remove(inner);
                 }
                 vec![Self { subject: entry.subject, batch_id: entry.subject, data: Some(data), ..event }]

@@ -26,6 +26,8 @@ pub struct Bound {
     /// None: the answer was not delivered.
     pub status: Option<u16>,
     pub body: Option<String>,
+    /// The answer was stored, and dropped to keep the bound of its scope.
+    pub body_gone: bool,
 }
 
 /// Reads the value of the header: 1 to 255 visible characters, bare or quoted. None: it is no key.

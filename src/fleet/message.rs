@@ -152,6 +152,16 @@ pub enum RecorderMessage {
     Flush(oneshot::Sender<()>),
 }
 
+impl RecorderMessage {
+    /// The printer that it is about.
+    pub fn printer_id(&self) -> Option<Uuid> {
+        match self {
+            Self::Print { printer_id, .. } | Self::Noisy { printer_id, .. } => Some(*printer_id),
+            Self::Flush(_) => None,
+        }
+    }
+}
+
 /// The state of a printer at one moment, and where its print was.
 #[derive(Debug, Clone)]
 pub struct StoredObservation {

@@ -12,13 +12,14 @@ use uuid::Uuid;
 
 use super::{
     message::{RecorderMessage, StoredObservation},
-    settings::FACTS_KEPT,
+    settings::{FACTS_KEPT, FACTS_STORED, NOISY_EVERY},
 };
 use crate::{
     clock,
     domain::{
         noisy::Noisy,
         print::{ActorKind, PrintFact},
+        rate::TokenBucket,
         state::Reachability,
     },
 };
@@ -27,6 +28,8 @@ use crate::{
 ///
 /// At most [`FACTS_KEPT`] facts about the prints of one printer wait. Beyond that, finished prints of that printer are
 /// merged, the oldest first. Its last print is never merged: an open print stays complete, and the plate stays right.
+/// The recorder takes the facts of one printer at the rate [`FACTS_STORED`]; what a flooding printer has beyond that is
+/// held back, and taken once a second.
 /// Of observations and of reachability the last one of each printer waits.
 #[derive(Clone, Default)]
 pub struct RecorderQueue(Arc<Shared>);
@@ -46,6 +49,36 @@ struct Waiting {
     observed: Observed,
     /// Handed to the recorder, and not stored yet.
     taken: Backlog,
+    rates: HashMap<Uuid, PrinterRate>,
+    flushes: usize,
+    /// The server stops: nothing is held back.
+    is_closing: bool,
+}
+
+/// What one printer may still have stored.
+struct PrinterRate {
+    bucket: TokenBucket,
+    /// It was exceeded: the facts that wait are taken with the observations only.
+    is_held: bool,
+    /// When its last summary was taken.
+    noisy_at: Option<Instant>,
+}
+
+impl PrinterRate {
+    fn is_at_rest(&self, now: Instant) -> bool {
+        !self.is_held
+            && self.bucket.left(FACTS_STORED, now) >= FACTS_STORED.burst
+            && self.noisy_at.is_none_or(|at| now.duration_since(at) >= NOISY_EVERY)
+    }
+}
+
+/// Which messages are taken.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Take {
+    /// Of printers that keep to their rate.
+    Steady,
+    /// What the rates of the others allow, too.
+    Held,
 }
 
 struct Message {
@@ -79,8 +112,10 @@ pub struct Backlog {
 impl RecorderQueue {
     /// Adds a fact about a print.
     pub fn add_fact(&self, printer_id: Uuid, fact: PrintFact) {
-        self.lock().add_fact(printer_id, fact);
-        self.0.added.notify_one();
+        let is_held = self.lock().add_fact(printer_id, fact);
+        if !is_held {
+            self.0.added.notify_one();
+        }
     }
 
     /// Adds an observation, in place of the one before.
@@ -96,7 +131,10 @@ impl RecorderQueue {
     /// Adds a flush marker: it is answered once all facts before it are stored.
     pub fn add_flush(&self) -> oneshot::Receiver<()> {
         let (reply, answer) = oneshot::channel();
-        self.lock().add(RecorderMessage::Flush(reply));
+        let mut waiting = self.lock();
+        waiting.flushes += 1;
+        waiting.add(RecorderMessage::Flush(reply));
+        drop(waiting);
         self.0.added.notify_one();
         answer
     }
@@ -105,7 +143,7 @@ impl RecorderQueue {
     /// [`RecorderQueue::mark_stored`]. Cancel safe.
     pub async fn take(&self, limit: usize) -> Vec<RecorderMessage> {
         loop {
-            let taken = self.try_take(limit);
+            let taken = self.lock().take(limit, Take::Steady);
             if !taken.is_empty() {
                 return taken;
             }
@@ -115,9 +153,15 @@ impl RecorderQueue {
         }
     }
 
-    /// As [`RecorderQueue::take`], without waiting for the first one.
+    /// As [`RecorderQueue::take`], without waiting for the first one, and with what is held back, as far as the rates
+    /// allow.
     pub fn try_take(&self, limit: usize) -> Vec<RecorderMessage> {
-        self.lock().take(limit)
+        self.lock().take(limit, Take::Held)
+    }
+
+    /// Holds nothing back any more: the server stops.
+    pub fn close(&self) {
+        self.lock().is_closing = true;
     }
 
     /// What was taken is stored.
@@ -137,11 +181,13 @@ impl RecorderQueue {
         Observed { observations, reach }
     }
 
-    /// What is not stored yet.
+    /// What is not stored yet. What is held back does not count: the recorder is not behind.
     pub fn backlog(&self) -> Backlog {
         let waiting = self.lock();
-        let facts: usize = waiting.printers.values().map(|printer| printer.facts.len()).sum();
-        let oldest = waiting.messages.values().next().map(|message| message.since);
+        let counted = waiting.printers.iter().filter(|(printer_id, _)| !waiting.is_held(**printer_id));
+        let facts: usize = counted.map(|(_, printer)| printer.facts.len()).sum();
+        let is_counted = |message: &&Message| message.content.printer_id().is_none_or(|id| !waiting.is_held(id));
+        let oldest = waiting.messages.values().find(is_counted).map(|message| message.since);
         Backlog { facts: facts + waiting.taken.facts, since: waiting.taken.since.or(oldest) }
     }
 
@@ -157,7 +203,12 @@ impl Waiting {
         self.last
     }
 
-    fn add_fact(&mut self, printer_id: Uuid, fact: PrintFact) {
+    fn is_held(&self, printer_id: Uuid) -> bool {
+        self.rates.get(&printer_id).is_some_and(|rate| rate.is_held)
+    }
+
+    /// Returns whether facts of this printer are held back.
+    fn add_fact(&mut self, printer_id: Uuid, fact: PrintFact) -> bool {
         // The observation that waits is older than the fact.
         if let (Some((mark, at)), Some(older)) = (fact.mark(), self.observed.observations.get_mut(&printer_id)) {
             (older.mark, older.at) = (mark, at);
@@ -167,13 +218,55 @@ impl Waiting {
         while self.printers.get(&printer_id).is_some_and(|printer| printer.facts.len() > FACTS_KEPT)
             && self.merge(printer_id)
         {}
+        self.is_held(printer_id)
     }
 
-    fn take(&mut self, limit: usize) -> Vec<RecorderMessage> {
+    /// The messages that may be taken now, in their order. A flush marker, and the end of the server, hold nothing back.
+    fn due(&mut self, limit: usize, take: Take) -> Vec<u64> {
+        let now = Instant::now();
+        self.rates.retain(|_, rate| !rate.is_at_rest(now));
+        if self.flushes > 0 || self.is_closing {
+            return self.messages.keys().take(limit).copied().collect();
+        }
+        if take == Take::Held {
+            self.rates.values_mut().for_each(|rate| rate.is_held = false);
+        }
+        let mut due = Vec::new();
+        for (position, message) in &self.messages {
+            if due.len() >= limit {
+                break;
+            }
+            let is_due = match &message.content {
+                RecorderMessage::Print { printer_id, .. } => {
+                    let rate = self.rates.entry(*printer_id).or_insert_with(|| PrinterRate {
+                        bucket: TokenBucket::full(FACTS_STORED, now),
+                        is_held: false,
+                        noisy_at: None,
+                    });
+                    rate.is_held |= !rate.is_held && rate.bucket.take(FACTS_STORED, now).is_err();
+                    !rate.is_held
+                }
+                RecorderMessage::Noisy { printer_id, .. } => match self.rates.get_mut(printer_id) {
+                    Some(rate) if rate.noisy_at.is_some_and(|at| now.duration_since(at) < NOISY_EVERY) => false,
+                    Some(rate) => {
+                        rate.noisy_at = Some(now);
+                        true
+                    }
+                    None => true,
+                },
+                RecorderMessage::Flush(_) => true,
+            };
+            if is_due {
+                due.push(*position);
+            }
+        }
+        due
+    }
+
+    fn take(&mut self, limit: usize, take: Take) -> Vec<RecorderMessage> {
         let mut taken = Vec::new();
-        while taken.len() < limit
-            && let Some((_, Message { since, content, .. })) = self.messages.pop_first()
-        {
+        for position in self.due(limit, take) {
+            let Some(Message { since, content, .. }) = self.messages.remove(&position) else { continue };
             match &content {
                 RecorderMessage::Print { printer_id, .. } => {
                     self.taken.facts += 1;
@@ -182,7 +275,7 @@ impl Waiting {
                     });
                 }
                 RecorderMessage::Noisy { printer_id, .. } => self.forget(*printer_id, |printer| printer.noisy = None),
-                RecorderMessage::Flush(_) => {}
+                RecorderMessage::Flush(_) => self.flushes -= 1,
             }
             self.taken.since.get_or_insert(since);
             taken.push(content);

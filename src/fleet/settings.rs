@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::domain::rate::Rate;
+
 /// Orders and questions that wait for one actor.
 pub const MAILBOX: usize = 8;
 /// Printers that are being connected to at once. Commands need no permit.
@@ -12,6 +14,10 @@ pub const UP_QUEUE: usize = 4_096;
 pub const OUTBOX: usize = 16;
 /// Facts about the prints of one printer that wait for the recorder.
 pub const FACTS_KEPT: usize = 100;
+/// Facts about the prints of one printer that are stored. Beyond it they wait, and are merged beyond [`FACTS_KEPT`].
+pub const FACTS_STORED: Rate = Rate { per_second: 20.0, burst: 100.0 };
+/// Between two events `printer.noisy` of one printer.
+pub const NOISY_EVERY: Duration = Duration::from_secs(60);
 /// One request that reads.
 pub const READ_TIMEOUT: Duration = Duration::from_secs(5);
 /// One request that commands.

@@ -7,7 +7,8 @@ use std::time::Duration;
 /// How much of the server one asker, and all of them together, may hold. Tests shorten the times.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
-    /// Connections at once. Beyond it accepting waits, and the system's own queue holds who comes next.
+    /// Connections at once. Beyond it the oldest connection without a complete request is closed for a new one;
+    /// where there is none, the new one waits.
     pub connections: usize,
     /// Those of one address; a trusted proxy has no such limit. What comes beyond it is closed at once.
     pub connections_per_address: usize,
@@ -21,6 +22,8 @@ pub struct Bounds {
     pub requests: Rooms,
     /// Those that take long by their nature: uploads, whole lists, and whoever waits for an end.
     pub long_requests: Rooms,
+    /// Requests that may stop printers, when the places above are all taken.
+    pub reserved_requests: Rooms,
     /// Some of what is sent is taken within this; who takes nothing is cut off.
     pub taken_within: Duration,
     /// A request is answered within this. Streams begin their answer at once, and go on for as long as they like.
@@ -47,6 +50,7 @@ impl Default for Bounds {
             header_bytes: 32 * 1024,
             requests: Rooms { all: 512, each: 64 },
             long_requests: Rooms { all: 512, each: 64 },
+            reserved_requests: Rooms { all: 256, each: 4 },
             taken_within: Duration::from_secs(60),
             answer_within: Duration::from_secs(60),
             upload_within: Duration::from_secs(3_600),

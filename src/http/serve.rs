@@ -3,7 +3,13 @@
 //! `axum::serve` has no limit of connections, no time for a header and no TLS; hyper has all it takes. HTTP/1.1 only:
 //! the second version would bring limits of its own, and nothing here needs it.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    io,
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use axum::{Router, body::Body, extract::Request};
 use hyper::{body::Incoming, server::conn::http1};
@@ -42,6 +48,31 @@ const WRONG_SCHEME: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/pla
 const PARTING: Duration = Duration::from_secs(1);
 const PARTING_BYTES: u64 = 64 * 1024;
 
+/// Connections without a complete request so far, by the order in which they came. When there is no room for a new one, the
+/// oldest of them is closed.
+#[derive(Clone, Default)]
+struct Silent(Arc<Mutex<BTreeMap<u64, CancellationToken>>>);
+
+impl Silent {
+    fn add(&self, number: u64, close: CancellationToken) {
+        self.lock().insert(number, close);
+    }
+
+    fn remove(&self, number: u64) {
+        self.lock().remove(&number);
+    }
+
+    fn close_oldest(&self) {
+        if let Some((_, close)) = self.lock().pop_first() {
+            close.cancel();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, CancellationToken>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// What every connection needs.
 #[derive(Clone)]
 struct Door {
@@ -49,6 +80,7 @@ struct Door {
     bounds: Bounds,
     tls: Option<TlsAcceptor>,
     stop: CancellationToken,
+    silent: Silent,
 }
 
 /// Serves until `stop` falls, then lets requests under way end, for a bounded time. With an acceptor: TLS only.
@@ -63,17 +95,23 @@ pub async fn serve(
     let slots = Arc::new(Semaphore::new(bounds.connections));
     let (open, cut) = (TaskTracker::new(), CancellationToken::new());
     let crowd = Crowd::default();
-    let door = Door { router, bounds, tls, stop: stop.clone() };
-    while let Some(Some((stream, peer, slot))) = stop.run_until_cancelled(next(&listener, &slots)).await {
+    let silent = Silent::default();
+    let door = Door { router, bounds, tls, stop: stop.clone(), silent: silent.clone() };
+    let mut number = 0;
+    while let Some((stream, peer)) = stop.run_until_cancelled(next(&listener)).await {
         let address = peer.ip().to_canonical();
         let most = if proxies.trusts(address) { usize::MAX } else { bounds.connections_per_address };
         let Some(place) = crowd.admit(holder(address), most) else {
             tracing::debug!(%peer, "closed: this address has as many connections as one may have");
             continue;
         };
-        let (door, cut) = (door.clone(), cut.clone());
+        let Some(Some(slot)) = stop.run_until_cancelled(slot(&slots, &silent)).await else { break };
+        number += 1;
+        let (door, cut) = (door.clone(), cut.child_token());
+        silent.add(number, cut.clone());
         open.spawn(async move {
-            cut.run_until_cancelled(door.open(stream, peer)).await;
+            cut.run_until_cancelled(door.clone().open(stream, peer, number)).await;
+            door.silent.remove(number);
             drop((place, slot));
         });
     }
@@ -86,12 +124,11 @@ pub async fn serve(
     }
 }
 
-/// The next connection, when there is room for it. A failed accept neither ends the server nor keeps it spinning.
-async fn next(listener: &TcpListener, slots: &Arc<Semaphore>) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-    let slot = slots.clone().acquire_owned().await.ok()?;
+/// The next connection. A failed accept neither ends the server nor keeps it spinning.
+async fn next(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
-            Ok((stream, peer)) => return Some((stream, peer, slot)),
+            Ok(accepted) => return accepted,
             Err(error) if is_theirs(&error) => {}
             Err(error) => {
                 tracing::warn!(%error, "no connection can be accepted for the moment");
@@ -99,6 +136,15 @@ async fn next(listener: &TcpListener, slots: &Arc<Semaphore>) -> Option<(TcpStre
             }
         }
     }
+}
+
+/// A slot for a connection. While all are taken, the oldest connection without a complete request gives up its own.
+async fn slot(slots: &Arc<Semaphore>, silent: &Silent) -> Option<OwnedSemaphorePermit> {
+    if let Ok(slot) = slots.clone().try_acquire_owned() {
+        return Some(slot);
+    }
+    silent.close_oldest();
+    slots.clone().acquire_owned().await.ok()
 }
 
 /// The client went before it was accepted: nothing of ours.
@@ -116,12 +162,12 @@ async fn refuse(mut stream: TcpStream) -> io::Result<()> {
 
 impl Door {
     /// One connection, from its first byte on.
-    async fn open(self, stream: TcpStream, peer: SocketAddr) {
+    async fn open(self, stream: TcpStream, peer: SocketAddr, number: u64) {
         // Events are small and shall not wait for one another; without it they only come later.
         let _ = stream.set_nodelay(true);
         let Some(first) = self.first_byte(&stream).await else { return };
         let Some(tls) = self.tls.clone() else {
-            return self.speak(stream, peer, false).await;
+            return self.speak(stream, peer, number, false).await;
         };
         if first != HANDSHAKE {
             let _ = timeout(PARTING, refuse(stream)).await;
@@ -129,7 +175,7 @@ impl Door {
         }
         let handshake = timeout(self.bounds.handshake_within, tls.accept(stream));
         match self.stop.run_until_cancelled(handshake).await {
-            Some(Ok(Ok(stream))) => self.speak(stream, peer, true).await,
+            Some(Ok(Ok(stream))) => self.speak(stream, peer, number, true).await,
             Some(Ok(Err(error))) => tracing::debug!(%peer, %error, "a TLS handshake failed"),
             Some(Err(_)) | None => {}
         }
@@ -145,11 +191,13 @@ impl Door {
     }
 
     /// HTTP, until the connection ends, or after `stop` the request under way.
-    async fn speak<S>(self, stream: S, peer: SocketAddr, over_tls: bool)
+    async fn speak<S>(self, stream: S, peer: SocketAddr, number: u64, over_tls: bool)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
+        let silent = self.silent.clone();
         let service = self.router.map_request(move |request: hyper::Request<Incoming>| -> Request {
+            silent.remove(number);
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(Peer(peer));
             if over_tls {

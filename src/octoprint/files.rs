@@ -1,11 +1,14 @@
 //! The files that an OctoPrint has: list, counters, upload, selection, removal.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, pin::pin, time::Duration};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use futures_util::StreamExt;
+use http_body_util::BodyExt;
 use reqwest::{Method, multipart};
 use serde::Deserialize;
+use tokio::{sync::watch, time::timeout};
 use url::Url;
 
 use super::{
@@ -15,11 +18,15 @@ use super::{
 };
 use crate::{domain::reading::LOCAL, outbound};
 
-/// The largest list of files that is read, in bytes: about 10,000 entries of 1.11 with their analysis.
-const LIST: usize = 16 * 1024 * 1024;
+/// The largest list of files that is read, in bytes: about 40,000 entries of 1.11 with their analysis.
+const LIST: usize = 64 * 1024 * 1024;
 
-/// The slowest upload that is waited for, in bytes per second, where the caller sets no timeout.
-const SLOWEST_UPLOAD: u64 = 100 * 1024;
+/// An upload fails when the printer takes nothing for this long.
+const UPLOAD_SILENCE: Duration = Duration::from_secs(30);
+/// An upload takes no longer, however steadily it goes.
+const LONGEST_UPLOAD: Duration = Duration::from_secs(6 * 3_600);
+/// How fast OctoPrint stores a file that it has received, at the least, in bytes per second.
+const STORED_PER_S: u64 = 4 * 1024 * 1024;
 
 /// The files of one OctoPrint instance; from [`OctoPrint::files`].
 #[derive(Debug, Clone, Copy)]
@@ -89,7 +96,7 @@ pub struct Uploaded {
 }
 
 impl FilesClient<'_> {
-    /// All files of all origins and folders, folders themselves and models left out. One request, up to 16 MB.
+    /// All files of all origins and folders, folders themselves and models left out. One request, up to 64 MB.
     /// Needs the permission FILES_LIST.
     ///
     /// # Errors
@@ -115,7 +122,7 @@ impl FilesClient<'_> {
 
     /// Uploads a file, and selects or prints it where that is asked for (201). **Look at
     /// [`effective_print`](Uploaded::effective_print)**: with the printer offline or busy the file is stored and not printed.
-    /// A file of the same name is overwritten. Where the options set no timeout, it is what 100 KB/s would take.
+    /// A file of the same name is overwritten. Where the options set no timeout, it takes as long as the printer takes bytes.
     /// Needs the permission FILES_UPLOAD, and FILES_SELECT and PRINT for the rest.
     ///
     /// # Errors
@@ -123,8 +130,12 @@ impl FilesClient<'_> {
     /// OctoPrint does not print. A file over OctoPrint's limit: 400, or [`Error::Lost`].
     pub async fn upload(self, upload: Upload, options: &RequestOptions) -> Result<Uploaded, Error> {
         let Upload { body, length, filename, folder, select, print } = upload;
-        let patience = super::DEFAULT_TIMEOUT + Duration::from_secs(length / SLOWEST_UPLOAD);
-        let options = RequestOptions { timeout: Some(options.timeout.unwrap_or(patience)), ..options.clone() };
+        let options = RequestOptions { timeout: Some(options.timeout.unwrap_or(LONGEST_UPLOAD)), ..options.clone() };
+        let (progress, seen) = watch::channel(());
+        let pieces = body.into_data_stream().inspect(move |_| {
+            progress.send_replace(());
+        });
+        let body = outbound::Body::wrap_stream(pieces);
         let file = multipart::Part::stream_with_length(body, length);
         let mut form = multipart::Form::new();
         if !folder.is_empty() {
@@ -138,8 +149,11 @@ impl FilesClient<'_> {
         let call = self.0.call(Method::POST, self.0.endpoint(&["api", "files", LOCAL]), &options)?;
         let request = reqwest::RequestBuilder::from_parts(self.0.0.outbound.http().clone(), call.apart());
         let request = request.multipart(form).build().map_err(|error| Error::from_send(&error))?;
-        let body: UploadBody = self.0.exchange_apart(request, &options).await?.json(SMALL).await?;
-        body.uploaded()
+        let answer = async {
+            let body: UploadBody = self.0.exchange_apart(request, &options).await?.json(SMALL).await?;
+            body.uploaded()
+        };
+        while_it_moves(answer, seen, UPLOAD_SILENCE, UPLOAD_SILENCE + Duration::from_secs(length / STORED_PER_S)).await
     }
 
     /// Selects a file, and prints it where `print` says so (204: accepted). Needs the permission FILES_SELECT, and PRINT.
@@ -174,6 +188,28 @@ impl FilesClient<'_> {
         }
         Ok(self.0.endpoint(&segments))
     }
+}
+
+/// Waits for the answer to an upload while its content is taken, and then for `stored_within`.
+async fn while_it_moves(
+    answer: impl Future<Output = Result<Uploaded, Error>>,
+    mut seen: watch::Receiver<()>,
+    silence: Duration,
+    stored_within: Duration,
+) -> Result<Uploaded, Error> {
+    let mut answer = pin!(answer);
+    loop {
+        tokio::select! {
+            answer = &mut answer => return answer,
+            moved = timeout(silence, seen.changed()) => match moved {
+                Ok(Ok(())) => {}
+                // The content was dropped after its last byte.
+                Ok(Err(_)) => break,
+                Err(_) => return Err(Error::Timeout { after: silence }),
+            },
+        }
+    }
+    timeout(stored_within, answer).await.map_err(|_| Error::Timeout { after: stored_within })?
 }
 
 /// `GET /api/files?recursive=true`.
@@ -317,6 +353,30 @@ mod tests {
         assert!(print.effective_print && !print.effective_select);
         let select = sample::<UploadBody>("upload-select").uploaded().expect("uploaded");
         assert!(!select.effective_print && select.effective_select);
+    }
+
+    #[tokio::test]
+    async fn an_upload_ends_by_silence_and_not_by_its_length() {
+        let (silence, stored) = (Duration::from_millis(50), Duration::from_millis(60));
+        let (_silent, seen) = watch::channel(());
+        let ended = while_it_moves(std::future::pending(), seen, silence, stored).await;
+        assert_eq!(ended, Err(Error::Timeout { after: silence }));
+        // Everything is taken: OctoPrint stores it.
+        let (all_taken, seen) = watch::channel(());
+        drop(all_taken);
+        let ended = while_it_moves(std::future::pending(), seen, silence, stored).await;
+        assert_eq!(ended, Err(Error::Timeout { after: stored }));
+        // Far longer than the silence, but never silent for so long.
+        let (progress, seen) = watch::channel(());
+        let steady = async move {
+            let started = std::time::Instant::now();
+            while started.elapsed() < 4 * silence {
+                progress.send_replace(());
+                tokio::task::yield_now().await;
+            }
+            Err(Error::NotFound)
+        };
+        assert_eq!(while_it_moves(steady, seen, silence, stored).await, Err(Error::NotFound));
     }
 
     #[test]

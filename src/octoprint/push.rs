@@ -27,7 +27,10 @@ use super::{
     request::X_API_KEY,
 };
 use crate::{
-    domain::reading::PrinterEvent,
+    domain::{
+        rate::{Rate, TokenBucket},
+        reading::PrinterEvent,
+    },
     outbound::{AGENT, CONNECT_TIMEOUT, Stream},
 };
 
@@ -55,11 +58,15 @@ pub enum NoEvents {
     Unconfirmed,
 }
 
+/// Frames of one socket that are read: far more than a printer sends. Beyond it the socket is closed.
+const FRAMES: Rate = Rate { per_second: 100.0, burst: 1_000.0 };
+
 /// An open event socket. Dropping it closes the connection.
 pub struct Push {
     socket: WebSocketStream<Stream>,
     /// An event that was the proof of the login; it must not be lost.
     first: Option<Box<PrinterEvent>>,
+    frames: TokenBucket,
 }
 
 impl std::fmt::Debug for Push {
@@ -110,19 +117,23 @@ impl Push {
         let upgrade = client_async_with_config(request, stream, Some(config));
         let upgraded = timeout_at(deadline, upgrade).await;
         let (socket, _) = upgraded.map_err(|_| Error::Timeout { after: HANDSHAKE })?.map_err(refusal)?;
-        Ok(Self { socket, first: None })
+        Ok(Self { socket, first: None, frames: TokenBucket::full(FRAMES, std::time::Instant::now()) })
     }
 
     /// Waits for the next frame. Cancel-safe: dropping the future loses nothing.
     ///
     /// # Errors
     /// [`Error::Lost`] when the socket is closed; [`Error::Unauthorized`] when the session has ended (the key changed, the
-    /// user was removed); [`Error::Protocol`] when it speaks no websocket. After an error, open another.
+    /// user was removed); [`Error::Protocol`] when it speaks no websocket, or sends far too many frames. After an error, open another.
     pub async fn next(&mut self) -> Result<PushFrame, Error> {
         if let Some(event) = self.first.take() {
             return Ok(PushFrame::Event(*event));
         }
-        match self.message().await? {
+        let message = self.message().await?;
+        if self.frames.take(FRAMES, std::time::Instant::now()).is_err() {
+            return Err(Error::protocol("it sends too many events"));
+        }
+        match message {
             Message::Text(text) => match parse(&text) {
                 Parsed::Event(event) => Ok(PushFrame::Event(event)),
                 Parsed::ReauthRequired => Err(Error::Unauthorized),

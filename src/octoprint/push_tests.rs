@@ -176,3 +176,26 @@ async fn a_socket_that_breaks_is_lost() {
 fn a_push_is_small() {
     assert!(size_of::<Push>() <= 512, "{}", size_of::<Push>());
 }
+
+#[tokio::test]
+async fn a_socket_that_floods_is_given_up() {
+    let (printer, _task) = octoprint(|stream| async move {
+        let mut socket = accepted(stream).await;
+        say(&mut socket, r#"{"timelapse":null}"#).await;
+        for _ in 0..5_000 {
+            say(&mut socket, r#"{"event":{"type":"PrintDone","payload":{"path":"a.gcode"}}}"#).await;
+        }
+        std::future::pending::<()>().await;
+    })
+    .await;
+    let mut push = Push::open(&printer, &RequestOptions::default()).await.expect("open");
+    let mut read = 0;
+    let error = loop {
+        match push.next().await {
+            Ok(_) => read += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(error, Error::Protocol { .. }), "{error}");
+    assert!((1_000..4_000).contains(&read), "{read}");
+}

@@ -84,6 +84,11 @@ impl Principal {
         }
     }
 
+    /// Whose limits count: a user, or a token with its successors. None: the operator of the server.
+    pub fn owner(&self) -> Option<Uuid> {
+        self.user_id.or(self.line).or(self.token_id)
+    }
+
     /// The tag limit, where there is one.
     pub fn visible_tags(&self) -> Option<Vec<String>> {
         (!self.tags.is_empty()).then(|| self.tags.clone())
@@ -179,6 +184,7 @@ impl Services {
                 role: token.role,
                 tags: token.tags,
                 token_id: Some(token.id),
+                line: Some(token.line),
                 session_id: Some(session.id),
                 ..Principal::operator_of_the_server(ActorKind::Token)
             })

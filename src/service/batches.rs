@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use tokio::sync::broadcast;
 use uuid::Uuid;
 
-use super::{Services, access::Principal, error::Error, forecast::DryRow, select::Selected};
+use super::{Services, access::Principal, dispatch::NotAdmitted, error::Error, forecast::DryRow, select::Selected};
 pub use crate::storage::batches::BatchFilter;
 use crate::{
     clock,
@@ -23,8 +23,6 @@ use crate::{
 
 /// Commands that the answer about a batch holds; the rest is paged.
 pub const COMMANDS_SHOWN: i64 = 500;
-/// Batches that may be unfinished at once.
-const MAX_OPEN: usize = 1_000;
 /// How far ahead a batch may be planned.
 const MAX_AHEAD: TimeDelta = TimeDelta::days(400);
 
@@ -77,6 +75,7 @@ impl Services {
         spec.named = new.selector.names_printers();
         spec.token_id = who.token_id;
         spec.user_id = who.user_id;
+        spec.token_line = who.line;
         if let Selector::Filter { states, .. } = &new.selector {
             spec.states.clone_from(states);
         }
@@ -107,9 +106,6 @@ impl Services {
         targets: Vec<(Selected, Command)>,
         retry_of: Option<Uuid>,
     ) -> Result<BatchView, Error> {
-        if self.dispatch.open_batches() >= MAX_OPEN {
-            return Err(Error::Busy("There are too many unfinished batches. Wait for some to end, or stop them."));
-        }
         let now = clock::now();
         let later = spec.not_before.is_some_and(|at| at > now);
         let mut batch = Batch {
@@ -130,6 +126,7 @@ impl Services {
             batch.state = BatchState::Finished;
             batch.finished_at = Some(now);
         }
+        let admission = self.dispatch.admit(&batch).map_err(not_admitted)?;
         let entry = Entry {
             subject: Some(batch.id),
             // In the order of the rows: see `commands.rs`. What was done to each stands in its own row.
@@ -137,6 +134,9 @@ impl Services {
             ..who.entry(Action::BatchCreated, told(&batch))
         };
         storage::batches::create(&self.db, &batch, &rows, &entry).await?;
+        if batch.finished_at.is_none() {
+            admission.keep();
+        }
         tracing::info!(
             batch.id = %batch.id, batch.command = %batch.spec.command, batch.printers = rows.len(),
             by = %who.name, reason = batch.spec.reason.as_deref().unwrap_or(""),
@@ -315,6 +315,7 @@ impl Services {
             not_before: None,
             token_id: who.token_id,
             user_id: who.user_id,
+            token_line: who.line,
             states: Vec::new(),
             ..batch.spec
         };
@@ -340,9 +341,26 @@ fn is_own(who: &Principal, spec: &BatchSpec) -> bool {
         || (who.user_id.is_none() && who.token_id.is_some() && spec.token_id == who.token_id)
 }
 
+fn not_admitted(why: NotAdmitted) -> Error {
+    match why {
+        NotAdmitted::TooManyScheduled => {
+            let detail =
+                "You have 100 scheduled batches, the most that one user or token may have. Stop one of them first.";
+            Error::Conflict { code: "too_many_scheduled", detail: detail.to_owned() }
+        }
+        NotAdmitted::TooManyRunning => {
+            Error::Busy("You have too many unfinished batches. Wait for some to end, or stop them.")
+        }
+        NotAdmitted::ServerFull => {
+            Error::Busy("The server has too many unfinished batches. Wait for some to end, or stop them.")
+        }
+    }
+}
+
 /// What the audit says of a new batch: what was asked for, without what stands beside it anyway.
 fn told(batch: &Batch) -> Map<String, Value> {
     let mut told = fields(&batch.spec);
+    told.remove("token_line");
     told.retain(|_, value| !value.is_null() && *value != Value::Bool(false) && *value != json!([]));
     told
 }

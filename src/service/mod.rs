@@ -41,10 +41,14 @@ pub mod statistics;
 pub mod tags;
 pub mod temperatures;
 pub mod tokens;
+pub mod uploads;
 pub mod users;
 pub mod webhooks;
 
-use std::sync::{Arc, atomic::AtomicU64};
+use std::{
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicU64},
+};
 
 use chrono::TimeDelta;
 use tokio::sync::watch;
@@ -64,6 +68,7 @@ use self::{
     recorder::RecorderStatus,
     registry::Registry,
     sending::Sending,
+    uploads::Uploads,
     webhooks::Webhooks,
 };
 use crate::{
@@ -80,9 +85,6 @@ use crate::{
 /// started a print that was not recorded.
 const LAST_COMMANDS: TimeDelta = TimeDelta::days(1);
 
-/// Uploads to printers at once.
-const UPLOADS: usize = 8;
-
 /// Everything that use cases need. Cheap to clone.
 #[derive(Clone)]
 pub struct Services {
@@ -95,7 +97,7 @@ pub struct Services {
     pub(crate) admin_token: Option<Arc<str>>,
     pub(crate) settings: Settings,
     pub(crate) oidc: Option<Oidc>,
-    pub(crate) uploads: Arc<tokio::sync::Semaphore>,
+    pub(crate) uploads: Arc<Uploads>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) login_throttle: Arc<LoginThrottle>,
     pub(crate) cameras: Arc<Cameras>,
@@ -128,6 +130,8 @@ pub struct Parts {
     pub admin_token: Option<String>,
     pub settings: Settings,
     pub oidc: Option<Oidc>,
+    /// Folder of uploads on their way to printers.
+    pub data_dir: PathBuf,
 }
 
 impl Services {
@@ -139,6 +143,7 @@ impl Services {
         stop: &CancellationToken,
         failed: &CancellationToken,
     ) -> Result<Self, Error> {
+        let uploads = Uploads::open(&parts.data_dir);
         let (fleet, inbox) = Fleet::new(parts.settings, tasks.clone(), stop.clone());
         let dispatcher = Dispatcher::new(parts.db.clone(), fleet.clone(), inbox.ledger, parts.others_send_until);
         let services = Self {
@@ -151,7 +156,7 @@ impl Services {
             admin_token: parts.admin_token.map(Arc::from),
             settings: parts.settings,
             oidc: parts.oidc,
-            uploads: Arc::new(tokio::sync::Semaphore::new(UPLOADS)),
+            uploads: Arc::new(uploads),
             registry: Arc::default(),
             login_throttle: Arc::default(),
             cameras: Arc::default(),

@@ -72,6 +72,7 @@ impl Recorder {
                 _ = flush.tick() => drop(self.store_observations().await),
             }
         }
+        self.queue.close();
         while self.store_observations().await.is_err() {
             sleep(RETRY).await;
         }

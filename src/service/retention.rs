@@ -23,6 +23,8 @@ const BATCHES_KEPT: TimeDelta = TimeDelta::days(400);
 const DELIVERIES_KEPT: i64 = 10_000;
 /// Events and their deliveries are kept this long.
 const EVENTS_KEPT: TimeDelta = TimeDelta::days(30);
+/// Tokens are kept this long after they were revoked or expired: a batch may be scheduled so far ahead.
+const TOKENS_KEPT: TimeDelta = TimeDelta::days(400);
 
 const HOUR: Duration = Duration::from_secs(3_600);
 /// Every removal of audit rows is an audit row.
@@ -57,7 +59,7 @@ impl RemovalClock {
 impl Services {
     /// Starts the tasks.
     pub(super) fn start_retention(&self) {
-        let audit_kept = self.settings.audit_kept;
+        let (audit_kept, prints_kept) = (self.settings.audit_kept, self.settings.prints_kept);
         let clock = Arc::new(RemovalClock { db: self.db.clone(), started: Instant::now(), check: Mutex::default() });
         self.add_removal("batch_retention", HOUR, &clock, |db, now| async move {
             storage::batches::delete_older_than(&db, now - BATCHES_KEPT, now).await
@@ -70,6 +72,12 @@ impl Services {
         });
         self.add_removal("audit_retention", DAY, &clock, move |db, now| async move {
             storage::audit::delete_older_than(&db, now - audit_kept, now).await
+        });
+        self.add_removal("print_retention", HOUR, &clock, move |db, now| async move {
+            storage::prints::delete_older_than(&db, now - prints_kept, now).await
+        });
+        self.add_removal("token_retention", HOUR, &clock, |db, now| async move {
+            storage::tokens::delete_ended(&db, now - TOKENS_KEPT).await
         });
         self.add_removal("session_expiry", HOUR, &clock, |db, now| async move {
             storage::sessions::delete_expired(&db, now, now - SESSION_IDLE).await

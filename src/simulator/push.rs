@@ -53,6 +53,13 @@ pub async fn socket(
         .on_upgrade(move |socket| Session::new(conn.printer).run(socket)))
 }
 
+impl SimulatedPrinter {
+    /// Sends an event to all listeners, whatever the printer does.
+    pub fn send_event(&self, kind: &'static str, payload: Value) {
+        self.with(|inner, _| inner.hub.publish(&Event { kind, payload }));
+    }
+}
+
 /// What one client of the socket has said.
 struct Session {
     printer: SimulatedPrinter,

@@ -2,7 +2,8 @@
 //!
 //! To sum up a million prints takes SQLite seconds, and nobody waits for a page so long. So the prints that have ended
 //! are counted in the background, many at once, and a reader adds the few that are not counted yet; `prints.counted` says
-//! which. Prints are never deleted, so nothing is ever taken off.
+//! which. A print is deleted only after it was counted (retention), and its
+//! sums stay.
 
 use std::{
     collections::{BTreeMap, HashSet},

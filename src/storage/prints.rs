@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{
     Db, Error,
     error::{Place, broken},
-    group, reading,
+    group, reading, retention,
 };
 use crate::domain::{
     command::FileRef,
@@ -193,4 +193,21 @@ pub async fn page(db: &Db, filter: &PrintFilter, after: Option<Uuid>, limit: i64
         .fetch_all(pool)
         .await)?;
     rows.into_iter().map(Row::read).collect()
+}
+
+/// Prints that one statement of [`delete_older_than`] deletes.
+const DELETED_AT_ONCE: i64 = 1_000;
+
+/// Removes the prints that began before `older_than`, by position; `now` tells which times are from the future. Those that
+/// have not ended, are not in the statistics yet, or are on a plate stay. Returns how many went.
+pub async fn delete_older_than(db: &Db, older_than: DateTime<Utc>, now: DateTime<Utc>) -> Result<u64, Error> {
+    let last = retention::last_old_row("prints", "id", "started_at");
+    let last: Option<(Uuid,)> =
+        reading!(db, |pool| sqlx::query_as(AssertSqlSafe(last)).bind(older_than).bind(now).fetch_optional(pool).await)?;
+    let Some((last,)) = last else { return Ok(0) };
+    let sql = "delete from prints where id in
+               (select id from prints where id <= $1 and (ended_at < $2 or ended_at > $3) and counted
+                    and not exists (select 1 from plates where plates.print_id = prints.id)
+                order by id limit $4)";
+    Ok(retention::delete_in_groups!(db, sql, DELETED_AT_ONCE, last, older_than, now))
 }

@@ -152,3 +152,9 @@ pub async fn touch(db: &Db, id: Uuid, at: DateTime<Utc>) -> Result<(), Error> {
     writing!(db, |pool| sqlx::query(sql).bind(id).bind(at).execute(pool).await.map(drop))?;
     Ok(())
 }
+
+/// Removes the tokens that were revoked or expired before `ended_before`. Returns how many.
+pub async fn delete_ended(db: &Db, ended_before: DateTime<Utc>) -> Result<u64, Error> {
+    let sql = "delete from tokens where revoked_at < $1 or expires_at < $1";
+    Ok(writing!(db, |pool| sqlx::query(sql).bind(ended_before).execute(pool).await.map(|done| done.rows_affected()))?)
+}

@@ -197,7 +197,7 @@ async fn of_a_batch_a_limited_token_sees_the_rows_of_its_printers_alone() {
 
 #[tokio::test]
 async fn a_token_that_asks_too_fast_is_told_when_to_come_again() {
-    let limits = printyard::http::api::limits::Limits { per_second: 0.001, burst: 3.0 };
+    let limits = printyard::http::api::limits::Limits(printyard::domain::rate::Rate { per_second: 0.001, burst: 3.0 });
     let options = crate::support::server::Options { limits, ..Default::default() };
     let server = TestServer::with(options).await;
     let number = |headers: &reqwest::header::HeaderMap, name: &str| -> u32 {

@@ -468,3 +468,41 @@ async fn the_main_roads_lead_over_postgresql_too() {
     assert_eq!((status, page["next_cursor"].is_string()), (StatusCode::OK, true), "{page}");
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_principal_has_100_scheduled_batches_and_nobody_else_is_refused_for_it() {
+    let (server, _farm, printers) = yard(1).await;
+    let scheduled = |not_before: &str| {
+        let select = json!({"printer_ids": [printers[0]]});
+        json!({"command": "cancel", "select": select, "not_before": not_before})
+    };
+    let later = (printyard::clock::now() + chrono::TimeDelta::days(300)).to_rfc3339();
+    let (_, made, _) = server.post("/api/v1/tokens", json!({"name": "greedy", "role": "operator"})).await;
+    let (id, greedy) = (made["id"].as_str().expect("an id"), made["token"].as_str().expect("a token").to_owned());
+    let schedule = async |token: &str| {
+        answer(server.bare(Method::POST, "/api/v1/batches").bearer_auth(token).json(&scheduled(&later))).await
+    };
+    // Several at once: check and count are one step.
+    let mut accepted = 0;
+    for _ in 0..3 {
+        let answers = futures_util::future::join_all((0..40).map(|_| schedule(&greedy))).await;
+        accepted += answers.iter().filter(|got| got.0 == StatusCode::ACCEPTED).count();
+    }
+    assert_eq!(accepted, 100);
+    is_problem(&schedule(&greedy).await, 409, "too_many_scheduled");
+    // Its successor is the same principal.
+    let (_, rotated, _) = server.post(&format!("/api/v1/tokens/{id}/rotate"), json!({"overlap_s": 3_600})).await;
+    let successor = rotated["token"].as_str().expect("a token");
+    is_problem(&schedule(successor).await, 409, "too_many_scheduled");
+    // Another principal can do everything, and so can this one at once.
+    let other = server.token("operator").await;
+    assert_eq!(schedule(&other).await.0, StatusCode::ACCEPTED);
+    let cancel = json!({"command": "cancel", "select": {"all": true}});
+    let now = server.bare(Method::POST, "/api/v1/batches").bearer_auth(&greedy).json(&cancel);
+    assert!(answer(now).await.0.is_success());
+    // Also after a restart, which reads them from the command log.
+    let server = server.restart().await;
+    let again = server.bare(Method::POST, "/api/v1/batches").bearer_auth(successor).json(&scheduled(&later));
+    is_problem(&answer(again).await, 409, "too_many_scheduled");
+    assert!(server.post("/api/v1/batches", cancel).await.0.is_success());
+}

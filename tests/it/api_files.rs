@@ -161,3 +161,14 @@ async fn a_file_that_was_selected_at_the_printer_a_moment_ago_is_started() {
     let (_, row, _) = server.post_and_wait(&job, start).await;
     assert_eq!(row["outcome"], "confirmed", "{row}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fifteen_thousand_files_with_long_names_are_listed() {
+    let (server, farm, ids) = yard(1).await;
+    for n in 0..15_000 {
+        farm.printers()[0].put_file(&format!("{n:05}-{}.gcode", "x".repeat(200)), GCODE);
+    }
+    let (status, page, _) = server.get(&format!("/api/v1/printers/{}/files?limit=500", ids[0])).await;
+    assert_eq!(status, StatusCode::OK, "{page}");
+    assert_eq!(page["items"].as_array().map(Vec::len), Some(500));
+}

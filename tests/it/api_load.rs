@@ -10,7 +10,7 @@ use tokio::{io::AsyncWriteExt, net::TcpStream};
 use crate::{
     api_problems::is_problem,
     support::{
-        server::{Answer, DEADLINE, Options, TestServer, answer},
+        server::{Answer, DEADLINE, Options, TestServer, answer, farm},
         wait,
     },
 };
@@ -101,5 +101,30 @@ async fn answers_that_are_never_read_are_held_for_a_while_and_then_cut_off() {
     assert_eq!(ask(&server, &other, "/api/v1/me", "text/csv").await.0, StatusCode::OK, "another token");
     // Nobody reads, nobody goes: the server makes an end of it.
     until_admitted(&server, &greedy, "text/csv").await;
+    drop(held);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_that_stop_printers_have_a_share_that_other_tokens_cannot_take() {
+    let rooms = Rooms { all: 4, each: 4 };
+    let bounds = Bounds { requests: rooms, long_requests: rooms, ..Bounds::default() };
+    let server = TestServer::with(Options { bounds, ..Options::default() }).await;
+    let farm = farm(1).await;
+    let printer = server.register(&farm.printers()[0]).await;
+    let (greedy, other) = (server.token("operator").await, server.token("operator").await);
+    let half = format!(
+        "POST /api/v1/plates/clear HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {greedy}\r\n\
+         Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{{"
+    );
+    let held = until_overloaded(&server, &greedy, "*/*", &half).await;
+    is_problem(&ask(&server, &other, "/api/v1/me", "*/*").await, 503, "overloaded");
+    let body = json!({"command": "cancel", "select": {"printer_ids": [printer]}});
+    for prefer in ["wait=0", "respond-async"] {
+        let cancel = server.bare(Method::POST, "/api/v1/batches").bearer_auth(&other).header("Prefer", prefer);
+        let (status, batch, _) = answer(cancel.json(&body)).await;
+        assert!(status.is_success(), "{status} {batch}");
+        let stop = format!("/api/v1/batches/{}/stop", batch["id"].as_str().expect("an id"));
+        assert_eq!(answer(server.bare(Method::POST, &stop).bearer_auth(&other)).await.0, StatusCode::OK);
+    }
     drop(held);
 }

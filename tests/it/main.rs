@@ -34,6 +34,7 @@ mod fixtures;
 mod fleet;
 mod forgery;
 mod guessing;
+mod limits;
 mod oidc;
 mod outside;
 mod pages;

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use source::Source;
 
+mod growth;
 mod layers;
 mod source;
 mod translation;

@@ -174,3 +174,37 @@ fn the_reachability_of_a_printer_waits_for_the_facts_that_its_observation_waits_
     assert_eq!(queue.try_take(10).len(), 1);
     assert_eq!(queue.take_observed().reach.len(), 1);
 }
+
+#[test]
+fn a_flooding_printer_is_held_back_and_delays_no_other() {
+    let (queue, other) = (RecorderQueue::default(), Uuid::from_u128(2));
+    for id in 0..200 {
+        print(&queue, PRINTER, id, By::printer());
+        drop(queue.lock().take(usize::MAX, Take::Steady));
+    }
+    queue.mark_stored();
+    assert!(queue.lock().is_held(PRINTER), "400 facts are more than the burst");
+    print(&queue, other, 1_000, By::printer());
+    assert_eq!(queue.lock().take(usize::MAX, Take::Steady).len(), 2, "those of the other printer");
+    queue.mark_stored();
+    assert_eq!(queue.backlog(), Backlog::default(), "what is held back on purpose is no backlog");
+    // A flush marker is answered after everything before it, the last print's end included.
+    let _stored = queue.add_flush();
+    let (facts, merged) = taken(&queue, PRINTER);
+    assert!(facts.len() <= FACTS_KEPT, "{}", facts.len());
+    assert_eq!(facts.last(), Some(&ended(199)));
+    assert!(merged.len() <= 1, "{merged:?}");
+}
+
+#[test]
+fn what_is_held_back_is_taken_when_the_server_stops() {
+    let queue = RecorderQueue::default();
+    for id in 0..200 {
+        print(&queue, PRINTER, id, By::printer());
+        drop(queue.try_take(usize::MAX));
+    }
+    queue.close();
+    let (facts, _) = taken(&queue, PRINTER);
+    assert_eq!(facts.last(), Some(&ended(199)));
+    assert!(queue.try_take(usize::MAX).is_empty());
+}

@@ -56,7 +56,7 @@ pub fn routes() -> OpenApiRouter<Services> {
         ("Location", description = "Path of the batch."), ("Retry-After", description = "Seconds."),
     )),
     (status = MULTI_STATUS, description = "Every command has ended: each row has its own outcome", body = BatchBody),
-    (status = CONFLICT, description = "`selection_changed`, with `total`", body = ProblemBody,
+    (status = CONFLICT, description = "`selection_changed`, with `total`; `too_many_scheduled`: a user or token may have 100 scheduled batches", body = ProblemBody,
         content_type = "application/problem+json"),
     (status = UNPROCESSABLE_ENTITY, description = "`nothing_selected`, `duplicate_target`"),
     (status = SERVICE_UNAVAILABLE, description = "`busy`: too many batches have not ended"),

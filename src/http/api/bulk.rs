@@ -103,9 +103,9 @@ async fn create_printers(
         Err(error) => refused(index, error.into()),
     }));
     items.sort_by_key(|item| item.index);
-    // Where the database failed, the same request with the same key is tried again.
-    let failed = items.iter().any(|item| item.status >= 500);
-    Ok((StatusCode::MULTI_STATUS, failed.then_some(Extension(NotStored)), Json(CreatedBody { items })))
+    // Where the database failed, the same request with the same key is tried again. Refusals alone are not kept.
+    let is_fresh = items.iter().any(|item| item.status >= 500) || items.iter().all(|item| item.problem.is_some());
+    Ok((StatusCode::MULTI_STATUS, is_fresh.then_some(Extension(NotStored)), Json(CreatedBody { items })))
 }
 
 fn refused(index: usize, problem: Problem) -> CreatedItem {

@@ -142,6 +142,11 @@ fn canonical(bytes: &[u8]) -> String {
 /// Answers a replay with the first status and the resource's current body.
 async fn replay(services: &Services, router: &Router, parts: &Parts, bound: Bound) -> Result<Response, Problem> {
     let first = bound.status.and_then(|status| StatusCode::from_u16(status).ok());
+    if bound.body_gone {
+        let detail = "The request was executed before, and its answer is not kept any more. Nothing was done now. \
+                      Read what it created or changed.";
+        return Err(Problem::new(StatusCode::CONFLICT, "replay_body_gone", detail));
+    }
     let mut response = match (bound.body, bound.location) {
         (Some(body), _) => {
             let kind = [(header::CONTENT_TYPE, "application/json")];

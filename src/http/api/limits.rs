@@ -10,41 +10,33 @@ use axum::http::{HeaderMap, StatusCode};
 use uuid::Uuid;
 
 use super::problem::Problem;
+use crate::domain::rate::{Rate, TokenBucket};
 
 /// Buckets that are remembered. A full one is like none, so full ones are forgotten first.
 const MOST_BUCKETS: usize = 10_000;
 
 /// The rate at which one token may ask.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    pub per_second: f64,
-    /// Requests that may come at once after a pause.
-    pub burst: f64,
-}
+pub struct Limits(pub Rate);
 
 impl Default for Limits {
     /// The contract's numbers.
     fn default() -> Self {
-        Self { per_second: 50.0, burst: 200.0 }
+        Self(Rate { per_second: 50.0, burst: 200.0 })
     }
 }
 
 impl Limits {
     /// No limit to speak of: for measurements, and tests that ask faster than anybody.
     pub fn generous() -> Self {
-        Self { per_second: 1e9, burst: 1e9 }
+        Self(Rate { per_second: 1e9, burst: 1e9 })
     }
-}
-
-struct Bucket {
-    left: f64,
-    at: Instant,
 }
 
 /// How a token stands after a request.
 #[derive(Debug, Clone, Copy)]
 pub struct Standing {
-    limits: Limits,
+    rate: Rate,
     left: f64,
 }
 
@@ -52,7 +44,7 @@ impl Standing {
     /// Tells it in the headers of the IETF's drafts: `RateLimit-Limit`, `-Remaining` and `-Reset` as up to
     /// draft-ietf-httpapi-ratelimit-headers-06, which most clients read, and `RateLimit-Policy` as since -08.
     pub fn tell(self, headers: &mut HeaderMap) {
-        let Limits { per_second, burst } = self.limits;
+        let Rate { per_second, burst } = self.rate;
         let policy = format!("\"default\";q={};w={}", burst.floor(), whole(burst / per_second).max(1));
         for (name, value) in [
             ("ratelimit-limit", burst.floor().to_string()),
@@ -80,46 +72,38 @@ fn whole(seconds: f64) -> u32 {
 /// The buckets of all tokens. The token that the operator has set has one, too.
 #[derive(Clone)]
 pub struct Buckets {
-    limits: Limits,
-    buckets: Arc<Mutex<HashMap<Option<Uuid>, Bucket>>>,
+    rate: Rate,
+    buckets: Arc<Mutex<HashMap<Option<Uuid>, TokenBucket>>>,
 }
 
 impl Buckets {
     /// Full buckets for everybody.
     pub fn new(limits: Limits) -> Self {
-        Self { limits, buckets: Arc::default() }
+        Self { rate: limits.0, buckets: Arc::default() }
     }
 
     /// Counts one request. Says how its token stands, and what it is told when it asks too fast.
     pub fn take(&self, token: Option<Uuid>) -> (Standing, Result<(), Problem>) {
-        let limits = self.limits;
+        let rate = self.rate;
         match self.take_at(token, Instant::now()) {
-            Ok(left) => (Standing { limits, left }, Ok(())),
+            Ok(left) => (Standing { rate, left }, Ok(())),
             Err(left) => {
-                let detail = format!("This token asks more than {} times in a second.", limits.per_second);
-                let seconds = whole((1.0 - left) / limits.per_second).max(1);
+                let detail = format!("This token asks more than {} times in a second.", rate.per_second);
+                let seconds = whole((1.0 - left) / rate.per_second).max(1);
                 let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail);
-                (Standing { limits, left }, Err(problem.retry_after(seconds)))
+                (Standing { rate, left }, Err(problem.retry_after(seconds)))
             }
         }
     }
 
     /// What is left then. Fails with what is left where that is less than a request.
     fn take_at(&self, token: Option<Uuid>, now: Instant) -> Result<f64, f64> {
-        let Limits { per_second, burst } = self.limits;
-        let filled = |bucket: &Bucket| {
-            (bucket.left + now.saturating_duration_since(bucket.at).as_secs_f64() * per_second).min(burst)
-        };
+        let rate = self.rate;
         let mut buckets = self.buckets.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if buckets.len() >= MOST_BUCKETS && !buckets.contains_key(&token) {
-            buckets.retain(|_, bucket| filled(bucket) < burst);
+            buckets.retain(|_, bucket| bucket.left(rate, now) < rate.burst);
         }
-        let left = buckets.get(&token).map_or(burst, filled);
-        if left < 1.0 {
-            return Err(left);
-        }
-        buckets.insert(token, Bucket { left: left - 1.0, at: now });
-        Ok(left - 1.0)
+        buckets.entry(token).or_insert_with(|| TokenBucket::full(rate, now)).take(rate, now)
     }
 }
 
@@ -131,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_burst_is_let_through_and_then_the_rate() {
-        let buckets = Buckets::new(Limits { per_second: 2.0, burst: 3.0 });
+        let buckets = Buckets::new(Limits(Rate { per_second: 2.0, burst: 3.0 }));
         let start = Instant::now();
         let taken = |at: Duration| (0..10).filter(|_| buckets.take_at(None, start + at).is_ok()).count();
         assert_eq!(taken(Duration::ZERO), 3);
@@ -141,7 +125,7 @@ mod tests {
 
     #[test]
     fn one_token_does_not_cost_another_anything() {
-        let buckets = Buckets::new(Limits { per_second: 1.0, burst: 1.0 });
+        let buckets = Buckets::new(Limits(Rate { per_second: 1.0, burst: 1.0 }));
         let now = Instant::now();
         assert!(buckets.take_at(Some(Uuid::from_u128(1)), now).is_ok());
         assert!(buckets.take_at(Some(Uuid::from_u128(1)), now).is_err());

@@ -37,6 +37,7 @@ const AGAIN_S: u32 = 1;
 pub struct Load {
     short: Room,
     long: Room,
+    reserved: Room,
     /// Tokens are told apart by a number that says nothing about them.
     hasher: RandomState,
 }
@@ -49,14 +50,19 @@ struct Room {
     each: Crowd<Option<u64>>,
 }
 
-/// One request under way: its place among all, and among those of its token.
-type Held = (OwnedSemaphorePermit, Place<Option<u64>>);
+/// One request under way: its place among all, among those of its token, and where it is a reserved one, among those.
+type Held = (OwnedSemaphorePermit, Place<Option<u64>>, Option<Place<Option<u64>>>);
 
 impl Load {
     /// Nothing is under way.
     pub fn new(bounds: &Bounds) -> Self {
         let room = |rooms: Rooms| Room { rooms, all: Arc::new(Semaphore::new(rooms.all)), each: Crowd::default() };
-        Self { short: room(bounds.requests), long: room(bounds.long_requests), hasher: RandomState::new() }
+        Self {
+            short: room(bounds.requests),
+            long: room(bounds.long_requests),
+            reserved: room(bounds.reserved_requests),
+            hasher: RandomState::new(),
+        }
     }
 
     fn admit(&self, request: &Request) -> Result<Held, &'static str> {
@@ -64,9 +70,37 @@ impl Load {
         let token = auth::bearer(request.headers()).map(|token| self.hasher.hash_one(token));
         let place =
             room.each.admit(token, room.rooms.each).ok_or("This token has as many under way as one may have.")?;
-        let slot = room.all.clone().try_acquire_owned().map_err(|_| "The server has as many under way as it can.")?;
-        Ok((slot, place))
+        if let Ok(slot) = room.all.clone().try_acquire_owned() {
+            return Ok((slot, place, None));
+        }
+        // The load of other tokens never refuses a request that stops printers.
+        let reserved = may_stop(request).then(|| self.reserved.admit(token)).flatten();
+        let (slot, share) = reserved.ok_or("The server has as many under way as it can.")?;
+        Ok((slot, place, Some(share)))
     }
+}
+
+impl Room {
+    fn admit(&self, token: Option<u64>) -> Option<(OwnedSemaphorePermit, Place<Option<u64>>)> {
+        let place = self.each.admit(token, self.rooms.each)?;
+        Some((self.all.clone().try_acquire_owned().ok()?, place))
+    }
+}
+
+/// Requests that may stop printers. Their command is in the body, which is not read yet.
+fn may_stop(request: &Request) -> bool {
+    let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    request.method() == Method::POST
+        && matches!(
+            route,
+            Some(
+                "/api/v1/batches"
+                    | "/api/v1/batches/{id}/stop"
+                    | "/api/v1/printers/{id}/job"
+                    | "/api/v1/printers/{id}/emergency-stop"
+                    | "/api/v1/emergency-stop"
+            )
+        )
 }
 
 /// Lets a request in while there is room. `/metrics` always: it is most needed when there is none.

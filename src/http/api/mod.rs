@@ -39,6 +39,7 @@ pub mod problem;
 mod snapshot;
 mod tokens;
 pub mod upload;
+mod upload_body;
 mod users;
 mod webhook_body;
 mod webhook_document;

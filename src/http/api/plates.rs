@@ -1,6 +1,6 @@
 //! Plates: cleared by whoever has looked at them.
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{Extension, Json, extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -10,6 +10,7 @@ use super::{
     caller::Operator,
     decode::Object,
     extract::{Input, NoQuery},
+    idempotency::NotStored,
     problem::Problem,
 };
 use crate::{
@@ -72,7 +73,7 @@ async fn clear_plates(
     _: NoQuery,
     State(services): State<Services>,
     Input(body): Input<ClearBody>,
-) -> Result<(StatusCode, Json<ClearedBody>), Problem> {
+) -> Result<(StatusCode, Option<Extension<NotStored>>, Json<ClearedBody>), Problem> {
     let (field, plates): (_, Vec<ClearPlate>) = match (body.printer_ids, body.plates) {
         (Some(ids), None) => {
             ("printer_ids", ids.into_iter().map(|printer_id| ClearPlate { printer_id, print_id: None }).collect())
@@ -92,11 +93,14 @@ async fn clear_plates(
     if plates.is_empty() {
         return Err(Invalid::one(format!("/{field}"), "length", "must not be empty").into());
     }
-    let items = services
+    let items: Vec<ClearedItem> = services
         .clear_plates(&who.0, &plates)
         .await?
         .into_iter()
         .map(|(plate, result)| ClearedItem { printer_id: plate.printer_id, print_id: plate.print_id, result })
         .collect();
-    Ok((StatusCode::MULTI_STATUS, Json(ClearedBody { items })))
+    // Refusals alone are not kept.
+    let is_clear = |item: &ClearedItem| matches!(item.result, ClearResult::Cleared | ClearResult::AlreadyClear);
+    let is_refused = !items.iter().any(is_clear);
+    Ok((StatusCode::MULTI_STATUS, is_refused.then_some(Extension(NotStored)), Json(ClearedBody { items })))
 }

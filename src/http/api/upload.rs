@@ -4,9 +4,10 @@
 //! a form does not tell before its end. Nothing reaches the printer before the whole form was read and held against
 //! the rules.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use axum::{
+    body::Body as RequestBody,
     extract::{
         FromRequest, Multipart, Request,
         multipart::{Field, MultipartError},
@@ -23,14 +24,19 @@ use tokio_util::io::ReaderStream;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{extract::too_slow, files::is_folder, problem::Problem};
+use super::{
+    extract::too_slow,
+    files::is_folder,
+    problem::Problem,
+    upload_body::{HeaderMeter, MeteredBody},
+};
 use crate::{
-    clock,
     domain::invalid::{Invalid, check_line},
     service::{
         Error, Services,
         access::Principal,
         files::{Body, Upload},
+        uploads::UploadPlace,
     },
 };
 
@@ -115,23 +121,31 @@ pub async fn receive(
         let rule = "must name a folder, without . and .. as parts".to_owned();
         return Err(Problem::bad_query(vec![("path".to_owned(), "path", rule)]));
     }
+    // Before the body is read: what waits for a place takes no memory and no disk.
+    let mut place = Some(services.admit_upload(who)?);
+    let meter = HeaderMeter::default();
+    let request = request.map(|body| RequestBody::from_stream(MeteredBody::new(body, meter.clone())));
     let mut form = Multipart::from_request(request, &()).await.map_err(|_| {
         let detail = "The body must be sent as multipart/form-data, with a boundary.";
         Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
     })?;
     let mut file: Option<Incoming> = None;
     while let Some(mut field) = in_time(form.next_field()).await? {
+        meter.within_part();
         if field.name() != Some("file") {
             wishes.read(field).await?;
+            meter.between_parts();
             continue;
         }
-        if file.is_some() {
+        let Some(place) = place.take() else {
             return Err(Invalid::one("/file", "duplicate_field", "must be given only once").into());
-        }
-        let mut incoming = Incoming::new(filename(&field)?).await?;
+        };
+        let mut incoming = Incoming::new(filename(&field)?, place).await?;
         while let Some(chunk) = in_time(field.chunk()).await? {
             incoming.push(chunk).await?;
         }
+        drop(field);
+        meter.between_parts();
         file = Some(incoming);
     }
     match file {
@@ -140,29 +154,28 @@ pub async fn receive(
     }
 }
 
-/// A file that is coming in, kept in a folder of its own.
+/// A file that is coming in.
 struct Incoming {
     size: u64,
     file: File,
     filename: String,
-    _folder: Folder,
+    place: UploadPlace,
 }
 
 impl Incoming {
-    async fn new(filename: String) -> Result<Self, Problem> {
-        let folder = Folder::new().await.map_err(|error| disk(&error))?;
-        let mut options = File::options();
-        options.read(true).write(true).create_new(true);
-        let file = options.open(folder.0.join("upload")).await.map_err(|error| disk(&error))?;
-        Ok(Self { size: 0, file, filename, _folder: folder })
+    async fn new(filename: String, place: UploadPlace) -> Result<Self, Problem> {
+        let file = place.create().await.map_err(|error| disk(&error))?;
+        Ok(Self { size: 0, file, filename, place })
     }
 
     /// Takes the next piece.
     async fn push(&mut self, chunk: Bytes) -> Result<(), Problem> {
-        self.size += u64::try_from(chunk.len()).unwrap_or(u64::MAX);
+        let bytes = u64::try_from(chunk.len()).unwrap_or(u64::MAX);
+        self.size += bytes;
         if self.size > LARGEST {
             return Err(Problem::too_large("A file has at most 1 GiB."));
         }
+        self.place.reserve(bytes)?;
         self.file.write_all(&chunk).await.map_err(|error| disk(&error))
     }
 
@@ -186,27 +199,6 @@ impl Incoming {
         };
         let uploaded = services.upload_file(who, id, upload).await?;
         Ok(UploadedBody { path: uploaded.path, origin: uploaded.origin, size: self.size })
-    }
-}
-
-/// A private folder in the system's temporary one, deleted when it is dropped.
-struct Folder(PathBuf);
-
-impl Folder {
-    async fn new() -> std::io::Result<Self> {
-        let path = std::env::temp_dir().join(format!("printyard-upload-{}", clock::new_id()));
-        let mut builder = tokio::fs::DirBuilder::new();
-        #[cfg(unix)]
-        builder.mode(0o700);
-        builder.create(&path).await?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // Left behind at worst, in a folder that the system clears.
-        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 

@@ -59,13 +59,16 @@ use axum::{
 };
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use self::{board::Board, page::Failure, stream::Rounds};
-use super::{bounds::Bounds, patience};
+use super::{bounds::Bounds, crowd::Crowd, patience};
 use crate::service::Services;
 
 /// Pages that may be live at once.
 const STREAMS: usize = 512;
+/// Live pages of one user at once.
+const STREAMS_EACH: usize = 64;
 /// Bytes of a form with a list of printers of 1 MB in it, sealed and coded.
 const SEALED_LIST: usize = 4 * 1024 * 1024;
 /// Nothing from elsewhere, nothing inline, nobody's frame.
@@ -78,6 +81,8 @@ pub(super) struct Dashboard {
     services: Services,
     board: Arc<Board>,
     streams: Arc<Semaphore>,
+    /// Live pages of each user.
+    streams_of: Crowd<Option<Uuid>>,
     rounds: Arc<Rounds>,
     stop: CancellationToken,
 }
@@ -92,7 +97,14 @@ impl FromRef<Dashboard> for Services {
 pub fn router(services: Services, bounds: Bounds, stop: CancellationToken) -> Router {
     let board = Arc::new(Board::new(services.clone()));
     let streams = Arc::new(Semaphore::new(STREAMS));
-    let dashboard = Dashboard { services: services.clone(), board, streams, rounds: Arc::default(), stop };
+    let dashboard = Dashboard {
+        services: services.clone(),
+        board,
+        streams,
+        streams_of: Crowd::default(),
+        rounds: Arc::default(),
+        stop,
+    };
     Router::new()
         .route("/", get(printers::farm))
         .route("/printers/{id}/camera", get(cameras::picture))

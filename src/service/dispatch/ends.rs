@@ -178,7 +178,10 @@ impl Dispatcher {
         {
             match part {
                 // A batch that the log does not take for finished has a row that memory has not: it is loaded again.
-                Part::Done(over, _) => self.active_batches.retain(|id, _| !over.contains(id)),
+                Part::Done(over, _) => {
+                    self.active_batches.retain(|id, _| !over.contains(id));
+                    self.handle.open.remove(&over);
+                }
                 // The next tick tries again.
                 Part::Refused(_) => {}
             }

@@ -11,7 +11,11 @@ use std::{
 use tokio::sync::{Notify, broadcast, mpsc, oneshot};
 use uuid::Uuid;
 
-use super::waiting::{BatchWaits, Waits, WaitsFor};
+pub use super::open_batches::NotAdmitted;
+use super::{
+    open_batches::{Admission, OpenBatches},
+    waiting::{BatchWaits, Waits, WaitsFor},
+};
 use crate::domain::{
     batch::Batch,
     command::{Command, CommandRow},
@@ -62,6 +66,7 @@ pub struct Dispatch {
     /// Spares the dispatcher reading them from the command log.
     new_batches: Arc<Mutex<NewBatches>>,
     signals: mpsc::Sender<Signal>,
+    pub(super) open: OpenBatches,
     pub(super) changed: broadcast::Sender<Uuid>,
     status: Arc<Status>,
     waits: Arc<Mutex<Waits>>,
@@ -90,11 +95,17 @@ impl Dispatch {
             wake: Arc::new(Notify::new()),
             new_batches: Arc::default(),
             signals,
+            open: OpenBatches::default(),
             changed: broadcast::channel(SIGNALS).0,
             status: Arc::new(status),
             waits: Arc::default(),
         };
         (handle, receiver)
+    }
+
+    /// Counts a batch that is about to be stored, if its principal may have one more.
+    pub fn admit(&self, batch: &Batch) -> Result<Admission, NotAdmitted> {
+        self.open.admit(batch)
     }
 
     /// A batch was created, with these open rows: the command log has both.

@@ -10,6 +10,7 @@ mod active_batches;
 mod delivery;
 mod ends;
 mod handle;
+mod open_batches;
 mod permits;
 mod printer_queues;
 mod reconcile;
@@ -18,7 +19,7 @@ mod report;
 mod retry;
 pub mod waiting;
 
-pub use self::handle::{Dispatch, NotReserved, Reservation};
+pub use self::handle::{Dispatch, NotAdmitted, NotReserved, Reservation};
 use self::{
     active_batches::ActiveBatch, handle::Signal, printer_queues::PrinterQueues, reconcile::Unrecorded, retry::Backoff,
 };
@@ -57,8 +58,7 @@ const TICK: Duration = Duration::from_secs(1);
 /// Final reports wait this long at most while replies to other sends are awaited, so that no reply waits for its
 /// statement behind them, and a thousand ends cost a few statements.
 const ENDS_WAIT: Duration = Duration::from_millis(100);
-/// Progress reports wait this long at most for others that are awaited: a thousand acceptances would be a hundred
-/// statements.
+/// Progress reports wait this long at most for others: a thousand acceptances would be a hundred statements.
 const PROGRESS_WAITS: Duration = Duration::from_millis(6);
 /// What is under way when the server stops may take this long; then it is given up, retries included.
 const GRACE: Duration = Duration::from_secs(1);
@@ -271,7 +271,7 @@ impl Dispatcher {
         }
         let (released, queued): (Vec<_>, Vec<_>) =
             rows.into_iter().partition(|row| row.outcome != Outcome::Queued || row.released_at.is_some());
-        let id = batch.id;
+        let id = self.handle.open.add(&batch);
         let mut active = ActiveBatch::new(batch, queued.into());
         active.open.extend(released.iter().map(|row| (row.id, row.printer_id)));
         self.active_batches.insert(id, active);

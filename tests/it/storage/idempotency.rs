@@ -67,3 +67,32 @@ async fn what_has_no_place_in_the_api_binds_no_key() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn the_oldest_answers_of_a_scope_are_dropped_and_their_keys_stay() {
+    on_each(async |db| {
+        let other = KeyUse { scope: new_id(), ..key() };
+        idempotency::note_answer(&db, &other, 207, Some("theirs"), at(0)).await.expect("noted");
+        let answers = |n: i64| KeyUse { key: format!("MO/{n}"), ..key() };
+        let body = "x".repeat(1024 * 1024);
+        for n in 0..12 {
+            idempotency::note_answer(&db, &answers(n), 207, Some(&body), at(n)).await.expect("noted");
+        }
+        for n in 0..12 {
+            let of = answers(n);
+            let bound = idempotency::get(&db, of.scope, &of.key, at(60)).await.expect("read").expect("bound");
+            assert_eq!((bound.body.is_some(), bound.body_gone), (n >= 4, n < 4), "answer {n}");
+            assert_eq!(bound.status, Some(207));
+        }
+        let bound = idempotency::get(&db, other.scope, &other.key, at(60)).await.expect("read").expect("bound");
+        assert_eq!(bound.body.as_deref(), Some("theirs"), "another scope has its own bytes");
+        // A key that is used anew after its time has an answer again.
+        let later = at(0) + TimeDelta::hours(25);
+        idempotency::note_answer(&db, &KeyUse { use_id: new_id(), ..answers(0) }, 207, Some("new"), later)
+            .await
+            .expect("noted");
+        let bound = idempotency::get(&db, answers(0).scope, "MO/0", later).await.expect("read").expect("bound");
+        assert_eq!((bound.body.as_deref(), bound.body_gone), (Some("new"), false));
+    })
+    .await;
+}

@@ -4,17 +4,19 @@ use chrono::{DateTime, TimeDelta, Utc};
 use printyard::{
     clock::{self, new_id},
     domain::{
+        access::{Role, Token},
         audit::{Action, Entry},
         batch::{Batch, BatchState},
         clock_check::{STEADY_FOR, StoredClock},
         command::Command,
+        print::{By, Mark, PrintFact, PrintResult},
     },
-    storage::{Db, audit, batches, events, retention},
+    storage::{Db, audit, batches, events, print_days, prints, retention, sights, tokens},
 };
 
 use super::{
     databases::on_each,
-    fixtures::{batch, entry},
+    fixtures::{batch, entry, insert, occupy, printer},
 };
 
 /// How long rows are kept here.
@@ -119,6 +121,68 @@ async fn what_is_known_of_the_clock_outlives_the_server_and_begins_with_the_newe
             let clock = StoredClock { newest: now - days(steady), steady: TimeDelta::seconds(steady) };
             retention::store_clock(&db, clock).await.expect("written");
             assert_eq!(retention::stored_clock(&db).await.expect("read"), Some(clock));
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn prints_go_by_position_once_they_are_counted_and_not_while_they_are_on_a_plate() {
+    on_each(async |db| {
+        let now = clock::now();
+        let printer = printer("P1");
+        insert(&db, &printer, None, &entry()).await.expect("registered");
+        let mut ids = Vec::new();
+        // Age of the start, and whether it ended an hour later.
+        for (age, has_ended) in [(90, true), (80, false), (70, true), (60, true), (29, true), (50, true)] {
+            let (id, by, began) = (new_id(), By::printer(), now - days(age));
+            let mut facts = vec![(printer.id, PrintFact::Began { id, file: None, at: began, by })];
+            if has_ended {
+                let at = began + TimeDelta::hours(1);
+                let (result, left) = (PrintResult::Done, Mark::default());
+                facts.push((printer.id, PrintFact::Ended { id, at, result, reason: None, by, left }));
+            }
+            sights::record(&db, new_id(), &facts, &[]).await.expect("recorded");
+            ids.push(id);
+        }
+        occupy(&db, printer.id, ids[2], now).await;
+        assert_eq!(prints::delete_older_than(&db, now - KEPT, now).await.expect("removed"), 0, "not counted yet");
+        print_days::catch_up(&db).await.expect("counted");
+        assert_eq!(prints::delete_older_than(&db, now - KEPT, now).await.expect("removed"), 2);
+        for (n, id) in ids.iter().enumerate() {
+            let is_there = prints::get(&db, *id).await.expect("read").is_some();
+            assert_eq!(is_there, ![0, 3].contains(&n), "print {n}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn tokens_go_some_time_after_they_were_revoked_or_expired() {
+    on_each(async |db| {
+        let now = clock::now();
+        let token = |expires_at: Option<DateTime<Utc>>| {
+            let id = new_id();
+            Token {
+                id,
+                name: "T".into(),
+                role: Role::Viewer,
+                tags: Vec::new(),
+                created_at: now - days(900),
+                expires_at,
+                last_used_at: None,
+                line: id,
+                requires_key: false,
+            }
+        };
+        let made = [token(None), token(None), token(Some(now - days(60))), token(Some(now - days(10)))];
+        for (n, token) in (0_u8..).zip(&made) {
+            tokens::insert(&db, token, &[n], &entry()).await.expect("made");
+        }
+        tokens::revoke(&db, made[1].id, now - days(60), &entry()).await.expect("revoked");
+        assert_eq!(tokens::delete_ended(&db, now - KEPT).await.expect("removed"), 2);
+        for (token, stays) in made.iter().zip([true, false, false, true]) {
+            assert_eq!(tokens::get(&db, token.id).await.expect("read").is_some(), stays);
         }
     })
     .await;

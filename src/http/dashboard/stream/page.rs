@@ -11,10 +11,11 @@ use tokio::{
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::{
     super::{
-        Dashboard,
+        Dashboard, STREAMS_EACH,
         language::{self, t},
         notice,
         page::Failure,
@@ -22,7 +23,10 @@ use super::{
     },
     DATABASE_TIMEOUT,
 };
-use crate::{http::auth, service::access::Principal};
+use crate::{
+    http::{auth, crowd::Place},
+    service::access::Principal,
+};
 
 /// A browser that takes nothing for this long is gone.
 const STUCK: Duration = Duration::from_secs(30);
@@ -36,18 +40,21 @@ pub(super) struct Page {
     pub headers: HeaderMap,
     pieces: mpsc::Sender<Arc<Piece>>,
     _permit: OwnedSemaphorePermit,
+    _place: Place<Option<Uuid>>,
 }
 
 impl Page {
     /// Opens a stream. Fails where too many are open.
     pub fn open(dashboard: Dashboard, who: Principal, headers: HeaderMap) -> Result<(Self, Response), Failure> {
-        let permit = dashboard.streams.clone().try_acquire_owned().map_err(|_| {
+        let too_many = || {
             let text = t("Too many pages are live at once. This one still works, but does not follow by itself.");
             Failure::new(StatusCode::SERVICE_UNAVAILABLE, "Not live", text)
-        })?;
+        };
+        let place = dashboard.streams_of.admit(who.owner(), STREAMS_EACH).ok_or_else(too_many)?;
+        let permit = dashboard.streams.clone().try_acquire_owned().map_err(|_| too_many())?;
         let (pieces, taken) = mpsc::channel(QUEUE);
         let response = wire::answer(&headers, taken);
-        Ok((Self { dashboard, who, headers, pieces, _permit: permit }, response))
+        Ok((Self { dashboard, who, headers, pieces, _permit: permit, _place: place }, response))
     }
 
     /// What ends its work.

@@ -1,0 +1,76 @@
+//! The body of an upload, read with bounded memory.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll, ready},
+};
+
+use axum::body::{Body, BodyDataStream};
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
+
+/// Bytes within which the header of the next part must be complete.
+const HEADER_WITHIN: usize = 64 * 1024;
+/// Nothing is counted: the content of a part is read.
+const WITHIN_PART: usize = usize::MAX;
+
+/// Counts the bytes between two parts of a form. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct HeaderMeter(Arc<AtomicUsize>);
+
+impl HeaderMeter {
+    /// A part is searched for.
+    pub fn between_parts(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
+
+    /// The content of a part is read.
+    pub fn within_part(&self) {
+        self.0.store(WITHIN_PART, Ordering::Relaxed);
+    }
+}
+
+/// A body that ends with an error where no part begins within [`HEADER_WITHIN`] bytes.
+///
+/// The parser of forms reads all that is ready, and searches it from its start each time. So a piece is handed over
+/// at a time, and the parser looks at it before it gets the next one: memory and time stay proportional to what came.
+pub struct MeteredBody {
+    body: BodyDataStream,
+    meter: HeaderMeter,
+    has_given: bool,
+}
+
+impl MeteredBody {
+    /// Meters a body.
+    pub fn new(body: Body, meter: HeaderMeter) -> Self {
+        Self { body: body.into_data_stream(), meter, has_given: false }
+    }
+}
+
+impl Stream for MeteredBody {
+    type Item = io::Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        if std::mem::take(&mut self.has_given) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let counted = self.meter.0.load(Ordering::Relaxed);
+        if counted != WITHIN_PART && counted > HEADER_WITHIN {
+            return Poll::Ready(Some(Err(io::Error::other("no part of the form begins"))));
+        }
+        let piece = ready!(self.body.poll_next_unpin(cx));
+        if let Some(Ok(bytes)) = &piece
+            && counted != WITHIN_PART
+        {
+            self.meter.0.store(counted + bytes.len(), Ordering::Relaxed);
+        }
+        self.has_given = piece.is_some();
+        Poll::Ready(piece.map(|piece| piece.map_err(io::Error::other)))
+    }
+}

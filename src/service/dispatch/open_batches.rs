@@ -1,0 +1,201 @@
+//! Bounds of unfinished batches, counted for the user or token that created them.
+//!
+//! Three classes are counted apart, so that none fills the place of another: scheduled batches, running ones, and running
+//! ones that stop printers (`cancel`, `pause`). The last have no bound that is shared: the load of one principal never
+//! refuses the stop of another.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use crate::{
+    clock,
+    domain::{batch::Batch, command::Command},
+};
+
+/// Scheduled batches of one principal.
+const SCHEDULED_EACH: usize = 100;
+/// Running batches of one principal; those that stop printers have as many again.
+const RUNNING_EACH: usize = 500;
+/// Scheduled batches of all principals, and running ones of all.
+const ALL: usize = 1_000;
+/// Batches of each principal and class that the bound of all does not refuse.
+const RESERVED: usize = 10;
+
+/// Why a batch is not admitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotAdmitted {
+    /// The principal has [`SCHEDULED_EACH`] scheduled batches.
+    TooManyScheduled,
+    /// The principal has too many running batches.
+    TooManyRunning,
+    /// All principals together have too many.
+    ServerFull,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Class {
+    Scheduled,
+    Running,
+    Stopping,
+}
+
+#[derive(Debug)]
+struct OpenBatch {
+    owner: Option<Uuid>,
+    due_at: DateTime<Utc>,
+    stops_printers: bool,
+}
+
+impl OpenBatch {
+    fn new(batch: &Batch) -> Self {
+        Self {
+            owner: batch.spec.owner(),
+            due_at: batch.due_at(),
+            stops_printers: matches!(batch.spec.command, Command::Cancel | Command::Pause),
+        }
+    }
+
+    /// A scheduled batch counts as running as soon as it is due.
+    fn class(&self, now: DateTime<Utc>) -> Class {
+        match (self.due_at > now, self.stops_printers) {
+            (true, _) => Class::Scheduled,
+            (false, true) => Class::Stopping,
+            (false, false) => Class::Running,
+        }
+    }
+}
+
+/// The unfinished batches of all principals. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub(super) struct OpenBatches(Arc<Mutex<HashMap<Uuid, OpenBatch>>>);
+
+/// A batch that is counted while it is being stored. Dropped without [`Admission::keep`], it counts no longer.
+#[derive(Debug)]
+pub struct Admission {
+    open: OpenBatches,
+    batch_id: Option<Uuid>,
+}
+
+impl Admission {
+    /// The batch is stored: it counts until the dispatcher finds it finished.
+    pub fn keep(mut self) {
+        self.batch_id = None;
+    }
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        if let Some(id) = self.batch_id {
+            self.open.remove(&[id]);
+        }
+    }
+}
+
+impl OpenBatches {
+    /// Counts a batch that is about to be stored, if there is room for it. Check and count are one step.
+    pub fn admit(&self, batch: &Batch) -> Result<Admission, NotAdmitted> {
+        let now = clock::now();
+        let new = OpenBatch::new(batch);
+        let class = new.class(now);
+        let mut open = self.lock();
+        let same_class = open.values().filter(|other| other.class(now) == class);
+        let (own, all) =
+            same_class.fold((0, 0), |(own, all), other| (own + usize::from(other.owner == new.owner), all + 1));
+        match class {
+            Class::Scheduled if own >= SCHEDULED_EACH => return Err(NotAdmitted::TooManyScheduled),
+            Class::Running | Class::Stopping if own >= RUNNING_EACH => return Err(NotAdmitted::TooManyRunning),
+            Class::Scheduled | Class::Running if all >= ALL && own >= RESERVED => return Err(NotAdmitted::ServerFull),
+            Class::Scheduled | Class::Running | Class::Stopping => {}
+        }
+        open.insert(batch.id, new);
+        Ok(Admission { open: self.clone(), batch_id: Some(batch.id) })
+    }
+
+    /// Counts a batch that the command log has, without a check. Returns its id.
+    pub fn add(&self, batch: &Batch) -> Uuid {
+        self.lock().insert(batch.id, OpenBatch::new(batch));
+        batch.id
+    }
+
+    /// These have ended.
+    pub fn remove(&self, ids: &[Uuid]) {
+        let mut open = self.lock();
+        for id in ids {
+            open.remove(id);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Uuid, OpenBatch>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+    use crate::domain::batch::{BatchSpec, BatchState};
+
+    fn batch(owner: u128, command: Command, is_scheduled: bool) -> Batch {
+        let now = clock::now();
+        let mut spec = BatchSpec::of(command);
+        spec.user_id = Some(Uuid::from_u128(owner));
+        spec.not_before = is_scheduled.then(|| now + TimeDelta::days(300));
+        Batch {
+            id: clock::new_id(),
+            spec,
+            state: BatchState::Running,
+            created_at: now,
+            finished_at: None,
+            created_by: String::new(),
+            retry_of: None,
+        }
+    }
+
+    fn admit_many(open: &OpenBatches, owner: u128, command: Command, is_scheduled: bool, n: usize) -> usize {
+        let admitted = (0..n).filter_map(|_| open.admit(&batch(owner, command, is_scheduled)).ok());
+        admitted.map(Admission::keep).count()
+    }
+
+    #[test]
+    fn a_principal_has_its_own_bound_of_scheduled_batches_and_can_still_run_and_stop() {
+        let open = OpenBatches::default();
+        assert_eq!(admit_many(&open, 1, Command::Start, true, 150), SCHEDULED_EACH);
+        let refused = open.admit(&batch(1, Command::Start, true)).map(drop);
+        assert_eq!(refused, Err(NotAdmitted::TooManyScheduled));
+        assert_eq!(admit_many(&open, 1, Command::Start, false, 1), 1, "running ones are counted apart");
+        assert_eq!(admit_many(&open, 2, Command::Start, true, 1), 1, "another principal");
+    }
+
+    #[test]
+    fn the_load_of_others_refuses_neither_a_stop_nor_the_reserved_share() {
+        let open = OpenBatches::default();
+        for owner in 1..=2 {
+            assert_eq!(admit_many(&open, owner, Command::Start, false, 1_000), RUNNING_EACH);
+            assert_eq!(open.admit(&batch(owner, Command::Start, false)).map(drop), Err(NotAdmitted::TooManyRunning));
+            assert_eq!(admit_many(&open, owner, Command::Cancel, false, 10), 10, "its own starts refuse no cancel");
+        }
+        assert_eq!(admit_many(&open, 3, Command::Start, false, 50), RESERVED);
+        assert_eq!(open.admit(&batch(3, Command::Start, false)).map(drop), Err(NotAdmitted::ServerFull));
+        assert_eq!(admit_many(&open, 3, Command::Cancel, false, 300), 300);
+        assert_eq!(admit_many(&open, 4, Command::Pause, false, 300), 300);
+    }
+
+    #[test]
+    fn batches_that_ended_or_were_not_stored_count_no_longer() {
+        let open = OpenBatches::default();
+        assert_eq!(admit_many(&open, 1, Command::Start, true, SCHEDULED_EACH - 1), SCHEDULED_EACH - 1);
+        let last = batch(1, Command::Start, true);
+        drop(open.admit(&last));
+        open.admit(&last).map(Admission::keep).expect("the one before was not stored");
+        assert!(open.admit(&batch(1, Command::Start, true)).is_err());
+        open.remove(&[last.id]);
+        assert!(open.admit(&batch(1, Command::Start, true)).is_ok());
+    }
+}

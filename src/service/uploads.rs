@@ -1,0 +1,200 @@
+//! Files on their way to printers, kept in a folder until they are sent. Their number and their bytes are bounded.
+
+use std::{
+    collections::HashMap,
+    io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use tokio::{
+    fs::File,
+    sync::{Mutex as AsyncMutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore},
+};
+use uuid::Uuid;
+
+use super::{access::Principal, error::Error};
+use crate::clock;
+
+/// Uploads of all principals at once, and of one.
+const ALL: usize = 64;
+const EACH: usize = 16;
+/// Bytes of all uploads that are kept at once, and of those of one principal.
+const ALL_BYTES: u64 = 16 * GIB;
+const EACH_BYTES: u64 = 4 * GIB;
+const GIB: u64 = 1024 * 1024 * 1024;
+
+/// The folder of uploads, and who uses it.
+#[derive(Debug)]
+pub(crate) struct Uploads {
+    folder: PathBuf,
+    places: Arc<Semaphore>,
+    principals: Mutex<HashMap<Option<Uuid>, Arc<Share>>>,
+    bytes: AtomicU64,
+    /// One upload goes to a printer at a time.
+    printers: Mutex<HashMap<Uuid, Arc<AsyncMutex<()>>>>,
+}
+
+/// What the uploads of one principal take.
+#[derive(Debug)]
+struct Share {
+    places: Arc<Semaphore>,
+    bytes: AtomicU64,
+}
+
+/// The place of one upload. Its file is deleted when this is dropped.
+#[derive(Debug)]
+pub struct UploadPlace {
+    uploads: Arc<Uploads>,
+    share: Arc<Share>,
+    bytes: u64,
+    path: PathBuf,
+    _places: [OwnedSemaphorePermit; 2],
+}
+
+impl Uploads {
+    /// Creates the folder `uploads` in the data folder, and deletes what an earlier run left in it. Where that fails,
+    /// everything but uploads works.
+    pub fn open(data_dir: &Path) -> Self {
+        let folder = data_dir.join("uploads");
+        if let Err(error) = prepare(&folder) {
+            tracing::error!(%error, folder = %folder.display(), "the folder of uploads cannot be used");
+        }
+        Self {
+            folder,
+            places: Arc::new(Semaphore::new(ALL)),
+            principals: Mutex::default(),
+            bytes: AtomicU64::default(),
+            printers: Mutex::default(),
+        }
+    }
+
+    /// A place for one upload of a principal, to be taken before its body is read.
+    pub fn admit(self: &Arc<Self>, who: &Principal) -> Result<UploadPlace, Error> {
+        let share = {
+            let mut principals = self.principals.lock().unwrap_or_else(PoisonError::into_inner);
+            principals.retain(|_, share| Arc::strong_count(share) > 1);
+            let new = || Arc::new(Share { places: Arc::new(Semaphore::new(EACH)), bytes: AtomicU64::default() });
+            principals.entry(who.owner()).or_insert_with(new).clone()
+        };
+        let own = share.places.clone().try_acquire_owned();
+        let own = own.map_err(|_| Error::Busy("You have too many uploads at once. Wait for one to end."))?;
+        let place = self.places.clone().try_acquire_owned();
+        let place = place.map_err(|_| Error::Busy("There are too many uploads at once. Wait for one to end."))?;
+        let path = self.folder.join(clock::new_id().to_string());
+        Ok(UploadPlace { uploads: self.clone(), share, bytes: 0, path, _places: [own, place] })
+    }
+
+    /// Waits until no other upload goes to this printer. A printer that hangs holds up its own uploads only.
+    pub async fn turn(&self, printer_id: Uuid) -> OwnedMutexGuard<()> {
+        let turn = {
+            let mut printers = self.printers.lock().unwrap_or_else(PoisonError::into_inner);
+            printers.retain(|_, turn| Arc::strong_count(turn) > 1);
+            printers.entry(printer_id).or_default().clone()
+        };
+        turn.lock_owned().await
+    }
+}
+
+fn prepare(folder: &Path) -> io::Result<()> {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}
+
+impl UploadPlace {
+    /// Creates the file.
+    pub async fn create(&self) -> io::Result<File> {
+        let mut options = File::options();
+        options.read(true).write(true).create_new(true);
+        #[cfg(unix)]
+        options.mode(0o600);
+        options.open(&self.path).await
+    }
+
+    /// Reserves room for more bytes, before they are written.
+    pub fn reserve(&mut self, bytes: u64) -> Result<(), Error> {
+        self.bytes += bytes;
+        let own = self.share.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let all = self.uploads.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        if own > EACH_BYTES || all > ALL_BYTES {
+            return Err(Error::Busy("There is no room for more uploads now. Wait for one to end."));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for UploadPlace {
+    fn drop(&mut self) {
+        self.share.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.uploads.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+        // A file that is left is deleted at the next start.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::audit::ActorKind;
+
+    fn principal(id: u128) -> Principal {
+        Principal { user_id: Some(Uuid::from_u128(id)), ..Principal::operator_of_the_server(ActorKind::User) }
+    }
+
+    #[tokio::test]
+    async fn uploads_are_bounded_in_number_and_bytes_for_each_principal_and_in_all() {
+        let data = tempfile::tempdir().expect("a folder");
+        let uploads = Arc::new(Uploads::open(data.path()));
+        let mut held = Vec::new();
+        for owner in 1..=4 {
+            held.extend((0..20).filter_map(|_| uploads.admit(&principal(owner)).ok()));
+            assert_eq!(held.len(), EACH * usize::try_from(owner).expect("small"));
+        }
+        assert!(uploads.admit(&principal(5)).is_err(), "the server is full");
+        held.truncate(1);
+        let mut other = uploads.admit(&principal(5)).expect("there is room again");
+        held[0].reserve(EACH_BYTES).expect("its share");
+        assert!(held[0].reserve(1).is_err());
+        other.reserve(1).expect("another principal has its own share");
+        drop(held);
+        assert_eq!(uploads.bytes.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn files_are_deleted_with_their_place_and_those_of_a_killed_server_at_the_next_start() {
+        let data = tempfile::tempdir().expect("a folder");
+        let left = data.path().join("uploads/left");
+        let files = || std::fs::read_dir(data.path().join("uploads")).expect("the folder").count();
+        std::fs::create_dir_all(&left).expect("left over");
+        let uploads = Arc::new(Uploads::open(data.path()));
+        assert_eq!(files(), 0);
+        let place = uploads.admit(&principal(1)).expect("a place");
+        place.create().await.expect("a file");
+        assert_eq!(files(), 1);
+        drop(place);
+        assert_eq!(files(), 0);
+    }
+
+    #[tokio::test]
+    async fn an_upload_to_a_printer_that_hangs_holds_up_no_other_printer() {
+        use futures_util::FutureExt;
+        let data = tempfile::tempdir().expect("a folder");
+        let uploads = Uploads::open(data.path());
+        let (hanging, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let held = uploads.turn(hanging).await;
+        assert!(uploads.turn(hanging).now_or_never().is_none());
+        assert!(uploads.turn(other).now_or_never().is_some());
+        drop(held);
+        assert!(uploads.turn(hanging).now_or_never().is_some());
+    }
+}
