@@ -254,7 +254,7 @@ async fn an_empty_group_is_nothing_to_do() {
 }
 
 #[tokio::test]
-async fn a_late_effect_is_added_once_and_only_to_a_maybe() {
+async fn a_late_effect_is_added_once_to_an_unknown_one_or_to_one_that_was_undone() {
     on_each(async |db| {
         let (_, rows) = stored(&db, 3).await;
         let (maybe, done, old) = (rows[0].id, rows[1].id, rows[2].id);
@@ -271,6 +271,7 @@ async fn a_late_effect_is_added_once_and_only_to_a_maybe() {
         assert!(commands::settle(&db, maybe, &settled).await.expect("settled"));
         let other = Settled { effect: Effect::None, ..settled };
         assert!(!commands::settle(&db, maybe, &other).await.expect("asked"));
+        assert!(commands::settle(&db, done, &other).await.expect("settled"), "a pause that was undone");
         assert!(!commands::settle(&db, done, &settled).await.expect("asked"));
         assert_eq!(commands::get(&db, maybe).await.expect("read").expect("there").settled, Some(settled));
         assert!(unsettled().await.is_empty());
