@@ -86,7 +86,9 @@ async fn probe(octoprint: &OctoPrint, access: &PrinterAccess) -> TestReport {
         }
         // The login is needed for events only.
         Err(error)
-            if reachability(&error) != Reachability::Unauthorized && octoprint.job().get(&options).await.is_ok() =>
+            if report.octoprint_version.is_some()
+                && reachability(&error) != Reachability::Unauthorized
+                && octoprint.job().get(&options).await.is_ok() =>
         {
             report.diagnosis = Some(Diagnosis::no_events());
         }
