@@ -29,7 +29,7 @@ const RESERVED: usize = 10;
 /// Why a batch is not admitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotAdmitted {
-    /// The principal has [`SCHEDULED_EACH`] scheduled batches.
+    /// The principal has as many scheduled batches as one may have.
     TooManyScheduled,
     /// The principal has too many running batches.
     TooManyRunning,
