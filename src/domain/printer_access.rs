@@ -86,7 +86,7 @@ impl PrinterAccess {
     pub fn checked(mut self) -> Result<Self, Invalid> {
         let mut invalid = Invalid::default();
         if let Some(key) = &mut self.api_key {
-            *key = pasted_line(key);
+            *key = key.trim().to_owned();
             check_api_key(&mut invalid, key);
         }
         if let Some(ProxyAuth { user, password }) = &self.proxy_auth {

@@ -119,7 +119,13 @@ async fn nothing_that_anybody_writes_is_run_on_any_page() {
         &format!("/batches/{}", batches[0]),
         "/login",
     ] {
-        let known = [("url", format!("{}/1/ready/of-forms", printers.url)), ("api_key", "K3Y".to_owned())];
+        // A test of a connection needs values that hold.
+        let known = [
+            ("url", format!("{}/1/ready/of-forms", printers.url)),
+            ("api_key", "K3Y".to_owned()),
+            ("proxy_user", "ann".to_owned()),
+            ("camera_url", String::new()),
+        ];
         forms::send_each(&detector, &format!("{}{path}", server.url), &known).await;
     }
     detector.assert_seen(SHOWN);
