@@ -225,7 +225,7 @@ impl Actor {
         }
         command.evidence.started = Some(file.path.clone());
         if command.began.is_none() && self.tracker.current().is_none() {
-            // It came and went between two looks, and left everything as it was: the counter alone tells of it.
+            // The print began and ended between two readings that look the same: only the counter shows it.
             let result = if now.success > before.success { PrintResult::Done } else { PrintResult::Unknown };
             let facts = self.tracker.found(file, result, &moment);
             self.record(facts);

@@ -88,7 +88,7 @@ pub struct Live {
     pub stalled_since: Option<DateTime<Utc>>,
     /// What is being done to it now.
     pub in_flight: Option<Command>,
-    /// What became of the last command that it was given. The view keeps it: actors that put in a new observation leave it.
+    /// The result of its last command. The view keeps it when an actor publishes a new observation.
     pub last_command: Option<Arc<CommandRow>>,
     /// When temperatures were read last, on the monotonic clock.
     pub heaters_read: Option<Instant>,

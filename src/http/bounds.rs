@@ -8,7 +8,7 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
     /// Connections at once. Beyond it the oldest connection without a complete request is closed for a new one;
-    /// where there is none, the new one waits.
+    /// without one, the new one waits.
     pub connections: usize,
     /// Those of one address; a trusted proxy has no such limit. What comes beyond it is closed at once.
     pub connections_per_address: usize,

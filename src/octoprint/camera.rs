@@ -23,7 +23,7 @@ pub struct Picture {
 }
 
 impl OctoPrint {
-    /// Fetches a picture of the camera in OctoPrint's settings; none where there is none. The address of the stream
+    /// Fetches a picture of the camera in OctoPrint's settings; `None` without a camera. The address of the stream
     /// stands in for a snapshot address that is missing, closed, or one of the loopback of OctoPrint's host.
     ///
     /// # Errors

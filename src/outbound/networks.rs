@@ -29,7 +29,7 @@ const FORBIDDEN: [&str; 15] = [
     "64:ff9b:1::/48",
 ];
 
-/// Receivers of webhooks on this machine have to be listed: whoever may add a webhook must not reach local services.
+/// Receivers of webhooks on this machine have to be listed: users who add webhooks must not reach local services.
 const LOOPBACK: [&str; 2] = ["127.0.0.0/8", "::1/128"];
 
 /// An allow-list of networks. An empty list (the default) allows everything but what is never connected to: link-local,

@@ -205,7 +205,7 @@ pub async fn head(db: &Db) -> Result<Cursor, Error> {
 /// Which events are kept, read in one statement: an event that comes between two reads would be skipped.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct Kept {
-    /// The number of the oldest event. `None` where there is none.
+    /// The number of the oldest event. `None` in an empty feed.
     pub oldest: Option<i64>,
     /// The id of the event at the given place.
     pub there: Option<Uuid>,

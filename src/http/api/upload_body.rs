@@ -38,7 +38,7 @@ impl HeaderMeter {
 /// A body that ends with an error where no part begins within [`HEADER_WITHIN`] bytes.
 ///
 /// The parser of forms reads all that is ready, and searches it from its start each time. So a piece is handed over
-/// at a time, and the parser looks at it before it gets the next one: memory and time stay proportional to what came.
+/// at a time, and the parser looks at it before it gets the next one: memory and time stay proportional to the body.
 pub struct MeteredBody {
     body: BodyDataStream,
     meter: HeaderMeter,

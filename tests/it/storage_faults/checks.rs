@@ -201,13 +201,13 @@ async fn prints_agree_with_printers(yard: &Yard, batches: &[Value], rows: &[Valu
         let known = if row["effect"] == "done" { started == 1 } else { started <= acted };
         assert!(known, "{started} prints of {row}\n{prints:#?}");
     }
-    let told: Vec<(String, String)> =
+    let recorded: Vec<(String, String)> =
         prints.iter().map(|print| (text(print, "printer_id"), text(&print["file"], "path"))).collect();
     assert_eq!(prints.len(), real_prints, "each print once: {prints:#?}");
-    let mut once = told.clone();
+    let mut once = recorded.clone();
     once.sort();
     once.dedup();
-    assert_eq!(once.len(), told.len(), "each print once: {prints:#?}");
+    assert_eq!(once.len(), recorded.len(), "each print once: {prints:#?}");
     prints
 }
 

@@ -282,7 +282,7 @@ pub async fn retain(server: &TestServer) {
     }
 }
 
-/// The text of a field; empty where there is none.
+/// The text of a field, or an empty one.
 pub fn text(value: &Value, field: &str) -> String {
     value[field].as_str().unwrap_or_default().to_owned()
 }

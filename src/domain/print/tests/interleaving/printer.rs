@@ -256,7 +256,7 @@ impl Printer {
         }
     }
 
-    /// OctoPrint dies and starts again: the job is lost, and nobody is told.
+    /// OctoPrint dies and starts again: the job is lost without an event.
     pub fn restart(&mut self) {
         self.socket = None;
         // An end that had begun is that end.
