@@ -119,6 +119,8 @@ pub struct Settings {
     pub prints_kept: TimeDelta,
     /// When webhooks are sent again; tests shorten it.
     pub webhooks: Schedule,
+    /// An upload ends when its printer takes no byte for this long. `None`: the client's limit; tests shorten it.
+    pub upload_silence: Option<Duration>,
 }
 
 impl Default for Settings {
@@ -130,6 +132,7 @@ impl Default for Settings {
             audit_kept: TimeDelta::days(730),
             prints_kept: TimeDelta::days(1_825),
             webhooks: Schedule::default(),
+            upload_silence: None,
         }
     }
 }

@@ -491,6 +491,26 @@ setInterval(async () => {
   apply(() => putPart(part.id, html));
 }, 1500);
 
+// --- A part of a page that a printer may take long to send -------------------------------------------------------------
+
+async function load(part) {
+  const [reading, link] = [part.querySelector(".reading"), part.querySelector(".ways")];
+  const begun = Date.now();
+  const count = setInterval(() => {
+    reading.querySelector("[data-seconds]").textContent = say("({n} s)", { n: Math.round((Date.now() - begun) / 1000) });
+  }, 1000);
+  [reading.hidden, link.hidden] = [false, true];
+  const answer = await fetch(part.dataset.load).catch(() => null);
+  const html = answer?.ok && !answer.redirected ? await answer.text().catch(() => "") : "";
+  clearInterval(count);
+  const loaded = parse(html).getElementById(part.id);
+  if (loaded) return part.replaceWith(loaded);
+  // The link leads to the list, or to the reason why there is none.
+  [reading.hidden, link.hidden] = [true, false];
+}
+
+document.querySelectorAll("[data-load]").forEach(load);
+
 // --- Cameras: a new picture for those that are in view, one request each at a time ----------------------------------
 
 const LOOK_MS = 5000;

@@ -86,6 +86,7 @@ impl Actor {
             | Error::NoSocket { .. }
             | Error::Invalid { .. }
             | Error::Timeout { .. }
+            | Error::Silent { .. }
             | Error::Lost { .. }
             | Error::Server { .. } => {
                 self.finish(Outcome::Rejected, Some(Reason::PrinterProtocol), detail);
@@ -123,9 +124,11 @@ impl Actor {
                 }
                 let (outcome, reason) = match error {
                     Error::Unauthorized | Error::ProxyLogin => (Outcome::Unauthorized, None),
-                    Error::Offline { .. } | Error::Blocked(_) | Error::Timeout { .. } | Error::Lost { .. } => {
-                        (Outcome::Unreachable, None)
-                    }
+                    Error::Offline { .. }
+                    | Error::Blocked(_)
+                    | Error::Timeout { .. }
+                    | Error::Silent { .. }
+                    | Error::Lost { .. } => (Outcome::Unreachable, None),
                     Error::Protocol { .. }
                     | Error::Redirected { .. }
                     | Error::NotFound

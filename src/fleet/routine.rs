@@ -96,6 +96,7 @@ impl Actor {
             Error::Offline { .. }
             | Error::Blocked(_)
             | Error::Timeout { .. }
+            | Error::Silent { .. }
             | Error::Lost { .. }
             | Error::Server { .. } => Reachability::Unreachable,
         };

@@ -28,8 +28,8 @@ pub struct Bounds {
     pub taken_within: Duration,
     /// A request is answered within this. Streams begin their answer at once, and go on for as long as they like.
     pub answer_within: Duration,
-    /// The same for uploads: a gigabyte takes its time, but not for ever.
-    pub upload_within: Duration,
+    /// The same for uploads and lists of files, which end by the silence of the printer: a gigabyte at 50 KB/s takes 6 hours.
+    pub transfer_within: Duration,
 }
 
 /// How many there may be at once.
@@ -53,7 +53,7 @@ impl Default for Bounds {
             reserved_requests: Rooms { all: 256, each: 4 },
             taken_within: Duration::from_secs(60),
             answer_within: Duration::from_secs(60),
-            upload_within: Duration::from_secs(3_600),
+            transfer_within: Duration::from_secs(8 * 3_600),
         }
     }
 }

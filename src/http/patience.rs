@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use axum::{
     extract::{MatchedPath, Request},
-    http::Method,
     middleware::Next,
     response::Response,
 };
@@ -15,24 +14,24 @@ use axum::{
 use super::bounds::Bounds;
 use crate::service::Services;
 
-/// Routes that receive or pass on large files, which take as long as the slowest line on their way.
-const UPLOADS: [&str; 2] = ["/api/v1/printers/{id}/files", "/printers/{id}/files"];
+/// Routes of uploads and of lists of files, which take as long as the slowest line on their way.
+const TRANSFERS: [&str; 2] = ["/api/v1/printers/{id}/files", "/printers/{id}/files"];
 
 /// The timeout while the database is known not to work: its statements would wait for nothing.
 const DATABASE_AWAY: Duration = Duration::from_secs(5);
 
-/// It receives or passes on a large file.
-pub fn is_upload(method: &Method, route: Option<&str>) -> bool {
-    method == Method::POST && route.is_some_and(|route| UPLOADS.contains(&route))
+/// It passes on a file to a printer, or the printer's list of files.
+pub fn is_transfer(route: Option<&str>) -> bool {
+    route.is_some_and(|route| TRANSFERS.contains(&route))
 }
 
 /// The answer; `None` when it did not come in time. What the handler was doing is dropped, as when a client goes.
 pub async fn within(services: &Services, bounds: Bounds, request: Request, next: Next) -> Option<Response> {
     let route = request.extensions().get::<MatchedPath>();
-    let is_upload = is_upload(request.method(), route.map(MatchedPath::as_str));
+    let is_transfer = is_transfer(route.map(MatchedPath::as_str));
     let is_away = !services.is_database_ok();
-    let patience = match (is_upload, is_away) {
-        (true, _) => bounds.upload_within,
+    let patience = match (is_transfer, is_away) {
+        (true, _) => bounds.transfer_within,
         (false, true) => bounds.answer_within.min(DATABASE_AWAY),
         (false, false) => bounds.answer_within,
     };

@@ -32,6 +32,12 @@ pub enum Error {
         /// How long was waited.
         after: Duration,
     },
+    /// Nothing of a reply came, or nothing of an upload was taken, for this long.
+    #[error("sent and took no data for {} s", .after.as_secs_f32())]
+    Silent {
+        /// How long was waited.
+        after: Duration,
+    },
     /// The connection broke when the request was, or may have been, written.
     #[error("lost the connection before the reply was complete: {detail}")]
     Lost {
@@ -123,6 +129,7 @@ impl Error {
     pub fn may_have_acted(&self) -> bool {
         match self {
             Self::Timeout { .. }
+            | Self::Silent { .. }
             | Self::Lost { .. }
             | Self::Server { .. }
             | Self::Protocol { .. }
@@ -144,6 +151,7 @@ impl Error {
         match self {
             Self::Offline { .. } | Self::Blocked(_) | Self::Invalid { .. } => true,
             Self::Timeout { .. }
+            | Self::Silent { .. }
             | Self::Lost { .. }
             | Self::Unauthorized
             | Self::ProxyLogin
@@ -168,7 +176,7 @@ impl Error {
             Self::Offline { .. } => "offline",
             Self::Blocked(_) => "blocked_address",
             Self::Invalid { .. } => "invalid_request",
-            Self::Timeout { .. } => "timeout",
+            Self::Timeout { .. } | Self::Silent { .. } => "timeout",
             Self::Lost { .. } => "connection_lost",
             Self::Unauthorized => "unauthorized",
             Self::ProxyLogin => "proxy_login",
@@ -233,6 +241,7 @@ impl Error {
         match error {
             BodyError::TooLarge { .. } => Self::Protocol { detail: error.to_string() },
             BodyError::TimedOut => Self::Timeout { after },
+            BodyError::Silent { after } => Self::Silent { after: *after },
             BodyError::Broken(error) => Self::from_exchange(&**error),
         }
     }

@@ -1,32 +1,26 @@
-//! The files that an OctoPrint has: list, counters, upload, selection, removal.
+//! The files that an OctoPrint has: list, counters, selection, removal.
 
-use std::{collections::BTreeSet, pin::pin, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use futures_util::StreamExt;
-use http_body_util::BodyExt;
-use reqwest::{Method, multipart};
+use reqwest::Method;
 use serde::Deserialize;
-use tokio::{sync::watch, time::timeout};
 use url::Url;
 
 use super::{
     Error, OctoPrint, RequestOptions,
-    lenient::{Dict, Flag, List, Number, Object, Text},
-    request::SMALL,
+    lenient::{List, Number, Object, Text},
 };
-use crate::{domain::reading::LOCAL, outbound};
+use crate::domain::reading::LOCAL;
 
 /// The largest list of files that is read, in bytes: about 40,000 entries of 1.11 with their analysis.
 const LIST: usize = 64 * 1024 * 1024;
-
-/// An upload fails when the printer takes nothing for this long.
-const UPLOAD_SILENCE: Duration = Duration::from_secs(30);
-/// An upload takes no longer, however steadily it goes.
-const LONGEST_UPLOAD: Duration = Duration::from_secs(6 * 3_600);
-/// How fast OctoPrint stores a file that it has received, at the least, in bytes per second.
-const STORED_PER_S: u64 = 4 * 1024 * 1024;
+/// A list ends when no byte of it comes for this long. OctoPrint sends the first one when the list is complete: 15,000 files
+/// took it 14 s.
+const LIST_SILENCE: Duration = Duration::from_secs(120);
+/// A list takes no longer, however steadily it comes: the largest one at 35 KB/s.
+const LONGEST_LIST: Duration = Duration::from_secs(30 * 60);
 
 /// The files of one OctoPrint instance; from [`OctoPrint::files`].
 #[derive(Debug, Clone, Copy)]
@@ -62,49 +56,21 @@ pub struct Prints {
     pub failure: u64,
 }
 
-/// A file on its way to a printer. It is streamed: nothing is kept in memory.
-#[derive(Debug)]
-pub struct Upload {
-    /// The content.
-    pub body: outbound::Body,
-    /// Bytes. OctoPrint refuses an upload of unknown length (411 on 1.11.8, measured); its limit is 1 GB, and over it the
-    /// connection breaks without a word: check before.
-    pub length: u64,
-    /// OctoPrint makes it tame (`&` goes, for one), so use the path that comes back.
-    pub filename: String,
-    /// Where to; made as needed. Empty: the top.
-    pub folder: String,
-    /// Select it.
-    pub select: bool,
-    /// Select and print it.
-    pub print: bool,
-}
-
-/// What became of an upload.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Uploaded {
-    /// The path that OctoPrint gave it.
-    pub path: String,
-    /// Where it is.
-    pub origin: String,
-    /// The last part of the path.
-    pub name: String,
-    /// It is selected now. (`false` when it was asked to print and does: 1.11.8.)
-    pub effective_select: bool,
-    /// It prints now. **`false`, with success all the same, when the printer was offline, printing or paused.**
-    pub effective_print: bool,
-}
-
 impl FilesClient<'_> {
-    /// All files of all origins and folders, folders themselves and models left out. One request, up to 64 MB.
-    /// Needs the permission FILES_LIST.
+    /// All files of all origins and folders, folders themselves and models left out. One request, up to 64 MB. Where the
+    /// options set no timeout, it takes as long as bytes of it come. Needs the permission FILES_LIST.
     ///
     /// # Errors
-    /// [`Error`].
+    /// [`Error::Silent`] when no byte comes for [`RequestOptions::silence`] (without it: 120 s).
     pub async fn list(self, options: &RequestOptions) -> Result<Vec<FileEntry>, Error> {
         let mut url = self.0.endpoint(&["api", "files"]);
         url.query_pairs_mut().append_pair("recursive", "true");
-        let body: Listing = self.0.get_json(url, LIST, options).await?;
+        let options = RequestOptions {
+            timeout: Some(options.timeout.unwrap_or(LONGEST_LIST)),
+            silence: Some(options.silence.unwrap_or(LIST_SILENCE)),
+            ..options.clone()
+        };
+        let body: Listing = self.0.get_json(url, LIST, &options).await?;
         Ok(flattened(body.files.0))
     }
 
@@ -118,42 +84,6 @@ impl FilesClient<'_> {
             return Err(Error::NotFound);
         }
         entry.file().ok_or_else(|| Error::protocol("what came does not describe a file"))
-    }
-
-    /// Uploads a file, and selects or prints it where that is asked for (201). **Look at
-    /// [`effective_print`](Uploaded::effective_print)**: with the printer offline or busy the file is stored and not printed.
-    /// A file of the same name is overwritten. Where the options set no timeout, it takes as long as the printer takes bytes.
-    /// Needs the permission FILES_UPLOAD, and FILES_SELECT and PRINT for the rest.
-    ///
-    /// # Errors
-    /// [`Error::Conflict`] when the file of that name is printing; [`Error::Refused`] with 415 for an extension that
-    /// OctoPrint does not print. A file over OctoPrint's limit: 400, or [`Error::Lost`].
-    pub async fn upload(self, upload: Upload, options: &RequestOptions) -> Result<Uploaded, Error> {
-        let Upload { body, length, filename, folder, select, print } = upload;
-        let options = RequestOptions { timeout: Some(options.timeout.unwrap_or(LONGEST_UPLOAD)), ..options.clone() };
-        let (progress, seen) = watch::channel(());
-        let pieces = body.into_data_stream().inspect(move |_| {
-            progress.send_replace(());
-        });
-        let body = outbound::Body::wrap_stream(pieces);
-        let file = multipart::Part::stream_with_length(body, length);
-        let mut form = multipart::Form::new();
-        if !folder.is_empty() {
-            form = form.text("path", folder);
-        }
-        let form = form
-            .text("select", select.to_string())
-            .text("print", print.to_string())
-            .part("file", file.file_name(filename));
-        self.0.check_address()?;
-        let call = self.0.call(Method::POST, self.0.endpoint(&["api", "files", LOCAL]), &options)?;
-        let request = reqwest::RequestBuilder::from_parts(self.0.0.outbound.http().clone(), call.apart());
-        let request = request.multipart(form).build().map_err(|error| Error::from_send(&error))?;
-        let answer = async {
-            let body: UploadBody = self.0.exchange_apart(request, &options).await?.json(SMALL).await?;
-            body.uploaded()
-        };
-        while_it_moves(answer, seen, UPLOAD_SILENCE, UPLOAD_SILENCE + Duration::from_secs(length / STORED_PER_S)).await
     }
 
     /// Selects a file, and prints it where `print` says so (204: accepted). Needs the permission FILES_SELECT, and PRINT.
@@ -190,28 +120,6 @@ impl FilesClient<'_> {
     }
 }
 
-/// Waits for the answer to an upload while its content is taken, and then for `stored_within`.
-async fn while_it_moves(
-    answer: impl Future<Output = Result<Uploaded, Error>>,
-    mut seen: watch::Receiver<()>,
-    silence: Duration,
-    stored_within: Duration,
-) -> Result<Uploaded, Error> {
-    let mut answer = pin!(answer);
-    loop {
-        tokio::select! {
-            answer = &mut answer => return answer,
-            moved = timeout(silence, seen.changed()) => match moved {
-                Ok(Ok(())) => {}
-                // The content was dropped after its last byte.
-                Ok(Err(_)) => break,
-                Err(_) => return Err(Error::Timeout { after: silence }),
-            },
-        }
-    }
-    timeout(stored_within, answer).await.map_err(|_| Error::Timeout { after: stored_within })?
-}
-
 /// `GET /api/files?recursive=true`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -221,7 +129,7 @@ struct Listing {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Entry {
+pub(super) struct Entry {
     name: Text,
     path: Text,
     origin: Text,
@@ -249,21 +157,12 @@ struct Analysis {
     estimated_print_time: Number,
 }
 
-/// The answer to an upload.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct UploadBody {
-    effective_select: Flag,
-    effective_print: Flag,
-    files: Dict<Object<Entry>>,
-}
-
 impl Entry {
     fn is_folder(&self) -> bool {
         self.kind.0.as_deref() == Some("folder")
     }
 
-    fn file(self) -> Option<FileEntry> {
+    pub(super) fn file(self) -> Option<FileEntry> {
         let path = self.path.filled()?;
         let last = path.rsplit('/').next().unwrap_or(&path).to_owned();
         let prints = self.prints.0.unwrap_or_default();
@@ -302,24 +201,14 @@ fn flattened(entries: Vec<Object<Entry>>) -> Vec<FileEntry> {
     files
 }
 
-impl UploadBody {
-    fn uploaded(self) -> Result<Uploaded, Error> {
-        let file = self.files.0.into_values().find_map(|entry| entry.0?.file());
-        let file = file.ok_or_else(|| Error::protocol("the answer to the upload names no file"))?;
-        Ok(Uploaded {
-            path: file.path,
-            origin: file.origin,
-            name: file.name,
-            effective_select: self.effective_select.0.unwrap_or(false),
-            effective_print: self.effective_print.0.unwrap_or(false),
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
+    use tokio::io::AsyncWriteExt;
+
     use super::*;
-    use crate::octoprint::testing::{client, sample};
+    use crate::octoprint::testing::{Server, client, sample};
 
     #[test]
     fn a_recursive_list_is_flattened() {
@@ -347,39 +236,6 @@ mod tests {
     }
 
     #[test]
-    fn an_upload_tells_what_took_effect() {
-        let print = sample::<UploadBody>("upload-print").uploaded().expect("uploaded");
-        assert_eq!(print.path, "farm/batch1/job60.gcode");
-        assert!(print.effective_print && !print.effective_select);
-        let select = sample::<UploadBody>("upload-select").uploaded().expect("uploaded");
-        assert!(!select.effective_print && select.effective_select);
-    }
-
-    #[tokio::test]
-    async fn an_upload_ends_by_silence_and_not_by_its_length() {
-        let (silence, stored) = (Duration::from_millis(50), Duration::from_millis(60));
-        let (_silent, seen) = watch::channel(());
-        let ended = while_it_moves(std::future::pending(), seen, silence, stored).await;
-        assert_eq!(ended, Err(Error::Timeout { after: silence }));
-        // Everything is taken: OctoPrint stores it.
-        let (all_taken, seen) = watch::channel(());
-        drop(all_taken);
-        let ended = while_it_moves(std::future::pending(), seen, silence, stored).await;
-        assert_eq!(ended, Err(Error::Timeout { after: stored }));
-        // Far longer than the silence, but never silent for so long.
-        let (progress, seen) = watch::channel(());
-        let steady = async move {
-            let started = std::time::Instant::now();
-            while started.elapsed() < 4 * silence {
-                progress.send_replace(());
-                tokio::task::yield_now().await;
-            }
-            Err(Error::NotFound)
-        };
-        assert_eq!(while_it_moves(steady, seen, silence, stored).await, Err(Error::NotFound));
-    }
-
-    #[test]
     fn a_path_is_encoded_part_by_part_and_cannot_lead_elsewhere() {
         let client = client("http://127.0.0.1/farm");
         let url = client.files().url("a b/50%?#.gcode", LOCAL).expect("url");
@@ -387,5 +243,34 @@ mod tests {
         for path in ["../job", "a/../../job", ".", "", "/", ".\n./.\t./job", "a\rb", "a\0b"] {
             assert!(matches!(client.files().url(path, LOCAL), Err(Error::Invalid { .. })), "{path}");
         }
+    }
+
+    /// A list of one file in pieces, and then nothing.
+    async fn list_in_pieces(pieces: usize, ends: bool) -> Server {
+        let list = br#"{"files":[{"name":"a.gcode","path":"a.gcode","origin":"local","type":"machinecode"}]}"#;
+        Server::with(move |mut stream| async move {
+            let length = if ends { pieces } else { pieces + 1 } + list.len();
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n");
+            let _ = stream.write_all(head.as_bytes()).await;
+            for _ in 0..pieces {
+                let _ = stream.write_all(b" ").await;
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            let _ = stream.write_all(list).await;
+            std::future::pending::<()>().await;
+        })
+        .await
+    }
+
+    #[tokio::test]
+    async fn a_list_ends_by_silence_and_not_by_its_length() {
+        let silence = Duration::from_millis(600);
+        let options = RequestOptions { silence: Some(silence), ..RequestOptions::default() };
+        let begun = Instant::now();
+        let files = list_in_pieces(60, true).await.client().files().list(&options).await;
+        assert_eq!(files.map(|files| files.len()), Ok(1));
+        assert!(begun.elapsed() > silence);
+        let cut = list_in_pieces(1, false).await.client().files().list(&options).await;
+        assert_eq!(cut, Err(Error::Silent { after: silence }));
     }
 }

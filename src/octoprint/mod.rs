@@ -30,6 +30,7 @@ mod request;
 mod settings;
 #[cfg(test)]
 mod testing;
+mod upload;
 mod version;
 
 use std::{
@@ -42,13 +43,14 @@ pub use camera::Picture;
 pub use connection::{ConnectionClient, ConnectionReading};
 pub use discovery::{Announced, announced};
 pub use error::{Error, NoConnection};
-pub use files::{FileEntry, FilesClient, Prints, Upload, Uploaded};
+pub use files::{FileEntry, FilesClient, Prints};
 pub use job::JobClient;
 pub use login::Session;
 pub use printer::{PrinterClient, PrinterReading};
 pub use push::{NoEvents, Push};
 pub use push_frame::PushFrame;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+pub use upload::{Upload, Uploaded};
 use url::Url;
 pub use version::Version;
 
@@ -82,6 +84,9 @@ struct Inner {
 pub struct RequestOptions {
     /// For the whole request, from the connection to the last byte. `None`: [`DEFAULT_TIMEOUT`].
     pub timeout: Option<Duration>,
+    /// The request ends when nothing comes of the reply for this long, or when nothing of an upload is taken. `None`: only
+    /// uploads and lists of files have such a limit.
+    pub silence: Option<Duration>,
     /// Sent besides the client's own, and in their stead where the name is the same.
     pub headers: Vec<(String, String)>,
     /// Added to the url's query.

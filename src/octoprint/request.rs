@@ -7,7 +7,7 @@ use reqwest::{
     header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, WWW_AUTHENTICATE},
 };
 use serde::{Deserialize, de::DeserializeOwned};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 use url::Url;
 
 use super::{
@@ -15,7 +15,7 @@ use super::{
     lenient::{Object, Text},
     repair::from_python,
 };
-use crate::outbound::Reply;
+use crate::outbound::{Reply, TimeLimit};
 
 /// The largest answer read to one printer's state, in bytes (seen: 0.6 to 30 KB).
 pub(super) const SMALL: usize = 256 * 1024;
@@ -171,22 +171,22 @@ impl Call {
     }
 }
 
-/// Waits for an answer that is a success, within the options' timeout.
+/// Waits for an answer that is a success, within the options' limits.
 async fn answered(
     send: impl Future<Output = Result<Reply, Error>>,
     options: &RequestOptions,
 ) -> Result<Exchange, Error> {
     let timeout = options.timeout.unwrap_or(DEFAULT_TIMEOUT);
-    let deadline = Instant::now() + timeout;
-    let response = timeout_at(deadline, send).await.map_err(|_| Error::Timeout { after: timeout })??;
-    let exchange = Exchange { response, deadline, timeout };
+    let limit = TimeLimit { deadline: Instant::now() + timeout, silence: options.silence };
+    let response = limit.wait(send).await.map_err(|error| Error::from_body(&error, timeout))??;
+    let exchange = Exchange { response, limit, timeout };
     if exchange.response.status().is_success() { Ok(exchange) } else { Err(Box::pin(exchange.refusal()).await) }
 }
 
 /// A response that has begun, and the time that is left for the rest of it.
 pub(super) struct Exchange {
     response: Reply,
-    deadline: Instant,
+    limit: TimeLimit,
     timeout: std::time::Duration,
 }
 
@@ -208,7 +208,7 @@ impl Exchange {
 
     /// The answer's bytes.
     pub(super) async fn bytes(self, limit: usize) -> Result<Bytes, Error> {
-        let read = self.response.bytes(limit, self.deadline).await;
+        let read = self.response.bytes(limit, self.limit).await;
         read.map_err(|error| Error::from_body(&error, self.timeout))
     }
 

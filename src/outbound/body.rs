@@ -1,6 +1,6 @@
 //! Answers with an end: in bytes, and in time.
 
-use std::future::poll_fn;
+use std::{future::poll_fn, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
@@ -29,9 +29,46 @@ pub enum BodyError {
     /// The end did not come in time.
     #[error("the answer did not end in time")]
     TimedOut,
+    /// Nothing of it came for this long.
+    #[error("nothing of the answer came for {} s", .after.as_secs_f32())]
+    Silent {
+        /// How long was waited.
+        after: Duration,
+    },
     /// The connection broke, or the body is not HTTP.
     #[error("the answer broke off")]
     Broken(#[source] Cause),
+}
+
+/// How long an answer may take.
+#[derive(Debug, Clone, Copy)]
+pub struct TimeLimit {
+    /// The whole of it. A server that drips a byte a second gains nothing.
+    pub deadline: Instant,
+    /// Each piece of it, from the one before.
+    pub silence: Option<Duration>,
+}
+
+impl TimeLimit {
+    /// Waits for the next piece.
+    ///
+    /// # Errors
+    /// [`BodyError::TimedOut`] and [`BodyError::Silent`].
+    pub async fn wait<T>(self, piece: impl Future<Output = T>) -> Result<T, BodyError> {
+        let silent = self.silence.map(|after| (Instant::now() + after, after)).filter(|(at, _)| *at < self.deadline);
+        let (at, error) = match silent {
+            Some((at, after)) => (at, BodyError::Silent { after }),
+            None => (self.deadline, BodyError::TimedOut),
+        };
+        timeout_at(at, piece).await.map_err(|_| error)
+    }
+}
+
+impl From<Instant> for TimeLimit {
+    /// A limit for the whole alone.
+    fn from(deadline: Instant) -> Self {
+        Self { deadline, silence: None }
+    }
 }
 
 /// An answer that has begun. Dropping it closes its connection.
@@ -77,11 +114,12 @@ impl Reply {
         }
     }
 
-    /// Reads the body, at most `limit` bytes, until `deadline`: a server that drips a byte a second gains nothing.
+    /// Reads the body, at most `limit` bytes, within `time`.
     ///
     /// # Errors
     /// [`BodyError`]; the connection is closed then.
-    pub async fn bytes(mut self, limit: usize, deadline: Instant) -> Result<Bytes, BodyError> {
+    pub async fn bytes(mut self, limit: usize, time: impl Into<TimeLimit>) -> Result<Bytes, BodyError> {
+        let time = time.into();
         let announced = self.head.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         if announced.is_some_and(|length: u64| length > limit as u64) {
             return Err(BodyError::TooLarge { limit });
@@ -89,7 +127,7 @@ impl Reply {
         let mut whole = BytesMut::new();
         let mut first: Option<Bytes> = None;
         loop {
-            let frame = timeout_at(deadline, self.body.frame()).await.map_err(|_| BodyError::TimedOut)?;
+            let frame = time.wait(self.body.frame()).await?;
             let Some(frame) = frame else { break };
             // Trailers are nobody's here.
             let Ok(chunk) = frame.map_err(BodyError::Broken)?.into_data() else { continue };

@@ -24,7 +24,7 @@ use std::{
     time::Duration,
 };
 
-pub use body::{BodyError, Reply};
+pub use body::{BodyError, Reply, TimeLimit};
 pub use certificates::{CertificateError, Certificates};
 pub use dial::DialError;
 pub use line::{Line, LineError};

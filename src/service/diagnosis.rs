@@ -192,7 +192,7 @@ fn code(error: &PrinterError, access: &PrinterAccess) -> Code {
             },
         },
         PrinterError::Blocked(_) => Code::BlockedAddress,
-        PrinterError::Timeout { .. } => Code::Timeout,
+        PrinterError::Timeout { .. } | PrinterError::Silent { .. } => Code::Timeout,
         PrinterError::Lost { .. } => Code::ConnectionLost,
         PrinterError::Unauthorized if access.api_key.is_none() => Code::KeyWanted,
         PrinterError::Unauthorized => Code::WrongKey,

@@ -27,15 +27,15 @@ pub use crate::{
 };
 
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// A list of 15,000 files took a printer 14 s to make, and has 21 MB.
-const LIST_TIMEOUT: Duration = Duration::from_secs(50);
 
 impl Services {
     /// The files of a printer, read now.
     pub async fn list_files(&self, who: &Principal, id: Uuid) -> Result<Vec<FileEntry>, Error> {
         let view = self.printer(who, id).await?;
         let octoprint = self.client_of(&view.printer).await?;
-        Ok(octoprint.files().list(&RequestOptions::within(LIST_TIMEOUT)).await?)
+        // A list may take minutes and many megabytes.
+        let _turn = self.file_lists.take(id).await;
+        Ok(octoprint.files().list(&RequestOptions::default()).await?)
     }
 
     /// A place for an upload, to be taken before its body is read.
@@ -49,8 +49,9 @@ impl Services {
         let view = self.printer(who, id).await?;
         let octoprint = self.client_of(&view.printer).await?;
         let select = std::mem::take(&mut upload.select);
-        let turn = self.uploads.turn(id).await;
-        let mut uploaded = octoprint.files().upload(upload, &RequestOptions::default()).await.map_err(busy_file)?;
+        let turn = self.uploads.turns.take(id).await;
+        let options = RequestOptions { silence: self.settings.upload_silence, ..RequestOptions::default() };
+        let mut uploaded = octoprint.files().upload(upload, &options).await.map_err(busy_file)?;
         drop(turn);
         self.note_file(who, id, Action::FileUploaded, &uploaded.path, &uploaded.origin).await?;
         if select {

@@ -41,6 +41,7 @@ pub mod statistics;
 pub mod tags;
 pub mod temperatures;
 pub mod tokens;
+mod turns;
 pub mod uploads;
 pub mod users;
 pub mod webhooks;
@@ -68,6 +69,7 @@ use self::{
     recorder::RecorderStatus,
     registry::Registry,
     sending::Sending,
+    turns::Turns,
     uploads::Uploads,
     webhooks::Webhooks,
 };
@@ -98,6 +100,8 @@ pub struct Services {
     pub(crate) settings: Settings,
     pub(crate) oidc: Option<Oidc>,
     pub(crate) uploads: Arc<Uploads>,
+    /// One list of files is read from a printer at a time.
+    pub(crate) file_lists: Arc<Turns>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) login_throttle: Arc<LoginThrottle>,
     pub(crate) cameras: Arc<Cameras>,
@@ -157,6 +161,7 @@ impl Services {
             settings: parts.settings,
             oidc: parts.oidc,
             uploads: Arc::new(uploads),
+            file_lists: Arc::default(),
             registry: Arc::default(),
             login_throttle: Arc::default(),
             cameras: Arc::default(),

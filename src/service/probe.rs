@@ -111,9 +111,12 @@ fn reachability(error: &PrinterError) -> Reachability {
     use PrinterError as E;
     match error {
         E::Unauthorized | E::ProxyLogin => Reachability::Unauthorized,
-        E::Offline { .. } | E::Blocked(_) | E::Timeout { .. } | E::Lost { .. } | E::Server { .. } => {
-            Reachability::Unreachable
-        }
+        E::Offline { .. }
+        | E::Blocked(_)
+        | E::Timeout { .. }
+        | E::Silent { .. }
+        | E::Lost { .. }
+        | E::Server { .. } => Reachability::Unreachable,
         E::Invalid { .. }
         | E::Conflict { .. }
         | E::NotFound

@@ -12,11 +12,11 @@ use std::{
 
 use tokio::{
     fs::File,
-    sync::{Mutex as AsyncMutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore},
+    sync::{OwnedSemaphorePermit, Semaphore},
 };
 use uuid::Uuid;
 
-use super::{access::Principal, error::Error};
+use super::{access::Principal, error::Error, turns::Turns};
 use crate::clock;
 
 /// Uploads of all principals at once, and of one.
@@ -35,7 +35,7 @@ pub(crate) struct Uploads {
     principals: Mutex<HashMap<Option<Uuid>, Arc<Share>>>,
     bytes: AtomicU64,
     /// One upload goes to a printer at a time.
-    printers: Mutex<HashMap<Uuid, Arc<AsyncMutex<()>>>>,
+    pub turns: Turns,
 }
 
 /// What the uploads of one principal take.
@@ -68,7 +68,7 @@ impl Uploads {
             places: Arc::new(Semaphore::new(ALL)),
             principals: Mutex::default(),
             bytes: AtomicU64::default(),
-            printers: Mutex::default(),
+            turns: Turns::default(),
         }
     }
 
@@ -86,16 +86,6 @@ impl Uploads {
         let place = place.map_err(|_| Error::Busy("There are too many uploads at once. Wait for one to end."))?;
         let path = self.folder.join(clock::new_id().to_string());
         Ok(UploadPlace { uploads: self.clone(), share, bytes: 0, path, _places: [own, place] })
-    }
-
-    /// Waits until no other upload goes to this printer. A printer that hangs holds up its own uploads only.
-    pub async fn turn(&self, printer_id: Uuid) -> OwnedMutexGuard<()> {
-        let turn = {
-            let mut printers = self.printers.lock().unwrap_or_else(PoisonError::into_inner);
-            printers.retain(|_, turn| Arc::strong_count(turn) > 1);
-            printers.entry(printer_id).or_default().clone()
-        };
-        turn.lock_owned().await
     }
 }
 
@@ -183,18 +173,5 @@ mod tests {
         assert_eq!(files(), 1);
         drop(place);
         assert_eq!(files(), 0);
-    }
-
-    #[tokio::test]
-    async fn an_upload_to_a_printer_that_hangs_holds_up_no_other_printer() {
-        use futures_util::FutureExt;
-        let data = tempfile::tempdir().expect("a folder");
-        let uploads = Uploads::open(data.path());
-        let (hanging, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
-        let held = uploads.turn(hanging).await;
-        assert!(uploads.turn(hanging).now_or_never().is_none());
-        assert!(uploads.turn(other).now_or_never().is_some());
-        drop(held);
-        assert!(uploads.turn(hanging).now_or_never().is_some());
     }
 }

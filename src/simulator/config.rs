@@ -89,12 +89,27 @@ pub enum Fault {
     SilentSocket,
     /// `NaN` in place of each number of an answer, as Python writes it.
     NotANumber,
+    /// What is sent to it is read at this many bytes a second.
+    ReadSlowly(u64),
+    /// It reads no more of a connection after so many bytes, as an OctoPrint does whose disk hangs.
+    StopReading(u64),
     /// This fault, only for what reads or logs in at paths that begin so. Commands are not met.
     Reading(String, Box<Fault>),
+    /// Several faults of this kind ([`Fault::Reading`]).
+    Readings(Vec<Fault>),
 }
 
 impl Fault {
-    /// Reads `"hang"`, `{"reading": "/api/job", "fault": …}`, `{"slow_ms": 500}`, `{"late_events_ms": 500}`, `{"status": 500}`, `{"status_after_acting": 500}`; `Ok(None)` for null.
+    /// The fault of a request that reads at this path.
+    pub(super) fn of_reading(&self, path: &str) -> Option<&Self> {
+        match self {
+            Self::Reading(beginning, fault) if path.starts_with(beginning.as_str()) => Some(fault),
+            Self::Readings(faults) => faults.iter().find_map(|fault| fault.of_reading(path)),
+            _ => None,
+        }
+    }
+
+    /// Reads `"hang"`, `{"reading": "/api/job", "fault": …}`, `{"slow_ms": 500}`, `{"late_events_ms": 500}`, `{"read_slowly": 50000}`, `{"stop_reading": 1000000}`, `{"status": 500}`, `{"status_after_acting": 500}`; `Ok(None)` for null.
     ///
     /// # Errors
     /// The text says what is not understood.
@@ -126,6 +141,10 @@ impl Fault {
                     Self::Slow(Duration::from_millis(ms))
                 } else if let Some(ms) = value.get("late_events_ms").and_then(Value::as_u64) {
                     Self::LateEvents(Duration::from_millis(ms))
+                } else if let Some(bytes_per_s) = value.get("read_slowly").and_then(Value::as_u64) {
+                    Self::ReadSlowly(bytes_per_s)
+                } else if let Some(bytes) = value.get("stop_reading").and_then(Value::as_u64) {
+                    Self::StopReading(bytes)
                 } else if let Some(code) = status("status") {
                     Self::Status(code)
                 } else if let Some(code) = status("status_after_acting") {

@@ -3,10 +3,12 @@
 //! Idle, a printer is this value, a listening socket and a task that waits on it. A second task lives only while the
 //! machine has something due (see [`super::machine`]); it sleeps until then, and at least [`NAP`] at a time.
 
+mod faults;
+
 use std::{
     collections::VecDeque,
     net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicUsize},
     time::{Duration, Instant},
 };
 
@@ -75,6 +77,8 @@ struct Shared {
     /// Cancelled to cut every connection, and replaced.
     life: Mutex<CancellationToken>,
     wake: Notify,
+    /// Connections of which it stopped reading ([`Fault::StopReading`]).
+    stopped_reading: AtomicUsize,
     inner: Mutex<Inner>,
 }
 
@@ -108,6 +112,7 @@ impl SimulatedPrinter {
             listener: Mutex::new(Some(listener)),
             life,
             wake: Notify::new(),
+            stopped_reading: AtomicUsize::new(0),
             inner: Mutex::new(Inner {
                 machine,
                 files: Files::default(),
@@ -147,32 +152,6 @@ impl SimulatedPrinter {
     /// OctoPrint's word for what it is doing, whatever the fault.
     pub fn state_text(&self) -> String {
         self.with(|inner, _| inner.machine.state().text().to_owned())
-    }
-
-    /// Sets or clears a fault. `Refuse` takes effect before this returns.
-    pub fn set_fault(&self, fault: Option<Fault>) {
-        let refuse = fault == Some(Fault::Refuse);
-        self.0.fault.send_replace(fault);
-        let mut listener = self.0.listener.lock().unwrap_or_else(PoisonError::into_inner);
-        if refuse {
-            *listener = None;
-            self.cut_connections();
-        } else if listener.is_none() && !self.0.common.stop.is_cancelled() {
-            *listener = self.listen_again();
-            // The task at the door has looked before the listener was there.
-            self.0.fault.send_modify(|_| ());
-        }
-    }
-
-    /// The next command (not: the next reading) meets this fault, and only that one. For those that work on a request:
-    /// `Slow`, `Reset`, `ResetAfterActing`, `Garbage`, `Status`, `StatusAfterActing`, `WrongKey`. Several queue up.
-    pub fn fault_next_command(&self, fault: Fault) {
-        self.with(|inner, _| inner.once.push_back(fault));
-    }
-
-    /// Forgets the faults of [`SimulatedPrinter::fault_next_command`] that no command has met.
-    pub fn forget_command_faults(&self) {
-        self.with(|inner, _| inner.once.clear());
     }
 
     /// Every request that changed something or might have, in order (the last 20,000).
@@ -252,31 +231,6 @@ impl SimulatedPrinter {
 
     pub(super) fn common(&self) -> &Common {
         &self.0.common
-    }
-
-    pub(super) fn fault(&self) -> Option<Fault> {
-        self.0.fault.borrow().clone()
-    }
-
-    /// The fault of requests that read, or log in, at this path.
-    pub(super) fn fault_of_reading(&self, path: &str) -> Option<Fault> {
-        match self.0.fault.borrow().as_ref() {
-            Some(Fault::Reading(beginning, fault)) if path.starts_with(beginning.as_str()) => Some((**fault).clone()),
-            Some(_) | None => None,
-        }
-    }
-
-    pub(super) fn has_fault(&self, fault: &Fault) -> bool {
-        self.0.fault.borrow().as_ref() == Some(fault)
-    }
-
-    pub(super) fn watch_fault(&self) -> watch::Receiver<Option<Fault>> {
-        self.0.fault.subscribe()
-    }
-
-    /// The fault of one command, if one waits.
-    pub(super) fn take_fault_for_command(&self) -> Option<Fault> {
-        self.with(|inner, _| inner.once.pop_front())
     }
 
     pub(super) fn remember(&self, received: Received) {

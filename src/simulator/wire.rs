@@ -1,4 +1,4 @@
-//! The way between client and printer, below HTTP: it can be cut, garbled, or slow to a drip.
+//! The way between client and printer, below HTTP: it can be cut, garbled, slow to a drip, or blocked.
 //!
 //! axum serves a [`Wire`] like any socket. The handlers of a request reach their connection through [`Conn`], which is
 //! how a fault that is decided above HTTP (reset *after acting*) takes effect below it.
@@ -30,6 +30,9 @@ const GARBAGE: u8 = 2;
 
 /// What OctoPrint's intermediary server says instead of HTTP.
 const NO_HTTP: &[u8] = b"Not found";
+
+/// What [`Fault::ReadSlowly`] reads at once, in bytes.
+const PIECE: usize = 16 * 1024;
 
 /// Between two bytes of [`Fault::Drip`].
 const DRIP: Duration = Duration::from_secs(1);
@@ -66,13 +69,55 @@ pub struct Wire {
     /// Ready when every connection of the printer is to be cut.
     dead: Pin<Box<WaitForCancellationFutureOwned>>,
     drip: Option<Pin<Box<Sleep>>>,
+    /// Bytes that were read.
+    read: u64,
+    /// Nothing is read before this is ready.
+    pause: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 impl Wire {
     /// A connection to this printer.
     pub fn new(stream: TcpStream, printer: SimulatedPrinter) -> Self {
         let dead = Box::pin(printer.life().cancelled_owned());
-        Self { stream, conn: Conn { printer, damage: Arc::new(AtomicU8::new(WHOLE)) }, dead, drip: None }
+        Self {
+            stream,
+            conn: Conn { printer, damage: Arc::new(AtomicU8::new(WHOLE)) },
+            dead,
+            drip: None,
+            read: 0,
+            pause: None,
+        }
+    }
+
+    /// Ready when more may be read.
+    fn poll_pause(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            if let Some(pause) = &mut self.pause {
+                ready!(pause.as_mut().poll(cx));
+                self.pause = None;
+            }
+            if !matches!(self.conn.printer.fault(), Some(Fault::StopReading(after)) if self.read >= after) {
+                return Poll::Ready(());
+            }
+            let printer = self.conn.printer.clone();
+            printer.note_stopped_reading();
+            let mut fault = printer.watch_fault();
+            self.pause = Some(Box::pin(async move {
+                let _ = fault.wait_for(|fault| !matches!(fault, Some(Fault::StopReading(_)))).await;
+            }));
+        }
+    }
+
+    /// Reads a piece, after which the printer pauses for as long as its speed wants.
+    fn poll_piece(&mut self, cx: &mut Context<'_>, bytes_per_s: u64, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let mut piece = [0; PIECE];
+        let limit = buf.remaining().min(PIECE);
+        let mut piece = ReadBuf::new(&mut piece[..limit]);
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut piece))?;
+        buf.put_slice(piece.filled());
+        let nanos = piece.filled().len() as u64 * 1_000_000_000 / bytes_per_s.max(1);
+        self.pause = Some(Box::pin(tokio::time::sleep(Duration::from_nanos(nanos))));
+        Poll::Ready(Ok(()))
     }
 
     fn is_dead(&mut self, cx: &mut Context<'_>) -> bool {
@@ -85,7 +130,14 @@ impl AsyncRead for Wire {
         if self.is_dead(cx) {
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        ready!(self.poll_pause(cx));
+        let before = buf.filled().len();
+        match self.conn.printer.fault() {
+            Some(Fault::ReadSlowly(bytes_per_s)) => ready!(self.poll_piece(cx, bytes_per_s, buf))?,
+            _ => ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?,
+        }
+        self.read += (buf.filled().len() - before) as u64;
+        Poll::Ready(Ok(()))
     }
 }
 

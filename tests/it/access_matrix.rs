@@ -114,6 +114,7 @@ pub const TABLE: &[(&str, &str, &str)] = &[
     ("POST", "/printers/{id}/settings", "manager"),
     ("POST", "/printers/{id}/remove", "manager"),
     ("POST", "/printers/{id}/plate", "operator"),
+    ("GET", "/printers/{id}/files", "viewer"),
     ("POST", "/printers/{id}/files", "operator"),
     ("POST", "/printers/{id}/files/delete", "operator"),
     ("POST", "/printers/{id}/select", "operator"),

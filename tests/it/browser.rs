@@ -148,6 +148,9 @@ pub fn addresses(verb: &str, route: &str, printers: &[String], planted: &[String
         "/printers/{id}/camera" | "/printers/keys/{id}" => Vec::new(),
         // Goes on to the one that follows by itself.
         "/printers/discover" => Vec::new(),
+        "/printers/{id}/files" => {
+            [printers, planted].concat().iter().map(|id| format!("/printers/{id}/files")).collect()
+        }
         "/printers/{id}" => each(&[printers, planted].concat(), "/printers/"),
         "/batches/{id}" => each(batches, "/batches/"),
         // Read by the pages that they belong to.

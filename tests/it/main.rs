@@ -52,5 +52,6 @@ mod storage;
 mod storage_faults;
 mod tag_limits;
 mod tidy;
+mod transfers;
 mod traversal;
 mod webhooks;

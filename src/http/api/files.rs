@@ -70,7 +70,7 @@ impl From<FileEntry> for FileBody {
 
 /// Lists the files of a printer, by path.
 ///
-/// They are read from the printer now.
+/// They are read from the printer now, which takes as long as the printer sends. 504 when it sends nothing for 120 s.
 #[utoipa::path(get, path = "/printers/{id}/files", tag = "files", params(("id" = Uuid, Path), super::openapi::Paging),
     responses((status = OK, body = Page<FileBody>), super::openapi::FromPrinter))]
 async fn list_printer_files(

@@ -1,7 +1,7 @@
 //! How many requests are under way at once. What comes beyond it is told so at once, before its body is read or the
 //! database is asked: an answer that comes too late is work for nothing, and the next one then comes later still.
 //!
-//! What takes long by its nature (uploads, whole lists, whoever waits for an end) has a bound of its own, so that neither
+//! What takes long by its nature (uploads, lists of files, whole lists, waiting for an end) has a bound of its own, so that neither
 //! kind crowds out the other. A request counts until its answer is sent, or its client has gone.
 
 use std::{
@@ -121,7 +121,7 @@ fn is_long(request: &Request) -> bool {
     let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
     Wait::from_headers(request.headers()).is_some()
         || events::is_followed(route, request.uri())
-        || patience::is_upload(request.method(), route)
+        || patience::is_transfer(route)
         || (request.method() == Method::GET && Form::accepted(request.headers()) != Form::Json)
 }
 

@@ -234,6 +234,7 @@ impl From<Error> for Problem {
 fn printer(error: &PrinterError) -> Problem {
     let (status, code) = match error {
         PrinterError::Timeout { .. }
+        | PrinterError::Silent { .. }
         | PrinterError::Offline { .. }
         | PrinterError::Lost { .. }
         | PrinterError::Blocked(_)

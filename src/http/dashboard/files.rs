@@ -1,54 +1,79 @@
 //! Files on a printer, in a browser: listed, uploaded, selected, deleted.
 
-use std::time::Duration;
+use std::sync::Arc;
 
+use askama::Template;
 use axum::{
     extract::{Request, State},
-    response::{IntoResponse, Redirect, Response},
+    response::{Html, IntoResponse, Redirect, Response},
 };
 use uuid::Uuid;
 
 use super::{
     Dashboard,
     board::Entry,
+    filters,
     form::Form,
     language::{fill, said, t},
-    page::{Failure, Id, Visitor},
+    page::{Failure, Frame, Id, Visitor, html},
+    printer::entry_of,
     time::length,
 };
 use crate::{
     domain::{access::Role, command::FileRef, state::Reachability},
     http::api::upload::{Wishes, receive},
-    service::{Error, access::Principal},
+    service::{Error, access::Principal, files::FileEntry},
 };
 
-/// Longer than this a page does not wait for a printer's list of files.
-const FILES_WITHIN: Duration = Duration::from_secs(3);
-
-pub(super) struct File {
-    pub path: String,
-    pub origin: String,
-    pub size: String,
-    pub length: String,
-    pub is_selected: bool,
+struct File {
+    path: String,
+    origin: String,
+    size: String,
+    length: String,
+    is_selected: bool,
 }
 
-/// The files of a printer, or why they cannot be listed, in words.
-pub(super) async fn of(dashboard: &Dashboard, who: &Principal, entry: &Entry) -> Result<Vec<File>, String> {
-    let live = &entry.view.live;
-    if live.reachability != Reachability::Online {
-        return Err(t("The files can be listed when the printer answers.").to_owned());
+/// The list of files. The page of the printer loads it beside the rest: a printer with many files takes long to send it.
+#[derive(Template)]
+#[template(path = "printers/files.html")]
+struct FilesPage {
+    frame: Frame,
+    entry: Arc<Entry>,
+    files: Result<Vec<File>, String>,
+}
+
+pub(super) async fn list(
+    State(dashboard): State<Dashboard>,
+    Visitor(who): Visitor,
+    Id(id): Id,
+) -> Result<Html<String>, Failure> {
+    let (_, entry) = entry_of(&dashboard, &who, id).await?;
+    let files = read_files(&dashboard, &who, &entry).await;
+    // What is selected may have changed meanwhile.
+    let (_, entry) = entry_of(&dashboard, &who, id).await?;
+    let files = files.map(|list| shown(list, &entry));
+    html(&FilesPage { frame: Frame::of(&who, "farm"), files, entry })
+}
+
+/// Why the files of a printer cannot be listed now, in words.
+pub(super) fn why_no_files(entry: &Entry) -> Option<&'static str> {
+    let is_online = entry.view.live.reachability == Reachability::Online;
+    (!is_online).then(|| t("The files can be listed when the printer answers."))
+}
+
+async fn read_files(dashboard: &Dashboard, who: &Principal, entry: &Entry) -> Result<Vec<FileEntry>, String> {
+    if let Some(why) = why_no_files(entry) {
+        return Err(why.to_owned());
     }
-    let list = dashboard.services.list_files(who, entry.id());
-    let list = match tokio::time::timeout(FILES_WITHIN, list).await {
-        Err(_) => return Err(t("The printer did not list its files in time. Load the page again.").to_owned()),
-        Ok(Err(Error::Printer(error))) => {
-            return Err(fill(t("The printer {what}."), &[("what", &said(&error.to_string()))]));
-        }
-        Ok(Err(_)) => return Err(t("The files could not be listed.").to_owned()),
-        Ok(Ok(list)) => list,
-    };
-    let selected = live.job.as_ref().and_then(|job| job.file.as_ref()).map(|file| (&file.path, &file.origin));
+    dashboard.services.list_files(who, entry.id()).await.map_err(|error| match error {
+        Error::Printer(error) => fill(t("The printer {what}."), &[("what", &said(&error.to_string()))]),
+        _ => t("The files could not be listed.").to_owned(),
+    })
+}
+
+fn shown(list: Vec<FileEntry>, entry: &Entry) -> Vec<File> {
+    let selected =
+        entry.view.live.job.as_ref().and_then(|job| job.file.as_ref()).map(|file| (&file.path, &file.origin));
     let files = list.into_iter().map(|file| File {
         is_selected: selected == Some((&file.path, &file.origin)),
         size: file.size.map(size).unwrap_or_default(),
@@ -56,7 +81,7 @@ pub(super) async fn of(dashboard: &Dashboard, who: &Principal, entry: &Entry) ->
         path: file.path,
         origin: file.origin,
     });
-    Ok(files.collect())
+    files.collect()
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "an estimate in seconds, and `as` saturates")]

@@ -147,7 +147,7 @@ pub fn router(services: Services, bounds: Bounds, stop: CancellationToken) -> Ro
         .route("/printers/{id}/settings", get(settings::form).post(settings::change))
         .route("/printers/{id}/remove", post(settings::remove))
         .route("/printers/{id}/plate", post(printer::clear_plate))
-        .route("/printers/{id}/files", post(files::upload).layer(DefaultBodyLimit::disable()))
+        .route("/printers/{id}/files", get(files::list).merge(post(files::upload).layer(DefaultBodyLimit::disable())))
         .route("/printers/{id}/files/delete", post(files::delete))
         .route("/printers/{id}/select", post(files::select))
         .route("/static/{*path}", get(assets::serve))

@@ -8,11 +8,12 @@ use axum::{
     http::StatusCode,
     response::{Html, IntoResponse, Redirect, Response},
 };
+use uuid::Uuid;
 
 use super::{
     Dashboard,
     board::Entry,
-    files::{self, File},
+    files::why_no_files,
     filters,
     form::Form,
     heat::Heat,
@@ -28,7 +29,7 @@ use crate::{
         command::Command,
         plate::ClearResult,
     },
-    service::{Error, plates::ClearPlate},
+    service::{Error, access::Principal, plates::ClearPlate},
 };
 
 /// The API's word, what the button says, its icon.
@@ -45,7 +46,7 @@ struct ShowPage {
     entry: Arc<Entry>,
     heat: Heat,
     facts: Vec<(&'static str, String)>,
-    files: Result<Vec<File>, String>,
+    why_no_files: Option<&'static str>,
     history: History,
     buttons: Vec<Button>,
     /// What is done to the printer's connection, and not to its print.
@@ -59,23 +60,27 @@ pub(super) async fn show(
     Id(id): Id,
     Query(wanted): Query<Wanted>,
 ) -> Result<Html<String>, Failure> {
-    let (version, entries) = dashboard.board.all(&who).await?;
-    let found = entries.into_iter().find(|entry| entry.id() == id);
-    let entry = found.ok_or(Failure::from(Error::NotFound("printer")))?;
+    let (version, entry) = entry_of(&dashboard, &who, id).await?;
     let history = History::of(&dashboard, &who, id, &wanted).await?;
-    // Both ask the printer.
-    let (heat, files) = tokio::join!(Heat::of(&dashboard, &who, &entry), files::of(&dashboard, &who, &entry));
+    let heat = Heat::of(&dashboard, &who, &entry).await;
     html(&ShowPage {
         frame: Frame::of(&who, "farm"),
         facts: facts(&entry),
         heat,
-        files,
+        why_no_files: why_no_files(&entry),
         history,
         buttons: OFFERED.iter().map(button).collect(),
         connection: [Command::Connect, Command::Disconnect].iter().map(button).collect(),
         stream: format!("/stream?only={id}&since={}", dashboard.board.stamp(version)),
         entry,
     })
+}
+
+/// The tile of a printer, and the version of the farm that it is of.
+pub(super) async fn entry_of(dashboard: &Dashboard, who: &Principal, id: Uuid) -> Result<(u64, Arc<Entry>), Failure> {
+    let (version, entries) = dashboard.board.all(who).await?;
+    let found = entries.into_iter().find(|entry| entry.id() == id);
+    Ok((version, found.ok_or(Failure::from(Error::NotFound("printer")))?))
 }
 
 fn facts(entry: &Entry) -> Vec<(&'static str, String)> {

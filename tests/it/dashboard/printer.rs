@@ -1,8 +1,9 @@
 //! One printer in the dashboard: added, looked at, changed, removed, and its files.
 
-use reqwest::StatusCode;
+use std::time::Duration;
 
 use printyard::simulator::Fault;
+use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use super::{SOON, Site, header, read_until, send};
@@ -76,14 +77,61 @@ async fn a_file_is_uploaded_selected_and_deleted_by_forms() {
         let form = reqwest::multipart::Form::new().text("select", "true").part("file", file(name));
         assert_eq!(send_file(form).await.status(), StatusCode::SEE_OTHER, "{name}");
     }
-    let listed = site.page(&path).await;
+    let list = format!("{path}/files");
+    let listed = site.page(&list).await;
     assert!(listed.contains("Delete gear.gcode") && !listed.contains("Delete other.gcode"), "the second is selected");
     let fields = [("path", "gear.gcode"), ("origin", "local")];
     assert_eq!(site.submit(&format!("{path}/files/delete"), &fields).await.status(), StatusCode::SEE_OTHER);
-    let listed = site.page(&path).await;
+    let listed = site.page(&list).await;
     assert!(!listed.contains("gear.gcode") && listed.contains("other.gcode"), "{listed}");
     let page = site.command(&[("printer_id", site.ids[0].as_str()), ("command", "disconnect")]).await;
     assert!(page.contains("<b>1</b> disconnected"), "{page}");
+}
+
+/// The list of files comes after this: longer than a page waits for anything else of a printer.
+const SLOW: Duration = Duration::from_secs(4);
+
+fn files(fault: Fault) -> Fault {
+    Fault::Reading("/api/files".to_owned(), Box::new(fault))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_of_a_printer_does_not_wait_for_its_list_of_files() {
+    let site = Site::with(2).await;
+    let [hanging, slow] = [0, 1].map(|n| (&site.farm.printers()[n], format!("/printers/{}", site.ids[n])));
+    hanging.0.set_fault(Some(files(Fault::Hang)));
+    let page = site.page(&hanging.1).await;
+    assert!(
+        page.contains(&format!("data-load=\"{}/files\"", hanging.1)) && !page.contains("bracket.gcode</td>"),
+        "{page}"
+    );
+    slow.0.set_fault(Some(files(Fault::Slow(SLOW))));
+    let list = site.page(&format!("{}/files", slow.1)).await;
+    assert!(list.contains("bracket.gcode</td>"), "{list}");
+    slow.0.set_fault(Some(files(Fault::Status(500))));
+    let list = site.page(&format!("{}/files", slow.1)).await;
+    assert!(list.contains("The printer failed with an error of its own (500)."), "{list}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_list_of_files_shows_that_it_is_read_and_arrives_on_the_page() {
+    let browser = needs!(Browser::start().await);
+    let site = Site::with(1).await;
+    let printer = &site.farm.printers()[0];
+    browser.open(&format!("{}/login?token={}", site.base, super::TOKEN)).await;
+    printer.set_fault(Some(files(Fault::Slow(SLOW))));
+    browser.open(&format!("{}/printers/{}", site.base, site.ids[0])).await;
+    let shown = "const files = document.getElementById('files');
+        const has = (selector) => [...files.querySelectorAll(selector)].some((one) => one.checkVisibility());
+        return [has('progress'), /\\(\\d+ s\\)/.test(files.innerText), has('a'), files.innerText.includes('bracket.gcode')]";
+    for (what, expected) in [("it is read", [true, true, false, false]), ("it is there", [false, false, false, true])] {
+        wait::until(what, SOON, async || {
+            let found = browser.run(shown, Vec::new()).await;
+            if found.as_ref() == Ok(&json!(expected)) { Ok(()) } else { Err(format!("{found:?}")) }
+        })
+        .await;
+    }
+    browser.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -42,6 +42,8 @@ pub struct Options {
     pub tls: Option<(PathBuf, PathBuf)>,
     /// When webhooks are sent again.
     pub webhooks: Schedule,
+    /// An upload ends when its printer takes nothing for this long.
+    pub upload_silence: Option<Duration>,
     /// Settings that the fields above do not cover.
     pub given: Given,
 }
@@ -56,6 +58,7 @@ impl Default for Options {
             trusted_proxies: None,
             tls: None,
             webhooks: Schedule::default(),
+            upload_silence: None,
             given: Given::default(),
         }
     }
@@ -259,6 +262,7 @@ fn config(folder: &TempDir, options: &Options) -> Config {
     };
     let mut config = given.checked().expect("settings that hold");
     config.settings.webhooks = options.webhooks;
+    config.settings.upload_silence = options.upload_silence;
     config
 }
 

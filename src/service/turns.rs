@@ -1,0 +1,43 @@
+//! One transfer of a kind at a time for each printer.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
+use uuid::Uuid;
+
+/// The transfers of one kind. A printer that hangs holds up its own only.
+#[derive(Debug, Default)]
+pub(crate) struct Turns(Mutex<HashMap<Uuid, Arc<AsyncMutex<()>>>>);
+
+impl Turns {
+    /// Waits until no other transfer with this printer is under way.
+    pub async fn take(&self, printer_id: Uuid) -> OwnedMutexGuard<()> {
+        let turn = {
+            let mut printers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            printers.retain(|_, turn| Arc::strong_count(turn) > 1);
+            printers.entry(printer_id).or_default().clone()
+        };
+        turn.lock_owned().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn a_transfer_with_a_printer_that_hangs_holds_up_no_other_printer() {
+        let turns = Turns::default();
+        let (hanging, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let held = turns.take(hanging).now_or_never();
+        assert!(held.is_some() && turns.take(hanging).now_or_never().is_none());
+        assert!(turns.take(other).now_or_never().is_some());
+        drop(held);
+        assert!(turns.take(hanging).now_or_never().is_some());
+    }
+}

@@ -1,0 +1,114 @@
+//! Uploads and lists of files end by the silence of their printer, and not by their length.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use printyard::{
+    http::bounds::Bounds,
+    simulator::{Farm, FarmConfig, Fault},
+};
+use reqwest::{
+    Body, Method, StatusCode,
+    multipart::{Form, Part},
+};
+
+use crate::{
+    api_problems::is_problem,
+    support::{
+        server::{Answer, DEADLINE, Options, TestServer, answer, farm},
+        wait,
+    },
+};
+
+/// A server that gives up a silent upload after this, in place of 30 s.
+async fn server(silence: Duration) -> TestServer {
+    TestServer::with(Options { upload_silence: Some(silence), ..Options::default() }).await
+}
+
+async fn upload(server: &TestServer, id: &str, content: Bytes) -> Answer {
+    let length = content.len() as u64;
+    let file = Part::stream_with_length(Body::from(content), length).file_name("part.gcode");
+    let request = server.request(Method::POST, &format!("/api/v1/printers/{id}/files"));
+    answer(request.multipart(Form::new().part("file", file))).await
+}
+
+fn gcode(megabytes: usize) -> Bytes {
+    b"G4 P1\n;".repeat(megabytes * 1024 * 1024 / 7).into()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_to_a_slow_printer_takes_as_long_as_the_printer_takes_bytes() {
+    let silence = Duration::from_millis(1_500);
+    let (server, farm) = (server(silence).await, Farm::start(FarmConfig::default()).await.expect("a farm"));
+    let printer = &farm.printers()[0];
+    let id = server.register(printer).await;
+    server.until_online(&id).await;
+    printer.set_fault(Some(Fault::ReadSlowly(2 * 1024 * 1024)));
+    let begun = Instant::now();
+    let (status, uploaded, _) = upload(&server, &id, gcode(12)).await;
+    assert_eq!(status, StatusCode::CREATED, "{uploaded}");
+    let took = begun.elapsed();
+    assert!(took > 3 * silence, "{took:?}: the printer was to be slow");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn printers_that_hang_in_an_upload_end_by_silence_and_delay_no_other_printer() {
+    const HANGING: usize = 8;
+    let farm = Farm::start(FarmConfig { printers: HANGING + 1, ..FarmConfig::default() }).await.expect("a farm");
+    let server = server(Duration::from_secs(5)).await;
+    let mut ids = Vec::new();
+    for printer in farm.printers() {
+        ids.push(server.register(printer).await);
+    }
+    for id in &ids {
+        server.until_online(id).await;
+    }
+    let (hanging, healthy) = (&farm.printers()[..HANGING], &ids[HANGING]);
+    for printer in hanging {
+        printer.set_fault(Some(Fault::StopReading(256 * 1024)));
+    }
+    // More than the operating system keeps on its way.
+    let content = gcode(8);
+    let hung = futures_util::future::join_all(ids[..HANGING].iter().map(|id| upload(&server, id, content.clone())));
+    let healthy = async {
+        wait::until("every printer hangs", DEADLINE, async || {
+            let stopped = hanging.iter().filter(|printer| printer.stopped_reading() > 0).count();
+            if stopped == HANGING { Ok(()) } else { Err(stopped) }
+        })
+        .await;
+        for _ in 0..3 {
+            let (status, uploaded, _) = upload(&server, healthy, gcode(1)).await;
+            assert_eq!(status, StatusCode::CREATED, "{uploaded}");
+        }
+        Instant::now()
+    };
+    let ended = async {
+        let ended = hung.await;
+        (ended, Instant::now())
+    };
+    let (finished, (ended, ended_at)) = tokio::join!(healthy, ended);
+    assert!(finished < ended_at, "uploads to the other printer went past the hung ones");
+    for refused in &ended {
+        is_problem(refused, 504, "printer_unreachable");
+        assert_eq!(refused.1["detail"], "The printer sent and took no data for 5 s.");
+    }
+    // Their places are free again.
+    for (printer, id) in hanging.iter().zip(&ids) {
+        printer.set_fault(None);
+        let (status, uploaded, _) = upload(&server, id, gcode(1)).await;
+        assert_eq!(status, StatusCode::CREATED, "{uploaded}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_of_files_takes_as_long_as_its_printer_sends() {
+    let bounds = Bounds { answer_within: Duration::from_millis(300), ..Bounds::default() };
+    let server = TestServer::with(Options { bounds, ..Options::default() }).await;
+    let farm = farm(1).await;
+    let printer = &farm.printers()[0];
+    let id = server.register(printer).await;
+    server.until_online(&id).await;
+    printer.set_fault(Some(Fault::Reading("/api/files".to_owned(), Box::new(Fault::Slow(Duration::from_secs(1))))));
+    let (status, files, _) = server.get(&format!("/api/v1/printers/{id}/files")).await;
+    assert_eq!(status, StatusCode::OK, "{files}");
+}
