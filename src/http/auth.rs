@@ -6,7 +6,10 @@ use axum::http::{Extensions, HeaderMap, header};
 use super::{peer::Client, request::RequestId};
 use crate::{
     domain::audit::Origin,
-    service::{Error, Services, access::Principal},
+    service::{
+        Error, Services,
+        access::{Principal, TokenRefusal},
+    },
 };
 
 /// The cookie of a browser session.
@@ -59,11 +62,15 @@ fn value_of<'a>(headers: &'a HeaderMap, wanted: &str) -> Option<&'a str> {
         .find_map(|(name, value)| (name == wanted).then_some(value))
 }
 
-/// Who holds the bearer token of a request.
-pub async fn by_bearer(services: &Services, headers: &HeaderMap, origin: &Origin) -> Result<Option<Principal>, Error> {
+/// The principal of the bearer token of a request, or how to refuse the request.
+pub async fn by_bearer(
+    services: &Services,
+    headers: &HeaderMap,
+    origin: &Origin,
+) -> Result<Result<Principal, TokenRefusal>, Error> {
     match bearer(headers) {
         Some(token) => services.principal_by_token(token, origin.address.as_deref()).await,
-        None => Ok(None),
+        None => Ok(Err(TokenRefusal::default())),
     }
 }
 

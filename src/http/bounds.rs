@@ -19,11 +19,12 @@ pub struct Bounds {
     /// The bytes of a header, with its first line. Its number of fields is bounded by hyper, at 100.
     pub header_bytes: usize,
     /// Requests of the API under way at once, but for those that take long.
-    pub requests: Rooms,
+    pub requests: Capacity,
     /// Those that take long by their nature: uploads, whole lists, and whoever waits for an end.
-    pub long_requests: Rooms,
-    /// Requests that may stop printers, when the places above are all taken.
-    pub reserved_requests: Rooms,
+    pub long_requests: Capacity,
+    /// Requests of one token that may stop printers, when the places above are all taken. They have no common limit: the load
+    /// of other tokens never refuses them. The number of connections bounds them.
+    pub reserved_requests_each: usize,
     /// Some of what is sent is taken within this; who takes nothing is cut off.
     pub taken_within: Duration,
     /// A request is answered within this. Streams begin their answer at once, and go on for as long as they like.
@@ -32,11 +33,11 @@ pub struct Bounds {
     pub transfer_within: Duration,
 }
 
-/// How many there may be at once.
+/// How many there may be at once, in all and of one key.
 #[derive(Debug, Clone, Copy)]
-pub struct Rooms {
+pub struct Capacity {
     pub all: usize,
-    /// Of one token.
+    /// Of one token, or one user.
     pub each: usize,
 }
 
@@ -48,9 +49,9 @@ impl Default for Bounds {
             header_within: Duration::from_secs(10),
             handshake_within: Duration::from_secs(10),
             header_bytes: 32 * 1024,
-            requests: Rooms { all: 512, each: 64 },
-            long_requests: Rooms { all: 512, each: 64 },
-            reserved_requests: Rooms { all: 256, each: 4 },
+            requests: Capacity { all: 512, each: 64 },
+            long_requests: Capacity { all: 512, each: 64 },
+            reserved_requests_each: 4,
             taken_within: Duration::from_secs(60),
             answer_within: Duration::from_secs(60),
             transfer_within: Duration::from_secs(8 * 3_600),

@@ -29,7 +29,7 @@ use tower::ServiceExt;
 
 use super::{
     bounds::Bounds,
-    crowd::{Crowd, holder},
+    keyed_limit::{KeyedCount, network_of},
     peer::{OverTls, Peer, Proxies},
     stall::Stalling,
 };
@@ -94,14 +94,14 @@ pub async fn serve(
 ) {
     let slots = Arc::new(Semaphore::new(bounds.connections));
     let (open, cut) = (TaskTracker::new(), CancellationToken::new());
-    let crowd = Crowd::default();
+    let connections = KeyedCount::default();
     let silent = Silent::default();
     let door = Door { router, bounds, tls, stop: stop.clone(), silent: silent.clone() };
     let mut number = 0;
     while let Some((stream, peer)) = stop.run_until_cancelled(next(&listener)).await {
         let address = peer.ip().to_canonical();
         let most = if proxies.trusts(address) { usize::MAX } else { bounds.connections_per_address };
-        let Some(place) = crowd.admit(holder(address), most) else {
+        let Some(place) = connections.admit(network_of(address), most) else {
             tracing::debug!(%peer, "closed: this address has as many connections as one may have");
             continue;
         };

@@ -6,6 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+pub use super::login_throttle::TokenRefusal;
 use super::{Services, error::Error, sessions::SESSION_LIFE};
 use crate::{
     clock,
@@ -129,32 +130,34 @@ impl Principal {
 }
 
 impl Services {
-    /// The holder of this token. `None`: it is unknown, expired or revoked; that answer takes a while where its address
-    /// guesses. Tokens that Printyard made cannot be guessed, and are always accepted.
+    /// The holder of this token, or the refusal of one that is unknown, expired or revoked. Tokens that Printyard made
+    /// cannot be guessed, and are always accepted.
     ///
     /// # Errors
-    /// [`Error::TooManyAttempts`] where this address guesses too fast: then the admin token is not compared.
-    pub async fn principal_by_token(&self, token: &str, address: Option<&str>) -> Result<Option<Principal>, Error> {
-        let wait = self.login_throttle.token_wait(address);
-        let admin = self.admin_token.as_ref().filter(|_| wait.is_none());
+    /// [`Error::TooManyAttempts`] where this address guesses too fast, or too many refusals wait: then the admin token is
+    /// not compared.
+    pub async fn principal_by_token(
+        &self,
+        token: &str,
+        address: Option<&str>,
+    ) -> Result<Result<Principal, TokenRefusal>, Error> {
+        let place = self.login_throttle.refusal_place(address);
+        let admin = self.admin_token.as_ref().filter(|_| place.is_ok());
         if admin.is_some_and(|admin| secrets::is_equal(admin.as_bytes(), token.as_bytes())) {
-            return Ok(Some(Principal::operator_of_the_server(ActorKind::AdminToken)));
+            return Ok(Ok(Principal::operator_of_the_server(ActorKind::AdminToken)));
         }
         let now = clock::now();
         let Some(found) = storage::tokens::by_hash(&self.db, &secrets::token_hash(token)).await? else {
-            if let Some(wait) = wait {
-                return Err(Error::TooManyAttempts(wait));
-            }
-            tokio::time::sleep(self.login_throttle.unknown_token(address)).await;
-            return Ok(None);
+            let place = place.map_err(Error::TooManyAttempts)?;
+            return Ok(Err(self.login_throttle.unknown_token(address, place)));
         };
         if found.expires_at.is_some_and(|at| at <= now) {
-            return Ok(None);
+            return Ok(Err(TokenRefusal::default()));
         }
         if found.last_used_at.is_none_or(|at| now - at >= TOUCH_EVERY) && self.is_database_ok() {
             note_touch(storage::tokens::touch(&self.db, found.id, now).await);
         }
-        Ok(Some(Principal {
+        Ok(Ok(Principal {
             name: found.name,
             role: found.role,
             tags: found.tags,

@@ -5,7 +5,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use tokio::{
-    sync::{Notify, OwnedSemaphorePermit, Semaphore, watch},
+    sync::{Notify, watch},
     time::{Instant, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
@@ -23,9 +23,6 @@ use crate::{
 /// How often the end of the feed is looked at while somebody follows it. Other nodes append, too: they send no signal.
 const PACE: Duration = Duration::from_millis(100);
 
-/// Streams at once.
-const MOST_STREAMS: usize = 256;
-
 /// A part of the feed, as far as the asker may see it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EventPage {
@@ -41,12 +38,11 @@ pub struct EventPage {
 pub(crate) struct News {
     head: watch::Sender<i64>,
     wanted: Arc<Notify>,
-    streams: Arc<Semaphore>,
 }
 
 impl Default for News {
     fn default() -> Self {
-        Self { head: watch::Sender::new(0), wanted: Arc::default(), streams: Arc::new(Semaphore::new(MOST_STREAMS)) }
+        Self { head: watch::Sender::new(0), wanted: Arc::default() }
     }
 }
 
@@ -82,12 +78,6 @@ impl News {
 }
 
 impl Services {
-    /// A place among those who are streamed the feed, until it is dropped.
-    pub fn follow(&self) -> Result<OwnedSemaphorePermit, Error> {
-        let busy = "There are too many streams of events. Read pages with wait= instead.";
-        self.news.streams.clone().try_acquire_owned().map_err(|_| Error::Busy(busy))
-    }
-
     /// The end of the feed: who reads a list after this, and follows from here, misses nothing.
     pub async fn feed_end(&self) -> Result<Cursor, Error> {
         Ok(storage::events::head(&self.db).await?)

@@ -7,9 +7,11 @@
 use std::{
     collections::HashMap,
     net::{IpAddr, Ipv6Addr},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Attempts on one account, or of one known device, before there is a delay, and the longest delay.
 const ACCOUNT: Rule = Rule { free: 4, longest: Duration::from_secs(60) };
@@ -20,6 +22,8 @@ const REFUSAL_EVERY: Duration = Duration::from_millis(250);
 const REFUSAL_BURST: u32 = 20;
 /// A refusal waits at most this long. A token that would wait longer is not even compared.
 const REFUSAL_WAIT: Duration = Duration::from_secs(5);
+/// Refusals that wait at the same time. Beyond it, addresses past their burst are refused at once, without a comparison.
+const REFUSALS: usize = 256;
 /// Counts are forgotten after this time without an attempt.
 const FORGOTTEN: Duration = Duration::from_secs(3_600);
 /// Keys that are counted; the oldest are forgotten first.
@@ -47,10 +51,34 @@ pub struct Attempt<'a> {
 }
 
 /// Counts of attempts, and when each address has had all its refusals.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct LoginThrottle {
     counts: Mutex<HashMap<String, Count>>,
     refusals: Mutex<HashMap<String, Instant>>,
+    waiting: Arc<Semaphore>,
+}
+
+impl Default for LoginThrottle {
+    fn default() -> Self {
+        Self { counts: Mutex::default(), refusals: Mutex::default(), waiting: Arc::new(Semaphore::new(REFUSALS)) }
+    }
+}
+
+/// A place among the refusals that wait; `None` for an address within its burst, whose refusals do not wait.
+type RefusalPlace = Option<OwnedSemaphorePermit>;
+
+/// The refusal of a token. The default one does not wait.
+#[derive(Debug, Clone, Default)]
+pub struct TokenRefusal {
+    wait: Duration,
+    _place: Option<Arc<OwnedSemaphorePermit>>,
+}
+
+impl TokenRefusal {
+    /// Waits until the refusal is due.
+    pub async fn wait(self) {
+        tokio::time::sleep(self.wait).await;
+    }
 }
 
 impl LoginThrottle {
@@ -71,14 +99,36 @@ impl LoginThrottle {
         }
     }
 
-    /// Counts an unknown token. Returns after which time it is to be refused.
-    pub fn unknown_token(&self, address: Option<&str>) -> Duration {
-        self.unknown_token_at(address, Instant::now())
+    /// The place at which the refusal of a token waits, should the token be unknown.
+    ///
+    /// # Errors
+    /// How long this address has to wait before its guess is compared: it guesses too fast, or all places are taken.
+    pub fn refusal_place(&self, address: Option<&str>) -> Result<RefusalPlace, Duration> {
+        self.refusal_place_at(address, Instant::now())
     }
 
-    /// How long an address has to wait before a guessed token is compared; `None` where it has not guessed too much.
-    pub fn token_wait(&self, address: Option<&str>) -> Option<Duration> {
-        self.token_wait_at(address, Instant::now())
+    /// Counts an unknown token. `place` is from [`refusal_place`](Self::refusal_place).
+    pub fn unknown_token(&self, address: Option<&str>, mut place: RefusalPlace) -> TokenRefusal {
+        let wait = self.unknown_token_at(address, Instant::now());
+        // Several first guesses at the same time are past the burst together: they find a place now, or do not wait.
+        if place.is_none() && !wait.is_zero() {
+            place = self.waiting.clone().try_acquire_owned().ok();
+        }
+        let wait = if place.is_some() { wait } else { Duration::ZERO };
+        TokenRefusal { wait, _place: place.map(Arc::new) }
+    }
+
+    fn refusal_place_at(&self, address: Option<&str>, now: Instant) -> Result<RefusalPlace, Duration> {
+        let refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(until) = refusals.get(&network_of(address.unwrap_or_default())) else { return Ok(None) };
+        let delay = delay(*until + REFUSAL_EVERY, now);
+        if delay.is_zero() {
+            return Ok(None);
+        }
+        match delay.checked_sub(REFUSAL_WAIT + REFUSAL_EVERY) {
+            Some(wait) if !wait.is_zero() => Err(wait),
+            _ => self.waiting.clone().try_acquire_owned().map(Some).map_err(|_| REFUSAL_WAIT),
+        }
     }
 
     fn unknown_token_at(&self, address: Option<&str>, now: Instant) -> Duration {
@@ -89,12 +139,6 @@ impl LoginThrottle {
         let until = refusals.entry(network_of(address.unwrap_or_default())).or_insert(now);
         *until = (*until).max(now) + REFUSAL_EVERY;
         delay(*until, now).min(REFUSAL_WAIT)
-    }
-
-    fn token_wait_at(&self, address: Option<&str>, now: Instant) -> Option<Duration> {
-        let refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
-        let until = refusals.get(&network_of(address.unwrap_or_default()))?;
-        delay(*until, now).checked_sub(REFUSAL_WAIT).filter(|wait| !wait.is_zero())
     }
 
     fn begin_at(&self, keys: &[(String, Rule)], now: Instant) -> Option<Duration> {
@@ -240,16 +284,37 @@ mod tests {
             // One after the other.
             let wait = throttle.unknown_token_at(address, now);
             assert_eq!(wait, REFUSAL_EVERY);
-            assert_eq!(throttle.token_wait_at(address, now), None);
+            assert!(throttle.refusal_place_at(address, now).is_ok());
             now += wait;
         }
         for _ in 0..100 {
             // All at once.
             assert!(throttle.unknown_token_at(address, now) <= REFUSAL_WAIT);
         }
-        assert!(throttle.token_wait_at(address, now).is_some());
-        assert_eq!(throttle.token_wait_at(Some("10.0.0.8"), now), None, "another address may");
-        assert_eq!(throttle.token_wait_at(address, now + Duration::from_secs(60)), None);
+        assert!(throttle.refusal_place_at(address, now).is_err());
+        assert!(throttle.refusal_place_at(Some("10.0.0.8"), now).is_ok(), "another address may");
+        assert!(throttle.refusal_place_at(address, now + Duration::from_secs(60)).is_ok());
+    }
+
+    #[test]
+    fn refusals_that_wait_are_bounded_and_keep_no_address_out_that_has_not_guessed() {
+        let throttle = LoginThrottle::default();
+        let now = Instant::now();
+        let mut waiting = Vec::new();
+        for i in 0..20 {
+            let address = format!("10.0.0.{i}");
+            for n in 0..39 {
+                let place = throttle.refusal_place_at(Some(&address), now);
+                throttle.unknown_token_at(Some(&address), now);
+                assert_eq!(place.as_ref().is_ok_and(Option::is_none), n < 20, "guess {n}");
+                waiting.extend(place.ok().flatten());
+            }
+        }
+        assert_eq!(waiting.len(), REFUSALS, "of 380 guesses");
+        assert_eq!(throttle.refusal_place_at(Some("10.0.0.19"), now).map(drop), Err(REFUSAL_WAIT));
+        assert!(throttle.refusal_place_at(Some("10.9.9.9"), now).is_ok_and(|place| place.is_none()));
+        drop(waiting);
+        assert!(throttle.refusal_place_at(Some("10.0.0.19"), now).is_ok());
     }
 
     #[test]

@@ -94,8 +94,11 @@ impl Services {
             return Ok(LogIn::Refused);
         }
         match self.principal_by_token(token.trim(), browser.origin.address.as_deref()).await {
-            Ok(None) => Ok(LogIn::Refused),
-            Ok(Some(who)) => {
+            Ok(Err(refusal)) => {
+                refusal.wait().await;
+                Ok(LogIn::Refused)
+            }
+            Ok(Ok(who)) => {
                 let session = self.open_session(who, browser, SESSION_LIFE).await?;
                 Ok(LogIn::In { session, device: None })
             }

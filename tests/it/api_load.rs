@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use printyard::http::bounds::{Bounds, Rooms};
+use futures_util::{StreamExt, future::join_all, stream};
+use printyard::http::bounds::{Bounds, Capacity};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::{io::AsyncWriteExt, net::TcpStream};
@@ -55,7 +56,7 @@ async fn until_admitted(server: &TestServer, token: &str, accept: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn bodies_that_never_end_take_up_what_their_own_token_may_have_and_no_more() {
     // Few: a body that never ends is waited for a while only.
-    let rooms = Rooms { all: 64, each: 4 };
+    let rooms = Capacity { all: 64, each: 4 };
     let bounds = Bounds { requests: rooms, ..Bounds::default() };
     let server = TestServer::with(Options { bounds, ..Options::default() }).await;
     let (greedy, other) = (server.token("operator").await, server.token("viewer").await);
@@ -81,7 +82,7 @@ async fn bodies_that_never_end_take_up_what_their_own_token_may_have_and_no_more
 
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_that_are_never_read_are_held_for_a_while_and_then_cut_off() {
-    let rooms = Rooms { all: 8, each: 2 };
+    let rooms = Capacity { all: 8, each: 2 };
     let bounds = Bounds { long_requests: rooms, taken_within: Duration::from_secs(5), ..Bounds::default() };
     let server = TestServer::with(Options { bounds, ..Options::default() }).await;
     for part in 0..6 {
@@ -106,7 +107,7 @@ async fn answers_that_are_never_read_are_held_for_a_while_and_then_cut_off() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_that_stop_printers_have_a_share_that_other_tokens_cannot_take() {
-    let rooms = Rooms { all: 4, each: 4 };
+    let rooms = Capacity { all: 4, each: 4 };
     let bounds = Bounds { requests: rooms, long_requests: rooms, ..Bounds::default() };
     let server = TestServer::with(Options { bounds, ..Options::default() }).await;
     let farm = farm(1).await;
@@ -126,5 +127,44 @@ async fn requests_that_stop_printers_have_a_share_that_other_tokens_cannot_take(
         let stop = format!("/api/v1/batches/{}/stop", batch["id"].as_str().expect("an id"));
         assert_eq!(answer(server.bare(Method::POST, &stop).bearer_auth(&other)).await.0, StatusCode::OK);
     }
+    drop(held);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn however_many_tokens_hold_reserved_places_a_newcomer_can_stop_printers() {
+    let few = Capacity { all: 4, each: 4 };
+    let bounds = Bounds { requests: few, ..Bounds::default() };
+    let server = TestServer::with(Options { bounds, ..Options::default() }).await;
+    let farm = farm(1).await;
+    let printer = server.register(&farm.printers()[0]).await;
+    let newcomer = server.token("operator").await;
+    let tokens: Vec<String> = stream::iter(0..66).then(|_| server.token("operator")).collect().await;
+    let half = |token: &str| {
+        format!(
+            "POST /api/v1/batches HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\
+             Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{{"
+        )
+    };
+    let (mut held, stop) = (Vec::new(), format!("/api/v1/batches/{}/stop", uuid::Uuid::nil()));
+    // More than 256 places: the shared ones, then four reserved ones of each token.
+    for greedy in tokens {
+        let half = half(&greedy);
+        held.extend(join_all((0..4).map(|_| stuck(&server, &half))).await);
+        wait::until("this token has all that it may", DEADLINE, async || {
+            let got = answer(server.bare(Method::POST, &stop).bearer_auth(&greedy)).await;
+            if got.0 == StatusCode::SERVICE_UNAVAILABLE {
+                return Ok(());
+            }
+            // This request itself may have taken the place of one that was refused.
+            held.push(stuck(&server, &half).await);
+            Err(got.1)
+        })
+        .await;
+    }
+    is_problem(&ask(&server, &newcomer, "/api/v1/me", "*/*").await, 503, "overloaded");
+    let body = json!({"command": "cancel", "select": {"printer_ids": [printer]}});
+    let cancel = server.bare(Method::POST, "/api/v1/batches").bearer_auth(&newcomer);
+    let (status, batch, _) = answer(cancel.json(&body)).await;
+    assert!(status.is_success(), "{status} {batch}");
     drop(held);
 }

@@ -1,10 +1,18 @@
 //! Guessing passwords and tokens is slow, and never locks out the people and programs that need not guess.
 
-use printyard::config::Given;
+use futures_util::{
+    StreamExt,
+    future::{join, join_all},
+    stream::FuturesUnordered,
+};
+use printyard::{
+    config::Given,
+    http::bounds::{Bounds, Capacity},
+};
 use reqwest::{Method, StatusCode, header};
 use serde_json::json;
 
-use crate::support::server::{ADMIN, TestServer};
+use crate::support::server::{ADMIN, Options, TestServer};
 
 const GOOD: &str = "correct horse battery";
 
@@ -54,11 +62,49 @@ async fn unknown_tokens_are_slowed_down_by_address_and_known_ones_are_not() {
         assert_eq!(ask("pyd_guess").await.0, StatusCode::UNAUTHORIZED, "one after the other they are only slowed down");
     }
     // Many at once are refused before they are compared.
-    let guesses = futures_util::future::join_all((0..60).map(|_| ask("pyd_guess")));
-    let (guesses, known) = futures_util::future::join(guesses, ask(&token)).await;
+    let guesses = join_all((0..60).map(|_| ask("pyd_guess")));
+    let (guesses, known) = join(guesses, ask(&token)).await;
     let refused = guesses.iter().filter(|guess| **guess == (StatusCode::TOO_MANY_REQUESTS, true)).count();
     assert!(refused > 10, "{refused} of 60 guesses at once were refused: {guesses:?}");
     assert_eq!(known.0, StatusCode::OK, "a token that Printyard made cannot be guessed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refusals_that_wait_take_no_places_of_other_requests() {
+    let places = 16;
+    let bounds = Bounds { requests: Capacity { all: places, each: places }, ..Bounds::default() };
+    let trusted_proxies = Some("127.0.0.1".to_owned());
+    let server = TestServer::with(Options { bounds, trusted_proxies, ..Options::default() }).await;
+    let known = server.token("viewer").await;
+    let guess = async |address: String, n: usize| {
+        let guess = server.bare(Method::GET, "/api/v1/me").bearer_auth(format!("pyd_guess{n}"));
+        guess.header("X-Forwarded-For", &address).send().await.expect("an answer").status()
+    };
+    let addresses: Vec<String> = (1..=3).map(|n| format!("10.0.0.{n}")).collect();
+    for address in &addresses {
+        for n in 0..20 {
+            assert_eq!(guess(address.clone(), n).await, StatusCode::UNAUTHORIZED, "a few mistakes are refused at once");
+        }
+    }
+    let (mut guesses, mut most) = (FuturesUnordered::new(), 0);
+    for n in 0..18 {
+        for address in &addresses {
+            guesses.push(guess(address.clone(), n));
+            let asked = server.bare(Method::GET, "/api/v1/me").bearer_auth(&known).send();
+            let mut asked = std::pin::pin!(asked);
+            let answer = loop {
+                tokio::select! {
+                    answer = &mut asked => break answer.expect("an answer"),
+                    Some(status) = guesses.next() => assert_eq!(status, StatusCode::UNAUTHORIZED),
+                }
+            };
+            assert_eq!(answer.status(), StatusCode::OK, "while {} guesses wait", guesses.len());
+            most = most.max(guesses.len());
+        }
+    }
+    assert!(most > places, "at most {most} guesses waited");
+    let statuses: Vec<StatusCode> = guesses.collect().await;
+    assert!(statuses.iter().all(|status| *status == StatusCode::UNAUTHORIZED), "{statuses:?}");
 }
 
 #[test]

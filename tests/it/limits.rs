@@ -152,6 +152,40 @@ async fn one_user_has_64_live_pages_and_other_users_are_not_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_principal_has_16_event_streams_and_others_are_not_refused() {
+    let server = TestServer::start().await;
+    let other = server.token("viewer").await;
+    let (_, greedy, _) = server.post("/api/v1/tokens", json!({"name": "greedy", "role": "viewer"})).await;
+    let rotate = format!("/api/v1/tokens/{}/rotate", greedy["id"].as_str().expect("an id"));
+    let (_, successor, _) = server.post(&rotate, json!({"overlap_s": 3_600})).await;
+    let [greedy, successor] = [&greedy, &successor].map(|token| token["token"].as_str().expect("a secret"));
+    let open = async |token: &str| {
+        server.bare(Method::GET, "/api/v1/events/stream").bearer_auth(token).send().await.expect("an answer")
+    };
+    let mut streams = Vec::new();
+    for _ in 0..16 {
+        let stream = open(greedy).await;
+        assert_eq!(stream.status(), StatusCode::OK);
+        streams.push(stream);
+    }
+    for token in [greedy, successor] {
+        let request = server.bare(Method::GET, "/api/v1/events/stream").bearer_auth(token);
+        let refused = answer(request).await;
+        is_problem(&refused, 429, "too_many_streams");
+        assert!(refused.2.contains_key("retry-after"));
+        let detail = refused.1["detail"].as_str().unwrap_or_default();
+        assert!(detail.contains("16") && detail.contains("wait="), "{detail}");
+    }
+    assert_eq!(open(&other).await.status(), StatusCode::OK);
+    streams.pop();
+    wait::until("a closed stream gives its place back", DEADLINE, async || match open(greedy).await.status() {
+        StatusCode::OK => Ok(()),
+        status => Err(status),
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_form_without_a_part_within_64_kb_is_refused() {
     let (server, _farm, ids) = yard(1).await;
     let files = format!("/api/v1/printers/{}/files", ids[0]);

@@ -27,8 +27,13 @@ pub async fn authenticate(
 ) -> Response {
     let origin = auth::origin_of(request.extensions());
     let principal = match auth::by_bearer(&services, request.headers(), &origin).await {
-        Ok(Some(principal)) => Principal { origin, ..principal },
-        Ok(None) => return Problem::unauthenticated().into_response(),
+        Ok(Ok(principal)) => Principal { origin, ..principal },
+        Ok(Err(refusal)) => {
+            let mut response = Problem::unauthenticated().into_response();
+            // `load` sends it after its wait.
+            response.extensions_mut().insert(refusal);
+            return response;
+        }
         Err(error) => return Problem::from(error).into_response(),
     };
     let (standing, admitted) = buckets.take(principal.token_id);

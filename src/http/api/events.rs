@@ -3,9 +3,9 @@
 use std::{convert::Infallible, time::Duration};
 
 use axum::{
-    Json,
+    Extension, Json,
     extract::{MatchedPath, Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, Method, Uri},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri},
     middleware::Next,
     response::{
         IntoResponse, Response, Sse,
@@ -16,11 +16,12 @@ use chrono::{DateTime, Utc};
 use futures_util::stream;
 use serde::Serialize;
 use tokio::{
-    sync::{OwnedSemaphorePermit, mpsc},
+    sync::mpsc,
     time::{Instant, timeout},
 };
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
 
 use super::{
     caller::Viewer,
@@ -35,7 +36,11 @@ use crate::{
         event::{Cursor, EventType},
         event_body::EventBody,
     },
-    http::auth,
+    http::{
+        auth,
+        bounds::Capacity,
+        keyed_limit::{Full, KeyedLimit, Place},
+    },
     service::{Services, access::Principal},
 };
 
@@ -56,8 +61,41 @@ const QUEUE: usize = 16;
 const AT_ONCE: i64 = 100;
 /// A client that takes nothing for so long is gone.
 const STUCK: Duration = Duration::from_secs(30);
+/// Seconds after which a refused stream may be opened again.
+const STREAM_RETRY_S: u32 = 5;
+/// Streams at once, in all and of one principal.
+const STREAMS: Capacity = Capacity { all: 256, each: 16 };
 /// How often the token of a stream is looked at again.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
+
+/// The streams that are open, by principal.
+#[derive(Clone)]
+pub struct EventStreams(KeyedLimit<Option<Uuid>>);
+
+impl Default for EventStreams {
+    fn default() -> Self {
+        Self(KeyedLimit::new(STREAMS))
+    }
+}
+
+impl EventStreams {
+    fn admit(&self, who: &Principal) -> Result<Place<Option<Uuid>>, Problem> {
+        self.0.admit(who.owner()).map_err(|full| match full {
+            Full::Key => {
+                let detail = format!(
+                    "This token and its successors have {} event streams open, which is the limit. Close one, share one, or \
+                     read pages with wait= instead.",
+                    STREAMS.each
+                );
+                Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_streams", detail).retry_after(STREAM_RETRY_S)
+            }
+            Full::All => {
+                let detail = "The server has as many event streams open as it can. Read pages with wait= instead.";
+                Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail).retry_after(STREAM_RETRY_S)
+            }
+        })
+    }
+}
 
 /// Routes of this resource.
 pub fn routes() -> OpenApiRouter<Services> {
@@ -196,11 +234,14 @@ async fn whole(services: Services, who: Principal, request: FeedRequest, form: F
     (status = OK, description = "The stream", content_type = "text/event-stream", body = String),
     (status = GONE, description = "`cursor_expired`, with `restart_cursor`", body = super::problem::ProblemBody,
         content_type = "application/problem+json"),
+    (status = TOO_MANY_REQUESTS, description = "`too_many_streams`: this token and its successors have 16 streams open",
+        body = super::problem::ProblemBody, content_type = "application/problem+json"),
 ))]
 async fn stream_events(
     who: Viewer,
     mut params: Params,
     State(services): State<Services>,
+    Extension(streams): Extension<EventStreams>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let (start, kinds) = (Start::from_params(&mut params), kinds(&mut params));
@@ -208,9 +249,9 @@ async fn stream_events(
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok()).filter(|id| !id.is_empty());
     let start = last.map(|id| Start::After(id.to_owned())).or(start).unwrap_or(Start::Now);
     let request = FeedRequest { after: start.cursor(&services).await?, kinds };
-    let permit = services.follow()?;
+    let place = streams.admit(&who.0)?;
     let (sender, mut receiver) = mpsc::channel(QUEUE);
-    let stream = Stream { services, who: who.0, headers, sender, _permit: permit };
+    let stream = Stream { services, who: who.0, headers, sender, _place: place };
     tokio::spawn(stream.run(request));
     let keep = KeepAlive::new().interval(COMMENT_EVERY).text("");
     Ok(Sse::new(stream::poll_fn(move |context| receiver.poll_recv(context))).keep_alive(keep).into_response())
@@ -222,7 +263,7 @@ struct Stream {
     who: Principal,
     headers: HeaderMap,
     sender: mpsc::Sender<Result<sse::Event, Infallible>>,
-    _permit: OwnedSemaphorePermit,
+    _place: Place<Option<Uuid>>,
 }
 
 impl Stream {
@@ -244,7 +285,7 @@ impl Stream {
         loop {
             if Instant::now() >= look_at {
                 look_at = Instant::now() + LOOK_EVERY;
-                let now = auth::by_bearer(&self.services, &self.headers, &self.who.origin).await.ok()??;
+                let now = auth::by_bearer(&self.services, &self.headers, &self.who.origin).await.ok()?.ok()?;
                 self.who = Principal { origin: self.who.origin.clone(), ..now };
             }
             let page =

@@ -1,16 +1,23 @@
-//! How many requests are under way at once. What comes beyond it is told so at once, before its body is read or the
-//! database is asked: an answer that comes too late is work for nothing, and the next one then comes later still.
+//! Limits the requests under way. One beyond the limit is refused before its body is read or the database is asked: a
+//! late answer is useless, and delays the next one.
 //!
-//! What takes long by its nature (uploads, lists of files, whole lists, waiting for an end) has a bound of its own, so that neither
-//! kind crowds out the other. A request counts until its answer is sent, or its client has gone.
+//! Requests that take long (uploads, lists of files, whole lists, `Prefer: wait`) have a limit of their own. A request counts until its
+//! answer is sent, or its client has gone.
 
 use std::{
     hash::{BuildHasher, RandomState},
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
 };
 
+use super::{events, export::Form, prefer::Wait, problem::Problem};
+use crate::http::{
+    auth,
+    bounds::Bounds,
+    keyed_limit::{Counted, Full, KeyedCount, KeyedLimit, Place},
+    patience,
+};
+use crate::service::access::TokenRefusal;
 use axum::{
     body::{Body, Bytes, HttpBody},
     extract::{MatchedPath, Request, State},
@@ -19,71 +26,61 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use hyper::body::{Frame, SizeHint};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
-use super::{events, export::Form, prefer::Wait, problem::Problem};
-use crate::http::{
-    auth,
-    bounds::{Bounds, Rooms},
-    crowd::{Crowd, Place},
-    patience,
-};
 
 /// Seconds after which somebody who was refused may come again.
 const AGAIN_S: u32 = 1;
 
+/// A token by its hash; requests without one share a key.
+type Token = Option<u64>;
+
 /// What all requests share.
 #[derive(Clone)]
 pub struct Load {
-    short: Room,
-    long: Room,
-    reserved: Room,
-    /// Tokens are told apart by a number that says nothing about them.
+    short: KeyedLimit<Token>,
+    long: KeyedLimit<Token>,
+    reserved: KeyedCount<Token>,
+    reserved_each: usize,
     hasher: RandomState,
 }
 
-#[derive(Clone)]
-struct Room {
-    rooms: Rooms,
-    all: Arc<Semaphore>,
-    /// By token; those without one share a number.
-    each: Crowd<Option<u64>>,
+/// The place of a request under way.
+enum Held {
+    Shared {
+        _place: Place<Token>,
+    },
+    /// A place for a request that may stop printers.
+    Reserved {
+        _place: Counted<Token>,
+    },
 }
-
-/// One request under way: its place among all, among those of its token, and where it is a reserved one, among those.
-type Held = (OwnedSemaphorePermit, Place<Option<u64>>, Option<Place<Option<u64>>>);
 
 impl Load {
     /// Nothing is under way.
     pub fn new(bounds: &Bounds) -> Self {
-        let room = |rooms: Rooms| Room { rooms, all: Arc::new(Semaphore::new(rooms.all)), each: Crowd::default() };
         Self {
-            short: room(bounds.requests),
-            long: room(bounds.long_requests),
-            reserved: room(bounds.reserved_requests),
+            short: KeyedLimit::new(bounds.requests),
+            long: KeyedLimit::new(bounds.long_requests),
+            reserved: KeyedCount::default(),
+            reserved_each: bounds.reserved_requests_each,
             hasher: RandomState::new(),
         }
     }
 
     fn admit(&self, request: &Request) -> Result<Held, &'static str> {
-        let room = if is_long(request) { &self.long } else { &self.short };
+        let limit = if is_long(request) { &self.long } else { &self.short };
         let token = auth::bearer(request.headers()).map(|token| self.hasher.hash_one(token));
-        let place =
-            room.each.admit(token, room.rooms.each).ok_or("This token has as many under way as one may have.")?;
-        if let Ok(slot) = room.all.clone().try_acquire_owned() {
-            return Ok((slot, place, None));
+        match limit.admit(token) {
+            Ok(place) => Ok(Held::Shared { _place: place }),
+            Err(Full::Key) => Err("This token has as many under way as one may have."),
+            // The load of other tokens never refuses a request that may stop printers.
+            Err(Full::All) if may_stop(request) => {
+                let place = self.reserved.admit(token, self.reserved_each);
+                let place =
+                    place.ok_or("This token has as many under way as one may have while the server is full.")?;
+                Ok(Held::Reserved { _place: place })
+            }
+            Err(Full::All) => Err("The server has as many under way as it can."),
         }
-        // The load of other tokens never refuses a request that stops printers.
-        let reserved = may_stop(request).then(|| self.reserved.admit(token)).flatten();
-        let (slot, share) = reserved.ok_or("The server has as many under way as it can.")?;
-        Ok((slot, place, Some(share)))
-    }
-}
-
-impl Room {
-    fn admit(&self, token: Option<u64>) -> Option<(OwnedSemaphorePermit, Place<Option<u64>>)> {
-        let place = self.each.admit(token, self.rooms.each)?;
-        Some((self.all.clone().try_acquire_owned().ok()?, place))
     }
 }
 
@@ -103,18 +100,25 @@ fn may_stop(request: &Request) -> bool {
         )
 }
 
-/// Lets a request in while there is room. `/metrics` always: it is most needed when there is none.
+/// Admits a request while there is a place for it. `/metrics` needs none: it is most useful when there is none.
 pub async fn bound(State(load): State<Load>, request: Request, next: Next) -> Response {
-    if request.uri().path() == "/metrics" {
-        return next.run(request).await;
-    }
-    match load.admit(&request) {
-        Ok(held) => next.run(request).await.map(|body| Body::new(Sending { body, _held: held })),
+    let held = (request.uri().path() != "/metrics").then(|| load.admit(&request)).transpose();
+    let held = match held {
+        Ok(held) => held,
         Err(whose) => {
             let detail = format!("{whose} Nothing was done.");
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail).retry_after(AGAIN_S).into_response()
+            let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail);
+            return problem.retry_after(AGAIN_S).into_response();
         }
+    };
+    let mut response = next.run(request).await;
+    if let Some(refusal) = response.extensions_mut().remove::<TokenRefusal>() {
+        // It waits without a place, so guesses at tokens take no places of other requests.
+        drop(held);
+        refusal.wait().await;
+        return response;
     }
+    response.map(|body| Body::new(Sending { body, _held: held }))
 }
 
 fn is_long(request: &Request) -> bool {
@@ -128,7 +132,7 @@ fn is_long(request: &Request) -> bool {
 /// The body of an answer, which holds its place until it is sent.
 struct Sending {
     body: Body,
-    _held: Held,
+    _held: Option<Held>,
 }
 
 impl HttpBody for Sending {

@@ -46,7 +46,7 @@ mod webhook_document;
 mod webhooks;
 
 use axum::{
-    Router,
+    Extension, Router,
     extract::{DefaultBodyLimit, Request, State},
     http::{HeaderValue, StatusCode, header},
     middleware::{Next, from_fn, from_fn_with_state},
@@ -58,6 +58,7 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 use self::{
+    events::EventStreams,
     limits::{Buckets, Limits},
     load::Load,
     problem::Problem,
@@ -76,6 +77,7 @@ pub fn router(services: Services, limits: Limits, bounds: Bounds) -> Router {
         .route("/api/v1/{*rest}", any(nothing))
         // Each reader of a body has a limit of its own, and words for it.
         .layer(DefaultBodyLimit::disable())
+        .layer(Extension(EventStreams::default()))
         .route_layer(from_fn_with_state(services.clone(), events::mark_lists));
     let again = closed.clone().with_state(services.clone());
     let once = from_fn_with_state((services.clone(), again), idempotency::once);

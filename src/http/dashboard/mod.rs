@@ -57,18 +57,19 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use self::{board::Board, page::Failure, stream::Rounds};
-use super::{bounds::Bounds, crowd::Crowd, patience};
+use super::{
+    bounds::{Bounds, Capacity},
+    keyed_limit::KeyedLimit,
+    patience,
+};
 use crate::service::Services;
 
-/// Pages that may be live at once.
-const STREAMS: usize = 512;
-/// Live pages of one user at once.
-const STREAMS_EACH: usize = 64;
+/// Pages that may be live at once, in all and of one user.
+const LIVE_PAGES: Capacity = Capacity { all: 512, each: 64 };
 /// Bytes of a form with a list of printers of 1 MB in it, sealed and coded.
 const SEALED_LIST: usize = 4 * 1024 * 1024;
 /// Nothing from elsewhere, nothing inline, nobody's frame.
@@ -80,9 +81,7 @@ const POLICY: &str = "default-src 'self'; img-src 'self' data:; object-src 'none
 pub(super) struct Dashboard {
     services: Services,
     board: Arc<Board>,
-    streams: Arc<Semaphore>,
-    /// Live pages of each user.
-    streams_of: Crowd<Option<Uuid>>,
+    live_pages: KeyedLimit<Option<Uuid>>,
     rounds: Arc<Rounds>,
     stop: CancellationToken,
 }
@@ -96,12 +95,10 @@ impl FromRef<Dashboard> for Services {
 /// Every page. Streams end when `stop` falls.
 pub fn router(services: Services, bounds: Bounds, stop: CancellationToken) -> Router {
     let board = Arc::new(Board::new(services.clone()));
-    let streams = Arc::new(Semaphore::new(STREAMS));
     let dashboard = Dashboard {
         services: services.clone(),
         board,
-        streams,
-        streams_of: Crowd::default(),
+        live_pages: KeyedLimit::new(LIVE_PAGES),
         rounds: Arc::default(),
         stop,
     };

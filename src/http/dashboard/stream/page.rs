@@ -6,16 +6,13 @@ use axum::{
     http::{HeaderMap, StatusCode},
     response::Response,
 };
-use tokio::{
-    sync::{OwnedSemaphorePermit, mpsc},
-    time::timeout,
-};
+use tokio::{sync::mpsc, time::timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
     super::{
-        Dashboard, STREAMS_EACH,
+        Dashboard,
         language::{self, t},
         notice,
         page::Failure,
@@ -24,7 +21,7 @@ use super::{
     DATABASE_TIMEOUT,
 };
 use crate::{
-    http::{auth, crowd::Place},
+    http::{auth, keyed_limit::Place},
     service::access::Principal,
 };
 
@@ -39,22 +36,19 @@ pub(super) struct Page {
     pub who: Principal,
     pub headers: HeaderMap,
     pieces: mpsc::Sender<Arc<Piece>>,
-    _permit: OwnedSemaphorePermit,
     _place: Place<Option<Uuid>>,
 }
 
 impl Page {
     /// Opens a stream. Fails where too many are open.
     pub fn open(dashboard: Dashboard, who: Principal, headers: HeaderMap) -> Result<(Self, Response), Failure> {
-        let too_many = || {
+        let place = dashboard.live_pages.admit(who.owner()).map_err(|_| {
             let text = t("Too many pages are live at once. This one still works, but does not follow by itself.");
             Failure::new(StatusCode::SERVICE_UNAVAILABLE, "Not live", text)
-        };
-        let place = dashboard.streams_of.admit(who.owner(), STREAMS_EACH).ok_or_else(too_many)?;
-        let permit = dashboard.streams.clone().try_acquire_owned().map_err(|_| too_many())?;
+        })?;
         let (pieces, taken) = mpsc::channel(QUEUE);
         let response = wire::answer(&headers, taken);
-        Ok((Self { dashboard, who, headers, pieces, _permit: permit, _place: place }, response))
+        Ok((Self { dashboard, who, headers, pieces, _place: place }, response))
     }
 
     /// What ends its work.
