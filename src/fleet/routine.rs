@@ -211,7 +211,7 @@ impl Actor {
 /// What the pages say of an event socket that is not there.
 fn channel_error(error: &NoEvents) -> ChannelError {
     let (code, error) = match error {
-        NoEvents::Login(error) | NoEvents::Socket(error) if error.is_unauthorized() => {
+        NoEvents::Login(Error::Unauthorized) | NoEvents::Socket(Error::Unauthorized) => {
             (ChannelFailure::LoginRefused, None)
         }
         NoEvents::Login(error) => (ChannelFailure::LoginFailed, Some(error)),

@@ -44,12 +44,11 @@ pub enum Error {
         /// In plain words.
         detail: String,
     },
-    /// The key was refused, or lacks a permission. OctoPrint 1.11: 403, and 400 `CSRF validation failed` for a POST or
+    /// The key was refused, or lacks a permission. OctoPrint 1.11: 403 as JSON, and 400 `CSRF validation failed` for a POST or
     /// DELETE without a valid key.
     #[error("refused the API key, or it lacks the permission for this")]
     Unauthorized,
-    /// 401 with `WWW-Authenticate`, or 401 or 403 as a page. OctoPrint sends neither (its 403 is JSON): a web server before it
-    /// refuses access.
+    /// 401, or 403 that is not JSON. OctoPrint sends neither: a web server in front of it refuses access.
     #[error("is behind a web server that refuses access: it wants a user and a password, or a header")]
     ProxyLogin,
     /// A redirect, which is not followed: the request carries secrets.

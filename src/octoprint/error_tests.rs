@@ -182,12 +182,17 @@ async fn every_status_has_its_meaning() {
     let json = "application/json";
     let csrf = http("400 BAD REQUEST", json, r#"{"error":"CSRF validation failed"}"#);
     assert_eq!(start_of(csrf).await, Error::Unauthorized);
-    for status in ["401 UNAUTHORIZED", "403 FORBIDDEN"] {
-        assert_eq!(start_of(http(status, json, r#"{"error":"no"}"#)).await, Error::Unauthorized);
+    assert_eq!(start_of(http("403 FORBIDDEN", json, r#"{"error":"no"}"#)).await, Error::Unauthorized);
+    let basic = "HTTP/1.1 401 Unauthorized\r\nwww-authenticate: Basic realm=\"farm\"\r\ncontent-length: 0\r\n\r\n";
+    assert_eq!(start_of(basic).await, Error::ProxyLogin);
+    for (status, kind, body) in [
+        ("401 Unauthorized", json, r#"{"message":"no"}"#),
+        ("401 Unauthorized", "text/plain", "no"),
+        ("403 Forbidden", "text/html", "<html>nginx</html>"),
+        ("403 Forbidden", "text/plain", "Forbidden"),
+    ] {
+        assert_eq!(start_of(http(status, kind, body)).await, Error::ProxyLogin, "{status} {kind}");
     }
-    let proxy = "HTTP/1.1 401 Unauthorized\r\nwww-authenticate: Basic realm=\"farm\"\r\ncontent-length: 0\r\n\r\n";
-    assert_eq!(start_of(proxy).await, Error::ProxyLogin);
-    assert_eq!(start_of(http("403 Forbidden", "text/html", "<html>nginx</html>")).await, Error::ProxyLogin);
     let conflict = start_of(http("409 CONFLICT", json, r#"{"error":"Printer is not operational"}"#)).await;
     assert_eq!(conflict, Error::Conflict { message: "Printer is not operational".into() });
     let page = start_of(http("409 CONFLICT", "text/html", "<html>long</html>")).await;

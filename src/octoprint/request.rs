@@ -4,7 +4,7 @@ use bytes::Bytes;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use reqwest::{
     Method, Request, StatusCode,
-    header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, WWW_AUTHENTICATE},
+    header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION},
 };
 use serde::{Deserialize, de::DeserializeOwned};
 use tokio::time::Instant;
@@ -248,9 +248,10 @@ impl Exchange {
             return Error::Server { status: status.as_u16() };
         }
         match status {
-            StatusCode::UNAUTHORIZED if self.response.headers().contains_key(WWW_AUTHENTICATE) => Error::ProxyLogin,
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if self.is_html() => Error::ProxyLogin,
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Error::Unauthorized,
+            // OctoPrint 1.11.8 and 2.0.0rc7 never answer 401, and their 403 is JSON.
+            StatusCode::UNAUTHORIZED => Error::ProxyLogin,
+            StatusCode::FORBIDDEN if self.content_type().as_deref() == Some("application/json") => Error::Unauthorized,
+            StatusCode::FORBIDDEN => Error::ProxyLogin,
             StatusCode::NOT_FOUND => Error::NotFound,
             StatusCode::CONFLICT => Error::Conflict { message: self.message().await },
             StatusCode::BAD_REQUEST => match self.message().await {

@@ -19,7 +19,7 @@ use crate::support::{
     authority::Authority,
     front::{Front, basic},
     port,
-    server::{ADMIN, Options, TestServer, answer, farm},
+    server::{ADMIN, DEADLINE, Options, TestServer, answer, farm},
     wait,
 };
 
@@ -104,6 +104,40 @@ async fn user_and_headers_go_with_every_request_and_show_nowhere() {
         assert!(!text.contains("front-password-1") && !text.contains("front-token-1"), "{text}");
     }
     assert!(audit.to_string().contains("\"proxy_password\":\"set\""), "{audit}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_401_without_a_header_or_a_page_is_the_web_servers() {
+    let (server, farm) = (TestServer::start().await, farm(1).await);
+    let printer = &farm.printers()[0];
+    let login = basic("ann", "front-password-1");
+    for (number, refusal) in
+        ["401 Unauthorized\r\ncontent-type: application/json", "403 Forbidden"].into_iter().enumerate()
+    {
+        let front = Front::start(printer.url(), &[&login], &format!("HTTP/1.1 {refusal}"), None).await;
+        let url = format!("http://127.0.0.1:{}", front.port);
+        let target = json!({"url": url, "api_key": printer.api_key()});
+        assert_eq!(test(&server, target.clone()).await["code"], "proxy_login", "{refusal}");
+        let body = merged(target, &json!({"name": format!("P{number}")}));
+        let (_, made, _) = server.post("/api/v1/printers", body).await;
+        let path = format!("/api/v1/printers/{}", made["id"].as_str().expect("an id"));
+        let status = wait::until("the printer was asked", DEADLINE, async || {
+            let (_, printer, _) = server.get(&path).await;
+            let status = printer["status"].clone();
+            if status["reachability"] == "unauthorized" { Ok(status) } else { Err(status) }
+        })
+        .await;
+        assert!(status["error"].as_str().unwrap_or_default().contains("behind a web server"), "{status}");
+        for asked in ["files", "snapshot", "job"] {
+            let (status, problem, _) = server.get(&format!("{path}/{asked}")).await;
+            assert_eq!((status, &problem["code"]), (StatusCode::BAD_GATEWAY, &json!("printer_unauthorized")));
+            let detail = problem["detail"].as_str().unwrap_or_default();
+            assert!(detail.contains("behind a web server"), "{asked}: {detail}");
+        }
+        let (_, row, _) = server.post_and_wait(&format!("{path}/job"), json!({"command": "cancel"})).await;
+        let detail = row["detail"].as_str().unwrap_or_default();
+        assert!(row["outcome"] == "unauthorized" && detail.contains("behind a web server"), "{row}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -272,11 +272,7 @@ fn note(view: &PrinterView, place: Show) -> Option<String> {
             let own = live.error.clone().filter(|error| !error.is_empty());
             Some(own.unwrap_or_else(|| live.state_text.clone()))
         }
-        Show::Silent => live.error.as_deref().map(said),
-        Show::Key => Some(
-            t("OctoPrint refuses the API key, or a web server before it the login: check both in the settings.")
-                .to_owned(),
-        ),
+        Show::Silent | Show::Key => live.error.as_deref().map(said),
         Show::Stalled => Some(t("The file stands still and nothing heats: look at it.").to_owned()),
         Show::AtPrinter => Some(t("Look at it, then resume it.").to_owned()),
         _ => None,
