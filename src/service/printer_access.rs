@@ -210,6 +210,17 @@ impl Services {
         Ok(invalid.or_ok(changes)?)
     }
 
+    /// The access of a printer as a patch would make it.
+    pub(super) fn patched_access(
+        &self,
+        mut printer: Printer,
+        sealed: SealedAccess,
+        patch: AccessPatch,
+    ) -> Result<PrinterAccess, Error> {
+        let changes = self.patch_access(&mut printer, &sealed, patch, &mut Vec::new())?;
+        self.open_access(&printer, &sealed.changed(changes))
+    }
+
     /// The stored headers with a patch over them. Those that no key opens can only be cleared.
     fn patched_headers(
         &self,

@@ -2,7 +2,15 @@
 
 use std::time::Duration;
 
-use super::{Services, access::Principal, diagnosis::Diagnosis, error::Error, printer_access::checked_access};
+use uuid::Uuid;
+
+use super::{
+    Services,
+    access::Principal,
+    diagnosis::Diagnosis,
+    error::Error,
+    printer_access::{AccessPatch, checked_access},
+};
 use crate::{
     domain::{
         access::Role, invalid::Invalid, printer::normalise_url, printer_access::PrinterAccess, state::Reachability,
@@ -34,6 +42,22 @@ impl Services {
         who.require(Role::Manager)?;
         let (url, access) = checked_address(url, access)?;
         Ok(probe(&self.client_for(&url, &access)?, &access).await)
+    }
+
+    /// Tests a registered printer as a change would make it: what the change keeps is stored.
+    pub async fn test_change(
+        &self,
+        who: &Principal,
+        id: Uuid,
+        url: &str,
+        change: AccessPatch,
+    ) -> Result<TestReport, Error> {
+        who.require(Role::Manager)?;
+        let (printer, sealed) = self.sealed_printer(id).await?;
+        if !who.may_see(&printer) {
+            return Err(Error::NotFound("printer"));
+        }
+        self.test_printer(who, url, self.patched_access(printer, sealed, change)?).await
     }
 }
 

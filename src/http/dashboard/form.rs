@@ -46,6 +46,20 @@ impl Form {
         self.all(name).filter_map(|text| text.parse().ok()).filter(|id| seen.insert(*id)).collect()
     }
 
+    /// Every field, as it was typed.
+    pub fn fields(&self) -> impl Iterator<Item = &(String, String)> {
+        self.0.iter()
+    }
+
+    /// The form with the address of a button `use_url`, where that was pressed, and to be shown again.
+    pub fn with_suggestion(mut self) -> Self {
+        if let Some(url) = self.text("use_url").map(str::to_owned) {
+            self.0.retain(|(name, _)| !["use_url", "url", "act"].contains(&name.as_str()));
+            self.0.extend([("url".to_owned(), url), ("act".to_owned(), "check".to_owned())]);
+        }
+        self
+    }
+
     /// Where to go back to: a path of our own, the farm otherwise.
     pub fn back(&self) -> &str {
         own_path(self.text("back")).unwrap_or("/")

@@ -45,8 +45,12 @@ enum Shown {
     Waiting,
     /// The key, sealed.
     Granted(String),
-    /// What happened, and the next step.
-    Ended(String, String),
+    /// What happened, the next step, and an address to use instead.
+    Ended {
+        what: String,
+        todo: String,
+        suggested_url: Option<String>,
+    },
 }
 
 /// A key in a form, and the OctoPrint that gave it, for which alone it is.
@@ -86,7 +90,7 @@ impl KeyField {
         let (access, _) = access_fields::typed_access(dashboard, who, form)?;
         let id = dashboard.services.ask_for_key(who, form.text("url").unwrap_or_default(), access).await?;
         let asked = AskedPart::of(dashboard, who, id)?;
-        if !matches!(asked.shown, Shown::Ended(..)) {
+        if !matches!(asked.shown, Shown::Ended { .. }) {
             self.kept = None;
         }
         self.asked = Some(asked);
@@ -96,7 +100,11 @@ impl KeyField {
 
 impl AskedPart {
     fn of(dashboard: &Dashboard, who: &Principal, id: Uuid) -> Result<Self, crate::service::Error> {
-        let ended = |what: &str| Shown::Ended(what.to_owned(), t("Ask again, or type a key.").to_owned());
+        let ended = |what: &str| Shown::Ended {
+            what: what.to_owned(),
+            todo: t("Ask again, or type a key.").to_owned(),
+            suggested_url: None,
+        };
         let shown = match dashboard.services.asked_for_key(who, id) {
             Some(Asked::Waiting) => Shown::Waiting,
             Some(Asked::Granted { key, url }) => Shown::Granted(seal(dashboard, who, key, Some(url))?),
@@ -106,7 +114,10 @@ impl AskedPart {
             Some(Asked::TooLate) => ended(t("Nobody allowed it in OctoPrint within five minutes.")),
             Some(Asked::Failed(diagnosis)) => {
                 let (what, next) = sentences(diagnosis.code);
-                Shown::Ended(diagnosis.fill(t(what)), diagnosis.fill(t(next)))
+                let suggested_url = diagnosis.suggested_url().map(str::to_owned);
+                // Where there is a button, that is the next step.
+                let todo = if suggested_url.is_some() { String::new() } else { diagnosis.fill(t(next)) };
+                Shown::Ended { what: diagnosis.fill(t(what)), todo, suggested_url }
             }
             None => ended(t("What was asked of OctoPrint is not known any more.")),
         };

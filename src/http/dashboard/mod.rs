@@ -12,6 +12,7 @@ mod board;
 mod cameras;
 mod chart;
 mod confirm;
+mod connection_test;
 mod discover;
 mod files;
 mod filters;

@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::{
     extract::{Query, State},
-    http::{StatusCode, header},
+    http::StatusCode,
     response::{Html, IntoResponse, Redirect, Response},
 };
 
@@ -12,10 +12,9 @@ use serde::Deserialize;
 use super::{
     Dashboard,
     access_fields::{self, AccessFields},
-    filters,
+    connection_test, filters,
     form::Form,
     key::{self, KeyField},
-    language::{fill, t},
     page::{Failure, Frame, Visitor, html},
 };
 use crate::{
@@ -25,8 +24,7 @@ use crate::{
         printer::{PrinterDetails, tags_of},
         printer_access::PrinterAccess,
     },
-    http::diagnosis,
-    service::{Error, access::Principal, diagnosis::Code, probe::TestReport},
+    service::{Error, access::Principal},
 };
 
 #[derive(Template)]
@@ -42,49 +40,6 @@ struct NewPage {
     /// What is wrong with what was typed.
     errors: Vec<String>,
 }
-
-/// What a test found. It comes into a frame of the form, which keeps all that was typed, the key among it.
-#[derive(Template)]
-#[template(path = "printers/tested.html")]
-struct TestedPage {
-    well: bool,
-    what: String,
-    /// The next step.
-    todo: String,
-}
-
-impl TestedPage {
-    fn of(tested: Result<TestReport, Error>) -> Result<Self, Failure> {
-        let report = match tested {
-            Ok(report) => report,
-            Err(error) => {
-                let what = sentences(error)?.join(". ");
-                return Ok(Self { well: false, what, todo: String::new() });
-            }
-        };
-        let version = report.octoprint_version.unwrap_or_default();
-        let answers = |user: &str| {
-            let values: [(&str, &dyn std::fmt::Display); 2] = [("version", &version), ("user", &user)];
-            fill(t("OctoPrint {version} answers, and knows the key as {user}."), &values)
-        };
-        Ok(match (report.diagnosis, report.user) {
-            (None, user) => Self { well: true, what: answers(&user.unwrap_or_default()), todo: String::new() },
-            // It works, if more slowly.
-            (Some(diagnosis), Some(user)) if diagnosis.code == Code::NoEvents => {
-                let (what, next) = diagnosis::sentences(diagnosis.code);
-                Self { well: true, what: answers(&user), todo: format!("{} {}", t(what), t(next)) }
-            }
-            (Some(diagnosis), _) => {
-                let (what, next) = diagnosis::sentences(diagnosis.code);
-                Self { well: false, what: diagnosis.fill(t(what)), todo: diagnosis.fill(t(next)) }
-            }
-        })
-    }
-}
-
-/// As of every page, but for our own frame.
-const FRAMED: &str = "default-src 'self'; img-src 'self' data:; object-src 'none'; frame-ancestors 'self'; \
-     base-uri 'none'; form-action 'none'";
 
 impl NewPage {
     fn of(frame: Frame, form: &Form, key: KeyField, access: AccessFields) -> Self {
@@ -141,6 +96,7 @@ pub(super) async fn create(
     form: Form,
 ) -> Result<Response, Failure> {
     who.require(Role::Manager)?;
+    let form = form.with_suggestion();
     let url = form.text("url").unwrap_or_default();
     let access =
         key::given(&dashboard, &who, &form).and_then(|key| access_fields::access(&dashboard, &who, &form, key));
@@ -149,8 +105,7 @@ pub(super) async fn create(
             Ok(access) => dashboard.services.test_printer(&who, url, access).await,
             Err(invalid) => Err(invalid.into()),
         };
-        let policy = [(header::CONTENT_SECURITY_POLICY, FRAMED)];
-        return Ok((policy, html(&TestedPage::of(tested)?)?).into_response());
+        return connection_test::answer(&dashboard, &who, &form, "/printers/new", None, tested);
     }
     let fields = AccessFields::of(&dashboard, &who, &form, None)?;
     let mut page = NewPage::of(Frame::of(&who, "new"), &form, KeyField::of(&dashboard, &who, &form)?, fields);

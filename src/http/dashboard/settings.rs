@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{
     Dashboard,
     access_fields::{self, AccessFields},
-    filters,
+    connection_test, filters,
     form::Form,
     key::{self, KeyField},
     language::{fill, t},
@@ -24,7 +24,7 @@ use crate::{
         invalid::Invalid,
         printer::{Printer, bed, millimetres, tags_of},
     },
-    service::{Error, access::Principal, printer_access::AccessPatch, printers::PrinterPatch},
+    service::{Error, access::Principal, printer_access::AccessPatch, printers::PrinterPatch, probe::TestReport},
 };
 
 #[derive(Template)]
@@ -115,6 +115,12 @@ pub(super) async fn change(
     form: Form,
 ) -> Result<Response, Failure> {
     let before = of(&dashboard, &who, id).await?;
+    let form = form.with_suggestion();
+    if form.text("act") == Some("test") {
+        let tested = test(&dashboard, &who, &before, &form).await;
+        let action = format!("/printers/{id}/settings");
+        return connection_test::answer(&dashboard, &who, &form, &action, Some(&before.details), tested);
+    }
     let version = form.text("version").and_then(|text| text.parse().ok()).ok_or(Failure::broken_form())?;
     let mut key = KeyField::of(&dashboard, &who, &form)?;
     let errors = match form.text("act") {
@@ -144,6 +150,13 @@ pub(super) async fn change(
     };
     let status = if page.errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     Ok((status, html(&page)?).into_response())
+}
+
+/// Tests what was typed; the stored secrets stand in for empty fields.
+async fn test(dashboard: &Dashboard, who: &Principal, before: &Printer, form: &Form) -> Result<TestReport, Error> {
+    let key = key::given(dashboard, who, form)?;
+    let access = access_fields::patch(dashboard, who, form, &before.details, key)?;
+    dashboard.services.test_change(who, before.id, form.text("url").unwrap_or_default(), access).await
 }
 
 async fn save(

@@ -44,6 +44,20 @@ impl SealedAccess {
     pub fn secret(&self, kind: SecretKind) -> Option<&SealedSecret> {
         self.secrets.iter().find(|secret| secret.kind == kind)
     }
+
+    /// What an update leaves.
+    pub fn changed(mut self, changes: SecretChanges) -> Self {
+        match changes.api_key {
+            KeyChange::Keep => {}
+            KeyChange::Clear => self.api_key = None,
+            KeyChange::Set(key) => self.api_key = Some(key),
+        }
+        for (kind, secret) in changes.others {
+            self.secrets.retain(|old| old.kind != kind);
+            self.secrets.extend(secret);
+        }
+        self
+    }
 }
 
 /// What an update does to a stored API key.

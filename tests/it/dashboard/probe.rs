@@ -12,9 +12,13 @@ use tokio::{
 
 use super::{Site, send};
 use crate::support::{
+    front::{Front, basic},
     port,
     server::{TestServer, farm},
 };
+
+/// A web server that wants a login and says so in no header and on no page.
+const REFUSAL: &str = "HTTP/1.1 401 Unauthorized\r\ncontent-type: application/json";
 
 /// A listener on loopback that gives each connection to `then`; its address.
 async fn listening<F, Fut>(then: F) -> String
@@ -240,4 +244,124 @@ async fn proxy_settings_survive_a_refused_form_and_are_changed_without_being_sho
     assert_eq!(shown().await, [json!("bob"), json!(["x-access-token", "x-hall"]), json!(false)]);
     save("X-Hall: ••••••", "", false).await;
     assert_eq!(shown().await, [Value::Null, json!(["x-hall"]), json!(false)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_settings_page_tests_what_was_typed_and_keeps_stored_secrets() {
+    let site = Site::with(1).await;
+    let printer = &site.farm.printers()[0];
+    let front = Front::start(printer.url(), &[&basic("ann", "front-password-1")], REFUSAL, None).await;
+    let url = format!("http://127.0.0.1:{}", front.port);
+    let fields = [
+        ("name", "behind"),
+        ("url", url.as_str()),
+        ("api_key", printer.api_key()),
+        ("has_access", "1"),
+        ("proxy_user", "ann"),
+        ("proxy_password", "front-password-1"),
+    ];
+    let added = site.submit("/printers/new", &fields).await;
+    assert_eq!(added.status(), 303, "{}", added.text().await.expect("a page"));
+    let path = format!("{}/settings", super::header(&added, "location"));
+    let settings = send(site.get(&path)).await.text().await.expect("a page");
+    assert!(settings.contains("value=\"test\" formtarget=\"tested\"") && settings.contains("<iframe"), "{settings}");
+    let version = hidden(&settings, "version");
+    let test = async |more: &[(&str, &str)]| {
+        let mut fields = vec![("version", version.as_str()), ("name", "behind"), ("has_access", "1"), ("act", "test")];
+        fields.extend(more);
+        site.submit(&path, &fields).await.text().await.expect("a page")
+    };
+    for (case, typed, words) in [
+        ("stored secrets", [("url", url.as_str()), ("proxy_user", "ann"), ("api_key", "")], "knows the key as admin"),
+        ("another key", [("url", &url), ("proxy_user", "ann"), ("api_key", "wrong")], "does not accept this API key"),
+        ("no user", [("url", &url), ("proxy_user", ""), ("api_key", "")], "refuses access"),
+        ("another address", [("url", printer.url()), ("proxy_user", "ann"), ("api_key", "")], "knows the key as admin"),
+        ("no address", [("url", ""), ("proxy_user", "ann"), ("api_key", "")], "must be an address"),
+    ] {
+        let page = test(&typed).await;
+        assert!(page.contains(words), "{case}: {page}");
+    }
+    let settings = send(site.get(&path)).await.text().await.expect("a page");
+    assert!(settings.contains(&url) && hidden(&settings, "version") == version, "nothing was stored: {settings}");
+}
+
+/// The hidden fields of a page, and the address of its button.
+fn suggestion(page: &str) -> Vec<(String, String)> {
+    let inputs = page.split("<input type=\"hidden\" name=\"").skip(1);
+    let pair = |part: &str| {
+        let (name, rest) = part.split_once("\" value=\"").unwrap_or_else(|| panic!("no value: {page}"));
+        (name.to_owned(), rest.split('"').next().unwrap_or_default().to_owned())
+    };
+    inputs.map(pair).chain(std::iter::once(("use_url".to_owned(), hidden(page, "use_url")))).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_target_of_a_redirect_is_a_button_that_keeps_everything_else() {
+    let site = Site::with(1).await;
+    let another = Farm::start(FarmConfig::default()).await.expect("a farm");
+    let printer = &another.printers()[0];
+    let target = printer.url().trim_end_matches('/');
+    let refusal = format!("HTTP/1.1 301 Moved Permanently\r\nlocation: {target}/api/version");
+    let front = Front::start(target, &["x-never: sent"], &refusal, None).await;
+    let url = format!("http://127.0.0.1:{}", front.port);
+    let press = async |path: &str, page: &str| {
+        assert!(page.contains(&format!(">Use {target}</button>")) && page.contains("target=\"_top\""), "{page}");
+        assert!(page.contains(&format!("action=\"{path}\"")), "{page}");
+        for secret in [printer.api_key(), "proxy-secret-1", "header-secret-1"] {
+            assert!(!page.contains(secret), "{secret}: {page}");
+        }
+        let fields = suggestion(page);
+        let fields: Vec<_> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let page = site.submit(path, &fields).await.text().await.expect("a page");
+        assert!(page.contains(&format!("name=\"url\" value=\"{target}\"")), "{page}");
+        page
+    };
+    let typed = [
+        ("name", "moved"),
+        ("url", url.as_str()),
+        ("api_key", printer.api_key()),
+        ("tags", "hall-a"),
+        ("has_access", "1"),
+        ("proxy_user", "ann"),
+        ("proxy_password", "proxy-secret-1"),
+        ("headers", "X-Token: header-secret-1"),
+    ];
+    let tested: Vec<_> = typed.into_iter().chain([("act", "test")]).collect();
+    let answer = site.submit("/printers/new", &tested).await;
+    let policy = super::header(&answer, "content-security-policy").to_owned();
+    assert!(policy.contains("form-action 'self'"), "{policy}");
+    let page = press("/printers/new", &answer.text().await.expect("a page")).await;
+    assert!(
+        page.contains("value=\"moved\"") && page.contains("value=\"hall-a\"") && page.contains("x-token: •"),
+        "{page}"
+    );
+    let (key, access) = (kept(&page), hidden(&page, "kept_access"));
+    let fields = [
+        ("name", "moved"),
+        ("url", url.as_str()),
+        ("kept_key", key.as_str()),
+        ("has_access", "1"),
+        ("kept_access", access.as_str()),
+        ("proxy_user", "ann"),
+        ("headers", "x-token: ••••••"),
+        ("act", "add"),
+    ];
+    let added = site.submit("/printers/new", &fields).await;
+    assert_eq!(added.status(), 303, "{}", added.text().await.expect("a page"));
+
+    let path = format!("{}/settings", super::header(&added, "location"));
+    let version = hidden(&send(site.get(&path)).await.text().await.expect("a page"), "version");
+    let tested = [
+        ("version", version.as_str()),
+        ("name", "moved"),
+        ("url", &url),
+        ("notes", "beside the door"),
+        ("has_access", "1"),
+        ("proxy_user", "ann"),
+        ("headers", "x-token: ••••••"),
+        ("act", "test"),
+    ];
+    let answer = site.submit(&path, &tested).await.text().await.expect("a page");
+    let page = press(&path, &answer).await;
+    assert!(page.contains("beside the door") && page.contains("x-token: •"), "{page}");
 }
