@@ -375,7 +375,7 @@ async fn the_stream_sends_the_changed_tile_and_beats() {
     assert_eq!(header(&stream, "content-type"), "text/event-stream");
     read_until(&mut stream, "event: beat").await;
     site.command(&[("printer_id", site.ids[0].as_str()), ("command", "start")]).await;
-    let seen = read_until(&mut stream, "is-printing").await;
+    let seen = read_until(&mut stream, "body is-printing").await;
     assert!(seen.contains("event: tiles") && seen.contains(&format!("p-{}", site.ids[0])), "{seen}");
     assert!(!seen.contains(&format!("id=\"p-{}\"", site.ids[1])), "the other printer has not changed");
 }

@@ -8,7 +8,6 @@ use std::{
     collections::{BTreeMap, HashMap},
     ops::Bound,
     sync::{Arc, OnceLock},
-    time::{Duration, Instant},
 };
 
 use askama::Template;
@@ -26,8 +25,6 @@ use crate::{
     service::{Services, access::Principal, printers::PrinterView},
 };
 
-/// Between two rounds of what pages are sent. Within one of them all see the same version.
-pub(super) const PACE: Duration = Duration::from_millis(250);
 /// Removals that a page can catch up with.
 const REMOVALS_KEPT: usize = 1_000;
 
@@ -133,8 +130,6 @@ fn natural(name: &str) -> String {
 #[derive(Default)]
 struct Inner {
     version: u64,
-    /// When it was brought up to date last.
-    looked: Option<Instant>,
     entries: HashMap<Uuid, Arc<Entry>>,
     by_version: BTreeMap<u64, Uuid>,
     /// Printers that were removed, or lost a tag, with the tags that they had until that version.
@@ -142,6 +137,12 @@ struct Inner {
 }
 
 impl Inner {
+    /// The last version in which something showed: a page of it and one of the newest version are the same.
+    fn shown_version(&self) -> u64 {
+        let changed = self.by_version.last_key_value().map_or(0, |(version, _)| *version);
+        self.left.last_key_value().map_or(changed, |((version, _), _)| changed.max(*version))
+    }
+
     fn seen_by(&self, who: &Principal) -> Vec<Arc<Entry>> {
         self.entries.values().filter(|entry| who.may_see(&entry.view.printer)).cloned().collect()
     }
@@ -176,16 +177,17 @@ impl Board {
         let mut inner = self.inner.lock().await;
         self.catch_up(&mut inner).await?;
         let mut entries = inner.seen_by(who);
-        let version = inner.version;
+        let version = inner.shown_version();
         drop(inner);
         entries.sort_by(|a, b| a.order.cmp(&b.order).then_with(|| a.id().cmp(&b.id())));
         Ok((version, entries))
     }
 
-    /// What has changed since a version, of what somebody may see.
-    pub async fn since(&self, who: &Principal, version: u64) -> Result<News, Failure> {
+    /// What has changed since a version, of what somebody may see, with everything up to the version of a round at least:
+    /// pages that ask in the same round get the same.
+    pub async fn since(&self, who: &Principal, version: u64, round: u64) -> Result<News, Failure> {
         let mut inner = self.inner.lock().await;
-        if inner.looked.is_none_or(|at| at.elapsed() > PACE / 2) {
+        if inner.version < round {
             self.catch_up(&mut inner).await?;
         }
         let after = (Bound::Excluded(version), Bound::Unbounded);
@@ -201,7 +203,6 @@ impl Board {
     }
 
     async fn catch_up(&self, inner: &mut Inner) -> Result<(), Failure> {
-        inner.looked = Some(Instant::now());
         let changes = self.services.fleet().view().changes_since(inner.version);
         if changes.version == inner.version {
             return Ok(());

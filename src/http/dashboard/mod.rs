@@ -96,13 +96,9 @@ impl FromRef<Dashboard> for Services {
 /// Every page. Streams end when `stop` falls.
 pub fn router(services: Services, bounds: Bounds, stop: CancellationToken) -> Router {
     let board = Arc::new(Board::new(services.clone()));
-    let dashboard = Dashboard {
-        services: services.clone(),
-        board,
-        live_pages: KeyedLimit::new(LIVE_PAGES),
-        rounds: Arc::default(),
-        stop,
-    };
+    let rounds = Arc::new(Rounds::start(services.fleet().view().subscribe(), stop.clone()));
+    let live_pages = KeyedLimit::new(LIVE_PAGES);
+    let dashboard = Dashboard { services: services.clone(), board, live_pages, rounds, stop };
     Router::new()
         .route("/", get(printers::farm))
         .route("/printers/{id}/camera", get(cameras::picture))

@@ -5,13 +5,9 @@
 //! that it is not live, and goes on once the database answers.
 
 mod page;
+mod rounds;
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    fmt::Write as _,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, fmt::Write as _, sync::Arc, time::Duration};
 
 use askama::Template;
 use axum::{
@@ -21,23 +17,25 @@ use axum::{
 };
 use chrono::TimeDelta;
 use tokio::{
-    sync::{Mutex, broadcast::error::RecvError},
-    time::{Instant, MissedTickBehavior, interval, interval_at, sleep_until, timeout},
+    sync::broadcast::error::RecvError,
+    time::{Instant, MissedTickBehavior, interval, sleep_until, timeout},
 };
 use uuid::Uuid;
 
-use self::page::Page;
+pub(super) use self::rounds::Rounds;
+use self::{
+    page::Page,
+    rounds::{Kind, Made, PACE, Part},
+};
 
 use super::{
     Dashboard,
     batches::visible,
-    board::PACE,
-    heat,
-    language::{self, Language},
+    heat, language,
     outcome::Live,
     page::{Failure, Id, Visitor},
     printers::{Filter, Strip},
-    wall::{self, Wall},
+    wall,
     wire::Piece,
 };
 use crate::{
@@ -55,79 +53,6 @@ const OLD: TimeDelta = TimeDelta::seconds(15);
 const COOKIE_AGAIN: Duration = Duration::from_secs(6 * 3_600);
 /// The database may take this long for a part of a page.
 const DATABASE_TIMEOUT: Duration = BEAT;
-
-/// Pages that are sent the same.
-#[derive(Clone, PartialEq, Eq, Hash)]
-struct Kind {
-    /// The tag limit of who looks.
-    tags: Vec<String>,
-    language: Language,
-    filter: Filter,
-}
-
-/// What a page is sent.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Part {
-    /// What has changed since a version.
-    Since(u64),
-    Beat,
-    Wall,
-}
-
-/// A part that was made, with the version that a page has then. Of no change there is no piece.
-#[derive(Clone)]
-struct Made {
-    at: Instant,
-    version: u64,
-    piece: Option<Arc<Piece>>,
-}
-
-/// What is sent, made once for all pages of a kind. They are sent their parts at the same moments, so that they stay at
-/// the same versions.
-pub(super) struct Rounds {
-    begun: Instant,
-    made: Mutex<HashMap<(Kind, Part), Made>>,
-}
-
-impl Default for Rounds {
-    fn default() -> Self {
-        Self { begun: Instant::now(), made: Mutex::default() }
-    }
-}
-
-impl Rounds {
-    /// The next moment that all share.
-    fn next(&self, pace: Duration) -> Instant {
-        let rounds = self.begun.elapsed().as_millis() / pace.as_millis();
-        self.begun + pace * u32::try_from(rounds + 1).unwrap_or(u32::MAX)
-    }
-
-    /// A part for a page. None: the database failed or did not answer in time.
-    async fn part(&self, page: &Page, kind: &Kind, part: Part) -> Option<Made> {
-        timeout(DATABASE_TIMEOUT, self.make(page, kind, part)).await.ok()?
-    }
-
-    async fn make(&self, page: &Page, kind: &Kind, part: Part) -> Option<Made> {
-        let key = (kind.clone(), part);
-        // Held while it is made: the others of its kind wait for it rather than make it too.
-        let mut made = self.made.lock().await;
-        made.retain(|_, made| made.at.elapsed() < PACE);
-        if let Some(made) = made.get(&key) {
-            return Some(made.clone());
-        }
-        let (version, piece) = match part {
-            Part::Since(version) => news(page, kind, version).await?,
-            Part::Beat => (0, Some(Piece::of("beat", &old(page).await?))),
-            Part::Wall => {
-                let (version, entries) = page.dashboard.board.all(&page.who).await.ok()?;
-                (version, Some(Piece::of("wall", &Wall::of(&entries, &kind.filter).render().ok()?)))
-            }
-        };
-        let fresh = Made { at: Instant::now(), version, piece };
-        made.insert(key, fresh.clone());
-        Some(fresh)
-    }
-}
 
 /// The farm: changed tiles, the numbers, and a heart beat with what has grown old.
 pub(super) async fn farm(
@@ -147,34 +72,37 @@ pub(super) async fn farm(
 
 async fn follow_farm(page: &Page, kind: &Kind, mut version: u64) -> Option<()> {
     let rounds = &page.dashboard.rounds;
-    let mut versions = page.dashboard.services.fleet().view().subscribe();
+    let mut changes = rounds.subscribe();
     let mut beats = 0_u32;
-    let mut beat = interval_at(rounds.next(BEAT), BEAT);
-    beat.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let mut beat = rounds.beat(BEAT);
     // The page has what was known of its heaters before.
     let mut told = Instant::now();
     let mut notice = None;
+    let mut strip = None;
     page.send_notice(&mut notice).await?;
     if let Some(beat) = rounds.part(page, kind, Part::Beat).await {
         page.send(beat.piece?).await?;
     }
     // What changed since the page was made.
-    versions.mark_changed();
+    changes.mark_changed();
     let mut is_behind = false;
     loop {
         tokio::select! {
-            changed = versions.changed() => {
+            changed = changes.changed() => {
                 changed.ok()?;
-                sleep_until(rounds.next(PACE)).await;
-                // What comes from here on is looked at in the next round.
-                versions.mark_unchanged();
-                let made = rounds.part(page, kind, Part::Since(version)).await;
+                let round = *changes.borrow_and_update();
+                let made = rounds.part(page, kind, Part::Since { version, round }).await;
                 is_behind = made.is_none();
                 if let Some(made) = made {
-                    version = made.version;
+                    // Before the tiles, whose id a browser comes back with: without them it gets both again.
+                    if made.strip.is_some() && made.strip != strip {
+                        page.send(made.strip.clone()?).await?;
+                        strip = made.strip;
+                    }
                     if let Some(piece) = made.piece {
                         page.send(piece).await?;
                     }
+                    version = made.version;
                 }
             }
             _ = beat.tick() => {
@@ -191,7 +119,7 @@ async fn follow_farm(page: &Page, kind: &Kind, mut version: u64) -> Option<()> {
                     page.send(beat.piece?).await?;
                 }
                 if is_behind {
-                    versions.mark_changed();
+                    changes.mark_changed();
                 }
                 if let Some((read, heat)) = heat(page, kind.filter.only, told).await {
                     told = read;
@@ -212,10 +140,10 @@ async fn heat(page: &Page, only: Option<Uuid>, told: Instant) -> Option<(Instant
     Some((read, heat::news(view, at)?))
 }
 
-/// What has changed for a page since a version, and the version that it has then.
-async fn news(page: &Page, kind: &Kind, since: u64) -> Option<(u64, Option<Arc<Piece>>)> {
+/// The tiles that changed for a page since a version, and the strip as it is now.
+async fn changed_tiles(page: &Page, kind: &Kind, since: u64, round: u64) -> Option<Made> {
     let board = &page.dashboard.board;
-    let news = board.since(&page.who, since).await.ok()?;
+    let news = board.since(&page.who, since, round).await.ok()?;
     let (mut tiles, mut others) = (String::new(), String::new());
     for entry in news.changed.iter().filter(|entry| kind.filter.only.is_none_or(|only| entry.id() == only)) {
         // `tiles` come onto the page. Which others are still on it, from before they changed, the page knows best: it
@@ -225,25 +153,22 @@ async fn news(page: &Page, kind: &Kind, since: u64) -> Option<(u64, Option<Arc<P
         let part = if is_shown { &mut tiles } else { &mut others };
         part.push_str(&entry.html());
     }
-    let mut piece = Piece::default();
-    for (name, html) in [("tiles", &tiles), ("others", &others)] {
-        if !html.is_empty() {
-            piece.add(name, None, html);
-        }
-    }
     let gone = news.removed.iter().fold(String::new(), |mut gone, id| {
         let _ = write!(gone, "{id} ");
         gone
     });
-    if !gone.is_empty() {
-        piece.add("gone", None, gone.trim_end());
+    let stamp = board.stamp(news.version);
+    let mut piece = Piece::default();
+    for (name, data) in [("tiles", tiles.as_str()), ("others", &others), ("gone", gone.trim_end())] {
+        if !data.is_empty() {
+            piece.add(name, Some(&stamp), data);
+        }
     }
-    if news.changed.is_empty() && gone.is_empty() {
-        return Some((news.version, None));
+    let mut made = Made::of(news.version, (!piece.is_empty()).then(|| Arc::new(piece)));
+    if made.piece.is_some() && kind.filter.only.is_none() {
+        made.strip = Some(Piece::of("strip", &Strip::of(&news.all, &kind.filter).render().ok()?));
     }
-    let strip = Strip::of(&news.all, &kind.filter);
-    piece.add("strip", Some(&board.stamp(news.version)), &strip.render().ok()?);
-    Some((news.version, Some(Arc::new(piece))))
+    Some(made)
 }
 
 /// The online printers that have said nothing for a while, with the seconds since.
@@ -278,26 +203,42 @@ pub(super) async fn wall(
 
 async fn follow_wall(page: &Page, kind: &Kind) -> Option<()> {
     let rounds = &page.dashboard.rounds;
+    let mut changes = rounds.subscribe();
+    let mut beat = rounds.beat(BEAT);
     page.send(Piece::of("version", &wall::version())).await?;
-    let mut last: Arc<Piece> = Arc::default();
-    let mut notice = None;
-    for beat in 1_u32.. {
-        page.send_notice(&mut notice).await?;
-        if let Some(made) = rounds.part(page, kind, Part::Wall).await {
-            let piece = made.piece?;
-            if piece != last {
-                page.send(piece.clone()).await?;
-                last = piece;
-            } else {
-                page.send(Piece::of("beat", "{}")).await?;
+    changes.mark_changed();
+    let mut shown: Arc<Piece> = Arc::default();
+    let mut shown_since: Option<Instant> = None;
+    let (mut notice, mut beats) = (None, 0_u32);
+    page.send_notice(&mut notice).await?;
+    loop {
+        let is_beat = tokio::select! {
+            changed = changes.changed() => {
+                changed.ok()?;
+                false
             }
+            _ = beat.tick() => true,
+        };
+        if is_beat {
+            beats += 1;
+            if beats.is_multiple_of(BEATS_PER_LOOK) && !page.is_logged_in().await {
+                return None;
+            }
+            page.send_notice(&mut notice).await?;
+        } else if shown_since.is_some_and(|at| at.elapsed() < BEAT) {
+            // A wall is sent whole, so at most once per beat: the next one has this change.
+            continue;
         }
-        sleep_until(rounds.next(BEAT)).await;
-        if beat.is_multiple_of(BEATS_PER_LOOK) && !page.is_logged_in().await {
-            return None;
+        let round = *changes.borrow_and_update();
+        let Some(made) = rounds.part(page, kind, Part::Wall { round }).await else { continue };
+        let piece = made.piece?;
+        if piece != shown {
+            page.send(piece.clone()).await?;
+            (shown, shown_since) = (piece, Some(Instant::now()));
+        } else if is_beat {
+            page.send(Piece::of("beat", "{}")).await?;
         }
     }
-    None
 }
 
 /// One batch: its page's live part, anew whenever rows of it end.
@@ -321,6 +262,7 @@ async fn follow_batch(page: &Page, id: Uuid) -> Option<()> {
     let (mut last, mut notice) = (String::new(), None);
     loop {
         page.send_notice(&mut notice).await?;
+        let begun = Instant::now();
         // What was announced until here is in what is read now.
         changes = changes.resubscribe();
         let view = match timeout(DATABASE_TIMEOUT, visible(&page.dashboard, &page.who, id)).await {
@@ -336,7 +278,9 @@ async fn follow_batch(page: &Page, id: Uuid) -> Option<()> {
                 last = html;
             }
         }
-        tokio::time::sleep(PACE).await;
+        // The next change is sent at once, unless it comes within the pause. A large batch takes longer to read and to write:
+        // its page pauses for longer, so that it takes a fifth of the time at most.
+        sleep_until(begun + (begun.elapsed() * 5).clamp(PACE, BEAT)).await;
         // Rows that go from queued to accepted are not announced: while it runs, each beat looks too.
         loop {
             tokio::select! {

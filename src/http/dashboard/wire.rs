@@ -54,6 +54,11 @@ impl Piece {
         Arc::new(piece)
     }
 
+    /// Whether it has no events.
+    pub fn is_empty(&self) -> bool {
+        self.text.is_empty()
+    }
+
     /// Adds an event. Its id, where it has one, is what a browser comes back with.
     pub fn add(&mut self, name: &str, id: Option<&str>, data: &str) {
         let _ = writeln!(self.text, "event: {name}");

@@ -1,0 +1,193 @@
+//! Rounds: the moments at which all open pages look at the farm, and the parts that they share then.
+//!
+//! The first change after quiet begins a round at once. While much changes, a round begins every 100 ms.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use askama::Template;
+use tokio::{
+    sync::{Mutex, watch},
+    time::{Instant, Interval, MissedTickBehavior, interval_at, sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    super::{language::Language, printers::Filter, wall::Wall, wire::Piece},
+    DATABASE_TIMEOUT, changed_tiles, old,
+    page::Page,
+};
+
+/// Shortest time between two rounds.
+pub(super) const PACE: Duration = Duration::from_millis(100);
+
+/// Pages that are sent the same.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(super) struct Kind {
+    /// The tag limit of the user.
+    pub tags: Vec<String>,
+    pub language: Language,
+    pub filter: Filter,
+}
+
+/// What a page is sent.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Part {
+    /// What has changed since a version, in a round.
+    Since {
+        version: u64,
+        round: u64,
+    },
+    Beat,
+    Wall {
+        round: u64,
+    },
+}
+
+/// A part that was made, with the version that a page has then. Without a change there is no piece.
+#[derive(Clone)]
+pub(super) struct Made {
+    at: Instant,
+    pub version: u64,
+    pub piece: Option<Arc<Piece>>,
+    /// The numbers of the farm, for pages that show other ones.
+    pub strip: Option<Arc<Piece>>,
+}
+
+impl Made {
+    /// A part without a strip.
+    pub fn of(version: u64, piece: Option<Arc<Piece>>) -> Self {
+        Self { at: Instant::now(), version, piece, strip: None }
+    }
+}
+
+/// What is sent, made once for all pages of a kind. They look at the same moments, so that they stay at the same versions.
+pub(in super::super) struct Rounds {
+    begun: Instant,
+    /// The farm's version at the beginning of the last round.
+    round: watch::Sender<u64>,
+    made: Mutex<HashMap<(Kind, Part), Made>>,
+}
+
+impl Rounds {
+    /// Starts the rounds of a farm whose versions are published by `farm`.
+    pub fn start(farm: watch::Receiver<u64>, stop: CancellationToken) -> Self {
+        let round = watch::Sender::new(0);
+        tokio::spawn(stop.run_until_cancelled_owned(begin_rounds(farm, round.clone(), async || sleep(PACE).await)));
+        Self { begun: Instant::now(), round, made: Mutex::default() }
+    }
+
+    /// Publishes the farm's version at the beginning of each round. A page that was busy meanwhile gets only the newest.
+    pub(super) fn subscribe(&self) -> watch::Receiver<u64> {
+        self.round.subscribe()
+    }
+
+    /// Ticks at moments that all pages share.
+    pub(super) fn beat(&self, period: Duration) -> Interval {
+        let beats = self.begun.elapsed().as_millis() / period.as_millis();
+        let next = self.begun + period * u32::try_from(beats + 1).unwrap_or(u32::MAX);
+        let mut beat = interval_at(next, period);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        beat
+    }
+
+    /// A part for a page. None: the database failed or did not answer in time.
+    pub(super) async fn part(&self, page: &Page, kind: &Kind, part: Part) -> Option<Made> {
+        timeout(DATABASE_TIMEOUT, self.make(page, kind, part)).await.ok()?
+    }
+
+    async fn make(&self, page: &Page, kind: &Kind, part: Part) -> Option<Made> {
+        let key = (kind.clone(), part);
+        // Held while it is made: the others of its kind wait for it rather than make it too.
+        let mut made = self.made.lock().await;
+        made.retain(|_, made| made.at.elapsed() < PACE);
+        if let Some(made) = made.get(&key) {
+            return Some(made.clone());
+        }
+        let fresh = match part {
+            Part::Since { version, round } => changed_tiles(page, kind, version, round).await?,
+            Part::Beat => Made::of(0, Some(Piece::of("beat", &old(page).await?))),
+            Part::Wall { .. } => {
+                let (version, entries) = page.dashboard.board.all(&page.who).await.ok()?;
+                Made::of(version, Some(Piece::of("wall", &Wall::of(&entries, &kind.filter).render().ok()?)))
+            }
+        };
+        made.insert(key, fresh.clone());
+        Some(fresh)
+    }
+}
+
+/// Begins a round at the first change after a pause, then pauses. The last change of a burst has its round, too.
+async fn begin_rounds(mut farm: watch::Receiver<u64>, round: watch::Sender<u64>, pause: impl AsyncFn()) {
+    // Versions from before this task count as well.
+    farm.mark_changed();
+    while farm.changed().await.is_ok() {
+        round.send_replace(*farm.borrow_and_update());
+        pause().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::Notify;
+
+    use super::*;
+
+    /// The rounds of a farm whose pauses end when the test says so.
+    struct Farm {
+        version: watch::Sender<u64>,
+        round: watch::Receiver<u64>,
+        end_of_pause: Arc<Notify>,
+    }
+
+    impl Farm {
+        fn start() -> Self {
+            let (version, versions) = watch::channel(0);
+            let (begun, round) = watch::channel(0);
+            let end_of_pause = Arc::new(Notify::new());
+            let end = end_of_pause.clone();
+            tokio::spawn(begin_rounds(versions, begun, async move || end.notified().await));
+            Self { version, round, end_of_pause }
+        }
+
+        async fn round(&mut self) -> u64 {
+            self.round.changed().await.expect("a round");
+            *self.round.borrow_and_update()
+        }
+
+        /// Lets the other task run until it waits.
+        async fn has_no_round(&self) -> bool {
+            for _ in 0..10 {
+                tokio::task::yield_now().await;
+            }
+            !self.round.has_changed().expect("rounds")
+        }
+    }
+
+    #[tokio::test]
+    async fn the_first_change_after_quiet_begins_a_round_at_once() {
+        let mut farm = Farm::start();
+        assert_eq!(farm.round().await, 0, "what was published before");
+        for version in [1, 2] {
+            farm.end_of_pause.notify_one();
+            assert!(farm.has_no_round().await, "no round without a change");
+            farm.version.send_replace(version);
+            assert_eq!(farm.round().await, version, "while its pause has not ended");
+        }
+    }
+
+    #[tokio::test]
+    async fn changes_during_a_pause_are_one_round_and_the_last_one_is_not_lost() {
+        let mut farm = Farm::start();
+        farm.round().await;
+        for last in [10, 20] {
+            for version in last - 9..=last {
+                farm.version.send_replace(version);
+                assert!(farm.has_no_round().await, "a round within the pause");
+            }
+            farm.end_of_pause.notify_one();
+            assert_eq!(farm.round().await, last);
+        }
+        farm.end_of_pause.notify_one();
+        assert!(farm.has_no_round().await, "a round without a change");
+    }
+}
