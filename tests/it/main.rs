@@ -23,6 +23,7 @@ mod audit;
 mod behind_proxy;
 mod broken_channels;
 mod browser;
+mod compression;
 mod conformance;
 mod connections;
 mod containers;

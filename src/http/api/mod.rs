@@ -63,7 +63,7 @@ use self::{
     load::Load,
     problem::Problem,
 };
-use super::{bounds::Bounds, patience};
+use super::{bounds::Bounds, compression, patience};
 use crate::service::Services;
 
 /// Every route of the API.
@@ -93,6 +93,7 @@ pub fn router(services: Services, limits: Limits, bounds: Bounds) -> Router {
         .layer(CatchPanicLayer::custom(problem::panicked))
         .layer(from_fn_with_state((services.clone(), bounds), in_time))
         .layer(from_fn(problem::dress))
+        .layer(from_fn(compression::compress))
         .layer(live)
         .layer(literal)
         .with_state(services)

@@ -1,29 +1,80 @@
-//! Style, script and icons: embedded in the binary, and cached for good under a name with their hash.
+//! Style, script and icons: embedded in the binary, compressed by `build.rs`, and cached for good under the hash of their
+//! content.
+
+use std::{
+    collections::HashMap,
+    io::{self, Read},
+    sync::LazyLock,
+};
 
 use axum::{
-    extract::Path,
-    http::{StatusCode, header},
+    body::Bytes,
+    extract::{Path, RawQuery},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use rust_embed::RustEmbed;
+use flate2::read::GzDecoder;
+use sha2::{Digest, Sha256};
 
-#[derive(RustEmbed)]
-#[folder = "static/"]
-struct Files;
+use crate::http::{compression::accepts_gzip, etag};
+
+include!(concat!(env!("OUT_DIR"), "/static_files.rs"));
+
+/// A file in both encodings.
+struct StaticFile {
+    compressed: &'static [u8],
+    /// For clients that do not accept gzip.
+    plain: Bytes,
+    /// Twelve digits of the SHA-256 of the content.
+    hash: String,
+}
+
+static FILES: LazyLock<HashMap<&'static str, StaticFile>> = LazyLock::new(|| {
+    let file = |&(path, compressed): &(&'static str, &'static [u8])| match StaticFile::read(compressed) {
+        Ok(file) => Some((path, file)),
+        Err(error) => {
+            tracing::error!(%error, path, "a static file cannot be decompressed");
+            None
+        }
+    };
+    COMPRESSED.iter().filter_map(file).collect()
+});
+
+impl StaticFile {
+    fn read(compressed: &'static [u8]) -> io::Result<Self> {
+        let mut plain = Vec::new();
+        GzDecoder::new(compressed).read_to_end(&mut plain)?;
+        let hash = Sha256::digest(&plain).iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+        Ok(Self { compressed, plain: plain.into(), hash })
+    }
+}
 
 /// The address of a file, which changes with its content.
 pub(super) fn url(path: &str) -> String {
-    let hash = Files::get(path).map(|file| file.metadata.sha256_hash()).unwrap_or_default();
-    let hash: String = hash.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+    let hash = FILES.get(path).map_or("", |file| file.hash.as_str());
     format!("/static/{path}?v={hash}")
 }
 
-pub(super) async fn serve(Path(path): Path<String>) -> Response {
-    let Some(file) = Files::get(&path) else { return StatusCode::NOT_FOUND.into_response() };
-    let kind = mime_guess::from_path(&path).first_or_octet_stream();
+pub(super) async fn serve(Path(path): Path<String>, RawQuery(query): RawQuery, request: HeaderMap) -> Response {
+    let Some(file) = FILES.get(path.as_str()) else { return StatusCode::NOT_FOUND.into_response() };
+    let is_named_by_hash = query.as_deref().and_then(|query| query.strip_prefix("v=")) == Some(file.hash.as_str());
+    let caching =
+        if is_named_by_hash { "public, max-age=31536000, immutable" } else { "public, max-age=0, must-revalidate" };
+    // Weak: the same for both encodings.
+    let tag = format!("W/\"{}\"", file.hash);
+    let kind = mime_guess::from_path(&path).first_or_octet_stream().to_string();
     let headers = [
-        (header::CONTENT_TYPE, kind.to_string()),
-        (header::CACHE_CONTROL, "public, max-age=31536000, immutable".to_owned()),
+        (header::CACHE_CONTROL, caching.to_owned()),
+        (header::VARY, "Accept-Encoding".to_owned()),
+        (header::ETAG, tag.clone()),
     ];
-    (headers, file.data).into_response()
+    if etag::is_known(&request, &tag) {
+        return (StatusCode::NOT_MODIFIED, headers).into_response();
+    }
+    let kind = [(header::CONTENT_TYPE, kind)];
+    if accepts_gzip(&request) {
+        let encoding = [(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"))];
+        return (headers, kind, encoding, Bytes::from_static(file.compressed)).into_response();
+    }
+    (headers, kind, file.plain.clone()).into_response()
 }

@@ -4,7 +4,10 @@
 //! back, it carries the key on sealed. A key that OctoPrint gave is seen by nobody at all.
 
 use askama::Template;
-use axum::{extract::State, response::Html};
+use axum::{
+    extract::State,
+    response::{IntoResponse, Response},
+};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -12,6 +15,7 @@ use super::{
     Dashboard, access_fields, filters,
     form::Form,
     language::t,
+    login::private,
     page::{Failure, Id, Visitor, html},
 };
 use crate::{
@@ -172,7 +176,7 @@ pub(super) async fn asked(
     State(dashboard): State<Dashboard>,
     Visitor(who): Visitor,
     Id(id): Id,
-) -> Result<Html<String>, Failure> {
+) -> Result<Response, Failure> {
     who.require(Role::Manager)?;
-    html(&AskedPart::of(&dashboard, &who, id)?)
+    Ok((private(), html(&AskedPart::of(&dashboard, &who, id)?)?).into_response())
 }

@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::{
     extract::{FromRequestParts, Query, State},
-    http::{Extensions, HeaderMap, HeaderValue, StatusCode, header, request::Parts},
+    http::{Extensions, HeaderMap, HeaderName, HeaderValue, StatusCode, header, request::Parts},
     response::{AppendHeaders, IntoResponse, Redirect, Response},
 };
 use chrono::TimeDelta;
@@ -163,7 +163,9 @@ pub(super) async fn log_out(
         dashboard.services.log_out(&who, secret).await?;
     }
     let gone = auth::keep_cookie(&request, "", 0);
-    Ok(([(header::SET_COOKIE, gone)], Redirect::to("/login")).into_response())
+    // Pages that the browser kept are not for the next person at it.
+    let forget = [(header::SET_COOKIE, gone.as_str()), (HeaderName::from_static("clear-site-data"), "\"cache\"")];
+    Ok((forget, Redirect::to("/login")).into_response())
 }
 
 /// The page that makes the first admin, for whoever has the link.

@@ -64,6 +64,7 @@ use uuid::Uuid;
 use self::{board::Board, page::Failure, stream::Rounds};
 use super::{
     bounds::{Bounds, Capacity},
+    compression, etag,
     keyed_limit::KeyedLimit,
     patience,
 };
@@ -99,8 +100,16 @@ pub fn router(services: Services, bounds: Bounds, stop: CancellationToken) -> Ro
     let rounds = Arc::new(Rounds::start(services.fleet().view().subscribe(), stop.clone()));
     let live_pages = KeyedLimit::new(LIVE_PAGES);
     let dashboard = Dashboard { services: services.clone(), board, live_pages, rounds, stop };
-    Router::new()
+    let kept = Router::new()
         .route("/", get(printers::farm))
+        .route("/prints", get(prints::list))
+        .route("/statistics", get(statistics::show))
+        .route("/batches", get(batches::list).post(batches::create))
+        .route("/batches/{id}", get(batches::show))
+        .route("/printers/discover/found", get(discover::show))
+        .route("/printers/{id}", get(printer::show))
+        .route_layer(middleware::from_fn(etag::revalidate));
+    Router::new()
         .route("/printers/{id}/camera", get(cameras::picture))
         .route("/stream", get(stream::farm))
         .route("/wall", get(wall::show))
@@ -121,12 +130,8 @@ pub fn router(services: Services, bounds: Bounds, stop: CancellationToken) -> Ro
         .route("/webhooks/{id}/remove", post(webhooks::remove))
         .route("/audit", get(audit::list))
         .route("/audit.csv", get(audit::file))
-        .route("/prints", get(prints::list))
-        .route("/statistics", get(statistics::show))
         .route("/statistics.csv", get(statistics::file))
-        .route("/batches", get(batches::list).post(batches::create))
         .route("/batches/preview", post(batches::preview))
-        .route("/batches/{id}", get(batches::show))
         .route("/batches/{id}/stream", get(stream::batch))
         .route("/batches/{id}/stop", post(batches::stop))
         .route("/batches/{id}/retry", post(batches::retry))
@@ -134,10 +139,8 @@ pub fn router(services: Services, bounds: Bounds, stop: CancellationToken) -> Ro
         .route("/printers/import", get(import::form).post(import::look))
         .route("/printers/import/confirm", post(import::import).layer(DefaultBodyLimit::max(SEALED_LIST)))
         .route("/printers/discover", get(discover::begin))
-        .route("/printers/discover/found", get(discover::show))
         .route("/printers/tags", post(tags::edit))
         .route("/printers/keys/{id}", get(key::asked))
-        .route("/printers/{id}", get(printer::show))
         .route("/printers/{id}/settings", get(settings::form).post(settings::change))
         .route("/printers/{id}/remove", post(settings::remove))
         .route("/printers/{id}/plate", post(printer::clear_plate))
@@ -145,11 +148,13 @@ pub fn router(services: Services, bounds: Bounds, stop: CancellationToken) -> Ro
         .route("/printers/{id}/files/delete", post(files::delete))
         .route("/printers/{id}/select", post(files::select))
         .route("/static/{*path}", get(assets::serve))
+        .merge(kept)
         .fallback(page::not_found)
         .layer(middleware::from_fn(guard::same_site))
         .layer(middleware::from_fn_with_state((services.clone(), bounds), in_time))
         .layer(middleware::from_fn_with_state(services, notice::of_request))
         .layer(middleware::from_fn(language::of_request))
+        .layer(middleware::from_fn(compression::compress))
         .layer(middleware::map_response(with_headers))
         .with_state(dashboard)
 }

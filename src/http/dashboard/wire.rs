@@ -19,6 +19,8 @@ use flate2::{Compress, Compression, Crc, FlushCompress};
 use futures_util::{StreamExt, stream};
 use tokio::sync::mpsc;
 
+use crate::http::compression::accepts_gzip;
+
 /// Of a gzip stream (RFC 1952): deflate, no name, no time.
 const HEAD: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
 /// The last block of a deflate stream, with nothing in it.
@@ -103,7 +105,7 @@ fn pack(text: &[u8]) -> Vec<u8> {
 pub(super) fn answer(request: &HeaderMap, pieces: mpsc::Receiver<Arc<Piece>>) -> Response {
     let pieces = stream::unfold(pieces, |mut pieces| async { pieces.recv().await.map(|piece| (piece, pieces)) });
     let kind = [(header::CONTENT_TYPE, "text/event-stream"), (header::VARY, "Accept-Encoding")];
-    if !takes_gzip(request) {
+    if !accepts_gzip(request) {
         let texts = pieces.map(|piece| Ok::<_, Infallible>(Bytes::copy_from_slice(piece.text.as_bytes())));
         return (kind, Body::from_stream(texts)).into_response();
     }
@@ -121,16 +123,6 @@ pub(super) fn answer(request: &HeaderMap, pieces: mpsc::Receiver<Arc<Piece>>) ->
     });
     let whole = stream::iter([Ok(Bytes::from_static(&HEAD))]).chain(parts);
     (kind, [(header::CONTENT_ENCODING, "gzip")], Body::from_stream(whole)).into_response()
-}
-
-/// Whether a browser takes gzip (RFC 9110, 12.5.3).
-fn takes_gzip(headers: &HeaderMap) -> bool {
-    let accepted = headers.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    accepted.split(',').any(|coding| {
-        let (name, weight) = coding.split_once(';').unwrap_or((coding, "q=1"));
-        let refused = weight.trim().strip_prefix("q=").and_then(|weight| weight.parse().ok()) == Some(0.0_f32);
-        name.trim().eq_ignore_ascii_case("gzip") && !refused
-    })
 }
 
 #[cfg(test)]
@@ -152,21 +144,6 @@ mod tests {
         piece.add("strip", Some("a-7"), "<p>\r<b>");
         piece.add("beat", None, "{}");
         assert_eq!(piece.text, "event: strip\nid: a-7\ndata: <p>\ndata: <b>\n\nevent: beat\ndata: {}\n\n");
-    }
-
-    #[test]
-    fn gzip_goes_to_those_who_take_it() {
-        for (codings, takes) in [
-            ("gzip, deflate, br, zstd", true),
-            ("br, GZIP;q=0.5", true),
-            ("gzip;q=0", false),
-            ("gzip; q=0.0", false),
-            ("identity", false),
-            ("xgzip", false),
-        ] {
-            assert_eq!(takes_gzip(&accepting(codings)), takes, "{codings}");
-        }
-        assert!(!takes_gzip(&HeaderMap::new()));
     }
 
     #[tokio::test]

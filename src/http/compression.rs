@@ -1,0 +1,112 @@
+//! Compresses pages and JSON on their way out. Static files come compressed (`build.rs`), live streams compress themselves
+//! (`dashboard/wire.rs`), and pictures gain nothing.
+//!
+//! A page that shows a secret beside a text that an attacker chooses gives the secret away by its compressed size (BREACH). So
+//! responses with secrets are not compressed:
+//!
+//! * those to unsafe requests: new tokens, signing secrets of webhooks, forms that come back with sealed values,
+//! * those whose handler sets `Cache-Control: no-store`: the set-up link, a key that OctoPrint granted.
+//!
+//! Forms have no CSRF token that could leak: `dashboard/guard.rs` checks `Sec-Fetch-Site` and `Origin`. The API reads its
+//! tokens from a header that no other site can make a browser send.
+
+use axum::{
+    body::Body,
+    extract::Request,
+    http::{Extensions, HeaderMap, StatusCode, Version, header},
+    middleware::Next,
+    response::Response,
+};
+use tower::{Layer, ServiceExt};
+use tower_http::{
+    CompressionLevel,
+    compression::{
+        CompressionLayer,
+        predicate::{Predicate, SizeAbove},
+    },
+};
+
+/// Smaller responses are sent as they are: they fit into a packet or two.
+const LEAST: u64 = 2_048;
+/// A farm page of 300 printers takes 2 ms. The next levels take longer and save almost nothing.
+const LEVEL: CompressionLevel = CompressionLevel::Precise(4);
+/// What is compressed. Streams (`text/event-stream`, NDJSON) and downloads are not.
+const TYPES: [&str; 6] = [
+    "text/html",
+    "text/css",
+    "text/javascript",
+    "application/javascript",
+    "application/json",
+    "application/problem+json",
+];
+
+/// Compresses the response where the client accepts it and no secret is in it.
+pub async fn compress(request: Request, next: Next) -> Response {
+    if !request.method().is_safe() {
+        return next.run(request).await;
+    }
+    let when = SizeAbove::new(LEAST).and(is_compressible);
+    let layer = CompressionLayer::new().quality(LEVEL).compress_when(when);
+    match layer.layer(next).oneshot(request).await {
+        Ok(response) => response.map(Body::new),
+        Err(never) => match never {},
+    }
+}
+
+fn is_compressible(_: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions) -> bool {
+    let is_stored = headers.get(header::CACHE_CONTROL).is_none_or(|value| value != "no-store");
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    is_stored && TYPES.contains(&kind)
+}
+
+/// Whether a client accepts gzip (RFC 9110, 12.5.3).
+pub fn accepts_gzip(headers: &HeaderMap) -> bool {
+    let accepted = headers.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    accepted.split(',').any(|coding| {
+        let (name, weight) = coding.split_once(';').unwrap_or((coding, "q=1"));
+        let refused = weight.trim().strip_prefix("q=").and_then(|weight| weight.parse().ok()) == Some(0.0_f32);
+        name.trim().eq_ignore_ascii_case("gzip") && !refused
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn what_must_not_be_stored_is_not_compressed() {
+        let is_compressed = |kind: &'static str, caching: Option<&'static str>| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+            if let Some(caching) = caching {
+                headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(caching));
+            }
+            is_compressible(StatusCode::OK, Version::HTTP_11, &headers, &Extensions::new())
+        };
+        assert!(is_compressed("text/html; charset=utf-8", None));
+        assert!(is_compressed("application/json", Some("private, max-age=0")));
+        assert!(!is_compressed("text/html; charset=utf-8", Some("no-store")));
+        for kind in ["text/event-stream", "application/x-ndjson", "text/csv", "image/jpeg", ""] {
+            assert!(!is_compressed(kind, None), "{kind}");
+        }
+    }
+
+    #[test]
+    fn gzip_is_for_clients_that_accept_it() {
+        for (codings, accepts) in [
+            ("gzip, deflate, br, zstd", true),
+            ("br, GZIP;q=0.5", true),
+            ("gzip;q=0", false),
+            ("gzip; q=0.0", false),
+            ("identity", false),
+            ("xgzip", false),
+        ] {
+            let headers = [(header::ACCEPT_ENCODING, HeaderValue::from_static(codings))].into_iter().collect();
+            assert_eq!(accepts_gzip(&headers), accepts, "{codings}");
+        }
+        assert!(!accepts_gzip(&HeaderMap::new()));
+    }
+}
