@@ -66,6 +66,11 @@ async fn measure(farm: &Farm) {
     let cookie = log_in(&server).await;
     let page = server.client.get(format!("{}/", server.url)).header("cookie", &cookie).send().await.expect("the page");
     let page = page.text().await.expect("a text");
+    let linked = |name: &str| page.split('"').find(|part| part.contains(name)).expect("a link").to_owned();
+    let mut sizes = Vec::new();
+    for path in ["/".to_owned(), linked("/static/app.css"), linked("/static/app.js")] {
+        sizes.push(as_sent(&server, &path, &cookie).await);
+    }
     let stream = page.split("data-stream=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("its stream");
     let bytes = Arc::new(AtomicU64::new(0));
     let read = || read(server.url.clone(), stream.replace("&#38;", "&"), cookie.clone(), bytes.clone());
@@ -87,6 +92,7 @@ async fn measure(farm: &Farm) {
     assert!(changed.as_u64().is_some_and(|n| n as usize > PRINTERS * 9 / 10), "the page followed: {changed}");
 
     println!("{PRINTERS} printers that change every 2 s, {} pages that follow them", READERS + 1);
+    println!("page, CSS, JavaScript     {:.1}, {:.1}, {:.1} kB as sent", sizes[0], sizes[1], sizes[2]);
     println!("longest task of the page  {:.0} ms  (target: at most 100)", tasks.iter().copied().fold(0.0, f64::max));
     println!("tasks over 50 ms          {}", tasks.len());
     println!("to each browser           {:.1} kB/s  (target: at most 60)", rate as f64 / 1_000.0);
@@ -107,6 +113,13 @@ async fn log_in(server: &Server) -> String {
     let login = it::client().get(format!("{}/login?token={TOKEN}", server.url)).send().await.expect("an answer");
     let cookie = login.headers().get("set-cookie").and_then(|value| value.to_str().ok()).expect("a cookie");
     cookie.split(';').next().expect("a name and a value").to_owned()
+}
+
+/// Kilobytes of a response body as it is sent to a browser.
+async fn as_sent(server: &Server, path: &str, cookie: &str) -> f64 {
+    let request = it::client().get(format!("{}{path}", server.url)).header("cookie", cookie);
+    let response = request.header("accept-encoding", "gzip, deflate").send().await.expect("a response");
+    response.bytes().await.expect("a body").len() as f64 / 1_000.0
 }
 
 /// Follows a stream as a browser does, and counts what comes over the wire.
