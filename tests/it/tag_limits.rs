@@ -221,5 +221,6 @@ async fn a_printer_that_leaves_the_limit_leaves_the_page() {
     };
     until("event: tiles").await;
     server.patch(&format!("/api/v1/printers/{id}"), json!({"tags": ["hall-b"]})).await;
-    until(&format!("event: gone\ndata: {id}")).await;
+    until("event: gone\n").await;
+    until(&format!("data: {id}\n")).await;
 }

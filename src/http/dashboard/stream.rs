@@ -7,7 +7,12 @@
 mod page;
 mod rounds;
 
-use std::{collections::BTreeMap, fmt::Write as _, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    fmt::Write as _,
+    sync::Arc,
+    time::Duration,
+};
 
 use askama::Template;
 use axum::{
@@ -41,6 +46,7 @@ use super::{
 use crate::{
     clock,
     domain::{access::Role, state::Reachability},
+    service::batches::BatchView,
 };
 
 /// The page shows that it is not live when it has heard nothing for somewhat more than two of these.
@@ -157,12 +163,13 @@ async fn changed_tiles(page: &Page, kind: &Kind, since: u64, round: u64) -> Opti
         let _ = write!(gone, "{id} ");
         gone
     });
-    let stamp = board.stamp(news.version);
+    let parts = [("tiles", tiles.as_str()), ("others", &others), ("gone", gone.trim_end())];
+    let mut parts = parts.into_iter().filter(|(_, data)| !data.is_empty()).peekable();
     let mut piece = Piece::default();
-    for (name, data) in [("tiles", tiles.as_str()), ("others", &others), ("gone", gone.trim_end())] {
-        if !data.is_empty() {
-            piece.add(name, Some(&stamp), data);
-        }
+    while let Some((name, data)) = parts.next() {
+        // With the last event: a browser that missed one of them comes back for all.
+        let stamp = parts.peek().is_none().then(|| board.stamp(news.version));
+        piece.add(name, stamp.as_deref(), data);
     }
     let mut made = Made::of(news.version, (!piece.is_empty()).then(|| Arc::new(piece)));
     if made.piece.is_some() && kind.filter.only.is_none() {
@@ -256,6 +263,7 @@ pub(super) async fn batch(
 
 async fn follow_batch(page: &Page, id: Uuid) -> Option<()> {
     let mut changes = page.dashboard.services.dispatch().subscribe();
+    let mut rounds = page.dashboard.rounds.subscribe();
     let (mut beat, mut beats) = (interval(BEAT), 0_u32);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let operates = page.who.role >= Role::Operator;
@@ -265,6 +273,7 @@ async fn follow_batch(page: &Page, id: Uuid) -> Option<()> {
         let begun = Instant::now();
         // What was announced until here is in what is read now.
         changes = changes.resubscribe();
+        let mut seen = *rounds.borrow_and_update();
         let view = match timeout(DATABASE_TIMEOUT, visible(&page.dashboard, &page.who, id)).await {
             Ok(Ok(view)) => Some(view),
             // It was removed, or may not be seen any more.
@@ -281,7 +290,7 @@ async fn follow_batch(page: &Page, id: Uuid) -> Option<()> {
         // The next change is sent at once, unless it comes within the pause. A large batch takes longer to read and to write:
         // its page pauses for longer, so that it takes a fifth of the time at most.
         sleep_until(begun + (begun.elapsed() * 5).clamp(PACE, BEAT)).await;
-        // Rows that go from queued to accepted are not announced: while it runs, each beat looks too.
+        // Rows that are sent or accepted are not announced. The printers show it; where they do not, the next beat does.
         loop {
             tokio::select! {
                 changed = changes.recv() => match changed {
@@ -290,6 +299,16 @@ async fn follow_batch(page: &Page, id: Uuid) -> Option<()> {
                     Err(RecvError::Lagged(_)) => break,
                     Err(RecvError::Closed) => return None,
                 },
+                changed = rounds.changed() => {
+                    changed.ok()?;
+                    let changed = page.dashboard.services.fleet().view().changes_since(seen);
+                    seen = changed.version;
+                    let executing = changed.changed.iter().filter(|printer| printer.in_flight.is_some());
+                    let executing: HashSet<Uuid> = executing.map(|printer| printer.id).collect();
+                    if view.as_ref().is_some_and(|view| has_open_row(view, &executing)) {
+                        break;
+                    }
+                }
                 _ = beat.tick() => {
                     beats += 1;
                     if beats.is_multiple_of(BEATS_PER_LOOK) && !page.is_logged_in().await {
@@ -305,4 +324,10 @@ async fn follow_batch(page: &Page, id: Uuid) -> Option<()> {
             }
         }
     }
+}
+
+/// Whether a command of a batch for one of these printers has not ended.
+fn has_open_row(batch: &BatchView, printers: &HashSet<Uuid>) -> bool {
+    let mut open = batch.commands.iter().filter(|row| row.outcome.effect().is_none());
+    !printers.is_empty() && open.any(|row| printers.contains(&row.printer_id))
 }
