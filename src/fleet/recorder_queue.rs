@@ -291,17 +291,12 @@ impl Waiting {
         }
     }
 
-    /// Merges the oldest finished print of a printer. Where there is none, the oldest change of a print that a later one
-    /// outdates. `false` when there is neither.
+    /// Merges what matters least among the facts of a printer. `false` when nothing may be merged.
     fn merge(&mut self, printer_id: Uuid) -> bool {
         let Some(printer) = self.printers.get(&printer_id) else { return false };
         let facts: Vec<(u64, &PrintFact)> =
             printer.facts.iter().filter_map(|position| Some((*position, self.fact(*position)?))).collect();
-        let finished = oldest_finished(&facts);
-        let merged: Vec<u64> = match finished {
-            Some(id) => facts.iter().filter(|(_, fact)| fact.id() == id).map(|(position, _)| *position).collect(),
-            None => oldest_outdated(&facts).into_iter().collect(),
-        };
+        let Some((merged, is_print)) = next_merged(&facts) else { return false };
         let (Some(first), Some(printer)) = (merged.first(), self.printers.get_mut(&printer_id)) else { return false };
         printer.facts.retain(|position| !merged.contains(position));
         let position = *printer.noisy.get_or_insert(*first);
@@ -318,7 +313,7 @@ impl Waiting {
         if let Some(RecorderMessage::Noisy { noisy, .. }) =
             self.messages.get_mut(&position).map(|kept| &mut kept.content)
         {
-            *(if finished.is_some() { &mut noisy.prints } else { &mut noisy.changes }) += 1;
+            *(if is_print { &mut noisy.prints } else { &mut noisy.changes }) += 1;
         }
         true
     }
@@ -331,25 +326,30 @@ impl Waiting {
     }
 }
 
-/// The oldest print that began and ended among these facts and is not the last one. Prints that a command started come
-/// after all others.
-fn oldest_finished(facts: &[(u64, &PrintFact)]) -> Option<Uuid> {
+/// The facts to merge, and whether they are a whole print: first finished prints that no command started, then changes that
+/// later ones outdate. Prints of commands keep their rows as long as there is anything else.
+fn next_merged(facts: &[(u64, &PrintFact)]) -> Option<(Vec<u64>, bool)> {
+    let whole = |id: Uuid| facts.iter().filter(|(_, fact)| fact.id() == id).map(|(position, _)| *position).collect();
+    let finished = |by_command| oldest_finished(facts, by_command).map(|id| (whole(id), true));
+    let outdated = || oldest_outdated(facts).map(|position| (vec![position], false));
+    finished(false).or_else(outdated).or_else(|| finished(true))
+}
+
+/// The oldest print that began and ended among these facts and is not the last one.
+fn oldest_finished(facts: &[(u64, &PrintFact)], by_command: bool) -> Option<Uuid> {
     let (_, last) = facts.last()?;
     let ended = |id: &Uuid| facts.iter().any(|(_, fact)| matches!(fact, PrintFact::Ended { id: of, .. } if of == id));
-    let oldest = |by_command: bool| {
-        facts.iter().find_map(|(_, fact)| match fact {
-            PrintFact::Began { id, by, .. } => {
-                let fits = *id != last.id() && (by.kind == ActorKind::Command) == by_command && ended(id);
-                fits.then_some(*id)
-            }
-            PrintFact::Paused { .. }
-            | PrintFact::PauseCredited { .. }
-            | PrintFact::Resumed { .. }
-            | PrintFact::Stalled { .. }
-            | PrintFact::Ended { .. } => None,
-        })
-    };
-    oldest(false).or_else(|| oldest(true))
+    facts.iter().find_map(|(_, fact)| match fact {
+        PrintFact::Began { id, by, .. } => {
+            let fits = *id != last.id() && (by.kind == ActorKind::Command) == by_command && ended(id);
+            fits.then_some(*id)
+        }
+        PrintFact::Paused { .. }
+        | PrintFact::PauseCredited { .. }
+        | PrintFact::Resumed { .. }
+        | PrintFact::Stalled { .. }
+        | PrintFact::Ended { .. } => None,
+    })
 }
 
 /// The oldest pause, resume or stall warning that a later one of the same print outdates.

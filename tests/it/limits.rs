@@ -1,6 +1,8 @@
 //! What one user, token, printer or address takes never costs the others their place.
 
-use std::time::{Duration, Instant};
+mod flood;
+
+use std::time::Instant;
 
 use printyard::http::bounds::Bounds;
 use reqwest::{Method, StatusCode};
@@ -15,99 +17,10 @@ use tokio::{
 use crate::{
     api_problems::is_problem,
     support::{
-        server::{DEADLINE, Options, TestServer, answer, farm, yard},
+        server::{DEADLINE, Options, TestServer, answer, yard},
         wait,
     },
 };
-
-/// How long the printer floods.
-const FLOOD: Duration = Duration::from_secs(8);
-/// What the flood of one printer may cost, in bytes of the database per second.
-const BYTES_PER_S: u64 = 50 * 1024;
-
-async fn pages(database: &std::path::Path) -> u64 {
-    let mut db = SqliteConnection::connect(&format!("sqlite:{}", database.display())).await.expect("the database");
-    let (pages,): (i64,) = sqlx::query_as("pragma page_count").fetch_one(&mut db).await.expect("a number");
-    let (size,): (i64,) = sqlx::query_as("pragma page_size").fetch_one(&mut db).await.expect("a number");
-    u64::try_from(pages * size).expect("positive")
-}
-
-/// Two printers, of which the first floods for [`FLOOD`]: `prints` that start and fail, four events each, every `pause`.
-async fn flood(prints: usize, pause: Duration) {
-    let folder = TempDir::new().expect("a folder");
-    let database = folder.path().join("printyard.db");
-    let database_url = Some(format!("sqlite:{}", database.display()));
-    let server = TestServer::with(Options { database_url, plate_gate: false, ..Options::default() }).await;
-    let farm = farm(2).await;
-    let (noisy, healthy) = (farm.printers()[0].clone(), farm.printers()[1].clone());
-    let (noisy_id, healthy_id) = (server.register(&noisy).await, server.register(&healthy).await);
-    server.until_online(&noisy_id).await;
-    server.until_online(&healthy_id).await;
-    let before = pages(&database).await;
-    let started = Instant::now();
-    let flooding = tokio::spawn({
-        let noisy = noisy.clone();
-        async move {
-            let mut tick = tokio::time::interval(pause);
-            while started.elapsed() < FLOOD {
-                tick.tick().await;
-                for _ in 0..prints {
-                    let file = json!({"path": "bracket.gcode", "origin": "local", "name": "bracket.gcode"});
-                    let state = |id: &str| json!({"state_id": id, "state_string": id});
-                    noisy.send_event("PrinterStateChanged", state("PRINTING"));
-                    noisy.send_event("PrintStarted", file.clone());
-                    noisy.send_event("PrintFailed", file);
-                    noisy.send_event("PrinterStateChanged", state("OPERATIONAL"));
-                }
-            }
-        }
-    });
-    let mut slowest = Duration::ZERO;
-    let mut healthy_tick = tokio::time::interval(Duration::from_secs(1));
-    while !flooding.is_finished() {
-        healthy_tick.tick().await;
-        for command in ["connect", "disconnect"] {
-            let body = json!({"command": command, "select": {"printer_ids": [healthy_id]}});
-            let asked = Instant::now();
-            let (status, batch, _) = server.post_and_wait("/api/v1/batches", body).await;
-            assert_eq!((status, &batch["result"]), (StatusCode::MULTI_STATUS, &json!("ok")), "{batch}");
-            slowest = slowest.max(asked.elapsed());
-        }
-    }
-    flooding.await.expect("it floods");
-    let bytes = (pages(&database).await - before) / FLOOD.as_secs();
-    let recorded = server.get(&format!("/api/v1/prints?printer_id={noisy_id}&limit=500")).await.1;
-    let recorded = recorded["items"].as_array().expect("prints").len();
-    println!(
-        "{prints} per {pause:?}: {bytes} bytes/s of database, {recorded} prints, slowest healthy command {slowest:?}"
-    );
-    assert!(bytes <= BYTES_PER_S, "{bytes} bytes per second");
-    assert!(slowest < Duration::from_secs(3), "{slowest:?}");
-    // The last state, and the end of a real print, are not lost.
-    server.until_online(&noisy_id).await;
-    let body = json!({"command": "start", "select": {"printer_ids": [noisy_id]}});
-    wait::until("a real print begins", DEADLINE, async || {
-        let (_, batch, _) = server.post_and_wait("/api/v1/batches", body.clone()).await;
-        if batch["result"] == "ok" { Ok(()) } else { Err(batch) }
-    })
-    .await;
-    wait::until("its end is recorded", DEADLINE, async || {
-        let (_, prints, _) = server.get(&format!("/api/v1/prints?printer_id={noisy_id}&limit=1")).await;
-        if prints["items"][0]["result"] == "done" { Ok(()) } else { Err(prints) }
-    })
-    .await;
-    server.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_printer_that_sends_10_000_events_per_second_costs_little_and_delays_no_other() {
-    flood(25, Duration::from_millis(10)).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_printer_that_starts_and_fails_all_the_time_costs_little_and_delays_no_other() {
-    flood(1, Duration::from_millis(50)).await;
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn silent_connections_give_up_their_place_first() {

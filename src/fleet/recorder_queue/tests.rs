@@ -114,6 +114,22 @@ fn prints_of_commands_are_merged_last() {
 }
 
 #[test]
+fn changes_that_are_outdated_are_merged_before_a_print_of_a_command() {
+    let queue = RecorderQueue::default();
+    let command = By::command(Uuid::from_u128(77));
+    print(&queue, PRINTER, 1, command);
+    queue.add_fact(PRINTER, began(2, By::printer()));
+    for _ in 0..200 {
+        queue.add_fact(PRINTER, paused(2));
+        queue.add_fact(PRINTER, resumed(2));
+    }
+    let (facts, merged) = taken(&queue, PRINTER);
+    assert_eq!(facts[..3], [began(1, command), ended(1), began(2, By::printer())]);
+    let [noisy] = merged[..] else { panic!("{merged:?}") };
+    assert_eq!(noisy.prints, 0);
+}
+
+#[test]
 fn what_is_taken_counts_until_it_is_stored_and_is_merged_with_nothing() {
     let queue = RecorderQueue::default();
     queue.add_fact(PRINTER, began(1, By::printer()));

@@ -1,0 +1,228 @@
+//! A printer that floods: what it costs, which printers it delays, and that its real prints are recorded.
+
+use std::{
+    path::Path,
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+use printyard::simulator::{Farm, SimulatedPrinter};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use sqlx::{Connection, SqliteConnection};
+use tempfile::TempDir;
+
+use crate::support::{
+    process::{ServerProcess, TOKEN},
+    server::{DEADLINE, answer, farm},
+    wait,
+};
+
+/// How long the printer floods.
+const FLOOD: Duration = Duration::from_secs(8);
+/// How long the commands to the other printer are measured without a flood.
+const BASELINE: Duration = Duration::from_secs(2);
+/// What the flood of one printer may add to the database, in bytes per second.
+const GROWTH_PER_S: u64 = 50 * 1024;
+
+/// A server as a process, whose plates need no clearing, and simulated printers.
+struct Yard {
+    folder: TempDir,
+    server: ServerProcess,
+    farm: Farm,
+    ids: Vec<String>,
+}
+
+impl Yard {
+    async fn with(printers: usize) -> Self {
+        let (folder, farm) = (TempDir::new().expect("a folder"), farm(printers).await);
+        let variables = [("RUST_LOG", "printyard=error"), ("PRINTYARD_PLATE_GATE", "off")];
+        let server = ServerProcess::with(folder.path(), &variables, Stdio::inherit()).await;
+        let mut ids = Vec::new();
+        for printer in farm.printers() {
+            let body = json!({"name": printer.name(), "url": printer.url(), "api_key": printer.api_key()});
+            let (status, made) = server.post("/printers", &body).await.expect("an answer");
+            assert_eq!(status, StatusCode::CREATED, "{made}");
+            ids.push(made["id"].as_str().expect("an id").to_owned());
+        }
+        let yard = Self { folder, server, farm, ids };
+        for id in &yard.ids {
+            yard.until_online(id).await;
+        }
+        yard
+    }
+
+    async fn until_online(&self, id: &str) {
+        wait::until("the printer is online", DEADLINE, async || {
+            let status = self.server.get(&format!("/printers/{id}")).await["status"].take();
+            if status["reachability"] == "online" { Ok(()) } else { Err(status) }
+        })
+        .await;
+    }
+
+    /// A batch, when it has ended.
+    async fn command(&self, body: Value) -> Value {
+        let request = self.server.request(Method::POST, "/api/v1/batches").bearer_auth(TOKEN);
+        answer(request.header("Prefer", "wait=30").json(&body)).await.1
+    }
+
+    /// A start that is confirmed. The printer is taken for printing for as long as its flood says so.
+    async fn start(&self, id: &str, file: &str) -> Value {
+        let body =
+            json!({"command": "start", "select": {"printer_ids": [id]}, "file": {"path": file, "origin": "local"}});
+        wait::until("a real print begins", DEADLINE, async || {
+            let batch = self.command(body.clone()).await;
+            if batch["result"] == "ok" { Ok(batch) } else { Err(batch) }
+        })
+        .await
+    }
+
+    /// Bytes of the database, and bytes that the process wrote to files, pipes and sockets since it runs.
+    async fn bytes(&self) -> (u64, u64) {
+        let written = std::fs::read_to_string(format!("/proc/{}/io", self.server.id())).expect("its counters");
+        let written = written.lines().find_map(|line| line.strip_prefix("wchar: ")?.parse().ok());
+        (pages(&self.folder.path().join("printyard.db")).await, written.expect("a number"))
+    }
+}
+
+async fn pages(database: &Path) -> u64 {
+    let mut db = SqliteConnection::connect(&format!("sqlite:{}", database.display())).await.expect("the database");
+    let (pages,): (i64,) = sqlx::query_as("pragma page_count").fetch_one(&mut db).await.expect("a number");
+    let (size,): (i64,) = sqlx::query_as("pragma page_size").fetch_one(&mut db).await.expect("a number");
+    u64::try_from(pages * size).expect("positive")
+}
+
+fn send_state(printer: &SimulatedPrinter, state: &str) {
+    printer.send_event("PrinterStateChanged", json!({"state_id": state, "state_string": state}));
+}
+
+/// A print that starts and fails, in four events.
+fn send_failed_print(printer: &SimulatedPrinter) {
+    let file = json!({"path": "bracket.gcode", "origin": "local", "name": "bracket.gcode"});
+    send_state(printer, "PRINTING");
+    printer.send_event("PrintStarted", file.clone());
+    printer.send_event("PrintFailed", file);
+    send_state(printer, "OPERATIONAL");
+}
+
+/// As many failed prints as an event socket may send at once, at a pace that the simulator's own queue keeps up with.
+async fn send_failed_prints(printer: &SimulatedPrinter, prints: usize) {
+    let mut tick = tokio::time::interval(Duration::from_millis(50));
+    for number in 0..prints {
+        if number % 10 == 0 {
+            tick.tick().await;
+        }
+        send_failed_print(printer);
+    }
+}
+
+/// Sends commands to a healthy printer, until the flood is over; the longest time that one took.
+async fn use_healthy(yard: &Yard, id: &str, is_over: impl Fn() -> bool) -> Duration {
+    let mut slowest = Duration::ZERO;
+    let mut tick = tokio::time::interval(Duration::from_secs(1));
+    while !is_over() {
+        tick.tick().await;
+        for command in ["connect", "disconnect"] {
+            let asked = Instant::now();
+            let batch = yard.command(json!({"command": command, "select": {"printer_ids": [id]}})).await;
+            assert_eq!(batch["result"], "ok", "{batch}");
+            slowest = slowest.max(asked.elapsed());
+        }
+    }
+    slowest
+}
+
+/// Two printers, of which the first floods for [`FLOOD`]: `prints` that start and fail, every `pause`.
+async fn flood(prints: usize, pause: Duration) {
+    let yard = Yard::with(2).await;
+    let noisy = yard.farm.printers()[0].clone();
+    let [noisy_id, healthy_id] = [&yard.ids[0], &yard.ids[1]];
+    let before = yard.bytes().await;
+    let started = Instant::now();
+    use_healthy(&yard, healthy_id, || started.elapsed() >= BASELINE).await;
+    let calm = (yard.bytes().await.1 - before.1) / BASELINE.as_secs();
+    let before = yard.bytes().await;
+    let started = Instant::now();
+    let flooding = tokio::spawn(async move {
+        let mut tick = tokio::time::interval(pause);
+        while started.elapsed() < FLOOD {
+            tick.tick().await;
+            (0..prints).for_each(|_| send_failed_print(&noisy));
+        }
+    });
+    let slowest = use_healthy(&yard, healthy_id, || flooding.is_finished()).await;
+    flooding.await.expect("it floods");
+    let after = yard.bytes().await;
+    let [growth, written] = [after.0 - before.0, after.1 - before.1].map(|bytes| bytes / FLOOD.as_secs());
+    let recorded = yard.server.get(&format!("/prints?printer_id={noisy_id}&limit=500")).await;
+    let recorded = recorded["items"].as_array().expect("prints").len();
+    println!(
+        "{prints} per {pause:?}: the database grows by {growth} bytes/s, {written} bytes/s are written in all (log of the \
+         database, sockets; {calm} without the flood), {recorded} prints, slowest healthy command {slowest:?}"
+    );
+    assert!(growth <= GROWTH_PER_S, "{growth} bytes per second");
+    assert!(slowest < Duration::from_secs(3), "{slowest:?}");
+    // The last state, and the end of a real print, are not lost.
+    yard.until_online(noisy_id).await;
+    yard.start(noisy_id, "bracket.gcode").await;
+    wait::until("its end is recorded", DEADLINE, async || {
+        let prints = yard.server.get(&format!("/prints?printer_id={noisy_id}&limit=1")).await;
+        if prints["items"][0]["result"] == "done" { Ok(()) } else { Err(prints) }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_printer_that_sends_10_000_events_per_second_costs_little_and_delays_no_other() {
+    flood(25, Duration::from_millis(10)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_printer_that_starts_and_fails_all_the_time_costs_little_and_delays_no_other() {
+    flood(1, Duration::from_millis(50)).await;
+}
+
+/// Facts wait before the print, change while it runs, and come after its end, more than are kept each time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_print_that_ends_during_a_flood_is_recorded_once_with_its_end() {
+    let yard = Yard::with(1).await;
+    let (printer, id) = (&yard.farm.printers()[0], &yard.ids[0]);
+    // Two seconds, a hundred times faster than real time.
+    printer.put_file("real.gcode", "G4 P1000\n".repeat(190));
+    send_failed_prints(printer, 100).await;
+    let batch = yard.start(id, "real.gcode").await;
+    for _ in 0..10 {
+        send_state(printer, "PAUSED");
+        send_state(printer, "PRINTING");
+    }
+    wait::until("the print is over", DEADLINE, async || {
+        let state = printer.state_text();
+        if state == "Operational" { Ok(()) } else { Err(state) }
+    })
+    .await;
+    send_failed_prints(printer, 100).await;
+
+    let path = format!("/prints?batch_id={}", batch["id"].as_str().expect("an id"));
+    let print = wait::until("its end is recorded", DEADLINE, async || {
+        let prints = yard.server.get(&path).await;
+        if prints["items"][0]["result"].is_string() { Ok(prints) } else { Err(prints) }
+    })
+    .await;
+    let [print] = &print["items"].as_array().expect("prints")[..] else { panic!("once: {print}") };
+    assert_eq!((&print["result"], &print["file"]["path"]), (&json!("done"), &json!("real.gcode")), "{print}");
+    assert_eq!(print["started_by"]["command_id"], batch["commands"][0]["id"], "{print}");
+    // All that waited is stored, or merged.
+    let events = wait::until("prints were merged", DEADLINE, async || {
+        let events = yard.server.get("/events?limit=500").await["items"].take();
+        let is_merged = events.as_array().is_some_and(|events| {
+            events.iter().any(|event| event["type"] == "printer.noisy" && event["data"]["prints"].as_u64() > Some(0))
+        });
+        if is_merged { Ok(events) } else { Err(events) }
+    })
+    .await;
+    let of_print = |kind: &str| {
+        let events = events.as_array().into_iter().flatten();
+        events.filter(|event| event["type"] == kind && event["data"]["print_id"] == print["id"]).count()
+    };
+    assert_eq!(["print.started", "print.finished", "print.failed"].map(of_print), [1, 1, 0], "{events}");
+}
