@@ -8,6 +8,7 @@ use std::{
 
 use reqwest::{Method, StatusCode, multipart};
 use serde_json::json;
+use tokio::net::TcpListener;
 
 use super::{merged, settings, test};
 use crate::support::{
@@ -28,8 +29,8 @@ impl Drop for Nginx {
     }
 }
 
-/// An nginx before an OctoPrint, as its documentation recommends it, with the login and the token of `settings`.
-fn nginx(program: &str, folder: &Path, port: u16, upstream: &str) -> Nginx {
+/// An nginx with these servers.
+fn nginx(program: &str, folder: &Path, servers: &str) -> Nginx {
     let config = format!(
         "daemon off; master_process off; pid nginx.pid; error_log stderr;
         events {{}}
@@ -38,31 +39,38 @@ fn nginx(program: &str, folder: &Path, port: u16, upstream: &str) -> Nginx {
             client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi;
             scgi_temp_path scgi;
             map $http_upgrade $connection_upgrade {{ default upgrade; '' close; }}
-            server {{
-                listen 127.0.0.1:{port};
-                auth_basic \"farm\"; auth_basic_user_file users;
-                location / {{
-                    if ($http_x_access_token != 'front-token-1') {{ return 403; }}
-                    proxy_pass {upstream}/; proxy_http_version 1.1;
-                    proxy_set_header Host $http_host; proxy_set_header Authorization '';
-                    proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $connection_upgrade;
-                }}
-            }}
+            proxy_http_version 1.1; proxy_set_header Host $http_host; proxy_set_header Authorization '';
+            proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $connection_upgrade;
+            {servers}
         }}"
     );
     std::fs::write(folder.join("nginx.conf"), config).expect("written");
-    std::fs::write(folder.join("users"), "ann:{PLAIN}front-password-1\n").expect("written");
     let folder = folder.to_str().expect("a path as text");
     let mut command = Command::new(program);
     command.args(["-p", folder, "-c", "nginx.conf", "-e", "stderr"]).stderr(Stdio::null()).stdout(Stdio::null());
     Nginx(command.spawn().expect("nginx starts"))
 }
 
+/// A server before an OctoPrint, as its documentation recommends it, with the login and the token of `settings`.
+fn with_login(folder: &Path, port: u16, upstream: &str) -> String {
+    std::fs::write(folder.join("users"), "ann:{PLAIN}front-password-1\n").expect("written");
+    format!(
+        "server {{
+            listen 127.0.0.1:{port};
+            auth_basic \"farm\"; auth_basic_user_file users;
+            location / {{
+                if ($http_x_access_token != 'front-token-1') {{ return 403; }}
+                proxy_pass {upstream}/;
+            }}
+        }}"
+    )
+}
+
 async fn a_real_octoprint_works_behind_nginx(version: Version) {
     let program = needs!(provided("PRINTYARD_TEST_NGINX", "nginx"));
     let octoprint = needs!(OctoPrintInstance::start(version).await);
     let (folder, port) = (tempfile::tempdir().expect("a folder"), port::free());
-    let _nginx = nginx(&program, folder.path(), port, &octoprint.url);
+    let _nginx = nginx(&program, folder.path(), &with_login(folder.path(), port, &octoprint.url));
     let server = TestServer::start().await;
     let target = json!({"url": format!("127.0.0.1:{port}/#temp"), "api_key": octoprint.api_key});
     wait::until("nginx asks for a login", Duration::from_secs(20), async || {
@@ -104,4 +112,80 @@ async fn octoprint_1_works_behind_nginx() {
 #[tokio::test(flavor = "multi_thread")]
 async fn octoprint_2_works_behind_nginx() {
     a_real_octoprint_works_behind_nginx(Version::V2).await;
+}
+
+/// A server for event sockets that accepts each one and closes it at once, or never replies. Its port.
+async fn socket_server(accepts: bool) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    tokio::spawn(async move {
+        let mut silent = Vec::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            if accepts {
+                drop(tokio_tungstenite::accept_async(stream).await);
+            } else {
+                silent.push(stream);
+            }
+        }
+    });
+    port
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_are_confirmed_where_nginx_passes_on_no_event_socket() {
+    let program = needs!(provided("PRINTYARD_TEST_NGINX", "nginx"));
+    let octoprint = needs!(OctoPrintInstance::start(Version::V1).await);
+    let (folder, server) = (tempfile::tempdir().expect("a folder"), TestServer::start().await);
+    let [closing, silent] = [socket_server(true).await, socket_server(false).await];
+    let fronts = [
+        ("return 401;".to_owned(), "socket_refused", "The event socket is refused."),
+        (format!("proxy_pass http://127.0.0.1:{closing};"), "socket_lost", "The event socket was closed"),
+        (format!("proxy_pass http://127.0.0.1:{silent};"), "socket_lost", "or does not reply."),
+    ]
+    .map(|(sockets, code, sentence)| (port::free(), sockets, code, sentence));
+    let servers = fronts.each_ref().map(|(port, sockets, ..)| {
+        let upstream = &octoprint.url;
+        format!(
+            "server {{ listen 127.0.0.1:{port}; location /sockjs/ {{ {sockets} }}
+            location / {{ proxy_pass {upstream}; }} }}"
+        )
+    });
+    let _nginx = nginx(&program, folder.path(), &servers.concat());
+    octoprint.upload("wait.gcode", "G4 P100\n".repeat(5_000), false).await;
+    let mut ids = Vec::new();
+    for (number, (port, ..)) in fronts.iter().enumerate() {
+        let url = format!("http://127.0.0.1:{port}");
+        let body = json!({"name": format!("P{number}"), "url": url, "api_key": octoprint.api_key});
+        let (status, made, _) = server.post("/api/v1/printers", body).await;
+        assert_eq!(status, StatusCode::CREATED, "{made}");
+        ids.push(made["id"].as_str().expect("an id").to_owned());
+    }
+    let session = server.session_of(&server.token("viewer").await).await;
+    for (id, (_, sockets, code, sentence)) in ids.iter().zip(&fronts) {
+        wait::until(&format!("{sockets}: polled, with the cause"), Duration::from_secs(30), async || {
+            let status = server.get(&format!("/api/v1/printers/{id}")).await.1["status"].take();
+            let is_polled = status["reachability"] == "online" && status["channel"] == "poll";
+            if is_polled && status["channel_error"]["code"] == *code { Ok(()) } else { Err(status) }
+        })
+        .await;
+        let page = server.bare(Method::GET, &format!("/printers/{id}"));
+        let page = page.header("Cookie", format!("printyard_session={session}")).send().await.expect("a page");
+        let page = page.text().await.expect("a text");
+        assert!(page.contains(sentence) && page.contains("The printer is polled."), "{sockets}: {page}");
+    }
+    let start = json!({
+        "command": "start", "file": {"path": "wait.gcode", "origin": "local"},
+        "plate": "assume_clear", "reason": "a test",
+    });
+    let dry = merged(start.clone(), &json!({"select": {"printer_ids": ids}, "dry_run": true}));
+    let (_, dry, _) = server.post("/api/v1/batches", dry).await;
+    let rows = dry["commands"].as_array().expect("rows");
+    assert!(rows.len() == 3 && rows.iter().all(|row| row["would"] == "send"), "{dry}");
+    for (id, (_, sockets, ..)) in ids.iter().zip(&fronts) {
+        for command in [start.clone(), json!({"command": "pause"}), json!({"command": "cancel"})] {
+            let (_, row, _) = server.post_and_wait(&format!("/api/v1/printers/{id}/job"), command).await;
+            assert_eq!(row["outcome"], "confirmed", "{sockets}: {row}");
+        }
+    }
+    octoprint.until_state("Operational", Duration::from_secs(10)).await;
 }
