@@ -91,9 +91,6 @@ impl Actor {
         context: FleetContext,
     ) -> Self {
         let now = Instant::now();
-        let start_before = config.start.clone().filter(|start| {
-            tracker.current().is_none_or(|print| print.started_by.command_id != Some(start.command_id))
-        });
         Self {
             context,
             mailbox,
@@ -101,7 +98,7 @@ impl Actor {
             requests: FuturesUnordered::new(),
             connection: Connection::new(now),
             schedule: PollSchedule::new(now),
-            commands: Commands::new(start_before),
+            commands: Commands::new(config.start.clone()),
             published: PublishedState::new(config.unseen(), (config.last_state, tracker.mark().clone())),
             tracker,
             stall: StallWatch::default(),
