@@ -70,6 +70,8 @@ pub struct Evidence {
     passed: Vec<PrinterState>,
     /// The path of a print that began since, by its event or by the file's own counters.
     pub started: Option<String>,
+    /// No reading and no event names the file: `GET /api/job` fails, and the printer is polled.
+    pub is_file_hidden: bool,
 }
 
 impl Evidence {
@@ -275,7 +277,7 @@ fn judge_start(expected: Option<&FileRef>, evidence: &Evidence, now: &Observatio
         (None, state) if state.is_active() => match &now.file {
             Some(file) if wanted(&file.path) => Verdict::Confirmed,
             Some(_) => Verdict::Gone(Reason::JobChanged),
-            None => Verdict::Pending { moving: true },
+            None => Verdict::Pending { moving: !evidence.is_file_hidden },
         },
         // The same file at 100 % is no proof: it may be the print before.
         (None, S::Operational | S::Transferring | S::Connecting | S::Unknown) => Verdict::Pending { moving: false },

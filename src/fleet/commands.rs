@@ -183,6 +183,13 @@ impl Commands {
         }
     }
 
+    /// Whether any channel names the file that prints.
+    pub fn note_file_hidden(&mut self, is_hidden: bool) {
+        if let Some(command) = self.slot.as_mut().filter(|command| command.is_out()) {
+            command.evidence.is_file_hidden = is_hidden;
+        }
+    }
+
     /// A print began, by this command or without one.
     pub fn note_began(&mut self, print_id: Uuid, by: Option<Uuid>) {
         let Some(by) = by else { return };

@@ -45,6 +45,7 @@ impl Actor {
         self.published.mark_observed();
         self.state = reading.state;
         self.commands.note_state(reading.state);
+        self.commands.note_file_hidden(!has_job && !self.connection.is_pushed());
         let facts = self.tracker.on_reading(&reading, &self.moment());
         self.connection.on_reading(now);
         self.record(facts);

@@ -21,6 +21,14 @@ impl Actor {
         if command.phase != Phase::Wire {
             return;
         }
+        if !pushed && command.step == Step::Start && command.spec.file.is_some() {
+            match &result {
+                // It refuses to select a file while another one prints.
+                Ok(()) => self.tracker.assume_selected(command.spec.file.clone()),
+                Err(error) if error.may_have_acted() => self.tracker.assume_selected(None),
+                Err(_) => {}
+            }
+        }
         match result {
             Ok(()) => {
                 command.phase = Phase::Watch { since: now };

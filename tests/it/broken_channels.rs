@@ -143,6 +143,71 @@ async fn whatever_channel_is_broken_the_outcome_is_what_the_printer_did() {
     }
 }
 
+/// A printer without events whose job cannot be read either: only `GET /api/printer` shows its state.
+fn state_alone() -> Fault {
+    Fault::Readings(vec![reading("/sockjs", Fault::Status(401)), reading("/api/job", Fault::Status(500))])
+}
+
+fn named_start() -> Value {
+    json!({
+        "command": "start", "file": {"path": FILE, "origin": "local"}, "confirm_within_s": 10,
+        "plate": "assume_clear", "reason": "a test",
+    })
+}
+
+#[tokio::test]
+async fn a_start_that_octoprint_accepted_is_confirmed_by_the_state_alone() {
+    let config = FarmConfig {
+        printers: 2,
+        with_sample_files: true,
+        select: Some("bracket.gcode".to_owned()),
+        ..FarmConfig::default()
+    };
+    let (server, farm) = (TestServer::start().await, Farm::start(config).await.expect("a farm"));
+    let [broken, breaks] = [0, 1].map(|number| &farm.printers()[number]);
+    broken.set_fault(Some(state_alone()));
+    breaks.set_fault(Some(reading("/sockjs", Fault::Status(401))));
+    let ids = [server.register(broken).await, server.register(breaks).await];
+    for id in &ids {
+        server.until_state(id, "operational").await;
+    }
+    // The other file that was selected is what is known of the job.
+    breaks.set_fault(Some(state_alone()));
+    for (printer, id) in farm.printers().iter().zip(&ids) {
+        let (_, row, _) = server.post_and_wait(&format!("/api/v1/printers/{id}/job"), named_start()).await;
+        assert_eq!((&row["outcome"], printer.state_text().as_str()), (&json!("confirmed"), "Printing"), "{row}");
+        wait::until("the print is recorded", SOON, async || {
+            let (_, prints, _) = server.get(&format!("/api/v1/prints?printer_id={id}")).await;
+            let [print] = &prints["items"].as_array().expect("prints")[..] else { return Err(prints) };
+            let is_its = print["file"]["path"] == FILE && print["started_by"]["command_id"] == row["id"];
+            if is_its { Ok(()) } else { Err(prints) }
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_start_without_a_reply_is_not_confirmed_by_the_state_alone_and_waits_no_longer_than_it_may() {
+    let config = FarmConfig { with_sample_files: true, ..FarmConfig::default() };
+    let (server, farm) = (TestServer::start().await, Farm::start(config).await.expect("a farm"));
+    let printer = &farm.printers()[0];
+    printer.set_fault(Some(state_alone()));
+    let id = server.register(printer).await;
+    server.until_state(&id, "operational").await;
+    printer.fault_next_command(Fault::ResetAfterActing);
+    let (_, row, _) = server.post_and_wait(&format!("/api/v1/printers/{id}/job"), named_start()).await;
+    assert_eq!((&row["outcome"], &row["reason"]), (&json!("unknown"), &json!("no_answer")), "{row}");
+    assert_eq!(printer.state_text(), "Printing");
+    // The job can be read again: it was this file.
+    printer.set_fault(None);
+    let batch = format!("/api/v1/batches/{}", row["batch_id"].as_str().expect("a batch"));
+    wait::until("it is settled", SOON, async || {
+        let row = server.get(&batch).await.1["commands"][0].take();
+        if row["settled"]["effect"] == "done" { Ok(()) } else { Err(row) }
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn nothing_is_unchanged_by_a_socket_that_went_deaf() {
     let config = FarmConfig { with_sample_files: true, select: Some(FILE.to_owned()), ..FarmConfig::default() };

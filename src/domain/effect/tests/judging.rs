@@ -123,6 +123,8 @@ fn a_start_is_confirmed_only_by_its_own_file() {
     assert_eq!(verdict(&Evidence::default(), &observation(S::Printing)), CHANGED);
     let bare = Observation { file: None, ..observation(S::Printing) };
     assert_eq!(verdict(&Evidence::default(), &bare), MOVING, "the file is read in a moment");
+    let hidden = Evidence { is_file_hidden: true, ..Evidence::default() };
+    assert_eq!(verdict(&hidden, &bare), PENDING, "nothing will name the file");
 }
 
 #[test]

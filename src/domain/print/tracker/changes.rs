@@ -36,6 +36,12 @@ impl Tracker {
         }
     }
 
+    /// A start that names a file was sent, and no event reports the selection. `None`: its reply was lost, so the selection is
+    /// not known until it is read.
+    pub fn assume_selected(&mut self, file: Option<FileRef>) {
+        self.selected = file;
+    }
+
     /// The start that was sent, where a print of this file that began then, at the latest, is its effect. `ended`: it is over,
     /// and may have begun long before.
     pub(in crate::domain::print) fn start_of<'a>(
