@@ -165,6 +165,8 @@ pub enum Act {
     Cancel,
     /// Starts the selected file.
     StartSelected,
+    /// Sends the selected file to the SD card, until it is cancelled.
+    SendToSd,
     Disconnect,
     Connect,
     /// The board restarts: the job is cancelled.
@@ -187,6 +189,7 @@ impl Act {
             "resume" => Self::Resume,
             "cancel" => Self::Cancel,
             "start_selected" => Self::StartSelected,
+            "send_to_sd" => Self::SendToSd,
             "disconnect" => Self::Disconnect,
             "connect" => Self::Connect,
             "reset" => Self::Reset,

@@ -9,7 +9,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::{net::TcpListener, runtime::Handle, sync::mpsc};
+use tokio::{
+    net::{TcpListener, TcpSocket},
+    runtime::Handle,
+    sync::mpsc,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
@@ -30,6 +34,11 @@ const DOORMAT: usize = 256;
 const GOODBYE: Duration = Duration::from_secs(2);
 /// After an accept that failed (out of file descriptors): a pause rather than a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What the operating system receives for a printer that does not read, in bytes: an upload stands still soon then.
+const RECEIVED: u32 = 64 * 1024;
+/// Connections that wait to be accepted.
+const ACCEPTABLE: u32 = 1_024;
 
 /// A farm of simulated printers. Dropping it ends all its tasks.
 #[derive(Debug)]
@@ -61,7 +70,7 @@ impl Farm {
         };
         let mut printers = Vec::with_capacity(config.printers);
         for index in 0..config.printers {
-            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port(config.base_port, index)?)).await?;
+            let listener = listen((Ipv4Addr::LOCALHOST, port(config.base_port, index)?).into())?;
             let printer = SimulatedPrinter::new(index + 1, &config, common.clone(), listener)?;
             for (path, blob) in &samples {
                 printer.put_blob(path, blob.clone());
@@ -119,6 +128,15 @@ impl Drop for Farm {
             printer.close();
         }
     }
+}
+
+/// Opens a printer's port.
+pub(super) fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    socket.set_recv_buffer_size(RECEIVED)?;
+    socket.bind(address)?;
+    socket.listen(ACCEPTABLE)
 }
 
 fn port(base: Option<u16>, index: usize) -> std::io::Result<u16> {

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     app_keys::AppKeys,
     config::{Act, FarmConfig, Fault, Flavor, Received},
+    farm::listen,
     files::{Blob, Blobs, Files},
     hub::Hub,
     machine::{Machine, State},
@@ -274,9 +275,7 @@ impl SimulatedPrinter {
     /// On the same port. Should another process have taken it meanwhile, the printer stays refusing.
     fn listen_again(&self) -> Option<TcpListener> {
         let _runtime = self.0.common.runtime.enter();
-        let listener = std::net::TcpListener::bind(self.0.address).ok()?;
-        listener.set_nonblocking(true).ok()?;
-        TcpListener::from_std(listener).ok()
+        listen(self.0.address).ok()
     }
 
     /// For the task at the door: pending while there is no listener.

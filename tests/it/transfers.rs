@@ -1,16 +1,18 @@
-//! Uploads and lists of files end by the silence of their printer, and not by their length.
+//! Uploads and lists of files end by the silence of their printer, and not by their length. A file that goes to the SD card
+//! is no print.
 
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use printyard::{
     http::bounds::Bounds,
-    simulator::{Farm, FarmConfig, Fault},
+    simulator::{Act, Farm, FarmConfig, Fault},
 };
 use reqwest::{
     Body, Method, StatusCode,
     multipart::{Form, Part},
 };
+use serde_json::json;
 
 use crate::{
     api_problems::is_problem,
@@ -111,4 +113,36 @@ async fn a_list_of_files_takes_as_long_as_its_printer_sends() {
     printer.set_fault(Some(Fault::Reading("/api/files".to_owned(), Box::new(Fault::Slow(Duration::from_secs(1))))));
     let (status, files, _) = server.get(&format!("/api/v1/printers/{id}/files")).await;
     assert_eq!(status, StatusCode::OK, "{files}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transfer_to_the_sd_card_is_no_print_and_a_cancel_ends_it() {
+    let (server, farm) = (TestServer::start().await, farm(2).await);
+    // By events, and by readings alone.
+    farm.printers()[1].set_fault(Some(Fault::DropSocket));
+    for printer in farm.printers() {
+        let id = server.register(printer).await;
+        server.until_state(&id, "operational").await;
+        printer.at_printer(Act::SendToSd);
+        let path = format!("/api/v1/printers/{id}");
+        for (command, reason) in [
+            ("start", "already_printing"),
+            ("pause", "not_active"),
+            ("resume", "not_active"),
+            ("toggle", "not_active"),
+            ("restart", "not_active"),
+            ("disconnect", "job_active"),
+        ] {
+            let (_, row, _) = server.post_and_wait(&format!("{path}/job"), json!({ "command": command })).await;
+            assert_eq!((&row["outcome"], &row["reason"]), (&json!("rejected"), &json!(reason)), "{row}");
+        }
+        assert_eq!(server.until_state(&id, "transferring").await["plate"]["state"], "clear");
+        let (_, printing, _) = server.get("/api/v1/printers?state=printing").await;
+        assert_eq!(printing["items"], json!([]));
+        let (_, row, _) = server.post_and_wait(&format!("{path}/job"), json!({"command": "cancel"})).await;
+        assert_eq!((&row["outcome"], &row["state_before"]), (&json!("confirmed"), &json!("transferring")), "{row}");
+        assert_eq!(printer.state_text(), "Operational");
+        let (_, prints, _) = server.get(&format!("/api/v1/prints?printer_id={id}")).await;
+        assert_eq!(prints["items"], json!([]), "no print was recorded");
+    }
 }

@@ -150,6 +150,11 @@ impl Machine {
         if self.state == State::Cancelling || !self.state.is_busy() {
             return false;
         }
+        if self.state == State::Transferring {
+            // Measured: no event of a print, and the partial file is removed.
+            self.until = Some(now + STEP);
+            return true;
+        }
         let ready = self.queue_empty(now);
         if let (State::Pausing, false, false, Some(at)) = (self.state, self.pause_lost, self.pause_told, self.until) {
             // Measured: the position that the pause had asked for still comes, and with it the event.

@@ -254,6 +254,11 @@ impl Machine {
                 }
                 self.enter(State::Operational);
             }
+            State::Transferring => {
+                self.selected = None;
+                self.tell("TransferFailed", Value::Null);
+                self.enter(State::Operational);
+            }
             State::Offline | State::OfflineAfterError | State::Operational | State::Printing | State::Paused => {}
         }
     }

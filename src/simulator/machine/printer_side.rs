@@ -210,6 +210,12 @@ impl Machine {
                     self.start(now);
                 }
             }
+            Act::SendToSd => {
+                if self.state == State::Operational && self.selected.is_some() {
+                    self.tell_of_file("TransferStarted", json!({}));
+                    self.enter(State::Transferring);
+                }
+            }
             Act::Disconnect => {
                 self.disconnect(now);
             }

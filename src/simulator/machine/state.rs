@@ -17,6 +17,8 @@ pub enum State {
     Resuming,
     Cancelling,
     Finishing,
+    /// A file goes to the SD card. OctoPrint's flags say that it prints.
+    Transferring,
 }
 
 impl State {
@@ -35,6 +37,7 @@ impl State {
             Self::Resuming => "Resuming",
             Self::Cancelling => "Cancelling",
             Self::Finishing => "Finishing",
+            Self::Transferring => "Sending file to SD",
         }
     }
 
@@ -46,7 +49,8 @@ impl State {
             Self::Connecting => "CONNECTING",
             Self::Operational => "OPERATIONAL",
             Self::Starting => "STARTING",
-            Self::Printing => "PRINTING",
+            // Measured: the id does not distinguish them, the text does.
+            Self::Printing | Self::Transferring => "PRINTING",
             Self::Pausing => "PAUSING",
             Self::Paused => "PAUSED",
             Self::Resuming => "RESUMING",
@@ -60,7 +64,7 @@ impl State {
         !matches!(self, Self::Offline | Self::OfflineAfterError | Self::Opening | Self::Connecting)
     }
 
-    /// OctoPrint's `is_printing`: true in every state of a job but `Paused`.
+    /// OctoPrint's `is_printing`: true in every state of a job but `Paused`, and while a file goes to the SD card.
     pub fn is_printing(self) -> bool {
         self.is_operational() && !matches!(self, Self::Operational | Self::Paused)
     }
