@@ -68,14 +68,40 @@ async fn a_repetition_has_no_second_effect_and_is_answered_with_what_is_there_no
     server.stop().await;
 }
 
+/// Fields that the document promises in an answer to a POST.
+fn required(document: &Value, path: &str, status: StatusCode) -> Vec<String> {
+    let is_id = |part: &str| part.len() == 36 && part.contains('-');
+    let template = path.split('/').map(|part| if is_id(part) { "{id}" } else { part }).collect::<Vec<_>>().join("/");
+    let response = &document["paths"][&template]["post"]["responses"][status.as_str()];
+    let mut required = Vec::new();
+    collect_required(document, &response["content"]["application/json"]["schema"], &mut required);
+    assert!(!required.is_empty(), "{template}: {response}");
+    required
+}
+
+fn collect_required(document: &Value, schema: &Value, required: &mut Vec<String>) {
+    if let Some(name) = schema["$ref"].as_str().and_then(|name| name.rsplit('/').next()) {
+        collect_required(document, &document["components"]["schemas"][name], required);
+    }
+    for part in schema["allOf"].as_array().into_iter().flatten() {
+        collect_required(document, part, required);
+    }
+    required.extend(schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_kind_of_post_is_repeatable() {
     let (server, _farm, ids) = yard(1).await;
+    let (_, document, _) = server.get("/api/openapi.json").await;
     let again = async |path: &str, body: Value| -> (Answer, Answer) {
         let first = post(&server, path, path, &body).await;
         let second = post(&server, path, path, &body).await;
         assert!(first.0.is_success(), "{path}: {}", first.1);
         assert_eq!((second.0, is_replayed(&second.2)), (first.0, true), "{path}: {}", second.1);
+        // The document knows that a replay has no secret.
+        for name in required(&document, path, first.0) {
+            assert!(second.1.get(&name).is_some(), "a replay of {path} has no {name}: {}", second.1);
+        }
         (first, second)
     };
     let job = format!("/api/v1/printers/{}/job", ids[0]);
@@ -95,6 +121,9 @@ async fn every_kind_of_post_is_repeatable() {
     let (first, second) =
         again("/api/v1/users", json!({"name": "Ann", "role": "viewer", "password": "a long enough one"})).await;
     assert_eq!(second.1["id"], first.1["id"]);
+    let hook = json!({"url": "http://10.0.0.9/hook", "types": ["batch.finished"], "enabled": false});
+    let (first, second) = again("/api/v1/webhooks", hook).await;
+    assert!(first.1["secret"].is_string() && second.1.get("secret").is_none(), "a secret is shown once: {}", second.1);
     let (first, second) = again("/api/v1/plates/clear", json!({"printer_ids": ids})).await;
     assert_eq!(second.1, first.1, "an answer that is no resource is given again as it was");
     let wish = json!({"command": "cancel", "select": {"printer_ids": ids}, "not_before": "2027-06-01T00:00:00Z"});

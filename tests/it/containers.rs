@@ -71,6 +71,16 @@ fn the_compose_file_is_valid_by_the_compose_specification() {
 }
 
 #[test]
+fn the_compose_file_allows_open_files_for_5_000_printers() {
+    let compose = read("docker-compose.yml");
+    let (_, limits) = compose.split_once("nofile:").expect("a limit of open files");
+    for limit in ["soft: ", "hard: "] {
+        let value = limits.lines().find_map(|line| line.trim().strip_prefix(limit)).expect("a limit");
+        assert!(value.parse::<u64>().expect("a number") >= 2 * 5_000 + 2_048, "{limit}{value}");
+    }
+}
+
+#[test]
 fn the_containers_hold_the_octoprints_that_the_tests_run_against() {
     let (run, compose, image) = (read("tests/run"), read("docker-compose.yml"), read("docker/octoprint/Dockerfile"));
     for variable in ["OCTOPRINT_1=", "OCTOPRINT_2="] {

@@ -3,7 +3,12 @@
 
 mod takeover;
 
-use std::{path::Path, process::Stdio, time::Duration};
+use std::{
+    fs::File,
+    path::Path,
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 use printyard::{
     simulator::{Farm, FarmConfig},
@@ -14,7 +19,7 @@ use reqwest::StatusCode;
 use crate::support::{
     agreement::register,
     postgres::fresh_database,
-    process::{ServerProcess, sqlite_in},
+    process::{PRINTYARD, ServerProcess, sqlite_in},
     wait::until,
 };
 
@@ -123,4 +128,21 @@ async fn a_start_right_after_a_kill_is_not_refused() {
         drop(ServerProcess::on(dir, url, &[]).await);
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_with_too_few_open_files_warns() {
+    for (limit, warns) in [("1024", true), ("4096", false)] {
+        let dir = tempfile::tempdir().expect("a folder");
+        let log = dir.path().join("log");
+        let mut limited = Command::new("sh");
+        limited.args(["-c", "ulimit -n \"$0\" && exec \"$@\"", limit, PRINTYARD]);
+        let file = Stdio::from(File::create(&log).expect("a log"));
+        let variables = [("RUST_LOG", "printyard=warn")];
+        let server = ServerProcess::spawn_by(limited, dir.path(), &sqlite_in(dir.path()), &[], &variables, file);
+        until("the server is ready", STARTED_WITHIN, async || server.status("/readyz").await == Some(StatusCode::OK))
+            .await;
+        let log = std::fs::read_to_string(&log).expect("a log");
+        assert_eq!(log.contains("too few open files"), warns, "{limit}: {log}");
+    }
 }

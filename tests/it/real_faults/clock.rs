@@ -15,7 +15,7 @@ use crate::support::{
     needs,
     process::{ServerProcess, TOKEN, sqlite_in},
     provided,
-    wait::until,
+    wait::{throughout, until},
 };
 
 /// A condition of these tests, on a busy machine too.
@@ -97,6 +97,21 @@ async fn a_clock_that_is_years_ahead_at_a_start_costs_no_record() {
     let yard = restart(yard, &clock, dir.path()).await;
     Records::of(&yard.server).await.assert_has(&before);
     assert_audit_is_whole(dir.path()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_jumps_ahead_makes_no_part_of_the_server_look_dead() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let clock = needs!(Clock::new(dir.path()));
+    let yard = farm_with_records(&clock, dir.path()).await;
+    for hours in 1..=5 {
+        clock.set(&format!("+{hours}h"));
+        throughout("the server is ready", Duration::from_millis(500), async || {
+            let ready = yard.server.request(Method::GET, "/readyz").send().await.expect("an answer");
+            if ready.status() == 200 { Ok(()) } else { Err(ready.text().await) }
+        })
+        .await;
+    }
 }
 
 /// A farm with rows of every kind that is kept for a limited time.
