@@ -524,13 +524,14 @@ function followPicture(picture) {
   let begun = performance.now();
   let came = 0;
   const settled = () => { begun = 0; };
-  picture.addEventListener("load", () => { settled(); came = Date.now(); });
+  picture.addEventListener("load", () => { settled(); came = Date.now(); picture.classList.remove("missing"); });
   picture.addEventListener("error", async () => {
     settled();
     if (came) return;
     // The answer says why there is none.
     const answer = await fetch(picture.src).catch(() => null);
     said.textContent = answer && !answer.ok ? await answer.text() : "";
+    picture.classList.toggle("missing", said.textContent !== "");
   });
   if (picture.complete && picture.naturalWidth) { settled(); came = Date.now(); }
   watcher.observe(picture);

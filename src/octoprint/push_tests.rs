@@ -199,3 +199,26 @@ async fn a_socket_that_floods_is_given_up() {
     assert!(matches!(error, Error::Protocol { .. }), "{error}");
     assert!((1_000..4_000).contains(&read), "{read}");
 }
+
+#[tokio::test]
+async fn a_socket_that_sends_far_too_many_frames_is_given_up() {
+    let (printer, _task) = octoprint(|stream| async move {
+        let mut socket = accepted(stream).await;
+        heard(&mut socket).await;
+        heard(&mut socket).await;
+        say(&mut socket, r#"{"timelapse":null}"#).await;
+        let done = r#"{"event":{"type":"PrintDone","payload":{"path":"a.gcode"}}}"#;
+        while socket.send(Message::Text(done.into())).await.is_ok() {}
+    })
+    .await;
+    let mut push = Push::open(&printer, &RequestOptions::default()).await.expect("open");
+    let mut frames = 0;
+    let error = loop {
+        match push.next().await {
+            Ok(_) => frames += 1,
+            Err(error) => break error,
+        }
+        assert!(frames < 20_000, "it goes on");
+    };
+    assert!(matches!(error, Error::Protocol { .. }) && frames >= 1_000, "{error:?} after {frames} frames");
+}

@@ -91,7 +91,7 @@ impl Services {
         let fetch = async || match self.snapshot(who, id).await {
             Ok(picture) => Ok(Arc::new(Shot { picture, at: clock::now() })),
             Err(Error::NotFound(_)) => Err("This printer has no camera.".into()),
-            Err(error) => Err(format!("No picture: {error}.").into()),
+            Err(error) => Err(format!("No picture: {error}").into()),
         };
         Ok(self.cameras.look(id, Instant::now(), fetch).await)
     }

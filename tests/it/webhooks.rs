@@ -362,6 +362,20 @@ async fn a_network_that_is_not_allowed_is_not_called() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn this_machine_is_not_called_unless_it_is_listed() {
+    let receiver = Receiver::start().await;
+    for (listed, delivered) in [("", false), ("127.0.0.0/8", true)] {
+        let given = Given { webhook_networks: Some(listed.to_owned()), ..Given::default() };
+        let server = TestServer::with(Options { given, webhooks: soon(), ..Options::default() }).await;
+        let (made, _) = hook(&server, &receiver.url, json!({})).await;
+        let path = format!("/api/v1/webhooks/{}/test", made["id"].as_str().expect("an id"));
+        let (status, report, _) = server.post(&path, json!({})).await;
+        assert_eq!((status, &report["delivered"]), (StatusCode::OK, &json!(delivered)), "{listed:?}: {report}");
+        server.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_redirect_is_not_followed() {
     let (server, receiver) = (server_with(soon()).await, Receiver::start().await);
     receiver.answer(|_, _| Some(307));

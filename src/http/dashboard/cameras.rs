@@ -8,6 +8,7 @@ use axum::{
 
 use super::{
     Dashboard,
+    language::said,
     page::{Failure, Id, Visitor},
 };
 
@@ -24,6 +25,6 @@ pub(super) async fn picture(
                 .map_err(|_| Failure::internal())?;
             ([(header::CONTENT_TYPE, kind), (header::LAST_MODIFIED, at)], shot.picture.bytes.clone()).into_response()
         }
-        Err(why) => (StatusCode::BAD_GATEWAY, why.to_string()).into_response(),
+        Err(why) => (StatusCode::BAD_GATEWAY, said(&why)).into_response(),
     })
 }

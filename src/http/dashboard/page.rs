@@ -177,8 +177,12 @@ impl From<Error> for Failure {
         match error {
             Error::Invalid(invalid) => {
                 let details = invalid.0.into_iter().map(|field| {
-                    let name = field.pointer.trim_start_matches('/').replace(['/', '_'], " ");
-                    format!("{} {}", t(&name), said(&field.detail)).trim().to_owned()
+                    let name = field.pointer.trim_start_matches('/');
+                    // A field without a translation shows its own name.
+                    let name = Some(t(name))
+                        .filter(|known| *known != name)
+                        .map_or_else(|| name.replace(['/', '_'], " "), str::to_owned);
+                    format!("{name} {}", said(&field.detail)).trim().to_owned()
                 });
                 let details = details.collect();
                 let failure = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "That does not fit", "Nothing was done.");

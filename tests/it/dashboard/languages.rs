@@ -1,5 +1,6 @@
 //! Pages in the language of who reads them: their browser's, or what they chose.
 
+use printyard::simulator::Fault;
 use reqwest::{StatusCode, header};
 
 use super::Site;
@@ -66,4 +67,20 @@ async fn a_failure_and_what_a_lower_layer_says_are_in_the_readers_language() {
         .await
         .expect("a page");
     assert!(page.contains("muss 1 bis 100 Zeichen lang sein und hat 101"), "{page}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_goes_wrong_with_a_camera_or_a_field_is_said_in_the_browsers_language() {
+    let site = Site::with(1).await;
+    let german = |request: reqwest::RequestBuilder| request.header(header::ACCEPT_LANGUAGE, "de");
+    site.farm.printers()[0].set_fault(Some(Fault::Status(500)));
+    let picture = german(site.get(&format!("/printers/{}/camera", site.ids[0]))).send().await.expect("an answer");
+    let text = picture.text().await.expect("a text");
+    assert!(text.starts_with("Kein Bild: der Drucker "), "{text}");
+    let settings = format!("{}/printers/new", site.base);
+    let form = "name=new&url=http%3A%2F%2F10.0.0.9&has_access=1&headers=none&act=add";
+    let request = site.http.post(settings).header("cookie", &site.cookie).header("sec-fetch-site", "same-origin");
+    let refused = german(request).header(header::CONTENT_TYPE, FORM).body(form).send().await.expect("an answer");
+    let page = refused.text().await.expect("a page");
+    assert!(page.contains("Header müssen je eine Zeile haben"), "{page}");
 }
