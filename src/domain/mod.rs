@@ -21,7 +21,6 @@ pub mod plate;
 pub mod print;
 pub mod printer;
 pub mod printer_access;
-pub mod rate;
 pub mod reading;
 pub mod sending;
 pub mod stall;

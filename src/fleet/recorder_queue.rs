@@ -1,12 +1,13 @@
 //! What waits for the recorder: bounded for each printer, so that an actor never waits for room.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque, hash_map::Entry},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
 
 use chrono::{DateTime, Utc};
+use governor::{RateLimiter, clock::MonotonicClock, state::keyed::HashMapStateStore};
 use tokio::sync::{Notify, oneshot};
 use uuid::Uuid;
 
@@ -19,7 +20,6 @@ use crate::{
     domain::{
         noisy::Noisy,
         print::{ActorKind, PrintFact},
-        rate::TokenBucket,
         state::Reachability,
     },
 };
@@ -49,26 +49,22 @@ struct Waiting {
     observed: Observed,
     /// Handed to the recorder, and not stored yet.
     taken: Backlog,
-    rates: HashMap<Uuid, PrinterRate>,
+    rates: FactRates,
+    /// Printers that exceeded their rate: the facts that wait are taken with the observations only.
+    held: HashSet<Uuid>,
+    /// When the last summary of a printer was taken.
+    noisy_at: HashMap<Uuid, Instant>,
     flushes: usize,
     /// The server stops: nothing is held back.
     is_closing: bool,
 }
 
-/// What one printer may still have stored.
-struct PrinterRate {
-    bucket: TokenBucket,
-    /// It was exceeded: the facts that wait are taken with the observations only.
-    is_held: bool,
-    /// When its last summary was taken.
-    noisy_at: Option<Instant>,
-}
+/// Counts the facts of each printer.
+struct FactRates(RateLimiter<Uuid, HashMapStateStore<Uuid>, MonotonicClock>);
 
-impl PrinterRate {
-    fn is_at_rest(&self, now: Instant) -> bool {
-        !self.is_held
-            && self.bucket.left(FACTS_STORED, now) >= FACTS_STORED.burst
-            && self.noisy_at.is_none_or(|at| now.duration_since(at) >= NOISY_EVERY)
+impl Default for FactRates {
+    fn default() -> Self {
+        Self(RateLimiter::new(FACTS_STORED, HashMapStateStore::default(), MonotonicClock))
     }
 }
 
@@ -204,7 +200,7 @@ impl Waiting {
     }
 
     fn is_held(&self, printer_id: Uuid) -> bool {
-        self.rates.get(&printer_id).is_some_and(|rate| rate.is_held)
+        self.held.contains(&printer_id)
     }
 
     /// Returns whether facts of this printer are held back.
@@ -224,12 +220,13 @@ impl Waiting {
     /// The messages that may be taken now, in their order. A flush marker, and the end of the server, hold nothing back.
     fn due(&mut self, limit: usize, take: Take) -> Vec<u64> {
         let now = Instant::now();
-        self.rates.retain(|_, rate| !rate.is_at_rest(now));
+        self.noisy_at.retain(|_, at| now.duration_since(*at) < NOISY_EVERY);
         if self.flushes > 0 || self.is_closing {
             return self.messages.keys().take(limit).copied().collect();
         }
         if take == Take::Held {
-            self.rates.values_mut().for_each(|rate| rate.is_held = false);
+            self.rates.0.retain_recent();
+            self.held.clear();
         }
         let mut due = Vec::new();
         for (position, message) in &self.messages {
@@ -238,21 +235,18 @@ impl Waiting {
             }
             let is_due = match &message.content {
                 RecorderMessage::Print { printer_id, .. } => {
-                    let rate = self.rates.entry(*printer_id).or_insert_with(|| PrinterRate {
-                        bucket: TokenBucket::full(FACTS_STORED, now),
-                        is_held: false,
-                        noisy_at: None,
-                    });
-                    rate.is_held |= !rate.is_held && rate.bucket.take(FACTS_STORED, now).is_err();
-                    !rate.is_held
+                    let is_held = self.held.contains(printer_id) || self.rates.0.check_key(printer_id).is_err();
+                    if is_held {
+                        self.held.insert(*printer_id);
+                    }
+                    !is_held
                 }
-                RecorderMessage::Noisy { printer_id, .. } => match self.rates.get_mut(printer_id) {
-                    Some(rate) if rate.noisy_at.is_some_and(|at| now.duration_since(at) < NOISY_EVERY) => false,
-                    Some(rate) => {
-                        rate.noisy_at = Some(now);
+                RecorderMessage::Noisy { printer_id, .. } => match self.noisy_at.entry(*printer_id) {
+                    Entry::Vacant(entry) => {
+                        entry.insert(now);
                         true
                     }
-                    None => true,
+                    Entry::Occupied(_) => false,
                 },
                 RecorderMessage::Flush(_) => true,
             };

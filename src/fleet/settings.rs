@@ -1,8 +1,8 @@
 //! The live side's numbers: every queue has one, every wait has an end.
 
-use std::time::Duration;
+use std::{num::NonZeroU32, time::Duration};
 
-use crate::domain::rate::Rate;
+use governor::Quota;
 
 /// Orders and questions that wait for one actor.
 pub const MAILBOX: usize = 8;
@@ -15,7 +15,8 @@ pub const OUTBOX: usize = 16;
 /// Facts about the prints of one printer that wait for the recorder.
 pub const FACTS_KEPT: usize = 100;
 /// Facts about the prints of one printer that are stored. Beyond it they wait, and are merged beyond [`FACTS_KEPT`].
-pub const FACTS_STORED: Rate = Rate { per_second: 20.0, burst: 100.0 };
+pub const FACTS_STORED: Quota =
+    Quota::per_second(NonZeroU32::new(20).expect("not zero")).allow_burst(NonZeroU32::new(100).expect("not zero"));
 /// Between two events `printer.noisy` of one printer.
 pub const NOISY_EVERY: Duration = Duration::from_secs(60);
 /// One request that reads.

@@ -8,9 +8,14 @@
 //! `ClientAuthed` within 5 ms of a successful one, and nothing of the kind without. OctoPrint answers pings also without a
 //! login, and 1.11.8 drops a login without a word where the user's name has a colon.
 
-use std::time::Duration;
+use std::{num::NonZeroU32, time::Duration};
 
 use futures_util::{SinkExt, StreamExt};
+use governor::{
+    Quota, RateLimiter,
+    clock::MonotonicClock,
+    state::{InMemoryState, NotKeyed},
+};
 use reqwest::header::USER_AGENT;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_tungstenite::{
@@ -27,10 +32,7 @@ use super::{
     request::X_API_KEY,
 };
 use crate::{
-    domain::{
-        rate::{Rate, TokenBucket},
-        reading::PrinterEvent,
-    },
+    domain::reading::PrinterEvent,
     outbound::{AGENT, CONNECT_TIMEOUT, Stream},
 };
 
@@ -59,14 +61,17 @@ pub enum NoEvents {
 }
 
 /// Frames of one socket that are read: far more than a printer sends. Beyond it the socket is closed.
-const FRAMES: Rate = Rate { per_second: 100.0, burst: 1_000.0 };
+const FRAMES: Quota =
+    Quota::per_second(NonZeroU32::new(100).expect("not zero")).allow_burst(NonZeroU32::new(1_000).expect("not zero"));
+
+type FrameLimiter = RateLimiter<NotKeyed, InMemoryState, MonotonicClock>;
 
 /// An open event socket. Dropping it closes the connection.
 pub struct Push {
     socket: WebSocketStream<Stream>,
     /// An event that was the proof of the login; it must not be lost.
     first: Option<Box<PrinterEvent>>,
-    frames: TokenBucket,
+    frames: FrameLimiter,
 }
 
 impl std::fmt::Debug for Push {
@@ -117,7 +122,7 @@ impl Push {
         let upgrade = client_async_with_config(request, stream, Some(config));
         let upgraded = timeout_at(deadline, upgrade).await;
         let (socket, _) = upgraded.map_err(|_| Error::Timeout { after: HANDSHAKE })?.map_err(refusal)?;
-        Ok(Self { socket, first: None, frames: TokenBucket::full(FRAMES, std::time::Instant::now()) })
+        Ok(Self { socket, first: None, frames: RateLimiter::direct_with_clock(FRAMES, MonotonicClock) })
     }
 
     /// Waits for the next frame. Cancel-safe: dropping the future loses nothing.
@@ -130,7 +135,7 @@ impl Push {
             return Ok(PushFrame::Event(*event));
         }
         let message = self.message().await?;
-        if self.frames.take(FRAMES, std::time::Instant::now()).is_err() {
+        if self.frames.check().is_err() {
             return Err(Error::protocol("it sends too many events"));
         }
         match message {

@@ -197,7 +197,9 @@ async fn of_a_batch_a_limited_token_sees_the_rows_of_its_printers_alone() {
 
 #[tokio::test]
 async fn a_token_that_asks_too_fast_is_told_when_to_come_again() {
-    let limits = printyard::http::api::limits::Limits(printyard::domain::rate::Rate { per_second: 0.001, burst: 3.0 });
+    let every_1000_s = governor::Quota::with_period(std::time::Duration::from_secs(1_000)).expect("a period");
+    let burst = std::num::NonZeroU32::new(3).expect("not zero");
+    let limits = printyard::http::api::limits::Limits(every_1000_s.allow_burst(burst));
     let options = crate::support::server::Options { limits, ..Default::default() };
     let server = TestServer::with(options).await;
     let number = |headers: &reqwest::header::HeaderMap, name: &str| -> u32 {

@@ -12,7 +12,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::{limits::Buckets, problem::Problem};
+use super::{limits::RequestRates, problem::Problem};
 use crate::{
     domain::access::Role,
     http::auth,
@@ -21,7 +21,7 @@ use crate::{
 
 /// Lets in who holds a valid bearer token, at no more than its rate. A session cookie never counts here.
 pub async fn authenticate(
-    State((services, buckets)): State<(Services, Buckets)>,
+    State((services, rates)): State<(Services, RequestRates)>,
     mut request: Request,
     next: Next,
 ) -> Response {
@@ -36,13 +36,13 @@ pub async fn authenticate(
         }
         Err(error) => return Problem::from(error).into_response(),
     };
-    let (standing, admitted) = buckets.take(principal.token_id);
+    let (allowance, admitted) = rates.count(principal.token_id);
     request.extensions_mut().insert(principal);
     let mut response = match admitted {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
     };
-    standing.tell(response.headers_mut());
+    allowance.write_headers(response.headers_mut());
     response
 }
 

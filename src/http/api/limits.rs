@@ -1,56 +1,67 @@
-//! How often one token may ask: a bucket that fills evenly and is emptied by requests.
+//! How often one token may send requests.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex},
-    time::Instant,
-};
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use axum::http::{HeaderMap, StatusCode};
+use governor::{
+    Quota, RateLimiter,
+    clock::{Clock, MonotonicClock},
+    middleware::StateInformationMiddleware,
+    state::keyed::HashMapStateStore,
+};
 use uuid::Uuid;
 
 use super::problem::Problem;
-use crate::domain::rate::{Rate, TokenBucket};
 
-/// Buckets that are remembered. A full one is like none, so full ones are forgotten first.
-const MOST_BUCKETS: usize = 10_000;
+/// Tokens whose requests are counted. Beyond it, tokens that have their whole burst again are forgotten.
+const MOST_TOKENS: usize = 10_000;
 
-/// The rate at which one token may ask.
+/// The rate at which one token may send requests.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits(pub Rate);
+pub struct Limits(pub Quota);
+
+impl Limits {
+    /// This many requests a second, and this many at once after a pause.
+    pub const fn per_second(requests: NonZeroU32, burst: NonZeroU32) -> Self {
+        Self(Quota::per_second(requests).allow_burst(burst))
+    }
+
+    /// No limit that a client could reach: for measurements and tests.
+    pub const fn generous() -> Self {
+        Self::per_second(NonZeroU32::MAX, NonZeroU32::MAX)
+    }
+}
 
 impl Default for Limits {
     /// The contract's numbers.
     fn default() -> Self {
-        Self(Rate { per_second: 50.0, burst: 200.0 })
+        const REQUESTS: NonZeroU32 = NonZeroU32::new(50).expect("not zero");
+        const BURST: NonZeroU32 = NonZeroU32::new(200).expect("not zero");
+        Self::per_second(REQUESTS, BURST)
     }
 }
 
-impl Limits {
-    /// No limit to speak of: for measurements, and tests that ask faster than anybody.
-    pub fn generous() -> Self {
-        Self(Rate { per_second: 1e9, burst: 1e9 })
-    }
-}
-
-/// How a token stands after a request.
+/// What a token has left after a request.
 #[derive(Debug, Clone, Copy)]
-pub struct Standing {
-    rate: Rate,
-    left: f64,
+pub struct RequestAllowance {
+    quota: Quota,
+    /// Requests that may come at once.
+    left: u32,
+    /// Until the whole burst may come again.
+    reset: Duration,
 }
 
-impl Standing {
-    /// Tells it in the headers of the IETF's drafts: `RateLimit-Limit`, `-Remaining` and `-Reset` as up to
+impl RequestAllowance {
+    /// Writes the headers of the IETF's drafts: `RateLimit-Limit`, `-Remaining` and `-Reset` as up to
     /// draft-ietf-httpapi-ratelimit-headers-06, which most clients read, and `RateLimit-Policy` as since -08.
-    pub fn tell(self, headers: &mut HeaderMap) {
-        let Rate { per_second, burst } = self.rate;
-        let policy = format!("\"default\";q={};w={}", burst.floor(), whole(burst / per_second).max(1));
+    pub fn write_headers(self, headers: &mut HeaderMap) {
+        let burst = self.quota.burst_size();
+        let window = whole_seconds(self.quota.replenish_interval() * burst.get()).max(1);
         for (name, value) in [
-            ("ratelimit-limit", burst.floor().to_string()),
-            ("ratelimit-remaining", self.left.floor().to_string()),
-            ("ratelimit-reset", whole((burst - self.left) / per_second).to_string()),
-            ("ratelimit-policy", policy),
+            ("ratelimit-limit", burst.to_string()),
+            ("ratelimit-remaining", self.left.to_string()),
+            ("ratelimit-reset", whole_seconds(self.reset).to_string()),
+            ("ratelimit-policy", format!("\"default\";q={burst};w={window}")),
         ] {
             if let Ok(value) = value.parse() {
                 headers.insert(name, value);
@@ -59,87 +70,99 @@ impl Standing {
     }
 }
 
-/// Whole seconds, rounded up: whoever waits so long has waited long enough.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a cast to an integer stays within its bounds"
-)]
-fn whole(seconds: f64) -> u32 {
-    seconds.ceil() as u32
+/// Rounded up: a client that waits this long has waited long enough.
+fn whole_seconds(duration: Duration) -> u32 {
+    u32::try_from(duration.as_nanos().div_ceil(1_000_000_000)).unwrap_or(u32::MAX)
 }
 
-/// The buckets of all tokens. The token that the operator has set has one, too.
+type Limiter<C> = RateLimiter<Option<Uuid>, HashMapStateStore<Option<Uuid>>, C, StateInformationMiddleware>;
+
+/// Counts the requests of every token. The token from the settings (`None`) is counted too.
 #[derive(Clone)]
-pub struct Buckets {
-    rate: Rate,
-    buckets: Arc<Mutex<HashMap<Option<Uuid>, TokenBucket>>>,
+pub struct RequestRates<C: Clock = MonotonicClock> {
+    quota: Quota,
+    limiter: Arc<Limiter<C>>,
+    clock: C,
 }
 
-impl Buckets {
-    /// Full buckets for everybody.
+impl RequestRates {
+    /// Nothing is counted yet.
     pub fn new(limits: Limits) -> Self {
-        Self { rate: limits.0, buckets: Arc::default() }
+        Self::with_clock(limits, MonotonicClock)
+    }
+}
+
+impl<C: Clock + Clone> RequestRates<C> {
+    fn with_clock(Limits(quota): Limits, clock: C) -> Self {
+        let limiter = RateLimiter::new(quota, HashMapStateStore::default(), clock.clone());
+        Self { quota, limiter: Arc::new(limiter), clock }
     }
 
-    /// Counts one request. Says how its token stands, and what it is told when it asks too fast.
-    pub fn take(&self, token: Option<Uuid>) -> (Standing, Result<(), Problem>) {
-        let rate = self.rate;
-        match self.take_at(token, Instant::now()) {
-            Ok(left) => (Standing { rate, left }, Ok(())),
-            Err(left) => {
-                let detail = format!("This token asks more than {} times in a second.", rate.per_second);
-                let seconds = whole((1.0 - left) / rate.per_second).max(1);
+    /// Counts one request. Returns what its token has left, and the refusal where the request came too soon.
+    pub fn count(&self, token: Option<Uuid>) -> (RequestAllowance, Result<(), Problem>) {
+        let quota = self.quota;
+        if self.limiter.len() >= MOST_TOKENS {
+            self.limiter.retain_recent();
+        }
+        let interval = quota.replenish_interval();
+        match self.limiter.check_key(&token) {
+            Ok(state) => {
+                let left = state.remaining_burst_capacity();
+                let reset = interval * quota.burst_size().get().saturating_sub(left);
+                (RequestAllowance { quota, left, reset }, Ok(()))
+            }
+            Err(too_soon) => {
+                let wait = too_soon.wait_time_from(self.clock.now());
+                let reset = interval * (quota.burst_size().get() - 1) + wait;
+                let per_second = 1.0 / interval.as_secs_f64();
+                let detail = format!("This token sent more than {per_second:.0} requests per second.");
                 let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail);
-                (Standing { rate, left }, Err(problem.retry_after(seconds)))
+                let refusal = problem.retry_after(whole_seconds(wait).max(1));
+                (RequestAllowance { quota, left: 0, reset }, Err(refusal))
             }
         }
-    }
-
-    /// What is left then. Fails with what is left where that is less than a request.
-    fn take_at(&self, token: Option<Uuid>, now: Instant) -> Result<f64, f64> {
-        let rate = self.rate;
-        let mut buckets = self.buckets.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if buckets.len() >= MOST_BUCKETS && !buckets.contains_key(&token) {
-            buckets.retain(|_, bucket| bucket.left(rate, now) < rate.burst);
-        }
-        buckets.entry(token).or_insert_with(|| TokenBucket::full(rate, now)).take(rate, now)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use governor::clock::FakeRelativeClock;
 
     use super::*;
 
-    #[test]
-    fn a_burst_is_let_through_and_then_the_rate() {
-        let buckets = Buckets::new(Limits(Rate { per_second: 2.0, burst: 3.0 }));
-        let start = Instant::now();
-        let taken = |at: Duration| (0..10).filter(|_| buckets.take_at(None, start + at).is_ok()).count();
-        assert_eq!(taken(Duration::ZERO), 3);
-        assert_eq!(taken(Duration::from_secs(1)), 2);
-        assert_eq!(taken(Duration::from_secs(60)), 3);
+    fn rates(per_second: u32, burst: u32) -> (RequestRates<FakeRelativeClock>, FakeRelativeClock) {
+        let [per_second, burst] = [per_second, burst].map(|n| NonZeroU32::new(n).expect("not zero"));
+        let clock = FakeRelativeClock::default();
+        (RequestRates::with_clock(Limits::per_second(per_second, burst), clock.clone()), clock)
     }
 
     #[test]
-    fn one_token_does_not_cost_another_anything() {
-        let buckets = Buckets::new(Limits(Rate { per_second: 1.0, burst: 1.0 }));
-        let now = Instant::now();
-        assert!(buckets.take_at(Some(Uuid::from_u128(1)), now).is_ok());
-        assert!(buckets.take_at(Some(Uuid::from_u128(1)), now).is_err());
-        assert!(buckets.take_at(Some(Uuid::from_u128(2)), now).is_ok());
+    fn a_burst_is_allowed_and_then_the_rate() {
+        let (rates, clock) = rates(2, 3);
+        let allowed = || (0..10).filter(|_| rates.count(None).1.is_ok()).count();
+        assert_eq!(allowed(), 3);
+        clock.advance(Duration::from_secs(1));
+        assert_eq!(allowed(), 2);
+        clock.advance(Duration::from_secs(60));
+        assert_eq!(allowed(), 3);
     }
 
     #[test]
-    fn full_buckets_are_forgotten() {
-        let buckets = Buckets::new(Limits::default());
-        let start = Instant::now();
-        for n in 0..=MOST_BUCKETS as u128 {
-            let later = start + Duration::from_secs(u64::from(n == MOST_BUCKETS as u128) * 60);
-            assert!(buckets.take_at(Some(Uuid::from_u128(n)), later).is_ok());
+    fn the_requests_of_one_token_do_not_count_for_another() {
+        let (rates, _) = rates(1, 1);
+        assert!(rates.count(Some(Uuid::from_u128(1))).1.is_ok());
+        assert!(rates.count(Some(Uuid::from_u128(1))).1.is_err());
+        assert!(rates.count(Some(Uuid::from_u128(2))).1.is_ok());
+    }
+
+    #[test]
+    fn tokens_with_their_whole_burst_are_forgotten() {
+        let (rates, clock) = rates(50, 200);
+        for n in 0..MOST_TOKENS as u128 {
+            assert!(rates.count(Some(Uuid::from_u128(n))).1.is_ok());
         }
-        assert_eq!(buckets.buckets.lock().map(|buckets| buckets.len()).unwrap_or_default(), 1);
+        clock.advance(Duration::from_secs(60));
+        assert!(rates.count(None).1.is_ok());
+        assert_eq!(rates.limiter.len(), 1);
     }
 }

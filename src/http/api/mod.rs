@@ -59,7 +59,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use self::{
     events::EventStreams,
-    limits::{Buckets, Limits},
+    limits::{Limits, RequestRates},
     load::Load,
     problem::Problem,
 };
@@ -70,7 +70,7 @@ use crate::service::Services;
 pub fn router(services: Services, limits: Limits, bounds: Bounds) -> Router {
     let (open, closed, document) = documented();
     let bound = from_fn_with_state(Load::new(&bounds), load::bound);
-    let authenticated = from_fn_with_state((services.clone(), Buckets::new(limits)), caller::authenticate);
+    let authenticated = from_fn_with_state((services.clone(), RequestRates::new(limits)), caller::authenticate);
     let closed = closed
         .route("/api/v1", any(nothing))
         .route("/api/v1/", any(nothing))
