@@ -17,7 +17,7 @@ use super::{
     outbox::Outbox,
     published::PublishedState,
     recorder_queue::RecorderQueue,
-    request::{RepliesDue, RequestResult},
+    request::RequestResult,
     schedule::PollSchedule,
     settings::NEWS_AT_ONCE,
     view::View,
@@ -52,7 +52,6 @@ pub(super) struct FleetContext {
     pub recorder: RecorderQueue,
     pub view: Arc<View>,
     pub connects: Arc<Semaphore>,
-    pub replies_due: RepliesDue,
 }
 
 /// The actor of one printer.
@@ -125,14 +124,13 @@ impl Actor {
             if self.retiring && self.commands.is_idle() && self.outbox.is_empty() && self.mailbox.is_empty() {
                 return;
             }
-            let reads_events = self.connection.reads_events(self.context.replies_due.any());
             let wake = tokio::time::Instant::from_std(self.next_wake());
             if timer.is_elapsed() || wake < timer.deadline() {
                 timer.as_mut().reset(wake);
             }
             let turn = tokio::select! {
                 message = self.mailbox.recv(), if self.outbox.has_room() => Turn::Message(message),
-                frame = self.connection.next_frame(), if reads_events => Turn::Frame(frame),
+                frame = self.connection.next_frame() => Turn::Frame(frame),
                 Some(done) = self.requests.next(), if !self.requests.is_empty() => Turn::Done(done),
                 () = self.outbox.flush(), if !self.outbox.is_empty() => Turn::Tick,
                 () = &mut timer => Turn::Tick,

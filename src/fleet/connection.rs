@@ -39,8 +39,6 @@ pub(super) struct Connection {
     attempting: bool,
     opened: Option<Instant>,
     last_frame: Option<Instant>,
-    /// The event socket is not read before this, while replies are due.
-    events_wait_until: Option<Instant>,
     ping_due: Instant,
     /// When the next attempt is due: to read the printer, or to open the event socket.
     attempt_due: Instant,
@@ -59,7 +57,6 @@ impl Connection {
             attempting: false,
             opened: None,
             last_frame: None,
-            events_wait_until: None,
             ping_due: now + PING_EVERY,
             attempt_due: now,
             failures: 0,
@@ -181,20 +178,6 @@ impl Connection {
         self.last_frame.is_some_and(|last| now.duration_since(last) <= limit)
     }
 
-    /// While replies are due, the event socket is not read before `until`.
-    pub fn delay_events(&mut self, until: Instant) {
-        self.events_wait_until = Some(until);
-    }
-
-    /// Whether the event socket is read now, or replies go first.
-    pub fn reads_events(&mut self, replies_due: bool) -> bool {
-        if self.events_wait_until.is_some_and(|until| Instant::now() < until && replies_due) {
-            return false;
-        }
-        self.events_wait_until = None;
-        true
-    }
-
     /// What is due at `now`.
     pub fn due_task(&mut self, now: Instant) -> ConnectionTask {
         let attempts = !self.attempting && now >= self.attempt_due;
@@ -217,14 +200,14 @@ impl Connection {
         written.unwrap_or(Err(Error::Timeout { after: PING_WRITE }))
     }
 
-    /// When the next task is due, and when events are read again. `attempts`: attempts to connect are made.
-    pub fn wakes(&self, attempts: bool) -> impl Iterator<Item = Instant> {
+    /// When the next task is due. `attempts`: attempts to connect are made.
+    pub fn wake(&self, attempts: bool) -> Option<Instant> {
         let task = match self.link {
             Link::Push(_) => Some(self.ping_due),
             Link::Poll | Link::Down if attempts && !self.attempting => Some(self.attempt_due),
             Link::Poll | Link::Down => None,
         };
-        self.events_wait_until.into_iter().chain(task.map(on_tick))
+        task.map(on_tick)
     }
 }
 

@@ -45,7 +45,6 @@ use self::{
     message::{ActorCommand, ActorEvent, ActorMessage, UnsettledCommand},
     outbox::Outbox,
     recorder_queue::RecorderQueue,
-    request::RepliesDue,
     settings::{CONNECTS, MAILBOX, UP_QUEUE},
     view::{Live, View},
     wanted::Wanted,
@@ -146,7 +145,6 @@ impl Fleet {
             recorder: recorder.clone(),
             view: Arc::new(View::default()),
             connects: Arc::new(Semaphore::new(CONNECTS)),
-            replies_due: RepliesDue::default(),
         };
         let inner = Arc::new(Inner { actors: Mutex::default(), context, tasks, stop });
         let fleet = Self { inner };

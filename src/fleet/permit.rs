@@ -13,7 +13,7 @@ use super::{
     in_flight::Phase,
     message::{ActorEvent, SendRequest},
     request,
-    settings::{PERMIT_AGE, REPLIES_FIRST},
+    settings::PERMIT_AGE,
 };
 use crate::{
     clock,
@@ -108,13 +108,11 @@ impl Actor {
         command.lost_at = None;
         let (step, file) = (command.step, command.spec.file.clone());
         let not_after = command.asked_at.map(|asked| asked + PERMIT_AGE);
-        self.connection.delay_events(Instant::now() + REPLIES_FIRST);
         if step == Step::Start || step == Step::Resume {
             self.published.change().heated_up = Some(Instant::now());
         }
         // An effect that is observed from here on proves nothing about an earlier command.
         self.commands.unsettled().clear();
-        let due = self.context.replies_due.clone();
-        self.requests.push(Box::pin(request::send(octoprint, command_id, step, file, not_after, due)));
+        self.requests.push(Box::pin(request::send(octoprint, command_id, step, file, not_after)));
     }
 }

@@ -2,10 +2,7 @@
 
 use std::{
     pin::pin,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -25,33 +22,6 @@ use crate::{
     },
     octoprint::{Error, NoEvents, OctoPrint, PrinterReading, Prints, Push, RequestOptions},
 };
-
-/// The number of commands on the wire in the whole farm. While many are, replies are processed before events: each
-/// printer that was sent a command also sends its new states, and the replies of a thousand must not wait for those.
-#[derive(Debug, Clone, Default)]
-pub struct RepliesDue(Arc<AtomicUsize>);
-
-impl RepliesDue {
-    /// Whether any reply is due.
-    pub fn any(&self) -> bool {
-        self.0.load(Ordering::Relaxed) > 0
-    }
-
-    /// One reply more is due, until the returned value is dropped.
-    fn one_more(&self) -> ReplyDue {
-        self.0.fetch_add(1, Ordering::Relaxed);
-        ReplyDue(self.clone())
-    }
-}
-
-/// The reply to one command is due.
-struct ReplyDue(RepliesDue);
-
-impl Drop for ReplyDue {
-    fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
 
 /// The result of a request.
 pub enum RequestResult {
@@ -183,9 +153,7 @@ pub async fn send(
     step: Step,
     file: Option<FileRef>,
     not_after: Option<Instant>,
-    replies_due: RepliesDue,
 ) -> RequestResult {
-    let _due = replies_due.one_more();
     let options = RequestOptions { not_after, ..RequestOptions::within(SEND_TIMEOUT) };
     let result = match (step, file) {
         (Step::Start, Some(file)) => octoprint.files().select(&file.path, &file.origin, true, &options).await,

@@ -146,11 +146,10 @@ impl Actor {
         if self.connection.is_down() {
             return;
         }
-        let replies_due = self.context.replies_due.any();
-        if self.schedule.is_reading_due(now, replies_due) {
+        if self.schedule.is_reading_due(now) {
             self.want_reading(now);
         }
-        if self.connection.is_in_touch() && self.schedule.is_heaters_due(now, replies_due) {
+        if self.connection.is_in_touch() && self.schedule.is_heaters_due(now) {
             self.schedule.heaters_after(now, self.pace().heaters);
             if self.state.is_operational() || self.state == PrinterState::Unknown {
                 self.schedule.begin_heaters();
@@ -178,12 +177,12 @@ impl Actor {
     /// When the actor must have its next turn.
     pub(super) fn next_wake(&self) -> Instant {
         let now = Instant::now();
-        let replies_due = self.context.replies_due.any();
         let is_linked = !self.connection.is_down();
         let is_changed = self.change.is_some() && self.commands.is_idle();
-        let wakes = self.connection.wakes(!self.retiring).chain(self.commands.wakes(self.schedule.is_reading()));
-        let reading = is_linked.then(|| self.schedule.reading_wake(replies_due));
-        let heaters = self.schedule.heaters_wake(replies_due).filter(|_| is_linked && self.connection.is_in_touch());
+        let wakes =
+            self.connection.wake(!self.retiring).into_iter().chain(self.commands.wakes(self.schedule.is_reading()));
+        let reading = is_linked.then(|| self.schedule.reading_wake());
+        let heaters = self.schedule.heaters_wake().filter(|_| is_linked && self.connection.is_in_touch());
         let last = now + Duration::from_secs(30);
         wakes.chain(reading).chain(heaters).chain(is_changed.then_some(now)).fold(last, Instant::min)
     }

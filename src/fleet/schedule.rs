@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::settings::{Pace, ROUTINE_WAITS, TICK, WATCHED_FOR};
+use super::settings::{Pace, TICK, WATCHED_FOR};
 
 /// The readings of one printer: due, under way, and taken in.
 pub(super) struct PollSchedule {
@@ -154,13 +154,13 @@ impl PollSchedule {
     }
 
     /// A routine reading is due.
-    pub fn is_reading_due(&self, now: Instant, replies_due: bool) -> bool {
-        now >= routine(self.read_due, replies_due)
+    pub fn is_reading_due(&self, now: Instant) -> bool {
+        now >= on_tick(self.read_due)
     }
 
     /// Temperatures are due, and not being read.
-    pub fn is_heaters_due(&self, now: Instant, replies_due: bool) -> bool {
-        now >= routine(self.heaters_due, replies_due) && !self.heaters_under_way
+    pub fn is_heaters_due(&self, now: Instant) -> bool {
+        now >= on_tick(self.heaters_due) && !self.heaters_under_way
     }
 
     /// Temperatures are read next after `pause`.
@@ -184,19 +184,14 @@ impl PollSchedule {
     }
 
     /// When the next routine reading is due.
-    pub fn reading_wake(&self, replies_due: bool) -> Instant {
-        routine(self.read_due, replies_due)
+    pub fn reading_wake(&self) -> Instant {
+        on_tick(self.read_due)
     }
 
     /// When temperatures are due, unless they are being read.
-    pub fn heaters_wake(&self, replies_due: bool) -> Option<Instant> {
-        (!self.heaters_under_way).then(|| routine(self.heaters_due, replies_due))
+    pub fn heaters_wake(&self) -> Option<Instant> {
+        (!self.heaters_under_way).then(|| on_tick(self.heaters_due))
     }
-}
-
-/// When a reading that no command waits for begins: replies to commands go first, for a while.
-fn routine(due: Instant, replies_due: bool) -> Instant {
-    on_tick(if replies_due { due + ROUTINE_WAITS } else { due })
 }
 
 /// The first tick at or after a time. All actors have the same ticks.
@@ -221,10 +216,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reading_that_no_command_waits_for_is_put_off_while_replies_are_due_and_not_for_ever() {
+    fn routine_readings_begin_on_a_common_tick() {
         let due = Instant::now() + Duration::from_secs(1);
-        let (at_once, put_off) = (routine(due, false), routine(due, true));
-        assert!(at_once >= due && at_once <= due + TICK, "on the next tick");
-        assert!(put_off >= due + ROUTINE_WAITS && put_off <= due + ROUTINE_WAITS + TICK, "on the first tick behind");
+        let begins = on_tick(due);
+        assert!(begins >= due && begins <= due + TICK);
+        assert_eq!(on_tick(begins), begins);
     }
 }

@@ -35,19 +35,16 @@ pub const DOUBT: Duration = Duration::from_secs(1);
 pub const PING_EVERY: Duration = Duration::from_secs(5);
 /// Writing one ping.
 pub const PING_WRITE: Duration = Duration::from_millis(500);
-/// After a command was sent, events of its printer wait for replies to commands, for at most this long.
-pub const REPLIES_FIRST: Duration = Duration::from_millis(250);
-/// Readings that no command waits for are put off for this long while answers to commands are due.
-pub const ROUTINE_WAITS: Duration = Duration::from_millis(300);
 /// Events of one printer that are taken in at once.
 pub const NEWS_AT_ONCE: usize = 16;
 /// `GET /api/printer` is asked for the state when `GET /api/job` takes longer than this.
 pub const READ_HEDGE: Duration = Duration::from_secs(2);
 /// The version is read for at most this long before the first reading of a connection.
 pub const VERSION_TIMEOUT: Duration = Duration::from_secs(3);
-/// While events arrive, a reading or a state event is fresh for this long: two readings of an active print. An idle printer
-/// is read every 30 s, so a command to it mostly costs a reading: a lost event does most harm there.
-pub const FRESH_BY_EVENTS: Duration = Duration::from_secs(10);
+/// While events arrive, a reading or a state event is fresh enough to *send* a command for this long: an idle printer is
+/// read every 30 s. A command that does not fit is refused by OctoPrint (409), and decided again on a new reading; a
+/// command that is not sent is decided on a new reading in any case.
+pub const FRESH_BY_EVENTS: Duration = Duration::from_secs(40);
 /// The event socket is alive while a frame or a pong came within this. It proves nothing about the printer's state.
 pub const SOCKET_ALIVE: Duration = Duration::from_secs(6);
 /// A state that was read is fresh for this long.

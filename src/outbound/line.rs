@@ -3,7 +3,7 @@
 //! A general client holds a pool, a task and buffers for every connection, and passes every request through layers for
 //! proxies, redirects and cookies, which a printer must not have anyway. Between two requests a line holds the socket
 //! and nothing else, and during one whoever asks drives the connection himself: a thousand commands at once cost a
-//! third less processor so, and an idle printer none of the buffers (`benches/fanout.rs`, `benches/idle.rs`).
+//! third less processor so, and an idle printer none of the buffers (`benches/confirm.rs`, `benches/idle.rs`).
 //!
 //! **Nothing is repeated that may have arrived.** A request goes out a second time only when hyper gives it back whole,
 //! which it does when the kept connection turned out to be closed before a byte was written.
@@ -29,6 +29,9 @@ use tokio::io::{AsyncRead, ReadBuf};
 use url::{Position, Url};
 
 use super::{AGENT, CONNECT_TIMEOUT, DialError, IDLE_PER_HOST, IDLE_TIMEOUT, Outbound, Stream, body::Reply};
+
+/// Replies to commands have some 200 bytes, readings 1 to 2 KB; hyper would allocate 8 KB for each request.
+const READ_BUFFER: usize = 2_048;
 
 /// Why a request got no response.
 #[derive(Debug, thiserror::Error)]
@@ -118,7 +121,8 @@ impl Line {
         stream: Stream,
         request: Request<Full<Bytes>>,
     ) -> Result<Reply, (hyper::Error, Option<Box<Request<Full<Bytes>>>>)> {
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| (error, None))?;
+        let handshake = http1::Builder::new().read_buf_exact_size(Some(READ_BUFFER)).handshake(TokioIo::new(stream));
+        let (mut sender, connection) = handshake.await.map_err(|error| (error, None))?;
         let mut connection = Driven { connection, ended: false };
         let response = {
             let mut sending = pin!(sender.try_send_request(request));

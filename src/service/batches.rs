@@ -4,7 +4,6 @@ use std::{collections::HashMap, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value, json};
-use tokio::sync::broadcast;
 use uuid::Uuid;
 
 use super::{Services, access::Principal, dispatch::NotAdmitted, error::Error, forecast::DryRow, select::Selected};
@@ -18,7 +17,7 @@ use crate::{
         command::{Command, CommandRow, Outcome},
         invalid::Invalid,
     },
-    storage::{self, commands::Visible},
+    storage::{self, batches::PreparedBatch, commands::Visible},
 };
 
 /// Commands that the answer about a batch holds; the rest is paged.
@@ -58,6 +57,9 @@ pub struct NewBatch {
     pub expect_total: Option<usize>,
     pub dry_run: bool,
 }
+
+/// A batch that was not ended when the dispatcher was done with it is read again after this.
+const END_AGAIN: Duration = Duration::from_millis(200);
 
 /// What a retry repeats.
 #[derive(Debug, Clone)]
@@ -133,22 +135,17 @@ impl Services {
             printer_ids: rows.iter().map(|row| row.printer_id).collect(),
             ..who.entry(Action::BatchCreated, told(&batch))
         };
-        storage::batches::create(&self.db, &batch, &rows, &entry).await?;
-        if batch.finished_at.is_none() {
-            admission.keep();
-        }
-        tracing::info!(
-            batch.id = %batch.id, batch.command = %batch.spec.command, batch.printers = rows.len(),
-            by = %who.name, reason = batch.spec.reason.as_deref().unwrap_or(""),
-            assume_clear = batch.spec.plate == PlatePolicy::AssumeClear, "batch made"
-        );
         let counts = Counts::from_pairs(rows.iter().map(|row| (row.outcome, 1)));
         let shown = usize::try_from(COMMANDS_SHOWN).unwrap_or(usize::MAX);
         let next = (rows.len() > shown).then_some(COMMANDS_SHOWN - 1);
         let commands = rows.iter().take(shown).cloned().collect();
-        self.dispatch.created(batch.clone(), rows.into_iter().filter(|row| !row.outcome.is_final()).collect());
-        // Sending goes before telling: the dispatcher would wait until the answer with its rows is put together.
-        tokio::task::yield_now().await;
+        let printers = rows.len();
+        self.batch_writer.store(PreparedBatch { batch: batch.clone(), rows, entry }, admission).await?;
+        tracing::info!(
+            batch.id = %batch.id, batch.command = %batch.spec.command, batch.printers = printers,
+            by = %who.name, reason = batch.spec.reason.as_deref().unwrap_or(""),
+            assume_clear = batch.spec.plate == PlatePolicy::AssumeClear, "batch created"
+        );
         Ok(BatchView { batch, counts, commands, next })
     }
 
@@ -225,39 +222,25 @@ impl Services {
         Ok(counted.collect())
     }
 
-    /// Follows a batch until its last command has ended, for at most `patience`. Begin to follow before the batch is
-    /// made: `changes` is [`super::dispatch::Dispatch::subscribe`].
-    pub async fn await_batch(
-        &self,
-        who: &Principal,
-        id: Uuid,
-        mut changes: broadcast::Receiver<Uuid>,
-        patience: Duration,
-    ) -> Result<BatchView, Error> {
+    /// Waits until a batch has ended, for at most `timeout`, and returns it as it is then.
+    pub async fn await_batch(&self, who: &Principal, id: Uuid, timeout: Duration) -> Result<BatchView, Error> {
         let wait = async {
             loop {
-                // Not the rows: the last of them ends a moment before its batch does.
-                let batch = storage::batches::get(&self.db, id).await?.ok_or(Error::NotFound("batch"))?;
-                if batch.finished_at.is_some() {
-                    return Ok::<(), Error>(());
+                self.dispatch.until_ended(id).await;
+                let view = self.batch(who, id).await?;
+                if view.batch.finished_at.is_some() {
+                    return Ok::<_, Error>(view);
                 }
-                loop {
-                    match changes.recv().await {
-                        Ok(changed) if changed == id => break,
-                        Ok(_) => {}
-                        Err(broadcast::error::RecvError::Lagged(_)) => break,
-                        Err(broadcast::error::RecvError::Closed) => return Ok(()),
-                    }
-                }
+                // The dispatcher takes it up again with its next tick.
+                tokio::time::sleep(END_AGAIN).await;
             }
         };
-        // Neither the end of the time nor of the server is an error: the answer says how far the batch is.
+        // Neither the end of the time nor of the server is an error: the reply says how far the batch is.
         tokio::select! {
-            result = wait => result?,
-            () = tokio::time::sleep(patience) => {}
-            () = self.stop.cancelled() => {}
+            view = wait => view,
+            () = tokio::time::sleep(timeout) => self.batch(who, id).await,
+            () = self.stop.cancelled() => self.batch(who, id).await,
         }
-        self.batch(who, id).await
     }
 
     /// Stops a batch: what is not sent is skipped at once; what was sent is followed to its end.

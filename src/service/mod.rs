@@ -7,6 +7,7 @@ pub mod access;
 pub mod app_keys;
 pub mod audit;
 pub mod background;
+mod batch_writer;
 pub mod batches;
 pub mod bulk;
 pub mod cameras;
@@ -59,6 +60,7 @@ pub use self::error::Error;
 use self::{
     app_keys::KeyRequests,
     background::Background,
+    batch_writer::BatchWriter,
     cameras::Cameras,
     discovery::Discovery,
     dispatch::{Dispatch, Dispatcher},
@@ -94,6 +96,7 @@ pub struct Services {
     pub(crate) sending: watch::Receiver<Sending>,
     pub(crate) fleet: Fleet,
     pub(crate) dispatch: Dispatch,
+    pub(crate) batch_writer: BatchWriter,
     pub(crate) outbound: Outbound,
     pub(crate) vault: Arc<Vault>,
     pub(crate) admin_token: Option<Arc<str>>,
@@ -150,11 +153,13 @@ impl Services {
         let uploads = Uploads::open(&parts.data_dir);
         let (fleet, inbox) = Fleet::new(parts.settings, tasks.clone(), stop.clone());
         let dispatcher = Dispatcher::new(parts.db.clone(), fleet.clone(), inbox.ledger, parts.others_send_until);
+        let (batch_writer, batch_writer_task) = BatchWriter::new(parts.db.clone(), dispatcher.handle());
         let services = Self {
             db: parts.db,
             sending: parts.sending,
             fleet,
             dispatch: dispatcher.handle(),
+            batch_writer,
             outbound: parts.outbound,
             vault: Arc::new(parts.vault),
             admin_token: parts.admin_token.map(Arc::from),
@@ -186,6 +191,11 @@ impl Services {
         tasks.spawn(async move {
             let _guard = guard;
             dispatcher.run(token).await;
+        });
+        let (guard, token) = (failed.clone().drop_guard(), stop.clone());
+        tasks.spawn(async move {
+            let _guard = guard;
+            batch_writer_task.run(token).await;
         });
         let (guard, token, db) = (failed.clone().drop_guard(), stop.clone(), services.db.clone());
         let status = services.recorder.clone();

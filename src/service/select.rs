@@ -10,9 +10,12 @@ use crate::{
         batch::{MAX_TARGETS, Selector, Target, check_expected},
         command::{ExpectedJob, Reason},
         invalid::Invalid,
-        printer::{Printer, check_tag},
+        printer::check_tag,
     },
-    storage::{self, printers::Selection},
+    storage::{
+        self,
+        printers::{NamedPrinter, Selection},
+    },
 };
 
 /// One printer of a batch.
@@ -61,20 +64,20 @@ impl Services {
 
     async fn named(&self, who: &Principal, targets: &[Target]) -> Result<Vec<Selected>, Error> {
         let ids: Vec<Uuid> = targets.iter().map(|target| target.id).collect();
-        let found = storage::printers::get_many(&self.db, &ids).await?;
-        let found: HashMap<Uuid, Printer> = found.into_iter().map(|printer| (printer.id, printer)).collect();
+        let found = storage::printers::named(&self.db, &ids, who.visible_tags().as_deref()).await?;
+        let found: HashMap<Uuid, NamedPrinter> = found.into_iter().map(|printer| (printer.id, printer)).collect();
         let select = |target: &Target| {
             let printer = found.get(&target.id);
             let refused = match printer {
                 None => Some(Reason::NotFound),
-                Some(printer) if !who.may_see(printer) => Some(Reason::Forbidden),
-                Some(printer) if !printer.details.enabled => Some(Reason::PrinterDisabled),
+                Some(printer) if !printer.visible => Some(Reason::Forbidden),
+                Some(printer) if !printer.enabled => Some(Reason::PrinterDisabled),
                 Some(_) => None,
             };
             let visible = printer.filter(|_| refused != Some(Reason::Forbidden));
             Selected {
                 printer_id: target.id,
-                printer_name: visible.map(|printer| printer.details.name.clone()).unwrap_or_default(),
+                printer_name: visible.map(|printer| printer.name.clone()).unwrap_or_default(),
                 expected_job: target.expected_job.clone(),
                 refused,
             }

@@ -29,31 +29,43 @@ const CHUNK: i64 = 1_000;
 macro_rules! append {
     ($tx:ident, $db:expr, $entry:expr) => {{
         let entry: &$crate::domain::audit::Entry = $entry;
-        // What has no place in the API is harmless to do over: its answer is remembered instead.
-        if let (Some(key), Some(location)) = (entry.key.as_deref(), entry.location()) {
-            $crate::storage::idempotency::bind!($tx, key, entry.at, location);
-        }
-        let lock = $crate::storage::audit::lock_head($db);
-        let (seq, hash): (i64, String) = sqlx::query_as(sqlx::AssertSqlSafe(lock)).fetch_one(&mut *$tx).await?;
-        let row = $crate::storage::audit::Row::after(seq, &hash, entry)?;
-        sqlx::query("insert into audit (seq, at, actor, action, record, hash) values ($1, $2, $3, $4, $5, $6)")
-            .bind(row.seq)
-            .bind(row.at)
-            .bind(&row.actor)
-            .bind(&row.action)
-            .bind(&row.record)
-            .bind(&row.hash)
-            .execute(&mut *$tx)
-            .await?;
-        sqlx::query("update audit_head set seq = $1, hash = $2 where id = 1")
-            .bind(row.seq)
-            .bind(&row.hash)
-            .execute(&mut *$tx)
-            .await?;
-        $crate::storage::events::append!($tx, $db, &$crate::domain::event::NewEvent::of_entry(entry));
+        $crate::storage::audit::append_all!($tx, $db, [entry]);
     }};
 }
-pub(super) use append;
+/// As `append!`, for several entries in their order.
+macro_rules! append_all {
+    ($tx:ident, $db:expr, $entries:expr) => {{
+        let lock = $crate::storage::audit::lock_head($db);
+        let (mut seq, mut hash): (i64, String) = sqlx::query_as(sqlx::AssertSqlSafe(lock)).fetch_one(&mut *$tx).await?;
+        let mut events = Vec::new();
+        for entry in $entries {
+            let entry: &$crate::domain::audit::Entry = entry;
+            // What has no place in the API is harmless to do over: its answer is remembered instead.
+            if let (Some(key), Some(location)) = (entry.key.as_deref(), entry.location()) {
+                $crate::storage::idempotency::bind!($tx, key, entry.at, location);
+            }
+            let row = $crate::storage::audit::Row::after(seq, &hash, entry)?;
+            sqlx::query("insert into audit (seq, at, actor, action, record, hash) values ($1, $2, $3, $4, $5, $6)")
+                .bind(row.seq)
+                .bind(row.at)
+                .bind(&row.actor)
+                .bind(&row.action)
+                .bind(&row.record)
+                .bind(&row.hash)
+                .execute(&mut *$tx)
+                .await?;
+            (seq, hash) = (row.seq, row.hash);
+            events.extend($crate::domain::event::NewEvent::of_entry(entry));
+        }
+        sqlx::query("update audit_head set seq = $1, hash = $2 where id = 1")
+            .bind(seq)
+            .bind(&hash)
+            .execute(&mut *$tx)
+            .await?;
+        $crate::storage::events::append!($tx, $db, &events);
+    }};
+}
+pub(super) use {append, append_all};
 
 /// The statement that reads the end of the chain, and keeps others from moving it.
 pub(super) fn lock_head(db: &Db) -> String {

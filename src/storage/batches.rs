@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use sqlx::{AssertSqlSafe, types::Json};
 use uuid::Uuid;
@@ -10,12 +11,14 @@ use uuid::Uuid;
 use super::{
     Db, Error, audit,
     commands::{self, OPEN, Touched, Visible},
-    error::{Place, broken},
-    events, fenced, group, reading, retention,
+    error::Place,
+    events, fenced,
+    group::{self, Kind, stamp, stamp_if},
+    reading, retention,
 };
 use crate::domain::{
     audit::{Action, ActorKind, Entry, fields},
-    batch::{Batch, BatchResult, BatchState, Counts},
+    batch::{Batch, BatchResult, BatchSpec, BatchState, Counts},
     command::{Command, CommandRow, Outcome, Reason},
 };
 
@@ -90,11 +93,35 @@ macro_rules! note_end {
         .bind(id)
         .fetch_all(&mut *$tx)
         .await?;
-        audit::append!($tx, $db, &end_of(id, state, &counts, not_done, at));
+        $crate::storage::audit::append!($tx, $db, &$crate::storage::batches::end_of(id, state, &counts, not_done, at));
     }};
 }
 
-fn end_of(id: Uuid, state: &str, counts: &[(String, i64)], not_done: Vec<(Uuid,)>, at: DateTime<Utc>) -> Entry {
+/// Finishes those of the batches whose rows are all final, within a transaction, and returns their ids.
+macro_rules! finish_over {
+    ($tx:ident, $db:expr, $batch_ids:expr, $at:expr) => {{
+        let (batch_ids, at): (&[Uuid], DateTime<Utc>) = ($batch_ids, $at);
+        let ended: Vec<(Uuid, String)> = sqlx::query_as(sqlx::AssertSqlSafe($crate::storage::batches::finish_sql($db)))
+            .bind($crate::storage::group::ids(batch_ids.iter().copied()))
+            .bind(at)
+            .fetch_all(&mut *$tx)
+            .await?;
+        for (id, state) in &ended {
+            $crate::storage::batches::note_end!($tx, $db, *id, state, at);
+        }
+        ended.into_iter().map(|(id, _)| id).collect::<Vec<Uuid>>()
+    }};
+}
+
+pub(super) use {finish_over, note_end};
+
+pub(super) fn end_of(
+    id: Uuid,
+    state: &str,
+    counts: &[(String, i64)],
+    not_done: Vec<(Uuid,)>,
+    at: DateTime<Utc>,
+) -> Entry {
     let known = counts.iter().filter_map(|(outcome, n)| Some((Outcome::parse(outcome)?, *n)));
     let result = Counts::from_pairs(known).result().map(BatchResult::as_str);
     let counts: Map<String, Value> = counts.iter().map(|(outcome, n)| (outcome.clone(), json!(n))).collect();
@@ -106,45 +133,94 @@ fn end_of(id: Uuid, state: &str, counts: &[(String, i64)], not_done: Vec<(Uuid,)
     }
 }
 
-/// Writes down a batch and all its rows, or nothing.
-pub async fn create(db: &Db, batch: &Batch, rows: &[CommandRow], entry: &Entry) -> Result<(), Error> {
-    let spec = serde_json::to_value(&batch.spec).map_err(|_| broken("batches", "spec", batch.id))?;
-    let made = commands::Made::of(rows)?;
+/// A batch that is to be stored.
+#[derive(Debug, Clone)]
+pub struct PreparedBatch {
+    pub batch: Batch,
+    pub rows: Vec<CommandRow>,
+    /// Its entry in the audit.
+    pub entry: Entry,
+}
+
+/// A batch as a record of a group.
+#[derive(Serialize)]
+struct BatchRecord<'a> {
+    id: Uuid,
+    command: Command,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    external_ref: Option<&'a str>,
+    due_at: String,
+    spec: &'a BatchSpec,
+    state: &'static str,
+    created_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    finished_at: Option<String>,
+    created_by: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_of: Option<Uuid>,
+}
+
+const BATCH_RECORD: &[(&str, Kind)] = &[
+    ("id", Kind::Uuid),
+    ("command", Kind::Text),
+    ("external_ref", Kind::Text),
+    ("due_at", Kind::Time),
+    ("spec", Kind::Json),
+    ("state", Kind::Text),
+    ("created_at", Kind::Time),
+    ("finished_at", Kind::Time),
+    ("created_by", Kind::Text),
+    ("retry_of", Kind::Uuid),
+];
+
+/// Stores batches with all their rows in one transaction, or nothing.
+pub async fn create(db: &Db, new: &[PreparedBatch]) -> Result<(), Error> {
+    let records = group::parameter(new.iter().map(|PreparedBatch { batch, .. }| BatchRecord {
+        id: batch.id,
+        command: batch.spec.command,
+        external_ref: batch.spec.external_ref.as_deref(),
+        due_at: stamp(batch.due_at()),
+        spec: &batch.spec,
+        state: batch.state.as_str(),
+        created_at: stamp(batch.created_at),
+        finished_at: stamp_if(batch.finished_at),
+        created_by: &batch.created_by,
+        retry_of: batch.retry_of,
+    }))?;
+    let insert_batches = format!(
+        "insert into batches
+             (id, command, external_ref, due_at, spec, state, created_at, finished_at, created_by, retry_of)
+         select x.id, x.command, x.external_ref, x.due_at, x.spec, x.state, x.created_at, x.finished_at, x.created_by,
+             x.retry_of
+         from {}",
+        db.these_records(BATCH_RECORD, &records)
+    );
+    let made = commands::Made::of(new.iter().flat_map(|new| &new.rows))?;
     let insert_rows = made.insert_sql(db);
-    let refused: Vec<Touched> = rows
-        .iter()
-        .filter(|row| row.outcome.is_final())
-        .map(|row| Touched { id: row.id, batch_id: row.batch_id, printer_id: row.printer_id })
-        .collect();
+    let mut refused = Vec::new();
+    for PreparedBatch { batch, rows, .. } in new {
+        let rows: Vec<Touched> = rows
+            .iter()
+            .filter(|row| row.outcome.is_final())
+            .map(|row| Touched { id: row.id, batch_id: row.batch_id, printer_id: row.printer_id })
+            .collect();
+        refused.extend(commands::told(&rows, batch.created_at));
+    }
     fenced!(db, |tx| {
-        sqlx::query(
-            "insert into batches
-                 (id, command, external_ref, due_at, spec, state, created_at, finished_at, created_by, retry_of)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
-        )
-        .bind(batch.id)
-        .bind(batch.spec.command.as_str())
-        .bind(&batch.spec.external_ref)
-        .bind(batch.due_at())
-        .bind(Json(spec))
-        .bind(batch.state.as_str())
-        .bind(batch.created_at)
-        .bind(batch.finished_at)
-        .bind(&batch.created_by)
-        .bind(batch.retry_of)
-        .execute(&mut *tx)
-        .await?;
+        sqlx::query(AssertSqlSafe(insert_batches)).bind(records).execute(&mut *tx).await?;
         sqlx::query(AssertSqlSafe(insert_rows))
             .bind(made.records)
-            .bind(batch.id)
+            .bind(made.batch_id)
             .bind(made.released_at)
             .bind(made.expires_at)
             .execute(&mut *tx)
             .await?;
-        audit::append!(tx, db, entry);
-        events::append!(tx, db, &commands::told(&refused, batch.created_at));
-        if let Some(at) = batch.finished_at {
-            note_end!(tx, db, batch.id, batch.state.as_str(), at);
+        audit::append_all!(tx, db, new.iter().map(|new| &new.entry));
+        events::append!(tx, db, &refused);
+        for PreparedBatch { batch, .. } in new {
+            if let Some(at) = batch.finished_at {
+                note_end!(tx, db, batch.id, batch.state.as_str(), at);
+            }
         }
     });
     Ok(())
@@ -260,7 +336,11 @@ pub async fn stop(db: &Db, id: Uuid, at: DateTime<Utc>, entry: &Entry) -> Result
 /// Finishes those of the batches whose rows are all final: sets `finished_at`, and the state unless it is `stopped`.
 /// Returns which, each once over all calls; each end is in the audit, in the same transaction.
 pub async fn finish_done(db: &Db, batch_ids: &[Uuid], at: DateTime<Utc>) -> Result<Vec<Uuid>, Error> {
-    let sql = format!(
+    Ok(fenced!(db, |tx| { finish_over!(tx, db, batch_ids, at) }))
+}
+
+pub(super) fn finish_sql(db: &Db) -> String {
+    format!(
         "update batches set finished_at = $2, state = case when state = 'stopped' then state else 'finished' end
          where id in (select id from batches where id in {} and finished_at is null order by id{})
              and finished_at is null
@@ -268,18 +348,7 @@ pub async fn finish_done(db: &Db, batch_ids: &[Uuid], at: DateTime<Utc>) -> Resu
          returning id, state",
         db.uuids(1),
         db.for_update()
-    );
-    Ok(fenced!(db, |tx| {
-        let ended: Vec<(Uuid, String)> = sqlx::query_as(AssertSqlSafe(sql))
-            .bind(group::ids(batch_ids.iter().copied()))
-            .bind(at)
-            .fetch_all(&mut *tx)
-            .await?;
-        for (id, state) in &ended {
-            note_end!(tx, db, *id, state, at);
-        }
-        ended.into_iter().map(|(id, _)| id).collect()
-    }))
+    )
 }
 
 /// Removes the batches that were made before `older_than`, by position, with their commands; `now` tells which times are from

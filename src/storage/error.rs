@@ -47,6 +47,28 @@ impl Error {
     }
 }
 
+impl Error {
+    /// The database did not take it in time.
+    pub fn timed_out() -> Self {
+        sqlx::Error::PoolTimedOut.into()
+    }
+
+    /// The same failure for another member of the group that failed.
+    pub fn for_another(&self) -> Self {
+        let cause = |cause: &Cause| Cause(sqlx::Error::Protocol(cause.to_string()));
+        match self {
+            Self::NameTaken => Self::NameTaken,
+            Self::UrlTaken => Self::UrlTaken,
+            Self::KeyTaken => Self::KeyTaken,
+            Self::Superseded => Self::Superseded,
+            Self::Unavailable(error) => Self::Unavailable(cause(error)),
+            Self::Broken { table, column, row } => Self::Broken { table, column, row: row.clone() },
+            Self::Setup(text) => Self::Setup(text.clone()),
+            Self::Database(error) => Self::Database(cause(error)),
+        }
+    }
+}
+
 /// The database driver's own error, which only the log shows.
 #[derive(Debug)]
 pub struct Cause(pub(super) sqlx::Error);

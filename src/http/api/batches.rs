@@ -69,14 +69,12 @@ async fn create_batch(
     Input(body): Input<NewBatchBody>,
 ) -> Result<Response, Problem> {
     let wait = Wait::from_headers(&headers);
-    // Before there is anything to hear of: the end may come first otherwise.
-    let changes = services.dispatch().subscribe();
     match services.create_batch(&who.0, body.into_new()?).await? {
         Created::Dry { spec, rows } => Ok(Json(BatchBody::dry(who.0.name, spec, rows)).into_response()),
         Created::Batch(view) => {
             let view = match wait {
                 None => view,
-                Some(wait) => services.await_batch(&who.0, view.batch.id, changes, wait.patience()).await?,
+                Some(wait) => services.await_batch(&who.0, view.batch.id, wait.patience()).await?,
             };
             let ended = wait.is_some() && view.is_final();
             Ok(created(view, ended, wait))
@@ -132,9 +130,8 @@ async fn get_batch(
     let Some(wait) = Wait::from_headers(&headers) else {
         return Ok(Json(BatchBody::from(services.batch(&who.0, id).await?)).into_response());
     };
-    let changes = services.dispatch().subscribe();
     services.batch(&who.0, id).await?;
-    let view = services.await_batch(&who.0, id, changes, wait.patience()).await?;
+    let view = services.await_batch(&who.0, id, wait.patience()).await?;
     let mut response = Json(BatchBody::from(view)).into_response();
     wait.applied(response.headers_mut());
     Ok(response)
@@ -224,10 +221,9 @@ async fn retry_batch(
     Input(body): Input<RetryBody>,
 ) -> Result<Response, Problem> {
     let wait = Wait::from_headers(&headers);
-    let changes = services.dispatch().subscribe();
     let mut view = services.retry_batch(&who.0, id, body.into()).await?;
     if let Some(wait) = wait {
-        view = services.await_batch(&who.0, view.batch.id, changes, wait.patience()).await?;
+        view = services.await_batch(&who.0, view.batch.id, wait.patience()).await?;
     }
     let ended = wait.is_some() && view.is_final();
     Ok(created(view, ended, wait))

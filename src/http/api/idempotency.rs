@@ -200,7 +200,7 @@ async fn replay_batch(
 ) -> Result<Response, Problem> {
     let wait = Wait::from_headers(&parts.headers);
     let view = match wait {
-        Some(wait) => services.await_batch(who, id, services.dispatch().subscribe(), wait.patience()).await?,
+        Some(wait) => services.await_batch(who, id, wait.patience()).await?,
         None => services.batch(who, id).await?,
     };
     let is_row = parts.uri.path().ends_with("/job");

@@ -117,7 +117,6 @@ async fn command_printer_job(
     // A row that says `not_found` is for batches: here it is the resource itself that is missing.
     services.printer(&who.0, id).await?;
     let wait = Wait::from_headers(&headers);
-    let changes = services.dispatch().subscribe();
     let mut view = match services.create_batch(&who.0, body.into_new(id)).await? {
         Created::Dry { spec, rows } => {
             let row = rows.into_iter().next().ok_or_else(no_row)?;
@@ -126,7 +125,7 @@ async fn command_printer_job(
         Created::Batch(view) => view,
     };
     if let Some(wait) = wait {
-        view = services.await_batch(&who.0, view.batch.id, changes, wait.patience()).await?;
+        view = services.await_batch(&who.0, view.batch.id, wait.patience()).await?;
     }
     let ended = view.is_final();
     answer(view, ended, wait)

@@ -9,6 +9,7 @@ use super::{
     Dispatcher,
     active_batches::ActiveBatch,
     is_failure, log_storage,
+    report::touched,
     retry::{Group, Part},
 };
 use crate::{
@@ -60,6 +61,7 @@ impl Dispatcher {
     pub(super) async fn end_now(&mut self, id: Uuid, outcome: Outcome, reason: Reason) {
         let report = commands::Report {
             id,
+            row: self.rows.get(&id).map(touched),
             outcome,
             reason: Some(reason),
             detail: Some(reason.sentence().to_owned()),
@@ -93,7 +95,6 @@ impl Dispatcher {
         }
         self.unrecorded.retain(|unrecorded| !all.contains(&unrecorded.id));
         for id in ids {
-            self.awaiting_reply.remove(id);
             let Some(row) = self.rows.remove(id) else { continue };
             batches.insert(row.batch_id);
             if let Some(active) = self.active_batches.get_mut(&row.batch_id) {
@@ -165,6 +166,14 @@ impl Dispatcher {
         storage::batches::stop(&self.db, id, now, &Entry { subject: Some(id), changes, ..entry }).await
     }
 
+    /// Forgets batches that have ended.
+    pub(super) fn drop_finished(&mut self, batches: &[Uuid]) {
+        for id in batches {
+            self.active_batches.remove(id);
+        }
+        self.handle.open.remove(batches);
+    }
+
     /// Marks batches as finished whose rows are all final, and publishes that they changed.
     pub(super) async fn close_if_over(&mut self, batches: Vec<Uuid>) {
         let is_over = |id: &Uuid| self.active_batches.get(id).is_some_and(ActiveBatch::is_over);
@@ -178,10 +187,7 @@ impl Dispatcher {
         {
             match part {
                 // A batch that the log does not take for finished has a row that memory has not: it is loaded again.
-                Part::Done(over, _) => {
-                    self.active_batches.retain(|id, _| !over.contains(id));
-                    self.handle.open.remove(&over);
-                }
+                Part::Done(over, _) => self.drop_finished(&over),
                 // The next tick tries again.
                 Part::Refused(_) => {}
             }

@@ -129,6 +129,11 @@ impl Dispatch {
         std::mem::take(&mut *self.new_batches())
     }
 
+    /// Waits until a batch has ended. Returns at once where it is not known to be open.
+    pub async fn until_ended(&self, batch_id: Uuid) {
+        self.open.until_removed(batch_id).await;
+    }
+
     /// Publishes the id of every batch of which a row has ended, or that has ended itself.
     pub fn subscribe(&self) -> broadcast::Receiver<Uuid> {
         self.changed.subscribe()

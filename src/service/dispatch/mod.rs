@@ -19,9 +19,12 @@ mod report;
 mod retry;
 pub mod waiting;
 
-pub use self::handle::{Dispatch, NotAdmitted, NotReserved, Reservation};
 use self::{
     active_batches::ActiveBatch, handle::Signal, printer_queues::PrinterQueues, reconcile::Unrecorded, retry::Backoff,
+};
+pub use self::{
+    handle::{Dispatch, NotAdmitted, NotReserved, Reservation},
+    open_batches::Admission,
 };
 
 use std::{
@@ -55,11 +58,6 @@ const GROUP: usize = 2_048;
 const ENOUGH: usize = 64;
 /// The longest time between two turns.
 const TICK: Duration = Duration::from_secs(1);
-/// Final reports wait this long at most while replies to other sends are awaited, so that no reply waits for its
-/// statement behind them, and a thousand ends cost a few statements.
-const ENDS_WAIT: Duration = Duration::from_millis(100);
-/// Progress reports wait this long at most for others: a thousand acceptances would be a hundred statements.
-const PROGRESS_WAITS: Duration = Duration::from_millis(6);
 /// What is under way when the server stops may take this long; then it is given up, retries included.
 const GRACE: Duration = Duration::from_secs(1);
 /// For reports that are written after the stop.
@@ -82,10 +80,6 @@ pub struct Dispatcher {
     others_send_until: Option<Instant>,
     /// Commands that ended unsent, by printer, whose actors had no room for the message.
     undropped: Vec<(Uuid, Uuid)>,
-    /// Commands that were sent, without a reply so far.
-    awaiting_reply: HashSet<Uuid>,
-    progress_reports: Held,
-    final_reports: Held,
     /// Reports whose statement has begun and not succeeded.
     being_written: Vec<commands::Report>,
     /// Ends that the database refuses.
@@ -124,9 +118,6 @@ impl Dispatcher {
             undelivered: Vec::new(),
             others_send_until,
             undropped: Vec::new(),
-            awaiting_reply: HashSet::new(),
-            progress_reports: Held::default(),
-            final_reports: Held::default(),
             being_written: Vec::new(),
             unrecorded: VecDeque::new(),
             record_again: (now, TICK),
@@ -157,7 +148,7 @@ impl Dispatcher {
             () = end => {}
         }
         // Reports that the database does not take now are found out again by the next process.
-        let _ = tokio::time::timeout(LAST_WORDS, self.write_held(true)).await;
+        let _ = tokio::time::timeout(LAST_WORDS, self.write_reports_left()).await;
     }
 
     async fn serve(&mut self, stop: CancellationToken) {
@@ -174,7 +165,6 @@ impl Dispatcher {
             self.handle.beat();
             self.handle.publish(self.active_batches.len(), self.unrecorded.len());
             let wake = self.handle.wake.clone();
-            let held_until = [self.progress_reports.due, self.final_reports.due].into_iter().flatten().min();
             tokio::select! {
                 () = stop.cancelled() => return,
                 _ = self.ledger.recv_many(&mut group, GROUP) => {
@@ -184,7 +174,6 @@ impl Dispatcher {
                     self.gather(&mut group).await;
                     self.on_messages(std::mem::take(&mut group)).await;
                 }
-                () = until(held_until), if held_until.is_some() => self.write_held(false).await,
                 Some(signal) = self.signals.recv() => self.on_signal(signal).await,
                 () = wake.notified() => self.take_up_new().await,
                 () = tokio::time::sleep_until(self.wake_at.into()) => self.tick().await,
@@ -359,37 +348,6 @@ impl Dispatcher {
 /// Whether `on_failure: stop` stops the batch for this outcome.
 fn is_failure(outcome: Outcome) -> bool {
     outcome.is_final() && !matches!(outcome, Outcome::Confirmed | Outcome::Unchanged)
-}
-
-/// Reports that wait a little while for others, so that one statement takes many.
-#[derive(Debug, Default)]
-struct Held {
-    reports: Vec<commands::Report>,
-    /// Until when the first of them may wait.
-    due: Option<Instant>,
-}
-
-impl Held {
-    fn hold(&mut self, report: commands::Report, wait: Duration) {
-        self.due.get_or_insert_with(|| Instant::now() + wait);
-        self.reports.push(report);
-    }
-
-    fn is_due(&self) -> bool {
-        self.due.is_some_and(|due| Instant::now() >= due)
-    }
-
-    fn take(&mut self) -> Vec<commands::Report> {
-        self.due = None;
-        std::mem::take(&mut self.reports)
-    }
-}
-
-async fn until(time: Option<Instant>) {
-    match time {
-        Some(time) => tokio::time::sleep_until(time.into()).await,
-        None => std::future::pending().await,
-    }
 }
 
 fn log_storage(what: &str, error: &storage::Error) {

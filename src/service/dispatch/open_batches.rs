@@ -10,6 +10,7 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::{
@@ -49,6 +50,8 @@ struct OpenBatch {
     owner: Option<Uuid>,
     due_at: DateTime<Utc>,
     stops_printers: bool,
+    /// Closed with the entry: requests wait for it.
+    end: watch::Sender<()>,
 }
 
 impl OpenBatch {
@@ -57,6 +60,7 @@ impl OpenBatch {
             owner: batch.spec.owner(),
             due_at: batch.due_at(),
             stops_printers: matches!(batch.spec.command, Command::Cancel | Command::Pause),
+            end: watch::Sender::default(),
         }
     }
 
@@ -118,8 +122,16 @@ impl OpenBatches {
 
     /// Counts a batch that the command log has, without a check. Returns its id.
     pub fn add(&self, batch: &Batch) -> Uuid {
-        self.lock().insert(batch.id, OpenBatch::new(batch));
+        self.lock().entry(batch.id).or_insert_with(|| OpenBatch::new(batch));
         batch.id
+    }
+
+    /// Waits until a batch counts no longer.
+    pub async fn until_removed(&self, id: Uuid) {
+        let end = self.lock().get(&id).map(|batch| batch.end.subscribe());
+        if let Some(mut end) = end {
+            while end.changed().await.is_ok() {}
+        }
     }
 
     /// These have ended.

@@ -46,7 +46,6 @@ impl Dispatcher {
     }
 
     fn grant(&mut self, ready: SendRequest) {
-        self.awaiting_reply.insert(ready.command_id);
         self.printer_queues.mark_sent(ready.printer_id, ready.command_id);
         if let Some(row) = self.rows.get_mut(&ready.command_id) {
             (row.outcome, row.attempts) = (Outcome::Sent, ready.attempt);

@@ -5,14 +5,17 @@ use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 use super::{
-    Dispatcher, ENDS_WAIT, PROGRESS_WAITS, log_storage,
+    Dispatcher, log_storage,
     reconcile::Unrecorded,
-    retry::{Group, Part},
+    retry::{Group, Part, is_repeated},
 };
 use crate::{
-    domain::command::{Outcome, Settled},
+    domain::{
+        batch::OnFailure,
+        command::{CommandRow, Outcome, Settled},
+    },
     fleet::message::{ActorEvent, Report},
-    storage::commands,
+    storage::commands::{self, Touched},
 };
 
 impl Dispatcher {
@@ -24,13 +27,8 @@ impl Dispatcher {
             match up {
                 ActorEvent::SendRequest(ready) => readies.push(ready),
                 ActorEvent::Report(report) => {
-                    self.awaiting_reply.remove(&report.command_id);
-                    let report = stored(report);
-                    if report.outcome.is_final() {
-                        self.final_reports.hold(report, ENDS_WAIT);
-                    } else {
-                        self.progress_reports.hold(report, PROGRESS_WAITS);
-                    }
+                    let row = self.rows.get(&report.command_id).map(touched);
+                    self.being_written.push(stored(report, row));
                 }
                 ActorEvent::Settled { command_id, settled } => settled_later.push((command_id, settled)),
                 ActorEvent::Restarted { printer_id } => restarted.push(printer_id),
@@ -38,11 +36,11 @@ impl Dispatcher {
         }
         // A second send is committed on top of what was reported of the first.
         if readies.iter().any(|ready| ready.attempt > 1) {
-            self.write_held(true).await;
+            self.write_reports_left().await;
         }
         self.on_readies(readies).await;
+        self.write_reports_left().await;
         // Only a row that has ended can be settled.
-        self.write_held(!settled_later.is_empty() || !restarted.is_empty()).await;
         for (command_id, settled) in settled_later {
             self.on_settled(command_id, settled).await;
         }
@@ -51,20 +49,10 @@ impl Dispatcher {
         }
     }
 
-    /// Writes the reports that were held back: those that have waited long enough, or all of them, when that is needed,
-    /// or when no reply is awaited any more.
-    pub(super) async fn write_held(&mut self, is_needed: bool) {
-        let all = is_needed || self.awaiting_reply.is_empty();
-        let ends = all || self.final_reports.is_due();
-        // An end never comes before what was reported of the same command.
-        if ends || self.progress_reports.is_due() {
-            self.being_written.extend(self.progress_reports.take());
-        }
-        if ends {
-            self.being_written.extend(self.final_reports.take());
-        }
+    /// Writes the reports that have come. They are kept until they are written: a shutdown may end this in between, and
+    /// writes them again.
+    pub(super) async fn write_reports_left(&mut self) {
         if !self.being_written.is_empty() {
-            // Kept until they are written: a shutdown may end this in between, and writes them again.
             self.write_reports(self.being_written.clone()).await;
             self.being_written.clear();
         }
@@ -75,13 +63,20 @@ impl Dispatcher {
         let mut group = Group::new(reports);
         while let Some(part) = self
             .next_part("outcomes", &mut group, |reports| async {
-                let reported = commands::report(&self.db, &reports).await;
+                let over = self.over_with(&reports);
+                let reported = match commands::report(&self.db, &reports, &over).await {
+                    // The end of a batch that cannot be written is no reason to lose the outcomes.
+                    Err(error) if !over.is_empty() && !is_repeated(&error) => {
+                        commands::report(&self.db, &reports, &[]).await
+                    }
+                    result => result,
+                };
                 (reports, reported)
             })
             .await
         {
             match part {
-                Part::Done(reports, reported) => self.on_written(reports, &reported.ended).await,
+                Part::Done(reports, reported) => self.on_written(reports, &reported).await,
                 Part::Refused(report) if report.outcome.is_final() => {
                     self.end_as_not_recorded(vec![Unrecorded { id: report.id, report: Some(report) }]).await;
                 }
@@ -91,12 +86,30 @@ impl Dispatcher {
         }
     }
 
-    async fn on_written(&mut self, reports: Vec<commands::Report>, ended: &HashSet<Uuid>) {
+    /// Batches that are over when these reports are written. One that is to stop on a failure is finished apart.
+    fn over_with(&self, reports: &[commands::Report]) -> Vec<Uuid> {
+        let mut ending: HashMap<Uuid, HashSet<Uuid>> = HashMap::new();
+        for report in reports.iter().filter(|report| report.outcome.is_final()) {
+            let Some(row) = self.rows.get(&report.id) else { continue };
+            ending.entry(row.batch_id).or_default().insert(row.id);
+        }
+        let is_over = |(batch_id, ids): &(Uuid, HashSet<Uuid>)| {
+            self.active_batches.get(batch_id).is_some_and(|active| {
+                active.batch.spec.on_failure != OnFailure::Stop
+                    && active.queued.is_empty()
+                    && active.open.keys().all(|id| ids.contains(id))
+            })
+        };
+        ending.into_iter().filter(is_over).map(|(batch_id, _)| batch_id).collect()
+    }
+
+    async fn on_written(&mut self, reports: Vec<commands::Report>, written: &commands::Reported) {
+        self.drop_finished(&written.finished);
         let mut by_outcome: HashMap<Outcome, Vec<Uuid>> = HashMap::new();
         let mut others = Vec::new();
         for report in reports {
             let is_final = report.outcome.is_final();
-            if is_final && !ended.contains(&report.id) {
+            if is_final && !written.ended.contains(&report.id) {
                 // It had ended before: by a stop, a removal, or this very report, whose reply was lost.
                 others.push(report.id);
                 continue;
@@ -138,10 +151,15 @@ impl Dispatcher {
     }
 }
 
+pub(super) fn touched(row: &CommandRow) -> Touched {
+    Touched { id: row.id, batch_id: row.batch_id, printer_id: row.printer_id }
+}
+
 /// An actor's report, as it is stored.
-fn stored(report: Report) -> commands::Report {
+fn stored(report: Report, row: Option<Touched>) -> commands::Report {
     commands::Report {
         id: report.command_id,
+        row,
         outcome: report.outcome,
         reason: report.reason,
         detail: report.detail,

@@ -2,7 +2,7 @@
 
 mod faults;
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use chrono::TimeDelta;
 use tempfile::TempDir;
@@ -23,11 +23,8 @@ use crate::{
         message::{Report, SendRequest},
         view::Live,
     },
-    storage::batches,
+    storage::batches::{self, PreparedBatch},
 };
-
-/// No test lasts so long.
-const LONG: Duration = Duration::from_secs(3_600);
 
 /// A dispatcher whose ledger has two pauses that were sent; `a` and `b` are their ids.
 struct Desk {
@@ -50,7 +47,6 @@ impl Desk {
         };
         let (_, rows) = desk.store(BatchState::Running, |_| {}, 2, sent).await;
         [desk.a, desk.b] = [rows[0].id, rows[1].id];
-        desk.dispatcher.awaiting_reply.extend([desk.a, desk.b]);
         desk.dispatcher.rows.extend(rows.into_iter().map(|row| (row.id, row)));
         desk
     }
@@ -83,7 +79,8 @@ impl Desk {
         let rows: Vec<CommandRow> = (0..rows).map(row).collect();
         let entry =
             Entry { subject: Some(batch.id), ..Entry::unasked(ActorKind::Scheduler, Action::BatchCreated, now) };
-        batches::create(&self.dispatcher.db, &batch, &rows, &entry).await.expect("made");
+        let new = PreparedBatch { batch: batch.clone(), rows: rows.clone(), entry };
+        batches::create(&self.dispatcher.db, &[new]).await.expect("created");
         (batch.id, rows)
     }
 
@@ -129,6 +126,7 @@ impl Desk {
 fn stored(id: Uuid, outcome: Outcome) -> commands::Report {
     commands::Report {
         id,
+        row: None,
         outcome,
         reason: None,
         detail: None,
@@ -142,49 +140,16 @@ fn stored(id: Uuid, outcome: Outcome) -> commands::Report {
 }
 
 #[tokio::test]
-async fn an_end_waits_while_another_answer_is_due_and_no_longer() {
+async fn a_report_is_written_while_the_reply_to_another_command_is_due() {
     let mut desk = Desk::new().await;
     let (a, b) = (desk.a, desk.b);
-    desk.dispatcher.final_reports.due = Some(Instant::now() + LONG);
-    let end = desk.report(a, Outcome::Confirmed);
-    desk.dispatcher.on_messages(vec![end]).await;
-    assert_eq!(desk.stored(a).await.outcome, Outcome::Sent, "the answer of the other one is due");
-    let acceptance = desk.report(b, Outcome::Accepted);
-    desk.dispatcher.on_messages(vec![acceptance]).await;
-    assert_eq!(desk.stored(a).await.outcome, Outcome::Confirmed);
-    assert_eq!(desk.stored(b).await.outcome, Outcome::Accepted);
-    let end = desk.report(b, Outcome::Confirmed);
-    desk.dispatcher.on_messages(vec![end]).await;
-    assert_eq!(desk.stored(b).await.outcome, Outcome::Confirmed, "nobody is awaited");
-}
-
-#[tokio::test]
-async fn an_acceptance_waits_for_another_answer_and_not_beyond_its_time() {
-    let mut desk = Desk::new().await;
-    let (a, b) = (desk.a, desk.b);
-    desk.dispatcher.progress_reports.due = Some(Instant::now() + LONG);
     let acceptance = desk.report(a, Outcome::Accepted);
     desk.dispatcher.on_messages(vec![acceptance]).await;
-    assert_eq!(desk.stored(a).await.outcome, Outcome::Sent, "the answer of the other one is due");
-    desk.dispatcher.progress_reports.due = Some(Instant::now());
-    desk.dispatcher.on_messages(Vec::new()).await;
-    assert_eq!(desk.stored(a).await.outcome, Outcome::Accepted, "its time is over");
-    assert_eq!(desk.stored(b).await.outcome, Outcome::Sent);
-    let (end, acceptance) = (desk.report(a, Outcome::Confirmed), desk.report(b, Outcome::Accepted));
-    desk.dispatcher.on_messages(vec![end, acceptance]).await;
-    assert_eq!(desk.stored(a).await.outcome, Outcome::Confirmed, "nobody is awaited");
-    assert_eq!(desk.stored(b).await.outcome, Outcome::Accepted);
-}
-
-#[tokio::test]
-async fn an_end_that_has_waited_its_time_is_written_whoever_is_awaited() {
-    let mut desk = Desk::new().await;
-    let end = desk.report(desk.a, Outcome::Confirmed);
+    assert_eq!(desk.stored(a).await.outcome, Outcome::Accepted);
+    let end = desk.report(a, Outcome::Confirmed);
     desk.dispatcher.on_messages(vec![end]).await;
-    desk.dispatcher.final_reports.due = Some(Instant::now());
-    desk.dispatcher.on_messages(Vec::new()).await;
-    assert_eq!(desk.stored(desk.a).await.outcome, Outcome::Confirmed);
-    assert_eq!(desk.stored(desk.b).await.outcome, Outcome::Sent);
+    assert_eq!(desk.stored(a).await.outcome, Outcome::Confirmed);
+    assert_eq!(desk.stored(b).await.outcome, Outcome::Sent);
 }
 
 #[tokio::test]
@@ -206,10 +171,9 @@ async fn a_command_that_another_write_has_ended_is_shown_as_it_ended() {
     desk.dispatcher.fleet.view().put(unseen);
     let skipped = Reason::OvertakenByCancel;
     let end = commands::Report { reason: Some(skipped), ..stored(desk.a, Outcome::Skipped) };
-    commands::report(&desk.dispatcher.db, &[end]).await.expect("ended");
+    commands::report(&desk.dispatcher.db, &[end], &[]).await.expect("ended");
     let late = desk.report(desk.a, Outcome::Confirmed);
     desk.dispatcher.on_messages(vec![late]).await;
-    desk.dispatcher.write_held(true).await;
     assert!(!desk.dispatcher.rows.contains_key(&desk.a), "it is over");
     let live = desk.dispatcher.fleet.view().get(printer_id).expect("the printer");
     let shown = live.last_command.as_ref().map(|row| (row.outcome, row.reason));
@@ -276,7 +240,7 @@ async fn a_command_long_past_its_expiry_ends_as_the_log_says() {
     let ended = desk.add(|row| row.expires_at = ago(30)).await;
     let forgotten = desk.add(|row| row.expires_at = ago(2_000)).await;
     let waiting = desk.add(|row| row.expires_at = ago(30)).await;
-    commands::report(&desk.dispatcher.db, &[stored(ended.id, Outcome::Confirmed)]).await.expect("ended");
+    commands::report(&desk.dispatcher.db, &[stored(ended.id, Outcome::Confirmed)], &[]).await.expect("ended");
     desk.dispatcher.compare_overdue().await;
     assert_eq!(desk.dispatcher.printer_queues.in_flight(ended.printer_id), None, "the log has its end");
     assert_eq!(desk.dispatcher.printer_queues.in_flight(forgotten.printer_id), None, "no actor holds it for so long");
@@ -301,7 +265,7 @@ async fn a_batch_that_failed_under_on_failure_stop_is_stopped_by_the_next_proces
     let limited = |spec: &mut BatchSpec| (spec.on_failure, spec.max_in_flight) = (OnFailure::Stop, 1);
     let first = |row: &mut CommandRow| row.released_at = (row.position == 0).then(clock::now);
     let (batch_id, rows) = desk.store(BatchState::Running, limited, 2, first).await;
-    commands::report(&desk.dispatcher.db, &[stored(rows[0].id, Outcome::Rejected)]).await.expect("ended");
+    commands::report(&desk.dispatcher.db, &[stored(rows[0].id, Outcome::Rejected)], &[]).await.expect("ended");
     assert!(desk.dispatcher.load().await);
     assert_eq!(desk.stored(rows[1].id).await.reason, Some(Reason::BatchStopped));
     let batch = batches::get(&desk.dispatcher.db, batch_id).await.expect("read").expect("a batch");

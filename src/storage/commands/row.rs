@@ -24,6 +24,7 @@ pub(super) const COLUMNS: &str = "id, batch_id, position, printer_id, printer_na
 /// The columns of a [`Record`], with their types.
 const RECORD: &[(&str, Kind)] = &[
     ("id", Kind::Uuid),
+    ("batch_id", Kind::Uuid),
     ("position", Kind::BigInt),
     ("printer_id", Kind::Uuid),
     ("printer_name", Kind::Text),
@@ -109,9 +110,10 @@ pub(super) fn read_all(rows: Vec<Row>) -> Result<Vec<CommandRow>, Error> {
     rows.into_iter().map(Row::read).collect()
 }
 
-/// Rows of one batch that has just been made. What all of them share stands beside their records, not in each.
+/// Rows of batches that have just been created. What all of them share is beside their records, not in each.
 pub(in crate::storage) struct Made {
     pub records: Parameter,
+    pub batch_id: Option<Uuid>,
     pub released_at: Option<DateTime<Utc>>,
     pub expires_at: Option<DateTime<Utc>>,
 }
@@ -119,11 +121,16 @@ pub(in crate::storage) struct Made {
 impl Made {
     /// # Errors
     /// As [`group::parameter`].
-    pub fn of(rows: &[CommandRow]) -> Result<Self, sqlx::Error> {
+    pub fn of<'a>(rows: impl IntoIterator<Item = &'a CommandRow>) -> Result<Self, sqlx::Error> {
+        let rows: Vec<&CommandRow> = rows.into_iter().collect();
+        let rows = rows.as_slice();
+        let batch_id = rows.first().map(|row| row.batch_id);
+        let batch_id = batch_id.filter(|id| rows.iter().all(|row| row.batch_id == *id));
         let released_at = shared(rows, |row| row.released_at);
         let expires_at = shared(rows, |row| row.expires_at);
         let records = group::parameter(rows.iter().map(|row| Record {
             id: row.id,
+            batch_id: Some(row.batch_id).filter(|_| batch_id.is_none()),
             position: row.position,
             printer_id: row.printer_id,
             printer_name: &row.printer_name,
@@ -137,16 +144,16 @@ impl Made {
             expires_at: stamp_if(row.expires_at.filter(|_| expires_at.is_none())),
             finished_at: stamp_if(row.finished_at),
         }))?;
-        Ok(Self { records, released_at, expires_at })
+        Ok(Self { records, batch_id, released_at, expires_at })
     }
 
-    /// The statement that inserts the records `$1` into the batch `$2`, released at `$3`, to expire at `$4`. Of what became
+    /// The statement that inserts the records `$1`, into the batch `$2` where they share it, released at `$3`, to expire at `$4`. Of what became
     /// of a command there is nothing yet.
     pub fn insert_sql(&self, db: &Db) -> String {
         format!(
             "insert into commands (id, batch_id, position, printer_id, printer_name, command, expected_job, outcome, reason,
                  detail, attempts, released_at, expires_at, finished_at)
-             select x.id, $2, x.position, x.printer_id, x.printer_name, x.command, x.expected_job, x.outcome, x.reason,
+             select x.id, coalesce(x.batch_id, $2), x.position, x.printer_id, x.printer_name, x.command, x.expected_job, x.outcome, x.reason,
                  x.detail, x.attempts, coalesce(x.released_at, $3), coalesce(x.expires_at, $4), x.finished_at
              from {}",
             db.these_records(RECORD, &self.records)
@@ -155,8 +162,8 @@ impl Made {
 }
 
 /// The time that all rows have.
-fn shared(rows: &[CommandRow], time: impl Fn(&CommandRow) -> Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
-    let first = rows.first().and_then(&time)?;
+fn shared(rows: &[&CommandRow], time: impl Fn(&CommandRow) -> Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
+    let first = rows.first().and_then(|row| time(row))?;
     rows.iter().all(|row| time(row) == Some(first)).then_some(first)
 }
 
@@ -164,6 +171,8 @@ fn shared(rows: &[CommandRow], time: impl Fn(&CommandRow) -> Option<DateTime<Utc
 #[derive(Serialize)]
 struct Record<'a> {
     id: Uuid,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    batch_id: Option<Uuid>,
     position: i64,
     printer_id: Uuid,
     printer_name: &'a str,

@@ -10,7 +10,9 @@ use uuid::Uuid;
 
 use super::{
     super::{
-        Db, Error, events, fenced,
+        Db, Error,
+        batches::finish_over,
+        events, fenced,
         group::{self, Kind, stamp, stamp_if},
     },
     OPEN,
@@ -60,6 +62,8 @@ pub struct Send {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Report {
     pub id: Uuid,
+    /// The row as the dispatcher knows it. Without it, the command log is asked.
+    pub row: Option<Touched>,
     pub outcome: Outcome,
     pub reason: Option<Reason>,
     pub detail: Option<String>,
@@ -225,25 +229,29 @@ pub struct Reported {
     pub changed: u64,
     /// Those of them that ended.
     pub ended: HashSet<Uuid>,
+    /// Batches that ended with them.
+    pub finished: Vec<Uuid>,
 }
 
 /// Writes down what became of commands, and returns which rows changed.
 ///
 /// A row that is final stays as it is. A row never goes back, and becomes `sent` through [`commit_sends`] alone.
+/// Batches of `over` whose last rows end with it are finished in the same transaction.
+///
 /// Reports of one id within the group are taken one after the other. A final one that says no time is a defect of the
 /// caller: it would leave a row open that has ended.
-pub async fn report(db: &Db, reports: &[Report]) -> Result<Reported, Error> {
+pub async fn report(db: &Db, reports: &[Report], over: &[Uuid]) -> Result<Reported, Error> {
     debug_assert!(reports.iter().all(|report| !report.outcome.is_final() || report.finished_at.is_some()));
     let (ends, advances): (Vec<Report>, Vec<Report>) =
         merged(reports).into_iter().partition(|report| report.outcome.is_final());
     // First: an acceptance is not to wait until the ends of others have been told.
-    let advanced = report_group(db, advances, false).await?;
-    let ended = report_group(db, ends, true).await?;
-    Ok(Reported { changed: advanced.changed + ended.changed, ended: ended.ended })
+    let advanced = report_group(db, advances, &[], false).await?;
+    let ended = report_group(db, ends, over, true).await?;
+    Ok(Reported { changed: advanced.changed + ended.changed, ..ended })
 }
 
 /// Writes reports with one statement: all of them ends, of which the feed tells, or none.
-async fn report_group(db: &Db, reports: Vec<Report>, are_ends: bool) -> Result<Reported, Error> {
+async fn report_group(db: &Db, reports: Vec<Report>, over: &[Uuid], are_ends: bool) -> Result<Reported, Error> {
     if reports.is_empty() {
         return Ok(Reported::default());
     }
@@ -265,6 +273,7 @@ async fn report_group(db: &Db, reports: Vec<Report>, are_ends: bool) -> Result<R
         // The index of open rows has nothing to do with these, as long as they do not name its column.
         ("", " and (x.outcome = c.outcome or (x.outcome = 'accepted' and c.outcome = 'sent'))")
     };
+    let known: Option<Vec<Touched>> = reports.iter().map(|report| report.row).collect();
     let ended_at = reports.iter().filter_map(|report| report.finished_at).max().filter(|_| are_ends);
     let records = reports.into_iter().map(|report| ReportRecord {
         row_id: report.id,
@@ -293,14 +302,54 @@ async fn report_group(db: &Db, reports: Vec<Report>, are_ends: bool) -> Result<R
         let changed = fenced!(db, |tx| {
             sqlx::query(AssertSqlSafe(sql)).bind(records).execute(&mut *tx).await?.rows_affected()
         });
-        return Ok(Reported { changed, ended: HashSet::new() });
+        return Ok(Reported { changed, ..Reported::default() });
     };
+    // Nearly always all of them change: a thousand rows that say so would cost as much as the statement.
+    if let Some(rows) = known
+        && let Some(finished) = end_every(db, &sql, records.clone(), &rows, over, at).await?
+    {
+        let ended = rows.iter().map(|row| row.id).collect();
+        return Ok(Reported { changed: rows.len() as u64, ended, finished });
+    }
     let sql = format!("{sql} returning id, batch_id, printer_id");
+    let lock = lock_over_sql(db);
     Ok(fenced!(db, |tx| {
+        if db.is_postgres() && !over.is_empty() {
+            sqlx::query(AssertSqlSafe(lock)).bind(group::ids(over.iter().copied())).execute(&mut *tx).await?;
+        }
         let ended: Vec<Touched> = sqlx::query_as(AssertSqlSafe(sql)).bind(records).fetch_all(&mut *tx).await?;
         events::append!(tx, db, &told(&ended, at));
-        Reported { changed: ended.len() as u64, ended: ended.into_iter().map(|row| row.id).collect() }
+        let finished = if over.is_empty() { Vec::new() } else { finish_over!(tx, db, over, at) };
+        Reported { changed: ended.len() as u64, ended: ended.into_iter().map(|row| row.id).collect(), finished }
     }))
+}
+
+/// Ends all of the rows and returns the batches that ended with them; or none, and returns `None`.
+async fn end_every(
+    db: &Db,
+    sql: &str,
+    records: group::Parameter,
+    rows: &[Touched],
+    over: &[Uuid],
+    at: DateTime<Utc>,
+) -> Result<Option<Vec<Uuid>>, Error> {
+    let lock = lock_over_sql(db);
+    Ok(Some(fenced!(db, |tx| {
+        if db.is_postgres() && !over.is_empty() {
+            sqlx::query(AssertSqlSafe(lock)).bind(group::ids(over.iter().copied())).execute(&mut *tx).await?;
+        }
+        let changed = sqlx::query(AssertSqlSafe(sql.to_owned())).bind(records).execute(&mut *tx).await?;
+        if usize::try_from(changed.rows_affected()) != Ok(rows.len()) {
+            return Ok(None);
+        }
+        events::append!(tx, db, &told(rows, at));
+        if over.is_empty() { Vec::new() } else { finish_over!(tx, db, over, at) }
+    })))
+}
+
+/// PostgreSQL: batches are locked before their commands, as a stop does.
+fn lock_over_sql(db: &Db) -> String {
+    format!("select id from batches where id in {} order by id{}", db.uuids(1), db.for_update())
 }
 
 /// One report for each id, as if they had been written in their order: an update that finds two records for one row
@@ -320,6 +369,7 @@ fn merged(reports: &[Report]) -> Vec<Report> {
         }
         *before = Report {
             id: report.id,
+            row: report.row.or(before.row),
             outcome: report.outcome,
             reason: report.reason.or(before.reason),
             detail: report.detail.clone().or(before.detail.take()),

@@ -25,7 +25,7 @@ use crate::domain::{
     printer::{Printer, PrinterDetails},
 };
 
-pub use search::{PrinterFilter, Selection, page, select};
+pub use search::{NamedPrinter, PrinterFilter, Selection, named, page, select};
 pub use secrets::{KeyChange, SealedAccess, SealedSecret, SecretChanges};
 use secrets::{SecretRow, insert_secrets};
 pub use tags::retag;

@@ -99,6 +99,31 @@ pub async fn select(db: &Db, selection: &Selection) -> Result<Vec<(Uuid, String)
         .await)?)
 }
 
+/// A printer that a batch names.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct NamedPrinter {
+    pub id: Uuid,
+    pub name: String,
+    pub enabled: bool,
+    /// It has any of the tags of the principal, or the principal is not limited.
+    pub visible: bool,
+}
+
+/// Those of the printers that are registered, in no order.
+pub async fn named(db: &Db, ids: &[Uuid], visible_tags: Option<&[String]>) -> Result<Vec<NamedPrinter>, Error> {
+    let sql = format!(
+        "select p.id, p.name, p.enabled, {} as visible from printers p where p.id in {}",
+        has_any(db, 2, 3),
+        db.uuids(1),
+    );
+    Ok(reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql))
+        .bind(group::ids(ids.iter().copied()))
+        .bind(visible_tags.is_some())
+        .bind(group::texts(visible_tags.into_iter().flatten()))
+        .fetch_all(pool)
+        .await)?)
+}
+
 /// A text that `like` takes literally, with `\` as its escape.
 fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());

@@ -20,7 +20,7 @@ async fn a_row_that_is_not_recorded_is_rejected_where_nothing_was_sent_and_unkno
         let [queued, sent, accepted, ended] = [0, 1, 2, 3].map(|i| rows[i].id);
         commands::commit_sends(&db, &[sent, accepted, ended].map(|id| send(id, 1))).await.expect("sent");
         let reports = [report(accepted, Outcome::Accepted), report(ended, Outcome::Confirmed)];
-        commands::report(&db, &reports).await.expect("reported");
+        commands::report(&db, &reports, &[]).await.expect("reported");
         let missing = printyard::clock::new_id();
         for _ in 0..2 {
             let ids = [queued, sent, accepted, ended, missing];

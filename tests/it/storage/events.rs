@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::{
     databases::{execute, on_each},
-    fixtures::{at, batch, entry, insert, printer, report, row, send},
+    fixtures::{at, batch, create, entry, insert, printer, report, row, send},
 };
 
 async fn all(db: &Db) -> Vec<Event> {
@@ -46,11 +46,11 @@ async fn a_batch_is_told_from_its_making_to_its_end_and_each_command_once() {
             action: printyard::domain::audit::Action::BatchCreated,
             ..entry()
         };
-        batches::create(&db, &one, &rows, &made).await.expect("created");
+        create(&db, &one, &rows, &made).await.expect("created");
         commands::commit_sends(&db, &[send(rows[0].id, 1)]).await.expect("sent");
         let ended = report(rows[0].id, Outcome::Confirmed);
-        commands::report(&db, std::slice::from_ref(&ended)).await.expect("written");
-        commands::report(&db, &[ended]).await.expect("written");
+        commands::report(&db, std::slice::from_ref(&ended), &[]).await.expect("written");
+        commands::report(&db, &[ended], &[]).await.expect("written");
         commands::skip_queued(&db, &[rows[1].id], printyard::domain::command::Reason::BatchStopped, None, at(3))
             .await
             .expect("skipped");

@@ -11,7 +11,8 @@ use printyard::{
         printer::{Printer, PrinterDetails},
     },
     storage::{
-        Db, Error, batches,
+        Db, Error,
+        batches::{self, PreparedBatch},
         commands::{self, Report, Send, Touched},
         printers::{self, NewPrinter, SealedAccess},
         sights,
@@ -32,6 +33,11 @@ pub fn printer(name: &str) -> Printer {
         created_at: at(0),
         updated_at: at(0),
     }
+}
+
+/// Stores one batch.
+pub async fn create(db: &Db, batch: &Batch, rows: &[CommandRow], entry: &Entry) -> Result<(), Error> {
+    batches::create(db, &[PreparedBatch { batch: batch.clone(), rows: rows.to_vec(), entry: entry.clone() }]).await
 }
 
 /// Registers one printer.
@@ -98,7 +104,7 @@ pub fn row(batch: &Batch, position: i64) -> CommandRow {
 pub async fn stored(db: &Db, rows: i64) -> (Batch, Vec<CommandRow>) {
     let batch = batch(Command::Pause);
     let rows: Vec<CommandRow> = (0..rows).map(|position| row(&batch, position)).collect();
-    batches::create(db, &batch, &rows, &entry()).await.expect("created");
+    create(db, &batch, &rows, &entry()).await.expect("created");
     (batch, rows)
 }
 
@@ -119,6 +125,7 @@ pub fn send(id: Uuid, attempt: i64) -> Send {
 pub fn report(id: Uuid, outcome: Outcome) -> Report {
     Report {
         id,
+        row: None,
         outcome,
         reason: None,
         detail: None,

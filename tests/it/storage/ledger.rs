@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use super::{
     databases::on_each,
-    fixtures::{at, batch, entry, ids, outcome, report, row, send, stored},
+    fixtures::{at, batch, create, entry, ids, outcome, report, row, send, stored},
 };
 
 fn full_batch() -> Batch {
@@ -54,7 +54,7 @@ async fn a_batch_and_its_rows_read_back_as_they_were_written() {
     on_each(async |db| {
         let full = full_batch();
         let rows = [row(&full, 0), full_row(&full, 1)];
-        batches::create(&db, &full, &rows, &entry()).await.expect("created");
+        create(&db, &full, &rows, &entry()).await.expect("created");
         assert_eq!(batches::get(&db, full.id).await.expect("read"), Some(full.clone()));
         for row in &rows {
             assert_eq!(commands::get(&db, row.id).await.expect("read").as_ref(), Some(row));
@@ -65,7 +65,7 @@ async fn a_batch_and_its_rows_read_back_as_they_were_written() {
         round.created_at = chrono::DateTime::from_timestamp(1_790_000_000, 0).expect("a time");
         let mut tenth = row(&round, 0);
         tenth.expires_at = chrono::DateTime::from_timestamp(1_790_000_000, 100_000_000);
-        batches::create(&db, &round, std::slice::from_ref(&tenth), &entry()).await.expect("created");
+        create(&db, &round, std::slice::from_ref(&tenth), &entry()).await.expect("created");
         assert_eq!(batches::get(&db, round.id).await.expect("read"), Some(round));
         assert_eq!(commands::get(&db, tenth.id).await.expect("read"), Some(tenth));
     })
@@ -77,9 +77,9 @@ async fn a_batch_is_written_whole_or_not_at_all() {
     on_each(async |db| {
         let broken = batch(Command::Pause);
         let rows = [row(&broken, 0), row(&broken, 0)];
-        assert!(batches::create(&db, &broken, &rows, &entry()).await.is_err(), "two rows at one position");
+        assert!(create(&db, &broken, &rows, &entry()).await.is_err(), "two rows at one position");
         assert_eq!(batches::get(&db, broken.id).await.expect("read"), None);
-        batches::create(&db, &broken, &[], &entry()).await.expect("the database goes on");
+        create(&db, &broken, &[], &entry()).await.expect("the database goes on");
         assert!(batches::counts(&db, &[broken.id], &Visible::default()).await.expect("read").is_empty());
     })
     .await;
@@ -169,10 +169,10 @@ async fn a_final_outcome_never_changes() {
             let (batch, rows) = stored(&db, 1).await;
             let id = rows[0].id;
             commands::commit_sends(&db, &[send(id, 1)]).await.expect("sent");
-            assert_eq!(commands::report(&db, &[report(id, *outcome)]).await.expect("reported").changed, 1);
+            assert_eq!(commands::report(&db, &[report(id, *outcome)], &[]).await.expect("reported").changed, 1);
             let before = commands::get(&db, id).await.expect("read");
             for other in Outcome::ALL {
-                let again = commands::report(&db, &[report(id, *other)]).await.expect("asked");
+                let again = commands::report(&db, &[report(id, *other)], &[]).await.expect("asked");
                 assert_eq!(again, Reported::default(), "{outcome} {other}");
             }
             assert!(commands::commit_sends(&db, &[send(id, 1), send(id, 2)]).await.expect("asked").is_empty());
@@ -193,7 +193,8 @@ async fn a_row_never_goes_back_and_is_sent_by_commit_alone() {
     on_each(async |db| {
         let (_, rows) = stored(&db, 1).await;
         let id = rows[0].id;
-        let reported = async |outcome| commands::report(&db, &[report(id, outcome)]).await.expect("asked").changed == 1;
+        let reported =
+            async |outcome| commands::report(&db, &[report(id, outcome)], &[]).await.expect("asked").changed == 1;
         assert!(!reported(Outcome::Sent).await);
         assert!(!reported(Outcome::Accepted).await);
         assert!(reported(Outcome::Queued).await, "a waiting row can say why");
@@ -227,7 +228,7 @@ async fn reports_of_one_row_in_one_group_count_in_their_order() {
             report(twice, Outcome::Unknown),
             report(bare, Outcome::Accepted),
         ];
-        let touched = commands::report(&db, &group).await.expect("reported");
+        let touched = commands::report(&db, &group, &[]).await.expect("reported");
         assert_eq!((touched.changed, touched.ended), (3, [id, twice].into()));
         let row = commands::get(&db, id).await.expect("read").expect("there");
         assert_eq!((row.outcome, row.reason), (Outcome::Unconfirmed, Some(Reason::NoEffect)));
@@ -246,7 +247,7 @@ async fn an_empty_group_is_nothing_to_do() {
     on_each(async |db| {
         assert_eq!(commands::release(&db, &[], at(0)).await.expect("asked"), []);
         assert!(commands::commit_sends(&db, &[]).await.expect("asked").is_empty());
-        assert_eq!(commands::report(&db, &[]).await.expect("asked"), Reported::default());
+        assert_eq!(commands::report(&db, &[], &[]).await.expect("asked"), Reported::default());
         assert_eq!(commands::skip_queued(&db, &[], Reason::BatchStopped, None, at(0)).await.expect("asked"), []);
         assert!(batches::finish_done(&db, &[], at(0)).await.expect("asked").is_empty());
     })
@@ -262,7 +263,7 @@ async fn a_late_effect_is_added_once_to_an_unknown_one_or_to_one_that_was_undone
         commands::commit_sends(&db, &sends).await.expect("sent");
         let old_report = Report { finished_at: Some(at(5)), ..report(old, Outcome::Unconfirmed) };
         let reports = [report(maybe, Outcome::Unknown), report(done, Outcome::Confirmed), old_report];
-        commands::report(&db, &reports).await.expect("reported");
+        commands::report(&db, &reports, &[]).await.expect("reported");
         let unsettled = async || -> Vec<_> {
             commands::unsettled_since(&db, at(5)).await.expect("read").iter().map(|row| row.id).collect()
         };
@@ -287,7 +288,7 @@ async fn rows_are_found_by_where_they_are() {
         let sends: Vec<Send> = rows[..4].iter().map(|row| send(row.id, 1)).collect();
         commands::commit_sends(&db, &sends).await.expect("sent");
         let reports = [report(rows[0].id, Outcome::Confirmed), report(rows[1].id, Outcome::Unchanged)];
-        commands::report(&db, &reports).await.expect("reported");
+        commands::report(&db, &reports, &[]).await.expect("reported");
         let positions = |rows: &[CommandRow]| rows.iter().map(|row| row.position).collect::<Vec<_>>();
         let mut seen = Vec::new();
         loop {
@@ -342,7 +343,7 @@ async fn a_stop_skips_what_is_queued_and_the_batch_ends_with_its_last_row() {
         let again = batches::stop(&db, batch.id, at(16), &entry()).await.expect("asked");
         assert_eq!(again, Some(StopResult { before: BatchState::Stopped, skipped: vec![], finished: false }));
         assert!(batches::finish_done(&db, &[batch.id], at(17)).await.expect("asked").is_empty());
-        commands::report(&db, &[report(rows[0].id, Outcome::Confirmed)]).await.expect("reported");
+        commands::report(&db, &[report(rows[0].id, Outcome::Confirmed)], &[]).await.expect("reported");
         assert_eq!(batches::finish_done(&db, &[batch.id], at(20)).await.expect("finished"), [batch.id]);
         assert!(batches::finish_done(&db, &[batch.id], at(21)).await.expect("asked").is_empty());
         assert_eq!((read().await.state, read().await.finished_at), (BatchState::Stopped, Some(at(20))));
@@ -374,7 +375,7 @@ async fn a_stop_of_a_batch_of_which_nothing_was_sent_ends_it_at_once() {
 async fn a_finished_batch_cannot_be_stopped() {
     on_each(async |db| {
         let (batch, rows) = stored(&db, 1).await;
-        commands::report(&db, &[report(rows[0].id, Outcome::Unreachable)]).await.expect("reported");
+        commands::report(&db, &[report(rows[0].id, Outcome::Unreachable)], &[]).await.expect("reported");
         assert_eq!(batches::finish_done(&db, &[batch.id], at(20)).await.expect("finished"), [batch.id]);
         let stopped = batches::stop(&db, batch.id, at(30), &entry()).await.expect("asked").expect("there");
         assert_eq!(stopped.before, BatchState::Finished);
@@ -390,7 +391,7 @@ async fn batches_are_paged_newest_first_and_filtered() {
         let mut all = vec![full_batch()];
         all.extend((0..6).map(|i| Batch { created_at: at(i), ..batch(Command::Pause) }));
         for batch in &all {
-            batches::create(&db, batch, &[], &entry()).await.expect("created");
+            create(&db, batch, &[], &entry()).await.expect("created");
         }
         all.reverse();
         let mut seen = Vec::new();
@@ -423,7 +424,7 @@ async fn old_batches_are_deleted_with_their_rows_and_unfinished_ones_are_kept() 
         let mut old = Vec::new();
         for _ in 0..45 {
             let (batch, rows) = stored(&db, 1).await;
-            commands::report(&db, &[report(rows[0].id, Outcome::Rejected)]).await.expect("reported");
+            commands::report(&db, &[report(rows[0].id, Outcome::Rejected)], &[]).await.expect("reported");
             old.push((batch.id, rows[0].id));
         }
         let (open, _) = stored(&db, 1).await;
@@ -449,7 +450,7 @@ async fn the_rows_of_a_printer_are_found_by_their_places_and_no_others() {
         same.position = 2;
         let third = Batch { created_at: at(5), created_by: "bert".into(), ..batch(Command::Start) };
         same.batch_id = third.id;
-        batches::create(&db, &third, &[same.clone()], &entry()).await.expect("created");
+        create(&db, &third, &[same.clone()], &entry()).await.expect("created");
         let places = [(first.id, 2), (second.id, 1), (third.id, 2), (third.id, 7), (new_id(), 0)];
         let found = commands::at_places(&db, printer, &places).await.expect("read");
         let told: Vec<_> = found.iter().map(|asked| (asked.row.id, asked.by.as_str(), asked.at)).collect();

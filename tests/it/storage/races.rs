@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use super::{
     databases::on_each,
-    fixtures::{self, at, entry, ids, outcome, printer, report, row, send, stored},
+    fixtures::{self, at, create, entry, ids, outcome, printer, report, row, send, stored},
 };
 
 /// Repetitions of a race: enough that both orders come up.
@@ -145,7 +145,7 @@ async fn groups_that_share_rows_wait_for_each_other_and_never_fail() {
                     row
                 })
                 .collect();
-            batches::create(&db, &batch, &rows, &entry()).await.expect("created");
+            create(&db, &batch, &rows, &entry()).await.expect("created");
             let all: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
             let backward: Vec<Uuid> = all.iter().rev().copied().collect();
             let reports: Vec<Report> = backward.iter().map(|id| report(*id, Outcome::Rejected)).collect();
@@ -153,7 +153,7 @@ async fn groups_that_share_rows_wait_for_each_other_and_never_fail() {
             let times: Vec<_> = backward.iter().map(|id| (*id, at(99))).collect();
             let note = entry();
             let results = tokio::join!(
-                commands::report(&db, &reports),
+                commands::report(&db, &reports, &[]),
                 commands::commit_sends(&db, &sends),
                 commands::release(&db, &times, at(1)),
                 commands::skip_queued(&db, &backward, Reason::OvertakenByCancel, None, at(2)),
@@ -180,7 +180,7 @@ async fn a_batch_ends_once_whoever_ends_its_last_row() {
             let (a, b) = (rows[0].id, rows[1].id);
             commands::commit_sends(&db, &[send(a, 1), send(b, 1)]).await.expect("sent");
             let end = async |id: Uuid| {
-                commands::report(&db, &[report(id, Outcome::Confirmed)]).await.expect("reported");
+                commands::report(&db, &[report(id, Outcome::Confirmed)], &[]).await.expect("reported");
                 batches::finish_done(&db, &[batch.id], at(20)).await.expect("asked").len()
             };
             let stop = async {
@@ -201,7 +201,7 @@ async fn all_who_write_the_audit_at_once_make_one_chain_and_none_fails() {
         for _ in 0..ROUNDS {
             let (batch, rows) = stored(&db, 5).await;
             let reports: Vec<Report> = rows.iter().map(|row| report(row.id, Outcome::Rejected)).collect();
-            commands::report(&db, &reports).await.expect("reported");
+            commands::report(&db, &reports, &[]).await.expect("reported");
             let fact = PrintFact::Began { id: new_id(), file: None, at: at(1), by: By::printer() };
             let (facts, ended) = ([(rows[0].printer_id, fact)], [batch.id]);
             let told = Entry { printer_ids: rows.iter().map(|row| row.printer_id).collect(), ..entry() };

@@ -9,7 +9,7 @@ use printyard::{
         state::PrinterState,
     },
     storage::{
-        Db, Error, batches, commands, plates,
+        Db, Error, commands, plates,
         printers::{self, KeyChange, PrinterFilter, Selection},
         sightings::{self, Sighting},
     },
@@ -17,7 +17,7 @@ use printyard::{
 
 use super::{
     databases::on_each,
-    fixtures::{self, at, batch, entry, full_printer, occupy, outcome, printer, report, row, send, tagged},
+    fixtures::{self, at, batch, create, entry, full_printer, occupy, outcome, printer, report, row, send, tagged},
 };
 
 async fn register(db: &Db, printers: &[Printer]) {
@@ -182,11 +182,11 @@ async fn removing_a_printer_ends_its_commands_and_takes_all_that_was_known_of_it
         for row in &mut rows[..4] {
             row.printer_id = gone.id;
         }
-        batches::create(&db, &batch, &rows, &entry()).await.expect("created");
+        create(&db, &batch, &rows, &entry()).await.expect("created");
         let sends: Vec<_> = rows[1..4].iter().map(|row| send(row.id, 1)).collect();
         commands::commit_sends(&db, &sends).await.expect("sent");
         let reports = [report(rows[2].id, Outcome::Accepted), report(rows[3].id, Outcome::Confirmed)];
-        assert_eq!(commands::report(&db, &reports).await.expect("reported").changed, 2);
+        assert_eq!(commands::report(&db, &reports, &[]).await.expect("reported").changed, 2);
         let sighting = |printer: &Printer| Sighting {
             printer_id: printer.id,
             state: PrinterState::Printing,

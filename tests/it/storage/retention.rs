@@ -16,7 +16,7 @@ use printyard::{
 
 use super::{
     databases::on_each,
-    fixtures::{batch, entry, insert, occupy, printer},
+    fixtures::{batch, create, entry, insert, occupy, printer},
 };
 
 /// How long rows are kept here.
@@ -97,7 +97,7 @@ async fn a_batch_goes_only_with_all_that_were_made_before_it() {
             })
             .collect();
         for batch in &made {
-            batches::create(&db, batch, &[], &entry()).await.expect("created");
+            create(&db, batch, &[], &entry()).await.expect("created");
         }
         assert_eq!(batches::delete_older_than(&db, now - KEPT, now).await.expect("removed"), 3);
         let left = batches::page(&db, &Default::default(), None, 50).await.expect("read");

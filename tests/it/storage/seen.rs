@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use super::{
     databases::on_each,
-    fixtures::{self, at, entry, occupy, printer, tagged},
+    fixtures::{self, at, create, entry, occupy, printer, tagged},
 };
 
 fn file() -> FileRef {
@@ -260,7 +260,7 @@ async fn every_row_and_event_of_a_print_names_the_order_of_the_command_that_star
         let (ours, other) = (order("MO/1"), order("MO/2"));
         let (start, pause) = (fixtures::row(&ours, 0), fixtures::row(&other, 0));
         for (batch, row) in [(&ours, &start), (&other, &pause)] {
-            batches::create(&db, batch, std::slice::from_ref(row), &entry()).await.expect("created");
+            create(&db, batch, std::slice::from_ref(row), &entry()).await.expect("created");
         }
         let by = By::command(start.id);
         let id = new_id();

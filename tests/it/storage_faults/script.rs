@@ -13,7 +13,12 @@ use printyard::{
         command::Command,
     },
     simulator::{Act, Farm, FarmConfig, Fault, SimulatedPrinter, sample_gcode},
-    storage::{Db, audit, batches, faults::Failure, retention},
+    storage::{
+        Db, audit,
+        batches::{self, PreparedBatch},
+        faults::Failure,
+        retention,
+    },
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -99,7 +104,9 @@ async fn add_old_rows(url: &str) {
         retry_of: None,
     };
     let created = Entry { subject: Some(batch.id), ..entry(Action::BatchCreated, 500) };
-    batches::create(&db, &batch, &[], &created).await.expect("a batch");
+    batches::create(&db, &[PreparedBatch { batch: batch.clone(), rows: Vec::new(), entry: created }])
+        .await
+        .expect("a batch");
     audit::add(&db, &entry(Action::BatchStopped, 499)).await.expect("an entry");
     // The clock was right until a moment ago.
     let right = StoredClock { newest: days_ago(0), steady: STEADY_FOR };

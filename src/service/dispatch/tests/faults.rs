@@ -58,8 +58,7 @@ async fn fail_each_use(moment: Moment) {
     let mut desk = Desk::new().await;
     let printers = desk.dispatcher.rows.drain().map(|(_, row)| row.id).collect::<Vec<_>>();
     let ends: Vec<_> = printers.iter().map(|id| stored(*id, Outcome::Confirmed)).collect();
-    commands::report(&desk.dispatcher.db, &ends).await.expect("ended");
-    desk.dispatcher.awaiting_reply.clear();
+    commands::report(&desk.dispatcher.db, &ends, &[]).await.expect("ended");
     for nth in 1.. {
         let (uses, ends) = script(&mut desk, Failure { nth, moment, lasts: Lasts::OneUse }).await;
         for (id, outcome, reason) in ends {
