@@ -451,7 +451,7 @@ async fn page(farm: &Farm) {
         tokio::time::sleep(Duration::from_millis(rand::random_range(50..450))).await;
         stream.skip().await;
         let index = change * 37 % FEW;
-        let command = if change / FEW % 2 == 0 { "pause" } else { "resume" };
+        let command = if (change / FEW).is_multiple_of(2) { "pause" } else { "resume" };
         let start = Instant::now();
         bare_loop(&bench.client, &farm.printers[index..=index], command).await;
         stream.wait_for(&bench.ids[index]).await;

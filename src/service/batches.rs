@@ -152,16 +152,28 @@ impl Services {
     /// One batch with its counts and first commands. For whoever may see some printers only, it has their rows alone, and
     /// without any it does not exist.
     pub async fn batch(&self, who: &Principal, id: Uuid) -> Result<BatchView, Error> {
-        let (batch, counts, visible) = self.seen_by(who, id).await?;
+        let batch = storage::batches::get(&self.db, id).await?.ok_or(Error::NotFound("batch"))?;
+        let visible = visible(who, &batch);
         let (commands, next) = self.page_of(id, None, COMMANDS_SHOWN, None, &visible).await?;
+        let counts = match next {
+            None => Counts::from_pairs(commands.iter().map(|row| (row.outcome, 1))),
+            Some(_) => self.counts_of(id, &visible).await?,
+        };
+        if visible.tags.is_some() && counts.total() == 0 {
+            return Err(Error::NotFound("batch"));
+        }
         Ok(BatchView { batch, counts, commands, next })
+    }
+
+    async fn counts_of(&self, id: Uuid, visible: &Visible) -> Result<Counts, Error> {
+        Ok(storage::batches::counts(&self.db, &[id], visible).await?.remove(&id).unwrap_or_default())
     }
 
     /// A batch as far as somebody may see it.
     async fn seen_by(&self, who: &Principal, id: Uuid) -> Result<(Batch, Counts, Visible), Error> {
         let batch = storage::batches::get(&self.db, id).await?.ok_or(Error::NotFound("batch"))?;
         let visible = visible(who, &batch);
-        let counts = storage::batches::counts(&self.db, &[id], &visible).await?.remove(&id).unwrap_or_default();
+        let counts = self.counts_of(id, &visible).await?;
         if visible.tags.is_some() && counts.total() == 0 {
             return Err(Error::NotFound("batch"));
         }

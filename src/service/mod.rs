@@ -48,6 +48,7 @@ pub mod users;
 pub mod webhooks;
 
 use std::{
+    ops::Deref,
     path::PathBuf,
     sync::{Arc, atomic::AtomicU64},
 };
@@ -89,9 +90,20 @@ use crate::{
 /// started a print that was not recorded.
 const LAST_COMMANDS: TimeDelta = TimeDelta::days(1);
 
-/// Everything that use cases need. Cheap to clone.
+/// Everything that use cases need. A clone is a reference count: every layer of every request has one.
 #[derive(Clone)]
-pub struct Services {
+pub struct Services(Arc<Shared>);
+
+impl Deref for Services {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+/// What all clones of [`Services`] share.
+pub struct Shared {
     pub(crate) db: Db,
     pub(crate) sending: watch::Receiver<Sending>,
     pub(crate) fleet: Fleet,
@@ -154,7 +166,7 @@ impl Services {
         let (fleet, inbox) = Fleet::new(parts.settings, tasks.clone(), stop.clone());
         let dispatcher = Dispatcher::new(parts.db.clone(), fleet.clone(), inbox.ledger, parts.others_send_until);
         let (batch_writer, batch_writer_task) = BatchWriter::new(parts.db.clone(), dispatcher.handle());
-        let services = Self {
+        let services = Self(Arc::new(Shared {
             db: parts.db,
             sending: parts.sending,
             fleet,
@@ -181,7 +193,7 @@ impl Services {
             stop: stop.clone(),
             hashers: Arc::new(tokio::sync::Semaphore::new(sessions::HASHERS)),
             hashed: Arc::default(),
-        };
+        }));
         services.check_keys().await?;
         // Before the dispatcher runs: it takes a printer without an actor for one that is disabled.
         services.reconcile_registry().await?;

@@ -129,6 +129,16 @@ impl Services {
         Ok(self.view_of(printer))
     }
 
+    /// Fails where there is no such printer, or the principal may not see it.
+    pub async fn check_printer(&self, who: &Principal, id: Uuid) -> Result<(), Error> {
+        let tags = who.visible_tags();
+        if tags.is_none() && self.fleet.view().get(id).is_some() {
+            return Ok(());
+        }
+        let named = storage::printers::named(&self.db, &[id], tags.as_deref()).await?;
+        named.iter().any(|printer| printer.visible).then_some(()).ok_or(Error::NotFound("printer"))
+    }
+
     /// What the register says about these printers, for pages that follow the live side. It asks nobody's rights:
     /// who shows them holds each against [`Principal::may_see`].
     pub async fn registered(&self, ids: &[Uuid]) -> Result<Vec<Printer>, Error> {

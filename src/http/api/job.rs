@@ -114,8 +114,8 @@ async fn command_printer_job(
     headers: HeaderMap,
     Input(body): Input<JobCommandBody>,
 ) -> Result<Response, Problem> {
-    // A row that says `not_found` is for batches: here it is the resource itself that is missing.
-    services.printer(&who.0, id).await?;
+    // A row that says `not_found` is for batches: here the resource itself is missing.
+    services.check_printer(&who.0, id).await?;
     let wait = Wait::from_headers(&headers);
     let mut view = match services.create_batch(&who.0, body.into_new(id)).await? {
         Created::Dry { spec, rows } => {
