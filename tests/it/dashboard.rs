@@ -381,6 +381,21 @@ async fn the_stream_sends_the_changed_tile_and_beats() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_numbers_of_the_farm_are_sent_only_when_they_changed() {
+    let site = Site::with(1).await;
+    let mut stream = send(site.get("/stream")).await;
+    let mut seen = read_until(&mut stream, "event: tiles").await;
+    let who = Principal::operator_of_the_server(ActorKind::AdminToken);
+    let id = site.ids[0].parse().expect("an id");
+    for name in ["P-first", "P-second"] {
+        let patch = printyard::service::printers::PrinterPatch { name: Some(name.to_owned()), ..Default::default() };
+        site.services.patch_printer(&who, id, None, patch).await.expect("renamed");
+        seen += &read_until(&mut stream, &format!(">{name}</a>")).await;
+    }
+    assert_eq!(seen.matches("event: strip").count(), 1, "{seen}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stream_ends_with_its_server() {
     let mut site = Site::with(0).await;
     let mut stream = send(site.get("/stream")).await;
