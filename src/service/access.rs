@@ -144,6 +144,7 @@ impl Services {
         let place = self.login_throttle.refusal_place(address);
         let admin = self.admin_token.as_ref().filter(|_| place.is_ok());
         if admin.is_some_and(|admin| secrets::is_equal(admin.as_bytes(), token.as_bytes())) {
+            self.login_throttle.known_token(address, place.ok().flatten());
             return Ok(Ok(Principal::operator_of_the_server(ActorKind::AdminToken)));
         }
         let now = clock::now();
@@ -151,6 +152,7 @@ impl Services {
             let place = place.map_err(Error::TooManyAttempts)?;
             return Ok(Err(self.login_throttle.unknown_token(address, place)));
         };
+        self.login_throttle.known_token(address, place.ok().flatten());
         if found.expires_at.is_some_and(|at| at <= now) {
             return Ok(Err(TokenRefusal::default()));
         }

@@ -64,8 +64,16 @@ impl Default for LoginThrottle {
     }
 }
 
-/// A place among the refusals that wait; `None` for an address within its burst, whose refusals do not wait.
-type RefusalPlace = Option<OwnedSemaphorePermit>;
+/// A place among the refusals that wait. The guess counts already; `None` for an address within its burst, whose refusals
+/// neither wait nor count before they are known to be due.
+type RefusalPlace = Option<CountedPlace>;
+
+/// A place with the time that its refusal waits.
+#[derive(Debug)]
+pub struct CountedPlace {
+    place: OwnedSemaphorePermit,
+    wait: Duration,
+}
 
 /// The refusal of a token. The default one does not wait.
 #[derive(Debug, Clone, Default)]
@@ -107,38 +115,54 @@ impl LoginThrottle {
         self.refusal_place_at(address, Instant::now())
     }
 
-    /// Counts an unknown token. `place` is from [`refusal_place`](Self::refusal_place).
-    pub fn unknown_token(&self, address: Option<&str>, mut place: RefusalPlace) -> TokenRefusal {
-        let wait = self.unknown_token_at(address, Instant::now());
-        // Several first guesses at the same time are past the burst together: they find a place now, or do not wait.
-        if place.is_none() && !wait.is_zero() {
-            place = self.waiting.clone().try_acquire_owned().ok();
+    /// Counts an unknown token, where its place has not. `place` is from [`refusal_place`](Self::refusal_place).
+    pub fn unknown_token(&self, address: Option<&str>, place: RefusalPlace) -> TokenRefusal {
+        self.unknown_token_at(address, place, Instant::now())
+    }
+
+    /// Takes back what a place has counted: the token is known.
+    pub fn known_token(&self, address: Option<&str>, place: RefusalPlace) {
+        let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        if place.is_some()
+            && let Some(until) = refusals.get_mut(&network_of(address.unwrap_or_default()))
+        {
+            *until = until.checked_sub(REFUSAL_EVERY).unwrap_or(*until);
         }
-        let wait = if place.is_some() { wait } else { Duration::ZERO };
-        TokenRefusal { wait, _place: place.map(Arc::new) }
     }
 
     fn refusal_place_at(&self, address: Option<&str>, now: Instant) -> Result<RefusalPlace, Duration> {
-        let refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(until) = refusals.get(&network_of(address.unwrap_or_default())) else { return Ok(None) };
-        let delay = delay(*until + REFUSAL_EVERY, now);
-        if delay.is_zero() {
+        let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(until) = refusals.get_mut(&network_of(address.unwrap_or_default())) else { return Ok(None) };
+        let next = (*until).max(now) + REFUSAL_EVERY;
+        let wait = delay(next, now);
+        if wait.is_zero() {
             return Ok(None);
         }
-        match delay.checked_sub(REFUSAL_WAIT + REFUSAL_EVERY) {
+        match wait.checked_sub(REFUSAL_WAIT + REFUSAL_EVERY) {
             Some(wait) if !wait.is_zero() => Err(wait),
-            _ => self.waiting.clone().try_acquire_owned().map(Some).map_err(|_| REFUSAL_WAIT),
+            _ => {
+                let place = self.waiting.clone().try_acquire_owned().map_err(|_| REFUSAL_WAIT)?;
+                // Now, and not when the token is known to be wrong: guesses at the same moment are not all compared.
+                *until = next;
+                Ok(Some(CountedPlace { place, wait: wait.min(REFUSAL_WAIT) }))
+            }
         }
     }
 
-    fn unknown_token_at(&self, address: Option<&str>, now: Instant) -> Duration {
+    fn unknown_token_at(&self, address: Option<&str>, place: RefusalPlace, now: Instant) -> TokenRefusal {
+        if let Some(CountedPlace { place, wait }) = place {
+            return TokenRefusal { wait, _place: Some(Arc::new(place)) };
+        }
         let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
         if refusals.len() >= MOST {
             refusals.retain(|_, until| *until > now);
         }
         let until = refusals.entry(network_of(address.unwrap_or_default())).or_insert(now);
         *until = (*until).max(now) + REFUSAL_EVERY;
-        delay(*until, now).min(REFUSAL_WAIT)
+        let wait = delay(*until, now).min(REFUSAL_WAIT);
+        // Several first guesses at the same time are past the burst together: they find a place now, or do not wait.
+        let place = (!wait.is_zero()).then(|| self.waiting.clone().try_acquire_owned().ok()).flatten();
+        TokenRefusal { wait: if place.is_some() { wait } else { Duration::ZERO }, _place: place.map(Arc::new) }
     }
 
     fn begin_at(&self, keys: &[(String, Rule)], now: Instant) -> Option<Duration> {
@@ -279,20 +303,22 @@ mod tests {
     fn unknown_tokens_are_refused_evenly_and_no_more_compared_where_they_come_faster() {
         let throttle = LoginThrottle::default();
         let (mut now, address) = (Instant::now(), Some("10.0.0.9"));
-        assert!((0..20).all(|_| throttle.unknown_token_at(address, now).is_zero()), "a few mistakes cost nothing");
+        let guess = |now| {
+            let place = throttle.refusal_place_at(address, now)?;
+            Ok::<_, Duration>(throttle.unknown_token_at(address, place, now).wait)
+        };
+        assert!((0..20).all(|_| guess(now) == Ok(Duration::ZERO)), "a few mistakes cost nothing");
         for _ in 0..100 {
             // One after the other.
-            let wait = throttle.unknown_token_at(address, now);
-            assert_eq!(wait, REFUSAL_EVERY);
-            assert!(throttle.refusal_place_at(address, now).is_ok());
-            now += wait;
+            assert_eq!(guess(now), Ok(REFUSAL_EVERY));
+            now += REFUSAL_EVERY;
         }
-        for _ in 0..100 {
-            // All at once.
-            assert!(throttle.unknown_token_at(address, now) <= REFUSAL_WAIT);
-        }
-        assert!(throttle.refusal_place_at(address, now).is_err());
+        // All at once, before any of them is known to be wrong.
+        let mut places: Vec<_> = (0..100).filter_map(|_| throttle.refusal_place_at(address, now).ok()).collect();
+        assert_eq!(places.len(), 21);
         assert!(throttle.refusal_place_at(Some("10.0.0.8"), now).is_ok(), "another address may");
+        throttle.known_token(address, places.pop().flatten());
+        assert!(throttle.refusal_place_at(address, now).is_ok(), "a known token is no guess");
         assert!(throttle.refusal_place_at(address, now + Duration::from_secs(60)).is_ok());
     }
 
@@ -305,8 +331,10 @@ mod tests {
             let address = format!("10.0.0.{i}");
             for n in 0..39 {
                 let place = throttle.refusal_place_at(Some(&address), now);
-                throttle.unknown_token_at(Some(&address), now);
                 assert_eq!(place.as_ref().is_ok_and(Option::is_none), n < 20, "guess {n}");
+                if n < 20 {
+                    throttle.unknown_token_at(Some(&address), None, now);
+                }
                 waiting.extend(place.ok().flatten());
             }
         }

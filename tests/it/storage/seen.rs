@@ -10,7 +10,7 @@ use printyard::{
         state::PrinterState,
     },
     storage::{
-        Db, batches, events, plates,
+        Db, events, plates,
         prints::{self, PrintFilter, PrintState},
         sightings::{self, Sighting},
         sights,
