@@ -197,6 +197,8 @@ impl Services {
         services.check_keys().await?;
         // Before the dispatcher runs: it takes a printer without an actor for one that is disabled.
         services.reconcile_registry().await?;
+        // Before requests come: what the previous process left open counts for its principals.
+        dispatcher.count_unfinished().await?;
         let since = clock::now() - LAST_COMMANDS;
         services.fleet.view().tell(storage::commands::last_of_each(&services.db, since).await?);
         let (guard, token) = (failed.clone().drop_guard(), stop.clone());

@@ -19,7 +19,7 @@ use crate::{
         command::{CommandRow, Outcome, Reason},
     },
     fleet::in_flight::MOVING_LIMIT,
-    storage::commands,
+    storage::{self, commands},
 };
 
 /// Commands are compared with the log once their expiry is this long ago, and as often.
@@ -45,6 +45,14 @@ impl From<Uuid> for Unrecorded {
 }
 
 impl Dispatcher {
+    /// Counts the unfinished batches of the command log for their principals. One that cannot be read does not count.
+    pub async fn count_unfinished(&self) -> Result<(), storage::Error> {
+        for batch in storage::batches::unfinished(&self.db).await?.into_iter().filter_map(|(_, batch)| batch.ok()) {
+            self.handle.open.add(&batch);
+        }
+        Ok(())
+    }
+
     /// Ends commands whose rows the database refuses, by a statement that takes nothing from the printer: `rejected` where
     /// nothing was sent, `unknown` otherwise. Those that are refused even so are tried again later.
     pub(super) async fn end_as_not_recorded(&mut self, ends: Vec<Unrecorded>) {
