@@ -103,7 +103,16 @@ async fn what_is_removed_while_it_is_changed_is_gone() {
 async fn until_occupied(server: &TestServer, id: &str) {
     until("the print is on the plate", DEADLINE, async || {
         let (_, printer, _) = server.get(&format!("/api/v1/printers/{id}")).await;
-        let is_over = printer["plate"]["state"] == "occupied" && printer["status"]["state"] == "operational";
+        // The plate is occupied as soon as the print has begun, and the state may follow it.
+        let (_, prints, _) = server.get(&format!("/api/v1/prints?printer_id={id}")).await;
+        let mut of_plate = prints["items"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter(|print| print["id"] == printer["plate"]["print_id"]);
+        let is_over = printer["plate"]["state"] == "occupied"
+            && of_plate.any(|print| !print["ended_at"].is_null())
+            && printer["status"]["state"] == "operational";
         if is_over { Ok(()) } else { Err(printer) }
     })
     .await;

@@ -126,8 +126,8 @@ async fn fail_uses(name: &str, at_once: usize, database: impl AsyncFn() -> Datab
     println!("{name}: {hits:?}, {missed} cases without a failure, {:?}", begun.elapsed());
     assert!(failed.is_empty(), "{name}: {} cases failed\n{}", failed.len(), failed.join("\n"));
     let ran: u64 = hits.values().sum();
-    // The last uses may be missing in a run that waits less.
-    assert!(missed * 10 <= ran, "{missed} cases of {} met no failure", ran + missed);
+    // The last uses may be missing in a run that waits less, or whose writes share more statements.
+    assert!(missed * 5 <= ran, "{missed} cases of {} met no failure", ran + missed);
     assert!(ran < 20 || hits.len() == 6, "{hits:?}");
 }
 

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{
     super::{
-        Db, Error,
+        Db, Error, audit,
         batches::finish_over,
         events, fenced,
         group::{self, Kind, stamp, stamp_if},
@@ -318,6 +318,9 @@ async fn report_group(db: &Db, reports: Vec<Report>, over: &[Uuid], are_ends: bo
             sqlx::query(AssertSqlSafe(lock)).bind(group::ids(over.iter().copied())).execute(&mut *tx).await?;
         }
         let ended: Vec<Touched> = sqlx::query_as(AssertSqlSafe(sql)).bind(records).fetch_all(&mut *tx).await?;
+        if db.is_postgres() && !over.is_empty() {
+            sqlx::query(AssertSqlSafe(audit::lock_head(db))).execute(&mut *tx).await?;
+        }
         events::append!(tx, db, &told(&ended, at));
         let finished = if over.is_empty() { Vec::new() } else { finish_over!(tx, db, over, at) };
         Reported { changed: ended.len() as u64, ended: ended.into_iter().map(|row| row.id).collect(), finished }
@@ -342,12 +345,16 @@ async fn end_every(
         if usize::try_from(changed.rows_affected()) != Ok(rows.len()) {
             return Ok(None);
         }
+        if db.is_postgres() && !over.is_empty() {
+            sqlx::query(AssertSqlSafe(audit::lock_head(db))).execute(&mut *tx).await?;
+        }
         events::append!(tx, db, &told(rows, at));
         if over.is_empty() { Vec::new() } else { finish_over!(tx, db, over, at) }
     })))
 }
 
-/// PostgreSQL: batches are locked before their commands, as a stop does.
+/// PostgreSQL: every transaction locks batches first, then commands, the end of the audit, and the end of the feed. Another
+/// order would deadlock.
 fn lock_over_sql(db: &Db) -> String {
     format!("select id from batches where id in {} order by id{}", db.uuids(1), db.for_update())
 }
