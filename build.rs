@@ -1,4 +1,5 @@
-//! Compresses the dashboard's static files, so that the server sends them as they are.
+//! Compresses the static files, so that the server sends them as they are: those below `static/`, and those of Swagger UI,
+//! whose version `Cargo.lock` pins.
 //!
 //! gzip alone: browsers accept Brotli over HTTPS only, and most farms use plain HTTP in their own network.
 
@@ -7,30 +8,52 @@ use std::{
     error::Error,
     fmt::Write as _,
     fs,
-    io::Write as _,
+    io::{Cursor, Read as _, Write as _},
     path::{Path, PathBuf},
 };
 
 use flate2::{Compression, write::GzEncoder};
+use utoipa_swagger_ui_vendored::SWAGGER_UI_VENDORED;
+use zip::ZipArchive;
+
+/// What the page of the API needs of Swagger UI, with the terms under which it may be copied.
+const SWAGGER_UI: [&str; 4] = ["LICENSE", "NOTICE", "dist/swagger-ui.css", "dist/swagger-ui-bundle.js"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=static");
     println!("cargo:rerun-if-changed=build.rs");
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("static");
     let out = PathBuf::from(env::var("OUT_DIR")?);
-    let mut table = String::from("/// The path below `static/` and the compressed content of each file.\n");
+    let mut contents = swagger_ui()?;
+    for file in files(&root)? {
+        let path = file.strip_prefix(&root)?.to_string_lossy().replace('\\', "/");
+        contents.push((path, fs::read(&file)?));
+    }
+
+    let mut table = String::from("/// The path below `/static/` and the compressed content of each file.\n");
     table.push_str("const COMPRESSED: &[(&str, &[u8])] = &[\n");
-    for (number, file) in files(&root)?.iter().enumerate() {
+    for (number, (path, content)) in contents.iter().enumerate() {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-        encoder.write_all(&fs::read(file)?)?;
+        encoder.write_all(content)?;
         let compressed = out.join(format!("{number}.gz"));
         fs::write(&compressed, encoder.finish()?)?;
-        let path = file.strip_prefix(&root)?.to_string_lossy().replace('\\', "/");
         writeln!(table, "    ({path:?}, include_bytes!({compressed:?})),")?;
     }
     table.push_str("];\n");
     fs::write(out.join("static_files.rs"), table)?;
     Ok(())
+}
+
+/// The files of Swagger UI, each with its path below `/static/`.
+fn swagger_ui() -> Result<Vec<(String, Vec<u8>)>, Box<dyn Error>> {
+    let mut archive = ZipArchive::new(Cursor::new(SWAGGER_UI_VENDORED))?;
+    let folder = archive.by_index(0)?.name()?.into_owned();
+    let read = |file: &str| {
+        let mut content = Vec::new();
+        archive.by_name(&format!("{folder}{file}"))?.read_to_end(&mut content)?;
+        Ok((format!("vendor/swagger-ui/{}", file.trim_start_matches("dist/")), content))
+    };
+    SWAGGER_UI.into_iter().map(read).collect()
 }
 
 /// Every file below a folder, sorted.

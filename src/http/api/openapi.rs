@@ -1,13 +1,10 @@
 //! The OpenAPI document, made from the handlers, and the page that shows it.
 
-use std::sync::Arc;
-
 use axum::{
     Router,
     body::Bytes,
-    extract::Path,
-    http::{HeaderValue, StatusCode, header},
-    response::{IntoResponse, Response},
+    http::header,
+    response::{Html, IntoResponse},
     routing::get,
 };
 use utoipa::{
@@ -18,20 +15,17 @@ use utoipa::{
     },
 };
 
-use super::{
-    finish::problem,
-    problem::{Problem, ProblemBody},
-};
+use super::{finish::problem, problem::ProblemBody};
 
 const INTRODUCTION: &str = "One command to many OctoPrint printers, and the truth about each.\n\n\
     Errors are `application/problem+json` with a stable `code`. Unknown fields and query parameters are errors (422). \
     New fields, outcomes, reasons and states may appear within v1: ignore what you do not know, and act on `final`, \
     `effect` and `result`, whose vocabularies are closed. Times are RFC 3339 UTC.";
 const SCHEME: &str = "token";
-/// Nothing from elsewhere, nothing inline but the one style that is inside of Swagger's own logo. The page makes some of
-/// its signs as `data:` pictures.
-const POLICY: &str = "default-src 'self'; img-src 'self' data:; \
-    style-src 'self' 'sha256-RL3ie0nH+Lzz2YNqQN83mnU0J1ot4QL7b99vMdIX99w='; object-src 'none'; base-uri 'self'; \
+/// The page that shows the document, with Swagger UI.
+const PAGE: &str = include_str!("../../../templates/api/docs.html");
+/// Swagger UI makes some of its signs as `data:` pictures.
+const POLICY: &str = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; \
     form-action 'none'; frame-ancestors 'none'";
 
 /// How lists are paged.
@@ -100,42 +94,12 @@ pub fn frame() -> OpenApi {
 pub fn router<S: Clone + Send + Sync + 'static>(document: &OpenApi) -> Router<S> {
     // Infallible: a document of our own types. An empty one would show at once in its snapshot.
     let json = Bytes::from(document.to_pretty_json().unwrap_or_default());
-    let config = Arc::new(utoipa_swagger_ui::Config::from("/api/openapi.json"));
-    let page = move |tail: String| asset(&tail, config.clone());
-    let (index, slashed) = (page.clone(), page.clone());
+    let page = || async { ([(header::CONTENT_SECURITY_POLICY, POLICY)], Html(PAGE)) };
     Router::new()
         .route(
             "/api/openapi.json",
             get(async move || ([(header::CONTENT_TYPE, "application/json")], json.clone()).into_response()),
         )
-        .route("/api/docs", get(async move || index(String::new())))
-        .route("/api/docs/", get(async move || slashed(String::new())))
-        .route("/api/docs/{*rest}", get(async move |Path(rest): Path<String>| page(rest)))
-}
-
-fn asset(tail: &str, config: Arc<utoipa_swagger_ui::Config<'static>>) -> Response {
-    let file = match utoipa_swagger_ui::serve(tail, config) {
-        Ok(Some(file)) => file,
-        Ok(None) => return Problem::not_found("page").into_response(),
-        Err(error) => {
-            let cause = error.to_string();
-            tracing::error!(cause, "the page of the API cannot be made");
-            return StatusCode::INTERNAL_SERVER_ERROR.into_response();
-        }
-    };
-    let mut bytes = file.bytes.into_owned();
-    if file.content_type.starts_with("text/html") {
-        // Its paths are relative to a folder, and the page is served without the slash, too.
-        let based = "<head>\n    <base href=\"/api/docs/\">";
-        bytes = String::from_utf8_lossy(&bytes).replacen("<head>", based, 1).into_bytes();
-    }
-    let content_type = HeaderValue::from_str(&file.content_type)
-        .unwrap_or_else(|_| HeaderValue::from_static("application/octet-stream"));
-    let policy = HeaderValue::from_static(POLICY);
-    let mut response =
-        ([(header::CONTENT_TYPE, content_type), (header::CONTENT_SECURITY_POLICY, policy)], bytes).into_response();
-    if file.gzpipped {
-        response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-    }
-    response
+        .route("/api/docs", get(page))
+        .route("/api/docs/", get(page))
 }

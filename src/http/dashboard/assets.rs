@@ -1,5 +1,5 @@
-//! Style, script and icons: embedded in the binary, compressed by `build.rs`, and cached for good under the hash of their
-//! content.
+//! Static files: style, scripts, icons, and Swagger UI. They are compressed by `build.rs`, embedded in the binary, and browsers
+//! keep them for good under the hash of their content.
 
 use std::{
     collections::HashMap,
@@ -20,32 +20,26 @@ use crate::http::{compression::accepts_gzip, etag};
 
 include!(concat!(env!("OUT_DIR"), "/static_files.rs"));
 
-/// A file in both encodings.
 struct StaticFile {
     compressed: &'static [u8],
-    /// For clients that do not accept gzip.
-    plain: Bytes,
-    /// Twelve digits of the SHA-256 of the content.
+    /// Twelve digits of the SHA-256 of the compressed content.
     hash: String,
 }
 
-static FILES: LazyLock<HashMap<&'static str, StaticFile>> = LazyLock::new(|| {
-    let file = |&(path, compressed): &(&'static str, &'static [u8])| match StaticFile::read(compressed) {
-        Ok(file) => Some((path, file)),
-        Err(error) => {
-            tracing::error!(%error, path, "a static file cannot be decompressed");
-            None
-        }
-    };
-    COMPRESSED.iter().filter_map(file).collect()
-});
+static FILES: LazyLock<HashMap<&'static str, StaticFile>> =
+    LazyLock::new(|| COMPRESSED.iter().map(|&(path, compressed)| (path, StaticFile::new(compressed))).collect());
 
 impl StaticFile {
-    fn read(compressed: &'static [u8]) -> io::Result<Self> {
+    fn new(compressed: &'static [u8]) -> Self {
+        let hash = Sha256::digest(compressed).iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+        Self { compressed, hash }
+    }
+
+    /// For clients that do not accept gzip.
+    fn decompress(&self) -> io::Result<Vec<u8>> {
         let mut plain = Vec::new();
-        GzDecoder::new(compressed).read_to_end(&mut plain)?;
-        let hash = Sha256::digest(&plain).iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-        Ok(Self { compressed, plain: plain.into(), hash })
+        GzDecoder::new(self.compressed).read_to_end(&mut plain)?;
+        Ok(plain)
     }
 }
 
@@ -76,5 +70,11 @@ pub(super) async fn serve(Path(path): Path<String>, RawQuery(query): RawQuery, r
         let encoding = [(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"))];
         return (headers, kind, encoding, Bytes::from_static(file.compressed)).into_response();
     }
-    (headers, kind, file.plain.clone()).into_response()
+    match file.decompress() {
+        Ok(plain) => (headers, kind, plain).into_response(),
+        Err(error) => {
+            tracing::error!(%error, path, "a static file cannot be decompressed");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
 }

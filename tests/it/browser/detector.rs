@@ -25,10 +25,10 @@ const LOOK: &str = r#"
 const found = [...window.__said];
 // The browser's own page for an answer without one: nothing of it is ours.
 if (document.body?.classList.contains("neterror")) return { found, seen: [] };
-const own = (at) => at && new URL(at).origin === location.origin && /^\/(static|api\/docs)\//.test(new URL(at).pathname);
+const own = (at) => at && new URL(at).origin === location.origin && /^\/static\//.test(new URL(at).pathname);
 for (const one of document.querySelectorAll("*")) {
   const name = one.tagName.toLowerCase();
-  if ([`iframe:not([name="tested"]:not([src]):not([srcdoc]))`, "frame", "object", "embed", `base:not([href="/api/docs/"])`, "applet"].some((bad) => one.matches(bad))) found.push(one.outerHTML.slice(0, 200));
+  if ([`iframe:not([name="tested"]:not([src]):not([srcdoc]))`, "frame", "object", "embed", "base", "applet"].some((bad) => one.matches(bad))) found.push(one.outerHTML.slice(0, 200));
   if (name === "script" && !own(one.src)) found.push("a script: " + one.outerHTML.slice(0, 200));
   for (const { name: key, value } of one.attributes) {
     if (key.startsWith("on") || key === "data-xss" || key === "srcdoc") found.push("the attribute " + key + " of a " + name);
