@@ -171,6 +171,11 @@ impl Outcome {
 }
 
 impl Command {
+    /// It stops printers: other commands never delay or refuse it.
+    pub fn stops_printers(self) -> bool {
+        matches!(self, Self::Cancel | Self::Pause)
+    }
+
     /// It makes heaters draw current: what `max_heating` counts.
     pub fn heats(self) -> bool {
         matches!(self, Self::Start | Self::Restart | Self::Resume)

@@ -1,4 +1,5 @@
-//! Stores new batches: those that come while one transaction is under way share the next one.
+//! Stores new batches: those that come while one transaction is under way share the next one. Batches that stop printers
+//! have a queue of their own, which comes first: no other batch delays a cancel by more than the transaction under way.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,7 @@ use crate::storage::{
     batches::{self, PreparedBatch},
 };
 
-/// Batches that wait to be stored.
+/// Batches that wait in each of the two queues.
 const QUEUE: usize = 512;
 /// Batches of one transaction.
 const GROUP: usize = 128;
@@ -34,20 +35,25 @@ struct Pending {
 
 /// The way to the task that stores new batches. Cheap to clone.
 #[derive(Clone)]
-pub struct BatchWriter(mpsc::Sender<Pending>);
+pub struct BatchWriter {
+    stops: mpsc::Sender<Pending>,
+    others: mpsc::Sender<Pending>,
+}
 
 /// The task that stores new batches.
 pub struct BatchWriterTask {
     db: Db,
     dispatch: Dispatch,
-    pending: mpsc::Receiver<Pending>,
+    stops: mpsc::Receiver<Pending>,
+    others: mpsc::Receiver<Pending>,
 }
 
 impl BatchWriter {
     /// A writer, and the task that it needs.
     pub fn new(db: Db, dispatch: Dispatch) -> (Self, BatchWriterTask) {
-        let (sender, pending) = mpsc::channel(QUEUE);
-        (Self(sender), BatchWriterTask { db, dispatch, pending })
+        let (stops, waiting_stops) = mpsc::channel(QUEUE);
+        let (others, waiting_others) = mpsc::channel(QUEUE);
+        (Self { stops, others }, BatchWriterTask { db, dispatch, stops: waiting_stops, others: waiting_others })
     }
 
     /// Stores a batch and hands it to the dispatcher. Where the caller stops waiting before the transaction begins, nothing
@@ -55,7 +61,8 @@ impl BatchWriter {
     pub async fn store(&self, new: PreparedBatch, admission: Admission) -> Result<(), Error> {
         const STOPPING: Error = Error::Busy("The server stops. Send the request again when it has started.");
         let (reply, stored) = oneshot::channel();
-        self.0.send(Pending { since: Instant::now(), new, admission, reply }).await.map_err(|_| STOPPING)?;
+        let queue = if new.batch.spec.command.stops_printers() { &self.stops } else { &self.others };
+        queue.send(Pending { since: Instant::now(), new, admission, reply }).await.map_err(|_| STOPPING)?;
         Ok(stored.await.map_err(|_| STOPPING)??)
     }
 }
@@ -63,20 +70,29 @@ impl BatchWriter {
 impl BatchWriterTask {
     /// Runs until `stop` is cancelled and what has come by then is stored.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut group = Vec::with_capacity(GROUP);
         loop {
-            tokio::select! {
-                () = stop.cancelled(), if !self.pending.is_closed() => self.pending.close(),
-                count = self.pending.recv_many(&mut group, GROUP) => if count == 0 { return },
+            let group = tokio::select! {
+                biased;
+                () = stop.cancelled(), if !self.others.is_closed() => {
+                    self.stops.close();
+                    self.others.close();
+                    continue;
+                }
+                Some(first) = self.stops.recv() => group(first, &mut self.stops),
+                Some(first) = self.others.recv() => group(first, &mut self.others),
+                else => return,
+            };
+            let mut wanted = Vec::with_capacity(group.len());
+            for pending in group {
+                // A slow database must not let requests wait without end.
+                if pending.since.elapsed() >= LONGEST_WAIT {
+                    let _ = pending.reply.send(Err(storage::Error::timed_out()));
+                } else if !pending.reply.is_closed() {
+                    wanted.push(pending);
+                }
             }
-            // Most of a group come while the one before is written: a slow database must not let them wait without end.
-            for pending in group.extract_if(.., |pending| pending.since.elapsed() >= LONGEST_WAIT) {
-                let _ = pending.reply.send(Err(storage::Error::timed_out()));
-            }
-            group.retain(|pending| !pending.reply.is_closed());
-            while !group.is_empty() {
-                let rest = group.split_off(first_rows(&group));
-                self.write(std::mem::replace(&mut group, rest)).await;
+            if !wanted.is_empty() {
+                self.write(wanted).await;
             }
         }
     }
@@ -125,14 +141,18 @@ impl BatchWriterTask {
     }
 }
 
-/// How many of the first batches of a group one transaction takes.
-fn first_rows(group: &[Pending]) -> usize {
-    let mut rows = 0;
-    let fits = group.iter().take_while(|pending| {
-        rows += pending.new.rows.len();
-        rows <= ROWS
-    });
-    fits.count().max(1)
+/// The batches of one transaction: the first, and those that wait behind it.
+fn group(first: Pending, queue: &mut mpsc::Receiver<Pending>) -> Vec<Pending> {
+    let mut rows = first.new.rows.len();
+    let mut group = vec![first];
+    while group.len() < GROUP
+        && rows < ROWS
+        && let Ok(next) = queue.try_recv()
+    {
+        rows += next.new.rows.len();
+        group.push(next);
+    }
+    group
 }
 
 /// Whether one batch of a group is at fault, and the others can be stored without it.
@@ -144,5 +164,122 @@ fn is_of_one(error: &storage::Error) -> bool {
         | storage::Error::Superseded
         | storage::Error::Unavailable(_)
         | storage::Error::Setup(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+    use tokio_util::task::TaskTracker;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{
+        clock,
+        config::Settings,
+        domain::{
+            audit::{Action, ActorKind, Entry},
+            batch::{Batch, BatchSpec, BatchState},
+            command::{Command, CommandRow},
+        },
+        fleet::Fleet,
+        service::dispatch::Dispatcher,
+        storage::events,
+    };
+
+    /// A writer whose task does not run yet.
+    struct Desk {
+        db: Db,
+        dispatch: Dispatch,
+        writer: BatchWriter,
+        task: Option<BatchWriterTask>,
+        _dir: TempDir,
+    }
+
+    impl Desk {
+        async fn new() -> Self {
+            let dir = tempfile::tempdir().expect("a folder");
+            let db =
+                Db::connect(&format!("sqlite:{}", dir.path().join("test.db").display())).await.expect("a database");
+            let (fleet, inbox) = Fleet::new(Settings::default(), TaskTracker::new(), CancellationToken::new());
+            let dispatch = Dispatcher::new(db.clone(), fleet, inbox.ledger, None).handle();
+            let (writer, task) = BatchWriter::new(db.clone(), dispatch.clone());
+            Self { db, dispatch, writer, task: Some(task), _dir: dir }
+        }
+
+        /// A request that waits until its batch is stored.
+        fn request(&self, new: PreparedBatch) -> impl Future<Output = Result<(), Error>> + use<> {
+            let admission = self.dispatch.admit(&new.batch).expect("room");
+            let writer = self.writer.clone();
+            async move { writer.store(new, admission).await }
+        }
+
+        async fn until_waiting(&self, requests: usize) {
+            let task = self.task.as_ref().expect("not run yet");
+            while task.stops.len() + task.others.len() < requests {
+                tokio::task::yield_now().await;
+            }
+        }
+
+        /// Runs the task as it runs when the server stops: it stores what waits.
+        async fn run(&mut self) {
+            let stop = CancellationToken::new();
+            stop.cancel();
+            self.task.take().expect("not run yet").run(stop).await;
+        }
+
+        /// The batches in the order in which they were stored.
+        async fn stored(&self) -> Vec<Uuid> {
+            let page = events::page(&self.db, 0, None, 100).await.expect("the feed");
+            page.events.into_iter().filter_map(|event| event.subject).collect()
+        }
+    }
+
+    fn prepared(command: Command) -> PreparedBatch {
+        let now = clock::now();
+        let batch = Batch {
+            id: clock::new_id(),
+            spec: BatchSpec::of(command),
+            state: BatchState::Running,
+            created_at: now,
+            finished_at: None,
+            created_by: String::new(),
+            retry_of: None,
+        };
+        let row = CommandRow::queued(clock::new_id(), batch.id, clock::new_id(), String::new(), command);
+        let entry =
+            Entry { subject: Some(batch.id), ..Entry::unasked(ActorKind::Scheduler, Action::BatchCreated, now) };
+        PreparedBatch { rows: vec![row], entry, batch }
+    }
+
+    #[tokio::test]
+    async fn stops_are_stored_before_the_batches_that_wait() {
+        let mut desk = Desk::new().await;
+        let commands = [Command::Start, Command::Resume, Command::Cancel, Command::Restart, Command::Pause];
+        let new: Vec<PreparedBatch> = commands.into_iter().map(prepared).collect();
+        let ids: Vec<Uuid> = new.iter().map(|new| new.batch.id).collect();
+        let requests: Vec<_> = new.into_iter().map(|new| tokio::spawn(desk.request(new))).collect();
+        desk.until_waiting(commands.len()).await;
+        desk.run().await;
+        for request in requests {
+            request.await.expect("no panic").expect("stored");
+        }
+        assert_eq!(desk.stored().await, [2, 4, 0, 1, 3].map(|position| ids[position]));
+        let refused = desk.request(prepared(Command::Cancel)).await;
+        assert!(matches!(refused, Err(Error::Busy(_))), "{refused:?}");
+    }
+
+    #[tokio::test]
+    async fn a_batch_whose_request_is_gone_is_not_stored() {
+        let mut desk = Desk::new().await;
+        let (kept, dropped) = (prepared(Command::Start), prepared(Command::Start));
+        let id = kept.batch.id;
+        let (kept, dropped) = (tokio::spawn(desk.request(kept)), tokio::spawn(desk.request(dropped)));
+        desk.until_waiting(2).await;
+        dropped.abort();
+        assert!(dropped.await.is_err_and(|error| error.is_cancelled()));
+        desk.run().await;
+        kept.await.expect("no panic").expect("stored");
+        assert_eq!(desk.stored().await, [id]);
     }
 }

@@ -13,10 +13,7 @@ use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use crate::{
-    clock,
-    domain::{batch::Batch, command::Command},
-};
+use crate::{clock, domain::batch::Batch};
 
 /// Scheduled batches of one principal.
 const SCHEDULED_EACH: usize = 100;
@@ -59,7 +56,7 @@ impl OpenBatch {
         Self {
             owner: batch.spec.owner(),
             due_at: batch.due_at(),
-            stops_printers: matches!(batch.spec.command, Command::Cancel | Command::Pause),
+            stops_printers: batch.spec.command.stops_printers(),
             end: watch::Sender::default(),
         }
     }
@@ -152,7 +149,10 @@ mod tests {
     use chrono::TimeDelta;
 
     use super::*;
-    use crate::domain::batch::{BatchSpec, BatchState};
+    use crate::domain::{
+        batch::{BatchSpec, BatchState},
+        command::Command,
+    };
 
     fn batch(owner: u128, command: Command, is_scheduled: bool) -> Batch {
         let now = clock::now();
