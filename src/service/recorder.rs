@@ -18,6 +18,7 @@ use uuid::Uuid;
 pub use self::status::RecorderStatus;
 
 use self::observations::ObservationBuffer;
+use super::dispatch::Dispatch;
 use crate::{
     clock,
     domain::{
@@ -31,16 +32,19 @@ use crate::{
 
 /// Observations of one printer within this are stored as one.
 const COALESCE: Duration = Duration::from_secs(1);
-/// Messages that are taken at once.
-const GROUP: usize = 1_024;
+/// Messages of one transaction. SQLite has one writer: an outcome that a user waits for comes after one of these at most.
+const GROUP: usize = 128;
+/// Outcomes of commands are stored first. So long do facts about prints wait for them.
+const OUTCOMES_FIRST: Duration = Duration::from_millis(50);
 /// Between attempts while the database is away.
 const RETRY: Duration = Duration::from_millis(200);
 /// For what is left after the stop.
 const LAST_WRITES: Duration = Duration::from_secs(5);
 
 /// Runs until `stop` is cancelled, then stores what is left, for a bounded time.
-pub async fn run(db: Db, queue: RecorderQueue, status: RecorderStatus, stop: CancellationToken) {
-    let recorder = Recorder { db, queue: queue.clone(), status, observations: ObservationBuffer::default() };
+pub async fn run(db: Db, queue: RecorderQueue, dispatch: Dispatch, status: RecorderStatus, stop: CancellationToken) {
+    let observations = ObservationBuffer::default();
+    let recorder = Recorder { db, queue: queue.clone(), dispatch, status, observations };
     let too_late = async {
         stop.cancelled().await;
         sleep(LAST_WRITES).await;
@@ -57,6 +61,7 @@ pub async fn run(db: Db, queue: RecorderQueue, status: RecorderStatus, stop: Can
 struct Recorder {
     db: Db,
     queue: RecorderQueue,
+    dispatch: Dispatch,
     status: RecorderStatus,
     observations: ObservationBuffer,
 }
@@ -84,6 +89,7 @@ impl Recorder {
         let (mut parts, replies) = parts_of(group);
         let mut is_repeated = false;
         while let Some(part) = parts.pop() {
+            self.dispatch.until_outcomes_are_stored(OUTCOMES_FIRST).await;
             match part.write(&self.db, std::mem::take(&mut is_repeated)).await {
                 Ok(()) => {
                     self.note(&Ok(()));

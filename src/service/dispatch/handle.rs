@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::{Notify, broadcast, mpsc, oneshot};
+use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
 use uuid::Uuid;
 
 pub use super::open_batches::NotAdmitted;
@@ -70,6 +70,8 @@ pub struct Dispatch {
     pub(super) changed: broadcast::Sender<Uuid>,
     status: Arc<Status>,
     waits: Arc<Mutex<Waits>>,
+    /// Requests to send and outcomes are being stored.
+    is_storing: watch::Sender<bool>,
 }
 
 /// What the dispatcher publishes about itself.
@@ -99,6 +101,7 @@ impl Dispatch {
             changed: broadcast::channel(SIGNALS).0,
             status: Arc::new(status),
             waits: Arc::default(),
+            is_storing: watch::Sender::default(),
         };
         (handle, receiver)
     }
@@ -132,6 +135,16 @@ impl Dispatch {
     /// Waits until a batch has ended. Returns at once where it is not known to be open.
     pub async fn until_ended(&self, batch_id: Uuid) {
         self.open.until_removed(batch_id).await;
+    }
+
+    /// Waits until no outcome is being stored, at most for `limit`: users wait for outcomes, and SQLite has one writer.
+    pub async fn until_outcomes_are_stored(&self, limit: Duration) {
+        let _ = tokio::time::timeout(limit, self.is_storing.subscribe().wait_for(|is_storing| !is_storing)).await;
+    }
+
+    /// Says whether outcomes are being stored.
+    pub(super) fn set_storing(&self, is_storing: bool) {
+        self.is_storing.send_if_modified(|value| std::mem::replace(value, is_storing) != is_storing);
     }
 
     /// Publishes the id of every batch of which a row has ended, or that has ended itself.

@@ -21,6 +21,7 @@ use crate::{
 impl Dispatcher {
     /// Takes in a group of messages.
     pub(super) async fn on_messages(&mut self, group: Vec<ActorEvent>) {
+        self.handle.set_storing(true);
         let mut readies = Vec::new();
         let (mut settled_later, mut restarted) = (Vec::new(), Vec::new());
         for up in group {
@@ -47,6 +48,7 @@ impl Dispatcher {
         for printer_id in restarted {
             self.on_restarted(printer_id).await;
         }
+        self.handle.set_storing(!self.ledger.is_empty());
     }
 
     /// Writes the reports that have come. They are kept until they are written: a shutdown may end this in between, and
