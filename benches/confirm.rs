@@ -471,7 +471,8 @@ struct PageStream {
 
 impl PageStream {
     async fn open(server: &Server) -> Self {
-        let login = server.client.get(format!("{}/login?token={TOKEN}", server.url)).send().await.expect("an answer");
+        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
+        let login = client.get(format!("{}/login?token={TOKEN}", server.url)).send().await.expect("an answer");
         let cookie = login.headers().get("set-cookie").and_then(|value| value.to_str().ok()).expect("a cookie");
         let cookie = cookie.split(';').next().expect("a name and a value").to_owned();
         let page =

@@ -2,6 +2,9 @@
 //! percentage then, before a real browser and 19 others that read the same stream.
 //!
 //! `cargo bench --bench dashboard`, with PRINTYARD_TEST_CHROMIUM and PRINTYARD_TEST_CHROMEDRIVER set as `tests/run` does.
+//!
+//! Streams share their compressed bytes. Measured on two cores with 1,000 printing printers: 7.4 % of a core with 5 browsers and
+//! 7.5 % with 20. Compressing each stream by itself would add 0.16 to 0.26 % for each browser (zlib, levels 1 and 4).
 
 #[path = "../tests/it/support/mod.rs"]
 #[expect(dead_code, unused_imports, unused_macros, reason = "of what the tests stand on, the browser alone is used")]

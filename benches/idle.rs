@@ -1,32 +1,86 @@
-//! What 1,000 live printers cost while nothing happens: memory, and processor time over a minute.
+//! What live printers cost while nothing happens: memory and processor time of 1,000 over a minute, and memory of 500 after a
+//! burst of single commands.
 //!
-//! `cargo bench --bench idle`
+//! `cargo bench --bench idle`, or with the names of its parts: `cargo bench --bench idle -- quiet burst`.
 
 #[expect(dead_code, reason = "each benchmark uses a part of what they share")]
 mod support;
 
 use std::time::Duration;
 
-use support::{Farm, Server};
+use serde_json::{Value, json};
+use support::{Farm, Server, until};
 
 const PRINTERS: usize = 1_000;
 const WATCH: Duration = Duration::from_secs(60);
+/// Printers of the burst, each with one command.
+const BURST: usize = 500;
+/// One token may send 200 requests at once.
+const TOKENS: usize = 10;
+const AFTER: Duration = Duration::from_secs(30);
 
 fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     let _ = rlimit::increase_nofile_limit(u64::MAX);
-    let farm = Farm::start(PRINTERS, 0);
-    runtime.block_on(async {
-        let server = Server::start(&farm).await;
-        // Connecting is over, and the first readings are made.
-        tokio::time::sleep(Duration::from_secs(20)).await;
-        let before = server.ticks();
-        tokio::time::sleep(WATCH).await;
-        let ticks = server.ticks() - before;
-        assert_eq!(server.online().await, PRINTERS);
-        let share = f64::from(u32::try_from(ticks).expect("few")) / 100.0 / WATCH.as_secs_f64() * 100.0;
-        println!("{PRINTERS} operational printers, all with their event socket open");
-        println!("resident memory     {} MB  (target: at most 64)", server.resident_kib() / 1_024);
-        println!("processor           {share:.1} % of a core over {} s  (target: at most 5)", WATCH.as_secs());
-    });
+    let parts: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let is_wanted = |part: &str| parts.is_empty() || parts.iter().any(|wanted| wanted == part);
+    if is_wanted("quiet") {
+        let farm = Farm::start(PRINTERS, 0);
+        runtime.block_on(quiet(&farm));
+    }
+    if is_wanted("burst") {
+        let farm = Farm::start(BURST, 50);
+        runtime.block_on(burst(&farm));
+    }
+}
+
+async fn quiet(farm: &Farm) {
+    let server = Server::start(farm).await;
+    // Connecting is over, and the first readings are made.
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    let before = server.ticks();
+    tokio::time::sleep(WATCH).await;
+    let ticks = server.ticks() - before;
+    assert_eq!(server.online().await, PRINTERS);
+    let share = f64::from(u32::try_from(ticks).expect("few")) / 100.0 / WATCH.as_secs_f64() * 100.0;
+    println!("{PRINTERS} operational printers, all with their event socket open");
+    println!("resident memory     {} MB  (target: at most 64)", server.resident_kib() / 1_024);
+    println!("processor           {share:.1} % of a core over {} s  (target: at most 2)", WATCH.as_secs());
+}
+
+/// Every printer prints; then each gets a pause and a resume of its own, all at once.
+async fn burst(farm: &Farm) {
+    let server = Server::start(farm).await;
+    let ids: Vec<Value> = server.printers().await.iter().map(|printer| printer["id"].clone()).collect();
+    let start =
+        json!({"command": "start", "select": {"printer_ids": ids}, "plate": "assume_clear", "reason": "benchmark"});
+    let (status, batch) = server.post("/batches", &start).await;
+    assert_eq!(status, 202, "{batch}");
+    until("every printer prints", || async { server.count("printing").await == BURST }).await;
+    let before = server.resident_kib() / 1_024;
+    let mut tokens = Vec::new();
+    for number in 0..TOKENS {
+        let (status, token) =
+            server.post("/tokens", &json!({"name": format!("client {number}"), "role": "operator"})).await;
+        assert_eq!(status, 201, "{token}");
+        tokens.push(token["token"].as_str().expect("a token").to_owned());
+    }
+    for command in ["pause", "resume"] {
+        let send = |(number, id): (usize, &Value)| {
+            let url = format!("{}/api/v1/printers/{}/job", server.url, id.as_str().expect("an id"));
+            let request = server.client.post(url).bearer_auth(&tokens[number % TOKENS]).header("Prefer", "wait=30");
+            let request = request.json(&json!({"command": command}));
+            tokio::spawn(async move { request.send().await.expect("an answer").status() })
+        };
+        for sent in ids.iter().enumerate().map(send).collect::<Vec<_>>() {
+            assert_eq!(sent.await.expect("sent"), 200);
+        }
+    }
+    let at_once = server.resident_kib() / 1_024;
+    tokio::time::sleep(AFTER).await;
+    println!("\n{BURST} printing printers, resident memory");
+    println!("before {BURST} pauses and resumes at once   {before} MB");
+    println!("right after them                       {at_once} MB");
+    let after = server.resident_kib() / 1_024;
+    println!("{} s later                             {after} MB  (target: at most 60)", AFTER.as_secs());
 }
