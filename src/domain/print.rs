@@ -1,9 +1,9 @@
-//! Prints with an identity, which OctoPrint's do not have.
+//! Print tracking: gives each print an id, which OctoPrint does not.
 //!
-//! The [`Tracker`] follows one printer by its readings and its events. It reports when a print began, paused, resumed and
-//! ended, and which command did it. A path does not distinguish copy 17 from copy 18, so a print counts as the same
-//! after a gap only where nothing contradicts it. Every fact has what is to be stored with it ([`Mark`]), so that a
-//! server that is killed at any moment continues from there.
+//! The [`Tracker`] follows one printer by its readings and its events. It reports when a print began, paused, resumed
+//! and ended, and which command caused it. A path does not distinguish copy 17 from copy 18. So after a gap, a print
+//! counts as the same one only if no observation contradicts this. Every fact includes the data that must be stored
+//! with it ([`Mark`]), so that the server can continue after a kill at any moment.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -42,43 +42,44 @@ pub struct By {
 }
 
 impl By {
-    /// One of Printyard's commands.
+    /// Returns the author for one of Printyard's commands.
     pub fn command(id: Uuid) -> Self {
         Self { kind: ActorKind::Command, command_id: Some(id) }
     }
 
-    /// A person at the printer, or another program.
+    /// Returns the author for a person at the printer or another program.
     pub fn printer() -> Self {
         Self { kind: ActorKind::Printer, command_id: None }
     }
 
-    /// It was not observed.
+    /// Returns the author for a change that was not observed.
     pub fn unknown() -> Self {
         Self { kind: ActorKind::Unknown, command_id: None }
     }
 }
 
-/// One print, as it is kept.
+/// A stored print.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Print {
     pub id: Uuid,
     pub printer_id: Uuid,
-    /// Unknown where the print was never seen with its file.
+    /// `None`: the print was never observed with its file.
     pub file: Option<FileRef>,
     pub started_at: DateTime<Utc>,
     pub ended_at: Option<DateTime<Utc>>,
     pub result: Option<PrintResult>,
-    /// The firmware's or OctoPrint's own words.
+    /// The reason as the firmware or OctoPrint reports it.
     pub reason: Option<String>,
     pub started_by: By,
     pub paused_by: Option<By>,
-    /// The batch of the command that started it.
+    /// The batch of the command that started the print.
     pub batch_id: Option<Uuid>,
-    /// The reference of that batch.
+    /// The external reference of that batch.
     pub external_ref: Option<String>,
 }
 
-/// The command that started a print, its batch, and the batch's reference. All absent where no command started it.
+/// The command that started a print, its batch, and the batch's reference. All are `None` if no command started the
+/// print.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PrintOrigin {
     pub command_id: Option<Uuid>,
@@ -86,7 +87,7 @@ pub struct PrintOrigin {
     pub external_ref: Option<String>,
 }
 
-/// The identity of a reading's file.
+/// Returns path and origin of a reading's file.
 pub fn file_ref(file: &super::reading::JobFile) -> FileRef {
     FileRef { path: file.path.clone(), origin: file.origin.clone() }
 }

@@ -1,4 +1,4 @@
-//! What the events of a printer mean for its prints.
+//! Print tracking by events.
 
 use chrono::{DateTime, Utc};
 
@@ -9,17 +9,17 @@ use super::{
 };
 use crate::domain::{command::FileRef, reading::PrinterEvent, state::PrinterState};
 
-/// What print times may be off by: a request, and whole seconds.
+/// Tolerance for print times, in seconds: the duration of a request, and rounding to whole seconds.
 const SLACK_S: i64 = 7;
-/// Events that are kept until the first reading after a gap. More do not come within one request.
+/// The highest number of events that are kept until the first reading after a gap. No more arrive within one request.
 const WAITING: usize = 64;
 
 impl Tracker {
-    /// Takes an event. `PrintPaused` changes nothing: it comes late, and even for a pause that was lost.
+    /// Processes an event. `PrintPaused` has no effect, because it arrives late, and also for a pause that was lost.
     pub fn on_event(&mut self, event: &PrinterEvent, moment: &Moment) -> Vec<PrintFact> {
         let mut facts = Vec::new();
         if self.gap {
-            // They are judged when the first reading has shown what they belong to.
+            // They are processed after the first reading has shown which print they belong to.
             if self.waiting.len() < WAITING {
                 self.waiting.push(event.clone());
             }
@@ -45,12 +45,12 @@ impl Tracker {
             PrinterEvent::PrintFailed { path, reason, error, time_s } => {
                 let cancelled = reason.as_deref() == Some("cancelled");
                 let result = if cancelled { PrintResult::Cancelled } else { PrintResult::Failed };
-                // 2.0.0rc7 says `unknown` for every error; its event `Error` has the text.
+                // 2.0.0rc7 sends `unknown` for every error. Its event `Error` contains the text.
                 let reason = error.clone().filter(|error| !cancelled && !error.is_empty() && error != "unknown");
                 self.will_end(path, Ending { result, reason, time_s: *time_s }, moment);
             }
             PrinterEvent::Error { error } => {
-                // A printer may have one without a print.
+                // An error may occur without a print.
                 let behind = self.stream.is_behind();
                 if let Some(current) = self.current.as_mut().filter(|_| !behind) {
                     current.error = Some(error.clone());
@@ -71,18 +71,18 @@ impl Tracker {
         let closed = matches!(state, PrinterState::Offline | PrinterState::Error);
         let was_cut_off = self.current.as_ref().is_some_and(|current| current.cut_off);
         if was_cut_off && !closed && (state.is_idle() || state.is_active()) {
-            // Connected again, and no event said how it failed.
+            // The printer is connected again, and no event reported how the print failed.
             self.end(Ending::unknown(None), moment, facts);
         }
         let turn = self.stream.follow(state);
         match turn {
-            // `PrintStarted` comes next, and names the file.
+            // The next event is `PrintStarted`, which contains the file.
             Turn::Begins if self.is_file_open() && state == PrinterState::Starting => {
                 self.starting = Some(moment.starting.clone());
             }
             Turn::Begins => self.begin_as_told(moment, facts),
             Turn::Ends => match &mut self.current {
-                // Measured: the event that says why comes before or after this one.
+                // Measured: the event with the reason arrives before or after this one.
                 Some(current) if closed && current.ending.is_none() => current.cut_off = true,
                 _ => self.end(self.ending_by_state(), moment, facts),
             },
@@ -107,14 +107,14 @@ impl Tracker {
         self.state = Some(state);
     }
 
-    /// Waits no longer for events that are too late.
+    /// Stops waiting for events that are too late.
     pub(super) fn give_up_events(&mut self, at: DateTime<Utc>) {
-        // The events of a print that is cut off have ended it.
+        // The events of a print that is cut off have already ended it.
         let is_active = self.current.as_ref().is_some_and(|current| !current.cut_off);
         self.stream.give_up(is_active || self.starting.is_some(), at);
     }
 
-    /// The next print to begin by the events may be of another file than the selected one.
+    /// Returns whether the next print that events begin may have another file than the selected one.
     fn is_file_open(&self) -> bool {
         self.selected.is_none() || self.is_selection_ahead
     }
@@ -131,7 +131,7 @@ impl Tracker {
             return;
         }
         (self.selected, self.is_selection_ahead) = (Some(file.clone()), false);
-        // Started again without an end between: OctoPrint 1.11 restarts a paused print so.
+        // The print started again without an end: OctoPrint 1.11 does this when it restarts a paused print.
         if self.current.as_ref().is_some_and(|current| current.restarted) {
             if let Some(current) = self.current.as_mut() {
                 current.ending.get_or_insert_with(|| Ending::cancelled(Some("started again".to_owned())));
@@ -154,7 +154,7 @@ impl Tracker {
         (self.selected, self.is_selection_ahead) = (file, false);
     }
 
-    /// How the print ends. A late event of an earlier print has another path, or another print time.
+    /// Stores how the print will end. A late event of an earlier print has another path or another print time.
     fn will_end(&mut self, path: &str, ending: Ending, moment: &Moment) {
         let fits = ending.time_s.is_none_or(|time_s| self.may_be_so_old(time_s, moment.at));
         let Some(current) = &self.current else {
@@ -176,7 +176,7 @@ impl Tracker {
         }
     }
 
-    /// Whether the active print may have printed for so long.
+    /// Returns whether the active print may have this print time.
     fn may_be_so_old(&self, time_s: i64, at: DateTime<Utc>) -> bool {
         let (Some(known_s), Some(read_at)) = (self.mark.print_time_s, self.read_at) else { return true };
         let most_s = known_s + (at - read_at).num_seconds() + SLACK_S;

@@ -1,4 +1,4 @@
-//! What happens to a print, as it is recorded.
+//! Recorded facts about a print.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::{By, Mark, PrintResult};
 use crate::domain::command::FileRef;
 
-/// What happened to a print.
+/// A change of a print.
 #[derive(Debug, Clone, PartialEq)]
 pub enum PrintFact {
     Began {
@@ -19,7 +19,7 @@ pub enum PrintFact {
         id: Uuid,
         by: By,
     },
-    /// A command caused the pause that was recorded before. It is no event of its own.
+    /// A command caused the pause that was recorded before. No event is published for it.
     PauseCredited {
         id: Uuid,
         by: By,
@@ -28,7 +28,7 @@ pub enum PrintFact {
         id: Uuid,
         by: By,
     },
-    /// Its file stands still, since that time.
+    /// The file position has not changed since that time.
     Stalled {
         id: Uuid,
         since: DateTime<Utc>,
@@ -39,13 +39,14 @@ pub enum PrintFact {
         result: PrintResult,
         reason: Option<String>,
         by: By,
-        /// What an idle printer shows after it. It is stored with the end, so that no restart takes it for another print.
+        /// The mark that an idle printer shows after the print. It is stored with the end, so that the server does not
+        /// record it as another print after a restart.
         left: Mark,
     },
 }
 
 impl PrintFact {
-    /// The print that it is about.
+    /// Returns the id of the print.
     pub fn id(&self) -> Uuid {
         match self {
             Self::Began { id, .. }
@@ -57,13 +58,13 @@ impl PrintFact {
         }
     }
 
-    /// The end of a print that nobody observes any more.
+    /// Returns the end of a print that is no longer observed.
     pub fn unobserved(id: Uuid, at: DateTime<Utc>) -> Self {
         let (result, by) = (PrintResult::Unknown, By::unknown());
         Self::Ended { id, at, result, reason: None, by, left: Mark::default() }
     }
 
-    /// The mark that is to be stored with it, and its time.
+    /// Returns the mark that is stored with the fact, and its time.
     pub fn mark(&self) -> Option<(Mark, DateTime<Utc>)> {
         match self {
             Self::Began { id, file, at, by } => {

@@ -1,4 +1,4 @@
-//! What happened to a printer's prints while events and readings were missing.
+//! Print tracking over gaps: finds what happened while events and readings were missing.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
@@ -14,12 +14,13 @@ use crate::domain::{
 };
 
 const NOT_WATCHED: &str = "not watched";
-/// Between a print that was seen and one that counts as the same: what readings and their whole seconds may be off by.
+/// Tolerance in seconds when prints before and after a gap are compared: duration of readings, and rounding to whole
+/// seconds.
 const TOLERANCE_S: i64 = 5;
 
 impl Tracker {
-    /// Compares the first reading after a gap with what is known. A print counts as the same only where nothing
-    /// contradicts it. `true`: it showed the end of a print that began within the gap.
+    /// Compares the first reading after a gap with the known state. A print counts as the same only if no observation
+    /// contradicts this. Returns `true` if the reading showed the end of a print that began within the gap.
     pub(super) fn after_gap(
         &mut self,
         reading: &JobReading,
@@ -29,14 +30,15 @@ impl Tracker {
     ) -> bool {
         let last_seen = self.marked_at;
         facts.extend(self.settle(moment));
-        // Who paused what is paused now was not observed.
+        // It was not observed who paused a print that is paused now.
         self.state = None;
         let not_watched = || Some(NOT_WATCHED.to_owned());
         let had_print = self.current.is_some();
         let same = match reading.state {
             state if state.is_active() => self.is_same_after_gap(state, mark, moment.at),
             PrinterState::Operational => mark.file.is_none() || (self.has_file(mark) && !self.is_started_over(mark)),
-            // It may have ended well before its printer was switched off, unless its connection was seen to break.
+            // The print may have ended long before its printer was switched off, unless its connection was observed to
+            // break.
             PrinterState::Offline | PrinterState::Error | PrinterState::Connecting => {
                 self.current.as_ref().is_some_and(|print| print.cut_off)
             }
@@ -48,7 +50,7 @@ impl Tracker {
             self.end(self.ending_shown(reading, mark), moment, facts);
         }
         let another = match (had_print, same) {
-            // One that was done cannot be the one that was active.
+            // The reading shows a print that was done. It cannot be the print that was active.
             (true, false) => mark.is_done(),
             (true, true) => false,
             (false, _) => !self.mark.explains(mark),
@@ -56,7 +58,8 @@ impl Tracker {
         let another = another && reading.state == PrinterState::Operational;
         if another {
             if let Some(PrintFact::Ended { left, .. }) = facts.last_mut() {
-                // What is shown is of the other one. If the server is killed between the two, it is found again.
+                // The reading shows the other print. If the server is killed before that print is stored, the next
+                // reading finds it again.
                 *left =
                     Mark { file: left.file.take(), of: MarkOf::Left, started_by: left.started_by, ..Mark::default() };
             }
@@ -72,18 +75,19 @@ impl Tracker {
         another
     }
 
-    /// A print of Printyard's own that was found by its file's counter alone.
+    /// Returns the facts of a print that Printyard started, and that only the print counters of its file show.
     pub fn found(&mut self, file: FileRef, result: PrintResult, moment: &Moment) -> Vec<PrintFact> {
         let start = self.start_of(Some(&file), moment.at, true, moment);
         let (by, id) = self.author(start, moment.fresh_ids[0]);
         let at = moment.at;
-        // Whatever an idle printer shows next is explained by it.
+        // This print explains whatever an idle printer shows next.
         self.mark = Mark { file: Some(file.clone()), started_by: self.started_by, ..Mark::default() };
         let began = PrintFact::Began { id, file: Some(file), at, by };
         vec![began, PrintFact::Ended { id, at, result, reason: None, by: By::printer(), left: self.mark.clone() }]
     }
 
-    /// A print of which only the end is seen: what it left, read from an idle printer. `last_seen`: it began after that.
+    /// Records a print of which only the end is observed. `left` was read from the idle printer. The print began after
+    /// `last_seen`.
     pub(super) fn begin_and_end(
         &mut self,
         id: Uuid,
@@ -96,7 +100,7 @@ impl Tracker {
         let result = if left.is_done() { PrintResult::Done } else { PrintResult::Unknown };
         let began = moment.at - TimeDelta::seconds(left.print_time_s.unwrap_or_default());
         let start = self.start_of(left.file.as_ref(), began, true, moment);
-        // Of another end it is not known whether the start that was sent is its beginning.
+        // If the print was not done, it is unknown whether it was begun by the sent start.
         let start = start.filter(|start| result == PrintResult::Done && start.may_begin_after(last_seen));
         let (by, id) = self.author(start, id);
         let at = moment.at;
@@ -108,7 +112,7 @@ impl Tracker {
         facts.push(PrintFact::Ended { id, at, result, reason, by, left });
     }
 
-    /// A print of another file than the selected one began, by the events that wait.
+    /// Returns whether the waiting events begin a print of another file than the selected one.
     pub(super) fn has_other_file_waiting(&self, now: &Mark) -> bool {
         let selected = now.file.as_ref().map(|file| file.path.as_str());
         let is_other = |event: &PrinterEvent| matches!(event, PrinterEvent::PrintStarted { path, .. } if Some(path.as_str()) != selected);
@@ -124,7 +128,7 @@ impl Tracker {
         if self.has_ended_before(state) || !self.has_file(now) || self.is_started_over(now) {
             return false;
         }
-        // Its print time stands still while it is paused, and while a script runs after it.
+        // The print time does not advance while the print is paused, or while a script runs after it.
         let was_paused = matches!(self.mark.state, Some(PrinterState::Pausing | PrinterState::Paused))
             || self.current.as_ref().is_some_and(|current| current.paused_by.is_some());
         if state == PrinterState::Finishing || (was_paused && state == PrinterState::Paused) {
@@ -132,16 +136,17 @@ impl Tracker {
         }
         let last = &self.mark;
         let (Some(printed), Some(marked_at)) = (now.print_time_s, self.marked_at) else { return true };
-        // Younger than the gap is wide, and moved: it may have begun within the gap.
+        // A print that moved, and whose print time is shorter than the gap, may have begun within the gap.
         let gap_s = (at - marked_at).num_seconds();
         let place = |mark: &Mark| (mark.file_position.filter(|position| *position > 0), mark.print_time_s);
         let stood_still = place(last).0.is_some() && place(last) == place(now);
-        // Already older than the gap when it was read last: another copy could not have come as far.
+        // The print time was already longer than the gap at the last reading. A copy that began within the gap cannot
+        // have reached it.
         let older = last.print_time_s.is_some_and(|age| age > gap_s + 1);
         stood_still || older || printed + TOLERANCE_S >= gap_s
     }
 
-    /// The position went backwards: the file was started again.
+    /// Returns whether the position went backwards: the file was started again.
     pub(super) fn is_started_over(&self, now: &Mark) -> bool {
         let last = &self.mark;
         self.current.as_ref().is_some_and(|current| last.of == MarkOf::Print(current.id))

@@ -1,4 +1,4 @@
-//! What a printer's job showed last.
+//! The last observed job data of a printer.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::PrintResult;
 use crate::domain::{command::FileRef, reading::JobReading, state::PrinterState};
 
-/// What a printer's job showed last. It is stored, so that the server continues from it after a restart.
+/// The last observed job data of a printer. It is stored, so that the server continues from it after a restart.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Mark {
@@ -17,28 +17,28 @@ pub struct Mark {
     pub print_time_s: Option<i64>,
     pub of: MarkOf,
     pub state: Option<PrinterState>,
-    /// The command that started a print last. Its start is no longer open, although its outcome may be.
+    /// The command that started the last print. Its start is no longer open, even if its outcome is not final.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started_by: Option<Uuid>,
 }
 
-/// The moment that a mark belongs to. It decides what a later reading may be compared with.
+/// The moment that a mark belongs to. It decides which comparisons with a later reading are valid.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MarkOf {
-    /// Not known, as in the marks of earlier versions: a difference proves nothing.
+    /// Unknown, as in marks of earlier versions: a difference proves nothing.
     #[default]
     Unknown,
     /// This print was active.
     Print(Uuid),
-    /// No print was active, and the mark was read.
+    /// No print was active, and the mark was read from the printer.
     Idle,
-    /// A print had just ended. The mark is what its events announce; it was not read yet.
+    /// A print had just ended. The mark is derived from its events and was not read from the printer yet.
     Left,
 }
 
 impl Mark {
-    /// The mark of a reading.
+    /// Returns the mark of a reading.
     pub(super) fn of_reading(reading: &JobReading) -> Self {
         Self {
             file: reading.file.as_ref().map(super::file_ref),
@@ -52,12 +52,12 @@ impl Mark {
         }
     }
 
-    /// The mark of a print that began at this moment.
+    /// Returns the mark of a print that begins now.
     pub fn of_begun(id: Uuid, file: Option<FileRef>) -> Self {
         Self { file, of: MarkOf::Print(id), ..Self::default() }
     }
 
-    /// What a print that ended so leaves on an idle printer.
+    /// Returns the mark that a print with this result leaves on an idle printer.
     pub(super) fn left(file: Option<FileRef>, result: PrintResult, time_s: Option<i64>) -> Self {
         let left = Self { file, of: MarkOf::Left, ..Self::default() };
         match (result, time_s) {
@@ -67,20 +67,20 @@ impl Mark {
         }
     }
 
-    /// The file was printed to its end.
+    /// Returns whether the file was printed to its end.
     pub(super) fn is_done(&self) -> bool {
         self.completion == Some(100.0)
     }
 
-    /// Whether an idle printer may show `now` without a print since this mark.
+    /// Returns whether an idle printer may show `now` without another print since this mark.
     pub(super) fn explains(&self, now: &Self) -> bool {
-        // OctoPrint computes the print time again within a second after `PrintDone` (read in its sources).
+        // OctoPrint computes the print time again within a second after `PrintDone` (read in its source code).
         let later_s = match self.of {
             MarkOf::Unknown | MarkOf::Print(_) => return true,
             MarkOf::Idle => 0,
             MarkOf::Left => 2,
         };
-        // OctoPrint was restarted, or its printer was connected again: the selection is lost, and no print is to be seen.
+        // OctoPrint was restarted, or its printer was connected again. The selection is lost, and no print can be seen.
         if now.file.is_none() {
             return true;
         }

@@ -1,50 +1,51 @@
-//! How far the events of a printer are behind its readings.
+//! Tracks how far the events of a printer are behind its readings.
 //!
-//! Events come in order, but late: a reading may show that a print began or ended before the event of it arrives. Each
-//! of these is a turn. The turns that readings have shown are counted, so that the events of the same turns change
-//! nothing.
+//! Events arrive in order, but late. A reading may show that a print began or ended before its event arrives. Each
+//! beginning and each end is a turn. Turns that readings have shown are counted, so that the events of the same turns
+//! have no effect.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::domain::state::PrinterState;
 
-/// Events that did not come within this time are not waited for any more. The event socket counts as lost sooner.
+/// After this time, the tracker stops waiting for missing events. The event socket counts as lost sooner.
 const LATEST: TimeDelta = TimeDelta::seconds(30);
 
-/// What an event means for the record of prints.
+/// The effect of an event on the recorded prints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Turn {
     Begins,
     Ends,
-    /// It repeats what is known.
+    /// The event repeats what is known.
     Nothing,
 }
 
-/// What the first reading of a connection showed, as far as events may still tell of it.
+/// What the first reading of a connection showed, as far as later events may report it, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum First {
     /// No print was active.
     Idle,
-    /// No print was active, and one has begun and ended that may be the first of the events that wait.
+    /// No print was active. A print has begun and ended, and its beginning may be the first of the waiting events.
     Ran,
-    /// A print was active that began before the connection: its beginning does not come.
+    /// A print was active that began before the connection. The event of its beginning will not arrive.
     Old,
-    /// A print was active that may have begun since: it is so young.
+    /// A print was active that may have begun after the connection was opened, because its print time is short.
     Recent,
-    /// The same, and it was about to end.
+    /// Like `Recent`, and the print was about to end.
     Ending,
-    /// The same, and a print has begun to end since: that one, or the one before.
+    /// Like `Recent`, and a print has begun to end since: this one or the one before it.
     Undecided,
-    /// A print was active, and its beginning is among the events that wait.
+    /// A print was active, and the waiting events contain its beginning.
     New,
 }
 
-/// The place of the event stream.
+/// The position of the events relative to the readings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
-    /// No event came since the first reading. `turns`: those that later readings showed.
+    /// No event has arrived since the first reading. `turns`: the number of turns that later readings showed.
     Unheard { first: First, turns: usize },
-    /// By its events a print is active, or none. `behind`: turns that readings showed and events did not.
+    /// `active`: the events show an active print. `behind`: the number of turns that readings showed and events did
+    /// not.
     Heard { active: bool, behind: usize },
 }
 
@@ -52,7 +53,7 @@ enum Place {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Stream {
     place: Place,
-    /// The newest reading that the events may be behind.
+    /// Time of the newest reading that the events may be behind.
     since: Option<DateTime<Utc>>,
 }
 
@@ -63,19 +64,19 @@ impl Default for Stream {
 }
 
 impl Stream {
-    /// Begins anew at a reading.
+    /// Starts again at a reading.
     pub fn restart(&mut self, first: First, at: DateTime<Utc>) {
         *self = Self { place: Place::Unheard { first, turns: 0 }, since: Some(at) };
     }
 
-    /// Gives up on events that are too late. `active`: a print is active.
+    /// Stops waiting for events that are too late. `active`: whether a print is active.
     pub fn give_up(&mut self, active: bool, at: DateTime<Utc>) {
         if self.since.is_some_and(|since| at - since > LATEST) {
             *self = Self { place: Place::Heard { active, behind: 0 }, since: None };
         }
     }
 
-    /// A reading showed a turn.
+    /// Counts a turn that a reading showed.
     pub fn overtaken(&mut self, at: DateTime<Utc>) {
         self.since = Some(at);
         match &mut self.place {
@@ -84,7 +85,7 @@ impl Stream {
         }
     }
 
-    /// Takes a state that an event reports.
+    /// Processes a state that an event reports.
     pub fn follow(&mut self, state: PrinterState) -> Turn {
         let active = state.is_active();
         if !active && !state.is_idle() {
@@ -92,7 +93,7 @@ impl Stream {
         }
         let ends = matches!(state, PrinterState::Finishing | PrinterState::Cancelling);
         if let (Place::Unheard { first: First::Recent, turns }, true) = (self.place, ends) {
-            // The next event has a print time, and says which print this is.
+            // The next event has a print time, which shows which print this is.
             self.place = Place::Unheard { first: First::Undecided, turns };
             return Turn::Nothing;
         }
@@ -108,15 +109,15 @@ impl Stream {
         turn
     }
 
-    /// Takes an event of a print that is active, and says whether it is the print that readings show.
+    /// Processes an event of an active print. Returns whether it is the print that readings show.
     pub fn is_of_current(&mut self) -> bool {
         let (active, behind) = self.heard(PrinterState::Printing);
         self.place = Place::Heard { active, behind };
         active && behind == 0
     }
 
-    /// As [`Stream::is_of_current`], of an event that a print ends. `fits`: its print time is one of the print that readings
-    /// show.
+    /// Like [`Stream::is_of_current`], for an event that ends a print. `fits`: its print time fits the print that
+    /// readings show.
     pub fn is_end_of_current(&mut self, fits: bool) -> bool {
         if let Place::Unheard { first: First::Recent | First::Ending | First::Undecided, turns } = self.place {
             let behind = turns + if fits { 0 } else { 2 };
@@ -126,22 +127,23 @@ impl Stream {
         self.is_of_current()
     }
 
-    /// Readings show a later print than the events.
+    /// Returns whether readings show a later print than the events.
     pub fn is_behind(&self) -> bool {
         matches!(self.place, Place::Heard { behind, .. } | Place::Unheard { turns: behind, .. } if behind > 0)
     }
 
-    /// A print has begun to end, and the next event says which.
+    /// Returns whether a print has begun to end and only the next event shows which one.
     pub fn is_undecided(&self) -> bool {
         matches!(self.place, Place::Unheard { first: First::Undecided, .. })
     }
 
-    /// The place before an event that reports `state`.
+    /// Returns the state before an event that reports `state`: whether a print was active, and the number of turns
+    /// behind.
     fn heard(&self, state: PrinterState) -> (bool, usize) {
         match self.place {
             Place::Heard { active, behind } => (active, behind),
             Place::Unheard { first, turns } => {
-                // Every print begins with Starting, and what comes before that ends with Operational.
+                // Every print begins with Starting. The events before it end with Operational.
                 let begins = matches!(state, PrinterState::Starting | PrinterState::Operational);
                 let (before, behind) = match first {
                     First::Idle if state == PrinterState::Starting || state.is_idle() => (false, 0),

@@ -1,4 +1,4 @@
-//! The tracker, told what real OctoPrints were measured to tell, in their order, and asked what it made of it.
+//! Tests of the print tracker with events and readings in the order that was measured on real OctoPrints.
 
 use super::*;
 use crate::domain::{

@@ -1,4 +1,4 @@
-//! Follows the prints of one printer by its readings and its events.
+//! Print tracker: follows the prints of one printer by its readings and events.
 
 mod changes;
 
@@ -15,36 +15,36 @@ use crate::domain::{
     state::PrinterState,
 };
 
-/// A reading that contradicts the events is believed after this time: the events know how a print ended.
+/// A reading that contradicts the events is accepted after this time, because events contain how a print ended.
 const GRACE: TimeDelta = TimeDelta::seconds(3);
-/// A connection is opened at most so long before its first reading.
+/// A connection is opened at most this many seconds before its first reading.
 const YOUNG_S: i64 = 6;
 
-/// The print that a printer has now.
+/// The active print of a printer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OpenPrint {
     pub id: Uuid,
     pub file: Option<FileRef>,
     pub paused_by: Option<By>,
     pub started_by: By,
-    /// `PrintStarted` has come for it.
+    /// `PrintStarted` has arrived for this print.
     pub(super) announced: bool,
-    /// It has begun again, without an end between.
+    /// The print has begun again, without an end in between.
     pub(super) restarted: bool,
-    /// How it ends, by an event that comes before the end.
+    /// How the print ends. The event of it arrives before the end.
     pub(super) ending: Option<Ending>,
-    /// The firmware's last error. The print may survive it.
+    /// The last error of the firmware. The print may continue after it.
     pub(super) error: Option<String>,
-    /// Its connection has been closed. How it ended is about to be reported, or read.
+    /// The connection to the printer was closed. An event or a reading will show how the print ended.
     pub(super) cut_off: bool,
 }
 
-/// How a print ends.
+/// The end of a print: result, reason and print time.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Ending {
     pub result: PrintResult,
     pub reason: Option<String>,
-    /// The print time, where it was printed to its end.
+    /// The print time in seconds, if the file was printed to its end.
     pub time_s: Option<i64>,
 }
 
@@ -53,18 +53,18 @@ pub(super) struct Ending {
 pub(super) struct Doubt {
     pub since: DateTime<Utc>,
     finding: Finding,
-    /// What the reading showed.
+    /// The mark of the reading.
     pub(super) mark: Mark,
-    /// It showed an idle printer; otherwise it showed another print.
+    /// The reading showed an idle printer. If not set, it showed another print.
     pub(super) idle: bool,
     /// The command that may have ended the print.
     by_command: Option<Uuid>,
 }
 
-/// What a reading shows beyond what is known.
+/// News of a reading that neither events nor earlier readings have shown.
 #[derive(Debug, Clone)]
 enum Finding {
-    /// The print that was active has ended.
+    /// The active print has ended.
     Ended(Ending),
     /// A print began and was done since the last reading.
     Ran,
@@ -76,28 +76,28 @@ pub struct Tracker {
     pub(super) current: Option<OpenPrint>,
     pub(super) state: Option<PrinterState>,
     pub(super) selected: Option<FileRef>,
-    /// A reading showed that file, and events of an earlier one may be on their way.
+    /// A reading showed the selected file, and events with an earlier one may still arrive.
     pub(super) is_selection_ahead: bool,
     pub(super) mark: Mark,
-    /// The last sign of it.
+    /// When the mark was last updated.
     pub(super) marked_at: Option<DateTime<Utc>>,
-    /// When it was read.
+    /// When the mark was last read from the printer.
     pub(super) read_at: Option<DateTime<Utc>>,
     /// Events may have been missed since the last reading or event.
     pub(super) gap: bool,
-    /// A print of an unknown file begins by its events, the next of which names the file. With the start that may have caused
-    /// it.
+    /// Set while a print of an unknown file begins by events. The next event contains the file. The value is the start
+    /// that may have caused the print.
     pub(super) starting: Option<Option<StartSent>>,
-    /// Events that came within the gap.
+    /// Events that arrived within the gap.
     pub(super) waiting: Vec<PrinterEvent>,
     pub(super) stream: Stream,
-    /// The command that started a print last: each starts one.
+    /// The command that started the last print. Each command starts one print.
     pub(super) started_by: Option<Uuid>,
     pub(super) doubt: Option<Doubt>,
 }
 
 impl Tracker {
-    /// Continues from what is stored: the print that had not ended, and the last mark with its time.
+    /// Continues from stored data: the print that had not ended, and the last mark with its time.
     pub fn resume(print: Option<&Print>, mark: Option<(Mark, DateTime<Utc>)>) -> Self {
         let (mark, marked_at) = mark.unzip();
         let mark = mark.unwrap_or_default();
@@ -106,7 +106,7 @@ impl Tracker {
             Self { selected: mark.file.clone(), started_by, mark, marked_at, gap: true, ..Self::default() };
         if let Some(print) = print {
             if tracker.mark.of != MarkOf::Print(print.id) {
-                // An older one, or none: what is known of the print is its start.
+                // The mark is older than the print, or absent. Only the start of the print is known.
                 tracker.mark = Mark::of_begun(print.id, print.file.clone());
                 tracker.marked_at = Some(print.started_at);
             }
@@ -127,39 +127,39 @@ impl Tracker {
         tracker
     }
 
-    /// The active print.
+    /// Returns the active print.
     pub fn current(&self) -> Option<&OpenPrint> {
         self.current.as_ref()
     }
 
-    /// The selected file, by the last reading or event.
+    /// Returns the selected file of the last reading or event.
     pub fn selected(&self) -> Option<&FileRef> {
         self.selected.as_ref()
     }
 
-    /// What is to be stored, so that the server continues from it.
+    /// Returns the mark that must be stored, so that the server can continue from it.
     pub fn mark(&self) -> &Mark {
         &self.mark
     }
 
-    /// A reading contradicts the events: another one is needed soon.
+    /// Returns whether a reading contradicts the events, so that another reading is needed soon.
     pub fn is_in_doubt(&self) -> bool {
         self.doubt.is_some()
     }
 
-    /// Events may be missed from here to the next reading.
+    /// Begins a gap: events may be missed from now on until the next reading.
     pub fn lose_sight(&mut self) {
         (self.gap, self.starting) = (true, None);
         self.waiting.clear();
     }
 
-    /// The events that came within a gap. They are older or newer than the reading that ended it, and are to be
-    /// given again.
+    /// Removes and returns the events that arrived within a gap. They may be older or newer than the reading that ended
+    /// it. The caller must process them again.
     pub fn take_waiting(&mut self) -> Vec<PrinterEvent> {
         std::mem::take(&mut self.waiting)
     }
 
-    /// A pause of Printyard's was confirmed after the fact, since its reply was lost: the pause belongs to it.
+    /// Credits a pause to a command. Its reply was lost, and the pause was confirmed later.
     pub fn credit_pause(&mut self, command_id: Uuid) -> Option<PrintFact> {
         let current = self.current.as_mut()?;
         let by = By::command(command_id);
@@ -170,7 +170,7 @@ impl Tracker {
         Some(PrintFact::PauseCredited { id: current.id, by })
     }
 
-    /// Takes an answer of `GET /api/job`.
+    /// Processes a reply to `GET /api/job`.
     pub fn on_reading(&mut self, reading: &JobReading, moment: &Moment) -> Vec<PrintFact> {
         let mut facts = Vec::new();
         let mark = Mark::of_reading(reading);
@@ -202,11 +202,11 @@ impl Tracker {
         facts
     }
 
-    /// Expects events from now on. `known`: the print that was active before. `found`: the reading showed the end of a print
-    /// that began within the gap.
+    /// Expects events from now on. `known`: the print that was active before. `found`: the reading showed the end of a
+    /// print that began within the gap.
     fn restart_stream(&mut self, mark: &Mark, known: Option<Uuid>, found: bool, moment: &Moment) {
         let ends = mark.state.is_some_and(is_ending);
-        // A print that is about to end began before its end, and one that waits behind an end is another one.
+        // A print that is about to end is new only if its beginning waits before any other beginning or end.
         let mut turns = self.waiting.iter().filter_map(|event| match event {
             PrinterEvent::StateChanged { state: PrinterState::Starting, .. } => Some(true),
             PrinterEvent::StateChanged { state: PrinterState::Operational, .. } => Some(false),
@@ -233,7 +233,7 @@ impl Tracker {
         self.stream.restart(first, moment.at);
     }
 
-    /// Keeps what a reading shows.
+    /// Stores what a reading shows.
     fn note(&mut self, state: PrinterState, mark: Mark, at: DateTime<Utc>) {
         if !state.is_active() && !state.is_idle() {
             return;
@@ -251,7 +251,7 @@ impl Tracker {
         (self.marked_at, self.read_at) = (Some(at), Some(at));
     }
 
-    /// Takes what a reading shows beyond what is known. `false`: the events of it are waited for.
+    /// Processes news of a reading. Returns `false` if the tracker waits for the events of it.
     fn believe(&mut self, reading: &JobReading, mark: &Mark, moment: &Moment, facts: &mut Vec<PrintFact>) -> bool {
         if let Some(doubt) = &self.doubt {
             // A printer that was idle and is active again has begun another print.
@@ -276,11 +276,11 @@ impl Tracker {
         true
     }
 
-    /// Believes a reading whose events have not come.
+    /// Accepts a reading whose events have not arrived.
     pub fn settle(&mut self, moment: &Moment) -> Vec<PrintFact> {
         let mut facts = Vec::new();
         let Some(Doubt { since, finding, mark, idle, .. }) = self.doubt.clone() else { return facts };
-        // The event of a closed connection was the turn.
+        // If the print is cut off, the event of the closed connection was already counted as the turn.
         if !self.current.as_ref().is_some_and(|current| current.cut_off) {
             self.stream.overtaken(moment.at);
         }
@@ -315,7 +315,7 @@ impl Tracker {
         }
     }
 
-    /// What a reading shows that neither an earlier reading nor an event has shown.
+    /// Returns news of a reading that neither events nor earlier readings have shown.
     fn finding(&self, reading: &JobReading, mark: &Mark) -> Option<Finding> {
         let Some(current) = &self.current else {
             let ran = reading.state == PrinterState::Operational
@@ -324,7 +324,7 @@ impl Tracker {
                 && !self.mark.explains(mark);
             return ran.then_some(Finding::Ran);
         };
-        // A connection that is opened was closed before.
+        // A printer that is connecting was disconnected before.
         if reading.state.is_idle() || reading.state == PrinterState::Connecting {
             return Some(Finding::Ended(self.ending_shown(reading, mark)));
         }
@@ -334,8 +334,8 @@ impl Tracker {
         other.then(|| Finding::Ended(self.ending_by_state()))
     }
 
-    /// The end of the print was announced or had begun, and the printer is active with something else. A failure is
-    /// announced before it shows.
+    /// Returns whether the print has ended, although the printer is active. Its end was announced or had begun, and the
+    /// state is another one. Failures are left out, because they are announced before the state changes.
     pub(super) fn has_ended_before(&self, state: PrinterState) -> bool {
         let announced = self.current.as_ref().and_then(|current| current.ending.as_ref());
         let ended = announced.is_some_and(|ending| ending.result != PrintResult::Failed)
@@ -343,21 +343,21 @@ impl Tracker {
         ended && !is_ending(state)
     }
 
-    /// The state for the mark of the active print. An end that has begun goes on: an earlier state is of an event that is
-    /// late, and a later cancellation is of the script after a print that was done, or of the next print.
+    /// Returns the state for the mark of the active print. An end that has begun is kept. An earlier state comes from a
+    /// late event. A later cancellation belongs to the script after a done print, or to the next print.
     pub(super) fn latest_state(&self, state: PrinterState) -> PrinterState {
         let is_current = self.current.as_ref().is_some_and(|current| self.mark.of == MarkOf::Print(current.id));
         let ending = self.mark.state.filter(|last| is_current && is_ending(*last) && state.is_active());
         ending.unwrap_or(state)
     }
 
-    /// How the print ended that is over by a reading: by the state that its end began with, or by what is left.
+    /// Returns how a print ended, by the state at the beginning of its end, otherwise by the mark that is left.
     pub(super) fn ending_shown(&self, reading: &JobReading, mark: &Mark) -> Ending {
         let by_state = self.ending_by_state();
         if by_state.result == PrintResult::Unknown { Ending::shown(reading, mark) } else { by_state }
     }
 
-    /// How a print ends of which no event says it, by the state that its end began with.
+    /// Returns how a print ends if no event reports it, by the state at the beginning of its end.
     pub(super) fn ending_by_state(&self) -> Ending {
         match self.mark.state {
             Some(PrinterState::Finishing) => {
@@ -375,17 +375,17 @@ fn is_ending(state: PrinterState) -> bool {
 }
 
 impl Ending {
-    /// It is not known how.
+    /// Returns an end with an unknown result.
     pub fn unknown(reason: Option<String>) -> Self {
         Self { result: PrintResult::Unknown, reason, time_s: None }
     }
 
-    /// It was cancelled.
+    /// Returns an end with the result `cancelled`.
     pub fn cancelled(reason: Option<String>) -> Self {
         Self { result: PrintResult::Cancelled, reason, time_s: None }
     }
 
-    /// How a print ended that is over by a reading.
+    /// Returns how a print ended, by what a reading shows after its end.
     pub fn shown(reading: &JobReading, mark: &Mark) -> Self {
         let (result, reason) = match reading.state {
             PrinterState::Operational if mark.is_done() => (PrintResult::Done, None),

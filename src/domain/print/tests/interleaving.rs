@@ -1,32 +1,34 @@
-//! Random histories of a printer, and of a client that reads it, receives its events late, loses its connection and is killed.
-//! The printer's own history is the truth: one row for each print, with its result and its command.
+//! Random histories of a printer and of a client. The client reads the printer, receives its events late, loses its
+//! connection and is killed. The printer's own history is the truth: one row for each print, with its result and its
+//! command.
 //!
-//! # What no client can tell
+//! # Histories that no client can distinguish
 //!
-//! Between two readings without events (a *gap*, or two polls) a client sees only what is left at the end. These histories
-//! cannot be told apart, and for them the test asks less (`Gap::is_unclear`):
+//! Between two readings without events (a *gap*, or two polls) a client sees only what is left at the end. It cannot
+//! distinguish the following histories, so the test requires less for them (`Gap::is_unclear`):
 //!
-//! 1. A print that began and ended within the gap, unless it is the last one, was done, is still selected, and left another
-//!    file or another print time than was shown before.
-//! 2. A print that was active before the gap and one of the same file that was done within it: what is left counts for the
-//!    first one, unless the print time is shorter than it was.
-//! 3. A print that was active before the gap, and another one of the same file that is active after it: they count as one
-//!    only if the second is farther than the first was, and began within 5 s of the last sign of that, or is about to end,
-//!    or is paused as the first was, or stands at the very place of the first.
-//! 4. A print that was paused within the gap for longer than 5 s, or resumed: the pause looks like a later beginning. So it
-//!    does where the server was killed before it had stored more of a paused print than its beginning.
-//! 5. A file that was selected within the gap: it looks like a print of it that was cancelled. It is recorded as a print
-//!    with an unknown end, because its plate may be occupied.
-//! 6. A print that ended, by its event, and another one that began between the opening of the connection and the answer to
-//!    the first reading: both may be behind or before that answer.
+//! 1. A print that began and ended within the gap. It is found only if it is the last one, was done and is still
+//!    selected. It must also leave another file or print time than the printer showed before.
+//! 2. A print that was active before the gap, and another print of the same file that was done within it. What is left
+//!    counts for the first print, unless the print time is shorter than before.
+//! 3. A print that was active before the gap, and another print of the same file that is active after it. They count as
+//!    one print only if the second is farther than the first was. In addition, the second must fulfil one condition. It
+//!    began within 5 s of the last observation of the first, or is about to end. Or it is paused as the first was, or
+//!    is at exactly the position of the first.
+//! 4. A print that was paused within the gap for longer than 5 s, or resumed. The pause looks like a later beginning.
+//!    The same happens if the server was killed before it stored more of a paused print than its beginning.
+//! 5. A file that was selected within the gap. It looks like a cancelled print of this file. It is recorded as a print
+//!    with an unknown result, because its plate may be occupied.
+//! 6. A print that ended by its event, and another one that began. Both happened between the opening of the connection
+//!    and the reply to the first reading. Their events may be older or newer than that reply.
 //!
-//! While events come late, a reading may show a later print than they do:
+//! While events arrive late, a reading may show a later print than the events do:
 //!
 //! 7. A print that began and ended after the last event, and before a reading that shows the next print or a closed
-//!    connection. If the connection is lost, or the server killed, before the events of it are recorded, it stays unknown.
+//!    connection. It stays unknown if the connection is lost, or the server is killed, before its events are recorded.
 //!
-//! An eighth one does not occur here: a person starts the file of a command at the printer, and this is not known when the
-//! command is sent.
+//! An eighth case does not occur here: a person starts the file of a command at the printer, and the client does not
+//! know this when it sends the command.
 
 mod client;
 mod printer;
@@ -38,7 +40,7 @@ use seen::{Interleaving, Seen};
 
 use super::*;
 
-/// Random numbers of a seed.
+/// Random numbers from a seed.
 struct Dice(u64);
 
 impl Dice {
@@ -56,25 +58,25 @@ impl Dice {
     }
 }
 
-/// How the record may differ from the truth, by print.
+/// How the recorded print may differ from the true one.
 #[derive(Debug, Clone)]
 struct Expected {
     result: Option<PrintResult>,
-    /// Its command is not known for certain to have started it.
+    /// It is not certain that the command started the print.
     may_lack_command: bool,
 }
 
-/// What happened between what a client knew and what it reads next.
+/// Changes between the known state of a client and its next reading.
 struct Gap<'a> {
     changes: &'a [Change],
-    /// The print that was active before it, as an index into the truth.
+    /// The print that was active before the gap, as an index into the true prints.
     before: Option<usize>,
-    /// The print that is active after it.
+    /// The print that is active after the gap.
     after: Option<usize>,
-    /// The first print that began within it.
+    /// The first print that began within the gap.
     first_begun: usize,
     polled: bool,
-    /// From the opening of the connection until the answer arrives.
+    /// Changes from the opening of the connection until the reply arrives.
     since_connected: &'a [Change],
 }
 
@@ -87,7 +89,7 @@ impl Gap<'_> {
         self.changes.iter().filter(|one| **one == change).count()
     }
 
-    /// Nothing that hides an end came after the last end.
+    /// Returns whether no change after the last end hides it.
     fn is_last_shown(&self) -> bool {
         let last = self.changes.iter().rposition(|change| *change == Change::Ended).unwrap_or_default();
         !self.changes[last..].iter().any(|change| matches!(change, Change::Selected | Change::Deselected))
@@ -146,19 +148,19 @@ fn time_of(printer: &Printer) -> DateTime<Utc> {
     client::time(printer.now)
 }
 
-/// One history.
+/// One random history.
 struct History {
     seed: u64,
     dice: Dice,
     printer: Printer,
     client: Client,
     polled: bool,
-    /// Events arrive within this.
+    /// Events arrive within this time.
     latest_ms: i64,
-    /// How often connections are lost, and the server ends.
+    /// How often connections are lost and the server ends, per 200 steps.
     gaps: u64,
     kills: u64,
-    /// Starts on their way to the printer: the time at which it acts, the command, the file.
+    /// Starts in flight: the time at which the printer acts, the command, and the file.
     requests: Vec<(i64, Uuid, &'static str)>,
     expected: Vec<Expected>,
     unclear: bool,
@@ -196,14 +198,14 @@ impl History {
         self.trace.push(format!("{now:>7} {state:?} log {log} known {} print {current:?}: {what}", self.client.known));
     }
 
-    /// The prints that began since this was called last are expected as they are.
+    /// Adds the prints that began since the last call. They are expected without differences.
     fn expect_new(&mut self) {
         while self.expected.len() < self.printer.prints.len() {
             self.expected.push(Expected { result: None, may_lack_command: false });
         }
     }
 
-    /// What the next answer to a reading will mean, where events are missing before it.
+    /// Computes what the next reply to a reading will mean if events before it are missing.
     fn before_answer(&mut self) {
         self.expect_new();
         let in_gap = self.client.tracker.gap;
@@ -218,7 +220,7 @@ impl History {
             let last = self.printer.log[..upto].iter().rfind(|change| matches!(change, Change::Began | Change::Ended));
             last == Some(&Change::Began)
         };
-        // The end is known, and its reason was waited for.
+        // The end is known, and the tracker waited for its reason.
         let current = self.client.tracker.current();
         let cut_off = current.is_some_and(|current| current.cut_off);
         if current.is_some() && !is_open(known) {
@@ -233,9 +235,9 @@ impl History {
             polled: !in_gap,
             since_connected: &self.printer.log[self.client.connected.max(known)..],
         };
-        // A print that began and was not recorded at all: the client was killed, or had doubts.
+        // A print began and was not recorded at all, because the client was killed or had doubts.
         let unrecorded = gap.before.is_some() && self.client.tracker.current().is_none();
-        // So does one between the last event and a reading whose events were lost.
+        // A print is hidden, too, if it began and ended between the last event and a reading whose events were lost.
         let doubted = self.client.doubted.filter(|doubted| *doubted > self.client.known);
         let doubted = doubted.map(|doubted| &self.printer.log[self.client.known..doubted]).unwrap_or_default();
         let began = doubted.iter().position(|change| *change == Change::Began).unwrap_or(usize::MAX);
@@ -273,7 +275,7 @@ impl History {
             let soon = known
                 .and_then(|start| start.sent_at)
                 .is_some_and(|sent_at| client::time(print.began) - sent_at < chrono::TimeDelta::seconds(10));
-            // Where it was paused, and while a script runs after it, its print time does not say when it began.
+            // A print time does not show when the print began if the print was paused, or while a script runs after it.
             let paused = changes.contains(&Change::Resumed)
                 || changes.contains(&Change::Paused)
                 || matches!(read.state, S::Finishing | S::Cancelling);
@@ -292,7 +294,7 @@ impl History {
         self.client.receive(&self.printer);
     }
 
-    /// Hears the events that are due, and time passes.
+    /// Lets time pass, and delivers the events that are due.
     fn pass(&mut self, ms: i64) {
         let mut left = ms;
         while left > 0 {
@@ -332,13 +334,13 @@ impl History {
         }
     }
 
-    /// One of these numbers.
+    /// Returns one of these numbers.
     fn one_of(&mut self, numbers: &[u64]) -> u64 {
         let n = numbers.len() as u64;
         numbers[usize::try_from(self.dice.below(n)).unwrap_or_default()]
     }
 
-    /// One thing happens, at the printer or at the client.
+    /// Executes one random step, at the printer or at the client.
     fn happen(&mut self) {
         if self.client.link == Link::Down && self.dice.below(3) == 0 {
             self.note("connected");
@@ -392,7 +394,7 @@ impl History {
             return;
         }
         let file = if self.dice.below(4) == 0 { B } else { A };
-        // Nothing is unknown that a person did: see above.
+        // The client must know everything that was done at the printer: see the eighth case above.
         let is_known = match &self.printer.socket {
             Some(socket) => socket.is_empty(),
             None => self.client.known == self.printer.log.len(),
@@ -433,7 +435,7 @@ impl History {
         }
     }
 
-    /// Everything comes to rest, and is read, heard and stored.
+    /// Finishes all steps, then reads, receives and stores everything.
     fn end(&mut self) {
         self.pass(3_000);
         for _ in 0..5 {
@@ -451,7 +453,7 @@ impl History {
         self.expect_new();
     }
 
-    /// Whether the record is the truth, or why not.
+    /// Checks that the recorded prints are the true ones. The error is the difference.
     fn check(&self) -> Result<(), String> {
         let (truth, rows) = (&self.printer.prints, &self.client.store.rows);
         for row in rows {
@@ -477,11 +479,11 @@ impl History {
                 return Err(format!("{print:?} is {row:?}"));
             }
             let result = if print.result.is_some() { expected.result.or(print.result) } else { None };
-            // Where events come later than they are waited for, a reading decides.
+            // If events arrive later than the tracker waits for them, a reading decides.
             if row.result != result && row.result != print.result && self.latest_ms < 3_000 {
                 return Err(format!("{print:?} is {row:?}, expected {result:?}"));
             }
-            // After a kill, an event that comes too late does not fit the time of the send.
+            // After a kill, an event that arrives too late does not fit the time of the send.
             let too_late = self.latest_ms > 3_000 && self.kills > 0;
             let lacks = row.by.command_id.is_none() && (expected.may_lack_command || too_late);
             if row.by.command_id != print.command && !lacks {
@@ -492,7 +494,7 @@ impl History {
     }
 }
 
-/// Runs one history; what it had, and whether it was clear.
+/// Runs one history. Returns its interleavings, whether it was clear, and the number of its prints.
 fn run(seed: u64) -> (Seen, bool, usize) {
     let mut history = History::of(seed);
     let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
@@ -522,8 +524,8 @@ fn run(seed: u64) -> (Seen, bool, usize) {
 #[test]
 fn every_print_is_recorded_once_with_its_result_and_its_command() {
     const HISTORIES: u64 = 4_000;
-    // The same seeds always, so that the test fails for a change only. `PRINTYARD_TEST_SEED=random` takes others, and a number
-    // takes one.
+    // Always the same seeds, so that the test fails only for a change of the code. `PRINTYARD_TEST_SEED=random` takes
+    // other seeds, and a number takes that seed.
     const FIRST: u64 = 20_261_128;
     let given = std::env::var("PRINTYARD_TEST_SEED").ok();
     let seed: Option<u64> = given.as_deref().and_then(|seed| seed.parse().ok());

@@ -1,4 +1,4 @@
-//! Readings, events, gaps and restarts in orders that random histories found to be recorded wrongly.
+//! Tests of the print tracker with orders of events that random histories found to be recorded wrongly.
 
 use super::*;
 
@@ -18,7 +18,7 @@ fn started(path: &str) -> PrinterEvent {
     PrinterEvent::PrintStarted { path: path.to_owned(), origin: "local".to_owned() }
 }
 
-/// The server is killed after it has stored this fact, and starts again.
+/// Returns the tracker of a server that is killed after it has stored this fact, and starts again.
 fn killed_after(fact: &PrintFact) -> Watch {
     Watch::of(Tracker::resume(None, fact.mark()))
 }

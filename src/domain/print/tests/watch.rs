@@ -1,8 +1,8 @@
-//! A tracker under test, and what printers show it.
+//! Test fixture: a print tracker with a manual clock, and the readings and events of printers.
 
 use super::*;
 
-/// A tracker with a clock that goes by hand.
+/// A tracker with a clock that the test sets.
 pub struct Watch {
     pub tracker: Tracker,
     pub second: i64,
@@ -26,7 +26,7 @@ pub fn file(path: &str) -> FileRef {
     FileRef { path: path.to_owned(), origin: "local".to_owned() }
 }
 
-/// `GET /api/job`: state, file, completion, position, print time.
+/// A reply to `GET /api/job`: state, file, completion, position, print time.
 pub fn reading(state: S, path: Option<&str>, completion: Option<f64>, position: u64, time: i64) -> JobReading {
     let seen = completion.is_some();
     JobReading {
@@ -68,7 +68,7 @@ pub fn print_done(path: &str, time: i64) -> PrinterEvent {
 }
 
 impl Watch {
-    /// Over a printer that has just been read.
+    /// Watches a printer that has just been read.
     pub fn over(first: &JobReading) -> Self {
         let mut watch = Self::of(Tracker::default());
         watch.tracker.lose_sight();
@@ -77,7 +77,7 @@ impl Watch {
         watch
     }
 
-    /// Over a printer without an event socket that has just been read.
+    /// Watches a printer without an event socket that has just been read.
     pub fn polled(first: &JobReading) -> Self {
         Self { pushed: false, ..Self::over(first) }
     }
@@ -122,7 +122,7 @@ impl Watch {
         }
     }
 
-    /// Reads the same until it is believed, although no event says so.
+    /// Sends the same reading until the tracker accepts it, although no event confirms it.
     pub fn read_on(&mut self, reading: &JobReading) {
         self.read(reading);
         self.second += 3;
@@ -141,7 +141,7 @@ impl Watch {
         }
     }
 
-    /// What both generations tell of a print that begins (2.x tells the selection twice).
+    /// Sends the events of both OctoPrint generations for a print that begins (2.x sends the selection twice).
     pub fn begins(&mut self, path: &str) {
         let (path, origin) = (path.to_owned(), "local".to_owned());
         self.hear(PrinterEvent::FileSelected { path: path.clone(), origin: origin.clone() });
@@ -161,7 +161,7 @@ impl Watch {
         self.failed("cancelled", "");
     }
 
-    /// The facts since this was last asked, in a line each.
+    /// Returns the facts since the last call, one line each.
     pub fn told(&mut self) -> Vec<String> {
         let facts = std::mem::take(&mut self.facts);
         let by = |by: &By| match by.command_id {

@@ -1,4 +1,4 @@
-//! The tracker without events: by polling, over gaps in watching, and after a restart of the server.
+//! Tests of the print tracker without events: by polling, over gaps, and after a restart of the server.
 
 use super::*;
 
@@ -75,7 +75,7 @@ fn a_print_that_events_told_of_is_not_found_again_by_the_next_look() {
     assert_eq!(watch.told(), ["began a.gcode by printer", "done"]);
 }
 
-/// A print that was seen at position 500 after 50 s, and then not for `gap_s`.
+/// Returns a watch of a print that was at position 500 after 50 s, and was then not observed for `gap_s` seconds.
 fn away(gap_s: i64) -> Watch {
     let mut watch = Watch::over(&idle(A));
     watch.begins(A);
@@ -103,7 +103,7 @@ fn over_a_gap_the_same_print_goes_on() {
 
 #[test]
 fn over_a_gap_a_new_copy_is_another_print() {
-    // Went backwards; is younger than the gap; has another file.
+    // It went backwards; it is younger than the gap; it has another file.
     for now in [printing(A, 100, 10), printing(A, 900, 200), printing(B, 700, 80)] {
         let mut watch = away(600);
         watch.read(&now);

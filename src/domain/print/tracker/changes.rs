@@ -1,4 +1,4 @@
-//! What the tracker reports when a print begins, pauses, resumes and ends.
+//! Facts that the tracker reports when a print begins, pauses, resumes or ends.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -36,14 +36,14 @@ impl Tracker {
         }
     }
 
-    /// A start that names a file was sent, and no event reports the selection. `None`: its reply was lost, so the selection is
-    /// not known until it is read.
+    /// Sets the selected file after a start that names a file was sent, because no event reports the selection. `None`:
+    /// its reply was lost, so the selection is unknown until the next reading.
     pub fn assume_selected(&mut self, file: Option<FileRef>) {
         self.selected = file;
     }
 
-    /// The start that was sent, where a print of this file that began then, at the latest, is its effect. `ended`: it is over,
-    /// and may have begun long before.
+    /// Returns the sent start if it caused a print of this file. `began` is the latest time at which the print began.
+    /// `ended`: the print is over, and may have begun long before.
     pub(in crate::domain::print) fn start_of<'a>(
         &self,
         file: Option<&FileRef>,
@@ -57,12 +57,12 @@ impl Tracker {
             (Some(_), None) => !self.gap,
             (None, _) => true,
         };
-        // A print that begins while its printer is watched, and while a start is on its way, is the effect of that.
+        // A print that begins while the printer is watched and a start is in flight is the effect of that start.
         let watched = !self.gap && !start.by_previous_run;
         (same_file && start.is_followed_by(began, watched || ended)).then_some(start)
     }
 
-    /// Who started a print, and its id.
+    /// Returns the author of a print and the print's id.
     pub(in crate::domain::print) fn author(&mut self, start: Option<&StartSent>, fresh_id: Uuid) -> (By, Uuid) {
         match start {
             Some(start) => {
@@ -73,7 +73,7 @@ impl Tracker {
         }
     }
 
-    /// The author of what no command did.
+    /// Returns the author of a change that no command caused.
     pub(in crate::domain::print) fn no_command(&self) -> By {
         if self.gap { By::unknown() } else { By::printer() }
     }
@@ -104,13 +104,13 @@ impl Tracker {
         facts.push(PrintFact::Began { id, file, at: moment.at, by });
     }
 
-    /// Ends the print: as its events said, else as a reading showed, else as `otherwise`.
+    /// Ends the print. Its events decide how it ended, otherwise a reading, otherwise `otherwise`.
     pub(in crate::domain::print) fn end(&mut self, otherwise: Ending, moment: &Moment, facts: &mut Vec<PrintFact>) {
         let Some(current) = self.current.take() else { return };
         let by_state = self.ending_by_state();
         let (at, shown, idle, by_command) = match self.doubt.take() {
             Some(Doubt { since, finding: Finding::Ended(shown), mark, idle, by_command }) => {
-                // Events that came since may say more.
+                // Events after the reading may contain more.
                 let shown = if shown.result == PrintResult::Unknown { by_state } else { shown };
                 (since, shown, Some(mark).filter(|_| idle), by_command)
             }
@@ -120,7 +120,7 @@ impl Tracker {
         let Ending { result, reason, time_s } = current.ending.unwrap_or(shown);
         let reason = reason.or(current.error.filter(|_| result == PrintResult::Failed));
         let by = match by_command.or_else(|| moment.ending_command()) {
-            // What is done or has failed would have ended so without it.
+            // A print that is done or has failed would have ended like this without the command.
             Some(command) if matches!(result, PrintResult::Cancelled | PrintResult::Unknown) => By::command(command),
             _ => self.no_command(),
         };

@@ -1,5 +1,5 @@
-//! What reads a printer, receives its events, stores what it finds, and dies at any moment: the actor and the recorder, as
-//! far as prints are concerned.
+//! Simulated client: reads a printer, receives its events, stores what it finds, and is killed at any moment. It does
+//! what the actor and the recorder do for prints.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -9,7 +9,7 @@ use super::{
     *,
 };
 
-/// A print as it is stored.
+/// A stored print.
 #[derive(Debug, Clone)]
 pub struct Row {
     pub id: Uuid,
@@ -20,7 +20,7 @@ pub struct Row {
     pub paused_by: Option<By>,
 }
 
-/// A start as the command log has it.
+/// A start in the command log.
 #[derive(Debug, Clone)]
 pub struct Command {
     pub file: &'static str,
@@ -29,17 +29,17 @@ pub struct Command {
     pub print_id: Option<Uuid>,
 }
 
-/// What survives the end of the server.
+/// Data that survives the end of the server.
 #[derive(Default)]
 pub struct Store {
     pub rows: Vec<Row>,
     mark: Option<(Mark, DateTime<Utc>)>,
     pub commands: BTreeMap<Uuid, Command>,
-    /// How much of the printer's log it covers.
+    /// How much of the printer's log the stored data covers.
     known: usize,
 }
 
-/// A start on its way, or without confirmation.
+/// A start in flight, or without confirmation.
 struct Flight {
     command_id: Uuid,
     recovered: bool,
@@ -69,25 +69,27 @@ pub struct Client {
     reading: Option<Reading>,
     flight: Option<Flight>,
     start_before: Option<StartSent>,
-    /// What the recorder has not stored, in order, with the part of the log that it covers.
+    /// Facts that the recorder has not stored yet, in order, each with the part of the log that it covers.
     facts: VecDeque<(PrintFact, usize)>,
     observed: Option<(Mark, DateTime<Utc>, usize)>,
-    /// How long the printer's log was when the connection was opened.
+    /// Length of the printer's log when the connection was opened.
     pub connected: usize,
-    /// How much of the printer's log is known, and how much with the events that wait for a reading.
+    /// How much of the printer's log is known. `waiting` includes the events that wait for a reading.
     pub known: usize,
     waiting: usize,
-    /// How much of it a reading shows that is not believed yet.
+    /// How much of the log a reading shows that is not accepted yet.
     pub doubted: Option<usize>,
-    /// How much of it the events of this connection cover.
+    /// How much of the log the events of this connection cover.
     heard: usize,
-    /// How much of it readings have shown, believed or not.
+    /// How much of the log readings have shown, accepted or not.
     shown: usize,
-    /// Where a print ended that had begun after that, and before the one that a reading showed.
+    /// Position in the log where a hidden print ended. It began after the last event, and before the print that a
+    /// reading showed.
     hidden: Option<usize>,
-    /// The same, and where that reading was taken: its print may be stored without what the events said later.
+    /// The same position, and the position of that reading. The print may be stored without what its events report
+    /// later.
     stored_hidden: Option<(usize, usize)>,
-    /// The connection was lost before the events of such a print arrived.
+    /// The connection was lost before the events of a hidden print arrived.
     pub lost_hidden: bool,
     ids: u128,
     pub seen: Seen,
@@ -132,7 +134,7 @@ impl Client {
         Uuid::from_u128(self.ids)
     }
 
-    /// The start whose print may begin.
+    /// Returns the start whose print may begin.
     pub fn start(&self) -> Option<StartSent> {
         let Some(flight) = &self.flight else { return self.start_before.clone() };
         let before = self.start_before.clone().filter(|start| start.command_id == flight.command_id);
@@ -152,14 +154,14 @@ impl Client {
         Moment { at: time(now), fresh_ids, pushed, starting, pausing: None, resuming: None, cancelling: None }
     }
 
-    /// The part of the log that is recorded. The end of a print that was cut off is reported later than it is known.
+    /// Returns the recorded part of the log. The end of a print that is cut off is known before it is recorded.
     fn recorded(&self, printer: &Printer) -> usize {
         let is_cut_off = self.tracker.current().is_some_and(|current| current.cut_off);
         let end = printer.log[..self.known].iter().rposition(|change| *change == Change::Ended);
         end.filter(|_| is_cut_off).unwrap_or(self.known)
     }
 
-    /// Hands facts to the recorder. `recorded`: the part of the log that was recorded before, and with them.
+    /// Passes facts to the recorder. `recorded` is the recorded part of the log. It is updated.
     fn tell(&mut self, facts: Vec<PrintFact>, recorded: &mut usize, printer: &Printer) {
         for fact in facts {
             let change = match &fact {
@@ -189,7 +191,7 @@ impl Client {
         }
     }
 
-    /// The last fact covers what is known.
+    /// Extends the last fact to everything that is known.
     fn cover_known(&mut self, before: usize) {
         if self.facts.len() > before
             && let Some((_, recorded)) = self.facts.back_mut()
@@ -214,7 +216,7 @@ impl Client {
         }
         (self.in_touch, self.reading) = (false, None);
         printer.socket = pushed.then(VecDeque::new);
-        // The event of an end comes after it.
+        // The printer sends the event of an end after the end.
         let turn = printer.log.iter().rposition(|change| matches!(change, Change::Began | Change::Ended));
         let is_ending = |turn: &usize| printer.state.is_active() && printer.log[*turn] == Change::Ended;
         self.connected = turn.filter(is_ending).unwrap_or(printer.log.len());
@@ -249,14 +251,14 @@ impl Client {
         }
     }
 
-    /// The printer answers a reading.
+    /// The printer replies to a reading.
     pub fn serve(&mut self, printer: &Printer) {
         if let Some(reading) = &mut self.reading {
             reading.taken.get_or_insert_with(|| (printer.read(), printer.log.len()));
         }
     }
 
-    /// Whether an answer is on its way, and the place in the log that it shows.
+    /// Returns the reply in flight, if there is one, and the position in the log that it shows.
     pub fn answer(&self) -> Option<(&JobReading, usize)> {
         let reading = self.reading.as_ref().filter(|reading| !reading.void && !self.is_overtaken(reading))?;
         reading.taken.as_ref().map(|(read, place)| (read, *place))
@@ -266,7 +268,7 @@ impl Client {
         self.in_touch && reading.events_before != self.events
     }
 
-    /// The answer to a reading arrives.
+    /// Receives the reply to a reading.
     pub fn receive(&mut self, printer: &Printer) {
         if self.reading.as_ref().is_none_or(|reading| reading.taken.is_none()) {
             return;
@@ -290,8 +292,8 @@ impl Client {
         self.shown = self.shown.max(place);
         let (mut recorded, queued) = (self.recorded(printer), self.facts.len());
         let facts = self.tracker.on_reading(&read, &moment);
-        // While events come, a reading is believed for what it contradicts only, and not at once. A pause that ended is no
-        // sign of the same print.
+        // While events arrive, a reading is accepted only for what it contradicts, and not at once. The end of a pause
+        // does not prove that the print is the same.
         let turns = facts.iter().any(|fact| matches!(fact, PrintFact::Began { .. } | PrintFact::Ended { .. }));
         if self.tracker.is_in_doubt() {
             self.doubted.get_or_insert(place);
@@ -328,7 +330,7 @@ impl Client {
         self.judge(None);
     }
 
-    /// The next event arrives.
+    /// Receives the next event.
     pub fn hear(&mut self, printer: &mut Printer) {
         let Some((_, place, event)) = printer.socket.as_mut().and_then(VecDeque::pop_front) else { return };
         let mut started = None;
@@ -366,7 +368,7 @@ impl Client {
         self.judge(started);
     }
 
-    /// Ends the command in flight where its effect shows.
+    /// Ends the command in flight if its effect is visible.
     fn judge(&mut self, started: Option<String>) {
         let Some(flight) = self.flight.as_ref().filter(|_| self.in_touch) else { return };
         let (id, wanted) = (flight.command_id, self.store.commands[&flight.command_id].file);
@@ -384,7 +386,7 @@ impl Client {
         }
     }
 
-    /// Commits and sends a start, where the printer is known to be idle. The printer acts later.
+    /// Commits and sends a start if the printer is known to be idle. The printer acts later.
     pub fn send(&mut self, printer: &Printer, wanted: &'static str) -> Option<Uuid> {
         if !self.in_touch || self.state != S::Operational || self.flight.is_some() {
             return None;
@@ -402,14 +404,14 @@ impl Client {
         Some(command_id)
     }
 
-    /// The printer has refused a start.
+    /// Handles the refusal of a start by the printer.
     pub fn refused(&mut self, id: Uuid) {
         if self.flight.as_ref().is_some_and(|flight| flight.command_id == id) {
             self.end_flight(id);
         }
     }
 
-    /// A request or a start has taken too long.
+    /// Gives up a reading or a start that takes too long.
     pub fn give_up(&mut self, printer: &mut Printer) {
         let now = printer.now;
         if self.reading.as_ref().is_some_and(|reading| now - reading.asked > 5_000) {
@@ -422,7 +424,7 @@ impl Client {
         }
     }
 
-    /// The recorder stores facts, each with its mark, or an observation where no facts wait.
+    /// Stores facts, each with its mark.
     pub fn store_some(&mut self, facts: usize) {
         for _ in 0..facts {
             let Some((fact, known)) = self.facts.pop_front() else { break };
@@ -459,7 +461,7 @@ impl Client {
         }
     }
 
-    /// The server ends, with what it had not stored or without, and starts again.
+    /// Ends the server and starts it again. `kill`: the server does not store its unstored facts first.
     pub fn restart(&mut self, printer: &mut Printer, kill: bool) {
         if kill {
             let (seen, within) = (&mut self.seen, self.tracker.current().is_some());

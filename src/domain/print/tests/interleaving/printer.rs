@@ -1,10 +1,10 @@
-//! A printer with its own history, which is the truth.
+//! Simulated printer whose history is the truth.
 
 use std::collections::VecDeque;
 
 use super::*;
 
-/// What changed at a printer. Its place in the log is what a client can know of it.
+/// A change at a printer. Positions in the log of changes describe what a client knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
     Began,
@@ -12,11 +12,11 @@ pub enum Change {
     Paused,
     Resumed,
     Selected,
-    /// OctoPrint or its connection to the printer was restarted: nothing is selected.
+    /// OctoPrint, or its connection to the printer, was restarted. No file is selected.
     Deselected,
 }
 
-/// A print as it was.
+/// A print as it really happened.
 #[derive(Debug, Clone)]
 pub struct Truth {
     pub file: &'static str,
@@ -26,7 +26,7 @@ pub struct Truth {
     pub result: Option<PrintResult>,
 }
 
-/// A step of what happens by itself.
+/// A step that the printer takes by itself.
 #[derive(Debug, Clone)]
 enum Step {
     State(S),
@@ -37,9 +37,9 @@ enum Step {
 }
 
 struct Job {
-    /// The time without pauses.
+    /// The print time without pauses.
     time_ms: i64,
-    /// The time spent on the file itself, which decides where it is.
+    /// The time spent on the file itself. It determines the position in the file.
     printed_ms: i64,
     total_ms: i64,
 }
@@ -49,12 +49,12 @@ pub struct Printer {
     pub state: S,
     pub selected: Option<&'static str>,
     job: Option<Job>,
-    /// The print time of the last print, while it is shown.
+    /// The print time of the last print, while the printer shows it.
     left_s: Option<i64>,
     pub prints: Vec<Truth>,
     pub log: Vec<Change>,
     steps: VecDeque<Step>,
-    /// Events on their way to the client, with the time and the length of the log when they were sent.
+    /// Events in flight to the client, with the time and the length of the log when they were sent.
     pub socket: Option<VecDeque<(i64, usize, PrinterEvent)>>,
 }
 
@@ -73,7 +73,7 @@ impl Printer {
         }
     }
 
-    /// Nothing is under way that ends within moments by itself.
+    /// Returns whether the printer has no planned steps.
     pub fn is_steady(&self) -> bool {
         self.steps.is_empty()
     }
@@ -89,7 +89,7 @@ impl Printer {
         self.steps.extend(steps);
     }
 
-    /// Lets the next step happen.
+    /// Executes the next step.
     pub fn step(&mut self) {
         let Some(step) = self.steps.pop_front() else { return };
         match step {
@@ -113,7 +113,7 @@ impl Printer {
                 self.left_s = (result == PrintResult::Done).then_some(printed_s);
                 self.log.push(Change::Ended);
                 if result == PrintResult::Failed {
-                    // The connection is closed with it, and the file let go.
+                    // The connection is closed, too, and the file is deselected.
                     (self.state, self.selected) = (S::Error, None);
                 }
             }
@@ -122,14 +122,14 @@ impl Printer {
         }
     }
 
-    /// Lets all steps happen that are under way.
+    /// Executes all planned steps.
     pub fn settle(&mut self) {
         while !self.is_steady() {
             self.step();
         }
     }
 
-    /// Time passes, and a print may be done.
+    /// Lets time pass. A print may end by being done.
     pub fn pass(&mut self, ms: i64) {
         let left = self.job.as_ref().map(|job| job.total_ms - job.printed_ms);
         if let (S::Printing, true, Some(left)) = (self.state, self.is_steady(), left)
@@ -178,7 +178,7 @@ impl Printer {
         }
     }
 
-    /// Starts a print of the selected file. `false`: refused.
+    /// Starts a print of the selected file. Returns `false` if the printer refuses.
     pub fn start(&mut self, command: Option<Uuid>) -> bool {
         if self.state != S::Operational || !self.is_steady() || self.selected.is_none() {
             return false;
@@ -256,10 +256,10 @@ impl Printer {
         }
     }
 
-    /// OctoPrint dies and starts again: the job is lost without an event.
+    /// OctoPrint is killed and starts again. The job is lost without an event.
     pub fn restart(&mut self) {
         self.socket = None;
-        // An end that had begun is that end.
+        // An end that had begun keeps its result.
         let ending = self.steps.drain(..).find_map(|step| match step {
             Step::Ends(result) => Some(result),
             Step::State(_) | Step::Begins(_) | Step::Tells(_) | Step::Notes(_) => None,
@@ -272,7 +272,7 @@ impl Printer {
         self.log.push(Change::Deselected);
     }
 
-    /// `GET /api/job`.
+    /// Returns a reply to `GET /api/job`.
     pub fn read(&self) -> JobReading {
         let mut read = match (&self.job, self.left_s) {
             (Some(job), _) if self.state != S::Cancelling => {

@@ -1,32 +1,33 @@
-//! The interleavings that random histories must have. Without them the test would pass and prove little.
+//! Counts the interleavings of random histories. The test fails if one is too rare, because it would then prove little.
 
 use std::collections::BTreeMap;
 
-/// An order of events, readings, gaps and restarts in which a tracker could go wrong.
+/// An order of events, readings, gaps and restarts that a tracker could handle wrongly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Interleaving {
     /// A reading shows a change before its event arrives.
     ReadingBeforeEvent,
-    /// An event arrives that a reading has shown before.
+    /// An event arrives after a reading has shown its change.
     EventAfterReading,
-    /// An event arrives while the answer to a reading is on its way: the answer is discarded.
+    /// An event arrives while the reply to a reading is in flight. The reply is discarded.
     EventBeforeReading,
-    /// A print begins by a reading, although its event will come.
+    /// A print begins by a reading, although its event will arrive.
     BeginningByReading,
     /// A reading contradicts the events.
     Doubt,
     DoubtSettledByEvent,
     DoubtBelieved,
-    /// The event of a closed connection comes before the one that says why the print failed.
+    /// The event of a closed connection arrives before the event with the reason of the failed print.
     EndBeforeReason,
     Gap,
     /// Prints began or ended within a gap.
     GapWithChange,
-    /// Events arrive before the reading that ends the gap, and are judged after it.
+    /// Events arrive before the reading that ends the gap, and are processed after it.
     GapWithEvents,
-    /// The events of a whole print did not arrive, and a reading showed the next one. The fixed seeds do not have it.
+    /// The events of a whole print did not arrive, and a reading showed the next print. The fixed seeds do not contain
+    /// this case.
     HiddenPrintLost,
-    /// The connection is lost after a start was sent and before its effect shows.
+    /// The connection is lost after a start was sent and before its effect is visible.
     GapBetweenSendAndStart,
     Poll,
     Kill,
@@ -34,7 +35,7 @@ pub enum Interleaving {
     KillBetweenEndAndObservation,
     KillWithLostFacts,
     KillBetweenSendAndStart,
-    /// The print of a start that the previous run sent begins.
+    /// A print begins by a start that the previous run sent.
     RecoveredStart,
     /// OctoPrint restarts while it prints.
     PrinterRestartWithinPrint,
@@ -42,7 +43,7 @@ pub enum Interleaving {
 
 use Interleaving as I;
 
-/// How often the fixed seeds must have each: about half of what they have.
+/// How often the fixed seeds must have each interleaving: about half of the actual number.
 const AT_LEAST: &[(Interleaving, u32)] = &[
     (I::ReadingBeforeEvent, 300),
     (I::EventAfterReading, 450),
@@ -66,7 +67,7 @@ const AT_LEAST: &[(Interleaving, u32)] = &[
     (I::PrinterRestartWithinPrint, 230),
 ];
 
-/// How often histories had each interleaving.
+/// Number of occurrences of each interleaving.
 #[derive(Debug, Default, Clone)]
 pub struct Seen(BTreeMap<Interleaving, u32>);
 
@@ -83,7 +84,7 @@ impl Seen {
         }
     }
 
-    /// The interleavings that occurred too rarely, with their number.
+    /// Returns the interleavings that occurred too rarely, with their number.
     pub fn too_rare(&self) -> Vec<(Interleaving, u32)> {
         let times = |interleaving| self.0.get(&interleaving).copied().unwrap_or_default();
         let rare = AT_LEAST.iter().filter(|(interleaving, least)| times(*interleaving) < *least);
