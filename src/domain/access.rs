@@ -1,4 +1,4 @@
-//! Who may do what: roles, tokens and sessions, as they are kept.
+//! Roles, API tokens and browser sessions.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -8,49 +8,51 @@ use super::command::words;
 words! {
     /// What somebody may do. Ordered: a later role may do all that an earlier one may.
     Role {
-        /// Look.
+        /// Reads the state of the farm.
         Viewer = "viewer",
-        /// Command printers.
+        /// Sends commands to printers.
         Operator = "operator",
-        /// Change the register and the plans.
+        /// Changes the printer registry and webhooks.
         Manager = "manager",
-        /// Tokens, users, settings.
+        /// Manages tokens, users and settings.
         Admin = "admin",
     }
 }
 
-/// A token of the API. The secret is not part of it: only its hash is kept, and only in the database.
+/// An API token. The secret is not included: the database stores only its hash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token {
     pub id: Uuid,
     pub name: String,
     pub role: Role,
-    /// Printers that it may see and command: those with any of these tags; empty = all.
+    /// Tags of the printers that the token may see and command: any of them is enough. Empty = all printers.
     pub tags: Vec<String>,
     pub created_at: DateTime<Utc>,
     pub expires_at: Option<DateTime<Utc>>,
     pub last_used_at: Option<DateTime<Utc>>,
-    /// The first of the tokens that each came in the place of; itself, where it came in the place of none.
+    /// Id of the first token in the chain of rotations. A token that replaced no other has its own id.
     pub line: Uuid,
-    /// Its holder must send an idempotency key with every request that has an effect.
+    /// The client must send an idempotency key with every request that has an effect.
     pub requires_key: bool,
 }
 
-/// A browser that has logged in. It may do what its holder may do at the moment: exactly one of the three.
+/// A browser session. Exactly one of user, token and admin hash is set. It has the rights that this principal has at
+/// the moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
     pub id: Uuid,
     pub user_id: Option<Uuid>,
-    /// The token that it was opened with; it ends when that is revoked.
+    /// The token that opened the session. The session ends when the token is revoked.
     pub token_id: Option<Uuid>,
-    /// The hash of the server's own admin token, where it was opened with that; it ends when another one is set.
+    /// The hash of the server's admin token, if that opened the session. The session ends when another admin token is
+    /// set.
     pub admin_hash: Option<Vec<u8>>,
     pub created_at: DateTime<Utc>,
-    /// To the minute.
+    /// Rounded to the minute.
     pub last_seen_at: DateTime<Utc>,
     pub expires_at: DateTime<Utc>,
     pub address: Option<String>,
-    /// What the browser says it is.
+    /// The browser's name, as it reports it.
     pub agent: String,
 }
 

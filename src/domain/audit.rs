@@ -1,4 +1,4 @@
-//! What is written down of a change: who did what, to which printers, from where, and what was there before and after.
+//! Audit entries: who did what to which printers, from where, with the values before and after.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{command::words, idempotency::KeyUse};
 
 words! {
-    /// What was done.
+    /// The action of an audit entry.
     Action {
         PrinterRegistered = "printer.registered",
         PrinterChanged = "printer.changed",
@@ -21,13 +21,14 @@ words! {
         PlateCleared = "plate.cleared",
         BatchCreated = "batch.created",
         BatchStopped = "batch.stopped",
-        /// Its last command has ended. The printers are those on which what was asked for is not done.
+        /// The last command of the batch has ended. The printers are those without the requested effect.
         BatchFinished = "batch.finished",
-        /// These four without a command of ours: somebody at the printer did it, or another program, or itself.
+        /// These four actions were not caused by a command: a person at the printer, another program or the printer
+        /// itself did them.
         PrintStarted = "print.started",
         PrintPaused = "print.paused",
         PrintResumed = "print.resumed",
-        /// Otherwise than by being done.
+        /// The print ended with another result than `done`.
         PrintEnded = "print.ended",
         TokenCreated = "token.created",
         TokenRotated = "token.rotated",
@@ -43,9 +44,9 @@ words! {
         WebhookTested = "webhook.tested",
         WebhookRotated = "webhook.rotated",
         WebhookRedelivered = "webhook.redelivered",
-        /// By the server: its receiver is gone, or nothing got through for days.
+        /// The server disabled the webhook: its receiver is gone, or no delivery succeeded for days.
         WebhookDisabled = "webhook.disabled",
-        /// By the server: rows of the audit that are too old were removed. Its changes have their range and number.
+        /// The server removed audit rows that are too old. `changes` contains their range and number.
         AuditPruned = "audit.pruned",
     }
 }
@@ -56,15 +57,15 @@ words! {
     ActorKind {
         User = "user",
         Token = "token",
-        /// The token of the server's own settings.
+        /// The admin token of the server's settings.
         AdminToken = "admin_token",
-        /// The person at the server's terminal.
+        /// A person at the server's terminal.
         Terminal = "terminal",
-        /// The server itself, by a rule that somebody gave it.
+        /// The server itself, by a configured rule.
         Scheduler = "scheduler",
-        /// A printer, or somebody at it.
+        /// A printer, or a person at the printer.
         Printer = "printer",
-        /// Whoever holds the link for the set-up.
+        /// The person who opened the set-up link.
         Setup = "setup",
     }
 }
@@ -79,33 +80,33 @@ pub struct Actor {
     pub name: String,
 }
 
-/// Where a request came from.
+/// Id and client address of a request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Origin {
     pub request_id: Option<String>,
     pub address: Option<String>,
 }
 
-/// One change, as it is to be written down. Secrets are never part of it.
+/// An audit entry that is to be stored. It never contains secrets.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
     pub at: DateTime<Utc>,
     pub actor: Actor,
     pub action: Action,
     pub printer_ids: Vec<Uuid>,
-    /// What else it was done to: a batch's, a token's, a user's id.
+    /// Id of another object that was changed: a batch, a token or a user.
     pub subject: Option<Uuid>,
     pub request_id: Option<String>,
     pub address: Option<String>,
-    /// Field by field `[before, after]`; of something new or gone, its fields.
+    /// Changed fields as `[before, after]`. For a created or removed object, its fields.
     pub changes: Map<String, Value>,
-    /// The key of the request that did it. It is no part of what is written down.
+    /// The idempotency key of the request. It is not stored with the entry.
     #[serde(skip)]
     pub key: Option<Arc<KeyUse>>,
 }
 
 impl Entry {
-    /// Of something that nobody asked for at this moment: what the server does by a rule, or what a printer does.
+    /// Returns an entry without a request: an action that the server takes by a rule, or that happened at a printer.
     pub fn unasked(kind: ActorKind, action: Action, at: DateTime<Utc>) -> Self {
         Self {
             at,
@@ -120,7 +121,7 @@ impl Entry {
         }
     }
 
-    /// The path in the API of what was made or changed, where there is one.
+    /// Returns the API path of the created or changed object, if it has one.
     pub fn location(&self) -> Option<String> {
         let (list, id) = match self.action {
             Action::BatchCreated | Action::BatchStopped => ("batches", self.subject?),
@@ -152,30 +153,30 @@ impl Entry {
     }
 }
 
-/// A change that was written down.
+/// A stored audit entry.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
-    /// Counts from 1 without gaps.
+    /// Numbered from 1 without gaps.
     pub seq: i64,
     #[serde(flatten)]
     pub entry: Entry,
 }
 
-/// A row of the audit, as it was found.
+/// A row of the audit log, as it was read.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Found {
     Whole(Record),
-    /// What stands there cannot be read, or its parts contradict each other: somebody, or the disk, has altered it.
+    /// The row cannot be read, or its parts contradict each other: it was altered by a person or by the disk.
     Damaged {
         seq: i64,
-        /// What can still be read.
+        /// The parts that can still be read.
         at: Option<DateTime<Utc>>,
         action: Option<String>,
     },
 }
 
 impl Found {
-    /// Its place in the chain.
+    /// Returns the position in the chain.
     pub fn seq(&self) -> i64 {
         match self {
             Self::Whole(record) => record.seq,
@@ -184,7 +185,7 @@ impl Found {
     }
 }
 
-/// What differs between two states of a thing, field by field `[before, after]`. Both are objects.
+/// Returns the fields that differ between two objects, each as `[before, after]`.
 pub fn differences(before: &Value, after: &Value) -> Map<String, Value> {
     let empty = Map::new();
     let (before, after) = (before.as_object().unwrap_or(&empty), after.as_object().unwrap_or(&empty));
@@ -198,7 +199,7 @@ pub fn differences(before: &Value, after: &Value) -> Map<String, Value> {
     changes
 }
 
-/// The fields of something that is new or gone.
+/// Returns the fields of a created or removed object.
 pub fn fields(of: &impl Serialize) -> Map<String, Value> {
     match serde_json::to_value(of) {
         Ok(Value::Object(fields)) => fields,

@@ -1,4 +1,4 @@
-//! A batch: one command for many printers, with the limits under which it goes out.
+//! A batch: one command for many printers, with limits on how fast it is sent.
 
 mod counts;
 
@@ -13,7 +13,7 @@ use super::{
 };
 pub use counts::{BatchCounts, Counts};
 
-/// Printers that one batch can name.
+/// The highest number of printers in one batch.
 pub const MAX_TARGETS: usize = 5_000;
 
 words! {
@@ -22,9 +22,9 @@ words! {
         Scheduled = "scheduled",
         Running = "running",
         Finished = "finished",
-        /// Nothing more is sent; what was sent is followed to its end.
+        /// No more commands are sent. Commands that were sent continue until they end.
         Stopped = "stopped",
-        /// Never stored: the answer to a dry run.
+        /// Never stored: the response to a dry run.
         DryRun = "dry_run",
     }
 }
@@ -37,7 +37,7 @@ words! {
         Partial = "partial",
         /// No effect is done.
         Failed = "failed",
-        /// At least one effect is a maybe: somebody has to look.
+        /// At least one effect is unknown, so a person must check the printer.
         Uncertain = "uncertain",
     }
 }
@@ -64,18 +64,18 @@ pub struct Target {
     pub expected_job: Option<ExpectedJob>,
 }
 
-/// Which printers a batch means. Resolved once, when the batch is made.
+/// Selects the printers of a batch. It is resolved once, when the batch is created.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Selector {
     Printers(Vec<Target>),
-    /// Combined by AND; `states` compares with the state seen last.
+    /// Conditions are combined by AND. `states` is compared with the last observed state.
     Filter {
         tags_all: Vec<String>,
         tags_any: Vec<String>,
         states: Vec<PrinterState>,
     },
-    /// The printers of an earlier batch whose commands ended so.
+    /// The printers of an earlier batch whose commands have one of these outcomes.
     Batch {
         batch_id: Uuid,
         outcomes: Vec<Outcome>,
@@ -84,46 +84,46 @@ pub enum Selector {
 }
 
 impl Selector {
-    /// The printers were named one by one, by somebody who had each of them in mind.
+    /// Returns whether the client named each printer by its id.
     pub fn names_printers(&self) -> bool {
         matches!(self, Self::Printers(_))
     }
 }
 
-/// What a batch does and under which limits: everything that a retry inherits.
+/// The command of a batch and its limits. A retry inherits all of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BatchSpec {
     pub command: Command,
     pub file: Option<FileRef>,
     pub expected_job: Option<ExpectedJob>,
     pub plate: PlatePolicy,
-    /// Rows released and not final; 0 = no limit.
+    /// Commands that are released and not final; 0 = no limit.
     pub max_in_flight: u32,
     /// Milliseconds between releases.
     pub interval_ms: u32,
-    /// Printers of one power group that may heat at once; 0 = no limit.
+    /// Printers of one power group that may heat at the same time; 0 = no limit.
     pub max_heating: u32,
     pub not_before: Option<DateTime<Utc>>,
-    /// Seconds from a row's release until it may no longer be sent.
+    /// Seconds after its release during which a command may be sent.
     pub expires_in_s: u32,
-    /// Seconds within which the whole batch must have been released.
+    /// Seconds within which all commands of the batch must be released.
     pub window_s: u32,
-    /// Seconds from acceptance until an effect that did not show is reported.
+    /// Seconds after acceptance. If the effect is not observed by then, the command is reported as unconfirmed.
     pub confirm_within_s: u32,
     pub when_unreachable: WhenUnreachable,
     pub on_failure: OnFailure,
-    /// `disconnect` also with a job active.
+    /// `disconnect` even while a job is active.
     pub force: bool,
-    /// The printers were named by id: a print paused at the printer may be resumed.
+    /// The client named the printers by id. A print that was paused at the printer may then be resumed.
     pub named: bool,
-    /// The selector's states, checked once more when a scheduled batch is due.
+    /// The states of the selector. They are checked again when a scheduled batch is due.
     pub states: Vec<PrinterState>,
-    /// The token that made the batch; its rights are checked once more when a scheduled batch is due.
+    /// The token that created the batch. Its rights are checked again when a scheduled batch is due.
     pub token_id: Option<Uuid>,
-    /// The user by whom it was made: as with a token.
+    /// The user who created the batch. The user's rights are checked again, too.
     #[serde(default)]
     pub user_id: Option<Uuid>,
-    /// The first of the tokens that this token is a successor of.
+    /// The first token in the chain of rotations that led to this token.
     #[serde(default)]
     pub token_line: Option<Uuid>,
     pub reason: Option<String>,
@@ -131,12 +131,13 @@ pub struct BatchSpec {
 }
 
 impl BatchSpec {
-    /// The principal whose limits count: a user, or a token with its successors. None: the server's own admin token.
+    /// Returns the principal whose limits count: a user, or a token with its successors. `None`: the server's own admin
+    /// token.
     pub fn owner(&self) -> Option<Uuid> {
         self.user_id.or(self.token_line).or(self.token_id)
     }
 
-    /// A command with the contract's defaults.
+    /// Returns a specification with the defaults of the API contract.
     pub fn of(command: Command) -> Self {
         Self {
             command,
@@ -163,7 +164,7 @@ impl BatchSpec {
         }
     }
 
-    /// Holds the fields against the rules of the contract. Pointers are those of `POST /batches`.
+    /// Checks the fields against the rules of the API contract. Pointers refer to the body of `POST /batches`.
     pub fn check(&self, invalid: &mut Invalid) {
         let mut range = |pointer: &str, value: u32, min: u32, max: u32| {
             if value < min || value > max {
@@ -215,7 +216,7 @@ impl BatchSpec {
     }
 }
 
-/// An expected job names a path, a print, or both, and not nothing.
+/// Checks that an expected job names a path, a print, or both.
 pub fn check_expected(invalid: &mut Invalid, pointer: &str, expected: &ExpectedJob) {
     match (&expected.path, expected.print_id) {
         (None, None) => invalid.add(pointer, "required", "must name a path or a print_id"),
@@ -232,13 +233,13 @@ pub struct Batch {
     pub state: BatchState,
     pub created_at: DateTime<Utc>,
     pub finished_at: Option<DateTime<Utc>>,
-    /// Who asked: a person's or a token's name.
+    /// The name of the user or token that created it.
     pub created_by: String,
     pub retry_of: Option<Uuid>,
 }
 
 impl Batch {
-    /// Every row may go as soon as the batch is made: nothing spaces or limits the releases.
+    /// Returns whether every command may be released when the batch is created: no schedule, spacing or limit applies.
     pub fn goes_at_once(&self) -> bool {
         let spec = &self.spec;
         spec.not_before.is_none_or(|at| at <= self.created_at)
@@ -247,7 +248,7 @@ impl Batch {
             && (spec.max_heating == 0 || !spec.command.heats())
     }
 
-    /// When the batch becomes due.
+    /// Returns when the batch becomes due.
     pub fn due_at(&self) -> DateTime<Utc> {
         self.spec.not_before.unwrap_or(self.created_at)
     }

@@ -1,24 +1,24 @@
-//! Why a printer sends no events.
+//! Failures of a printer's event channel.
 
 use super::command::words;
 
 words! {
     /// What stands between Printyard and the events of a printer.
     ChannelFailure {
-        /// The passive login refused the API key, or OctoPrint ended the session.
+        /// OctoPrint refused the API key at the passive login, or ended the session.
         LoginRefused = "login_refused",
-        /// The passive login failed, or its reply has no session.
+        /// The passive login failed, or its reply contains no session.
         LoginFailed = "login_failed",
-        /// The event socket is open, and OctoPrint does not confirm the login.
+        /// The event socket is open, but OctoPrint does not confirm the login.
         LoginNotConfirmed = "login_not_confirmed",
-        /// The event socket was refused.
+        /// OctoPrint refused the event socket.
         SocketRefused = "socket_refused",
         /// The event socket was closed, or does not reply.
         SocketLost = "socket_lost",
     }
 }
 
-/// The failure, with the HTTP status where there was one.
+/// The failure, with its HTTP status if there is one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChannelError {
     pub code: ChannelFailure,
@@ -26,7 +26,7 @@ pub struct ChannelError {
 }
 
 impl ChannelFailure {
-    /// An English sentence without a full stop.
+    /// Returns an English sentence without a full stop.
     pub fn sentence(self) -> &'static str {
         match self {
             Self::LoginRefused => "OctoPrint refuses the login for events",

@@ -1,8 +1,8 @@
-//! Decides whether the wall clock may be trusted with the removal of rows.
+//! Checks whether the wall clock can be trusted for the removal of old rows.
 //!
-//! A clock that is wrong makes rows look older than they are. A jump shows against what was stored before a start, and
-//! against the monotonic clock while the server runs. After a jump it is unknown which of the two times was wrong, so nothing
-//! is removed until the clock has been steady for a day.
+//! A wrong clock makes rows look older than they are. At a start, a jump is found by comparison with the newest stored
+//! time. While the server runs, it is found by comparison with the monotonic clock. After a jump it is unknown which
+//! time was wrong. So no rows are removed until the clock has been steady for a day.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 const MOST_GAP: TimeDelta = TimeDelta::days(1);
 /// While the server runs, the wall clock may differ this much from the monotonic clock.
 const MOST_DRIFT: TimeDelta = TimeDelta::hours(1);
-/// Uptime without a jump after which the clock is trusted again.
+/// The clock is trusted again after this uptime without a jump.
 pub const STEADY_FOR: TimeDelta = TimeDelta::hours(24);
 
-/// What is stored of the clock between two runs of the server.
+/// State of the clock check that is stored between two runs of the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StoredClock {
     /// The newest stored time.
@@ -24,7 +24,7 @@ pub struct StoredClock {
     pub steady: TimeDelta,
 }
 
-/// Follows the clock from its start on.
+/// Compares the wall clock with the stored time and the monotonic clock.
 #[derive(Debug, Clone)]
 pub struct ClockCheck {
     stored: Option<StoredClock>,
@@ -36,14 +36,14 @@ pub struct ClockCheck {
 }
 
 impl ClockCheck {
-    /// A check that continues what an earlier run stored. None: the database is new, so there is nothing to lose.
+    /// Continues the check of the previous run. `None`: the database is new, so it has no rows to lose.
     pub fn new(stored: Option<StoredClock>) -> Self {
         let steady = stored.map_or(STEADY_FOR, |stored| stored.steady);
         Self { stored, base: None, seen: Duration::ZERO, steady }
     }
 
-    /// Takes in the wall clock at an uptime, which is counted by the monotonic clock. Fails with the time at which the clock
-    /// will be trusted, if it does not jump again.
+    /// Observes the wall clock at an uptime of the monotonic clock. The error is the time at which the clock will be
+    /// trusted if it does not jump again.
     pub fn observe(&mut self, wall: DateTime<Utc>, uptime: Duration) -> Result<(), DateTime<Utc>> {
         let has_jumped = match (self.base, self.stored) {
             (Some((base, at)), _) => {
@@ -63,7 +63,7 @@ impl ClockCheck {
         if self.steady < STEADY_FOR { Err(wall + (STEADY_FOR - self.steady)) } else { Ok(()) }
     }
 
-    /// Uptime since the last jump, at most [`STEADY_FOR`]: to be stored.
+    /// Returns the uptime since the last jump, at most [`STEADY_FOR`]. The caller stores it.
     pub fn steady(&self) -> TimeDelta {
         self.steady
     }
@@ -83,7 +83,7 @@ mod tests {
         TimeDelta::hours(n)
     }
 
-    /// A check over what a server stored whose clock was right until `start`.
+    /// Returns a check over the data of a server whose clock was right until `start`.
     fn resumed() -> ClockCheck {
         ClockCheck::new(Some(StoredClock { newest: start(), steady: STEADY_FOR }))
     }
@@ -103,7 +103,7 @@ mod tests {
         let mut check = resumed();
         assert_eq!(check.observe(ahead, Duration::ZERO), Err(ahead + hours(24)));
         assert_eq!(check.observe(ahead + TimeDelta::seconds(4), Duration::from_secs(4)), Err(ahead + hours(24)));
-        // What it stored looks right to the next start.
+        // The stored data looks right at the next start.
         for wall in [ahead + TimeDelta::minutes(1), start() + TimeDelta::minutes(2)] {
             let mut next = ClockCheck::new(Some(StoredClock { newest: ahead, steady: check.steady() }));
             assert!(next.observe(wall, Duration::ZERO).is_err(), "{wall}");

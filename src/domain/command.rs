@@ -1,4 +1,4 @@
-//! A command to one printer, and the one truthful outcome that it ends in.
+//! A command to one printer, with its outcome, reason and effect.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ use super::{
     state::PrinterState,
 };
 
-/// Declares an enum of words: the wire, the database and the pages use the same ones.
+/// Declares an enum of string values. The API, the database and the pages use the same values.
 macro_rules! words {
     ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $word:literal,)+ }) => {
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, utoipa::ToSchema)]
@@ -17,15 +17,15 @@ macro_rules! words {
         pub enum $name { $($(#[$doc])* #[schema(rename = $word)] $variant,)+ }
 
         impl $name {
-            /// Every value, in the order of the contract.
+            /// All values, in the order of the API contract.
             pub const ALL: &[$name] = &[$($name::$variant,)+];
 
-            /// The word of the API and of the database.
+            /// Returns the value that the API and the database use.
             pub fn as_str(self) -> &'static str {
                 match self { $($name::$variant => $word,)+ }
             }
 
-            /// Reads the word back.
+            /// Parses a value of the API or the database.
             pub fn parse(word: &str) -> Option<Self> {
                 match word { $($word => Some($name::$variant),)+ _ => None }
             }
@@ -58,12 +58,12 @@ words! {
         Start = "start",
         Pause = "pause",
         Resume = "resume",
-        /// Pause what prints, resume what is paused; resolved once, on the first reading.
+        /// Pauses a printer that prints, resumes a paused one. It is resolved once, on the first reading.
         Toggle = "toggle",
         Cancel = "cancel",
-        /// Cancel, wait until the printer is free, start the same file.
+        /// Cancels the print, waits until the printer is free, and starts the same file.
         Restart = "restart",
-        /// OctoPrint's connection to its printer, not Printyard's to OctoPrint.
+        /// Connects OctoPrint to its printer. It does not concern the connection from Printyard to OctoPrint.
         Connect = "connect",
         Disconnect = "disconnect",
     }
@@ -75,23 +75,23 @@ words! {
         Queued = "queued",
         Sent = "sent",
         Accepted = "accepted",
-        /// The effect was seen.
+        /// The effect was observed.
         Confirmed = "confirmed",
-        /// It was so already.
+        /// The printer already was in the requested state.
         Unchanged = "unchanged",
-        /// Refused by a guard, the table or the printer; nothing was done.
+        /// A guard, the decision table or the printer refused the command. It had no effect.
         Rejected = "rejected",
         /// No byte of the command was written to the printer.
         Unreachable = "unreachable",
-        /// The printer refused the key.
+        /// The printer refused the API key.
         Unauthorized = "unauthorized",
-        /// Accepted, but the effect did not show.
+        /// The printer accepted the command, but the effect was not observed.
         Unconfirmed = "unconfirmed",
-        /// Sent, no answer, and reading the printer did not settle it.
+        /// The command was sent and no reply arrived. Reading the printer did not show the result.
         Unknown = "unknown",
-        /// Its time passed before it could be sent.
+        /// The command expired before it could be sent.
         Expired = "expired",
-        /// The batch was stopped, or a cancel overtook it.
+        /// The batch was stopped, or a cancel for the same printer was executed first.
         Skipped = "skipped",
     }
 }
@@ -152,12 +152,12 @@ words! {
 }
 
 impl Outcome {
-    /// No further change will come, `settled` aside.
+    /// Returns whether the outcome does not change any more. Only `settled` may still be added.
     pub fn is_final(self) -> bool {
         !matches!(self, Self::Queued | Self::Sent | Self::Accepted)
     }
 
-    /// What a client may conclude; none before the end.
+    /// Returns the effect for the client; `None` until the command has ended.
     pub fn effect(self) -> Option<Effect> {
         match self {
             Self::Queued | Self::Sent | Self::Accepted => None,
@@ -171,26 +171,27 @@ impl Outcome {
 }
 
 impl Command {
-    /// It stops printers: other commands never delay or refuse it.
+    /// Returns whether the command stops printers. Other commands never delay or refuse such a command.
     pub fn stops_printers(self) -> bool {
         matches!(self, Self::Cancel | Self::Pause)
     }
 
-    /// It makes heaters draw current: what `max_heating` counts.
+    /// Returns whether the command makes heaters draw current. `max_heating` counts these commands.
     pub fn heats(self) -> bool {
         matches!(self, Self::Start | Self::Restart | Self::Resume)
     }
 }
 
 impl Step {
-    /// A second send does no harm: the printer ignores it or refuses it (measured on 1.11.8). Starting twice does.
+    /// Returns whether a second send does no harm, because the printer ignores or refuses it (measured on 1.11.8). A
+    /// second start does harm.
     pub fn may_be_repeated(self) -> bool {
         matches!(self, Self::Pause | Self::Resume | Self::Cancel)
     }
 }
 
 impl Reason {
-    /// What happened and what to do next, in one sentence. `detail` of a row starts from here.
+    /// Returns one sentence that says what happened and what to do next. The `detail` of a row begins with it.
     pub fn sentence(self) -> &'static str {
         match self {
             Self::NoFileSelected => "No file is selected on the printer: select one, or name it in the command.",
@@ -255,14 +256,14 @@ pub struct FileRef {
 }
 
 impl FileRef {
-    /// The same, if it names a file.
+    /// Returns the reference if it names a file.
     pub fn checked(self) -> Result<Self, Invalid> {
         let mut invalid = Invalid::default();
         self.check(&mut invalid, "");
         invalid.or_ok(self)
     }
 
-    /// Holds both against their rules: they become parts of an address.
+    /// Checks path and origin, because both become parts of a URL.
     pub fn check(&self, invalid: &mut Invalid, pointer: &str) {
         let (path, origin) = (format!("{pointer}/path"), format!("{pointer}/origin"));
         check_line(invalid, &path, &self.path, 1, 1_000);
@@ -276,8 +277,8 @@ impl FileRef {
     }
 }
 
-/// Parts that lead elsewhere have no place in a file's path, nor have control characters, of which an address loses some:
-/// a `..` could come to light.
+/// Returns whether a path names a file. `.` and `..` would lead to another place. Control characters are refused,
+/// because URL parsing removes some of them, which could create a `..`.
 pub fn leads_to_a_file(path: &str) -> bool {
     let parts = || path.split('/').filter(|part| !part.is_empty());
     parts().next().is_some() && !parts().any(|part| matches!(part, "." | "..")) && !path.contains(char::is_control)
@@ -296,18 +297,18 @@ pub struct Settled {
     pub at: DateTime<Utc>,
 }
 
-/// One row of the ledger: a command to one printer.
+/// One row of the command log: a command to one printer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CommandRow {
     pub id: Uuid,
     pub batch_id: Uuid,
-    /// Position within the batch: the order asked for.
+    /// Position within the batch, in the order of the request.
     pub position: i64,
     pub printer_id: Uuid,
-    /// Kept, so that the row reads well when the printer is gone.
+    /// The name is stored, so that the row stays readable after the printer is removed.
     pub printer_name: String,
     pub command: Command,
-    /// What `toggle` turned out to be.
+    /// The command to which `toggle` was resolved.
     pub resolved_command: Option<Command>,
     pub expected_job: Option<ExpectedJob>,
     pub outcome: Outcome,
@@ -315,11 +316,11 @@ pub struct CommandRow {
     pub detail: Option<String>,
     pub step: Option<Step>,
     pub print_id: Option<Uuid>,
-    /// What a start or a restart was to print, noted before it was sent.
+    /// The file that a start or a restart is to print. It is stored before the send.
     pub file_path: Option<String>,
     pub state_before: Option<PrinterState>,
     pub state_after: Option<PrinterState>,
-    /// Requests sent, counted before each is.
+    /// Number of requests sent. It is incremented before each send.
     pub attempts: i64,
     pub released_at: Option<DateTime<Utc>>,
     pub expires_at: Option<DateTime<Utc>>,
@@ -330,7 +331,7 @@ pub struct CommandRow {
 }
 
 impl CommandRow {
-    /// A row that has just been made, and of which nothing has become yet.
+    /// Returns a new row in the outcome `queued`.
     pub fn queued(id: Uuid, batch_id: Uuid, printer_id: Uuid, printer_name: String, command: Command) -> Self {
         Self {
             id,

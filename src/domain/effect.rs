@@ -1,8 +1,9 @@
-//! The brain: what to do about a command, and whether it had its effect.
+//! Decides commands and judges their effect.
 //!
-//! Two pure functions hold all knowledge of OctoPrint's states. [`decide`] is the table of the design: on a fresh
-//! look at the printer, send, wait, leave it, or refuse. [`judge`] reads what was seen since the send. The actor is
-//! a loop that obeys both. OctoPrint's `204` never decides anything here: it means *accepted*.
+//! Two pure functions contain all knowledge about OctoPrint's states. [`decide`] is the decision table. For a fresh
+//! observation of the printer it returns whether to send the command, wait, leave the printer as it is, or refuse.
+//! [`judge`] evaluates what was observed since the send. The actor follows both. OctoPrint's `204` never decides
+//! anything here: it means *accepted*.
 
 use uuid::Uuid;
 
@@ -11,30 +12,30 @@ use super::{
     state::PrinterState,
 };
 
-/// What is known of a printer at one moment.
+/// The observed state of a printer at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Observation {
     pub state: PrinterState,
-    /// The selected file, whether it prints or not.
+    /// The selected file. It is set while the printer is idle, too.
     pub file: Option<FileRef>,
     /// The active print.
     pub print_id: Option<Uuid>,
-    /// The active print is paused because Printyard asked for it.
+    /// Whether the active print is paused because of a command of Printyard.
     pub paused_by_printyard: bool,
 }
 
-/// What has to hold beside the printer's state. One value, one list of reasons.
+/// Conditions for a command, in addition to the printer's state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Guards {
     pub enabled: bool,
-    /// The plate is clear, assumed to be, or the gate is off.
+    /// The plate is clear, it is assumed to be clear, or the plate check is off.
     pub plate_clear: bool,
     pub expected_job: Option<ExpectedJob>,
     /// The file that `start` names.
     pub file: Option<FileRef>,
-    /// The printer was named by its id.
+    /// Whether the client named the printer by its id.
     pub named: bool,
-    /// `disconnect` also with a job active.
+    /// `disconnect` even while a job is active.
     pub force: bool,
 }
 
@@ -42,59 +43,59 @@ pub struct Guards {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
     Send(Step),
-    /// A passing state: look again when it has passed.
+    /// The state is transient: decide again after it has passed.
     Wait,
-    /// It is so already.
+    /// The printer already is in the requested state.
     Unchanged,
     Reject(Reason),
 }
 
-/// What became of a command that was sent.
+/// The judgement of a sent command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     Confirmed,
-    /// Not seen yet. `moving`: the printer is on its way, which may take long (an M109 in flight holds a cancel
-    /// for minutes).
+    /// The effect is not observed yet. `moving`: the printer is changing its state. This may take long: an M109 in
+    /// progress delays a cancel for minutes.
     Pending {
         moving: bool,
     },
-    /// Begun and seen undone (a pause in Starting is: measured on 1.11.8 and 2.x).
+    /// The change began and was undone. OctoPrint undoes a pause in Starting (measured on 1.11.8 and 2.x).
     Lost,
-    /// It cannot come any more.
+    /// The effect can no longer occur.
     Gone(Reason),
 }
 
-/// What was seen since a command left.
+/// States and prints that were observed since a command was sent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Evidence {
     passed: Vec<PrinterState>,
-    /// The path of a print that began since, by its event or by the file's own counters.
+    /// Path of a print that began since the send, known from its event or from the print counters of the file.
     pub started: Option<String>,
-    /// No reading and no event names the file: `GET /api/job` fails, and the printer is polled.
+    /// No reading and no event contains the file, because `GET /api/job` fails and the printer is polled.
     pub is_file_hidden: bool,
 }
 
 impl Evidence {
-    /// Notes a state; each counts once.
+    /// Adds a state. Each state is stored once.
     pub fn note(&mut self, state: PrinterState) {
         if !self.passed.contains(&state) {
             self.passed.push(state);
         }
     }
 
-    /// The printer was seen in this state since the send.
+    /// Returns whether the printer was in this state since the send.
     pub fn passed(&self, state: PrinterState) -> bool {
         self.passed.contains(&state)
     }
 
-    /// One of these states was seen since the send, before the job that was there ended.
+    /// Returns whether one of these states was observed since the send, before the job of that time ended.
     fn showed(&self, states: &[PrinterState]) -> bool {
         let of_this_job = self.passed.iter().take_while(|state| !ends_a_job(**state));
         of_this_job.into_iter().any(|state| states.contains(state))
     }
 }
 
-/// Where a printer shows this, the job that it had has ended.
+/// Returns whether an earlier job has ended when the printer shows this state.
 fn ends_a_job(state: PrinterState) -> bool {
     matches!(
         state,
@@ -102,7 +103,7 @@ fn ends_a_job(state: PrinterState) -> bool {
     )
 }
 
-/// What a toggle means on this printer now.
+/// Returns the command that a toggle means in this state.
 pub fn resolve_toggle(state: PrinterState) -> Result<Command, Reason> {
     use PrinterState as S;
     match state {
@@ -119,7 +120,7 @@ pub fn resolve_toggle(state: PrinterState) -> Result<Command, Reason> {
     }
 }
 
-/// Decides a command on a fresh look. `Toggle` is resolved first, with [`resolve_toggle`].
+/// Decides a command by a fresh observation. `Toggle` is decided by [`resolve_toggle`].
 pub fn decide(command: Command, observation: &Observation, guards: &Guards) -> Decision {
     if !guards.enabled {
         return Decision::Reject(Reason::PrinterDisabled);
@@ -133,7 +134,7 @@ pub fn decide(command: Command, observation: &Observation, guards: &Guards) -> D
     }
 }
 
-/// The table: state by command.
+/// The decision table: state by command.
 fn by_state(command: Command, observation: &Observation, guards: &Guards) -> Decision {
     use Decision::{Reject, Send, Unchanged, Wait};
     use PrinterState as S;
@@ -168,7 +169,8 @@ fn by_state(command: Command, observation: &Observation, guards: &Guards) -> Dec
         Command::Cancel => match state {
             S::Offline | S::Error | S::Connecting | S::Operational => Unchanged,
             S::Starting | S::Printing | S::Pausing | S::Paused | S::Resuming | S::Unknown => Send(Step::Cancel),
-            // It ends the transfer (measured). Without it, a print that is to follow the transfer would begin.
+            // A cancel ends the transfer (measured). Without it, a print that is planned to follow the transfer would
+            // begin.
             S::Transferring => Send(Step::Cancel),
             S::Cancelling | S::Finishing => Wait,
         },
@@ -197,10 +199,10 @@ fn by_state(command: Command, observation: &Observation, guards: &Guards) -> Dec
     }
 }
 
-/// What stands against a command that the state allows.
+/// Returns the reason why a guard refuses a command that the state allows.
 fn guard(command: Command, allowed: Decision, observation: &Observation, guards: &Guards) -> Option<Reason> {
-    // A state that is not known may be one of a job: what would be sent goes only to the one that was meant.
-    // A transfer is another job than the print that was meant.
+    // An unknown state may be the state of a job. So a command is sent only if the expected job is on the printer. A
+    // transfer is a different job from the expected print.
     let on_a_job = observation.state.is_active()
         || matches!(observation.state, PrinterState::Transferring | PrinterState::Unknown);
     if let Some(expected) = &guards.expected_job
@@ -231,8 +233,8 @@ fn is_job(expected: &ExpectedJob, observation: &Observation) -> bool {
     path && print
 }
 
-/// Whether the second step of a restart may go: the printer was seen free, the same file is still selected, and
-/// nobody else acted in between.
+/// Decides the second step of a restart. It is sent only if the printer is free, the same file is still selected, and
+/// no other print began in between.
 pub fn decide_restart_start(before: &Observation, evidence: &Evidence, now: &Observation) -> Decision {
     let same_file = now.file.is_some() && now.file == before.file;
     match now.state {
@@ -242,7 +244,7 @@ pub fn decide_restart_start(before: &Observation, evidence: &Evidence, now: &Obs
     }
 }
 
-/// Judges a step that was sent, by what was seen since. `target` is the file that a start is to print.
+/// Judges a sent step by what was observed since the send. `target` is the file that a start is to print.
 pub fn judge(
     step: Step,
     target: Option<&FileRef>,
@@ -272,14 +274,14 @@ fn judge_start(expected: Option<&FileRef>, evidence: &Evidence, now: &Observatio
     match (&evidence.started, now.state) {
         (Some(path), _) if wanted(path) => Verdict::Confirmed,
         (Some(_), _) => Verdict::Gone(Reason::JobChanged),
-        // Cancelled by somebody before a print of it was seen.
+        // The print was cancelled before it was observed.
         (None, S::Cancelling) => Verdict::Pending { moving: true },
         (None, state) if state.is_active() => match &now.file {
             Some(file) if wanted(&file.path) => Verdict::Confirmed,
             Some(_) => Verdict::Gone(Reason::JobChanged),
             None => Verdict::Pending { moving: !evidence.is_file_hidden },
         },
-        // The same file at 100 % is no proof: it may be the print before.
+        // The same file at 100 % is no proof: it may belong to the print before.
         (None, S::Operational | S::Transferring | S::Connecting | S::Unknown) => Verdict::Pending { moving: false },
         (None, _) => Verdict::Gone(Reason::NotOperational),
     }
@@ -292,7 +294,7 @@ fn judge_pause(before: &Observation, evidence: &Evidence, now: &Observation) -> 
     }
     match now.state {
         S::Paused => Verdict::Confirmed,
-        // Paused, and moved on by somebody before the reply to the pause came.
+        // The print was paused, and then resumed or cancelled before the reply to the pause arrived.
         _ if evidence.showed(&[S::Paused]) => Verdict::Confirmed,
         S::Pausing | S::Starting | S::Resuming => Verdict::Pending { moving: true },
         S::Printing if evidence.passed(S::Pausing) => Verdict::Lost,
@@ -308,7 +310,7 @@ fn judge_resume(before: &Observation, evidence: &Evidence, now: &Observation) ->
     }
     match now.state {
         S::Printing | S::Resuming | S::Finishing => Verdict::Confirmed,
-        // It went on, and ended or was paused again before the reply to the resume came.
+        // The print continued, and then ended or was paused again before the reply to the resume arrived.
         _ if evidence.showed(&[S::Printing, S::Resuming, S::Finishing]) => Verdict::Confirmed,
         S::Pausing => Verdict::Pending { moving: true },
         S::Paused if evidence.passed(S::Pausing) => Verdict::Lost,
@@ -319,17 +321,17 @@ fn judge_resume(before: &Observation, evidence: &Evidence, now: &Observation) ->
 
 fn judge_cancel(before: &Observation, now: &Observation) -> Verdict {
     use PrinterState as S;
-    // The print that was meant is gone, whatever came after it.
+    // The print of the command has ended, whatever followed it.
     if is_other_print(before, now) {
         return Verdict::Confirmed;
     }
     match now.state {
         S::Operational | S::Offline | S::Error => Verdict::Confirmed,
-        // A print is over when a transfer has begun.
+        // The print has ended if a transfer has begun.
         S::Transferring if before.state != S::Transferring => Verdict::Confirmed,
         S::Cancelling | S::Finishing => Verdict::Pending { moving: true },
         S::Connecting | S::Unknown => Verdict::Pending { moving: false },
-        // Also after `Cancelling`: a cancel in Starting shows Printing for a moment before it is through (measured).
+        // Also after `Cancelling`: a cancel in Starting shows Printing for a moment before it completes (measured).
         _ => Verdict::Pending { moving: false },
     }
 }
@@ -338,8 +340,8 @@ fn is_other_print(before: &Observation, now: &Observation) -> bool {
     matches!((before.print_id, now.print_id), (Some(then), Some(now)) if then != now)
 }
 
-/// Whether a step without an answer may be sent again, on a look taken after the loss: only what does no harm twice,
-/// only while the same print shows that nothing has happened.
+/// Returns whether a step without a reply may be sent again. `now` must be observed after the loss. Only a step that
+/// does no harm twice is repeated, and only while the same print shows that nothing has happened.
 pub fn may_resend(step: Step, before: &Observation, now: &Observation) -> bool {
     use PrinterState as S;
     if before.print_id.is_none() || before.print_id != now.print_id {
@@ -353,7 +355,7 @@ pub fn may_resend(step: Step, before: &Observation, now: &Observation) -> bool {
     }
 }
 
-/// Why an effect has not shown in time.
+/// Returns why an effect was not observed in time.
 pub fn overdue(state: PrinterState) -> Reason {
     match state {
         PrinterState::Starting => Reason::StillStarting,

@@ -1,4 +1,4 @@
-//! What happened, as the feed and the webhooks tell it: facts of the past, in one order.
+//! Events of the feed and of webhooks: facts of the past, in one order.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
@@ -12,7 +12,7 @@ use super::{
     print::{PrintFact, PrintOrigin, PrintResult},
 };
 
-/// Entries of the audit about how a printer is reached.
+/// Audit fields that contain access data of a printer. Events leave them out.
 const SECRETS: [&str; 7] =
     ["api_key", "proxy_user", "proxy_password", "header_names", "headers", "ca_certificate", "camera_url"];
 
@@ -22,45 +22,46 @@ words! {
         PrinterRegistered = "printer.registered",
         PrinterUpdated = "printer.updated",
         PrinterRemoved = "printer.removed",
-        /// It answers again.
+        /// The printer replies again.
         PrinterOnline = "printer.online",
-        /// It does not answer, refuses its key, or is no OctoPrint.
+        /// The printer does not reply, refuses the API key, or is not an OctoPrint.
         PrinterOffline = "printer.offline",
-        /// States that pass within a second are left out.
+        /// States that last less than a second are left out.
         PrinterStateChanged = "printer.state_changed",
-        /// Prints came faster than they could be stored: the oldest were merged into this event.
+        /// Prints were reported faster than they could be stored. The oldest were merged into this event.
         PrinterNoisy = "printer.noisy",
         PrintStarted = "print.started",
         PrintPaused = "print.paused",
         PrintResumed = "print.resumed",
-        /// It says that it prints, and its file stands still. A warning: nothing was done about it.
+        /// The printer reports that it prints, but its file position does not change. This is a warning only: no
+        /// command was sent.
         PrintStalled = "print.stalled",
-        /// It was done to its end.
+        /// The file was printed to its end.
         PrintFinished = "print.finished",
         PrintFailed = "print.failed",
         PrintCancelled = "print.cancelled",
-        /// It ended while nobody watched, and how is not known.
+        /// The end of the print was not observed, so its result is unknown.
         PrintUnknown = "print.unknown",
         BatchCreated = "batch.created",
-        /// Its last command has ended.
+        /// The last command of the batch has ended.
         BatchFinished = "batch.finished",
-        /// It has its final outcome, which does not change.
+        /// The command has its final outcome, which does not change.
         CommandFinished = "command.finished",
-        /// The effect of a command that ended as a maybe came to light.
+        /// The effect of a command that ended with an unknown effect was observed later.
         CommandSettled = "command.settled",
-        /// A print has ended, and lies on the plate until somebody says that it is clear.
+        /// A print has ended. It occupies the plate until a person marks the plate as clear.
         PlateClearNeeded = "plate.clear_needed",
         PlateCleared = "plate.cleared",
     }
 }
 
 impl EventType {
-    /// It tells of a command, whose row in the ledger has all of it.
+    /// Returns whether the event is about a command. Its data is the row of the command log.
     pub fn is_of_command(self) -> bool {
         matches!(self, Self::CommandFinished | Self::CommandSettled)
     }
 
-    /// A print began, ended or changed.
+    /// Returns whether a print began, ended or changed.
     pub fn is_of_print(self) -> bool {
         matches!(
             self,
@@ -76,29 +77,29 @@ impl EventType {
     }
 }
 
-/// An event that is to be told. What the ledger knows (the printer's name, the reference of the batch) is added there.
+/// An event that is to be published. The storage adds the printer's name and the batch's reference.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewEvent {
     pub kind: EventType,
     pub at: DateTime<Utc>,
     pub actor: Option<Actor>,
     pub printer_id: Option<Uuid>,
-    /// The printer's name, where the register may not have it any more.
+    /// The printer's name, if the printer registry may no longer have it.
     pub printer_name: Option<String>,
-    /// The batch, the command or the print.
+    /// The id of the batch, the command or the print.
     pub subject: Option<Uuid>,
-    /// The batch that it belongs to: it has the reference of whoever asked for it.
+    /// The batch of the event. It has the reference that the client set.
     pub batch_id: Option<Uuid>,
-    /// The command by which it came, where its batch is not at hand.
+    /// The command that caused the event, if the batch is not known here.
     pub command_id: Option<Uuid>,
-    /// None for commands: their row tells.
+    /// `None` for commands: their data is read from the command log.
     pub data: Option<Map<String, Value>>,
 }
 
-/// An event that was told.
+/// A published event.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
-    /// Counts from 1 without gaps.
+    /// Numbered from 1 without gaps.
     pub seq: i64,
     pub id: Uuid,
     pub kind: EventType,
@@ -106,27 +107,27 @@ pub struct Event {
     pub actor: Option<Actor>,
     pub printer_id: Option<Uuid>,
     pub subject: Option<Uuid>,
-    /// What whoever made the batch calls it.
+    /// The client's reference for the batch.
     pub external_ref: Option<String>,
     pub data: Map<String, Value>,
 }
 
-/// A place in the feed: behind the event of a number. A mark of that event tells whether it is still the same one: after
-/// a backup was restored, the feed goes on with other events under the same numbers.
+/// A position in the feed: after the event with this number. `mark` identifies that event. After a restore from a
+/// backup, other events get the same numbers, so an old cursor can be refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Cursor {
     pub seq: i64,
-    /// Of the event's id; 0 where it is not known.
+    /// Part of the event's id; 0 if the event is not known.
     pub mark: u64,
 }
 
 impl Cursor {
-    /// The place behind an event.
+    /// Returns the position after an event.
     pub fn behind(seq: i64, event_id: Option<Uuid>) -> Self {
         Self { seq, mark: event_id.map_or(0, |id| id.as_u64_pair().1) }
     }
 
-    /// Reads back what [`std::fmt::Display`] has written.
+    /// Parses the output of [`std::fmt::Display`].
     pub fn parse(text: &str) -> Option<Self> {
         let bytes: [u8; 16] = BASE64_URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()?;
         let number = u128::from_be_bytes(bytes);
@@ -143,14 +144,14 @@ impl std::fmt::Display for Cursor {
 }
 
 impl Event {
-    /// The place behind it.
+    /// Returns the position after this event.
     pub fn cursor(&self) -> Cursor {
         Cursor::behind(self.seq, Some(self.id))
     }
 }
 
 impl NewEvent {
-    /// Of something that nobody asked for at this moment.
+    /// Returns an event without an actor.
     pub fn new(kind: EventType, at: DateTime<Utc>) -> Self {
         Self {
             kind,
@@ -165,13 +166,13 @@ impl NewEvent {
         }
     }
 
-    /// That a command has ended, or that its effect came to light.
+    /// Returns an event that a command has ended, or that its effect was observed later.
     pub fn of_command(kind: EventType, at: DateTime<Utc>, command_id: Uuid, batch_id: Uuid, printer_id: Uuid) -> Self {
         let (printer_id, subject, batch_id) = (Some(printer_id), Some(command_id), Some(batch_id));
         Self { printer_id, subject, batch_id, ..Self::new(kind, at) }
     }
 
-    /// What the feed tells of a change that is written down in the audit, one event for each printer that it is about.
+    /// Returns the events of an audit entry, one event for each of its printers.
     pub fn of_entry(entry: &Entry) -> Vec<Self> {
         let kind = match entry.action {
             Action::PrinterRegistered => EventType::PrinterRegistered,
@@ -180,7 +181,7 @@ impl NewEvent {
             Action::PlateCleared => EventType::PlateCleared,
             Action::BatchCreated => EventType::BatchCreated,
             Action::BatchFinished => EventType::BatchFinished,
-            // Prints are told of by [`NewEvent::of_print`], whoever started them; the rest concerns nobody but us.
+            // [`NewEvent::of_print`] publishes the events of all prints. The other actions are not published.
             Action::PrintStarted
             | Action::PrintPaused
             | Action::PrintResumed
@@ -211,7 +212,7 @@ impl NewEvent {
             EventType::BatchCreated => {
                 let mut data = entry.changes.clone();
                 data.insert("total".to_owned(), json!(entry.printer_ids.len()));
-                // What of them concerns the server alone.
+                // These fields are for the server only.
                 for inner in ["token_id", "token_line", "user_id", "named"] {
                     data.remove(inner);
                 }
@@ -230,7 +231,7 @@ impl NewEvent {
                     EventType::PrinterUpdated => Map::from_iter([("changes".to_owned(), json!(entry.changes))]),
                     _ => entry.changes.clone(),
                 };
-                // How the printer is reached is for the audit only.
+                // Access data of the printer is for the audit log only.
                 data.retain(|name, _| !SECRETS.contains(&name.as_str()));
                 let name = entry.changes.get("name").and_then(Value::as_str).map(str::to_owned);
                 let of = |id: &Uuid| Self {
@@ -244,7 +245,7 @@ impl NewEvent {
         }
     }
 
-    /// That facts about prints of a printer were merged.
+    /// Returns an event that facts about prints of a printer were merged.
     pub fn of_noisy(printer_id: Uuid, noisy: &Noisy) -> Self {
         let Noisy { prints, changes, from, until } = *noisy;
         let data = json!({"prints": prints, "changes": changes, "from": from, "until": until});
@@ -252,7 +253,8 @@ impl NewEvent {
         Self { printer_id: Some(printer_id), data, ..Self::new(EventType::PrinterNoisy, until) }
     }
 
-    /// The events of a print. `origin` is the command that started it: it names the order, whoever acted later.
+    /// Returns the events of a print. `origin` is the command that started the print. The events name its batch even if
+    /// another actor changed the print later.
     pub fn of_print(printer_id: Uuid, fact: &PrintFact, origin: &PrintOrigin, now: DateTime<Utc>) -> Vec<Self> {
         let (kind, at, by, data) = match fact {
             PrintFact::Began { file, at, by, .. } => (EventType::PrintStarted, *at, Some(by), json!({"file": file})),
@@ -294,7 +296,7 @@ impl NewEvent {
     }
 }
 
-/// What the feed tells of a command: its row, as it stands.
+/// Returns the event data of a command: its current row.
 pub fn data_of_command(row: &CommandRow) -> Map<String, Value> {
     let latency = row.sent_at.zip(row.accepted_at).map(|(sent, accepted)| (accepted - sent).num_milliseconds());
     let data = json!({

@@ -1,4 +1,4 @@
-//! An event as it is told outside: by the feed, by its stream and by webhooks, in the same words.
+//! The published form of an event, used by the feed, its stream and webhooks.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;

@@ -1,4 +1,5 @@
-//! How long a printer counts as heating. A reading of its heaters has an age, and a heater that does not rise is not heated.
+//! Heating detection: how long a printer counts as heating. A reading of its heaters expires, and a heater that does
+//! not rise is not heated.
 
 use std::{
     collections::BTreeMap,
@@ -11,7 +12,7 @@ use super::reading::Temperatures;
 pub const READING_COUNTS: Duration = Duration::from_secs(30);
 /// A heater that has not risen for this long does not count as heating.
 pub const NO_RISE: Duration = Duration::from_secs(15 * 60);
-/// What counts as a rise, in degrees Celsius.
+/// The smallest rise that counts, in degrees Celsius.
 const RISE_C: f64 = 1.0;
 
 /// Follows the heaters of one printer that are below their target.
@@ -26,7 +27,8 @@ struct Rise {
 }
 
 impl HeatingWatch {
-    /// Takes in a reading made at `now`. Returns until when the printer counts as heating, unless another reading comes.
+    /// Processes a reading that was made at `now`. Returns until when the printer counts as heating, unless another
+    /// reading arrives.
     pub fn note(&mut self, temperatures: &Temperatures, now: Instant) -> Option<Instant> {
         self.0.retain(|name, _| temperatures.get(name).is_some_and(|heater| heater.is_heating()));
         for (name, heater) in temperatures.iter().filter(|(_, heater)| heater.is_heating()) {

@@ -1,36 +1,36 @@
-//! Requests that a client may repeat without a second effect, by the key that it gave them.
+//! Idempotency keys: let a client repeat a request without a second effect.
 
 use uuid::Uuid;
 
-/// How long a key is kept, in hours.
+/// Hours for which a key is stored.
 pub const KEPT_H: i64 = 24;
 
-/// A key with the request that uses it. It is bound to what came of the request, in the same transaction.
+/// A key with the request that uses it. The same transaction stores the request's result under the key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyUse {
-    /// Who may use the key again: a token, and those that came in its place. Nil: the server's own token.
+    /// The principal that may use the key again: a token and its successors. Nil: the server's own token.
     pub scope: Uuid,
     pub key: String,
-    /// This very request: it binds its key once, whatever it writes.
+    /// Id of this request. A request binds its key once, even if it writes several entries.
     pub use_id: Uuid,
-    /// Of the method, the path and the body as it was read.
+    /// Hash of the method, the path and the parsed body.
     pub fingerprint: Vec<u8>,
 }
 
-/// What is known of a key.
+/// The stored result of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bound {
     pub fingerprint: Vec<u8>,
-    /// The path of what it made or changed.
+    /// API path of the created or changed object.
     pub location: Option<String>,
-    /// None: the answer was not delivered.
+    /// `None`: the status of the response was not stored.
     pub status: Option<u16>,
     pub body: Option<String>,
-    /// The answer was stored, and dropped to keep the bound of its scope.
+    /// The body of the response was stored, and removed later to keep the limit of its scope.
     pub body_gone: bool,
 }
 
-/// Reads the value of the header: 1 to 255 visible characters, bare or quoted. None: it is no key.
+/// Parses the value of the header: 1 to 255 visible characters, bare or quoted. `None`: it is not a key.
 pub fn key_of(header: &str) -> Option<&str> {
     let text = header.trim();
     let text = match text.strip_prefix('"') {

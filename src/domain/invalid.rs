@@ -1,4 +1,4 @@
-//! What is wrong with an input: every field that broke a rule, by name.
+//! Validation errors of an input: each field that breaks a rule, with its name.
 
 use serde::Serialize;
 
@@ -7,36 +7,37 @@ use serde::Serialize;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct FieldError {
     pub pointer: String,
-    /// Stable word for programs.
+    /// A stable code for programs.
     pub code: &'static str,
-    /// One sentence for people: the rule.
+    /// One sentence for people that states the rule.
     pub detail: String,
 }
 
-/// Everything that is wrong with one input. Never empty when it is returned as an error.
+/// All errors of one input. Never empty when it is returned as an error.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Invalid(pub Vec<FieldError>);
 
 impl Invalid {
-    /// Notes one broken rule.
+    /// Adds one broken rule.
     pub fn add(&mut self, pointer: impl Into<String>, code: &'static str, detail: impl Into<String>) {
         self.0.push(FieldError { pointer: pointer.into(), code, detail: detail.into() });
     }
 
-    /// An error with one broken rule.
+    /// Returns an error with one broken rule.
     pub fn one(pointer: impl Into<String>, code: &'static str, detail: impl Into<String>) -> Self {
         let mut invalid = Self::default();
         invalid.add(pointer, code, detail);
         invalid
     }
 
-    /// `value` when nothing was wrong, all that was wrong otherwise.
+    /// Returns `value` if no rule is broken, otherwise the errors.
     pub fn or_ok<T>(self, value: T) -> Result<T, Self> {
         if self.0.is_empty() { Ok(value) } else { Err(self) }
     }
 }
 
-/// Rules for a text that people write and pages show: length in characters, no control characters but line breaks.
+/// Checks a text that people write and pages show. `min` and `max` count characters. Line breaks and tabs are allowed,
+/// other control characters are not.
 pub fn check_text(invalid: &mut Invalid, pointer: &str, text: &str, min: usize, max: usize) {
     let length = text.chars().count();
     if length < min || length > max {
@@ -47,7 +48,8 @@ pub fn check_text(invalid: &mut Invalid, pointer: &str, text: &str, min: usize, 
     }
 }
 
-/// As [`check_text`], for what is shown, logged and sent as one line: a line break in it could pass for a second one.
+/// Like [`check_text`], for text that is shown, logged or sent as one line. Line breaks and tabs are refused, because
+/// the text after them could pass for a second line.
 pub fn check_line(invalid: &mut Invalid, pointer: &str, text: &str, min: usize, max: usize) {
     check_text(invalid, pointer, text, min, max);
     if text.contains(['\n', '\t']) {

@@ -1,7 +1,7 @@
-//! What things are: plain types and pure functions.
+//! Domain types and rules: plain types and pure functions.
 //!
-//! Nothing here waits, speaks to a printer, a database or a browser, or looks at a clock: the time comes in as a
-//! value. That is what lets the rules of the house be tested over every pair of state and command.
+//! No code in this module waits, performs I/O or reads a clock. Callers pass the time as a value. So tests can check
+//! the rules over every pair of printer state and command.
 
 pub mod access;
 pub mod audit;

@@ -1,25 +1,25 @@
-//! Facts of one printer that were merged because they came faster than they could be stored.
+//! Merged facts of a printer that sends facts faster than they can be stored.
 
 use chrono::{DateTime, Utc};
 
-/// What was merged: how much, and when it was observed.
+/// Number of merged facts, and the time range in which they were observed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Noisy {
-    /// Finished prints. They have no rows and no events of their own.
+    /// Finished prints. They have no rows and no events.
     pub prints: u64,
-    /// Pauses, resumes and stall warnings of other prints that have no events of their own.
+    /// Pauses, resumes and stall warnings of other prints. They have no events.
     pub changes: u64,
     pub from: DateTime<Utc>,
     pub until: DateTime<Utc>,
 }
 
 impl Noisy {
-    /// Nothing yet, observed at that time.
+    /// Returns an empty value for this time.
     pub fn at(time: DateTime<Utc>) -> Self {
         Self { prints: 0, changes: 0, from: time, until: time }
     }
 
-    /// Widens the time range.
+    /// Extends the time range to include `time`.
     pub fn include(&mut self, time: DateTime<Utc>) {
         self.from = self.from.min(time);
         self.until = self.until.max(time);

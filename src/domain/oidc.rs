@@ -1,45 +1,45 @@
-//! Signing on through a provider of identities: what a farm says of it, and what its claims mean here.
+//! Single sign-on: provider settings, and the mapping of claims to roles and names.
 
 use serde_json::{Map, Value};
 use url::Url;
 
 use super::access::Role;
 
-/// The provider of a farm, as its operator names it. No Debug: it holds a secret.
+/// The settings of the identity provider. `Debug` is not derived, because the value contains a secret.
 #[derive(Clone)]
 pub struct Provider {
-    /// Where its discovery document is, and what its tokens are issued by, to the letter.
+    /// Base URL of the discovery document, and the exact issuer of the tokens.
     pub issuer: String,
     pub client_id: String,
-    /// None: a public client, which PKCE alone protects.
+    /// `None`: a public client, which is protected by PKCE only.
     pub client_secret: Option<String>,
-    /// Where browsers find this server: the provider sends them back there.
+    /// The URL of this server for browsers. The provider redirects browsers to it.
     pub public_url: Url,
-    /// What people call it, on the page of the login.
+    /// The provider's name on the login page.
     pub label: String,
     pub scopes: Vec<String>,
-    /// Where in the claims the roles are: names with dots between them, as in `realm_access.roles`.
+    /// Path of the roles in the claims: names separated by dots, as in `realm_access.roles`.
     pub role_claim: String,
-    /// Which value of that claim is which role here.
+    /// Values of that claim, each with its role.
     pub roles: Vec<(String, Role)>,
 }
 
-/// Who somebody is at a provider: the pair never changes and is never given to another (OpenID Connect Core 1.0,
-/// section 5.7), unlike names and addresses.
+/// A user at a provider. The pair never changes and is never given to another user (OpenID Connect Core 1.0, section
+/// 5.7). Names and addresses may change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     pub issuer: String,
     pub subject: String,
 }
 
-/// The largest role that the claims give. None: they give none, and who has no role has no business here.
+/// Returns the highest role of the claims. `None`: the claims give no role, so the user cannot log in.
 pub fn role_of(provider: &Provider, claims: &Map<String, Value>) -> Option<Role> {
     let nested = || {
         let mut steps = provider.role_claim.split('.');
         let first = claims.get(steps.next()?)?;
         steps.try_fold(first, |value, step| value.get(step))
     };
-    // A claim may be named by a url, whose dots are no steps.
+    // The name of a claim may be a URL, whose dots do not separate names.
     let values = match claims.get(&provider.role_claim).or_else(nested)? {
         Value::Array(values) => values.as_slice(),
         one => std::slice::from_ref(one),
@@ -51,7 +51,7 @@ pub fn role_of(provider: &Provider, claims: &Map<String, Value>) -> Option<Role>
     values.iter().filter_map(of).max()
 }
 
-/// What to call somebody: the first of the usual claims that fits our rules for names, or the subject.
+/// Returns a display name: the first of the usual claims with visible text, otherwise the subject.
 pub fn name_of(claims: &Map<String, Value>, subject: &str) -> String {
     let said = ["preferred_username", "name", "email"].iter().filter_map(|claim| claims.get(*claim)?.as_str());
     let tidy = |text: &str| -> String {

@@ -1,4 +1,4 @@
-//! The build plate: what lies on it until a person says that it is clear.
+//! The state of a build plate: clear, or occupied until a person marks it as clear.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -16,9 +16,9 @@ words! {
     ClearResult {
         Cleared = "cleared",
         AlreadyClear = "already_clear",
-        /// Nothing is cleared while it prints.
+        /// The printer is printing, so its plate cannot be cleared.
         Printing = "printing",
-        /// Another print lies there than the one that was meant.
+        /// The plate has a different print from the one in the request.
         PlateChanged = "plate_changed",
         NotFound = "not_found",
         Forbidden = "forbidden",
@@ -28,7 +28,7 @@ words! {
 /// A print that was removed from its plate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClearedPlate {
-    /// None: a print without identity.
+    /// `None`: the print has no id.
     pub print_id: Option<Uuid>,
     pub by: String,
     pub at: DateTime<Utc>,
@@ -44,19 +44,19 @@ pub struct Plate {
 }
 
 impl Plate {
-    /// A plate on which no print has been seen.
+    /// Returns a plate on which no print was observed.
     pub fn clear() -> Self {
         Self { state: PlateState::Clear, print_id: None, since: None, cleared_by: None }
     }
 
-    /// The plate after a print was removed from it. None: this print is not on it.
+    /// Returns the plate after the print was removed from it. `None`: this print is not on the plate.
     pub fn without(&self, cleared: &ClearedPlate) -> Option<Self> {
         let is_on_it = self.state == PlateState::Occupied && self.print_id == cleared.print_id;
         let (since, cleared_by) = (Some(cleared.at), Some(cleared.by.clone()));
         is_on_it.then_some(Self { state: PlateState::Clear, print_id: None, since, cleared_by })
     }
 
-    /// A plate with a print on it.
+    /// Returns a plate with a print on it.
     pub fn occupied(print_id: Uuid, since: DateTime<Utc>) -> Self {
         Self { state: PlateState::Occupied, print_id: Some(print_id), since: Some(since), cleared_by: None }
     }

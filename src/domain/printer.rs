@@ -1,4 +1,4 @@
-//! The register's entry of a printer: what people say about it, as opposed to what is seen of it.
+//! Printer registry entries: the settings of a printer, without its observed state.
 
 use chrono::{DateTime, Utc};
 use url::Url;
@@ -9,27 +9,27 @@ use super::{
     printer_access::{PrinterAccess, pasted_line},
 };
 
-/// Tags of one printer.
+/// The highest number of tags of one printer.
 pub const MAX_TAGS: usize = 50;
 
-/// A registered printer. The API key is not part of it: it stays encrypted in the register.
+/// A registered printer. Its API key is not included: it stays encrypted in the printer registry.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Printer {
     pub id: Uuid,
     pub details: PrinterDetails,
-    /// Grows with every change that a client can make; the `ETag`.
+    /// Incremented with every change that a client can make. It is used as the `ETag`.
     pub version: i64,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
 }
 
-/// What a client can write of a printer, secrets aside.
+/// Settings of a printer that a client can change, without secrets.
 #[derive(serde::Serialize, Debug, Clone, PartialEq)]
 pub struct PrinterDetails {
     pub name: String,
-    /// Normalised: see [`normalise_url`].
+    /// Normalised by [`normalise_url`].
     pub url: String,
-    /// Sorted, without repetition.
+    /// Sorted, without duplicates.
     pub tags: Vec<String>,
     pub enabled: bool,
     pub model: Option<String>,
@@ -39,23 +39,23 @@ pub struct PrinterDetails {
     pub nozzle_mm: Option<f64>,
     /// Width, depth and height in mm.
     pub bed_mm: Option<[f64; 3]>,
-    /// Printers on one electrical circuit.
+    /// Name of the electrical circuit that the printer shares with others.
     pub power_group: Option<String>,
     pub notes: String,
-    /// User that a web server before OctoPrint asks for.
+    /// User for the web server in front of OctoPrint.
     pub proxy_user: Option<String>,
-    /// Names of the headers that go with every request, in lower case.
+    /// Lower-case names of the headers that are sent with every request.
     pub header_names: Vec<String>,
     /// PEM text.
     #[serde(skip)]
     pub ca_certificate: Option<String>,
-    /// Whether the printer has a camera address of its own.
+    /// Whether the printer has its own camera address.
     #[serde(skip)]
     pub has_camera_url: bool,
 }
 
 impl PrinterDetails {
-    /// A printer of which only the name and the address are known.
+    /// Returns a printer with only a name and an address.
     pub fn new(name: impl Into<String>, url: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -76,7 +76,7 @@ impl PrinterDetails {
         }
     }
 
-    /// Shows what may be shown of how the printer is reached.
+    /// Copies the parts of the access data that may be shown.
     pub fn describe(&mut self, access: &PrinterAccess) {
         self.proxy_user = access.proxy_auth.as_ref().map(|auth| auth.user.clone());
         self.header_names = access.headers.keys().cloned().collect();
@@ -84,7 +84,7 @@ impl PrinterDetails {
         self.has_camera_url = access.camera_url.is_some();
     }
 
-    /// Holds the fields against the rules, and brings url and tags into their normal form.
+    /// Checks the fields and normalises the address and the tags.
     pub fn checked(mut self) -> Result<Self, Invalid> {
         let mut invalid = Invalid::default();
         self.name = self.name.trim().to_owned();
@@ -123,7 +123,8 @@ impl PrinterDetails {
     }
 }
 
-/// A tag: 1 to 50 characters without white space at its ends and without commas, which separate tags in a query.
+/// Checks a tag: 1 to 50 characters, no white space at its ends, and no commas, because commas separate tags in a
+/// query.
 pub fn check_tag(invalid: &mut Invalid, pointer: &str, tag: &str) {
     check_line(invalid, pointer, tag, 1, 50);
     if tag.trim() != tag || tag.contains(',') {
@@ -137,40 +138,43 @@ fn check_mm(invalid: &mut Invalid, pointer: &str, mm: Option<f64>, max: f64) {
     }
 }
 
-/// An API key goes into a header: OctoPrint answers a key with other bytes by 500 (measured on 1.11.8).
+/// Checks an API key, which is sent in a header. OctoPrint replies with 500 to a key with other bytes (measured on
+/// 1.11.8).
 pub fn check_api_key(invalid: &mut Invalid, key: &str) {
     if key.is_empty() || key.len() > 1_000 || !key.bytes().all(|b| b.is_ascii_graphic()) {
         invalid.add("/api_key", "api_key", "must be 1 to 1000 visible ASCII characters, without spaces");
     }
 }
 
-/// A length as people write it: `0,4`.
+/// Parses a length that people wrote. A decimal comma is allowed: `0,4`.
 pub fn millimetres(text: &str) -> Result<f64, &'static str> {
     text.replace(',', ".").trim().parse().map_err(|_| "must be a number of mm")
 }
 
-/// Width, depth and height as people write them: `250 x 210 x 210`.
+/// Parses width, depth and height that people wrote: `250 x 210 x 210`.
 pub fn bed(text: &str) -> Result<[f64; 3], &'static str> {
     let numbers: Result<Vec<f64>, _> = text.split(['x', 'X', '×', '*', ';']).map(millimetres).collect();
     numbers?.try_into().map_err(|_| "must be three numbers like 250 x 210 x 210")
 }
 
-/// Tags as people write them, with commas between.
+/// Parses tags that people wrote, separated by commas.
 pub fn tags_of(text: &str) -> Vec<String> {
     text.split(',').map(str::trim).filter(|tag| !tag.is_empty()).map(str::to_owned).collect()
 }
 
-/// One name for one machine: scheme and host in lower case, no default port, no trailing slash, no user, query or
-/// fragment. Two registered addresses of the same OctoPrint would each believe that they alone command it.
+/// Normalises an address: scheme and host in lower case, without a default port, trailing slash, query or fragment. A
+/// user is refused. Otherwise one OctoPrint could be registered twice, and each entry would send commands as if it were
+/// the only one.
 ///
-/// It takes an address as a browser shows it: a missing `http://` is added, query, fragment and line breaks are left out.
+/// The input may be an address that a browser shows. A missing `http://` is added. Query, fragment and line breaks are
+/// removed.
 pub fn normalise_url(text: &str) -> Result<String, String> {
     let mut text = pasted_line(text);
     if text.len() > 1_000 {
         return Err("must be at most 1000 characters long".to_owned());
     }
     if !text.contains("://") {
-        // A word alone may be anything that was pasted: an API key.
+        // A single word may be another pasted value, such as an API key.
         let host = text.split('/').next().unwrap_or_default();
         if !host.contains(['.', ':', '[']) {
             return Err("must be an address like http://octopi.local".to_owned());
@@ -181,7 +185,7 @@ pub fn normalise_url(text: &str) -> Result<String, String> {
     if !matches!(url.scheme(), "http" | "https") {
         return Err("must begin with http:// or https://".to_owned());
     }
-    // A dot at its end says that the name is whole, and is no name by itself.
+    // A dot at the end only marks the name as fully qualified. A dot alone is not a name.
     let host = url.host_str().unwrap_or_default().trim_end_matches('.');
     if host.is_empty() {
         return Err("must name a host".to_owned());

@@ -1,4 +1,4 @@
-//! What a request to a printer needs beside its address: the API key, and what a web server before OctoPrint asks for.
+//! Credentials of a printer: API key, proxy login, headers, certificates and camera address.
 
 use std::collections::BTreeMap;
 
@@ -9,14 +9,14 @@ use super::{
     printer::check_api_key,
 };
 
-/// Headers of one printer.
+/// The highest number of headers of one printer.
 pub const MAX_HEADERS: usize = 20;
-/// Characters of the certificates of one printer, as PEM text.
+/// The highest number of characters in the certificates of one printer, as PEM text.
 pub const MAX_CERTIFICATE_TEXT: usize = 64_000;
-/// Characters of one secret.
+/// The highest number of characters in one secret.
 const MAX_SECRET: usize = 4_000;
 
-/// Headers that belong to the connection, to the body or to OctoPrint.
+/// Headers that belong to the connection, to the body or to OctoPrint. They cannot be set.
 const REFUSED_HEADERS: [&str; 17] = [
     "accept-encoding",
     "connection",
@@ -46,7 +46,7 @@ pub struct ProxyAuth {
 }
 
 impl ProxyAuth {
-    /// User and password, both or neither. The error is the missing field and its rule.
+    /// Combines user and password: both or neither. The error is the missing field and its rule.
     pub fn both(user: Option<String>, password: Option<String>) -> Result<Option<Self>, (&'static str, &'static str)> {
         match (user, password) {
             (Some(user), Some(password)) => Ok(Some(Self { user, password })),
@@ -63,26 +63,26 @@ impl ProxyAuth {
 pub struct PrinterAccess {
     pub api_key: Option<String>,
     pub proxy_auth: Option<ProxyAuth>,
-    /// By their names in lower case.
+    /// Header values by lower-case name.
     pub headers: BTreeMap<String, String>,
-    /// PEM text: trusted for this printer, in addition to the authorities that the server trusts.
+    /// PEM text. Trusted for this printer, in addition to the certificate authorities that the server trusts.
     pub ca_certificate: Option<String>,
-    /// Where pictures of this printer are, in place of the address in OctoPrint's settings.
+    /// Address of the camera picture. It replaces the address in OctoPrint's settings.
     pub camera_url: Option<String>,
 }
 
 impl PrinterAccess {
-    /// Access by an API key and nothing else.
+    /// Returns access with an API key only.
     pub fn with_key(api_key: impl Into<String>) -> Self {
         Self { api_key: Some(api_key.into()), ..Self::default() }
     }
 
-    /// Whether anything but the API key is set.
+    /// Returns whether anything except the API key is set.
     pub fn has_more_than_key(&self) -> bool {
         *self != Self { api_key: self.api_key.clone(), ..Self::default() }
     }
 
-    /// Checks every value, and brings pasted ones into their normal form. The certificates are read elsewhere.
+    /// Checks every value and normalises pasted ones. `outbound` parses the certificates.
     pub fn checked(mut self) -> Result<Self, Invalid> {
         let mut invalid = Invalid::default();
         if let Some(key) = &mut self.api_key {
@@ -114,12 +114,12 @@ impl PrinterAccess {
     }
 }
 
-/// A value as it was pasted, without white space around it and without line breaks.
+/// Returns a pasted value without surrounding white space and without line breaks.
 pub fn pasted_line(text: &str) -> String {
     text.trim().chars().filter(|char| !matches!(char, '\r' | '\n')).collect()
 }
 
-/// Checks the user of a proxy. A colon would end it.
+/// Checks the user of a proxy. A colon is refused, because it ends the user name in basic authentication.
 pub fn check_proxy_user(invalid: &mut Invalid, user: &str) {
     check_line(invalid, "/proxy_auth/user", user, 1, 200);
     if user.contains(':') {
@@ -150,7 +150,7 @@ fn check_header(invalid: &mut Invalid, name: &str, value: &str) {
     }
 }
 
-/// Checks the names of headers together.
+/// Checks the names of all headers together.
 pub fn check_header_names<'a>(
     invalid: &mut Invalid,
     mut names: impl ExactSizeIterator<Item = &'a String>,
@@ -164,13 +164,13 @@ pub fn check_header_names<'a>(
     }
 }
 
-/// The place of a header in a body; a name is cut, because it is repeated in the answer.
+/// Returns the JSON pointer of a header. A long name is truncated, because the response repeats it.
 fn header_pointer(name: &str) -> String {
     let name: String = name.chars().take(100).collect();
     format!("/headers/{}", name.replace('~', "~0").replace('/', "~1"))
 }
 
-/// Headers as people write them: `Name: value`, one per line.
+/// Parses headers that people wrote: `Name: value`, one per line.
 pub fn headers_of(text: &str) -> Result<BTreeMap<String, String>, &'static str> {
     let mut headers = BTreeMap::new();
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
@@ -182,7 +182,7 @@ pub fn headers_of(text: &str) -> Result<BTreeMap<String, String>, &'static str> 
     Ok(headers)
 }
 
-/// The normal form of a camera's address, which may have a user and a password.
+/// Normalises the address of a camera, which may contain a user and a password.
 pub fn camera_url(text: &str) -> Result<String, &'static str> {
     let text = pasted_line(text);
     if text.len() > 2_000 {
@@ -195,7 +195,7 @@ pub fn camera_url(text: &str) -> Result<String, &'static str> {
     Ok(url.into())
 }
 
-/// What is sealed of a printer beside its API key.
+/// Kinds of sealed secrets of a printer, except its API key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SecretKind {
     ProxyPassword,
@@ -205,10 +205,10 @@ pub enum SecretKind {
 }
 
 impl SecretKind {
-    /// Every kind.
+    /// All kinds.
     pub const ALL: [Self; 3] = [Self::ProxyPassword, Self::Headers, Self::CameraUrl];
 
-    /// The stored word.
+    /// Returns the value that the database uses.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::ProxyPassword => "proxy_password",
@@ -217,7 +217,7 @@ impl SecretKind {
         }
     }
 
-    /// Reads the stored word.
+    /// Parses a value of the database.
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == word)
     }

@@ -1,7 +1,7 @@
-//! What was read from a printer, and what it said by itself.
+//! Readings and events of a printer.
 //!
-//! A [`JobReading`] is the answer to a question (`GET /api/job`), a [`PrinterEvent`] is news that nobody asked for
-//! (the event socket). Both are plain values: where they came from and when is the live side's to know.
+//! A [`JobReading`] is the reply to a request (`GET /api/job`). A [`PrinterEvent`] arrives on the event socket without
+//! a request. Both are plain values: `fleet` records the source and the time.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::state::PrinterState;
 
-/// Where OctoPrint keeps a file: `local`, `sdcard` (1.x) or `printer` (2.x); kept as the text that it uses.
+/// The `origin` of a file in OctoPrint's own storage. The other values are `sdcard` (1.x) and `printer` (2.x). The text
+/// is stored as OctoPrint sends it.
 pub const LOCAL: &str = "local";
 
 /// A G-code file as a job names it. OctoPrint has no other identity of a job than `path` and `origin`.
@@ -36,15 +37,15 @@ pub struct Progress {
     pub file_position: Option<u64>,
 }
 
-/// One answer to `GET /api/job`, read tolerantly: whatever was absent, null or of another shape is `None`.
+/// One reply to `GET /api/job`. The parser is tolerant: a field that is absent, null or of another type is `None`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JobReading {
     pub state: PrinterState,
-    /// OctoPrint's own words.
+    /// The state as text, as OctoPrint sends it.
     pub state_text: String,
-    /// Present on 1.x after a firmware error; 2.x leaves it empty (measured on 2.0.0rc7 and 2.1.0.dev).
+    /// Set by 1.x after a firmware error. 2.x leaves it empty (measured on 2.0.0rc7 and 2.1.0.dev).
     pub error: Option<String>,
-    /// The selected file, whether it prints or not.
+    /// The selected file. It is set while the printer is idle, too.
     pub file: Option<JobFile>,
     pub user: Option<String>,
     pub estimated_print_time_s: Option<f64>,
@@ -52,7 +53,7 @@ pub struct JobReading {
 }
 
 impl JobReading {
-    /// A state without a job.
+    /// Returns a reading with a state and no job.
     pub fn of_state(state: PrinterState, state_text: String) -> Self {
         Self {
             state,
@@ -74,10 +75,10 @@ pub struct Temperature {
 }
 
 impl Temperature {
-    /// A heater counts as heating while its target is more than this above what it has, in degrees Celsius.
+    /// A heater counts as heating while its target is more than this above its actual temperature, in degrees Celsius.
     pub const HEATING_GAP_C: f64 = 3.0;
 
-    /// It draws full current now.
+    /// Returns whether the heater draws full current now.
     pub fn is_heating(self) -> bool {
         matches!((self.actual, self.target), (Some(actual), Some(target)) if target > actual + Self::HEATING_GAP_C)
     }
@@ -86,15 +87,15 @@ impl Temperature {
 /// Heaters by OctoPrint's names (`tool0`, `bed`, `chamber`).
 pub type Temperatures = BTreeMap<String, Temperature>;
 
-/// What the heaters had at a moment of the past.
+/// Temperatures of the heaters at a time in the past.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PastTemperatures {
-    /// Seconds before the newest moment that is told: a printer's clock may be wrong, its steps are not.
+    /// Seconds before the newest sample. Only differences are used, because the printer's clock may be wrong.
     pub before_newest_s: i64,
     pub temperatures: Temperatures,
 }
 
-/// What OctoPrint's event socket tells, as far as Printyard subscribes to it.
+/// An event of OctoPrint's event socket. Events to which Printyard does not subscribe are left out.
 #[derive(Debug, Clone, PartialEq)]
 pub enum PrinterEvent {
     StateChanged {
@@ -112,10 +113,11 @@ pub enum PrinterEvent {
     },
     PrintDone {
         path: String,
-        /// How long it printed, without pauses.
+        /// Print time in seconds, without pauses.
         time_s: Option<i64>,
     },
-    /// `reason` is `cancelled` for a cancelled print, of which OctoPrint sends both `PrintCancelled` and `PrintFailed`.
+    /// `reason` is `cancelled` for a cancelled print, for which OctoPrint sends both `PrintCancelled` and
+    /// `PrintFailed`.
     PrintFailed {
         path: String,
         reason: Option<String>,
@@ -132,7 +134,7 @@ pub enum PrinterEvent {
     PrintResumed {
         path: String,
     },
-    /// The firmware's own words.
+    /// An error with the text of the firmware.
     Error {
         error: String,
     },

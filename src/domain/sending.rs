@@ -1,8 +1,8 @@
-//! The one server that sends to the farm's printers.
+//! The server that may send commands to the farm's printers.
 
 use chrono::{DateTime, Utc};
 
-/// The process that holds, or held last, the epoch of the sending server.
+/// The process that holds, or last held, the epoch of the sending server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
     /// 0: no server has run yet. Each take-over increments it.
@@ -10,8 +10,8 @@ pub struct Holder {
     pub host: String,
     /// Process id on that host.
     pub pid: i64,
-    /// When it took the epoch.
+    /// When the process took the epoch.
     pub since: Option<DateTime<Utc>>,
-    /// When it ended in good order; none while it runs, and where it died.
+    /// When the process shut down. `None` while it runs, and after a crash.
     pub released_at: Option<DateTime<Utc>>,
 }

@@ -1,6 +1,7 @@
-//! A hung firmware leaves OctoPrint "Printing", healthy, with a frozen file position (measured: `go_awol`).
+//! Stall detection: warns if the file position of a print does not change.
 //!
-//! The watch warns, and never sends anything.
+//! If the firmware hangs, OctoPrint still reports "Printing" without an error, but its file position is frozen
+//! (measured: `go_awol`). The watch only warns and never sends a command.
 
 use std::time::{Duration, Instant};
 
@@ -10,13 +11,13 @@ use super::{reading::JobReading, state::PrinterState};
 #[derive(Debug, Clone, Copy, Default)]
 pub struct StallWatch {
     position: Option<u64>,
-    /// Since when the position has stood, while nothing explained it.
+    /// Since when the position has not changed, without an explanation.
     since: Option<Instant>,
 }
 
 impl StallWatch {
-    /// Takes in a reading made at `at`. Returns since when the print stands, once that is `limit` ago. A printer that
-    /// heats waits for its heaters, which explains a stand-still.
+    /// Processes a reading that was made at `at`. Returns since when the position has not changed, if that is at least
+    /// `limit` ago. A heating printer waits for its heaters, so it does not count as stalled.
     pub fn note(&mut self, reading: &JobReading, is_heating: bool, at: Instant, limit: Duration) -> Option<Instant> {
         let moved = reading.progress.file_position != self.position;
         self.position = reading.progress.file_position;

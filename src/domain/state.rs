@@ -1,8 +1,9 @@
-//! The states of a printer, in OctoPrint's own order of things.
+//! States of a printer, mapped from OctoPrint's texts, state ids and flags.
 //!
-//! OctoPrint has its state as a text for people (`Offline after error`, `Printing from SD`). The text is mapped here, by
-//! its meaning: an error anywhere in it is an error, and a file that is sent is no print. Flags, where a body has them,
-//! refine what the text leaves unknown. A text that is not known stays unknown and is kept for the reader.
+//! OctoPrint reports its state as a text for people (`Offline after error`, `Printing from SD`). This module maps the
+//! text to a state. A text with the word "error" is an error, and a file transfer is not a print. If a body has flags,
+//! they decide a state that the text leaves unknown. An unknown text stays unknown and is kept, so that people can read
+//! it.
 
 use serde::{Deserialize, Serialize};
 
@@ -18,17 +19,18 @@ pub enum PrinterState {
     Resuming,
     Finishing,
     Cancelling,
-    /// A file goes to the SD card. It is no print.
+    /// OctoPrint transfers a file to the SD card. It is not a print.
     Transferring,
-    /// OctoPrint answers, but has no connection to its printer.
+    /// OctoPrint replies, but is not connected to its printer.
     Offline,
     Connecting,
     Error,
-    /// Not seen yet, not reachable now, or a text that this version does not know.
+    /// Not observed yet, not reachable now, or a text that this version does not know.
     Unknown,
 }
 
-/// OctoPrint's state flags (`state.flags` of `GET /api/printer`, 1.9 to 2.x), those that decide a state.
+/// OctoPrint's state flags (`state.flags` of `GET /api/printer`, 1.9 to 2.x). Only flags that decide a state are
+/// included.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct StateFlags {
@@ -45,7 +47,7 @@ pub struct StateFlags {
 }
 
 impl PrinterState {
-    /// Every state, for tests and for tables.
+    /// All states, for tests and tables.
     pub const ALL: [PrinterState; 13] = [
         Self::Operational,
         Self::Starting,
@@ -62,7 +64,7 @@ impl PrinterState {
         Self::Unknown,
     ];
 
-    /// Reads OctoPrint's text (`state` of `GET /api/job`, `state.text` of `GET /api/printer`).
+    /// Parses OctoPrint's text (`state` of `GET /api/job`, `state.text` of `GET /api/printer`).
     pub fn from_text(text: &str) -> Self {
         const BEGINNINGS: [(&str, PrinterState); 13] = [
             ("offline", PrinterState::Offline),
@@ -91,7 +93,7 @@ impl PrinterState {
         BEGINNINGS.iter().find(|(beginning, _)| text.starts_with(beginning)).map_or(Self::Unknown, |(_, state)| *state)
     }
 
-    /// Reads `state_id` of the event `PrinterStateChanged`. `CLOSED_WITH_ERROR` and `ERROR` are errors; OctoPrint
+    /// Parses `state_id` of the event `PrinterStateChanged`. `CLOSED_WITH_ERROR` and `ERROR` are errors. OctoPrint
     /// sends `OFFLINE` for every closed connection, also after an error, so the text of a later reading may refine it.
     pub fn from_state_id(state_id: &str) -> Self {
         match state_id {
@@ -111,7 +113,8 @@ impl PrinterState {
         }
     }
 
-    /// Lets flags decide what the text left unknown. Transient flags go first: while pausing, `printing` is true too.
+    /// Returns the state by flags if the text left it unknown. Transient flags are checked first: while pausing,
+    /// `printing` is set, too.
     pub fn refined(self, flags: StateFlags) -> Self {
         if self != Self::Unknown {
             return self;
@@ -130,7 +133,7 @@ impl PrinterState {
         by_flag.into_iter().find_map(|(set, state)| set.then_some(state)).unwrap_or(Self::Unknown)
     }
 
-    /// A print is under way: it can be cancelled.
+    /// Returns whether a print is active, so that it can be cancelled.
     pub fn is_active(self) -> bool {
         matches!(
             self,
@@ -144,17 +147,17 @@ impl PrinterState {
         )
     }
 
-    /// No print is under way: one that was has ended.
+    /// Returns whether no print is active. An earlier print has ended.
     pub fn is_idle(self) -> bool {
         matches!(self, Self::Operational | Self::Transferring | Self::Offline | Self::Error)
     }
 
-    /// The printer itself is connected to its OctoPrint and idle or at work.
+    /// Returns whether OctoPrint is connected to its printer, which is idle or busy.
     pub fn is_operational(self) -> bool {
         matches!(self, Self::Operational | Self::Transferring) || self.is_active()
     }
 
-    /// A state that a printer passes through on its own.
+    /// Returns whether a printer leaves this state by itself.
     pub fn is_transient(self) -> bool {
         matches!(
             self,
@@ -162,7 +165,7 @@ impl PrinterState {
         )
     }
 
-    /// The word of the API.
+    /// Returns the value that the API uses.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Operational => "operational",
@@ -181,7 +184,7 @@ impl PrinterState {
         }
     }
 
-    /// Reads the word of the API.
+    /// Parses a value of the API.
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.as_str() == word)
     }
@@ -192,22 +195,22 @@ impl PrinterState {
 #[serde(rename_all = "snake_case")]
 pub enum Reachability {
     Online,
-    /// No connection, or no answer.
+    /// No connection, or no reply.
     Unreachable,
-    /// It answers, and refuses the key.
+    /// OctoPrint replies, but refuses the API key.
     Unauthorized,
-    /// Something answers, but not as an OctoPrint does.
+    /// A server replies, but not as OctoPrint does.
     Incompatible,
     /// Not tried yet, or the printer is disabled.
     Unknown,
 }
 
 impl Reachability {
-    /// Every value, for filters.
+    /// All values, for filters.
     pub const ALL: [Reachability; 5] =
         [Self::Online, Self::Unreachable, Self::Unauthorized, Self::Incompatible, Self::Unknown];
 
-    /// The word of the API.
+    /// Returns the value that the API uses.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Online => "online",
@@ -218,7 +221,7 @@ impl Reachability {
         }
     }
 
-    /// Reads the word of the API.
+    /// Parses a value of the API.
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|value| value.as_str() == word)
     }

@@ -1,30 +1,30 @@
-//! What is counted of prints, day by day (UTC).
+//! Print statistics by day (UTC): results and printed time.
 //!
-//! A print counts on the day on which it ended, by how it ended. The time that it printed goes from its beginning to its
-//! end, pauses included, and belongs to the days on which it passed. Of a print whose end nobody watched no time is
-//! known: it may have ended long before that was noticed.
+//! A print is counted by its result on the day on which it ended. Its printed time runs from its start to its end,
+//! pauses included, and is split over the days. If the end of a print was not observed, its printed time is unknown:
+//! the print may have ended long before that was noticed.
 
 use chrono::{DateTime, Utc};
 
 use super::print::PrintResult;
 
 const DAY_S: i64 = 86_400;
-/// No print lasts longer: what claims to has a wrong clock.
+/// The longest plausible print. A longer one has a wrong clock.
 const LONGEST_S: i64 = 100 * DAY_S;
 
-/// Prints by how they ended, and the time that was printed.
+/// Number of prints by result, and the printed time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
     pub printed_s: i64,
     pub done: i64,
     pub failed: i64,
     pub cancelled: i64,
-    /// Nobody watched their end.
+    /// Prints whose end was not observed.
     pub unknown: i64,
 }
 
 impl Tally {
-    /// One print that ended so, and no time.
+    /// Counts one print with this result, without printed time.
     pub fn of(result: PrintResult) -> Self {
         let one = |counted: bool| i64::from(counted);
         Self {
@@ -36,12 +36,12 @@ impl Tally {
         }
     }
 
-    /// All prints.
+    /// Returns the number of all prints.
     pub fn prints(&self) -> i64 {
         self.done + self.failed + self.cancelled + self.unknown
     }
 
-    /// The share of prints that were done among those whose end is known, 0 to 1. None: there are none.
+    /// Returns the share of done prints among the prints with a known result, 0 to 1. `None`: there are no such prints.
     pub fn success(&self) -> Option<f64> {
         share(self.done, self.done + self.failed + self.cancelled)
     }
@@ -57,24 +57,24 @@ impl std::ops::AddAssign for Tally {
     }
 }
 
-/// A part of a whole, 0 to 1. None where there is no whole.
+/// Returns a share, 0 to 1. `None` if `whole` is not positive.
 #[expect(clippy::cast_precision_loss, reason = "seconds and prints of a farm are far below 2^53")]
 pub fn share(part: i64, whole: i64) -> Option<f64> {
     (whole > 0).then(|| (part as f64 / whole as f64).clamp(0.0, 1.0))
 }
 
-/// The day of a time, counted from 1970-01-01.
+/// Returns the day of a time, counted from 1970-01-01.
 pub fn day_of(at: DateTime<Utc>) -> i64 {
     at.timestamp().div_euclid(DAY_S)
 }
 
-/// The seconds of a day that lie between two times.
+/// Returns the seconds of a day that lie between two times.
 pub fn seconds_of(day: i64, from: DateTime<Utc>, until: DateTime<Utc>) -> i64 {
     let begin = day.saturating_mul(DAY_S);
     (until.timestamp().min(begin.saturating_add(DAY_S)) - from.timestamp().max(begin)).max(0)
 }
 
-/// What a print adds to which day. `result`: none for a print that has not ended, of which `until` is known.
+/// Returns what a print adds to each day. `result` is `None` for a print that has not ended and is known until `until`.
 pub fn of_print(started: DateTime<Utc>, until: DateTime<Utc>, result: Option<PrintResult>) -> Vec<(i64, Tally)> {
     let last = day_of(until);
     let mut days = Vec::new();

@@ -1,8 +1,8 @@
-//! Texts with places for values: said in one language or another, and filled afterwards.
+//! Interpolation of values into translated texts.
 
 use std::fmt::Display;
 
-/// Puts values into the `{places}` of a text, once: a value is never read for places itself.
+/// Replaces each `{place}` of a text by its value. Values are not searched for places.
 pub fn fill(text: &str, values: &[(&str, &dyn Display)]) -> String {
     let mut filled = String::with_capacity(text.len() + 32);
     let mut rest = text;

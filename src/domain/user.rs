@@ -1,4 +1,4 @@
-//! People who log in by name and password.
+//! Users who log in by name and password.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -11,40 +11,40 @@ use super::{
 
 /// NIST SP 800-63B-4, section 3.1.1.2: a password that is the only factor has at least 15 characters.
 pub const SHORTEST_PASSWORD: usize = 15;
-/// The same section asks for at least 64; the end is there so that nobody has megabytes hashed.
+/// The same section requires a maximum of at least 64. The maximum prevents the hashing of megabytes.
 pub const LONGEST_PASSWORD: usize = 256;
 /// In characters.
 const LONGEST_NAME: usize = 64;
 
-/// Somebody who may log in.
+/// A user who can log in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
     pub id: Uuid,
     pub details: UserDetails,
-    /// Grows with every change.
+    /// Incremented with every change.
     pub version: i64,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
     pub last_login_at: Option<DateTime<Utc>>,
 }
 
-/// What an admin says of a user.
+/// The settings of a user that an admin can change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct UserDetails {
-    /// Unique, whatever the case of its letters.
+    /// Unique, ignoring case.
     pub name: String,
     pub role: Role,
-    /// Printers that they may see and command: those with any of these tags; empty = all.
+    /// Tags of the printers that the user may see and command: any of them is enough. Empty = all printers.
     pub tags: Vec<String>,
     pub enabled: bool,
 }
 
-/// The form under which a name is unique.
+/// Returns the form of a name that must be unique.
 pub fn name_key(name: &str) -> String {
     name.trim().to_lowercase()
 }
 
-/// Holds a name against its rules.
+/// Checks the rules of a user name.
 pub fn check_name(invalid: &mut Invalid, pointer: &str, name: &str) {
     check_line(invalid, pointer, name, 1, LONGEST_NAME);
     if name.trim() != name {
@@ -52,13 +52,13 @@ pub fn check_name(invalid: &mut Invalid, pointer: &str, name: &str) {
     }
 }
 
-/// Words that everybody here would think of first.
+/// Words that users of a print farm try first.
 const WORDS_OF_THE_HOUSE: [&str; 8] =
     ["printyard", "octoprint", "octopi", "klipper", "prusa", "printer", "printfarm", "filament"];
 
-/// Holds a password against the rules of NIST SP 800-63B-4: long, not among those that are tried first, and nothing else
-/// (no rules on which kinds of characters). What is tried first is zxcvbn's to say: leaked passwords, names and words,
-/// rows of keys, repetitions, dates, and these put together; the user's name and the house's words are given to it.
+/// Checks the rules of NIST SP 800-63B-4: a password must be long and not easy to guess. There are no rules about kinds
+/// of characters. zxcvbn estimates the guesses: leaked passwords, names, words, keyboard rows, repetitions, dates and
+/// combinations of them. It also gets the user's name and `WORDS_OF_THE_HOUSE`.
 pub fn check_password(invalid: &mut Invalid, pointer: &str, password: &str, name: &str) {
     let length = password.chars().count();
     if !(SHORTEST_PASSWORD..=LONGEST_PASSWORD).contains(&length) {
@@ -106,7 +106,7 @@ mod tests {
         {
             assert_eq!(refused(good, "ann"), None, "{good}");
         }
-        // The length that is looked at has an end, and so has the time.
+        // The length is limited, so the time of the check is limited, too.
         assert_eq!(refused(&"correct horse battery ".repeat(11), "ann"), None);
     }
 }

@@ -1,4 +1,4 @@
-//! Receivers of events and what is sent to them: what a webhook is, and when something is sent again.
+//! Webhooks, their deliveries, and the schedule of repeated attempts.
 
 use std::time::Duration;
 
@@ -13,21 +13,21 @@ use super::{
     invalid::{Invalid, check_text},
 };
 
-/// Webhooks that there may be.
+/// The highest number of webhooks.
 pub const MOST_WEBHOOKS: usize = 100;
 
-/// The type of the event that a test sends. The feed has none of it.
+/// Event type of a test delivery. The feed contains no such event.
 pub const TEST_TYPE: &str = "webhook.test";
 
-/// Bytes of an answer that are kept.
+/// Number of bytes that are stored of a response.
 pub const EXCERPT: usize = 1_024;
 
 words! {
     /// Why the server switched a webhook off.
     DisabledReason {
-        /// Its receiver answered 410.
+        /// The receiver replied with 410.
         Gone = "gone",
-        /// Nothing has got through for days.
+        /// No delivery has succeeded for days.
         Failing = "failing",
     }
 }
@@ -35,31 +35,31 @@ words! {
 words! {
     /// How far a delivery has come.
     DeliveryState {
-        /// To be sent, or sent again.
+        /// It is due for the first attempt, or for another one.
         Pending = "pending",
-        /// Its receiver took it (2xx).
+        /// The receiver accepted it (2xx).
         Delivered = "delivered",
-        /// It is not sent again: its receiver is gone, or the event cannot be told any more.
+        /// It is not sent again: the receiver is gone, or the event is no longer available.
         Failed = "failed",
         /// Every attempt has failed.
         Abandoned = "abandoned",
     }
 }
 
-/// What people say of a webhook.
+/// The settings of a webhook that a client can change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct WebhookDetails {
     pub url: String,
     pub description: String,
-    /// Which events it is told of; empty = all.
+    /// Event types that are sent; empty = all.
     pub types: Vec<EventType>,
     pub enabled: bool,
-    /// One at a time, in the order of the feed.
+    /// Sends one delivery at a time, in the order of the feed.
     pub ordered: bool,
 }
 
 impl WebhookDetails {
-    /// Holds the fields against the rules, and brings the types into their normal form.
+    /// Checks the fields, and sorts the types without duplicates.
     pub fn checked(mut self) -> Result<Self, Invalid> {
         let mut invalid = Invalid::default();
         self.url = self.url.trim().to_owned();
@@ -73,13 +73,13 @@ impl WebhookDetails {
         invalid.or_ok(self)
     }
 
-    /// Whether it wants to hear of this.
+    /// Returns whether events of this type are sent.
     pub fn wants(&self, kind: EventType) -> bool {
         self.types.is_empty() || self.types.contains(&kind)
     }
 }
 
-/// The address of a receiver as it is called: unlike a printer's it may have a query.
+/// Checks and normalises the address of a receiver. Unlike a printer's address, it may have a query.
 fn receiver(text: &str) -> Result<String, String> {
     if text.len() > 2_000 {
         return Err("must be at most 2000 characters long".to_owned());
@@ -103,18 +103,19 @@ fn receiver(text: &str) -> Result<String, String> {
     Ok(url.into())
 }
 
-/// A receiver that is told of events.
+/// A receiver of events.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Webhook {
     pub id: Uuid,
     pub details: WebhookDetails,
-    /// The limit of whoever made it: it is told of nothing else. Empty = everything.
+    /// Tag limit of the user or token that created the webhook. Only events of these printers are sent. Empty = all
+    /// events.
     pub tags: Vec<String>,
     pub created_by: String,
-    /// The number of the event up to which its deliveries were made.
+    /// The number of the last event for which deliveries were created.
     pub position: i64,
     pub disabled_reason: Option<DisabledReason>,
-    /// Nothing has got through since then.
+    /// The time since which no delivery has succeeded.
     pub failing_since: Option<DateTime<Utc>>,
     pub last_success_at: Option<DateTime<Utc>>,
     pub last_error: Option<String>,
@@ -123,7 +124,7 @@ pub struct Webhook {
     pub updated_at: DateTime<Utc>,
 }
 
-/// One event on its way to one receiver.
+/// The delivery of one event to one receiver.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Delivery {
     pub id: Uuid,
@@ -133,27 +134,27 @@ pub struct Delivery {
     pub kind: EventType,
     pub state: DeliveryState,
     pub attempts: i64,
-    /// When it is due; of one that is on its way, when it counts as lost.
+    /// When the next attempt is due. For a delivery in flight: when it counts as lost.
     pub next_at: Option<DateTime<Utc>>,
-    /// The HTTP status of the last answer.
+    /// The HTTP status of the last response.
     pub status: Option<u16>,
-    /// What was wrong with the last attempt.
+    /// The error of the last attempt.
     pub error: Option<String>,
-    /// The beginning of the last answer.
+    /// The beginning of the last response.
     pub response: Option<String>,
     pub latency_ms: Option<i64>,
     pub created_at: DateTime<Utc>,
     pub finished_at: Option<DateTime<Utc>>,
 }
 
-/// When deliveries are sent again, and how long is waited for what.
+/// Pauses between attempts, and timeouts.
 #[derive(Debug, Clone, Copy)]
 pub struct Schedule {
-    /// The pause after each attempt that failed; after the last, none is made any more.
+    /// The pause after each failed attempt. After the last pause there is one more attempt.
     pub pauses: [Duration; 9],
-    /// An answer that has not come by then will not come.
+    /// An attempt without a response within this time has failed.
     pub timeout: Duration,
-    /// A webhook through which nothing has got for so long is switched off.
+    /// A webhook is disabled if no delivery has succeeded for this time.
     pub failing_for: Duration,
 }
 
@@ -171,9 +172,9 @@ impl Default for Schedule {
 }
 
 impl Schedule {
-    /// How long to wait after the attempt of this number (from 1) has failed. None: it was the last. `jitter`, of 0 to 1,
-    /// makes it up to a fifth longer, so that what failed together is not sent together. A receiver that asks for more time
-    /// gets it, up to the longest pause.
+    /// Returns the pause after failed attempt number `attempts` (from 1). `None`: it was the last attempt. `jitter` is
+    /// 0 to 1 and extends the pause by up to a fifth, so that deliveries that failed together are not repeated
+    /// together. A receiver can request a longer pause, at most the longest of the schedule.
     pub fn pause(&self, attempts: i64, asked: Option<Duration>, jitter: f64) -> Option<Duration> {
         let index = usize::try_from(attempts.max(1) - 1).ok()?;
         let pause = self.pauses.get(index)?;
@@ -181,7 +182,7 @@ impl Schedule {
         Some(pause.mul_f64(1.0 + jitter.clamp(0.0, 1.0) / 5.0).max(asked.unwrap_or_default().min(longest)))
     }
 
-    /// After so long without a word what is on its way counts as lost: whoever sent it is gone.
+    /// Time after which a delivery in flight counts as lost, because the process that sent it has ended.
     pub fn lease(&self) -> Duration {
         self.timeout + Duration::from_secs(15)
     }

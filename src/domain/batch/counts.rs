@@ -1,4 +1,4 @@
-//! Commands of a batch, counted by outcome.
+//! Counts the commands of a batch by outcome.
 
 use std::collections::BTreeMap;
 
@@ -22,22 +22,22 @@ impl Counts {
         counts
     }
 
-    /// Commands with this outcome.
+    /// Returns the number of commands with this outcome.
     pub fn of(&self, outcome: Outcome) -> i64 {
         self.0.get(&outcome).copied().unwrap_or(0)
     }
 
-    /// All commands.
+    /// Returns the number of all commands.
     pub fn total(&self) -> i64 {
         self.0.values().sum()
     }
 
-    /// Commands that have ended.
+    /// Returns the number of commands that have ended.
     pub fn finals(&self) -> i64 {
         self.0.iter().filter(|(outcome, _)| outcome.is_final()).map(|(_, n)| n).sum()
     }
 
-    /// The result of the batch; None before its last command has ended.
+    /// Returns the result of the batch; `None` until its last command has ended.
     pub fn result(&self) -> Option<BatchResult> {
         if self.finals() < self.total() {
             return None;

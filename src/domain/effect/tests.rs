@@ -1,4 +1,4 @@
-//! The brain, held against the design's table cell by cell, and against what must never be said.
+//! Tests of the decision table, and properties that must hold for any input.
 
 use PrinterState as S;
 use proptest::prelude::*;
@@ -7,7 +7,7 @@ use super::*;
 
 mod judging;
 
-/// One cell of the table: `send`, `wait`, `unchanged`, or the reason of a refusal.
+/// Returns the decision for one cell of the table: `send`, `wait`, `unchanged`, or the reason of a refusal.
 fn cell(word: &str, command: Command) -> Decision {
     match word {
         "send" => Decision::Send(match command {
@@ -38,7 +38,7 @@ const COMMANDS: [Command; 8] = [
     Command::Disconnect,
 ];
 
-/// Design, section 3: what is decided on a fresh reading, with a file selected and nothing standing against it.
+/// Decision table of the design, section 3: a fresh reading, a selected file, and no guard that refuses.
 #[rustfmt::skip]
 const TABLE: [(S, [&str; 8]); 13] = [
     //                start              pause              resume             cancel       restart            toggle        connect          disconnect
@@ -65,7 +65,7 @@ fn print(n: u128) -> Option<Uuid> {
     Some(Uuid::from_u128(n))
 }
 
-/// A printer in this state with `a.gcode`, whose print is number 1 where one is active.
+/// Returns an observation of a printer in this state. `a.gcode` is selected, and an active print has the number 1.
 fn observation(state: S) -> Observation {
     Observation {
         state,

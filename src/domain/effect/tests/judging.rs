@@ -1,4 +1,4 @@
-//! What may be said of a command that was sent: every verdict by step and state, and what no evidence allows.
+//! Tests of `judge`: the verdict for every step and state, and verdicts that no evidence allows.
 
 use super::*;
 
@@ -7,7 +7,7 @@ const PENDING: Verdict = Verdict::Pending { moving: false };
 const MOVING: Verdict = Verdict::Pending { moving: true };
 const CHANGED: Verdict = Verdict::Gone(Reason::JobChanged);
 
-/// The state from which a step is sent.
+/// Returns the observation before a step is sent.
 fn before(step: Step) -> Observation {
     observation(match step {
         Step::Start | Step::Disconnect => S::Operational,
@@ -21,7 +21,7 @@ fn verdict(step: Step, evidence: &Evidence, now: &Observation) -> Verdict {
     judge(step, None, &before(step), evidence, now)
 }
 
-/// Nothing was seen since the send but the state of now.
+/// Verdicts if only the current state was observed since the send.
 #[rustfmt::skip]
 const TABLE: [(S, [Verdict; 6]); 13] = {
     use Verdict::Confirmed as DONE;
@@ -77,7 +77,7 @@ fn a_resume_in_pausing_is_lost() {
 
 #[test]
 fn a_cancel_that_shows_printing_once_more_is_not_lost() {
-    // Measured of a cancel in Starting: Cancelling, Printing for 8 ms, Operational.
+    // Measured for a cancel in Starting: Cancelling, Printing for 8 ms, Operational.
     assert_eq!(verdict(Step::Cancel, &seen(&[S::Cancelling, S::Printing]), &observation(S::Printing)), PENDING);
 }
 
@@ -91,7 +91,7 @@ fn what_was_seen_before_the_reply_came_counts_also_when_it_is_over() {
     assert_eq!(
         verdict(Step::Pause, &paused, &observation(S::Printing)),
         Verdict::Confirmed,
-        "somebody resumed it at once"
+        "the print was resumed at once"
     );
     let cancelled = seen(&[S::Pausing, S::Paused, S::Cancelling, S::Operational]);
     assert_eq!(verdict(Step::Pause, &cancelled, &observation(S::Operational)), Verdict::Confirmed);
