@@ -1,7 +1,7 @@
-//! One key, and what it seals.
+//! A secret key and the format of sealed values.
 //!
-//! A sealed value is bound to the id that it belongs to, so that it cannot be moved to another printer's row. Since
-//! version 2 it also names its key, so that a farm can change its key while it runs:
+//! A sealed value is bound to the id that it belongs to, so that it cannot be moved to another printer's row.
+//! Since version 2 it also contains the id of its key, so that a farm can change its key while it runs:
 //!
 //! ```text
 //! 1 | nonce (24) | sealed               bound to: the id
@@ -23,15 +23,15 @@ use uuid::Uuid;
 
 use super::{Error, fill};
 
-/// Written before keys had ids; only opened.
+/// Version without a key id. It is opened, but no longer written.
 const WITHOUT_ID: u8 = 1;
-/// What is written now.
+/// The version that is written now.
 const WITH_ID: u8 = 2;
 const NONCE_LEN: usize = 24;
-/// Sets the hash that names a key apart from every other use of it.
+/// Prefix that separates the hash for a key id from all other uses of the hash.
 const ID_DOMAIN: &[u8] = b"printyard secret key id v1\0";
 
-/// The short name of a key, which tells nothing about the key.
+/// A short id of a key. It reveals nothing about the key.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct KeyId([u8; 4]);
 
@@ -41,23 +41,23 @@ impl fmt::Display for KeyId {
     }
 }
 
-/// A key. It has no `Debug`, and is written out in one place: the file.
+/// A secret key. It has no `Debug`, and its text is written only to the key file.
 #[derive(Clone)]
 pub(super) struct Key {
     id: KeyId,
     bytes: [u8; 32],
 }
 
-/// A sealed value, taken apart.
+/// A parsed sealed value.
 pub(super) struct Sealed<'a> {
-    /// The key that it names; none in version 1.
+    /// The id of its key; `None` in version 1.
     pub key: Option<KeyId>,
     nonce: [u8; NONCE_LEN],
     body: &'a [u8],
 }
 
 impl<'a> Sealed<'a> {
-    /// Takes a stored value apart. Errors: [`Error::CannotOpen`].
+    /// Parses a stored value. Errors: [`Error::CannotOpen`].
     pub fn read(stored: &'a [u8]) -> Result<Self, Error> {
         let (&version, rest) = stored.split_first().ok_or(Error::CannotOpen)?;
         let (key, rest) = match version {
@@ -74,7 +74,7 @@ impl<'a> Sealed<'a> {
 }
 
 impl Key {
-    /// A new one. Errors: [`Error::NoRandom`].
+    /// Returns a new random key. Errors: [`Error::NoRandom`].
     pub fn random() -> Result<Self, Error> {
         let mut bytes = [0; 32];
         fill(&mut bytes)?;
@@ -86,7 +86,7 @@ impl Key {
         Self { id: KeyId([hash[0], hash[1], hash[2], hash[3]]), bytes }
     }
 
-    /// Reads a key: 64 hexadecimal digits, or base64 (with or without padding, either alphabet).
+    /// Parses a key: 64 hexadecimal digits, or base64 (with or without padding, either alphabet).
     pub fn parse(text: &str) -> Option<Self> {
         if text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()) {
             let mut key = [0; 32];
@@ -101,17 +101,17 @@ impl Key {
             .map(Self::new)
     }
 
-    /// The key itself, for its file.
+    /// Returns the key as text for the key file.
     pub fn text(&self) -> String {
         STANDARD.encode(self.bytes)
     }
 
-    /// Its short name.
+    /// Returns the id of the key.
     pub fn id(&self) -> KeyId {
         self.id
     }
 
-    /// Whether this is the same key.
+    /// Returns whether both keys are equal.
     pub fn is(&self, other: &Self) -> bool {
         super::is_equal(&self.bytes, &other.bytes)
     }
@@ -120,7 +120,7 @@ impl Key {
         XChaCha20Poly1305::new(&self.bytes.into())
     }
 
-    /// Seals a text for the thing with the id `context`. Errors: [`Error::NoRandom`].
+    /// Seals a text for the object with the id `context`. Errors: [`Error::NoRandom`].
     pub fn seal(&self, context: Uuid, plain: &str) -> Result<Vec<u8>, Error> {
         let mut nonce = [0; NONCE_LEN];
         fill(&mut nonce)?;
@@ -130,7 +130,7 @@ impl Key {
         Ok([&[WITH_ID], self.id.0.as_slice(), nonce.as_slice(), body.as_slice()].concat())
     }
 
-    /// Opens what was sealed for the same id. Errors: [`Error::CannotOpen`].
+    /// Opens a value that was sealed for the same id. Errors: [`Error::CannotOpen`].
     pub fn open(&self, context: Uuid, sealed: &Sealed<'_>) -> Result<String, Error> {
         let aad = bound_to(context, sealed.key);
         let payload = Payload { msg: sealed.body, aad: &aad };
@@ -138,7 +138,7 @@ impl Key {
         String::from_utf8(plain).map_err(|_| Error::CannotOpen)
     }
 
-    /// As values were sealed before keys had ids: for tests.
+    /// Seals a text in version 1, without a key id. For tests.
     #[cfg(test)]
     pub fn seal_without_id(&self, context: Uuid, plain: &str) -> Vec<u8> {
         let mut nonce = [0; NONCE_LEN];
@@ -149,7 +149,7 @@ impl Key {
     }
 }
 
-/// What a sealed value is bound to.
+/// Returns the associated data of a sealed value.
 fn bound_to(context: Uuid, key: Option<KeyId>) -> Vec<u8> {
     let mut bound = context.as_bytes().to_vec();
     if let Some(KeyId(id)) = key {

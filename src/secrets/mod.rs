@@ -1,7 +1,8 @@
-//! Secrets at rest: printers' keys are sealed, tokens are kept as hashes.
+//! Secrets at rest: printer secrets are sealed, tokens are stored as hashes.
 //!
-//! The keys that seal lie beside the database, not in it: a copy of the database alone opens no printer. `key.rs` is
-//! one key and what it seals, `ring.rs` the keys of a farm and their file, `vault.rs` what a running server holds.
+//! The secret keys are stored outside the database, so a copy of the database alone gives no access to printers.
+//! `key.rs` is one key and the sealed format, `ring.rs` the keys of a farm and their file. `vault.rs` holds the keys of
+//! a running server.
 
 mod key;
 pub mod password;
@@ -17,19 +18,19 @@ pub use signing::{new_signing_secret, sign};
 pub use tokens::{is_equal, new_token, token_hash};
 pub use vault::Vault;
 
-/// What can be wrong with a secret. No text holds any of it.
+/// Errors of secrets. No message contains any part of a secret.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Where it was read from.
+    /// The value is the place that the keys were read from.
     #[error(
         "{0} must hold keys of 32 bytes each, as 64 hexadecimal digits or as base64 (a file: one per line; the \
          variable: separated by commas)"
     )]
     BadKey(String),
-    /// The file of the keys cannot be read or written.
+    /// The key file cannot be read or written.
     #[error("{path} cannot be used: {problem}")]
     KeyFile { path: String, problem: String },
-    /// There are sealed values, and no key.
+    /// The database contains sealed values, but there is no key.
     #[error(
         "{path} is missing, and {stored} stored secret(s) were sealed with a key that lay there: restore the file from \
          a backup, or give the key as PRINTYARD_SECRET_KEY. No new key was made and nothing was changed"
@@ -37,13 +38,13 @@ pub enum Error {
     Missing { path: String, stored: usize },
     #[error("the system gives no random numbers")]
     NoRandom,
-    /// Sealed for another id, or damaged.
+    /// The value was sealed for another id, or is damaged.
     #[error("a stored secret cannot be opened: it was sealed with another key, or is damaged")]
     CannotOpen,
-    /// Sealed with a key that is not there. An id tells nothing about its key.
+    /// The value was sealed with a missing key. The key id reveals nothing about the key.
     #[error("a stored secret was sealed with the key {id}, which {place} does not hold")]
     UnknownKey { id: String, place: String },
-    /// What is stored was sealed with keys that are not there.
+    /// The stored values were sealed with keys that are missing.
     #[error(
         "{place} is not the key of this database: {stored} stored secret(s) were sealed with another one. Restore \
          the right key; nothing was changed"
@@ -51,7 +52,7 @@ pub enum Error {
     WrongKey { place: String, stored: usize },
 }
 
-/// Fills with random bytes of the system.
+/// Fills the buffer with random bytes of the operating system.
 fn fill(bytes: &mut [u8]) -> Result<(), Error> {
     SysRng.try_fill_bytes(bytes).map_err(|_| Error::NoRandom)
 }

@@ -1,5 +1,6 @@
-//! Passwords: argon2id, with the parameters that OWASP recommends (19 MiB, two passes). A hash names its parameters, so
-//! they can grow without anybody's password being lost.
+//! Password hashing with argon2id and the parameters that OWASP recommends (19 MiB, two passes).
+//!
+//! A hash contains its parameters. So they can be increased later, and existing passwords stay valid.
 
 use argon2::{
     Argon2,
@@ -8,19 +9,19 @@ use argon2::{
 
 use super::Error;
 
-/// Hashes a password with a fresh salt, as a PHC string. Takes some 30 ms and 19 MiB: not on an async worker.
-/// Errors: [`Error::NoRandom`].
+/// Hashes a password with a new salt, as a PHC string. This takes about 30 ms and 19 MiB, so do not call it on an async
+/// worker. Errors: [`Error::NoRandom`].
 pub fn hash(password: &str) -> Result<String, Error> {
     let hash = Argon2::default().hash_password(password.as_bytes()).map_err(|_| Error::NoRandom)?;
     Ok(hash.to_string())
 }
 
-/// Of a password that nobody knows, with the same parameters as those of new hashes.
+/// A hash for user names that do not exist. No password matches it. It has the same parameters as new hashes.
 const NOBODY: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
-/// Whether a password is the one of a hash. `None`: there is nobody of that name; it takes as long all the same, so that
-/// the time does not tell.
+/// Returns whether a password matches a hash. `None`: the user does not exist. The check then takes the same time, so
+/// that the time does not reveal which names exist.
 pub fn verify(password: &str, hash: Option<&str>) -> bool {
     let known = hash.is_some();
     let Ok(parsed) = PasswordHash::new(hash.unwrap_or(NOBODY)) else { return false };
@@ -42,7 +43,7 @@ mod tests {
         assert!(!verify("anything", None));
     }
 
-    /// The time that it takes is decided by nothing else, as `benches/login.rs` shows.
+    /// Only these parameters decide the duration, as `benches/login.rs` shows.
     #[test]
     fn for_a_name_that_nobody_has_the_work_is_that_of_a_fresh_hash() {
         let fresh = hash("correct horse battery").expect("hashed");
@@ -51,7 +52,7 @@ mod tests {
         assert_eq!(work(&nobody), work(&fresh));
         let lengths = |hash: &PasswordHash| (hash.salt.map(|salt| salt.len()), hash.hash.map(|hash| hash.len()));
         assert_eq!(lengths(&nobody), lengths(&fresh));
-        // Parsed is not yet computed: with the right salt and hash it would let somebody in.
+        // Equal parameters are not enough: this hash must match no password.
         assert!(Argon2::default().verify_password(b"anything", &nobody).is_err());
     }
 }

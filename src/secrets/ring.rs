@@ -1,7 +1,7 @@
-//! The keys of a farm: the first one seals, the others only open what was sealed before.
+//! The secret keys of a farm and their file. The first key seals, the others only open older values.
 //!
-//! In the data folder they are a file with one key per line, readable by its owner only. The file is whole or not there
-//! at all: every change writes another file, brings it to the disk, and gives it the name.
+//! The file in the data folder contains one key per line, and only its owner can read it. The file is never incomplete:
+//! every change writes another file, syncs it to disk, and renames it.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
@@ -16,12 +16,12 @@ use super::{
     key::{Key, KeyId},
 };
 
-/// The keys' file within the data folder.
+/// Name of the key file in the data folder.
 pub const KEY_FILE: &str = "secret.key";
-/// Locked while the file is changed; empty, and left where it is.
+/// Locked while the key file is changed. The lock file is empty and is never removed.
 const LOCK_FILE: &str = "secret.key.lock";
 
-/// The keys, the current one first. Never empty.
+/// The secret keys, the current one first. Never empty.
 #[derive(Clone)]
 pub struct Ring {
     keys: Vec<Key>,
@@ -34,8 +34,8 @@ impl std::fmt::Debug for Ring {
 }
 
 impl Ring {
-    /// Reads keys that are separated by commas, white space or lines; `place` is what an error names.
-    /// Errors: [`Error::BadKey`].
+    /// Parses keys that are separated by commas, white space or line breaks. Errors name `place`. Errors:
+    /// [`Error::BadKey`].
     pub fn parse(text: &str, place: &str) -> Result<Self, Error> {
         let mut keys: Vec<Key> = Vec::new();
         for word in text.split(|c: char| c == ',' || c.is_whitespace()).filter(|word| !word.is_empty()) {
@@ -47,7 +47,7 @@ impl Ring {
         if keys.is_empty() { Err(Error::BadKey(place.to_owned())) } else { Ok(Self { keys }) }
     }
 
-    /// The ring in the file of a data folder; None: there is no file. Errors: [`Error::KeyFile`], [`Error::BadKey`].
+    /// Reads the key file of a data folder. `None`: there is no file. Errors: [`Error::KeyFile`], [`Error::BadKey`].
     pub fn read(dir: &Path) -> Result<Option<Self>, Error> {
         let path = dir.join(KEY_FILE);
         match fs::read_to_string(&path) {
@@ -57,41 +57,41 @@ impl Ring {
         }
     }
 
-    /// Makes a key and its file, unless another process was faster: then the key that stands there.
-    /// Errors: [`Error::KeyFile`], [`Error::BadKey`], [`Error::NoRandom`].
+    /// Creates a key and its file. If another process created the file first, returns the keys of that file. Errors:
+    /// [`Error::KeyFile`], [`Error::BadKey`], [`Error::NoRandom`].
     pub fn create(dir: &Path) -> Result<Self, Error> {
         let path = dir.join(KEY_FILE);
         let ring = Self { keys: vec![Key::random()?] };
         let scratch = scratch(dir);
         let made = make(&scratch, &path, &ring.text());
-        // It is a second name of the key by now, or a failed attempt.
+        // The scratch file is now a second name of the key file, or belongs to a failed attempt.
         let _ = fs::remove_file(&scratch);
         Self::parse(&made.map_err(|error| problem(&path, &error))?, &path.display().to_string())
     }
 
-    /// This ring with a new key at its head. Errors: [`Error::NoRandom`].
+    /// Returns this ring with a new key in front. Errors: [`Error::NoRandom`].
     pub fn turned(&self) -> Result<Self, Error> {
         let mut keys = vec![Key::random()?];
         keys.extend(self.keys.iter().cloned());
         Ok(Self { keys })
     }
 
-    /// The current key alone.
+    /// Returns a ring with the current key only.
     pub fn pruned(&self) -> Self {
         Self { keys: vec![self.current().clone()] }
     }
 
-    /// How many keys there are beside the current one.
+    /// Returns the number of keys in addition to the current one.
     pub fn former(&self) -> usize {
         self.keys.len() - 1
     }
 
-    /// The one that seals. There always is one: every way to make a ring sees to it.
+    /// Returns the key that seals. Every constructor makes sure that there is one.
     pub(super) fn current(&self) -> &Key {
         &self.keys[0]
     }
 
-    /// The keys that may have sealed what names `id`: all of them where it names none.
+    /// Returns the keys that may have sealed a value with this key id. Without a key id, returns all keys.
     pub(super) fn candidates(&self, id: Option<KeyId>) -> impl Iterator<Item = &Key> {
         self.keys.iter().filter(move |key| id.is_none_or(|id| key.id() == id))
     }
@@ -101,15 +101,15 @@ impl Ring {
     }
 }
 
-/// The right to change the file of a data folder. Two rotations at once would lose one of the new keys, and with it
-/// what was sealed by it.
+/// A lock on the key file of a data folder. Without it, two simultaneous rotations would lose one of the new keys and
+/// the values that it sealed.
 pub struct RingLock {
     dir: PathBuf,
     _lock: File,
 }
 
 impl RingLock {
-    /// Takes the right. Errors: [`Error::KeyFile`], also while another process has it.
+    /// Takes the lock. Errors: [`Error::KeyFile`], also if another process holds the lock.
     pub fn take(dir: &Path) -> Result<Self, Error> {
         let path = dir.join(LOCK_FILE);
         let lock = private().create(true).truncate(false).open(&path).map_err(|error| problem(&path, &error))?;
@@ -123,7 +123,7 @@ impl RingLock {
         }
     }
 
-    /// Puts a ring in the place of the one that is in the file. Errors: [`Error::KeyFile`]; the file is then as it was.
+    /// Replaces the keys in the file. Errors: [`Error::KeyFile`]; the file is then unchanged.
     pub fn replace(&self, ring: &Ring) -> Result<(), Error> {
         let path = self.dir.join(KEY_FILE);
         let scratch = scratch(&self.dir);
@@ -143,7 +143,7 @@ fn scratch(dir: &Path) -> PathBuf {
     dir.join(format!("{KEY_FILE}.{}", Uuid::now_v7().simple()))
 }
 
-/// Opens for writing; what it creates only its owner may read.
+/// Returns options for writing. Only the owner can read a file that is created with them.
 fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.write(true);
@@ -152,7 +152,7 @@ fn private() -> OpenOptions {
     options
 }
 
-/// Writes a scratch file that is on the disk when this returns.
+/// Writes a scratch file and syncs it to disk.
 fn write(scratch: &Path, text: &str) -> io::Result<File> {
     let mut file = private().create_new(true).open(scratch)?;
     file.write_all(text.as_bytes())?;
@@ -160,17 +160,18 @@ fn write(scratch: &Path, text: &str) -> io::Result<File> {
     Ok(file)
 }
 
-/// Without its name on the disk a key would be lost with the power, and with it what it sealed.
+/// Syncs the folder of a file. Without this, a power failure could lose the new file name, and with it the key and all
+/// values that it sealed.
 fn sync_names(path: &Path) -> io::Result<()> {
     let Some(dir) = path.parent() else { return Ok(()) };
     let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
     File::open(dir)?.sync_all()
 }
 
-/// Gives the scratch file the name unless there is such a file. Returns what stands there then.
+/// Gives the scratch file the target name, unless the target exists. Returns the content of the target.
 fn make(scratch: &Path, path: &Path, text: &str) -> io::Result<String> {
     write(scratch, text)?;
-    // A link, because a rename would replace the key of the faster process.
+    // A hard link, because a rename would replace the key file of a faster process.
     match fs::hard_link(scratch, path) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -182,13 +183,13 @@ fn make(scratch: &Path, path: &Path, text: &str) -> io::Result<String> {
     Ok(kept)
 }
 
-/// Gives the scratch file the name of the file that is there.
+/// Replaces the target by the scratch file.
 fn replace(scratch: &Path, path: &Path, text: &str) -> io::Result<()> {
     let file = write(scratch, text)?;
     #[cfg(unix)]
     {
         use std::os::unix::fs::{MetadataExt, fchown};
-        // Run by root, the file has to stay readable for the server's user.
+        // If root runs this, the file must stay readable for the server's user.
         let (before, after) = (fs::metadata(path)?, file.metadata()?);
         if (before.uid(), before.gid()) != (after.uid(), after.gid()) {
             fchown(&file, Some(before.uid()), Some(before.gid()))?;
@@ -217,7 +218,7 @@ mod tests {
 
     #[cfg(unix)]
     fn mode(path: &Path) -> u32 {
-        std::os::unix::fs::PermissionsExt::mode(&fs::metadata(path).expect("there").permissions()) & 0o777
+        std::os::unix::fs::PermissionsExt::mode(&fs::metadata(path).expect("a file").permissions()) & 0o777
     }
 
     #[test]
@@ -241,7 +242,7 @@ mod tests {
         assert!(Ring::read(dir.path()).expect("read").is_none());
         let made: Vec<Ring> = std::thread::scope(|scope| {
             let makers: Vec<_> = (0..8).map(|_| scope.spawn(|| Ring::create(dir.path()))).collect();
-            makers.into_iter().map(|maker| maker.join().expect("no panic").expect("a ring")).collect()
+            makers.into_iter().map(|maker| maker.join().expect("no panic").expect("a key ring")).collect()
         });
         assert!(made.iter().all(|ring| ring.current().is(made[0].current())), "all have the one key");
         assert_eq!(names(dir.path()), [KEY_FILE]);
@@ -255,20 +256,20 @@ mod tests {
     #[test]
     fn a_turned_ring_keeps_the_former_keys_until_it_is_pruned_and_stays_private() {
         let dir = tempfile::tempdir().expect("a folder");
-        let first = Ring::create(dir.path()).expect("a ring");
+        let first = Ring::create(dir.path()).expect("a key ring");
         #[cfg(unix)]
         {
             let open = std::os::unix::fs::PermissionsExt::from_mode(0o644);
-            fs::set_permissions(dir.path().join(KEY_FILE), open).expect("opened to everybody");
+            fs::set_permissions(dir.path().join(KEY_FILE), open).expect("made readable for all users");
         }
         let lock = RingLock::take(dir.path()).expect("free");
         let second = first.turned().expect("a key");
         lock.replace(&second).expect("written");
-        let read = Ring::read(dir.path()).expect("read").expect("there");
+        let read = Ring::read(dir.path()).expect("read").expect("a key file");
         assert!(read.current().is(second.current()) && !read.current().is(first.current()));
         assert_eq!(read.candidates(Some(first.current().id())).count(), 1, "the former key is kept");
         lock.replace(&read.pruned()).expect("written");
-        let read = Ring::read(dir.path()).expect("read").expect("there");
+        let read = Ring::read(dir.path()).expect("read").expect("a key file");
         assert!(read.current().is(second.current()) && read.former() == 0);
         assert_eq!(names(dir.path()), [KEY_FILE, LOCK_FILE]);
         #[cfg(unix)]

@@ -1,4 +1,4 @@
-//! Signatures of webhooks by the specification of Standard Webhooks: HMAC-SHA256 with a secret that both sides hold.
+//! Webhook signatures as in the specification of Standard Webhooks: HMAC-SHA256 with a secret that both sides have.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
@@ -6,20 +6,21 @@ use sha2::Sha256;
 
 use super::{Error, fill};
 
-/// What every secret begins with, so that scanners of leaked secrets can find it.
+/// Prefix of every signing secret, so that scanners for leaked secrets can find it.
 const PREFIX: &str = "whsec_";
 
-/// A new secret, to be shown once and kept sealed: `whsec_` and 32 random bytes in base64. Errors: [`Error::NoRandom`].
+/// Returns a new signing secret, which is shown once and stored sealed: `whsec_` and 32 random bytes in base64. Errors:
+/// [`Error::NoRandom`].
 pub fn new_signing_secret() -> Result<String, Error> {
     let mut bytes = [0; 32];
     fill(&mut bytes)?;
     Ok(format!("{PREFIX}{}", BASE64_STANDARD.encode(bytes)))
 }
 
-/// The value of `webhook-signature`: one signature with each of the secrets, with spaces between.
+/// Returns the value of `webhook-signature`: one signature for each secret, separated by spaces.
 ///
 /// # Errors
-/// [`Error::CannotOpen`] where one of them was not made by [`new_signing_secret`].
+/// [`Error::CannotOpen`] if a secret does not have the format of [`new_signing_secret`].
 pub fn sign(secrets: &[String], id: &str, timestamp: i64, body: &str) -> Result<String, Error> {
     let mut signatures = Vec::new();
     for secret in secrets {

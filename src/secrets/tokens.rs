@@ -1,4 +1,4 @@
-//! Tokens: shown once, kept as hashes.
+//! Random tokens, which are shown once and stored as hashes.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
@@ -6,11 +6,11 @@ use subtle::ConstantTimeEq;
 
 use super::{Error, fill};
 
-/// What every token begins with, so that scanners of leaked secrets can find it.
+/// Prefix of every token, so that scanners for leaked secrets can find it.
 const TOKEN_PREFIX: &str = "pyd_";
 
-/// A new token, to be shown once, and its hash, to be kept: `pyd_` and 43 characters of 256 random bits.
-/// Errors: [`Error::NoRandom`].
+/// Returns a new token, which is shown once, and its hash, which is stored. A token is `pyd_` and 43 characters of 256
+/// random bits. Errors: [`Error::NoRandom`].
 pub fn new_token() -> Result<(String, [u8; 32]), Error> {
     let mut bytes = [0; 32];
     fill(&mut bytes)?;
@@ -19,12 +19,13 @@ pub fn new_token() -> Result<(String, [u8; 32]), Error> {
     Ok((token, hash))
 }
 
-/// The hash under which a token is kept. Plain SHA-256: nobody guesses 256 random bits, however fast the hash.
+/// Returns the hash under which a token is stored. Plain SHA-256 is enough, because 256 random bits cannot be guessed,
+/// even with a fast hash.
 pub fn token_hash(token: &str) -> [u8; 32] {
     Sha256::digest(token.as_bytes()).into()
 }
 
-/// Whether two secrets are equal, in a time that does not tell where they differ.
+/// Compares two secrets in constant time, so that the time does not reveal where they differ.
 pub fn is_equal(a: &[u8], b: &[u8]) -> bool {
     a.ct_eq(b).into()
 }

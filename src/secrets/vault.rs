@@ -1,8 +1,8 @@
-//! What a running server holds: the keys, and where they came from.
+//! The secret keys of a running server.
 //!
-//! The keys may change under a running server (`printyard secrets rotate`). It looks at the file's stamp before it
-//! seals, and reads the file again when it meets a value that it cannot open: so it never seals with a key that is
-//! about to be forgotten, and opens what was sealed with a key that it has not seen.
+//! The keys may change while the server runs (`printyard secrets rotate`). Before it seals, the server compares the
+//! stamp of the key file. So it never seals with a key that is about to be removed. If it cannot open a value, it reads
+//! the file again. So it can open values that were sealed with a new key.
 
 use std::{
     fmt, fs,
@@ -18,13 +18,13 @@ use super::{
     key::{KeyId, Sealed},
 };
 
-/// Where keys in the environment come from, in the words of errors.
+/// Name of the environment variable with keys, for error messages.
 const VARIABLE: &str = "PRINTYARD_SECRET_KEY";
 
-/// Seals with the current key, opens with any.
+/// Seals with the current key, and opens with every key.
 pub struct Vault {
     held: RwLock<Held>,
-    /// The folder of the file; none when the keys came from the environment, which nobody changes.
+    /// The data folder of the key file. `None` if the keys are from the environment, which does not change.
     dir: Option<PathBuf>,
 }
 
@@ -33,7 +33,7 @@ struct Held {
     stamp: Option<Stamp>,
 }
 
-/// Tells one content of the file from the next. The file is replaced, never written over, so its number changes.
+/// Identifies one version of the key file. The file is replaced and never overwritten, so its inode number changes.
 #[derive(PartialEq, Eq)]
 struct Stamp {
     modified: Option<SystemTime>,
@@ -42,7 +42,7 @@ struct Stamp {
 }
 
 impl Stamp {
-    /// Taken before the file is read: a change in between is then seen the next time.
+    /// Must be called before the file is read. A change in between is then found the next time.
     fn of(dir: &Path) -> Option<Self> {
         let meta = fs::metadata(dir.join(KEY_FILE)).ok()?;
         #[cfg(unix)]
@@ -60,15 +60,16 @@ impl fmt::Debug for Vault {
 }
 
 impl Vault {
-    /// A vault with the keys of the environment: 32 bytes each, as 64 hexadecimal digits or as base64 (with or without
-    /// padding, either alphabet), separated by commas, the current one first. Errors: [`Error::BadKey`].
+    /// Returns a vault with the keys of the environment variable: 32 bytes each, as 64 hexadecimal digits or as base64
+    /// (with or without padding, either alphabet). They are separated by commas, the current one first. Errors:
+    /// [`Error::BadKey`].
     pub fn from_keys(text: &str) -> Result<Self, Error> {
         Ok(Self { held: RwLock::new(Held { ring: Arc::new(Ring::parse(text, VARIABLE)?), stamp: None }), dir: None })
     }
 
-    /// A vault with the keys of a data folder. Where there is no file, one is made, but only if `stored`, the number of
-    /// sealed values, is 0: a new key would open none of them.
-    /// Errors: [`Error::Missing`], [`Error::KeyFile`], [`Error::BadKey`], [`Error::NoRandom`].
+    /// Returns a vault with the keys of a data folder. If there is no key file, it creates one, but only if `stored`,
+    /// the number of sealed values, is 0. A new key could open none of them. Errors: [`Error::Missing`],
+    /// [`Error::KeyFile`], [`Error::BadKey`], [`Error::NoRandom`].
     pub fn from_data_dir(dir: &Path, stored: usize) -> Result<Self, Error> {
         let stamp = Stamp::of(dir);
         let ring = match Ring::read(dir)? {
@@ -79,26 +80,26 @@ impl Vault {
         Ok(Self { held: RwLock::new(Held { ring: Arc::new(ring), stamp }), dir: Some(dir.to_owned()) })
     }
 
-    /// The keys as they are held now.
+    /// Returns the current keys.
     pub fn ring(&self) -> Arc<Ring> {
-        // No panic can leave the ring half written: it is replaced as a whole.
+        // A panic cannot leave an incomplete ring, because the ring is replaced as a whole.
         Arc::clone(&self.held.read().unwrap_or_else(PoisonError::into_inner).ring)
     }
 
-    /// Where the keys come from, in the words of errors.
+    /// Returns the source of the keys, for error messages.
     pub fn place(&self) -> String {
         self.dir.as_ref().map_or_else(|| VARIABLE.to_owned(), |dir| dir.join(KEY_FILE).display().to_string())
     }
 
-    /// Reads the file again if it changed. A file that cannot be read changes nothing: the keys that are held still
-    /// open what they sealed.
+    /// Reads the key file again if it changed. If it cannot be read, the current keys stay in use: they can still open
+    /// what they sealed.
     fn refresh(&self) {
         let Some(dir) = &self.dir else { return };
         let is_new = |stamp: &Option<Stamp>, held: &Held| stamp.is_some() && *stamp != held.stamp;
         if !is_new(&Stamp::of(dir), &self.held.read().unwrap_or_else(PoisonError::into_inner)) {
             return;
         }
-        // Looked at again within the lock: of two tasks that read, the slower one must not bring back the older keys.
+        // Compare again with the lock held. If two tasks read the file, the slower one must not restore older keys.
         let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
         let stamp = Stamp::of(dir);
         if !is_new(&stamp, &held) {
@@ -106,28 +107,28 @@ impl Vault {
         }
         match Ring::read(dir) {
             Ok(Some(ring)) => *held = Held { ring: Arc::new(ring), stamp },
-            // Gone between the two looks.
+            // The file was removed in the meantime.
             Ok(None) => {}
             Err(error) => {
-                tracing::warn!(%error, "the secret keys changed and cannot be read; the former ones stay in use");
+                tracing::warn!(%error, "cannot read the changed secret keys; the former keys stay in use");
             }
         }
     }
 
-    /// Seals a text for the thing with the id `context`, with the newest key. Errors: [`Error::NoRandom`].
+    /// Seals a text for the object with the id `context`, with the newest key. Errors: [`Error::NoRandom`].
     pub fn seal(&self, context: Uuid, plain: &str) -> Result<Vec<u8>, Error> {
         self.refresh();
         self.ring().current().seal(context, plain)
     }
 
-    /// Opens what was sealed for the same id. Errors: [`Error::CannotOpen`], [`Error::UnknownKey`].
+    /// Opens a value that was sealed for the same id. Errors: [`Error::CannotOpen`], [`Error::UnknownKey`].
     pub fn open(&self, context: Uuid, stored: &[u8]) -> Result<String, Error> {
         let sealed = Sealed::read(stored)?;
         let ring = self.ring();
         let mut opened = open_with(&ring, context, &sealed);
         if opened.is_err() {
             self.refresh();
-            // Another task may have been the one that read the file.
+            // Another task may have read the file.
             let newer = self.ring();
             if !Arc::ptr_eq(&ring, &newer) {
                 opened = open_with(&newer, context, &sealed);
@@ -139,14 +140,15 @@ impl Vault {
         })
     }
 
-    /// Whether a value was sealed with the current key, as far as it says so itself.
+    /// Returns whether a value contains the id of the current key.
     pub fn is_current(&self, stored: &[u8]) -> bool {
         let current = self.ring().current().id();
         Sealed::read(stored).is_ok_and(|sealed| sealed.key == Some(current))
     }
 
-    /// Tells a wrong key from a damaged value, at the start of the server: a value names a key that is not there, or
-    /// none of those without a name opens. Errors: [`Error::WrongKey`].
+    /// Checks at the start of the server that the keys belong to this database. Fails if a value names a missing key,
+    /// or if values cannot be opened and no other value can. So a single damaged value is not an error. Errors:
+    /// [`Error::WrongKey`].
     pub fn check<'a>(&self, stored: impl IntoIterator<Item = (Uuid, &'a [u8])>) -> Result<(), Error> {
         let (mut foreign, mut closed, mut opened) = (0, 0, 0);
         for (context, sealed) in stored {
@@ -163,7 +165,7 @@ impl Vault {
     }
 }
 
-/// Opens with any key of a ring. The error is the id of a key that the ring does not hold.
+/// Opens a value with any key of a ring. The error is the id of a key that the ring does not contain.
 fn open_with(ring: &Ring, context: Uuid, sealed: &Sealed<'_>) -> Result<String, Option<KeyId>> {
     let mut unknown = sealed.key;
     for key in ring.candidates(sealed.key) {
