@@ -1,4 +1,4 @@
-//! Answers with an end: in bytes, and in time.
+//! Response bodies with limits on size and time.
 
 use std::{future::poll_fn, time::Duration};
 
@@ -14,38 +14,38 @@ use tokio::time::{Instant, timeout_at};
 
 use super::line::Open;
 
-/// A cause, whichever client it came from.
+/// The cause of an error, from either HTTP client.
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why a body was not read to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
-    /// More bytes than the limit, announced or sent.
+    /// More bytes than the limit were announced or sent.
     #[error("the answer is larger than {limit} bytes")]
     TooLarge {
         /// In bytes.
         limit: usize,
     },
-    /// The end did not come in time.
+    /// The body did not end in time.
     #[error("the answer did not end in time")]
     TimedOut,
-    /// Nothing of it came for this long.
+    /// No data arrived for this long.
     #[error("nothing of the answer came for {} s", .after.as_secs_f32())]
     Silent {
-        /// How long was waited.
+        /// The time without data.
         after: Duration,
     },
-    /// The connection broke, or the body is not HTTP.
+    /// The connection broke, or the body is not valid HTTP.
     #[error("the answer broke off")]
     Broken(#[source] Cause),
 }
 
-/// How long an answer may take.
+/// Limits on the duration of a response.
 #[derive(Debug, Clone, Copy)]
 pub struct TimeLimit {
-    /// The whole of it. A server that drips a byte a second gains nothing.
+    /// Deadline for the whole response. It also ends a response that arrives very slowly.
     pub deadline: Instant,
-    /// Each piece of it, from the one before.
+    /// Longest time between two pieces of the response.
     pub silence: Option<Duration>,
 }
 
@@ -65,13 +65,13 @@ impl TimeLimit {
 }
 
 impl From<Instant> for TimeLimit {
-    /// A limit for the whole alone.
+    /// Returns a limit for the whole response only.
     fn from(deadline: Instant) -> Self {
         Self { deadline, silence: None }
     }
 }
 
-/// An answer that has begun. Dropping it closes its connection.
+/// A response whose head has arrived. Dropping it closes its connection.
 pub struct Reply {
     head: Parts,
     body: Body,
@@ -95,17 +95,17 @@ impl Reply {
         Self { head, body: Body::Line(body, open) }
     }
 
-    /// The status.
+    /// Returns the HTTP status.
     pub fn status(&self) -> StatusCode {
         self.head.status
     }
 
-    /// The headers.
+    /// Returns the headers.
     pub fn headers(&self) -> &HeaderMap {
         &self.head.headers
     }
 
-    /// Nothing more is wanted. A connection whose answer had no body is kept.
+    /// Ends the response. The connection is kept if the response has no remaining body.
     pub fn finish(self) {
         if let Body::Line(body, open) = self.body
             && body.is_end_stream()
@@ -129,12 +129,12 @@ impl Reply {
         loop {
             let frame = time.wait(self.body.frame()).await?;
             let Some(frame) = frame else { break };
-            // Trailers are nobody's here.
+            // Trailers are ignored.
             let Ok(chunk) = frame.map_err(BodyError::Broken)?.into_data() else { continue };
             if whole.len() + first.as_ref().map_or(0, Bytes::len) + chunk.len() > limit {
                 return Err(BodyError::TooLarge { limit });
             }
-            // A small body comes as one chunk, which is then handed on as it is.
+            // A small body arrives as one chunk, which is returned without a copy.
             match first.take() {
                 None if whole.is_empty() => first = Some(chunk),
                 None => whole.extend_from_slice(&chunk),

@@ -1,4 +1,4 @@
-//! Certificates that are trusted in addition to those of the system.
+//! Certificates that are trusted in addition to the system's certificates.
 
 use std::path::Path;
 
@@ -8,28 +8,28 @@ use rustls::{
     pki_types::{CertificateDer, pem::PemObject},
 };
 
-/// Certificates in one text.
+/// The highest number of certificates in one text.
 const MOST: usize = 20;
 
-/// A set of certificates of authorities, or of servers themselves. A clone is cheap in comparison with a connection.
+/// A set of certificates of authorities or of servers. Cloning is cheap compared with opening a connection.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Certificates(Vec<CertificateDer<'static>>);
 
-/// Why a text is no set of certificates.
+/// Why a text is not a set of certificates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CertificateError {
-    /// Its owner has published it by this.
+    /// The text contains a private key, which is no longer secret now.
     PrivateKey,
-    /// No block of a certificate, or a block that cannot be read.
+    /// There is no certificate block, or a block cannot be read.
     NotPem,
-    /// A block whose content is not a certificate.
+    /// The content of a block is not a certificate.
     NotCertificate,
-    /// More than 20.
+    /// There are more than 20 certificates.
     TooMany,
 }
 
 impl Certificates {
-    /// Reads the certificates of a PEM text. Text between them is left out.
+    /// Parses the certificates of a PEM text. Text between them is ignored.
     ///
     /// # Errors
     /// [`CertificateError`].
@@ -51,10 +51,10 @@ impl Certificates {
         Ok(Self::of(found))
     }
 
-    /// Reads a file as [`parse`](Self::parse) reads a text. The error is a sentence for the operator.
+    /// Reads a file like [`parse`](Self::parse). The error is a sentence for the operator.
     ///
     /// # Errors
-    /// Why the file cannot be used.
+    /// The reason why the file cannot be used.
     pub fn from_file(path: &Path) -> Result<Self, String> {
         let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
         Self::parse(&text).map_err(|error| {
@@ -68,7 +68,7 @@ impl Certificates {
         })
     }
 
-    /// The certificates as PEM text in its normal form.
+    /// Returns the certificates as normalised PEM text.
     pub fn pem(&self) -> String {
         let mut text = String::new();
         for certificate in &self.0 {
@@ -83,19 +83,19 @@ impl Certificates {
         text
     }
 
-    /// These and others.
+    /// Returns the union of both sets.
     pub(super) fn and(&self, others: &Self) -> Self {
         Self::of([self.0.as_slice(), others.0.as_slice()].concat())
     }
 
-    /// Each once, in an order of their own, so that equal sets are equal.
+    /// Sorts the certificates and removes duplicates, so that equal sets compare as equal.
     fn of(mut certificates: Vec<CertificateDer<'static>>) -> Self {
         certificates.sort_by(|a, b| a.as_ref().cmp(b.as_ref()));
         certificates.dedup();
         Self(certificates)
     }
 
-    /// Each certificate.
+    /// Returns all certificates.
     pub(super) fn all(&self) -> &[CertificateDer<'static>] {
         &self.0
     }

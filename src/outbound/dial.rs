@@ -1,4 +1,5 @@
-//! Connections for websockets: the HTTP client cannot make them, and a websocket library of its own would dial unguarded.
+//! Dials connections for websockets. The HTTP client cannot open them, and a websocket library would dial without the
+//! address guard.
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -8,32 +9,33 @@ use url::{Host, Url};
 
 use super::{Blocked, CONNECT_TIMEOUT, Outbound, Stream, TlsError, resolver};
 
-/// Why no connection was made. No byte of a request was written.
+/// Why no connection was opened. No byte of a request was written.
 #[derive(Debug, thiserror::Error)]
 pub enum DialError {
-    /// The address must not be connected to.
+    /// Connections to the address are not allowed.
     #[error(transparent)]
     Blocked(#[from] Blocked),
     /// The name could not be resolved.
     #[error("the name {0} could not be found")]
     Name(String),
-    /// No connection within the time.
+    /// The connection was not open in time.
     #[error("no connection within {} s", .0.as_secs_f32())]
     Timeout(Duration),
-    /// Refused, or no route.
+    /// The connection was refused, or there is no route.
     #[error("{0}")]
     Connect(#[source] io::Error),
-    /// There is a connection, and no way to speak TLS over it.
+    /// The TCP connection is open, but the TLS handshake failed.
     #[error(transparent)]
     Tls(#[from] TlsError),
 }
 
 impl Outbound {
-    /// Connects to a url's host: resolves, judges every address, dials the allowed ones in turn, and does the TLS
-    /// handshake for `https` and `wss`. The whole takes at most `timeout`, and never more than [`CONNECT_TIMEOUT`].
+    /// Connects to the host of a URL. It resolves the name, checks every address, and dials the allowed ones in turn.
+    /// For `https` and `wss` it does the TLS handshake. All of this takes at most `timeout`, and never more than
+    /// [`CONNECT_TIMEOUT`].
     ///
     /// # Errors
-    /// [`DialError`]; nothing of a request was written then.
+    /// [`DialError`]; no byte of a request was written then.
     pub async fn dial(&self, url: &Url, timeout: Duration) -> Result<Stream, DialError> {
         let timeout = timeout.min(CONNECT_TIMEOUT);
         self.check_literal(url)?;

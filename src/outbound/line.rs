@@ -1,12 +1,12 @@
-//! Kept connections to one printer, for the many small requests that go to it.
+//! Kept connections to one printer, for small requests.
 //!
-//! A general client holds a pool, a task and buffers for every connection, and passes every request through layers for
-//! proxies, redirects and cookies, which a printer must not have anyway. Between two requests a line holds the socket
-//! and nothing else, and during one whoever asks drives the connection himself: a thousand commands at once cost a
-//! third less processor so, and an idle printer none of the buffers (`benches/confirm.rs`, `benches/idle.rs`).
+//! A general client has a pool, a task and buffers for every connection. It passes every request through layers for
+//! proxies, redirects and cookies, which a printer must not have anyway. Between two requests a line keeps only the
+//! socket. During a request, the caller drives the connection. So a thousand simultaneous commands use a third less
+//! processor time, and an idle printer needs none of the buffers (`benches/confirm.rs`, `benches/idle.rs`).
 //!
-//! **Nothing is repeated that may have arrived.** A request goes out a second time only when hyper gives it back whole,
-//! which it does when the kept connection turned out to be closed before a byte was written.
+//! **A request that may have arrived is not repeated.** A request is sent a second time only if hyper returns it
+//! unsent. It does so if the kept connection was closed before a byte was written.
 
 use std::{
     future::poll_fn,
@@ -30,27 +30,27 @@ use url::{Position, Url};
 
 use super::{AGENT, CONNECT_TIMEOUT, DialError, IDLE_PER_HOST, IDLE_TIMEOUT, Outbound, Stream, body::Reply};
 
-/// Replies to commands have some 200 bytes, readings 1 to 2 KB; hyper would allocate 8 KB for each request.
+/// Replies to commands have about 200 bytes, readings 1 to 2 KB. hyper would allocate 8 KB for each request.
 const READ_BUFFER: usize = 2_048;
 
 /// Why a request got no response.
 #[derive(Debug, thiserror::Error)]
 pub enum LineError {
-    /// No connection: not one byte was written.
+    /// The connection could not be opened. No byte was written.
     #[error(transparent)]
     Dial(#[from] DialError),
-    /// The url has no form that HTTP takes: nothing was written.
+    /// The URL cannot be sent in HTTP. No byte was written.
     #[error("the url cannot be sent")]
     Url,
-    /// There was no connection by the time after which nothing may be written: nothing was.
+    /// No connection was ready before `not_after`. No byte was written.
     #[error("too late to be sent")]
     TooLate,
-    /// The connection broke, or what came was no HTTP.
+    /// The connection broke, or the response is not valid HTTP.
     #[error(transparent)]
     Http(#[from] hyper::Error),
 }
 
-/// The connections to one address. A clone is a reference count.
+/// The connections to one address. A clone only increments a reference count.
 #[derive(Clone)]
 pub struct Line(Arc<Inner>);
 
@@ -61,24 +61,25 @@ struct Inner {
     kept: Mutex<Vec<Kept>>,
 }
 
-/// A connection on which nothing is under way.
+/// A connection without a request in flight.
 struct Kept {
     stream: Stream,
     since: Instant,
 }
 
 impl Line {
-    /// A line to scheme, host and port of a url. Nothing is dialled yet.
+    /// Returns a line to the scheme, host and port of a URL. No connection is opened yet.
     pub fn new(outbound: Outbound, base: Url) -> Self {
         let host = HeaderValue::from_str(&base[Position::BeforeHost..Position::AfterPort]).ok();
         Self(Arc::new(Inner { outbound, base, host, kept: Mutex::default() }))
     }
 
-    /// Sends one request and waits for the head of its answer. Of `url`, path and query count. After `not_after` it is not
-    /// begun any more: the process may have been stopped since its caller looked at the time.
+    /// Sends one request and waits for the head of its response. Only path and query of `url` are used. After
+    /// `not_after` the request is not sent any more, because the process may have been suspended since the caller
+    /// checked the time.
     ///
     /// # Errors
-    /// [`LineError`]. There is no timeout but that of the connection: give one.
+    /// [`LineError`]. The only timeout is that of the connection, so the caller must set one for the request.
     pub async fn send(
         &self,
         method: Method,
@@ -107,7 +108,7 @@ impl Line {
                 Err((_, Some(unsent))) => request = *unsent,
             }
         }
-        // Boxed: seldom needed, and larger than what is needed always.
+        // Boxed, because it is rarely needed and larger than the rest of the future.
         let stream = Box::pin(self.0.outbound.dial(&self.0.base, CONNECT_TIMEOUT)).await?;
         if is_late() {
             return Err(LineError::TooLate);
@@ -115,7 +116,7 @@ impl Line {
         self.exchange(stream, request).await.map_err(|(error, _)| error.into())
     }
 
-    /// One request over one connection. A request that was not begun comes back with the error.
+    /// Sends one request over one connection. A request that was not written is returned with the error.
     async fn exchange(
         &self,
         stream: Stream,
@@ -138,7 +139,7 @@ impl Line {
         Ok(Reply::of_line(response, Box::new(open)))
     }
 
-    /// The connection that was used last, unless it was closed meanwhile.
+    /// Takes the connection that was used last, unless it was closed in the meantime.
     fn take(&self) -> Option<Stream> {
         let mut kept = self.0.kept.lock().unwrap_or_else(PoisonError::into_inner);
         while let Some(Kept { mut stream, since }) = kept.pop() {
@@ -162,21 +163,21 @@ fn swap<A, B>((a, b): (A, B)) -> (B, A) {
     (b, a)
 }
 
-/// Nothing came on an idle connection: neither its end nor bytes that nobody asked for.
+/// Returns whether an idle connection received nothing: neither its end nor unexpected bytes.
 fn is_quiet(stream: &mut Stream) -> bool {
     let mut byte = [0; 1];
     let mut cx = Context::from_waker(Waker::noop());
     Pin::new(stream).poll_read(&mut cx, &mut ReadBuf::new(&mut byte)).is_pending()
 }
 
-/// A connection that moves only while somebody waits on it.
+/// A connection that makes progress only while a caller polls it.
 struct Driven {
     connection: Connection<TokioIo<Stream>, Full<Bytes>>,
     ended: bool,
 }
 
 impl Driven {
-    /// Moves it. How it ended, whoever waits for an answer or a body is told there.
+    /// Drives the connection. Its result is ignored here, because the future of the response or the body returns it.
     fn drive(&mut self, cx: &mut Context<'_>) {
         if !self.ended {
             self.ended = self.connection.poll_without_shutdown(cx).is_ready();
@@ -184,7 +185,7 @@ impl Driven {
     }
 }
 
-/// A connection whose answer has begun.
+/// A connection whose response has begun.
 pub(super) struct Open {
     connection: Driven,
     sender: SendRequest<Full<Bytes>>,
@@ -192,7 +193,7 @@ pub(super) struct Open {
 }
 
 impl Open {
-    /// Waits for the next piece of the body.
+    /// Polls the next piece of the body.
     pub(super) fn poll_frame(
         &mut self,
         body: &mut Incoming,
@@ -202,7 +203,7 @@ impl Open {
         hyper::body::Body::poll_frame(Pin::new(body), cx)
     }
 
-    /// The answer is complete: the socket is kept, if both sides want that.
+    /// Keeps the socket after a complete response, if both sides allow it.
     pub(super) fn give_back(mut self) {
         self.connection.drive(&mut Context::from_waker(Waker::noop()));
         if self.connection.ended || !self.sender.is_ready() {

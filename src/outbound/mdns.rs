@@ -1,59 +1,60 @@
-//! Listening to who announces a service on the network (mDNS, DNS-SD), for a moment and on demand.
+//! Discovers services on the local network (mDNS, DNS-SD), for a short time and on demand.
 //!
-//! It opens UDP port 5353 and a thread beside the runtime, so nothing of it stands: both end with the look. What is heard
-//! is anybody's word, and is told as that: an address is judged when somebody connects to it, and not here.
+//! It opens UDP port 5353 and a thread outside the runtime. Both end with the search. Any device can send
+//! announcements, so they are not trusted. Addresses are not checked here, but when a connection to them is opened.
 
 use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 use mdns_sd::{ResolvedService, ServiceDaemon, ServiceEvent};
 use tokio::time::{Instant, timeout_at};
 
-/// Addresses of one announcement.
+/// The highest number of addresses in one announcement.
 const ADDRESSES: usize = 8;
-/// Characters of a text in an announcement.
+/// The highest number of characters in one text of an announcement.
 const TEXT: usize = 200;
 
-/// Something that announces itself.
+/// A service that announces itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Heard {
-    /// Its name, without that of the service.
+    /// Its instance name, without the name of the service.
     pub name: String,
-    /// As `octopi.local`.
+    /// Its host name, as in `octopi.local`.
     pub host: String,
     pub port: u16,
     /// IPv4 first.
     pub addresses: Vec<IpAddr>,
-    /// What it says of itself.
+    /// The properties of the announcement.
     pub texts: BTreeMap<String, String>,
 }
 
-/// Listening is not possible here.
+/// Discovery is not possible on this machine.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct MdnsError(String);
 
-/// Ends the thread, also where nobody waits for the end of the look.
+/// Ends the thread, even if the search is dropped before its end.
 struct Ear(ServiceDaemon);
 
 impl Drop for Ear {
     fn drop(&mut self) {
-        // Full only of what the thread is about to read; it ends with this or is gone already.
+        // The queue may be full of messages that the thread is about to read. The thread ends with this call, or has
+        // ended already.
         if let Err(mdns_sd::Error::Again) = self.0.shutdown() {
             let _ = self.0.shutdown();
         }
     }
 }
 
-/// Who announces a service (`_octoprint._tcp.local.`): asks, and listens for so long, to so many at most.
+/// Searches for a service (`_octoprint._tcp.local.`) for the time `within`. Returns at most `most` announcements.
 ///
 /// # Errors
-/// [`MdnsError`] when nothing can be asked on this machine.
+/// [`MdnsError`] if this machine cannot send the query.
 pub(super) async fn hear(service: &str, within: Duration, most: usize) -> Result<Vec<Heard>, MdnsError> {
     let words = |error: mdns_sd::Error| MdnsError(error.to_string());
     let ear = Ear(ServiceDaemon::new().map_err(words)?);
     let events = ear.0.browse(service).map_err(words)?;
     let until = Instant::now() + within;
-    // By its full name: one that says something more is heard again.
+    // Keyed by full name, because a service may send another announcement with more data.
     let mut heard: BTreeMap<String, Heard> = BTreeMap::new();
     while let Ok(Ok(event)) = timeout_at(until, events.recv_async()).await {
         match event {

@@ -1,10 +1,10 @@
-//! The one maker of connections to the outside.
+//! Outgoing connections: address guard, limits and timeouts.
 //!
-//! A printer's url, a camera's and a webhook's are somebody's input. Whoever may type one could otherwise have this
-//! server fetch what only the server can reach (server-side request forgery). So every connection is made here: the
-//! address that is *actually dialled* is judged (names after resolving them, literals before the request), proxies
-//! from the environment and redirects are never followed, and every body and every wait has an end.
-//! `clippy.toml` keeps other modules from making clients of their own.
+//! The URLs of printers, cameras and webhooks are user input. Without a guard, users could make this server read
+//! addresses that only the server can reach (server-side request forgery). So all connections are opened here. The
+//! guard checks the address that is *actually dialled*: names after resolving them, literal addresses before the
+//! request. Redirects and proxies from the environment are never followed. Every body and every wait has a limit.
+//! `clippy.toml` prevents other modules from creating HTTP clients.
 
 mod body;
 mod certificates;
@@ -36,38 +36,39 @@ pub use stream::Stream;
 pub use tls::{TlsError, tls_error_in};
 use url::{Host, Url};
 
-/// How this server names itself.
+/// The `User-Agent` of this server.
 pub const AGENT: &str = concat!("Printyard/", env!("CARGO_PKG_VERSION"));
 
-/// How long a connection may take to be made, names resolved and TLS included.
+/// Time limit for opening a connection, including name resolution and TLS.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// An idle connection is kept this long: longer than the slowest poll of an idle printer, so that a command finds it warm.
+/// An idle connection is kept for this time. It is longer than the slowest poll interval of an idle printer, so that
+/// commands need no new connection.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// One connection per printer is right (OctoPrint is one process); a second one serves a transfer beside it.
+/// One connection per printer is enough (OctoPrint is one process). The second one is for a transfer at the same time.
 const IDLE_PER_HOST: usize = 2;
 
-/// Why an address is not spoken to. Nothing was sent.
+/// Why connections to an address are not allowed. No byte was sent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Blocked {
-    /// The address, written out in the url or resolved, is not in an allowed network.
+    /// The address is not in an allowed network. It is a literal in the URL, or a resolved address.
     #[error("the address {0} is in a network that this server must not connect to")]
     Address(IpAddr),
-    /// A name, all addresses of which are blocked (one of them is told).
+    /// All addresses of a name are blocked. The value contains one of them.
     #[error("{name} leads to {address}, in a network that this server must not connect to")]
     Name {
-        /// The name as it was looked up.
+        /// The name that was resolved.
         name: String,
         /// One of its addresses.
         address: IpAddr,
     },
-    /// Neither http nor https (for sockets: ws, wss), or no host.
+    /// The scheme is neither http nor https (for sockets: ws, wss), or the URL has no host.
     #[error("only http and https addresses can be connected to")]
     Scheme,
 }
 
-/// The way out: one HTTP client and one dialler, sharing their guard and the authorities that they trust. A clone is a
+/// One HTTP client and one dialler that share the address guard and the trusted authorities. A clone only increments a
 /// reference count.
 #[derive(Clone)]
 pub struct Outbound(Arc<Inner>);
@@ -76,15 +77,15 @@ struct Inner {
     client: reqwest::Client,
     networks: Networks,
     tls: tokio_rustls::TlsConnector,
-    /// Trusted in addition to the system's.
+    /// Trusted in addition to the system's certificates.
     certificates: Certificates,
     trusting: Arc<Trusting>,
 }
 
-/// Variants that trust further certificates, one for each set: a thousand printers of one authority share one.
+/// Clients that trust additional certificates, one for each set. A thousand printers with the same set share one.
 type Trusting = Mutex<HashMap<Certificates, Weak<Inner>>>;
 
-/// The HTTP client could not be set up (at the start of the program only).
+/// The HTTP client could not be set up. This happens only at the start of the program.
 #[derive(Debug, thiserror::Error)]
 #[error("the HTTP client could not be set up")]
 pub struct SetupError(#[source] reqwest::Error);
@@ -92,27 +93,29 @@ pub struct SetupError(#[source] reqwest::Error);
 /// Why a request got no response.
 #[derive(Debug, thiserror::Error)]
 pub enum SendError {
-    /// The address must not be connected to. Nothing was sent.
+    /// Connections to the address are not allowed. No byte was sent.
     #[error(transparent)]
     Blocked(#[from] Blocked),
-    /// No connection, no time left, or no HTTP. The url, which may hold a secret, is taken out.
+    /// The connection failed, the time was over, or the response is not HTTP. The URL is removed, because it may
+    /// contain a secret.
     #[error(transparent)]
     Http(reqwest::Error),
 }
 
 impl Outbound {
-    /// Makes the client and the dialler. Costs some milliseconds (the system's certificates are read): make one per process.
+    /// Creates the client and the dialler. This takes some milliseconds, because it reads the system's certificates.
+    /// Create one per process.
     ///
     /// # Errors
-    /// When the TLS library refuses its set-up.
+    /// If the TLS library refuses its set-up.
     pub fn new(networks: Networks) -> Result<Self, SetupError> {
         Self::make(networks, Certificates::default(), Arc::default())
     }
 
-    /// As this one, and trusts these certificates in addition.
+    /// Returns a client that also trusts these certificates.
     ///
     /// # Errors
-    /// When the TLS library refuses its set-up.
+    /// If the TLS library refuses its set-up.
     pub fn trusting(&self, certificates: &Certificates) -> Result<Self, SetupError> {
         let certificates = self.0.certificates.and(certificates);
         if certificates == self.0.certificates {
@@ -150,22 +153,24 @@ impl Outbound {
         Ok(Self(Arc::new(Inner { client, networks, tls, certificates, trusting })))
     }
 
-    /// The HTTP client. It judges names itself; **literal addresses bypass its resolver**, so ask [`Self::check_literal`]
-    /// for each url first, or send by [`Self::execute`]. It has no overall timeout: give every request one.
+    /// Returns the HTTP client. It checks resolved names, but **literal addresses bypass its resolver**. So call
+    /// [`Self::check_literal`] for each URL first, or send with [`Self::execute`]. It has no overall timeout: set one
+    /// for every request.
     pub fn http(&self) -> &reqwest::Client {
         &self.0.client
     }
 
-    /// Who announces a service (`_octoprint._tcp.local.`) on the networks of this machine: asks, and listens for so long, to so
-    /// many at most. No address of what is heard is judged.
+    /// Searches for a service (`_octoprint._tcp.local.`) on the networks of this machine for the time `within`. Returns
+    /// at most `most` announcements. Their addresses are not checked.
     ///
     /// # Errors
-    /// [`MdnsError`] when nothing can be asked on this machine.
+    /// [`MdnsError`] if this machine cannot send the query.
     pub async fn hear(&self, service: &str, within: Duration, most: usize) -> Result<Vec<Heard>, MdnsError> {
         mdns::hear(service, within, most).await
     }
 
-    /// Sends a request to an address of somebody's choice (a webhook's), judged in every way there is.
+    /// Sends a request to an address that a user chose (a webhook's). The address is checked as a literal and after
+    /// name resolution.
     ///
     /// # Errors
     /// [`SendError`].
@@ -177,16 +182,16 @@ impl Outbound {
         })
     }
 
-    /// Which networks are spoken to.
+    /// Returns the networks to which connections are allowed.
     pub fn networks(&self) -> &Networks {
         &self.0.networks
     }
 
-    /// Judges scheme and host of a url as far as that can be done without resolving: an address written out, in any
-    /// notation that the url standard knows, must be allowed.
+    /// Checks scheme and host of a URL without resolving names. A literal address must be allowed, in any notation of
+    /// the URL standard.
     ///
     /// # Errors
-    /// [`Blocked`] when the url must not be connected to.
+    /// [`Blocked`] if connections to the URL are not allowed.
     pub fn check_literal(&self, url: &Url) -> Result<(), Blocked> {
         if !matches!(url.scheme(), "http" | "https" | "ws" | "wss") {
             return Err(Blocked::Scheme);
@@ -207,7 +212,7 @@ impl std::fmt::Debug for Outbound {
     }
 }
 
-/// The [`Blocked`] in an error's chain of causes, if that is what it came from.
+/// Returns the [`Blocked`] in an error's chain of causes, if there is one.
 pub fn blocked_in<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a Blocked> {
     let mut cause: Option<&'a (dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = cause {

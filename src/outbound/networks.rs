@@ -1,14 +1,15 @@
-//! Which networks may be connected to.
+//! Networks to which connections are allowed.
 //!
-//! The default suits a farm: anything that a printer may sit in (private networks, loopback, the internet), and nothing
-//! that only an attacker would ask for (cloud metadata, link-local, multicast). An operator can narrow it to a list.
+//! The default fits a farm. It allows every network that a printer may be in (private networks, loopback, the
+//! internet). It forbids networks that only an attacker would use (cloud metadata, link-local, multicast). An operator
+//! can restrict it to a list.
 
 use std::{fmt, net::IpAddr, str::FromStr};
 
 use ipnet::IpNet;
 
-/// Never connected to, unless a listed network lies wholly within one of these: listing `0.0.0.0/0` does not open the
-/// cloud's metadata service, listing `169.254.169.254/32` does.
+/// Networks that are forbidden, unless a listed network lies completely within one of them. Listing `0.0.0.0/0` does
+/// not allow the cloud's metadata service, but listing `169.254.169.254/32` does.
 const FORBIDDEN: [&str; 15] = [
     "0.0.0.0/8",
     "169.254.0.0/16",
@@ -23,16 +24,17 @@ const FORBIDDEN: [&str; 15] = [
     "255.255.255.255/32",
     "fe80::/10",
     "ff00::/8",
-    // Translated to IPv4 addresses that the address alone does not show: Teredo, 6to4, NAT64 of local use.
+    // Networks that are translated to IPv4 addresses which the address itself does not show: Teredo, 6to4, local-use
+    // NAT64.
     "2001::/32",
     "2002::/16",
     "64:ff9b:1::/48",
 ];
 
-/// Receivers of webhooks on this machine have to be listed: users who add webhooks must not reach local services.
+/// Webhook receivers on this machine must be listed, so that users who add webhooks cannot reach local services.
 const LOOPBACK: [&str; 2] = ["127.0.0.0/8", "::1/128"];
 
-/// An allow-list of networks. An empty list (the default) allows everything but what is never connected to: link-local,
+/// An allow-list of networks. An empty list (the default) allows everything except the forbidden networks: link-local,
 /// cloud metadata, multicast, broadcast and unspecified addresses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Networks {
@@ -52,21 +54,21 @@ impl Default for Networks {
 }
 
 impl Networks {
-    /// Exactly these networks; none of them means the default.
+    /// Allows exactly these networks. An empty list means the default.
     pub fn new(listed: Vec<IpNet>) -> Self {
         let mut forbidden: Vec<IpNet> = FORBIDDEN.iter().filter_map(|net| net.parse().ok()).collect();
         forbidden.push(IpNet::from(IpAddr::from(std::net::Ipv6Addr::UNSPECIFIED)));
         Self { listed, forbidden }
     }
 
-    /// The same networks, but addresses of this machine only where they are listed.
+    /// Returns the same networks, but addresses of this machine are allowed only if they are listed.
     pub fn without_loopback(mut self) -> Self {
         self.forbidden.extend(LOOPBACK.iter().filter_map(|net| net.parse::<IpNet>().ok()));
         self
     }
 
-    /// Whether an address may be dialled. An IPv4 address inside an IPv6 one (mapped, compatible, or NAT64) is judged as
-    /// the IPv4 address that it is; a zone is no part of the judgement, for every zoned address is link-local.
+    /// Returns whether an address may be dialled. An IPv4 address inside an IPv6 address (mapped, compatible, or NAT64)
+    /// is checked as an IPv4 address. A zone is ignored, because every address with a zone is link-local.
     pub fn allows(&self, address: IpAddr) -> bool {
         let address = embedded_v4(address.to_canonical());
         let listed = self.listed.is_empty() || self.listed.iter().any(|net| net.contains(&address));
@@ -76,7 +78,7 @@ impl Networks {
     }
 }
 
-/// `64:ff9b::/96` (RFC 6052) and `::/96` (RFC 4291) lead to the IPv4 address in their last 32 bits.
+/// Returns the IPv4 address in the last 32 bits of `64:ff9b::/96` (RFC 6052) and `::/96` (RFC 4291).
 fn embedded_v4(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V6(v6) if v6.is_loopback() || v6.is_unspecified() => address,
@@ -95,7 +97,7 @@ fn embedded_v4(address: IpAddr) -> IpAddr {
 impl FromStr for Networks {
     type Err = InvalidNetwork;
 
-    /// Reads a comma-separated list of networks and single addresses; an empty text is the default.
+    /// Parses a comma-separated list of networks and single addresses. An empty text is the default.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
         let listed = parts.map(|part| {
@@ -109,7 +111,7 @@ impl FromStr for Networks {
 }
 
 impl fmt::Display for Networks {
-    /// The list as it is read back; empty for the default.
+    /// Writes the list in the form that is parsed; empty for the default.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, net) in self.listed.iter().enumerate() {
             let comma = if index == 0 { "" } else { "," };

@@ -1,18 +1,20 @@
-//! One question to the server on this machine: whether it is ready.
+//! A readiness request to the server on this machine.
 //!
-//! It goes past the guard, which has nothing to say about one's own address, and takes any certificate: that is the farm's
-//! name's, not the loopback's, and nobody sits between a machine and itself.
+//! It bypasses the address guard, which is not needed for the machine's own address. It accepts any certificate,
+//! because the certificate has the farm's name and not that of the loopback address. An attacker cannot intercept
+//! connections within the machine.
 
 use std::time::Duration;
 
 use reqwest::{StatusCode, redirect::Policy};
 
-/// Asks a url of this machine's own server, for at most `patience`. Returns the status and the body.
+/// Sends a request to a URL of this machine's own server, and waits at most `patience`. Returns the status and the
+/// body.
 ///
 /// # Errors
-/// When no answer came.
+/// If no response arrives.
 pub async fn ask_own_server(url: &str, patience: Duration) -> Result<(StatusCode, String), reqwest::Error> {
-    // Err means that a provider is installed already, which is what was wanted.
+    // `Err` means that a provider is installed already, which is sufficient.
     let _ = rustls::crypto::ring::default_provider().install_default();
     #[expect(clippy::disallowed_methods, reason = "this is the one place that makes HTTP clients")]
     let client = reqwest::Client::builder()

@@ -1,6 +1,6 @@
-//! The resolver of the HTTP client: it hands out only addresses that may be dialled.
+//! Name resolver of the HTTP client. It returns only addresses that may be dialled.
 //!
-//! Judging here, and not before the request, leaves no gap in which a name could change its address.
+//! The check happens here and not before the request, so that a name cannot change its address in between.
 
 use std::net::SocketAddr;
 
@@ -8,7 +8,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use super::{Blocked, Networks};
 
-/// The system's resolver with the guard behind it.
+/// The system's resolver with the address guard.
 pub(super) struct Guarded {
     networks: Networks,
 }
@@ -23,7 +23,7 @@ impl Resolve for Guarded {
     fn resolve(&self, name: Name) -> Resolving {
         let networks = self.networks.clone();
         Box::pin(async move {
-            // Port 0: the client puts in the url's.
+            // Port 0: the client inserts the port of the URL.
             let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
             let allowed = allowed(&networks, name.as_str(), found)?;
             Ok(Box::new(allowed.into_iter()) as Addrs)
@@ -34,7 +34,7 @@ impl Resolve for Guarded {
 /// Keeps the addresses that may be dialled.
 ///
 /// # Errors
-/// When there were some and none of them may.
+/// If the name has addresses and none of them is allowed.
 pub(super) fn allowed(networks: &Networks, name: &str, found: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, Blocked> {
     let first = found.first().map(SocketAddr::ip);
     let kept: Vec<SocketAddr> = found.into_iter().filter(|address| networks.allows(address.ip())).collect();

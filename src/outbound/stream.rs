@@ -12,7 +12,8 @@ use tokio::{
 };
 use tokio_rustls::client::TlsStream;
 
-/// A connection made by [`Outbound::dial`](super::Outbound::dial). TLS is boxed, so that thousands of plain ones stay small.
+/// A connection opened by [`Outbound::dial`](super::Outbound::dial). TLS is boxed, so that thousands of plain
+/// connections stay small.
 #[derive(Debug)]
 pub enum Stream {
     /// For `http` and `ws`.

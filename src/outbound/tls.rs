@@ -1,8 +1,8 @@
-//! The TLS set-up that HTTP and sockets share.
+//! TLS configuration for HTTP and websockets.
 //!
-//! reqwest's own choice (the platform verifier) refuses to start where the system has no certificates, as in a slim
-//! container; a farm on plain http must not fail for that. So: the system's certificates, which is where an operator
-//! adds the farm's own authority, and Mozilla's list where the system has none.
+//! reqwest's default (the platform verifier) refuses to start if the system has no certificates, as in a slim
+//! container. A farm on plain http must not fail because of that. So this module uses the system's certificates, to
+//! which an operator adds the farm's own authority. If the system has none, it uses Mozilla's list.
 
 use std::{io, sync::Arc};
 
@@ -17,14 +17,14 @@ use rustls::{
 
 use super::Certificates;
 
-/// Installs ring as the process's provider (once; another one already there stays) and reads the certificates.
+/// Installs ring as the provider of the process, unless a provider is installed already. Then reads the certificates.
 pub(super) fn config(certificates: &Certificates) -> ClientConfig {
-    // Err means that a provider is installed already, which is what was wanted.
+    // `Err` means that a provider is installed already, which is sufficient.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut roots = RootCertStore::empty();
     let found = rustls_native_certs::load_native_certs();
     for error in &found.errors {
-        tracing::debug!(%error, "one of the system's certificates could not be read");
+        tracing::debug!(%error, "cannot read one of the system's certificates");
     }
     roots.add_parsable_certificates(found.certs);
     if roots.is_empty() {
@@ -33,7 +33,7 @@ pub(super) fn config(certificates: &Certificates) -> ClientConfig {
     roots.add_parsable_certificates(certificates.all().iter().cloned());
     let roots = Arc::new(roots);
     let mut config = ClientConfig::builder().with_root_certificates(roots.clone()).with_no_client_auth();
-    // Err: no roots at all, which the list above excludes.
+    // `Err` means that there are no roots, which the list above excludes.
     if !certificates.all().is_empty()
         && let Ok(by_roots) = WebPkiServerVerifier::builder(roots).build()
     {
@@ -43,11 +43,11 @@ pub(super) fn config(certificates: &Certificates) -> ClientConfig {
     config
 }
 
-/// Verifies by authorities, and accepts a server whose own certificate is one of the trusted ones.
+/// Verifies certificates by authorities, and also accepts a server whose own certificate is trusted.
 ///
-/// Self-signed certificates of print servers mostly have the name of an authority, no name of the host, or both, which the
-/// authorities' rules refuse. The signature of the handshake is verified in any case, so only the owner of the key of
-/// exactly this certificate is accepted.
+/// Self-signed certificates of print servers often have the name of an authority, no host name, or both. The rules for
+/// authorities refuse these. The signature of the handshake is verified in any case, so only the owner of this
+/// certificate's key is accepted.
 #[derive(Debug)]
 struct Pinning {
     by_roots: Arc<WebPkiServerVerifier>,
@@ -95,23 +95,23 @@ impl ServerCertVerifier for Pinning {
 /// Why a TLS handshake failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TlsError {
-    /// What listens there speaks something else, plain HTTP most likely.
+    /// The server does not use TLS, but most likely plain HTTP.
     #[error("it does not speak HTTPS")]
     NotSpoken,
-    /// Self-signed, or of an authority that this server does not know.
+    /// The certificate is self-signed, or its authority is not known to this server.
     #[error("its certificate is not trusted; the printer's settings take its CA certificate")]
     Untrusted,
-    /// Run out, or not begun.
+    /// The certificate has expired, or is not valid yet.
     #[error("its certificate is not valid at this time")]
     OutOfTime,
     #[error("its certificate is for another name")]
     OtherName,
-    /// What the library says.
+    /// The message of the library.
     #[error("no HTTPS: {0}")]
     Other(String),
 }
 
-/// The failed handshake in the causes of an error of the HTTP client.
+/// Returns the failed handshake in the causes of an error of the HTTP client.
 pub fn tls_error_in(error: &(dyn std::error::Error + 'static)) -> Option<TlsError> {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes
@@ -133,7 +133,7 @@ impl TlsError {
                     Self::OutOfTime
                 }
                 C::NotValidForName | C::NotValidForNameContext { .. } => Self::OtherName,
-                // One that one's own tool made is refused in many words.
+                // Certificates of private tools are refused with many different errors.
                 _ => Self::Untrusted,
             },
             _ => Self::Other(error.to_string()),
