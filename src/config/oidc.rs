@@ -1,11 +1,11 @@
-//! The settings of single sign-on, which come together or not at all.
+//! Single sign-on settings. They are only valid together.
 
 use url::Url;
 
 use super::{ConfigError, Given, missing};
 use crate::domain::{access::Role, oidc::Provider};
 
-/// The provider of single sign-on: all that it takes, or nothing.
+/// Returns the settings of the provider. `None`: none of them is set.
 pub(super) fn provider(given: &Given) -> Result<Option<Provider>, ConfigError> {
     let Some(issuer) = given.oidc_issuer.as_deref().map(str::trim) else {
         let alone = [
@@ -24,7 +24,7 @@ pub(super) fn provider(given: &Given) -> Result<Option<Provider>, ConfigError> {
     let client_id = given.oidc_client_id.clone().ok_or_else(with_issuer("PRINTYARD_OIDC_CLIENT_ID"))?;
     let roles = given.oidc_roles.as_deref().ok_or_else(with_issuer("PRINTYARD_OIDC_ROLES"))?;
     let scopes = given.oidc_scopes.as_deref().unwrap_or("profile email");
-    // `openid` is asked for in any case.
+    // `openid` is always requested.
     let scopes = scopes.split([' ', ',']).filter(|scope| !scope.is_empty() && *scope != "openid");
     let label = given.oidc_label.clone().or_else(|| address.host_str().map(str::to_owned));
     Ok(Some(Provider {
@@ -44,7 +44,7 @@ fn web_address(name: &'static str, text: &str) -> Result<Url, ConfigError> {
     url.ok_or_else(|| ConfigError { name, rule: format!("must be an address like https://example.com, and is {text}") })
 }
 
-/// `value=role`; the value itself may have the sign in it.
+/// Parses `value=role`. The value itself may contain the equals sign.
 fn role(text: &str) -> Result<(String, Role), ConfigError> {
     let parts = text.rsplit_once('=').map(|(value, role)| (value.trim(), Role::parse(role.trim())));
     match parts {

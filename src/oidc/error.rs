@@ -1,4 +1,4 @@
-//! Why nobody came in through the provider, for the log and for the page.
+//! Errors of single sign-on, for the log and the login page.
 
 use openidconnect::{
     ClaimsVerificationError, DiscoveryError, RequestTokenError, StandardErrorResponse, UserInfoError,
@@ -7,56 +7,56 @@ use openidconnect::{
 
 use crate::outbound::{BodyError, SendError};
 
-/// Why somebody did not come in.
+/// Why a login through the provider failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The browser did not set out on the journey from which it comes back: somebody else's link, or an old page.
+    /// The browser does not have the state of this login: the link belongs to another person, or the page is old.
     #[error("the answer belongs to another attempt")]
     OtherJourney,
-    /// Mix-up: another provider than the one that was asked (RFC 9207).
+    /// The response is from another provider than the one that was asked (mix-up, RFC 9207).
     #[error("the answer comes from another provider")]
     OtherIssuer,
-    /// The provider said no (RFC 6749, section 4.1.2.1): `access_denied` where the person did.
+    /// The provider refused (RFC 6749, section 4.1.2.1). The code is `access_denied` if the user refused.
     #[error("the provider refused: {code}")]
     Refused { code: String, description: Option<String> },
-    /// Neither a code nor an error.
+    /// The response contains neither a code nor an error.
     #[error("the provider sent no code")]
     NoCode,
-    /// The provider does not answer, or not as the protocol has it.
+    /// The provider does not reply, or its reply violates the protocol.
     #[error("the provider {doing}: {cause}")]
     Provider { doing: &'static str, cause: String },
-    /// Somebody else asks it already, and has no answer yet.
+    /// Another login is waiting for a reply of the provider.
     #[error("the provider has not answered others yet")]
     Busy,
-    /// Something is missing in what the provider says, or in what the operator says of it.
+    /// A value is missing or unusable in the provider's data or in the settings.
     #[error("{0} is missing or unusable")]
     Incomplete(&'static str),
-    /// The token is not for us, not from it, not of now, or not of this journey.
+    /// The token is not for this server, not from this provider, not valid now, or not for this login.
     #[error("the token does not hold: {0}")]
     Token(#[from] ClaimsVerificationError),
-    /// The two tokens of the answer do not belong together.
+    /// The access token and the identity token of the response do not belong together.
     #[error("the access token is not that of the identity token")]
     OtherAccessToken,
 }
 
-/// Why a question to the provider had no answer.
+/// Why a request to the provider got no response.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
-    /// Not a request that can be sent.
+    /// The request cannot be created.
     #[error("the request cannot be made")]
     Request(#[source] crate::outbound::RequestError),
-    /// The time was over.
+    /// The response did not arrive in time.
     #[error("no answer came in time")]
     TimedOut,
-    /// No connection, or one that must not be made.
+    /// The connection failed, or is not allowed.
     #[error(transparent)]
     Send(#[from] SendError),
-    /// Too long, too slow, or broken off.
+    /// The response is too long, too slow, or incomplete.
     #[error(transparent)]
     Body(#[from] BodyError),
 }
 
-/// An error with its causes, which alone say what happened.
+/// Returns an error with all its causes, because only the causes say what happened.
 fn whole(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -78,7 +78,7 @@ impl From<DiscoveryError<HttpError>> for Error {
 
 impl From<RequestTokenError<HttpError, StandardErrorResponse<CoreErrorResponseType>>> for Error {
     fn from(error: RequestTokenError<HttpError, StandardErrorResponse<CoreErrorResponseType>>) -> Self {
-        // Parse errors carry the answer, which may hold tokens: their text does not.
+        // Parse errors contain the response, which may contain tokens. Their text does not.
         Self::Provider { doing: "did not redeem the code", cause: whole(&error) }
     }
 }

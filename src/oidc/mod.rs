@@ -1,8 +1,7 @@
-//! The one module that speaks to a provider of identities: OpenID Connect, Authorization Code with PKCE.
+//! OpenID Connect client for single sign-on: Authorization Code with PKCE.
 //!
-//! All of the protocol is the `openidconnect` crate's: here are its types chosen, its requests sent by the guarded way
-//! out, and its answer reduced to what the house needs: who somebody is at the provider, and what it says of them. What
-//! that means here is decided elsewhere.
+//! The `openidconnect` crate implements the protocol. This module selects its types and sends its requests through
+//! `outbound`. It returns the user's identity and claims. Other modules decide which role and name they give.
 
 mod error;
 
@@ -35,16 +34,16 @@ use crate::{
     outbound::{Certificates, Networks, Outbound, Reply},
 };
 
-/// The path to which the provider sends browsers back.
+/// The path to which the provider redirects browsers.
 pub const CALLBACK: &str = "/login/oidc/callback";
-/// One question to the provider takes at most this long.
+/// Time limit for one request to the provider.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Bytes of one answer of the provider. Documents and key sets are some 10 KB.
+/// The highest number of bytes in one response of the provider. Documents and key sets have about 10 KB.
 const LARGEST: usize = 512 * 1024;
-/// What the provider says of itself is asked for again after this: its keys change.
+/// The discovery document is read again after this time, because the provider's keys change.
 const FRESH: Duration = Duration::from_secs(300);
 
-/// Claims beyond those of the standard; the role is usually one of them.
+/// Claims beyond the standard ones. The role is usually one of them.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 struct Others(Map<String, Value>);
@@ -58,7 +57,7 @@ type Fields = IdTokenFields<
     CoreJwsSigningAlgorithm,
 >;
 type Answer = StandardTokenResponse<Fields, CoreTokenType>;
-/// As it is made from a discovery document: only the address for browsers is sure to be there.
+/// The client type that is built from a discovery document. Only the authorization endpoint is certain to exist.
 type Client = openidconnect::Client<
     Others,
     CoreAuthDisplay,
@@ -79,68 +78,70 @@ type Client = openidconnect::Client<
     EndpointMaybeSet,
 >;
 
-/// What has to be kept, where nobody but the browser can bring it from, while somebody is at the provider. No Debug: it
-/// is secret.
+/// Login state that must be stored while the user is at the provider, so that only the same browser can send it back.
+/// `Debug` is not derived, because the state is secret.
 #[derive(Serialize, Deserialize)]
 pub struct Journey {
     state: String,
     nonce: String,
     verifier: String,
-    /// Where the browser wanted to go.
+    /// The page that the browser requested before the login.
     pub next: String,
-    /// It is too late to come back after this.
+    /// The login must be complete by this time.
     pub until: DateTime<Utc>,
 }
 
-/// What a browser brings back from the provider.
+/// Parameters of the redirect from the provider to this server.
 #[derive(Default, Deserialize)]
 pub struct Return {
     pub code: Option<String>,
     pub state: Option<String>,
-    /// RFC 9207: who sends it back.
+    /// The issuer that redirects (RFC 9207).
     pub iss: Option<String>,
-    /// RFC 6749, section 4.1.2.1.
+    /// Error code of the provider (RFC 6749, section 4.1.2.1).
     pub error: Option<String>,
     pub error_description: Option<String>,
 }
 
-/// Who came back, as the provider vouches for it.
+/// A user whom the provider has verified.
 pub struct Arrival {
     pub identity: Identity,
     pub claims: Map<String, Value>,
 }
 
-/// A provider, and the way to it. A clone is a reference count.
+/// A client of one provider. A clone only increments a reference count.
 #[derive(Clone)]
 pub struct Oidc(Arc<Inner>);
 
 struct Inner {
     provider: Provider,
     http: Http,
-    /// What it said of itself, and when. One asks, the others wait for the answer.
+    /// The discovery document, and when it was read. One task reads it, and the others wait for it.
     metadata: Mutex<Option<(Instant, CoreProviderMetadata)>>,
 }
 
 impl Oidc {
-    /// Does not speak to the provider yet: it may be down while the farm starts.
+    /// Creates a client. It sends no request yet, because the provider may be down while the farm starts.
     ///
     /// # Errors
-    /// When the HTTP client cannot be set up.
+    /// If the HTTP client cannot be set up.
     pub fn new(provider: Provider, certificates: &Certificates) -> Result<Self, crate::outbound::SetupError> {
-        // Not the printers' networks: the provider may well be elsewhere, and its address is the operator's word.
+        // The list of printer networks does not apply: the provider may be elsewhere, and the operator sets its
+        // address.
         let http = Http(Outbound::new(Networks::default())?.trusting(certificates)?);
         Ok(Self(Arc::new(Inner { provider, http, metadata: Mutex::new(None) })))
     }
 
-    /// What the operator says of the provider.
+    /// Returns the settings of the provider.
     pub fn provider(&self) -> &Provider {
         &self.0.provider
     }
 
-    /// Where to send a browser, and what to keep until it comes back, `until` at the latest.
+    /// Returns the URL to which the browser is redirected, and the login state that must be stored until it returns.
+    /// The login must be complete by `until`.
     ///
     /// # Errors
-    /// When the provider does not say what it has to.
+    /// If the discovery document is not available or not complete.
     pub async fn depart(&self, next: &str, until: DateTime<Utc>) -> Result<(Url, Journey), Error> {
         let client = self.client(&self.metadata().await?)?;
         let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
@@ -163,18 +164,18 @@ impl Oidc {
         Ok((url, journey))
     }
 
-    /// Who comes back from a journey: the code is redeemed, and the token's issuer, audience, signature, time and nonce
-    /// are held against what they have to be.
+    /// Completes a login. It exchanges the code for a token, and verifies the token's issuer, audience, signature, time
+    /// and nonce.
     ///
     /// # Errors
-    /// [`Error`]: they do not come from that journey, the provider refused them, or what it says cannot be relied on.
+    /// [`Error`]: the response does not belong to this login, the provider refused it, or its data cannot be trusted.
     pub async fn arrive(&self, journey: Journey, back: Return) -> Result<Arrival, Error> {
-        // Of each journey one state is known to the browser alone that set out; compared in constant time.
+        // Only the browser that began the login knows its state. It is compared in constant time.
         let same = |state: &str| subtle::ConstantTimeEq::ct_eq(state.as_bytes(), journey.state.as_bytes()).into();
         if !back.state.as_deref().is_some_and(same) {
             return Err(Error::OtherJourney);
         }
-        // A slash at the end is no difference to the discovery either.
+        // The discovery ignores a slash at the end, too.
         let issuer = self.0.provider.issuer.trim_end_matches('/');
         if back.iss.as_ref().is_some_and(|iss| iss.trim_end_matches('/') != issuer) {
             return Err(Error::OtherIssuer);
@@ -193,7 +194,7 @@ impl Oidc {
             .await?;
         let nonce = Nonce::new(journey.nonce);
         match self.read(&client, &answer, &nonce) {
-            // Its keys may have changed since it was asked for them.
+            // The provider's keys may have changed since the discovery document was read.
             Err(Error::Token(_)) => {
                 *timeout(PATIENCE, self.0.metadata.lock()).await.map_err(|_| Error::Busy)? = None;
                 let client = self.client(&self.metadata().await?)?;
@@ -204,11 +205,11 @@ impl Oidc {
         }
     }
 
-    /// What a token says, if it can be relied on.
+    /// Verifies a token, and returns its identity and claims.
     fn read(&self, client: &Client, answer: &Answer, nonce: &Nonce) -> Result<Arrival, Error> {
         use CoreJwsSigningAlgorithm as A;
         let token = answer.id_token().ok_or(Error::Incomplete("id_token"))?;
-        // Signatures that the provider alone can make: no shared secret, and never none.
+        // Only signatures that no other party can create. Shared secrets and unsigned tokens are refused.
         let verifier = client.id_token_verifier().set_allowed_algs([
             A::RsaSsaPkcs1V15Sha256,
             A::RsaSsaPkcs1V15Sha384,
@@ -233,7 +234,7 @@ impl Oidc {
         Ok(Arrival { identity, claims: as_map(claims)? })
     }
 
-    /// Adds what the provider tells only when it is asked, if the role is not among what it told by itself.
+    /// Adds the claims of the userinfo endpoint, if the token's claims contain no role.
     async fn ask_more(&self, client: &Client, token: &AccessToken, mut arrival: Arrival) -> Result<Arrival, Error> {
         if role_of(&self.0.provider, &arrival.claims).is_some() {
             return Ok(arrival);
@@ -249,7 +250,7 @@ impl Oidc {
 
     fn client(&self, metadata: &CoreProviderMetadata) -> Result<Client, Error> {
         let provider = &self.0.provider;
-        // As it has to be registered at the provider, to the letter.
+        // Exactly this URL must be registered at the provider.
         let back = format!("{}{CALLBACK}", provider.public_url.as_str().trim_end_matches('/'));
         let back = RedirectUrl::new(back).map_err(|_| Error::Incomplete("redirect_uri"))?;
         let secret = provider.client_secret.clone().map(ClientSecret::new);
@@ -276,7 +277,7 @@ fn as_map(claims: &impl Serialize) -> Result<Map<String, Value>, Error> {
     }
 }
 
-/// The way to the provider: guarded, bounded in bytes and in time, and without redirects.
+/// HTTP client for the provider, with an address guard, a size limit and a timeout, and without redirects.
 struct Http(Outbound);
 
 impl<'c> openidconnect::AsyncHttpClient<'c> for Http {
