@@ -1,7 +1,7 @@
-//! Settings: flags first, then `PRINTYARD_*`, then `printyard.toml`, then the defaults.
+//! Configuration: flags first, then `PRINTYARD_*`, then `printyard.toml`, then the defaults.
 //!
-//! Everything is read and held against its rules at start, and what is wrong is one clear sentence. Empty variables
-//! count as not given: container files pass them so.
+//! All settings are read and validated at the start. An error is one clear sentence. Empty variables count as not set,
+//! because container files set unused variables to empty texts.
 
 mod oidc;
 
@@ -21,11 +21,11 @@ use crate::domain::{oidc::Provider, webhook::Schedule};
 const FILE: &str = "printyard.toml";
 const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
 const DEFAULT_DATABASE: &str = "sqlite:printyard.db";
-/// An admin token that is always valid has to resist guessing.
+/// The admin token is always valid, so it must resist guessing.
 const MIN_ADMIN_TOKEN: usize = 16;
 
-/// Settings as they are given, on the command line, in the environment or in the file. The README lists them.
-// No Debug: it holds the key and the admin token.
+/// Settings of the command line, the environment and the file, before validation. The README lists them.
+// No `Debug`: it contains the secret key and the admin token.
 #[derive(Clone, Default, clap::Args, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Given {
@@ -35,91 +35,94 @@ pub struct Given {
     /// `sqlite:FILE` or `postgres://…` [default: sqlite:printyard.db]
     #[arg(long, env = "PRINTYARD_DATABASE_URL", hide_env_values = true)]
     pub database_url: Option<String>,
-    /// Folder of the secret key and of files [default: the working directory]
+    /// Folder for the secret key and other files [default: the working directory]
     #[arg(long, env = "PRINTYARD_DATA_DIR")]
     pub data_dir: Option<PathBuf>,
-    /// Key of the printers' API keys: 32 bytes as hexadecimal digits or base64; former keys behind it, separated by commas [default: a file in the data folder]
+    /// Key that seals the printers' API keys: 32 bytes as hexadecimal digits or base64; former keys follow, separated
+    /// by commas [default: a file in the data folder]
     #[arg(long, env = "PRINTYARD_SECRET_KEY", hide_env_values = true)]
     pub secret_key: Option<String>,
     /// An admin API token that is always valid, for unattended set-up
     #[arg(long, env = "PRINTYARD_ADMIN_TOKEN", hide_env_values = true)]
     pub admin_token: Option<String>,
-    /// Networks in which printers may be called, as comma-separated CIDRs [default: all but link-local and metadata]
+    /// Networks to which printer connections are allowed, as comma-separated CIDRs [default: all except link-local and
+    /// metadata]
     #[arg(long, env = "PRINTYARD_PRINTER_NETWORKS")]
     pub printer_networks: Option<String>,
-    /// Networks in which receivers of webhooks may be called, as comma-separated CIDRs [default: all but link-local and metadata]
+    /// Networks to which webhook connections are allowed, as comma-separated CIDRs [default: all except link-local and
+    /// metadata]
     #[arg(long, env = "PRINTYARD_WEBHOOK_NETWORKS")]
     pub webhook_networks: Option<String>,
-    /// Certificates of further authorities, as a PEM file: trusted for printers, webhooks and single sign-on, in addition to
-    /// the system's
+    /// Certificates of additional authorities, as a PEM file: trusted for printers, webhooks and single sign-on, in
+    /// addition to the system's
     #[arg(long, env = "PRINTYARD_CA_FILE")]
     pub ca_file: Option<PathBuf>,
-    /// Whether an occupied plate stops a start: on or off [default: on]
+    /// Whether an occupied plate blocks a start: on or off [default: on]
     #[arg(long, env = "PRINTYARD_PLATE_GATE")]
     pub plate_gate: Option<String>,
-    /// Whether printers are looked for on the network (mDNS) when somebody asks for it: on or off [default: on]
+    /// Whether users can search the network for printers (mDNS): on or off [default: on]
     #[arg(long, env = "PRINTYARD_DISCOVERY")]
     pub discovery: Option<String>,
     /// Seconds without progress after which a print counts as stalled [default: 300]
     #[arg(long, env = "PRINTYARD_STALL_AFTER_S")]
     pub stall_after_s: Option<String>,
-    /// Days for which the audit is kept [default: 730]
+    /// Days for which audit entries are kept [default: 730]
     #[arg(long, env = "PRINTYARD_AUDIT_DAYS")]
     pub audit_days: Option<String>,
     /// Days for which prints are kept; statistics keep their sums [default: 1825]
     #[arg(long, env = "PRINTYARD_PRINT_RETENTION_DAYS")]
     pub print_retention_days: Option<String>,
-    /// Certificate of the server, with its chain, as a PEM file: with it HTTPS alone is spoken
+    /// Certificate of the server, with its chain, as a PEM file; the server then accepts HTTPS only
     #[arg(long, env = "PRINTYARD_TLS_CERT")]
     pub tls_cert: Option<PathBuf>,
     /// Private key of the certificate, as a PEM file
     #[arg(long, env = "PRINTYARD_TLS_KEY")]
     pub tls_key: Option<PathBuf>,
-    /// Proxies whose X-Forwarded-For and X-Forwarded-Proto count, as comma-separated CIDRs [default: none]
+    /// Proxies whose X-Forwarded-For and X-Forwarded-Proto are trusted, as comma-separated CIDRs [default: none]
     #[arg(long, env = "PRINTYARD_TRUSTED_PROXIES")]
     pub trusted_proxies: Option<String>,
-    /// Where browsers find this server, as in `https://farm.example.com`; needed for single sign-on
+    /// URL of this server for browsers, as in `https://farm.example.com`; required for single sign-on
     #[arg(long, env = "PRINTYARD_PUBLIC_URL")]
     pub public_url: Option<String>,
-    /// Provider of single sign-on by OpenID Connect: its issuer, as in `https://id.example.com`
+    /// Issuer of the OpenID Connect provider for single sign-on, as in `https://id.example.com`
     #[arg(long, env = "PRINTYARD_OIDC_ISSUER")]
     pub oidc_issuer: Option<String>,
-    /// Id under which the provider knows this server
+    /// Client id of this server at the provider
     #[arg(long, env = "PRINTYARD_OIDC_CLIENT_ID")]
     pub oidc_client_id: Option<String>,
-    /// Secret that goes with the id [default: none, a public client]
+    /// Client secret for the client id [default: none, a public client]
     #[arg(long, env = "PRINTYARD_OIDC_CLIENT_SECRET", hide_env_values = true)]
     pub oidc_client_secret: Option<String>,
-    /// What people call the provider, on the page of the login [default: its host]
+    /// Name of the provider on the login page [default: its host]
     #[arg(long, env = "PRINTYARD_OIDC_LABEL")]
     pub oidc_label: Option<String>,
-    /// Scopes that the provider is asked for [default: openid profile email]
+    /// Scopes that are requested from the provider [default: openid profile email]
     #[arg(long, env = "PRINTYARD_OIDC_SCOPES")]
     pub oidc_scopes: Option<String>,
-    /// Claim in which the roles are, with dots into its depth [default: groups]
+    /// Claim that contains the roles; dots lead into nested claims [default: groups]
     #[arg(long, env = "PRINTYARD_OIDC_ROLE_CLAIM")]
     pub oidc_role_claim: Option<String>,
-    /// Which value of that claim is which role, as in farm-leads=admin,farm-staff=operator
+    /// Values of that claim and their roles, as in farm-leads=admin,farm-staff=operator
     #[arg(long, env = "PRINTYARD_OIDC_ROLES")]
     pub oidc_roles: Option<String>,
 }
 
-/// What the person who runs the farm may set of the live side.
+/// Settings that the operator can change for the fleet, for retention and for webhooks.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
-    /// A print whose position stands for this long is stalled.
+    /// A print counts as stalled if its position has not changed for this long.
     pub stall_after: Duration,
-    /// Whether an occupied plate stops a start.
+    /// Whether an occupied plate blocks a start.
     pub plate_gate: bool,
-    /// Whether the network is listened to when somebody looks for printers.
+    /// Whether users can search the network for printers.
     pub discovery: bool,
-    /// What was changed by whom is kept this long.
+    /// Audit entries are kept for this long.
     pub audit_kept: TimeDelta,
-    /// Prints are kept this long.
+    /// Prints are kept for this long.
     pub prints_kept: TimeDelta,
-    /// When webhooks are sent again; tests shorten it.
+    /// Schedule of repeated webhook deliveries. Tests shorten it.
     pub webhooks: Schedule,
-    /// An upload ends when its printer takes no byte for this long. `None`: the client's limit; tests shorten it.
+    /// An upload fails if its printer accepts no byte for this long. `None`: the client's limit. Tests shorten it.
     pub upload_silence: Option<Duration>,
 }
 
@@ -137,7 +140,7 @@ impl Default for Settings {
     }
 }
 
-/// Settings that hold.
+/// Validated settings.
 #[derive(Clone)]
 pub struct Config {
     pub listen: SocketAddr,
@@ -145,28 +148,28 @@ pub struct Config {
     pub data_dir: PathBuf,
     pub secret_key: Option<String>,
     pub admin_token: Option<String>,
-    /// Comma-separated CIDRs; none means the default.
+    /// Comma-separated CIDRs; `None` means the default.
     pub printer_networks: Option<String>,
-    /// As `printer_networks`, for receivers of webhooks.
+    /// Like `printer_networks`, for receivers of webhooks.
     pub webhook_networks: Option<String>,
-    /// None: the system's certificates count alone.
+    /// `None`: only the system's certificates are trusted.
     pub ca_file: Option<PathBuf>,
     pub settings: Settings,
-    /// None: plain HTTP.
+    /// `None`: plain HTTP.
     pub tls: Option<TlsFiles>,
     pub trusted_proxies: Vec<IpNet>,
-    /// None: people log in by their passwords alone.
+    /// `None`: users log in only with a password.
     pub oidc: Option<Provider>,
 }
 
-/// Where the server's certificate and its key are.
+/// Paths of the server's certificate and its private key.
 #[derive(Debug, Clone)]
 pub struct TlsFiles {
     pub certificate: PathBuf,
     pub key: PathBuf,
 }
 
-/// What is wrong with the settings, for the person at the terminal.
+/// An invalid setting. The text is for the person at the terminal.
 #[derive(Debug, thiserror::Error)]
 #[error("{name}: {rule}")]
 pub struct ConfigError {
@@ -175,7 +178,7 @@ pub struct ConfigError {
 }
 
 impl Given {
-    /// Fills what is absent from `printyard.toml`, where there is one.
+    /// Adds missing settings from `printyard.toml`, if the file exists.
     pub fn with_file(self) -> Result<Self, ConfigError> {
         let text = match std::fs::read_to_string(FILE) {
             Ok(text) => text,
@@ -218,7 +221,7 @@ impl Given {
         }
     }
 
-    /// Holds the settings against their rules.
+    /// Validates the settings.
     pub fn checked(self) -> Result<Config, ConfigError> {
         let given = self.or(Self::default());
         let listen = given.listen.as_deref().unwrap_or(DEFAULT_LISTEN);
@@ -278,7 +281,7 @@ fn days(name: &'static str, text: &str) -> Result<TimeDelta, ConfigError> {
     days.map(TimeDelta::days).ok_or(ConfigError { name, rule })
 }
 
-/// A switch, which is on where nothing is given.
+/// Parses a switch. It is on by default.
 fn is_on(name: &'static str, given: Option<&str>) -> Result<bool, ConfigError> {
     match given {
         None | Some("on") => Ok(true),
@@ -287,7 +290,7 @@ fn is_on(name: &'static str, given: Option<&str>) -> Result<bool, ConfigError> {
     }
 }
 
-/// Both or neither: a certificate alone would leave a server in the clear that was meant not to be.
+/// Returns both files or neither. With only one of them, the server would use plain HTTP although HTTPS was intended.
 fn tls_files(certificate: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<TlsFiles>, ConfigError> {
     match (certificate, key) {
         (Some(certificate), Some(key)) => Ok(Some(TlsFiles { certificate, key })),
@@ -301,7 +304,7 @@ fn missing(name: &'static str, other: &str) -> ConfigError {
     ConfigError { name, rule: format!("must be given where {other} is") }
 }
 
-/// A comma-separated list of networks and single addresses.
+/// Parses a comma-separated list of networks and single addresses.
 fn networks(name: &'static str, text: &str) -> Result<Vec<IpNet>, ConfigError> {
     let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
     let network = |part: &str| part.parse::<IpNet>().or_else(|_| part.parse::<IpAddr>().map(IpNet::from)).ok();

@@ -1,4 +1,4 @@
-//! `printyard audit`: whether what was written down of changes is whole.
+//! `printyard audit`: verifies the audit log.
 
 use anyhow::bail;
 use clap::Subcommand;
@@ -19,7 +19,7 @@ pub struct Audit {
 
 #[derive(Subcommand)]
 enum Action {
-    /// Walk along the whole chain, and tell of rows that were altered or are missing
+    /// Verify the whole chain, and report rows that were altered or are missing
     Verify {
         #[command(flatten)]
         given: Given,
@@ -27,7 +27,7 @@ enum Action {
 }
 
 impl Audit {
-    /// Does what was asked. Fails when something is wrong with the chain.
+    /// Runs the subcommand. Fails if the chain has a fault.
     pub async fn run(self) -> anyhow::Result<()> {
         let Action::Verify { given } = self.action;
         let found = storage::audit::verify(&super::open(given).await?).await?;
@@ -41,16 +41,17 @@ impl Audit {
             bail!("the audit was tampered with, or is damaged");
         }
         println!("{} rows, all as they were written.", found.rows);
-        // Whoever can rewrite the whole table can make a whole new chain: kept elsewhere, this line gives them away.
+        // An attacker who can rewrite the whole table can create a new chain. A copy of this line in another place
+        // reveals that.
         println!("The last is {}, with the hash {}", found.last_seq, found.last_hash);
         Ok(())
     }
 }
 
-/// Removals that are listed one by one, the newest of them.
+/// The highest number of removals that are listed one by one. The newest are listed.
 const LISTED: usize = 20;
 
-/// What retention removed, and when.
+/// Returns lines about the rows that retention removed, and when.
 fn removed(found: &Verified) -> Vec<String> {
     let up_to = found.removed_up_to;
     if up_to == 0 {

@@ -1,4 +1,4 @@
-//! `printyard demo`: the server and a simulated farm, in memory of nobody: its data goes when it ends.
+//! `printyard demo`: runs the server with a simulated farm. Its data is deleted when it ends.
 
 use std::path::{Path, PathBuf};
 
@@ -17,19 +17,19 @@ use tokio::net::TcpListener;
 /// Arguments of `demo`.
 #[derive(clap::Args)]
 pub struct Demo {
-    /// Simulated printers
+    /// Number of simulated printers
     #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=5_000))]
     printers: u32,
     /// Address and port to listen on
     #[arg(long, default_value = "127.0.0.1:8080")]
     listen: String,
-    /// How many times faster than real printers they print
+    /// Print speed, as a multiple of the speed of real printers
     #[arg(long, default_value_t = 1.0)]
     speed: f64,
 }
 
 impl Demo {
-    /// Runs the demo until a signal comes.
+    /// Runs the demo until a signal arrives.
     pub async fn run(self) -> anyhow::Result<()> {
         telemetry::init("printyard=warn,warn");
         super::raise_descriptors();
@@ -88,7 +88,7 @@ async fn register(services: &Services, printers: &[SimulatedPrinter]) -> anyhow:
     Ok(())
 }
 
-/// A folder of its own in the system's temporary one, deleted in the end.
+/// A private folder in the system's temporary folder. It is deleted on drop.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -101,7 +101,7 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // Left behind at worst: it holds nothing but the demo's own data.
+        // If this fails, the folder stays. It contains only the demo's data.
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }

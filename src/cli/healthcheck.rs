@@ -1,4 +1,5 @@
-//! `printyard healthcheck`: asks the server of this machine whether it is ready, or waits as a standby. Containers have no curl.
+//! `printyard healthcheck`: checks that the server on this machine is ready, or waits as a standby. Containers have no
+//! curl.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -17,7 +18,7 @@ pub struct Healthcheck {
 }
 
 impl Healthcheck {
-    /// Succeeds when the server is ready, and on a standby: it must not be restarted because it waits.
+    /// Succeeds if the server is ready, and on a standby, which must not be restarted because it waits.
     pub async fn run(self) -> anyhow::Result<()> {
         let config = self.given.with_file()?.checked()?;
         let scheme = if config.tls.is_some() { "https" } else { "http" };
@@ -32,7 +33,7 @@ impl Healthcheck {
     }
 }
 
-/// A server that listens everywhere is asked on loopback.
+/// Returns the loopback address for a server that listens on all addresses.
 fn reachable(listen: SocketAddr) -> SocketAddr {
     match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => (Ipv4Addr::LOCALHOST, listen.port()).into(),

@@ -1,4 +1,4 @@
-//! One file per subcommand.
+//! Command line: one module per subcommand.
 
 mod audit;
 mod demo;
@@ -20,10 +20,10 @@ use printyard::{
     storage::{Db, Schema},
 };
 
-/// Exit code where another server runs the farm.
+/// Exit code if another server runs the farm.
 const NOT_SENDING: u8 = 3;
 
-/// The server that runs print farms: one command to many OctoPrint instances, and the truth about each.
+/// Server for 3D-print farms: sends one command to many OctoPrint instances, and verifies the result for each printer.
 #[derive(Parser)]
 #[command(name = "printyard", version, about)]
 struct Arguments {
@@ -35,23 +35,23 @@ struct Arguments {
 enum Command {
     /// Run the server
     Serve(serve::Serve),
-    /// Run the server with a simulated farm, and print a link that logs in
+    /// Run the server with a simulated farm, and print a login link
     Demo(demo::Demo),
-    /// Run a simulated farm alone; its printers are printed as JSON
+    /// Run a simulated farm only, and print its printers as JSON
     Simulate(simulate::Simulate),
-    /// Make, list and revoke API tokens
+    /// Create, list and revoke API tokens
     Token(token::Token),
-    /// Add people who log in by name and password, and change them
+    /// Add and change users who log in by name and password
     User(user::User),
-    /// Tell whether what was written down of changes is whole
+    /// Verify that the audit log is complete and unaltered
     Audit(audit::Audit),
-    /// Change the key that seals the printers' API keys, while the server runs
+    /// Rotate the key that seals stored secrets, while the server runs
     Secrets(secrets::Secrets),
-    /// Ask a running server on this machine whether it is ready; for containers
+    /// Check that the server on this machine is ready; for containers
     Healthcheck(healthcheck::Healthcheck),
 }
 
-/// Runs the subcommand that was asked for. Errors go to standard error in one sentence.
+/// Runs the subcommand. An error is printed to standard error as one sentence.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -82,14 +82,14 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Binds a port; a standby takes connections on it before and after it has taken over.
+/// Binds a port. A standby accepts connections on it before and after its take-over.
 fn listen(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
     let listener = std::net::TcpListener::bind(address)?;
     listener.set_nonblocking(true)?;
     Ok(listener)
 }
 
-/// Opens the database of the server's settings, beside a server that may be running: it is neither created nor changed.
+/// Opens the database of the server's settings. A server may be using it: it is neither created nor changed.
 async fn open(given: Given) -> anyhow::Result<Db> {
     open_database(&given.with_file()?.checked()?).await
 }
@@ -106,16 +106,16 @@ async fn open_database(config: &Config) -> anyhow::Result<Db> {
     }
 }
 
-/// Raises the soft limit of open files to the hard one.
+/// Raises the soft limit of open files to the hard limit.
 fn raise_descriptors() {
     if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
         eprintln!("printyard: the limit of open files cannot be raised: {error}");
     }
 }
 
-/// Warns where the limit of open files is too low for so many printers.
+/// Warns if the limit of open files is too low for this number of printers.
 fn warn_of_few_descriptors(printers: usize) {
-    // A printer has its event socket and a connection for requests; clients have up to 2,048 connections.
+    // A printer has its event socket and a connection for requests. Clients have up to 2,048 connections.
     let needed = 2 * printers as u64 + 2_048;
     match rlimit::Resource::NOFILE.get_soft() {
         Ok(limit) if limit < needed => tracing::warn!(
@@ -125,6 +125,6 @@ fn warn_of_few_descriptors(printers: usize) {
             "too few open files are allowed for this farm: raise the limit (ulimit -n, LimitNOFILE=, or ulimits in a compose file)"
         ),
         Ok(_) => {}
-        Err(error) => tracing::warn!(%error, "the limit of open files is unknown"),
+        Err(error) => tracing::warn!(%error, "cannot read the limit of open files"),
     }
 }

@@ -1,5 +1,5 @@
-//! `printyard secrets`: a new key for the printers' API keys and the webhooks' secrets, while the server runs. No key is
-//! ever printed.
+//! `printyard secrets`: rotates the key that seals the printers' API keys and the webhooks' secrets, while the server
+//! runs. Keys are never printed.
 
 use std::time::{Duration, SystemTime};
 
@@ -15,7 +15,7 @@ use printyard::{
 };
 use serde_json::json;
 
-/// A running server may have sealed with the former key just before a rotation, and store that a moment after it.
+/// A running server may seal a value with the former key just before a rotation, and store it shortly after.
 const SETTLED_AFTER: Duration = Duration::from_secs(60);
 
 /// Arguments of `secrets`.
@@ -27,14 +27,15 @@ pub struct Secrets {
 
 #[derive(Subcommand)]
 enum Action {
-    /// Make a new key and seal every stored API key and webhook's secret with it; former keys are kept. The server need not be stopped.
-    /// With the keys in PRINTYARD_SECRET_KEY: seal every stored API key with the first of them, which every running
-    /// server has to hold already
+    /// Create a new key and seal all stored secrets with it; former keys are kept, and the server keeps running
+    ///
+    /// If the keys are in PRINTYARD_SECRET_KEY, all stored secrets are sealed with the first key of the list. Every
+    /// running server must already have this key
     Rotate {
         #[command(flatten)]
         given: Given,
     },
-    /// Forget the former keys, once no stored API key needs them
+    /// Remove the former keys, if no stored secret needs them
     Prune {
         #[command(flatten)]
         given: Given,
@@ -42,7 +43,7 @@ enum Action {
 }
 
 impl Secrets {
-    /// Does what was asked.
+    /// Runs the subcommand.
     pub async fn run(self) -> anyhow::Result<()> {
         match self.action {
             Action::Rotate { given } => rotate(&given.with_file()?.checked()?).await,
@@ -54,14 +55,14 @@ impl Secrets {
 async fn open(config: &Config) -> anyhow::Result<(Db, Vault)> {
     let db = super::open_database(config).await?;
     let vault = open_vault(config, &db).await?;
-    // Before anything is written: with a wrong key there is nothing to rotate.
+    // Checked before anything is written: with a wrong key, nothing can be rotated.
     keys::check_keys(&db, &vault).await?;
     Ok((db, vault))
 }
 
 async fn rotate(config: &Config) -> anyhow::Result<()> {
     let in_file = config.secret_key.is_none();
-    // Held to the end, also by what is sealed: nobody prunes meanwhile.
+    // Held until all values are sealed, so that no other process prunes keys in the meantime.
     let lock = if in_file { Some(RingLock::take(&config.data_dir)?) } else { None };
     let (db, mut vault) = open(config).await?;
     if let Some(lock) = &lock {

@@ -1,4 +1,4 @@
-//! `printyard serve`: the server, or a standby that takes over when it ends.
+//! `printyard serve`: runs the server, or a standby that takes over when the server ends.
 
 use anyhow::Context;
 use printyard::{
@@ -15,7 +15,7 @@ pub struct Serve {
     /// Wait while another server runs this farm, and take over when it ends
     #[arg(long)]
     standby: bool,
-    /// Begin with an empty database, also where the secret key of another one lies
+    /// Start with an empty database, even if the data folder contains the secret key of another one
     #[arg(long)]
     create: bool,
     #[command(flatten)]
@@ -23,7 +23,7 @@ pub struct Serve {
 }
 
 impl Serve {
-    /// Serves until a signal comes. Fails with [`NotSending`] where another server runs the farm.
+    /// Serves until a signal arrives. Fails with [`NotSending`] if another server runs the farm.
     pub async fn run(self) -> anyhow::Result<()> {
         telemetry::init("printyard=info,warn");
         let config = self.given.clone().with_file()?.checked()?;
@@ -38,9 +38,9 @@ impl Serve {
         let (mut listener, mut has_served) = (None, false);
         loop {
             let claimed = match claim(&config, self.create).await {
-                // It ran before, so its settings are right: the database is away for a moment.
+                // This process served before, so its settings are right. The database is unavailable for a moment.
                 Err(error) if self.standby && has_served => {
-                    tracing::warn!(error = format!("{error:#}"), "the farm cannot be claimed at the moment");
+                    tracing::warn!(error = format!("{error:#}"), "cannot claim the farm; trying again");
                     Err(None)
                 }
                 claimed => claimed?,
@@ -71,7 +71,8 @@ impl Serve {
     }
 }
 
-/// The listener on the server's port: bound once, so that a take-over leaves nobody without an answer.
+/// Returns the listener on the server's port. It is bound once, so that connections are accepted during a take-over,
+/// too.
 fn bind(bound: &mut Option<std::net::TcpListener>, config: &Config) -> anyhow::Result<TcpListener> {
     let cannot = || format!("{} cannot be listened on", config.listen);
     if bound.is_none() {
@@ -86,7 +87,7 @@ fn bind(bound: &mut Option<std::net::TcpListener>, config: &Config) -> anyhow::R
 
 async fn show_setup_link(server: &Server, config: &Config, listener: &TcpListener) -> anyhow::Result<()> {
     if let Some(key) = server.services.setup_link().await? {
-        // On standard output and not in the log: a reader of logs must not become an admin.
+        // Printed to standard output and not to the log, because a reader of logs must not become an admin.
         println!("No users yet. Open this link within one hour to create the first admin (it works once):");
         println!();
         let scheme = if config.tls.is_some() { "https" } else { "http" };

@@ -1,4 +1,4 @@
-//! `printyard simulate`: a simulated farm alone.
+//! `printyard simulate`: runs a simulated farm without a server.
 
 use std::{io::Write, time::Duration};
 
@@ -11,28 +11,28 @@ use serde_json::json;
 /// Arguments of `simulate`.
 #[derive(clap::Args)]
 pub struct Simulate {
-    /// Simulated printers
+    /// Number of simulated printers
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     printers: u32,
-    /// Milliseconds before every answer
+    /// Delay before every reply, in milliseconds
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=60_000))]
     latency_ms: u64,
-    /// Port of the first printer; the others follow. Any free ports where it is absent
+    /// Port of the first printer; the others use the following ports [default: any free ports]
     #[arg(long)]
     port: Option<u16>,
     /// Select this file on every printer from the start
     #[arg(long)]
     select: Option<String>,
-    /// Port of the farm's control listener: `GET /sim/printers`, `POST /sim/printers/NAME/fault`; none where absent
+    /// Port of the farm's control listener: `GET /sim/printers`, `POST /sim/printers/NAME/fault` [default: no listener]
     #[arg(long)]
     control_port: Option<u16>,
-    /// How many times faster than real printers they print
+    /// Print speed, as a multiple of the speed of real printers
     #[arg(long, default_value_t = 1.0)]
     speed: f64,
 }
 
 impl Simulate {
-    /// Simulates until a signal comes.
+    /// Runs the simulation until a signal arrives.
     pub async fn run(self) -> anyhow::Result<()> {
         super::raise_descriptors();
         let farm = Farm::start(FarmConfig {

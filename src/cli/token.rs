@@ -1,5 +1,5 @@
-//! `printyard token`: API tokens, for the person at the terminal. Works on the database of the server's settings,
-//! whether it runs or not.
+//! `printyard token`: manages API tokens at the terminal. It uses the database of the server's settings, whether the
+//! server runs or not.
 
 use anyhow::{Context, bail};
 use chrono::{DateTime, Utc};
@@ -27,9 +27,9 @@ pub struct Token {
 
 #[derive(Subcommand)]
 enum Subject {
-    /// Make a token; it is printed this once, alone, on standard output
+    /// Create a token; it is printed only once, to standard output
     Create {
-        /// What it is for
+        /// Purpose of the token
         #[arg(long)]
         name: String,
         /// viewer, operator, manager or admin
@@ -38,7 +38,7 @@ enum Subject {
         /// Only printers with one of these tags (repeatable)
         #[arg(long = "tag")]
         tags: Vec<String>,
-        /// When it stops to work (RFC 3339); never, where absent
+        /// When the token expires (RFC 3339) [default: never]
         #[arg(long)]
         expires_at: Option<DateTime<Utc>>,
         #[command(flatten)]
@@ -51,7 +51,7 @@ enum Subject {
     },
     /// Revoke a token at once
     Revoke {
-        /// Its id, as `list` shows it
+        /// Id of the token, as shown by `list`
         id: Uuid,
         #[command(flatten)]
         given: Given,
@@ -59,7 +59,7 @@ enum Subject {
 }
 
 impl Token {
-    /// Does what was asked.
+    /// Runs the subcommand.
     pub async fn run(self) -> anyhow::Result<()> {
         match self.action {
             Subject::Create { name, role, tags, expires_at, given } => {

@@ -1,5 +1,5 @@
-//! `printyard user`: people who log in by name and password, for the person at the terminal. Works on the database of the
-//! server's settings, whether it runs or not.
+//! `printyard user`: manages users who log in by name and password, at the terminal. It uses the database of the
+//! server's settings, whether the server runs or not.
 
 use std::io::{BufRead, IsTerminal};
 
@@ -32,7 +32,7 @@ pub struct User {
 
 #[derive(Subcommand)]
 enum Subject {
-    /// Add somebody; the password is asked for, or read as one line from standard input
+    /// Add a user; the password is asked for, or read as one line from standard input
     Add {
         name: String,
         /// viewer, operator, manager or admin
@@ -44,25 +44,25 @@ enum Subject {
         #[command(flatten)]
         given: Given,
     },
-    /// Give somebody another password, which ends all of their sessions
+    /// Change a user's password, and end all sessions of the user
     Passwd {
         name: String,
         #[command(flatten)]
         given: Given,
     },
-    /// Keep somebody out, at once
+    /// Disable a user at once
     Disable {
         name: String,
         #[command(flatten)]
         given: Given,
     },
-    /// Let somebody in again
+    /// Enable a user again
     Enable {
         name: String,
         #[command(flatten)]
         given: Given,
     },
-    /// List everybody, newest first
+    /// List all users, newest first
     List {
         #[command(flatten)]
         given: Given,
@@ -70,7 +70,7 @@ enum Subject {
 }
 
 impl User {
-    /// Does what was asked.
+    /// Runs the subcommand.
     pub async fn run(self) -> anyhow::Result<()> {
         match self.action {
             Subject::Add { name, role, tags, given } => add(given, name, &role, tags).await,
@@ -148,7 +148,7 @@ fn check(details: &UserDetails, password: Option<&str>) -> anyhow::Result<()> {
     }
 }
 
-/// Asks twice at a terminal, without showing it; reads one line otherwise.
+/// At a terminal, asks for the password twice without showing it. Otherwise reads one line.
 fn password() -> anyhow::Result<String> {
     if !std::io::stdin().is_terminal() {
         let mut line = String::new();
