@@ -1,11 +1,12 @@
-//! Printyard, the server that runs print farms.
+//! Printyard is a server for 3D-print farms.
 //!
-//! Every command is written down before it is sent, is sent at most once where a second send could do harm, and ends
-//! in one truthful outcome, for every printer, whatever happens.
+//! Every command is stored before it is sent. It is sent at most once if a second send could do harm. For every printer
+//! it ends in one verified outcome, whatever happens.
 //!
-//! The house, from the top: [`http`] speaks to programs and people, [`service`] is what the program does,
-//! [`storage`] is the ledger, [`fleet`] is the live side with one actor per printer, [`octoprint`] speaks to
-//! printers and [`oidc`] to a provider of identities through [`outbound`], and [`domain`] decides. `ARCHITECTURE.md` tells the rest.
+//! The layers, from the top: [`http`] serves programs and people, and [`service`] contains the use cases. [`storage`]
+//! contains the command log and all other data. [`fleet`] runs one actor per printer. [`octoprint`] is the client of
+//! printers, and [`oidc`] the client of an identity provider. Both connect through [`outbound`]. [`domain`] contains
+//! the rules. `ARCHITECTURE.md` describes the rest.
 
 pub mod clock;
 pub mod config;
@@ -49,21 +50,21 @@ use self::{
 /// A server that is ready to serve.
 pub struct Server {
     pub services: Services,
-    /// The rate at which one token may ask; measurements and tests raise it.
+    /// The request rate of one token. Benchmarks and tests raise it.
     pub limits: Limits,
-    /// What anybody outside may take; tests shorten the times.
+    /// Limits for clients: connections, bytes and time. Tests shorten the times.
     pub bounds: Bounds,
     proxies: Proxies,
     tls: Option<TlsAcceptor>,
     lifecycle: Lifecycle,
-    /// Another server has taken over.
+    /// Cancelled when another server has taken over.
     overtaken: CancellationToken,
     keeper: JoinHandle<()>,
-    /// Dropped: the lock of the farm is given up.
+    /// When this is dropped, the keeper gives up the farm's lock.
     end_keeper: DropGuard,
 }
 
-/// Another server runs the farm: this one does not. The process ends with exit code 3.
+/// Another server runs the farm, so this one does not. The process ends with exit code 3.
 #[derive(Debug, thiserror::Error)]
 pub enum NotSending {
     #[error("another server runs this farm{}. Stop it first, or wait for its end with --standby", described(.0.as_ref()))]
@@ -79,8 +80,8 @@ fn described(holder: Option<&Holder>) -> String {
     })
 }
 
-/// Claims the farm for this process: lock, database, epoch. `create`: an empty database is begun with also where there is
-/// a secret key of another one. Fails with a sentence for the operator.
+/// Claims the farm for this process: lock, database, epoch. `create` allows an empty database even if the data folder
+/// contains the secret key of another one. The error is a sentence for the operator.
 pub async fn claim(config: &Config, create: bool) -> anyhow::Result<Result<Box<Claimed>, Option<Holder>>> {
     std::fs::create_dir_all(&config.data_dir)
         .with_context(|| format!("the data folder {} cannot be made", config.data_dir.display()))?;
@@ -98,7 +99,7 @@ pub async fn claim(config: &Config, create: bool) -> anyhow::Result<Result<Box<C
 }
 
 impl Server {
-    /// Claims the farm and starts the fleet. Fails with a sentence for the operator, and with [`NotSending`].
+    /// Claims the farm and starts the fleet. The error is a sentence for the operator, or [`NotSending`].
     pub async fn start(config: &Config) -> anyhow::Result<Self> {
         match claim(config, false).await? {
             Ok(claimed) => Self::start_claimed(config, *claimed).await,
@@ -106,7 +107,7 @@ impl Server {
         }
     }
 
-    /// Starts the fleet of a farm that this process has claimed. Fails with a sentence for the operator.
+    /// Starts the fleet of a farm that this process has claimed. The error is a sentence for the operator.
     pub async fn start_claimed(config: &Config, claimed: Claimed) -> anyhow::Result<Self> {
         let networks = match &config.printer_networks {
             Some(text) => text.parse::<Networks>().context("PRINTYARD_PRINTER_NETWORKS")?,
@@ -144,8 +145,8 @@ impl Server {
         Ok(Self { services, limits, bounds, proxies, tls, lifecycle, overtaken, keeper, end_keeper })
     }
 
-    /// Serves until `shutdown` is ready, then ends every task and gives the farm up. Fails when an essential task ended by
-    /// itself, and with [`NotSending::Overtaken`].
+    /// Serves until `shutdown` is ready. Then it ends every task and gives up the farm. Fails if an essential task
+    /// ended by itself, and with [`NotSending::Overtaken`].
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
         let stop = self.lifecycle.stop.clone();
         let router = http::router(self.services.clone(), self.limits, self.bounds, self.proxies.clone(), stop.clone());
@@ -162,7 +163,7 @@ impl Server {
         if !self.lifecycle.drain().await {
             tracing::warn!("some tasks did not end in time");
         }
-        // Last: until here this process may write and send.
+        // This must be last: until here, this process may write and send.
         drop(self.end_keeper);
         self.keeper.await.context("the keeper of the farm's lock panicked")?;
         self.services.close().await;
@@ -170,7 +171,8 @@ impl Server {
     }
 }
 
-/// The keys of a farm. A key is made only for a database that needs none yet. Fails with a sentence for the operator.
+/// Opens the keys of a farm. A new key is created only if the database contains no sealed values. The error is a
+/// sentence for the operator.
 pub async fn open_vault(config: &Config, db: &Db) -> anyhow::Result<Vault> {
     Ok(match &config.secret_key {
         Some(keys) => Vault::from_keys(keys)?,

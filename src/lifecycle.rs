@@ -1,28 +1,28 @@
-//! The life of the process: one tracker for all tasks, a soft end that drains, a hard one that does not wait.
+//! Process lifecycle: tracks all tasks, waits for their end on shutdown, and handles signals.
 //!
-//! An essential task that ends by itself takes the process down with a failure, instead of leaving a server that
-//! limps. A second signal means now.
+//! If an essential task ends by itself, the process ends with an error. It does not continue with a part of its
+//! functions. A second signal ends the process at once.
 
 use std::time::Duration;
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// How long tasks may take to end.
+/// Time limit for the end of all tasks.
 const DRAIN: Duration = Duration::from_secs(15);
 
-/// Everything that tasks need to end well.
+/// The tracker and tokens that tasks need for a clean shutdown.
 #[derive(Clone, Default)]
 pub struct Lifecycle {
-    /// Every task of the server.
+    /// All tasks of the server.
     pub tasks: TaskTracker,
-    /// Falls when the server is to end: nothing new begins.
+    /// Cancelled on shutdown. No new work may begin after that.
     pub stop: CancellationToken,
-    /// Falls when an essential task ended by itself.
+    /// Cancelled if an essential task ended by itself.
     pub failed: CancellationToken,
 }
 
 impl Lifecycle {
-    /// Waits until all tasks have ended, for a bounded time. `false`: some had not.
+    /// Waits until all tasks have ended, within a time limit. Returns `false` if some have not.
     pub async fn drain(&self) -> bool {
         self.stop.cancel();
         self.tasks.close();
@@ -30,26 +30,27 @@ impl Lifecycle {
     }
 }
 
-/// SIGXFSZ on Linux for every architecture but MIPS and SPARC, on macOS and on the BSDs.
+/// SIGXFSZ on Linux for every architecture except MIPS and SPARC, on macOS and on the BSDs.
 #[cfg(unix)]
 const FILE_SIZE_LIMIT_EXCEEDED: i32 = 25;
 
-/// Makes a write beyond the limit of file sizes (`ulimit -f`) fail as on a full disk. By default the signal ends the process.
+/// Makes a write beyond the file size limit (`ulimit -f`) fail as on a full disk. By default, the signal ends the
+/// process.
 pub fn survive_file_size_limit() {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
-        // The handler stays for as long as the process.
+        // The handler stays until the process ends.
         if let Err(error) = signal(SignalKind::from_raw(FILE_SIZE_LIMIT_EXCEEDED)) {
-            tracing::warn!(%error, "a write beyond the limit of file sizes would end the server");
+            tracing::warn!(%error, "cannot handle SIGXFSZ: a write beyond the file size limit would end the server");
         }
     }
 }
 
-/// Returns at the first interrupt or termination signal; the second one ends the process at once.
+/// Returns at the first interrupt or termination signal. The second one ends the process at once.
 pub async fn shutdown_signal() {
     wait_for_signal().await;
-    tracing::info!("shutting down; a second signal ends at once");
+    tracing::info!("shutting down; a second signal ends the process at once");
     tokio::spawn(async {
         wait_for_signal().await;
         std::process::exit(130);

@@ -1,4 +1,4 @@
-//! The command line: arguments in, one subcommand out.
+//! Entry point of the command line.
 
 mod cli;
 

@@ -1,4 +1,4 @@
-//! A standby: it waits for the end of the server that runs the farm, and claims the farm then. It starts no actor and
+//! Standby: waits until the server that runs the farm ends, then claims the farm. Until then it starts no actor and
 //! writes nothing.
 
 use std::time::Duration;
@@ -17,11 +17,12 @@ use crate::{
     storage::{Db, Schema},
 };
 
-/// Between two attempts to claim the farm.
+/// Pause between two attempts to claim the farm.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Waits until the farm can be claimed; meanwhile the port answers that this is a standby. None: `stop` was cancelled.
-/// Fails where the secret keys are not those of the farm: such a standby could not take over.
+/// Waits until the farm can be claimed. Until then, requests get the reply that this server is a standby. `None`:
+/// `stop` was cancelled. Fails if the secret keys do not belong to the farm, because such a standby could not take
+/// over.
 pub async fn wait(
     config: &Config,
     listener: TcpListener,
@@ -29,7 +30,7 @@ pub async fn wait(
     stop: CancellationToken,
 ) -> anyhow::Result<Option<Box<sending::Claimed>>> {
     check(config).await?;
-    tracing::info!(holder = ?holder, "another server runs the farm: waiting as its standby");
+    tracing::info!(holder = ?holder, "another server runs the farm; this server waits as its standby");
     let (shown, holder) = watch::channel(holder);
     let over = stop.child_token();
     let tls = config.tls.as_ref().map(http::tls::acceptor).transpose()?;
@@ -42,8 +43,9 @@ pub async fn wait(
             match claim(config, false).await {
                 Ok(Ok(claimed)) => return claimed,
                 Ok(Err(holder)) => drop(shown.send_replace(holder)),
-                // The database may be away for a moment: its servers come back together.
-                Err(error) => tracing::warn!(error = format!("{error:#}"), "the farm cannot be claimed at the moment"),
+                // The database may be unavailable for a moment. All servers that use it recover at the same time, so
+                // the standby continues.
+                Err(error) => tracing::warn!(error = format!("{error:#}"), "cannot claim the farm; trying again"),
             }
         }
     });
@@ -53,7 +55,7 @@ pub async fn wait(
     Ok(claimed)
 }
 
-/// Checks that this process holds the keys of what is stored, where it can be read.
+/// Checks that this process has the keys of the stored secrets, if the database can be read.
 async fn check(config: &Config) -> anyhow::Result<()> {
     let Ok(db) = Db::open(&config.database_url).await else { return Ok(()) };
     let checked = async {
