@@ -1,8 +1,8 @@
-//! One actor per printer: it composes the connection, the poll schedule, the commands and the published state.
+//! The actor of one printer: it composes the connection, the poll schedule, the commands and the published state.
 //!
-//! The loop waits for all of them at once: messages, the event socket, its own requests, room for its messages, the time.
-//! It never waits for one reply of the printer, and never for the dispatcher or the recorder. What to do about a command
-//! is decided in `domain/effect.rs`, and executed in `execute.rs`.
+//! Its loop waits for several sources at once: messages, the event socket, its own requests, room in the dispatcher's queue,
+//! and the timer. It never waits for a single reply of the printer, nor for the dispatcher or the recorder. `domain/effect.rs`
+//! decides what to do about a command, and `execute.rs` executes the decision.
 
 use std::{pin::pin, sync::Arc, time::Instant};
 
@@ -35,8 +35,8 @@ use crate::{
     octoprint::{Error, OctoPrint, PushFrame},
 };
 
-/// What woke the actor.
-#[expect(clippy::large_enum_variant, reason = "matched in the turn that it wakes")]
+/// The event that woke the actor.
+#[expect(clippy::large_enum_variant, reason = "each value is matched in the turn that it starts")]
 enum Turn {
     Message(Option<ActorMessage>),
     Frame(Result<PushFrame, Error>),
@@ -44,7 +44,7 @@ enum Turn {
     Tick,
 }
 
-/// What an actor shares with the rest of the fleet.
+/// The context that an actor shares with the rest of the fleet.
 #[derive(Clone)]
 pub(super) struct FleetContext {
     pub settings: Settings,
@@ -60,7 +60,7 @@ pub(super) struct Actor {
     pub(super) octoprint: OctoPrint,
     pub(super) mailbox: mpsc::Receiver<ActorMessage>,
     pub(super) outbox: Outbox,
-    /// Requests to the printer that are under way.
+    /// Requests to the printer that are in progress.
     pub(super) requests: FuturesUnordered<BoxFuture<'static, RequestResult>>,
     pub(super) connection: Connection,
     pub(super) schedule: PollSchedule,
@@ -71,16 +71,16 @@ pub(super) struct Actor {
     pub(super) state: PrinterState,
     pub(super) reading: Option<JobReading>,
     pub(super) heating: HeatingWatch,
-    /// The client of a changed address or key, until no command is in flight.
+    /// The client for a changed address or key. The actor switches to it when no command is in flight.
     pub(super) change: Option<OctoPrint>,
     wanted: Arc<Wanted>,
-    /// The version of the wanted state that is followed.
+    /// The version of the wanted state that the actor has applied.
     wanted_version: u64,
     pub(super) retiring: bool,
 }
 
 impl Actor {
-    /// An actor for a registered printer, with what is known from before.
+    /// Creates an actor for a registered printer, with the state that is known from before.
     pub fn new(
         config: ActorConfig,
         wanted: Arc<Wanted>,
@@ -112,10 +112,10 @@ impl Actor {
         }
     }
 
-    /// Runs until it is retired or its mailbox is closed.
+    /// Runs until the actor is retired or its mailbox is closed.
     pub async fn run(&mut self) {
-        // One timer for good, set anew only to ring earlier: one that rings too early costs a turn, and setting it costs
-        // every turn.
+        // One timer for the whole run. It is reset only to fire earlier: firing too early costs one turn, and a reset costs
+        // time in every turn.
         let mut timer = pin!(tokio::time::sleep_until(self.next_wake().into()));
         loop {
             self.follow_wanted();
@@ -155,12 +155,12 @@ impl Actor {
             ActorMessage::WatchUnsettled(command) => self.watch_unsettled(*command),
             ActorMessage::Look => self.want_reading(Instant::now()),
             ActorMessage::Watched => self.watch_closely(),
-            // The next turn begins with what is wanted.
+            // The next turn starts with the wanted state.
             ActorMessage::Wake => {}
         }
     }
 
-    /// Follows what is wanted of this actor, where it has changed.
+    /// Applies the wanted state if it has changed.
     fn follow_wanted(&mut self) {
         let Some(wanted) = self.wanted.changed_since(self.wanted_version) else { return };
         self.retiring = wanted.is_retired;
@@ -172,7 +172,7 @@ impl Actor {
         if wanted.cleared.is_some() {
             self.settle_print();
         }
-        // A print that began since wins: it is another one.
+        // If another print has begun since then, it stays on the plate.
         if let Some(cleared) = wanted.cleared
             && self.tracker.current().is_none()
             && let Some(plate) = self.published.live().plate.without(&cleared)
@@ -182,7 +182,7 @@ impl Actor {
         self.wanted_version = wanted.version;
     }
 
-    /// Takes in the events that have come by now.
+    /// Processes the frames that have already arrived.
     pub(super) fn take_received_events(&mut self) {
         match self.connection.received_frame() {
             Some(Ok(frame)) => self.on_frames(frame),
@@ -191,7 +191,7 @@ impl Actor {
         }
     }
 
-    /// Takes in a frame and those that came with it: after a command, a printer sends several states at once.
+    /// Processes a frame and the frames that arrived with it. After a command, a printer sends several states at once.
     fn on_frames(&mut self, first: PushFrame) {
         self.connection.on_frame(Instant::now());
         self.published.mark_observed();
@@ -236,7 +236,7 @@ impl Actor {
             self.published.touch_job();
         }
         if matches!(event, PrinterEvent::FileSelected { .. } | PrinterEvent::FileDeselected) {
-            // A reading under way may show the file that was selected before.
+            // A reading in progress may still show the previously selected file.
             self.schedule.on_event();
         }
         if let PrinterEvent::PrintStarted { path, .. } = &event {

@@ -1,5 +1,7 @@
-//! Confirms the effect of sent commands: watches for it, settles commands without a reply, and judges commands that ended
-//! with an unknown effect again.
+//! Confirms the effects of sent commands.
+//!
+//! The actor watches for the effect of a command, and settles a command without a reply by reading the printer. It also judges
+//! again the commands that ended with an unknown effect.
 
 use std::time::Instant;
 
@@ -122,7 +124,7 @@ impl Actor {
         true
     }
 
-    /// The effect of the current step was observed: the end, or the second half of a restart.
+    /// Handles the observed effect of the current step: the command ends, or the second half of a restart follows.
     pub(super) fn effect_seen(&mut self) -> bool {
         let now = Instant::now();
         let observation = self.observation();
@@ -143,7 +145,7 @@ impl Actor {
             return true;
         }
         let before = command.first_before.clone().unwrap_or_else(|| observation.clone());
-        // A command of the previous run of the server is never continued.
+        // The actor never continues a command of the previous run of the server.
         let may_go_on = command.spec.recover.is_none() && !retiring && !overtaken;
         let next = effect::decide_restart_start(&before, &command.evidence, &observation);
         match next {
@@ -174,7 +176,7 @@ impl Actor {
         }
     }
 
-    /// Compares the file's print counters with those before the start, where no event reports it.
+    /// Reads the file's print counters again, to compare them with those before the start. No event reports this print.
     pub(super) fn count_again(&mut self) {
         let octoprint = self.octoprint.clone();
         let idle = self.state == PrinterState::Operational;
@@ -211,7 +213,7 @@ impl Actor {
         });
     }
 
-    /// Judges the commands again that ended with an unknown effect, and the one that was done last.
+    /// Judges again the commands that ended with an unknown effect, and the last command that ended as done.
     pub(super) fn judge_unsettled(&mut self) {
         self.judge_done();
         if !self.commands.has_unsettled() || !self.connection.is_in_touch() {
@@ -230,7 +232,7 @@ impl Actor {
                 &observation,
             ) {
                 Verdict::Confirmed => Some(Effect::Done),
-                // The job is another one, or none: whether this had its effect before cannot be known any more.
+                // The printer has another job now, or none. Whether this command had its effect before can no longer be known.
                 Verdict::Gone(_) => return false,
                 Verdict::Lost => Some(Effect::None),
                 Verdict::Pending { moving: false }

@@ -1,6 +1,6 @@
-//! The connection of an actor to its printer: polled or by its event socket, and the backoff between attempts.
+//! The connection of an actor to its printer: polled or by its event socket, with a backoff between attempts.
 //!
-//! A printer whose state can be read is connected. The event socket is an addition: without it, the printer is polled.
+//! A printer is connected when its state can be read. The event socket is an addition: without it, the actor polls.
 
 use std::time::{Duration, Instant};
 
@@ -12,30 +12,30 @@ use super::{
 };
 use crate::octoprint::{Error, Push, PushFrame};
 
-/// How the actor learns of changes.
+/// How the actor learns about changes of the printer.
 enum Link {
     Down,
     Poll,
     Push(Box<Push>),
 }
 
-/// What the connection needs now.
+/// The task that the connection needs now.
 pub(super) enum ConnectionTask {
     None,
     /// Read the printer for the first time.
     Contact,
     OpenSocket,
     Ping,
-    /// Nothing came through the event socket for [`SILENCE`].
+    /// Close the event socket: no frame has arrived for [`SILENCE`].
     GiveUpSocket,
 }
 
 /// The connection to one printer.
 pub(super) struct Connection {
     link: Link,
-    /// A reading of this connection has been taken in.
+    /// A reading of this connection has been processed.
     in_touch: bool,
-    /// A first reading, or an event socket, is under way.
+    /// A first reading, or the opening of an event socket, is in progress.
     attempting: bool,
     opened: Option<Instant>,
     last_frame: Option<Instant>,
@@ -49,7 +49,7 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// No connection; the first reading is due now.
+    /// Starts without a connection. The first reading is due now.
     pub fn new(now: Instant) -> Self {
         Self {
             link: Link::Down,
@@ -64,22 +64,22 @@ impl Connection {
         }
     }
 
-    /// The event socket is open, and OctoPrint has confirmed the login.
+    /// Whether the event socket is open and OctoPrint has confirmed the login.
     pub fn is_pushed(&self) -> bool {
         matches!(self.link, Link::Push(_))
     }
 
-    /// The printer is neither polled nor pushed.
+    /// Whether the printer is neither polled nor connected by its event socket.
     pub fn is_down(&self) -> bool {
         matches!(self.link, Link::Down)
     }
 
-    /// What is known of the printer is of this connection.
+    /// Whether the actor has a reading of this connection.
     pub fn is_in_touch(&self) -> bool {
         self.in_touch
     }
 
-    /// A reading of this connection was taken in.
+    /// Records that a reading of this connection was processed.
     pub fn on_reading(&mut self, now: Instant) {
         self.in_touch = true;
         if self.is_down() && !self.attempting {
@@ -87,17 +87,17 @@ impl Connection {
         }
     }
 
-    /// Begins an attempt.
+    /// Records that an attempt has started.
     pub fn begin_attempt(&mut self) {
         self.attempting = true;
     }
 
-    /// An attempt has ended.
+    /// Records that an attempt has ended.
     pub fn end_attempt(&mut self) {
         self.attempting = false;
     }
 
-    /// The printer replies: it is polled, and an event socket is due.
+    /// Switches to polling, because the printer replied. The opening of an event socket is due now.
     pub fn establish(&mut self, now: Instant) {
         self.failures = 0;
         self.socket_failures = 0;
@@ -106,7 +106,7 @@ impl Connection {
         self.attempt_due = now;
     }
 
-    /// The event socket is open: what is known is from before it.
+    /// Switches to the open event socket. A new reading must follow: the known state is from before the socket.
     pub fn open_socket(&mut self, push: Box<Push>, now: Instant) {
         self.link = Link::Push(push);
         self.in_touch = false;
@@ -115,13 +115,13 @@ impl Connection {
         self.ping_due = now + jittered(PING_EVERY);
     }
 
-    /// No event socket could be opened: the printer stays polled.
+    /// Stays with polling, because no event socket could be opened. The next attempt is due after a backoff.
     pub fn stay_polled(&mut self, now: Instant) {
         self.attempt_due = now + jittered(backoff(self.socket_failures));
         self.socket_failures = self.socket_failures.saturating_add(1);
     }
 
-    /// The event socket was lost: the printer is polled, and what is known is from before.
+    /// Switches to polling, because the event socket was lost. A new reading must follow.
     pub fn lose_socket(&mut self, now: Instant) {
         self.link = Link::Poll;
         self.in_touch = false;
@@ -131,7 +131,7 @@ impl Connection {
         self.stay_polled(now);
     }
 
-    /// The printer did not reply: it is read again after a backoff.
+    /// Closes the connection, because the printer did not reply. It is read again after a backoff.
     pub fn back_off(&mut self, now: Instant) {
         self.close();
         self.failures = self.failures.saturating_add(1);
@@ -151,7 +151,7 @@ impl Connection {
         self.in_touch = false;
     }
 
-    /// Waits for the next frame of the event socket; for ever without one. Cancel safe.
+    /// Waits for the next frame of the event socket. Without a socket it waits for ever. Cancel safe.
     pub async fn next_frame(&mut self) -> Result<PushFrame, Error> {
         match &mut self.link {
             Link::Push(push) => push.next().await,
@@ -159,17 +159,17 @@ impl Connection {
         }
     }
 
-    /// The next frame, if it has come already.
+    /// Returns the next frame if it has already arrived.
     pub fn received_frame(&mut self) -> Option<Result<PushFrame, Error>> {
         self.next_frame().now_or_never()
     }
 
-    /// A frame came at `now`.
+    /// Records that a frame arrived at `now`.
     pub fn on_frame(&mut self, now: Instant) {
         self.last_frame = Some(now);
     }
 
-    /// Events arrive: OctoPrint has confirmed the login, and the socket is alive.
+    /// Whether events arrive: OctoPrint has confirmed the login, and the socket is alive.
     pub fn has_events(&self, now: Instant) -> bool {
         self.is_pushed() && self.has_frame_within(SOCKET_ALIVE, now)
     }
@@ -178,7 +178,7 @@ impl Connection {
         self.last_frame.is_some_and(|last| now.duration_since(last) <= limit)
     }
 
-    /// What is due at `now`.
+    /// Returns the task that is due at `now`.
     pub fn due_task(&mut self, now: Instant) -> ConnectionTask {
         let attempts = !self.attempting && now >= self.attempt_due;
         match self.link {
@@ -193,14 +193,15 @@ impl Connection {
         }
     }
 
-    /// Sends a ping. It goes into the buffer of the socket; a printer with no room for one reads nothing.
+    /// Sends a ping. It goes into the send buffer of the socket; if the buffer has no room, the printer reads nothing any
+    /// more.
     pub async fn ping(&mut self) -> Result<(), Error> {
         let Link::Push(push) = &mut self.link else { return Ok(()) };
         let written = tokio::time::timeout(PING_WRITE, push.ping()).await;
         written.unwrap_or(Err(Error::Timeout { after: PING_WRITE }))
     }
 
-    /// When the next task is due. `attempts`: attempts to connect are made.
+    /// Returns when the next task is due. `attempts`: whether the actor may try to connect.
     pub fn wake(&self, attempts: bool) -> Option<Instant> {
         let task = match self.link {
             Link::Push(_) => Some(self.ping_due),
@@ -211,7 +212,7 @@ impl Connection {
     }
 }
 
-/// From [`BACKOFF_MIN`] to [`BACKOFF_MAX`], doubled with each failure.
+/// The backoff, from [`BACKOFF_MIN`] to [`BACKOFF_MAX`]. It doubles with each failure.
 fn backoff(failures: u32) -> Duration {
     BACKOFF_MIN.saturating_mul(1 << failures.min(6)).min(BACKOFF_MAX)
 }

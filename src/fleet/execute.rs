@@ -1,5 +1,6 @@
-//! Execution of a command by its printer's actor: it follows the decisions of `domain/effect.rs`, requests a permit before
-//! every send, and reports the outcome.
+//! Executes a command on its printer.
+//!
+//! The actor follows the decisions of `domain/effect.rs`, requests a permit before every send, and reports the outcome.
 
 use std::time::Instant;
 
@@ -23,14 +24,14 @@ use crate::{
 };
 
 impl Actor {
-    /// Takes a command. While another one is in flight only a cancel comes, and overtakes it.
+    /// Accepts a command. While another command is in flight, the dispatcher sends only a cancel, which overtakes it.
     pub(super) fn take(&mut self, command: Box<ActorCommand>) {
         let now = Instant::now();
         let Some(current) = self.commands.current() else {
             self.commands.begin(InFlightCommand::new(command, now));
             return;
         };
-        // The dispatcher hands a command over again where it cannot know that the actor has it.
+        // The dispatcher sends a command again if it cannot know that the actor has it.
         let overtaking = self.commands.overtaking().map(|cancel| cancel.command_id);
         if current.spec.command_id == command.command_id || overtaking == Some(command.command_id) {
             return;
@@ -48,7 +49,8 @@ impl Actor {
             Phase::Look | Phase::Hold { .. } | Phase::Count if current.is_unsent() => {
                 self.commands.take();
             }
-            // Refused by a stale look and about to be decided anew: nothing was done.
+            // OctoPrint refused the command because the reading was stale, and it was about to be decided again. Nothing was
+            // done.
             Phase::Look | Phase::Hold { .. } | Phase::Count => {
                 self.finish(Outcome::Rejected, Some(Reason::OvertakenByCancel), None);
             }
@@ -56,7 +58,7 @@ impl Actor {
         }
     }
 
-    /// The command log has ended it before it was sent.
+    /// Drops a command that the command log has ended before it was sent.
     pub(super) fn drop_unsent(&mut self, command_id: Uuid) {
         if self.commands.overtaking().is_some_and(|cancel| cancel.command_id == command_id) {
             self.commands.take_overtaking();
@@ -70,14 +72,14 @@ impl Actor {
         }
     }
 
-    /// Moves the command in flight as far as the observations allow.
+    /// Advances the command in flight as far as the observations allow.
     pub(super) fn execute(&mut self) {
         loop {
             if self.commands.is_idle()
                 && let Some(cancel) = self.commands.take_overtaking()
             {
                 let mut command = InFlightCommand::new(cancel, Instant::now());
-                // Decided on a new reading: what was known is from before the command that it overtook.
+                // The cancel is decided on a new reading: the known state is from before the overtaken command.
                 command.look_after = Some(command.arrived);
                 self.commands.begin(command);
                 self.published.touch();
@@ -127,7 +129,7 @@ impl Actor {
         false
     }
 
-    /// Executes the decision of the table. `false`: it has to wait.
+    /// Decides the command in flight and executes the decision. Returns `false` if the command must wait.
     pub(super) fn decide(&mut self) -> bool {
         let now = Instant::now();
         let observation = self.observation();
@@ -164,7 +166,8 @@ impl Actor {
                 self.look_again(now);
                 false
             }
-            // A command is not sent only on a reading that was begun after it came: an event may have been lost.
+            // The decision not to send needs a reading that was started after the command arrived: an event may have been
+            // lost.
             Decision::Unchanged | Decision::Reject(_) if !is_decided => {
                 if command.is_unsent() && command.spec.command == Command::Toggle {
                     command.resolved = None;
@@ -184,7 +187,7 @@ impl Actor {
         }
     }
 
-    /// Gets a step ready. Where no event will tell of a print, its file's counters are read first.
+    /// Prepares a step. If no event would report the print, the file's print counters are read first.
     pub(super) fn prepare(&mut self, step: Step, before: effect::Observation) {
         let pushed = self.connection.is_pushed();
         let octoprint = self.octoprint.clone();
@@ -225,14 +228,14 @@ impl Actor {
         }
         command.evidence.started = Some(file.path.clone());
         if command.began.is_none() && self.tracker.current().is_none() {
-            // The print began and ended between two readings that look the same: only the counter shows it.
+            // The print began and ended between two readings that look the same. Only the counter shows it.
             let result = if now.success > before.success { PrintResult::Done } else { PrintResult::Unknown };
             let facts = self.tracker.found(file, result, &moment);
             self.record(facts);
         }
     }
 
-    /// Reads the printer on behalf of the command in flight, when that is due.
+    /// Reads the printer for the command in flight if a reading is due.
     pub(super) fn look_again(&mut self, now: Instant) {
         let pushed = self.connection.is_pushed();
         let is_reading = self.schedule.is_reading();
@@ -246,7 +249,7 @@ impl Actor {
         }
     }
 
-    /// Ends the command in flight. The printer is published first, so that a reader of the outcome finds its state.
+    /// Ends the command in flight. The printer's state is published first, so that a reader of the outcome finds it.
     pub(super) fn finish(&mut self, outcome: Outcome, reason: Option<Reason>, detail: Option<String>) {
         let doubtful = self.commands.current().is_some_and(|command| command.doubtful);
         let outcome = if doubtful && outcome.effect() == Some(Effect::None) { Outcome::Unknown } else { outcome };
@@ -325,13 +328,13 @@ impl Actor {
 }
 
 impl InFlightCommand {
-    /// Why a command that a cancel overtook ends without an observed effect.
+    /// Returns why a command that a cancel overtook ends without an observed effect.
     pub(super) fn overtaken_reason(&self) -> Reason {
         if self.is_restart() { Reason::CancelledNotStarted } else { Reason::OvertakenByCancel }
     }
 }
 
-/// No reading of the printer would change this decision.
+/// Whether no reading of the printer would change this decision.
 fn is_independent(decision: Decision) -> bool {
     matches!(decision, Decision::Reject(Reason::PrinterDisabled | Reason::PlateNotClear))
 }

@@ -16,81 +16,81 @@ use crate::{
     octoprint::Prints,
 };
 
-/// How long a passing state may hold a command, and how long an effect that is on its way is waited for.
+/// How long a transitional state may hold a command, and how long a command waits for an effect that is in transition.
 pub const MOVING_LIMIT: Duration = Duration::from_secs(900);
 
-/// Sends of one step after a lost reply or a lost effect, the first one included.
+/// Maximum number of sends of one step after a lost reply or a lost effect, including the first send.
 pub const MAX_SENDS_OF_A_STEP: u8 = 3;
 
-/// Where a command is, as the actor sees it.
+/// The phase of a command, as its actor knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
-    /// A fresh look at the printer is due before anything is decided.
+    /// A new reading of the printer is due before the command is decided.
     Look,
-    /// A passing state is waited out.
+    /// The command waits for the end of a transitional state.
     Hold { since: Instant },
-    /// The file's print counters are read before a start, where no event would tell of it.
+    /// The file's print counters are read before a start, because no event would report the print.
     Count,
-    /// The permit was requested; no byte was sent.
+    /// The permit was requested. No byte was sent.
     Permit,
-    /// The request is on the wire.
+    /// The request is being sent, or its reply is awaited.
     Wire,
-    /// OctoPrint accepted it; its effect has not been seen.
+    /// OctoPrint accepted the command. Its effect has not been observed.
     Watch { since: Instant },
-    /// No reply came; the printer is read instead.
+    /// No reply arrived. The printer is read instead.
     Settle { since: Instant },
 }
 
 /// A command in flight.
 #[derive(Debug)]
 pub struct InFlightCommand {
-    /// The command as the dispatcher gave it.
+    /// The command as the dispatcher sent it.
     pub spec: Box<ActorCommand>,
     pub phase: Phase,
-    /// What a toggle turned out to be.
+    /// The command that a toggle was resolved to.
     pub resolved: Option<Command>,
     pub step: Step,
-    /// What was seen before the current step was sent.
+    /// The observation before the current step was sent.
     pub before: Option<Observation>,
-    /// The state that was decided on.
+    /// The state on which the command was decided.
     pub seen_before: Option<PrinterState>,
-    /// What was seen before the first step: a restart starts this file again.
+    /// The observation before the first step. A restart starts its file again.
     pub first_before: Option<Observation>,
     pub evidence: Evidence,
-    /// Sends committed, all steps together; the ledger counts the same.
+    /// Committed sends of all steps together. The command log has the same count.
     pub attempts: i64,
     /// Sends of the current step.
     pub sends: u8,
-    /// When the permit of the next send was asked for.
+    /// When the permit of the next send was requested.
     pub asked_at: Option<Instant>,
-    /// The permit of the next send came too late, was not used, and is asked for again.
+    /// The permit of the next send arrived too late, was not used, and is requested again.
     pub permit_unused: bool,
-    /// A 409 showed that the look was stale; the second one is a refusal.
+    /// OctoPrint answered 409, so the reading was stale. A second 409 is a refusal.
     pub conflict: bool,
     pub arrived: Instant,
-    /// Only a reading that was begun after this counts as fresh.
+    /// Only a reading that was started after this time counts as fresh.
     pub look_after: Option<Instant>,
-    /// When the printer is read next on behalf of this command.
+    /// When the printer is read next for this command.
     pub next_look: Option<Instant>,
     pub looks: u32,
-    /// When this process sent the current step last.
+    /// When this process last sent the current step.
     pub sent_at: Option<DateTime<Utc>>,
     pub accepted_at: Option<DateTime<Utc>>,
-    /// An earlier send may have been carried out: it never ends as if nothing was done.
+    /// OctoPrint may have executed an earlier send. So the command never ends with an outcome that rules out an effect.
     pub doubtful: bool,
-    /// The reply was lost at this moment.
+    /// When the reply was lost.
     pub lost_at: Option<Instant>,
     /// Prints of the file, counted before the start.
     pub prints_before: Option<Prints>,
-    /// The print that it began, which may have ended already.
+    /// The print that the command started. It may have ended already.
     pub began: Option<Uuid>,
-    /// The effect is on its way.
+    /// The printer is in transition to the effect.
     pub moving: bool,
     pub print_id: Option<Uuid>,
 }
 
 impl InFlightCommand {
-    /// A command that has just arrived.
+    /// Creates a command that has just arrived.
     pub fn new(spec: Box<ActorCommand>, now: Instant) -> Self {
         let names_a_job = spec.expected_job.is_some();
         let mut command = Self {
@@ -143,42 +143,42 @@ impl InFlightCommand {
         command
     }
 
-    /// The command, a toggle as what it turned out to be.
+    /// Returns the command. For a toggle, it is the resolved command.
     pub fn command(&self) -> Command {
         self.resolved.unwrap_or(self.spec.command)
     }
 
-    /// No byte has left, and none was allowed to.
+    /// Whether no byte was sent and no permit was used.
     pub fn is_unsent(&self) -> bool {
         self.attempts == 0
     }
 
-    /// An earlier server may still send this command.
+    /// Whether an earlier server may still send this command.
     pub fn others_may_send(&self, now: Instant) -> bool {
         self.spec.recover.as_ref().and_then(|recover| recover.others_send_until).is_some_and(|until| now < until)
     }
 
-    /// A request left, and its effect is still open.
+    /// Whether a request was sent and its effect is still open.
     pub fn is_out(&self) -> bool {
         matches!(self.phase, Phase::Wire | Phase::Watch { .. } | Phase::Settle { .. })
     }
 
-    /// The file that a start is to print: the one named, or the one that was selected.
+    /// Returns the file that a start prints: the named file, or the selected one.
     pub fn target(&self) -> Option<&FileRef> {
         self.spec.file.as_ref().or_else(|| self.first_before.as_ref().and_then(|before| before.file.as_ref()))
     }
 
-    /// A print of the target is to begin by it.
+    /// Whether the command starts a print of its target.
     pub fn places_a_print(&self) -> bool {
         matches!(self.spec.command, Command::Start | Command::Restart)
     }
 
-    /// It is in the second half of a restart, or waits for it.
+    /// Whether the command is a restart, in either half.
     pub fn is_restart(&self) -> bool {
         self.spec.command == Command::Restart
     }
 
-    /// Plans the next reading made on its behalf: soon at first, then less often.
+    /// Plans the next reading for this command: soon at first, then less often.
     pub fn plan_look(&mut self, now: Instant, pushed: bool) {
         const POLLED_MS: [u64; 5] = [120, 250, 500, 1_000, 2_000];
         const PUSHED_MS: [u64; 3] = [1_500, 3_000, 5_000];
@@ -188,7 +188,7 @@ impl InFlightCommand {
         self.next_look = Some(now + Duration::from_millis(delays[index]));
     }
 
-    /// When this command must be decided, whatever is seen.
+    /// Returns when this command must be decided, whatever was observed.
     pub fn deadline(&self) -> Option<Instant> {
         match self.phase {
             Phase::Look | Phase::Count => Some(self.spec.expires),
@@ -203,7 +203,7 @@ impl InFlightCommand {
     }
 }
 
-/// A command that ended with an unknown effect, watched for an effect that shows later.
+/// A command that ended with an unknown effect. The actor watches for a late effect.
 #[derive(Debug)]
 pub struct Unsettled {
     pub command_id: Uuid,
@@ -211,24 +211,25 @@ pub struct Unsettled {
     pub target: Option<FileRef>,
     pub before: Observation,
     pub evidence: Evidence,
-    /// It was `unknown`, not `unconfirmed`: a printer that is seen untouched for a while was not reached.
+    /// The outcome was `unknown`, not `unconfirmed`. If the printer then stays unchanged for [`UNTOUCHED`], the request did
+    /// not reach it.
     pub unanswered: bool,
-    /// A start without a reply, whose print may still begin.
+    /// A start without a reply. Its print may still begin.
     pub start: Option<StartSent>,
-    /// First reading after the end.
+    /// When the printer was first observed after the end.
     pub read_since: Option<Instant>,
     pub until: Instant,
 }
 
-/// How long an effect that shows later is added.
+/// How long after the end of a command a late effect is still added to it.
 pub const UNSETTLED_LIMIT: Duration = Duration::from_secs(24 * 3_600);
 
-/// How long a printer must be observed unchanged before a command without a reply counts as not executed.
+/// How long a printer must be observed unchanged until a command without a reply counts as not executed.
 pub const UNTOUCHED: Duration = Duration::from_secs(30);
 
-/// A change against a pause or resume is recorded with it when it comes this soon: a plugin that pauses for each picture
-/// resumes by itself, also where a person has paused meanwhile.
+/// A change that undoes a pause or resume within this time is recorded with the command. A plugin that pauses for each picture
+/// resumes by itself, even if a person has paused the print in the meantime.
 pub const UNDONE_WITHIN: Duration = Duration::from_secs(10);
 
-/// Commands with an unknown effect that are watched for one printer.
+/// Maximum number of commands with an unknown effect that are watched for one printer.
 pub const UNSETTLED_KEPT: usize = 4;

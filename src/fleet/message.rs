@@ -1,8 +1,8 @@
-//! Messages between the fleet and the dispatcher: commands to actors, reports from them.
+//! Messages between the fleet and the dispatcher: commands to actors, and reports from actors.
 //!
-//! `fleet` never names `storage`. It requests a permit before every send ([`SendRequest`]) and reports the
-//! progress of commands ([`Report`]). Observations go to the recorder by a queue of its own (`recorder_queue.rs`), so that
-//! a busy recorder never delays a command.
+//! `fleet` never names `storage`. It requests a permit before every send ([`SendRequest`]), and reports the progress of
+//! commands ([`Report`]). Observations go to the recorder through a separate queue (`recorder_queue.rs`), so a busy recorder
+//! never delays a command.
 
 use std::{
     sync::Arc,
@@ -20,28 +20,28 @@ use crate::domain::{
     state::PrinterState,
 };
 
-/// A command for one printer, with the limits under which it may go.
+/// A command for one printer, with the limits for its sends.
 #[derive(Debug, Clone)]
 pub struct ActorCommand {
     pub command_id: Uuid,
     pub command: Command,
     pub expected_job: Option<ExpectedJob>,
     pub file: Option<FileRef>,
-    /// The printer was named by id.
+    /// The request selected the printer by its id.
     pub named: bool,
     pub force: bool,
-    /// The plate is taken to be clear, whatever is known.
+    /// Treat the plate as clear, whatever its known state is.
     pub assume_clear: bool,
     pub confirm_within: Duration,
-    /// A printer that does not reply is waited for until the command expires.
+    /// If the printer does not reply, wait for it until the command expires.
     pub wait_when_unreachable: bool,
-    /// Not sent after this.
+    /// The command is not sent after this time.
     pub expires: Instant,
-    /// It was sent by the previous run of the server: settle it as a command whose reply was lost.
+    /// The previous run of the server sent the command. Settle it like a command whose reply was lost.
     pub recover: Option<Recover>,
 }
 
-/// The entry of the command log for a command that was sent when the previous run of the server ended.
+/// The command log's entry of a command that was sent when the previous run of the server ended.
 #[derive(Debug, Clone)]
 pub struct Recover {
     pub step: Step,
@@ -51,11 +51,11 @@ pub struct Recover {
     pub print_id: Option<Uuid>,
     pub file: Option<FileRef>,
     pub accepted_at: Option<DateTime<Utc>>,
-    /// An earlier server may still send until then: only an observed effect counts before.
+    /// Until this time an earlier server may still send the command, so only an observed effect counts.
     pub others_send_until: Option<Instant>,
 }
 
-/// A command that ended with an unknown effect, which is still watched for.
+/// A command that ended with an unknown effect and is still watched.
 #[derive(Debug, Clone)]
 pub struct UnsettledCommand {
     pub command_id: Uuid,
@@ -64,7 +64,7 @@ pub struct UnsettledCommand {
     pub file: Option<FileRef>,
     pub state_before: PrinterState,
     pub print_id: Option<Uuid>,
-    /// It ended as `unknown`.
+    /// The command ended as `unknown`.
     pub unanswered: bool,
     pub until: Instant,
 }
@@ -72,34 +72,34 @@ pub struct UnsettledCommand {
 /// A message to an actor.
 #[derive(Debug)]
 pub enum ActorMessage {
-    /// Carry this out. While another command is in flight, only a cancel comes, which overtakes it.
+    /// Execute this command. While another command is in flight, the dispatcher sends only a cancel, which overtakes it.
     Perform(Box<ActorCommand>),
-    /// The command log has ended this command before it was sent: forget it.
+    /// Forget this command: the command log has ended it before it was sent.
     Drop(Uuid),
-    /// Watch for the effect of a command that ended with an unknown one in the previous run of the server.
+    /// Watch for the effect of a command that ended with an unknown effect in the previous run of the server.
     WatchUnsettled(Box<UnsettledCommand>),
-    /// Something was done to the printer beside the job client (a file was selected): look at it.
+    /// Read the printer: a request outside the job client has changed it (a file was selected).
     Look,
-    /// A page shows this printer: read it more often for a while.
+    /// Read the printer more often for a while: a page shows it.
     Watched,
-    /// The wanted state of the actor has changed (`wanted.rs`): wake up.
+    /// Wake up: the wanted state of the actor has changed (`wanted.rs`).
     Wake,
 }
 
-/// Asks whether a step may be sent now; no byte leaves before the answer is `true`.
+/// Requests a permit to send a step. No byte is sent before the reply `true`.
 #[derive(Debug)]
 pub struct SendRequest {
     pub printer_id: Uuid,
     pub command_id: Uuid,
-    /// The number that this send gets, from 1.
+    /// The number of this send, from 1.
     pub attempt: i64,
-    /// The permit of this attempt was given before, came too late, and is handed back unused.
+    /// The permit of this attempt was granted before. It arrived too late and is returned unused.
     pub is_repeated: bool,
     pub step: Step,
     pub resolved: Option<Command>,
     pub state_before: PrinterState,
     pub print_id: Option<Uuid>,
-    /// What a start is to print.
+    /// The file that a start prints.
     pub file_path: Option<String>,
     pub permit: oneshot::Sender<bool>,
 }
@@ -120,40 +120,40 @@ pub struct Report {
     pub at: DateTime<Utc>,
 }
 
-/// A message of an actor to the dispatcher.
+/// A message from an actor to the dispatcher.
 #[derive(Debug)]
 pub enum ActorEvent {
     SendRequest(SendRequest),
     Report(Report),
-    /// An effect that was observed after the end.
+    /// An effect that was observed after the end of the command.
     Settled {
         command_id: Uuid,
         settled: Settled,
     },
-    /// The actor panicked and was started again: its commands must be handed over again.
+    /// The actor panicked and was restarted: its commands must be sent to it again.
     Restarted {
         printer_id: Uuid,
     },
 }
 
-/// What the recorder is handed about prints, in order.
+/// A message to the recorder about prints. The messages are in order.
 #[derive(Debug)]
 pub enum RecorderMessage {
     Print {
         printer_id: Uuid,
         fact: PrintFact,
     },
-    /// Facts that were merged, in place of the first of them.
+    /// Merged facts, at the position of the first of them.
     Noisy {
         printer_id: Uuid,
         noisy: Noisy,
     },
-    /// A flush marker: answered once all messages before it are stored.
+    /// A flush marker. It is answered once all messages before it are stored.
     Flush(oneshot::Sender<()>),
 }
 
 impl RecorderMessage {
-    /// The printer that it is about.
+    /// Returns the printer that the message is about.
     pub fn printer_id(&self) -> Option<Uuid> {
         match self {
             Self::Print { printer_id, .. } | Self::Noisy { printer_id, .. } => Some(*printer_id),
@@ -162,7 +162,7 @@ impl RecorderMessage {
     }
 }
 
-/// The state of a printer at one moment, and where its print was.
+/// The state of a printer at one moment, and the progress mark of its print.
 #[derive(Debug, Clone)]
 pub struct StoredObservation {
     pub printer_id: Uuid,

@@ -1,8 +1,8 @@
-//! The fleet: one actor per printer, their supervisor, and the snapshot that they write.
+//! The fleet: one supervised actor per printer, and the snapshot that the actors publish.
 //!
-//! `fleet` does not know the database. It takes [`message::ActorCommand`]s, asks leave before every send, and reports; see
-//! `message.rs`. Handing something to an actor never waits: a mailbox that is full says so, and whoever hands over
-//! is the dispatcher, which tries again.
+//! `fleet` does not access the database. It receives [`message::ActorCommand`]s, requests a permit before every send, and
+//! reports the progress; see `message.rs`. Sending a message to an actor never waits. If a mailbox is full, the dispatcher
+//! gets [`NotTaken::Busy`] and tries again.
 
 mod actor;
 mod commands;
@@ -59,7 +59,7 @@ use crate::{
     octoprint::OctoPrint,
 };
 
-/// What an actor needs to start.
+/// The configuration that an actor needs to start.
 #[derive(Debug, Clone)]
 pub struct ActorConfig {
     pub id: Uuid,
@@ -72,12 +72,12 @@ pub struct ActorConfig {
     pub plate: Plate,
     /// The print that had not ended.
     pub print: Option<Print>,
-    /// The start that the previous run of the server had sent and not settled.
+    /// The start that the previous run of the server sent and did not settle.
     pub start: Option<StartSent>,
 }
 
 impl ActorConfig {
-    /// A printer of which nothing is known yet.
+    /// The configuration of a printer without any known state.
     pub fn fresh(id: Uuid, octoprint: OctoPrint) -> Self {
         Self {
             id,
@@ -92,23 +92,23 @@ impl ActorConfig {
         }
     }
 
-    /// What is known of it before its first observation in this run of the server.
+    /// The printer's entry before its first observation in this run of the server.
     fn unseen(&self) -> Live {
         let live = Live::unseen(self.id, self.last_state, self.observed_at, self.plate.clone());
         Live { octoprint_version: self.octoprint_version.clone(), ..live }
     }
 }
 
-/// Why a command was not taken.
+/// Why the fleet did not accept a message for an actor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotTaken {
-    /// There is no actor: the printer is disabled or was removed.
+    /// The printer has no actor: it is disabled or was removed.
     NoActor,
-    /// Its mailbox is full, or the server is going. Try again.
+    /// The mailbox is full, or the server is stopping. Try again.
     Busy,
 }
 
-/// The far ends of the fleet's queues: one for the dispatcher, one for the recorder.
+/// The receiving ends of the fleet's queues: one for the dispatcher, one for the recorder.
 pub struct Inbox {
     pub ledger: mpsc::Receiver<ActorEvent>,
     pub recorder: RecorderQueue,
@@ -130,12 +130,12 @@ struct Inner {
 struct Handle {
     wanted: Arc<Wanted>,
     mailbox: mpsc::Sender<ActorMessage>,
-    /// Ends the actor where it stands: there is nothing that it would have to put away.
+    /// Aborts the actor at any point: it holds nothing that needs a clean-up.
     task: AbortHandle,
 }
 
 impl Fleet {
-    /// A fleet without printers. Its actors end when `stop` is cancelled.
+    /// Creates a fleet without printers. Its actors end when `stop` is cancelled.
     pub fn new(settings: Settings, tasks: TaskTracker, stop: CancellationToken) -> (Self, Inbox) {
         let (ledger, ledger_inbox) = mpsc::channel(UP_QUEUE);
         let recorder = RecorderQueue::default();
@@ -152,7 +152,7 @@ impl Fleet {
         (fleet, Inbox { ledger: ledger_inbox, recorder })
     }
 
-    /// Ends every actor when `stop` is cancelled, so that actors do not have to check it at each turn.
+    /// Ends every actor when `stop` is cancelled, so that actors do not have to check it in each turn.
     async fn end_on_stop(self) {
         self.inner.stop.cancelled().await;
         for (_, handle) in self.actors().drain() {
@@ -160,12 +160,12 @@ impl Fleet {
         }
     }
 
-    /// The snapshot of what is seen.
+    /// Returns the snapshot of the observed printers.
     pub fn view(&self) -> &View {
         &self.inner.context.view
     }
 
-    /// Starts the actor of an enabled printer. One that runs gets the config's client, and continues if it was to retire.
+    /// Starts the actor of an enabled printer. A running actor gets the config's client, and continues if it was retiring.
     pub fn start_actor(&self, mut config: ActorConfig) {
         let id = config.id;
         let mut actors = self.actors();
@@ -177,12 +177,12 @@ impl Fleet {
             handle.wake();
             return;
         }
-        // The view has every change of the plate since the config was read.
+        // The view contains every change of the plate since the config was read.
         if let Some(live) = self.view().get(id) {
             (config.plate, config.last_state) = (live.plate.clone(), live.last_state);
             config.observed_at = live.observed_at();
         }
-        // Before the actor is found: what is published of its printer needs the entry.
+        // Inserted before other tasks can find the actor: everything that is published of the printer needs this entry.
         self.view().put(config.unseen());
         let (mailbox, inbox) = mpsc::channel(MAILBOX);
         let wanted = Arc::new(Wanted::default());
@@ -190,7 +190,7 @@ impl Fleet {
         actors.insert(id, Handle { wanted, mailbox, task });
     }
 
-    /// Ends an actor at once and forgets what it saw: the printer was removed.
+    /// Ends an actor at once and removes its printer from the snapshot: the printer was removed.
     pub fn remove(&self, id: Uuid) {
         if let Some(handle) = self.actors().remove(&id) {
             handle.task.abort();
@@ -198,7 +198,7 @@ impl Fleet {
         self.view().remove(id);
     }
 
-    /// Lets an actor finish what it sent, and end: the printer was disabled.
+    /// Retires an actor: it finishes the commands that it sent, and ends. The printer was disabled.
     pub fn retire(&self, id: Uuid) {
         if let Some(handle) = self.actors().get(&id) {
             handle.wanted.retire();
@@ -206,43 +206,43 @@ impl Fleet {
         }
     }
 
-    /// The printers that have an actor.
+    /// Returns the printers that have an actor.
     pub fn running(&self) -> HashSet<Uuid> {
         self.actors().keys().copied().collect()
     }
 
-    /// Hands a command to its printer's actor.
+    /// Sends a command to its printer's actor.
     pub fn perform(&self, printer_id: Uuid, command: ActorCommand) -> Result<(), NotTaken> {
         self.post(printer_id, ActorMessage::Perform(Box::new(command)))
     }
 
-    /// Reports to an actor that the command log has ended a command that was not sent.
+    /// Reports to an actor that the command log has ended an unsent command.
     pub fn drop_command(&self, printer_id: Uuid, command_id: Uuid) -> Result<(), NotTaken> {
         self.post(printer_id, ActorMessage::Drop(command_id))
     }
 
-    /// Has an actor watch for the late effect of a command that ended with an unknown effect in the previous process.
+    /// Makes an actor watch for the late effect of a command that ended with an unknown effect in the previous process.
     pub fn watch_unsettled(&self, printer_id: Uuid, command: UnsettledCommand) -> Result<(), NotTaken> {
         self.post(printer_id, ActorMessage::WatchUnsettled(Box::new(command)))
     }
 
-    /// Waits until what actors have observed so far is stored, for at most 2 s. False: it is not stored yet.
+    /// Waits until all observations so far are stored, for at most 2 s. Returns `false` if they are not stored by then.
     pub async fn written_down(&self) -> bool {
         let stored = self.inner.context.recorder.add_flush();
         matches!(tokio::time::timeout(Duration::from_secs(2), stored).await, Ok(Ok(())))
     }
 
-    /// Has a printer looked at soon.
+    /// Requests a reading of a printer soon.
     pub fn look(&self, printer_id: Uuid) {
         let _ = self.post(printer_id, ActorMessage::Look);
     }
 
-    /// Somebody looks at a printer: it is read more often for the next 10 s.
+    /// Reads a printer more often for the next 10 s, because a user or an API client is viewing it.
     pub fn watch(&self, printer_id: Uuid) {
         let _ = self.post(printer_id, ActorMessage::Watched);
     }
 
-    /// Follows the database, in which a print was removed from its plate. A plate with another print stays as it is.
+    /// Clears the plate as the database did, after a print was removed. A plate with another print stays unchanged.
     pub fn clear_plate(&self, printer_id: Uuid, cleared: ClearedPlate) {
         let actors = self.actors();
         if let Some(handle) = actors.get(&printer_id) {
@@ -255,7 +255,7 @@ impl Fleet {
         }
     }
 
-    /// Gives a printer's entry a new version: its name or its tags have changed.
+    /// Gives a printer's entry a new version, because its name or its tags have changed.
     pub fn touch(&self, printer_id: Uuid) {
         if let Some(live) = self.view().get(printer_id) {
             self.view().update(Live::clone(&live));
@@ -271,12 +271,12 @@ impl Fleet {
         })
     }
 
-    /// Why a printer has no actor. While the server stops, its commands are left to the next run.
+    /// Returns why a printer has no actor. While the server stops, the printer's commands are left to the next run.
     fn gone(&self) -> NotTaken {
         if self.inner.stop.is_cancelled() { NotTaken::Busy } else { NotTaken::NoActor }
     }
 
-    /// Runs one actor until it ends; one that panics is started anew, for its own printer only.
+    /// Runs one actor until it ends. An actor that panics is restarted, without effect on other printers.
     async fn supervise(self, mut config: ActorConfig, wanted: Arc<Wanted>, inbox: mpsc::Receiver<ActorMessage>) {
         let id = config.id;
         let outbox = Outbox::new(self.inner.context.ledger.clone());
@@ -292,7 +292,7 @@ impl Fleet {
                 }
                 continue;
             }
-            tracing::error!(printer.id = %id, "the actor of a printer panicked, and is started anew");
+            tracing::error!(printer.id = %id, "the actor of a printer panicked and is restarted");
             let (mailbox, fresh) = mpsc::channel(MAILBOX);
             if let Some(handle) = self.actors().get_mut(&id) {
                 handle.mailbox = mailbox;
@@ -301,7 +301,7 @@ impl Fleet {
                 config.plate = live.plate.clone();
                 config.last_state = live.last_state;
             }
-            // It continues with what the one that died knew of the printer's prints.
+            // The new actor continues with the prints that the panicked actor knew.
             let mut tracker = std::mem::take(&mut actor.tracker);
             tracker.lose_sight();
             actor = new(&config, tracker, fresh, actor.outbox);
@@ -309,14 +309,15 @@ impl Fleet {
         }
     }
 
-    /// Takes a retired actor out of the fleet. False: its printer was enabled again meanwhile, or it has mail.
+    /// Removes a retired actor from the fleet. Returns `false` if its printer was enabled again in the meantime, or if its
+    /// mailbox has messages.
     fn end(&self, id: Uuid, wanted: &Wanted, mailbox: &mpsc::Receiver<ActorMessage>) -> bool {
         let mut actors = self.actors();
         if actors.contains_key(&id) && !(wanted.is_retired() && mailbox.is_empty()) {
             return false;
         }
         actors.remove(&id);
-        // Still under the lock: the next actor of this printer publishes after this.
+        // The lock is still held, so the next actor of this printer publishes after this update.
         if let Some(live) = self.view().get(id) {
             let (reachability, state) = (Reachability::Unknown, PrinterState::Unknown);
             self.view().update(Live { reachability, state, channel: None, channel_error: None, ..Live::clone(&live) });
@@ -330,7 +331,7 @@ impl Fleet {
 }
 
 impl Handle {
-    /// Has the actor look at what is wanted. One whose mailbox is full has a turn without it.
+    /// Makes the actor read the wanted state. If the mailbox is full, the actor has a turn in any case.
     fn wake(&self) {
         let _ = self.mailbox.try_send(ActorMessage::Wake);
     }

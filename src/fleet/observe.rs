@@ -1,4 +1,4 @@
-//! Observations of an actor: readings of the printer, the prints they show, and what is published of them.
+//! The observations of an actor: readings of the printer, the prints that they show, and the published state.
 
 use std::{
     sync::Arc,
@@ -28,12 +28,12 @@ use crate::{
 };
 
 impl Actor {
-    /// Takes in a reading.
+    /// Processes a reading.
     pub(super) fn on_reading(&mut self, reading: Reading, started: Instant) {
         let now = Instant::now();
         let is_old = self.schedule.is_outdated(started);
         if is_old || (self.connection.is_in_touch() && self.schedule.is_overtaken_by_event()) {
-            // An event or another reading came meanwhile, or it is of an earlier connection.
+            // An event or another reading arrived in the meantime, or this reading belongs to an earlier connection.
             self.want_reading(now);
             return;
         }
@@ -53,7 +53,7 @@ impl Actor {
             let facts = self.tracker.on_event(&event, &self.moment());
             self.record(facts);
         }
-        // The command that the previous run had sent is in flight by now, or had ended.
+        // The command that the previous run sent is in flight by now, or it has ended.
         self.commands.forget_observed_start();
         let live = self.published.live();
         let stalled = if has_job {
@@ -83,7 +83,7 @@ impl Actor {
         self.judge_unsettled();
     }
 
-    /// Adds to a state without a job what is known of the job.
+    /// Adds the known job to a state that was read without a job.
     fn complete(&self, reading: &mut JobReading) {
         let last = self.reading.as_ref().filter(|last| last.file.is_some() && reading.state.is_operational());
         reading.file = selected_file(&self.tracker, last);
@@ -100,7 +100,8 @@ impl Actor {
         self.on_read_failure_in_flight(error, started);
     }
 
-    /// A reading of the temperatures has come, or failed. Temperatures end with the connection to the printer.
+    /// Handles a reading of the temperatures, or its failure. The temperatures are cleared when OctoPrint's connection to the
+    /// printer ends.
     pub(super) fn on_heaters(&mut self, result: Result<Option<PrinterReading>, Error>) {
         let now = Instant::now();
         self.schedule.end_heaters();
@@ -121,7 +122,7 @@ impl Actor {
             Err(_) if live.heaters_read.is_some_and(|read| now.duration_since(read) < TEMPERATURES_KEPT) => None,
             Ok(_) | Err(_) => Some(Temperatures::new()),
         };
-        // A page that shows this printer gets each reading, also one with the same values.
+        // A page that shows this printer gets each reading, even one with the same values.
         if self.schedule.is_watched() {
             self.published.touch();
         }
@@ -131,8 +132,8 @@ impl Actor {
         self.schedule.heaters_after(now, jittered(due));
     }
 
-    /// The observation is of this moment. `after`: only a reading that was begun after it counts. A pong or another frame
-    /// makes no observation fresh.
+    /// Whether the observation is current. With `after`, only a reading that was started after it counts. A pong or another
+    /// frame does not make an observation fresh.
     pub(super) fn is_fresh(&self, after: Option<Instant>, now: Instant) -> bool {
         if !self.connection.is_in_touch() {
             return false;
@@ -146,7 +147,7 @@ impl Actor {
         }
     }
 
-    /// The observation that commands are decided on.
+    /// Returns the observation on which commands are decided.
     pub(super) fn observation(&self) -> Observation {
         let current = self.tracker.current();
         Observation {
@@ -171,9 +172,9 @@ impl Actor {
         }
     }
 
-    /// Has the recorder store what the tracker found.
+    /// Sends the tracker's facts to the recorder.
     pub(super) fn record(&mut self, facts: Vec<PrintFact>) {
-        // A gap after which something had changed: it is kept as a print, and proves nothing about a start.
+        // Something changed in a gap between two observations. It is stored as a print, but proves nothing about a start.
         let doubtful: Vec<Uuid> = facts
             .iter()
             .filter_map(|fact| match fact {
@@ -206,12 +207,12 @@ impl Actor {
         }
     }
 
-    /// Has the recorder store the observation, where it differs from the stored one.
+    /// Sends the observation to the recorder if it differs from the stored one.
     pub(super) fn store_observation(&mut self) {
         self.published.store(self.state, self.tracker.mark(), &self.context.recorder);
     }
 
-    /// Believes a reading whose events have not come: what happens next must find the print ended.
+    /// Accepts a reading whose events have not arrived, so that the print counts as ended before the next step.
     pub(super) fn settle_print(&mut self) {
         if self.tracker.is_in_doubt() {
             let facts = self.tracker.settle(&self.moment());
@@ -219,7 +220,7 @@ impl Actor {
         }
     }
 
-    /// Puts what changed into the snapshot of the farm.
+    /// Publishes changes to the snapshot of the farm.
     pub(super) fn publish(&mut self) {
         let in_flight = self.commands.current().map(|command| command.spec.command);
         let (tracker, reading) = (&self.tracker, self.reading.as_ref());
@@ -227,7 +228,7 @@ impl Actor {
     }
 }
 
-/// The job that a tracker and the last reading show.
+/// Returns the job that the tracker and the last reading show.
 fn live_job(tracker: &Tracker, reading: Option<&JobReading>) -> Option<LiveJob> {
     let current = tracker.current();
     let selected = tracker.selected();
@@ -235,7 +236,7 @@ fn live_job(tracker: &Tracker, reading: Option<&JobReading>) -> Option<LiveJob> 
         return None;
     }
     let file = selected_file(tracker, reading);
-    // The reading may be of the file before.
+    // The reading may belong to the previous file.
     let fresh = reading.is_some_and(|reading| reading.file.is_some() && reading.file == file);
     Some(LiveJob {
         print_id: current.map(|print| print.id),
@@ -248,7 +249,7 @@ fn live_job(tracker: &Tracker, reading: Option<&JobReading>) -> Option<LiveJob> 
     })
 }
 
-/// The selected file, with what the last reading has of it.
+/// Returns the selected file, with the details of the last reading if that shows the same file.
 fn selected_file(tracker: &Tracker, reading: Option<&JobReading>) -> Option<JobFile> {
     let selected = tracker.selected()?;
     let read = reading.and_then(|reading| reading.file.clone()).filter(|file| file.path == selected.path);

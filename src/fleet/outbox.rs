@@ -1,4 +1,4 @@
-//! Messages of one actor to the dispatcher. The actor never waits for room in the dispatcher's queue.
+//! The queue of one actor for its messages to the dispatcher. The actor never waits for room in the dispatcher's queue.
 
 use std::collections::VecDeque;
 
@@ -6,19 +6,19 @@ use tokio::sync::mpsc::{self, error::TrySendError};
 
 use super::{message::ActorEvent, settings::OUTBOX};
 
-/// Keeps what the dispatcher's queue has no room for, in order.
+/// Keeps the messages for which the dispatcher's queue has no room, in order.
 pub(super) struct Outbox {
     dispatcher: mpsc::Sender<ActorEvent>,
     waiting: VecDeque<ActorEvent>,
 }
 
 impl Outbox {
-    /// An empty outbox before a dispatcher's queue.
+    /// Creates an empty outbox for the dispatcher's queue.
     pub fn new(dispatcher: mpsc::Sender<ActorEvent>) -> Self {
         Self { dispatcher, waiting: VecDeque::new() }
     }
 
-    /// Hands a message over, or keeps it until [`Outbox::flush`] does.
+    /// Sends a message, or keeps it until [`Outbox::flush`] sends it.
     pub fn send(&mut self, message: ActorEvent) {
         if !self.waiting.is_empty() {
             self.waiting.push_back(message);
@@ -31,18 +31,18 @@ impl Outbox {
         }
     }
 
-    /// Nothing waits here.
+    /// Whether no message waits.
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
 
-    /// An actor takes new messages only while this holds. Each of them, the command in flight and the unsettled ones send
-    /// a few messages at most, which bounds what waits here.
+    /// Whether the actor may accept new messages. Each new message, the command in flight and the unsettled commands send only
+    /// a few messages each. That limits the outbox.
     pub fn has_room(&self) -> bool {
         self.waiting.len() < OUTBOX
     }
 
-    /// Hands over what waits, as room comes. Cancel safe: a message is here or handed over.
+    /// Sends the waiting messages as room becomes free. Cancel safe: a message is either in the outbox or sent.
     pub async fn flush(&mut self) {
         while !self.waiting.is_empty() {
             let Ok(room) = self.dispatcher.reserve().await else {
@@ -88,7 +88,7 @@ mod tests {
         let mut got = Vec::new();
         while let Some(id) = received(&mut queue) {
             got.push(id);
-            // A message that is sent now must not overtake those that wait.
+            // A new message must not overtake the waiting ones.
             if id == 1 {
                 outbox.send(message(1_000));
             }

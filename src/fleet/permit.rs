@@ -1,7 +1,8 @@
-//! How an actor asks for the permit of a send, and uses it.
+//! Requests the permit of a send, and uses it.
 //!
-//! A permit is used only for a few seconds after it was requested. When it comes later, another server may have taken over
-//! the farm, so it is handed back unused and requested again: a slow database delays commands and loses none.
+//! A permit is used only for a few seconds after its request ([`PERMIT_AGE`]). If it arrives later, another server may have
+//! taken over the farm. The actor then returns it unused and requests it again: a slow database delays commands and loses
+//! none.
 
 use std::time::Instant;
 
@@ -24,7 +25,7 @@ use crate::{
 };
 
 impl Actor {
-    /// Requests the permit for the next send. No byte is written before it is granted.
+    /// Requests the permit for the next send. No byte is sent before it is granted.
     pub(super) fn request_permit(&mut self) {
         let (permit, reply) = oneshot::channel();
         let printer_id = self.published.printer_id();
@@ -44,11 +45,11 @@ impl Actor {
             permit,
         };
         self.requests.push(Box::pin(request::permit(command.spec.command_id, reply)));
-        // Without a dispatcher the reply channel closes, which reads as "do not send".
+        // Without a dispatcher the reply channel closes, which means "do not send".
         self.outbox.send(ActorEvent::SendRequest(request));
     }
 
-    /// The permit was granted or refused: sends, asks again, or ends the command.
+    /// Handles a granted or refused permit: sends, requests it again, or ends the command.
     pub(super) fn on_permit(&mut self, command_id: Uuid, granted: bool) {
         if granted {
             // Events from before the send must not count as its effect.
@@ -63,13 +64,13 @@ impl Actor {
         }
         if !granted {
             if command.permit_unused && command.is_unsent() {
-                // Its row is `sent`, and no byte was written: its batch was stopped, or it expired.
+                // The row is `sent`, but no byte was sent: the batch was stopped, or the command expired.
                 let expired = Instant::now() >= command.spec.expires;
                 let (outcome, reason) =
                     if expired { (Outcome::Expired, None) } else { (Outcome::Skipped, Some(Reason::BatchStopped)) };
                 self.finish(outcome, reason, None);
             } else if command.is_unsent() {
-                // The command log has ended it: stopped, expired, overtaken or removed.
+                // The command log has ended the command: it was stopped, expired, overtaken or removed.
                 self.commands.take();
                 self.published.touch();
             } else {
@@ -78,7 +79,7 @@ impl Actor {
             return;
         }
         if command.asked_at.is_some_and(|asked| asked.elapsed() >= PERMIT_AGE) {
-            tracing::warn!(command.id = %command_id, "a permit to send came too late, and is asked for again");
+            tracing::warn!(command.id = %command_id, "a permit to send arrived too late and is requested again");
             command.permit_unused = true;
             self.request_permit();
             return;
@@ -87,12 +88,12 @@ impl Actor {
         let too_late = command.is_unsent() && Instant::now() >= command.spec.expires;
         command.attempts += 1;
         if too_late {
-            // The permit took long, or was granted by a clock that was set back meanwhile.
+            // The permit took long, or a clock that was set back in the meantime granted it.
             self.finish(Outcome::Expired, None, None);
             return;
         }
         if overtaken {
-            // No byte was written, and a cancel waits.
+            // No byte was sent, and a cancel waits.
             let (outcome, reason) = if command.attempts == 1 {
                 (Outcome::Skipped, Reason::OvertakenByCancel)
             } else {

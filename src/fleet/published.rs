@@ -1,4 +1,4 @@
-//! What an actor publishes: the printer's entry in the snapshot of the farm, and what the recorder stores.
+//! The published state of an actor: the printer's entry in the snapshot of the farm, and the data for the recorder.
 
 use std::sync::{Arc, atomic::Ordering};
 
@@ -22,57 +22,56 @@ pub(super) struct PublishedState {
     live: Live,
     /// The entry differs from the one in the snapshot.
     is_dirty: bool,
-    /// Its job does, too.
+    /// The job of the entry differs, too.
     is_job_stale: bool,
-    /// What the recorder got last to store.
+    /// The last observation that was sent to the recorder.
     stored: (PrinterState, Mark),
-    /// The reachability that the recorder got last.
+    /// The last reachability that was sent to the recorder.
     stored_reachability: Reachability,
 }
 
 impl PublishedState {
-    /// What is known before the first observation. `stored` is what the database has.
+    /// The state before the first observation. `stored` is the observation in the database.
     pub fn new(live: Live, stored: (PrinterState, Mark)) -> Self {
         Self { live, is_dirty: true, is_job_stale: true, stored, stored_reachability: Reachability::Unknown }
     }
 
-    /// The entry as it is now.
+    /// Returns the current entry.
     pub fn live(&self) -> &Live {
         &self.live
     }
 
-    /// The printer.
     pub fn printer_id(&self) -> Uuid {
         self.live.id
     }
 
-    /// Changes the entry. The next [`PublishedState::publish`] puts it into the snapshot.
+    /// Returns the entry for a change. The next [`PublishedState::publish`] puts it into the snapshot.
     pub fn change(&mut self) -> &mut Live {
         self.is_dirty = true;
         &mut self.live
     }
 
-    /// Changes the entry without a new version: it goes with the next change.
+    /// Returns the entry for a change that needs no new version: the change is published with the next one.
     pub fn change_quietly(&mut self) -> &mut Live {
         &mut self.live
     }
 
-    /// The entry is to be published again.
+    /// Marks the entry for the next publication.
     pub fn touch(&mut self) {
         self.is_dirty = true;
     }
 
-    /// The job of the entry is to be made again.
+    /// Marks the job of the entry as stale: the next publication builds it again.
     pub fn touch_job(&mut self) {
         self.is_job_stale = true;
     }
 
-    /// Updates when the printer was observed last, without a new version.
+    /// Updates the time of the last observation, without a new version.
     pub fn mark_observed(&mut self) {
         self.live.heard.store(clock::now().timestamp_micros(), Ordering::Relaxed);
     }
 
-    /// Puts the entry into the snapshot, if it has changed. `job` makes the job where it has changed.
+    /// Puts the entry into the snapshot if it has changed. `job` builds the job if that is stale.
     pub fn publish(
         &mut self,
         view: &View,
@@ -95,8 +94,8 @@ impl PublishedState {
         view.update(self.live.clone());
     }
 
-    /// Has the recorder store the observation where it differs from the stored one: after a restart the server continues
-    /// from it. Of an active print each reading is stored, so that its time counts until then.
+    /// Sends the observation to the recorder if it differs from the stored one. The server continues from it after a restart.
+    /// While a print is active, every reading is stored, so that the time of the print counts up to it.
     pub fn store(&mut self, state: PrinterState, mark: &Mark, recorder: &RecorderQueue) {
         if !state.is_active() && self.stored.0 == state && self.stored.1 == *mark {
             return;
@@ -111,7 +110,7 @@ impl PublishedState {
         });
     }
 
-    /// Has the recorder store that the printer can or cannot be reached, where that is new.
+    /// Sends the reachability of the printer to the recorder if it has changed.
     pub fn store_reachability(&mut self, recorder: &RecorderQueue) {
         let reachability = self.live.reachability;
         if self.stored_reachability == reachability || reachability == Reachability::Unknown {

@@ -1,4 +1,4 @@
-//! What waits for the recorder: bounded for each printer, so that an actor never waits for room.
+//! The queue to the recorder. It has a limit per printer, and an actor never waits for room.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque, hash_map::Entry},
@@ -24,13 +24,15 @@ use crate::{
     },
 };
 
-/// A queue between all actors and the recorder. Cheap to clone.
+/// The queue from all actors to the recorder. Cheap to clone.
 ///
-/// At most [`FACTS_KEPT`] facts about the prints of one printer wait. Beyond that, finished prints of that printer are
-/// merged, the oldest first. Its last print is never merged: an open print stays complete, and the plate stays right.
-/// The recorder takes the facts of one printer at the rate [`FACTS_STORED`]; what a flooding printer has beyond that is
-/// held back, and taken once a second.
-/// Of observations and of reachability the last one of each printer waits.
+/// At most [`FACTS_KEPT`] facts about the prints of one printer wait. Beyond that, finished prints of that printer are merged,
+/// the oldest first. Its last print is never merged: an open print stays complete, and the plate stays correct.
+///
+/// The recorder takes the facts of one printer at the rate [`FACTS_STORED`]. Facts beyond that rate are held back, and are
+/// taken once a second.
+///
+/// The queue keeps only the last observation and the last reachability of each printer.
 #[derive(Clone, Default)]
 pub struct RecorderQueue(Arc<Shared>);
 
@@ -43,23 +45,23 @@ struct Shared {
 #[derive(Default)]
 struct Waiting {
     last: u64,
-    /// In the order in which they came.
+    /// In the order of arrival.
     messages: BTreeMap<u64, Message>,
     printers: HashMap<Uuid, Positions>,
     observed: Observed,
-    /// Handed to the recorder, and not stored yet.
+    /// Facts that the recorder has taken and not yet stored.
     taken: Backlog,
     rates: FactRates,
-    /// Printers that exceeded their rate: the facts that wait are taken with the observations only.
+    /// Printers that exceeded their rate. Their waiting facts are taken only with the observations.
     held: HashSet<Uuid>,
     /// When the last summary of a printer was taken.
     noisy_at: HashMap<Uuid, Instant>,
     flushes: usize,
-    /// The server stops: nothing is held back.
+    /// The server is stopping: nothing is held back.
     is_closing: bool,
 }
 
-/// Counts the facts of each printer.
+/// Limits the rate of facts per printer.
 struct FactRates(RateLimiter<Uuid, HashMapStateStore<Uuid>, MonotonicClock>);
 
 impl Default for FactRates {
@@ -68,12 +70,12 @@ impl Default for FactRates {
     }
 }
 
-/// Which messages are taken.
+/// The messages that may be taken.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Take {
-    /// Of printers that keep to their rate.
+    /// Only messages of printers that keep to their rate.
     Steady,
-    /// What the rates of the others allow, too.
+    /// Also the held-back messages that the rates now allow.
     Held,
 }
 
@@ -83,14 +85,14 @@ struct Message {
     content: RecorderMessage,
 }
 
-/// Where the messages of one printer are.
+/// The positions of one printer's messages in the queue.
 #[derive(Default)]
 struct Positions {
     facts: VecDeque<u64>,
     noisy: Option<u64>,
 }
 
-/// The last observation of each printer, and whether it can be reached, where that is new.
+/// The last observation and the last reachability of each printer, if they are new.
 #[derive(Debug, Default)]
 pub struct Observed {
     pub observations: HashMap<Uuid, StoredObservation>,
@@ -101,7 +103,7 @@ pub struct Observed {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Backlog {
     pub facts: usize,
-    /// When the oldest of them came.
+    /// When the oldest of them arrived.
     pub since: Option<Instant>,
 }
 
@@ -114,17 +116,17 @@ impl RecorderQueue {
         }
     }
 
-    /// Adds an observation, in place of the one before.
+    /// Adds an observation. It replaces the previous one.
     pub fn add_observation(&self, observation: StoredObservation) {
         self.lock().observed.observations.insert(observation.printer_id, observation);
     }
 
-    /// Adds a change of reachability, in place of the one before.
+    /// Adds a change of reachability. It replaces the previous one.
     pub fn add_reach(&self, printer_id: Uuid, reachability: Reachability, at: DateTime<Utc>) {
         self.lock().observed.reach.insert(printer_id, (reachability, at));
     }
 
-    /// Adds a flush marker: it is answered once all facts before it are stored.
+    /// Adds a flush marker. It is answered once all earlier facts are stored.
     pub fn add_flush(&self) -> oneshot::Receiver<()> {
         let (reply, answer) = oneshot::channel();
         let mut waiting = self.lock();
@@ -135,8 +137,8 @@ impl RecorderQueue {
         answer
     }
 
-    /// Takes the oldest messages, at most `limit` of them, as soon as there is one. They count as backlog until
-    /// [`RecorderQueue::mark_stored`]. Cancel safe.
+    /// Waits for messages, and takes the oldest, at most `limit`. They count as backlog until [`RecorderQueue::mark_stored`].
+    /// Cancel safe.
     pub async fn take(&self, limit: usize) -> Vec<RecorderMessage> {
         loop {
             let taken = self.lock().take(limit, Take::Steady);
@@ -149,24 +151,24 @@ impl RecorderQueue {
         }
     }
 
-    /// As [`RecorderQueue::take`], without waiting for the first one, and with what is held back, as far as the rates
-    /// allow.
+    /// Takes messages like [`RecorderQueue::take`], but does not wait for the first one. It also takes held-back messages, as
+    /// far as the rates allow.
     pub fn try_take(&self, limit: usize) -> Vec<RecorderMessage> {
         self.lock().take(limit, Take::Held)
     }
 
-    /// Holds nothing back any more: the server stops.
+    /// Stops holding back messages: the server is stopping.
     pub fn close(&self) {
         self.lock().is_closing = true;
     }
 
-    /// What was taken is stored.
+    /// Records that the taken messages are stored.
     pub fn mark_stored(&self) {
         self.lock().taken = Backlog::default();
     }
 
-    /// Takes the observations, except of printers of which facts wait: an observation is never stored before the print
-    /// that it shows. The reachability waits with it, because it is stored beside the observation.
+    /// Takes the observations of all printers without waiting facts. An observation is never stored before the print that it
+    /// shows. The reachability waits too, because it is stored with the observation.
     pub fn take_observed(&self) -> Observed {
         let mut waiting = self.lock();
         let Observed { observations, reach } = std::mem::take(&mut waiting.observed);
@@ -177,7 +179,7 @@ impl RecorderQueue {
         Observed { observations, reach }
     }
 
-    /// What is not stored yet. What is held back does not count: the recorder is not behind.
+    /// Returns the facts that are not stored yet. Held-back facts do not count: the recorder is not behind.
     pub fn backlog(&self) -> Backlog {
         let waiting = self.lock();
         let counted = waiting.printers.iter().filter(|(printer_id, _)| !waiting.is_held(**printer_id));
@@ -203,9 +205,9 @@ impl Waiting {
         self.held.contains(&printer_id)
     }
 
-    /// Returns whether facts of this printer are held back.
+    /// Adds a fact. Returns whether facts of this printer are held back.
     fn add_fact(&mut self, printer_id: Uuid, fact: PrintFact) -> bool {
-        // The observation that waits is older than the fact.
+        // The waiting observation is older than the fact.
         if let (Some((mark, at)), Some(older)) = (fact.mark(), self.observed.observations.get_mut(&printer_id)) {
             (older.mark, older.at) = (mark, at);
         }
@@ -217,7 +219,8 @@ impl Waiting {
         self.is_held(printer_id)
     }
 
-    /// The messages that may be taken now, in their order. A flush marker, and the end of the server, hold nothing back.
+    /// Returns the messages that may be taken now, in order. With a flush marker, or when the server stops, nothing is held
+    /// back.
     fn due(&mut self, limit: usize, take: Take) -> Vec<u64> {
         let now = Instant::now();
         self.noisy_at.retain(|_, at| now.duration_since(*at) < NOISY_EVERY);
@@ -285,7 +288,7 @@ impl Waiting {
         }
     }
 
-    /// Merges what matters least among the facts of a printer. `false` when nothing may be merged.
+    /// Merges the least important facts of a printer. Returns `false` if no facts may be merged.
     fn merge(&mut self, printer_id: Uuid) -> bool {
         let Some(printer) = self.printers.get(&printer_id) else { return false };
         let facts: Vec<(u64, &PrintFact)> =
@@ -320,8 +323,8 @@ impl Waiting {
     }
 }
 
-/// The facts to merge, and whether they are a whole print: first finished prints that no command started, then changes that
-/// later ones outdate. Prints of commands keep their rows as long as there is anything else.
+/// Returns the facts to merge, and whether they are a whole print. Finished prints that no command started are merged first,
+/// then outdated changes. Prints of commands keep their rows as long as other facts can be merged.
 fn next_merged(facts: &[(u64, &PrintFact)]) -> Option<(Vec<u64>, bool)> {
     let whole = |id: Uuid| facts.iter().filter(|(_, fact)| fact.id() == id).map(|(position, _)| *position).collect();
     let finished = |by_command| oldest_finished(facts, by_command).map(|id| (whole(id), true));
@@ -329,7 +332,7 @@ fn next_merged(facts: &[(u64, &PrintFact)]) -> Option<(Vec<u64>, bool)> {
     finished(false).or_else(outdated).or_else(|| finished(true))
 }
 
-/// The oldest print that began and ended among these facts and is not the last one.
+/// Returns the oldest print that began and ended among these facts and is not the last one.
 fn oldest_finished(facts: &[(u64, &PrintFact)], by_command: bool) -> Option<Uuid> {
     let (_, last) = facts.last()?;
     let ended = |id: &Uuid| facts.iter().any(|(_, fact)| matches!(fact, PrintFact::Ended { id: of, .. } if of == id));
@@ -346,7 +349,7 @@ fn oldest_finished(facts: &[(u64, &PrintFact)], by_command: bool) -> Option<Uuid
     })
 }
 
-/// The oldest pause, resume or stall warning that a later one of the same print outdates.
+/// Returns the oldest pause, resume or stall warning that a later one of the same print makes outdated.
 fn oldest_outdated(facts: &[(u64, &PrintFact)]) -> Option<u64> {
     let is_change = |fact: &PrintFact| match fact {
         PrintFact::Paused { .. } | PrintFact::PauseCredited { .. } | PrintFact::Resumed { .. } => true,

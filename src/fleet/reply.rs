@@ -1,4 +1,4 @@
-//! The reply to a sent command, and its absence.
+//! Handles the reply to a sent command, and the loss of a reply.
 
 use std::time::Instant;
 
@@ -23,7 +23,7 @@ impl Actor {
         }
         if !pushed && command.step == Step::Start && command.spec.file.is_some() {
             match &result {
-                // It refuses to select a file while another one prints.
+                // OctoPrint refuses to select a file while another one prints.
                 Ok(()) => self.tracker.assume_selected(command.spec.file.clone()),
                 Err(error) if error.may_have_acted() => self.tracker.assume_selected(None),
                 Err(_) => {}
@@ -35,7 +35,7 @@ impl Actor {
                 command.accepted_at = Some(clock::now());
                 command.looks = 0;
                 command.plan_look(now, pushed);
-                // A cancel that came meanwhile has it judged again, on a new reading.
+                // If a cancel arrived in the meantime, the command is judged again on a new reading.
                 let overtaken = self.commands.is_overtaken();
                 if let Some(command) = self.commands.current_mut()
                     && overtaken
@@ -57,7 +57,7 @@ impl Actor {
         }
     }
 
-    /// The printer refused it, or was not reached: nothing was done.
+    /// Handles a command that the printer refused or did not receive: nothing was done.
     pub(super) fn on_refused(&mut self, error: Error, now: Instant) {
         let detail = Some(format!("The printer {error}."));
         let Some(command) = self.commands.current_mut() else { return };
@@ -81,7 +81,7 @@ impl Actor {
             Error::Unauthorized | Error::ProxyLogin => self.finish(Outcome::Unauthorized, None, detail),
             Error::Offline { .. } | Error::Blocked(_) => {
                 if command.spec.wait_when_unreachable && command.attempts == 1 {
-                    // Not one byte left, so the row may wait on; its next send is its second.
+                    // No byte was sent, so the row may continue to wait. Its next send is its second.
                     command.phase = Phase::Look;
                     command.look_after = Some(now);
                 } else {
@@ -102,7 +102,7 @@ impl Actor {
         }
     }
 
-    /// The permit for a further send of a command was refused.
+    /// Ends a command whose permit for a further send was refused.
     pub(super) fn finish_without_permit(&mut self) {
         let Some(command) = self.commands.current() else { return };
         if command.is_restart() && command.step == Step::Start {
@@ -114,7 +114,7 @@ impl Actor {
         }
     }
 
-    /// A reading failed: what it means for the command in flight.
+    /// Applies a failed reading to the command in flight.
     pub(super) fn on_read_failure_in_flight(&mut self, error: &Error, started: Instant) {
         let now = Instant::now();
         let overtaken = self.commands.is_overtaken();
@@ -122,7 +122,7 @@ impl Actor {
         match command.phase {
             Phase::Look | Phase::Hold { .. } => {
                 if started < command.arrived {
-                    // Begun before the command came: it has its own try.
+                    // The reading was started before the command arrived. The command gets a reading of its own.
                     return;
                 }
                 let detail = Some(format!("The printer {error}."));
@@ -148,7 +148,7 @@ impl Actor {
                 };
                 self.finish(outcome, reason, detail);
             }
-            // A cancel waits: nothing more can be learned about what it overtakes.
+            // A cancel waits: nothing more can be learned about the command that it overtakes.
             Phase::Watch { .. } if overtaken => {
                 let reason = command.overtaken_reason();
                 self.finish(Outcome::Unconfirmed, Some(reason), None);

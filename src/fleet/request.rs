@@ -1,4 +1,4 @@
-//! Requests of an actor to its printer. They run beside the actor's loop, so that it never blocks.
+//! Requests of an actor to its printer. They run beside the actor's loop and never block it.
 
 use std::{
     pin::pin,
@@ -37,7 +37,7 @@ pub enum RequestResult {
         result: Result<Reading, Error>,
     },
     Heaters(Result<Option<PrinterReading>, Error>),
-    /// The dispatcher's reply; refused also when there is no dispatcher any more.
+    /// The dispatcher's reply. Without a dispatcher, the permit counts as refused.
     Permit {
         command_id: Uuid,
         granted: bool,
@@ -46,23 +46,23 @@ pub enum RequestResult {
         command_id: Uuid,
         result: Result<(), Error>,
     },
-    /// Prints of a file, failed ones too; none where it could not be read.
+    /// Prints of a file, including failed ones. `None`: they could not be read.
     Counted {
         command_id: Uuid,
         prints: Option<Prints>,
     },
 }
 
-/// A reading of a printer's state. Each of two requests suffices for it.
+/// A reading of a printer's state. Either of two requests is enough for it.
 pub struct Reading {
-    /// Without file and progress where `has_job` is false.
+    /// Has no file and no progress if `has_job` is false.
     pub job: JobReading,
-    /// `false`: `GET /api/job` failed, and the state is that of `GET /api/printer`.
+    /// `false`: `GET /api/job` failed, and `GET /api/printer` returned the state.
     pub has_job: bool,
 }
 
-/// Reads the printer for the first time. Holds a permit, so that a farm that comes back after a power cut is not met by a
-/// thousand connections at once; commands need none.
+/// Reads the printer for the first time. It holds a connection permit, so that a farm does not get a thousand connections at
+/// once after a power cut. Commands need no such permit.
 pub async fn contact(octoprint: OctoPrint, permits: Arc<Semaphore>) -> RequestResult {
     let _permit = permits.acquire().await;
     let version = octoprint.version(&RequestOptions::within(VERSION_TIMEOUT)).await;
@@ -74,7 +74,7 @@ pub async fn contact(octoprint: OctoPrint, permits: Arc<Semaphore>) -> RequestRe
     RequestResult::Contact { started, version, result }
 }
 
-/// Opens the event socket. Holds a permit, too.
+/// Opens the event socket. It holds a connection permit, too.
 pub async fn open_socket(octoprint: OctoPrint, permits: Arc<Semaphore>) -> RequestResult {
     let _permit = permits.acquire().await;
     let push = Push::open(&octoprint, &RequestOptions::within(READ_TIMEOUT)).await;
@@ -86,7 +86,7 @@ pub async fn read(octoprint: OctoPrint, started: Instant) -> RequestResult {
     RequestResult::Read { started, result: read_state(&octoprint).await }
 }
 
-/// Reads the job. Where that fails, takes long, or has a state that is not known, the printer's flags decide.
+/// Reads the job. If that fails, takes too long, or returns an unknown state, the printer's flags decide.
 async fn read_state(octoprint: &OctoPrint) -> Result<Reading, Error> {
     let options = RequestOptions::within(READ_TIMEOUT);
     let client = octoprint.job();
@@ -100,7 +100,7 @@ async fn read_state(octoprint: &OctoPrint) -> Result<Reading, Error> {
     }
 }
 
-/// Takes the reply that comes first. `job` is under way.
+/// Uses the first reply. The request `job` is in progress.
 async fn read_either(
     octoprint: &OctoPrint,
     job: impl Future<Output = Result<JobReading, Error>> + Unpin,
@@ -113,7 +113,7 @@ async fn read_either(
     }
 }
 
-/// The flags decide a state whose text is not known.
+/// Derives a state with an unknown text from the printer's flags.
 async fn refine(octoprint: &OctoPrint, job: JobReading) -> Reading {
     let printer = octoprint.printer().get(&RequestOptions::within(FLAGS_TIMEOUT)).await;
     let state = match printer {
@@ -123,7 +123,7 @@ async fn refine(octoprint: &OctoPrint, job: JobReading) -> Reading {
     Reading { job: JobReading { state, ..job }, has_job: true }
 }
 
-/// The state without the job.
+/// Reads the state without the job.
 async fn read_printer(octoprint: &OctoPrint) -> Result<Reading, Error> {
     let printer = octoprint.printer().get(&RequestOptions::within(FLAGS_TIMEOUT)).await?;
     let (state, state_text) = match printer {
@@ -133,10 +133,10 @@ async fn read_printer(octoprint: &OctoPrint) -> Result<Reading, Error> {
     Ok(Reading { job: JobReading::of_state(state, state_text), has_job: false })
 }
 
-/// So that both requests together take no longer than one.
+/// Together, both requests take no longer than [`READ_TIMEOUT`].
 const FLAGS_TIMEOUT: Duration = READ_TIMEOUT.saturating_sub(READ_HEDGE);
 
-/// Reads temperatures.
+/// Reads the temperatures.
 pub async fn heaters(octoprint: OctoPrint) -> RequestResult {
     RequestResult::Heaters(octoprint.printer().get(&RequestOptions::within(READ_TIMEOUT)).await)
 }
@@ -146,7 +146,7 @@ pub async fn permit(command_id: Uuid, reply: oneshot::Receiver<bool>) -> Request
     RequestResult::Permit { command_id, granted: reply.await.unwrap_or(false) }
 }
 
-/// Sends one step, whose permit may be used until `not_after`. `file` is what a start names.
+/// Sends one step. Its permit may be used until `not_after`. `file` is the file that a start names.
 pub async fn send(
     octoprint: OctoPrint,
     command_id: Uuid,

@@ -1,4 +1,4 @@
-//! Routine work of an actor: connecting with backoff, pings, and the readings that are due.
+//! The routine work of an actor: connection attempts with backoff, pings, and due readings.
 
 use std::{
     sync::Arc,
@@ -21,7 +21,7 @@ use crate::{
 };
 
 impl Actor {
-    /// The first reading of a connection has come, or failed.
+    /// Handles the first reading of a connection, or its failure.
     pub(super) fn on_contact(&mut self, started: Instant, version: Option<String>, result: Result<Reading, Error>) {
         let now = Instant::now();
         self.connection.end_attempt();
@@ -40,7 +40,7 @@ impl Actor {
         }
     }
 
-    /// The event socket was opened, or could not be.
+    /// Handles the opened event socket, or its failure.
     pub(super) fn on_socket(&mut self, result: Result<Box<Push>, NoEvents>) {
         let now = Instant::now();
         self.connection.end_attempt();
@@ -49,17 +49,17 @@ impl Actor {
         }
         match result {
             Ok(push) => {
-                // What happened between the last reading and the socket is not among its events.
+                // Changes between the last reading and the opening of the socket are not among its events.
                 self.tracker.lose_sight();
                 self.connection.open_socket(push, now);
                 let live = self.published.change();
                 (live.channel, live.channel_error) = (Some(Channel::Push), None);
-                // Read before trusting events. A reading under way was begun before the socket was open.
+                // Read the printer before trusting events. A reading in progress was started before the socket was open.
                 self.schedule.restart(now);
                 self.want_reading(now);
             }
             Err(error) => {
-                tracing::debug!(printer.id = %self.published.printer_id(), ?error, "no event socket");
+                tracing::debug!(printer.id = %self.published.printer_id(), ?error, "event socket could not be opened");
                 self.connection.stay_polled(now);
                 let error = Some(channel_error(&error));
                 if self.published.live().channel_error != error {
@@ -69,7 +69,7 @@ impl Actor {
         }
     }
 
-    /// The event socket was lost: the printer is polled.
+    /// Handles the loss of the event socket: the printer is polled.
     pub(super) fn on_socket_lost(&mut self, error: Error) {
         tracing::debug!(printer.id = %self.published.printer_id(), %error, "event socket lost");
         let now = Instant::now();
@@ -82,7 +82,7 @@ impl Actor {
         self.want_reading(now);
     }
 
-    /// The printer did not reply, or not as it should.
+    /// Handles a printer that did not reply, or replied with an error.
     pub(super) fn on_unreachable(&mut self, error: &Error, now: Instant) {
         let reachability = match error {
             Error::Unauthorized | Error::ProxyLogin => Reachability::Unauthorized,
@@ -102,7 +102,7 @@ impl Actor {
         };
         let live = self.published.change();
         if live.reachability != reachability {
-            tracing::info!(printer.id = %live.id, reachability = reachability.as_str(), %error, "printer lost");
+            tracing::info!(printer.id = %live.id, reachability = reachability.as_str(), %error, "cannot read printer");
         }
         live.reachability = reachability;
         live.error = Some(format!("The printer {error}."));
@@ -114,7 +114,7 @@ impl Actor {
         self.tracker.lose_sight();
     }
 
-    /// Does what is due.
+    /// Runs the tasks that are due.
     pub(super) async fn on_time(&mut self) {
         let now = Instant::now();
         match self.connection.due_task(now) {
@@ -158,7 +158,7 @@ impl Actor {
         }
     }
 
-    /// A changed address or key takes effect when no command is in flight.
+    /// Applies a changed address or key. No command may be in flight.
     fn apply_change(&mut self) {
         let Some(octoprint) = self.change.take() else { return };
         self.octoprint = octoprint;
@@ -174,7 +174,7 @@ impl Actor {
         live.reachability = Reachability::Unknown;
     }
 
-    /// When the actor must have its next turn.
+    /// Returns when the actor must have its next turn.
     pub(super) fn next_wake(&self) -> Instant {
         let now = Instant::now();
         let is_linked = !self.connection.is_down();
@@ -187,19 +187,19 @@ impl Actor {
         wakes.chain(reading).chain(heaters).chain(is_changed.then_some(now)).fold(last, Instant::min)
     }
 
-    /// Begins a reading, unless one is under way.
+    /// Starts a reading, unless one is in progress.
     pub(super) fn want_reading(&mut self, now: Instant) {
         if self.schedule.begin_reading(now, self.pace()) {
             self.requests.push(Box::pin(request::read(self.octoprint.clone(), now)));
         }
     }
 
-    /// How often the printer is read now.
+    /// Returns how often the printer is read now.
     pub(super) fn pace(&self) -> Pace {
         pace(self.state.is_active(), self.connection.is_pushed(), self.schedule.is_watched())
     }
 
-    /// A page shows this printer: it is read more often for a while.
+    /// Reads the printer more often for a while, because a page shows it.
     pub(super) fn watch_closely(&mut self) {
         let now = Instant::now();
         self.schedule.watch(now);
@@ -207,7 +207,7 @@ impl Actor {
     }
 }
 
-/// What the pages say of an event socket that is not there.
+/// Returns the error that the pages show for a missing event socket.
 fn channel_error(error: &NoEvents) -> ChannelError {
     let (code, error) = match error {
         NoEvents::Login(Error::Unauthorized) | NoEvents::Socket(Error::Unauthorized) => {

@@ -1,7 +1,7 @@
-//! What is seen of every printer, at this moment: a snapshot with a version on every entry.
+//! The snapshot of the farm: the current state of every printer, with a version on every entry.
 //!
-//! Actors write, everybody reads. A reader that was away asks for what changed since the version that it knows; a
-//! slow one skips versions and costs nobody anything.
+//! Actors write, all other tasks read. A reader asks for the changes since the last version that it knows. A slow reader skips
+//! versions and delays no other task.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -25,10 +25,10 @@ use crate::domain::{
     state::{PrinterState, Reachability},
 };
 
-/// How long after a start its heaters may not show yet, and count as heating until they were read.
+/// How long after a start the heaters may not show it yet. Until they are read, the printer counts as heating.
 pub const HEATING_SHOWS_WITHIN: Duration = Duration::from_secs(120);
 
-/// A reading of temperatures this soon after a start proves nothing: OctoPrint learns targets with a delay.
+/// A reading of the temperatures this soon after a start proves nothing: OctoPrint learns the targets with a delay.
 const TARGETS_SETTLE: Duration = Duration::from_secs(8);
 
 /// How changes of a printer are observed.
@@ -36,12 +36,12 @@ const TARGETS_SETTLE: Duration = Duration::from_secs(8);
 pub enum Channel {
     /// Its event socket is open.
     Push,
-    /// It is asked at intervals.
+    /// It is read at intervals.
     Poll,
 }
 
 impl Channel {
-    /// The word of the API.
+    /// Returns the value for the API.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Push => "push",
@@ -50,10 +50,10 @@ impl Channel {
     }
 }
 
-/// The job of a printer: the active print, or the file that is selected.
+/// The job of a printer: the active print, or the selected file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LiveJob {
-    /// The active print; none while a file is only selected.
+    /// The active print. `None` while a file is only selected.
     pub print_id: Option<Uuid>,
     pub file: Option<JobFile>,
     pub user: Option<String>,
@@ -63,43 +63,43 @@ pub struct LiveJob {
     pub progress: Progress,
 }
 
-/// What is seen of one printer. What changes seldom is shared between versions.
+/// The observed state of one printer. Values that rarely change are shared between versions.
 #[derive(Debug, Clone)]
 pub struct Live {
     pub id: Uuid,
-    /// Grows with every change of any printer; unique.
+    /// Unique. Grows with every change of any printer.
     pub version: u64,
     pub reachability: Reachability,
     /// `Unknown` while the printer is not online.
     pub state: PrinterState,
-    /// What was seen last, also from before a restart of the server.
+    /// The last observed state, even from before a restart of the server.
     pub last_state: PrinterState,
     pub state_text: String,
     pub error: Option<String>,
-    /// When it was last seen to be as it says, in microseconds since 1970; 0 = never. Grows without a new version.
+    /// When this state was last observed, in microseconds since 1970; 0 = never. Grows without a new version.
     pub heard: Arc<AtomicI64>,
     pub channel: Option<Channel>,
-    /// Why no events come, while the printer is polled.
+    /// Why no events arrive, while the printer is polled.
     pub channel_error: Option<ChannelError>,
     pub octoprint_version: Option<Arc<str>>,
     pub temperatures: Arc<Temperatures>,
     pub job: Option<Arc<LiveJob>>,
     pub plate: Plate,
     pub stalled_since: Option<DateTime<Utc>>,
-    /// What is being done to it now.
+    /// The command in flight.
     pub in_flight: Option<Command>,
     /// The result of its last command. The view keeps it when an actor publishes a new observation.
     pub last_command: Option<Arc<CommandRow>>,
-    /// When temperatures were read last, on the monotonic clock.
+    /// When the temperatures were last read, on the monotonic clock.
     pub heaters_read: Option<Instant>,
-    /// Until when it counts as heating by its temperatures, on the monotonic clock.
+    /// Until when the printer counts as heating because of its temperatures, on the monotonic clock.
     pub heating_until: Option<Instant>,
-    /// When a print was started or resumed last, on the monotonic clock.
+    /// When a print was last started or resumed, on the monotonic clock.
     pub heated_up: Option<Instant>,
 }
 
 impl Live {
-    /// A printer of which nothing has been seen in this life of the server.
+    /// The entry of a printer that has not been observed by this process.
     pub fn unseen(id: Uuid, last_state: PrinterState, observed_at: Option<DateTime<Utc>>, plate: Plate) -> Self {
         Self {
             id,
@@ -125,7 +125,7 @@ impl Live {
         }
     }
 
-    /// When it was last seen to be as it says.
+    /// Returns when this state was last observed.
     pub fn observed_at(&self) -> Option<DateTime<Utc>> {
         Some(self.heard.load(Ordering::Relaxed)).filter(|at| *at > 0).and_then(DateTime::from_timestamp_micros)
     }
@@ -135,13 +135,13 @@ impl Live {
         self.heating_until.is_some_and(|until| now < until)
     }
 
-    /// OctoPrint has no connection to the printer any more: its temperatures are not known, and no start of it heats.
+    /// Clears the temperatures and the last start, because OctoPrint is no longer connected to the printer.
     pub fn end_temperatures(&mut self) {
         self.temperatures = Arc::default();
         self.heated_up = None;
     }
 
-    /// Whether it draws heating current at `now`, or may be about to: whoever started it.
+    /// Whether the printer draws heating current at `now`, or may soon do so. It does not matter who started the print.
     pub fn is_heating(&self, now: Instant) -> bool {
         if self.is_below_target(now) {
             return true;
@@ -162,7 +162,7 @@ struct Inner {
 }
 
 impl Inner {
-    /// Puts in a printer under the next version, which is returned. Its last command stays.
+    /// Inserts a printer with the next version, and returns that version. Its last command stays.
     fn put(&mut self, mut live: Live) -> u64 {
         self.version += 1;
         live.version = self.version;
@@ -173,7 +173,7 @@ impl Inner {
         self.version
     }
 
-    /// Puts in a printer that carries the newest version.
+    /// Inserts a printer that already has the newest version.
     fn replace(&mut self, live: Live) {
         let (id, version) = (live.id, live.version);
         if let Some(old) = self.printers.insert(id, Arc::new(live)) {
@@ -183,16 +183,16 @@ impl Inner {
     }
 }
 
-/// What has changed since a version.
+/// The changes since a version.
 #[derive(Debug, Clone, Default)]
 pub struct Changes {
-    /// Ask from here the next time.
+    /// Ask for the changes since this version the next time.
     pub version: u64,
     pub changed: Vec<Arc<Live>>,
     pub removed: Vec<Uuid>,
 }
 
-/// Removals that a reader can catch up with; one that was away for longer loads the page anew.
+/// Maximum number of removals that are kept for readers. A reader that was away for longer loads the page again.
 const REMOVALS_KEPT: usize = 1_000;
 
 /// The snapshot of the farm.
@@ -208,13 +208,14 @@ impl Default for View {
 }
 
 impl View {
-    /// Puts in a printer, or what is known of it now.
+    /// Inserts or replaces the entry of a printer.
     pub fn put(&self, live: Live) {
         let version = self.write().put(live);
         self.version.send_replace(version);
     }
 
-    /// Puts in what is seen now of a printer that is there. One that was removed does not come back by what its actor saw last.
+    /// Replaces the entry of a printer that the snapshot contains. A removed printer does not return through a late update of
+    /// its actor.
     pub fn update(&self, live: Live) {
         let mut inner = self.write();
         if !inner.printers.contains_key(&live.id) {
@@ -225,12 +226,12 @@ impl View {
         self.version.send_replace(version);
     }
 
-    /// Shows with each printer what became of its last command: rows that are final, in any order.
+    /// Shows the result of the last command of each printer. The rows are final, in any order.
     pub fn tell(&self, rows: impl IntoIterator<Item = CommandRow>) {
         let mut inner = self.write();
         for row in rows {
             let Some(old) = inner.printers.get(&row.printer_id).cloned() else { continue };
-            // Ids grow with time: a row that was withdrawn late is not the last one.
+            // Ids grow with time, so a row with a smaller id is not the last command, even if it was withdrawn later.
             if old.last_command.as_ref().is_some_and(|last| last.id > row.id) {
                 continue;
             }
@@ -243,14 +244,14 @@ impl View {
         self.version.send_replace(version);
     }
 
-    /// Shows that the effect of a printer's last command came to light after its end.
+    /// Shows an effect of a printer's last command that was observed after the end of the command.
     pub fn settle(&self, command_id: Uuid, settled: Settled) {
         let last =
             self.read().printers.values().filter_map(|live| live.last_command.clone()).find(|row| row.id == command_id);
         self.tell(last.map(|row| CommandRow { settled: Some(settled), ..CommandRow::clone(&row) }));
     }
 
-    /// Forgets a printer.
+    /// Removes a printer.
     pub fn remove(&self, id: Uuid) {
         let mut inner = self.write();
         let Some(old) = inner.printers.remove(&id) else { return };
@@ -265,17 +266,17 @@ impl View {
         self.version.send_replace(version);
     }
 
-    /// What is seen of one printer.
+    /// Returns the entry of one printer.
     pub fn get(&self, id: Uuid) -> Option<Arc<Live>> {
         self.read().printers.get(&id).cloned()
     }
 
-    /// What is seen of all printers, in no order.
+    /// Returns the entries of all printers, in no order.
     pub fn all(&self) -> Vec<Arc<Live>> {
         self.read().printers.values().cloned().collect()
     }
 
-    /// What has changed since `version`; all of it since 0.
+    /// Returns the changes since `version`; since 0, all entries.
     pub fn changes_since(&self, version: u64) -> Changes {
         let inner = self.read();
         let after = (std::ops::Bound::Excluded(version), std::ops::Bound::Unbounded);
@@ -286,7 +287,7 @@ impl View {
         }
     }
 
-    /// Tells of every new version; a slow listener sees only the newest.
+    /// Returns a receiver of new versions. A slow receiver gets only the newest.
     pub fn subscribe(&self) -> watch::Receiver<u64> {
         self.version.subscribe()
     }
@@ -342,7 +343,7 @@ mod tests {
         assert_eq!(
             last().id,
             Uuid::from_u128(2),
-            "an earlier one that ended late, and a new observation, change nothing"
+            "an earlier command that ended late, and a new observation, change nothing"
         );
         assert_eq!(view.changes_since(before).changed.len(), 1);
         let settled = Settled { effect: Effect::Done, state: PrinterState::Paused, at: DateTime::UNIX_EPOCH };

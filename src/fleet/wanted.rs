@@ -1,7 +1,7 @@
-//! What an actor is to follow: its client, its retirement, and the print that was removed from its plate.
+//! The wanted state of an actor: its client, its retirement, and the print that was removed from its plate.
 //!
-//! It is set at any time, and the actor reads it at each of its turns. A full mailbox or a restart of the actor loses nothing,
-//! and of several changes the newest counts.
+//! Other tasks may set it at any time, and the actor reads it in each turn. A full mailbox or a restart of the actor loses
+//! nothing. Of several changes, the newest counts.
 
 use std::sync::{
     Mutex, MutexGuard, PoisonError,
@@ -10,7 +10,7 @@ use std::sync::{
 
 use crate::{domain::plate::ClearedPlate, octoprint::OctoPrint};
 
-/// What one actor is to follow, shared with its fleet.
+/// The wanted state of one actor, shared with its fleet.
 #[derive(Default)]
 pub(super) struct Wanted {
     /// Grows with each change.
@@ -24,13 +24,13 @@ pub(super) struct WantedState {
     pub version: u64,
     /// A client for a changed address or key, and the version of that change.
     pub client: Option<(u64, OctoPrint)>,
-    /// The printer is disabled: finish what was sent, then end.
+    /// The printer is disabled: finish the sent commands, then end.
     pub is_retired: bool,
     pub cleared: Option<ClearedPlate>,
 }
 
 impl Wanted {
-    /// Another client is to be used, and the actor continues if it was to retire.
+    /// Sets another client. The actor continues if it was retiring.
     pub fn connect(&self, octoprint: OctoPrint) {
         self.change(|state| {
             state.client = Some((state.version, octoprint));
@@ -38,22 +38,22 @@ impl Wanted {
         });
     }
 
-    /// The actor is to end.
+    /// Retires the actor.
     pub fn retire(&self) {
         self.change(|state| state.is_retired = true);
     }
 
-    /// A print was removed from the plate.
+    /// Records that a print was removed from the plate.
     pub fn clear_plate(&self, cleared: ClearedPlate) {
         self.change(|state| state.cleared = Some(cleared));
     }
 
-    /// Whether the actor is to end.
+    /// Whether the actor must end.
     pub fn is_retired(&self) -> bool {
         self.state().is_retired
     }
 
-    /// The state, where it has changed since `version`.
+    /// Returns the state if it has changed since `version`.
     pub fn changed_since(&self, version: u64) -> Option<WantedState> {
         (self.version.load(Ordering::Acquire) != version).then(|| self.state().clone())
     }

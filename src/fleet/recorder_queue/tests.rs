@@ -1,4 +1,4 @@
-//! What the queue keeps, merges and hands over.
+//! Tests of the recorder queue: the messages that it keeps, merges and hands over.
 
 use futures_util::FutureExt;
 
@@ -30,13 +30,13 @@ fn resumed(id: u128) -> PrintFact {
     PrintFact::Resumed { id: Uuid::from_u128(id), by: By::printer() }
 }
 
-/// A print from its start to its end.
+/// Adds a print from its start to its end.
 fn print(queue: &RecorderQueue, printer_id: Uuid, id: u128, by: By) {
     queue.add_fact(printer_id, began(id, by));
     queue.add_fact(printer_id, ended(id));
 }
 
-/// Facts and summaries of one printer, in order.
+/// Takes all messages. Returns the facts and summaries of one printer, in order.
 fn taken(queue: &RecorderQueue, of: Uuid) -> (Vec<PrintFact>, Vec<Noisy>) {
     let (mut facts, mut merged) = (Vec::new(), Vec::new());
     for message in queue.try_take(usize::MAX) {
@@ -65,7 +65,7 @@ fn facts_up_to_the_bound_are_kept_in_order_and_those_of_other_printers_do_not_co
 #[test]
 fn beyond_the_bound_the_oldest_finished_prints_are_merged_and_counted() {
     let queue = RecorderQueue::default();
-    // It began before: only its end is here.
+    // This print began earlier: the queue has only its end.
     queue.add_fact(PRINTER, ended(9_999));
     for id in 0..500 {
         print(&queue, PRINTER, id, By::printer());
@@ -186,7 +186,7 @@ fn the_reachability_of_a_printer_waits_for_the_facts_that_its_observation_waits_
     let queue = RecorderQueue::default();
     queue.add_reach(PRINTER, Reachability::Online, DateTime::UNIX_EPOCH);
     queue.add_fact(PRINTER, began(1, By::printer()));
-    assert!(queue.take_observed().reach.is_empty(), "it is stored beside the observation");
+    assert!(queue.take_observed().reach.is_empty(), "it is stored with the observation");
     assert_eq!(queue.try_take(10).len(), 1);
     assert_eq!(queue.take_observed().reach.len(), 1);
 }
@@ -201,10 +201,10 @@ fn a_flooding_printer_is_held_back_and_delays_no_other() {
     queue.mark_stored();
     assert!(queue.lock().is_held(PRINTER), "400 facts are more than the burst");
     print(&queue, other, 1_000, By::printer());
-    assert_eq!(queue.lock().take(usize::MAX, Take::Steady).len(), 2, "those of the other printer");
+    assert_eq!(queue.lock().take(usize::MAX, Take::Steady).len(), 2, "only the facts of the other printer");
     queue.mark_stored();
-    assert_eq!(queue.backlog(), Backlog::default(), "what is held back on purpose is no backlog");
-    // A flush marker is answered after everything before it, the last print's end included.
+    assert_eq!(queue.backlog(), Backlog::default(), "held-back facts are not backlog");
+    // A flush marker is answered after all earlier messages, including the end of the last print.
     let _stored = queue.add_flush();
     let (facts, merged) = taken(&queue, PRINTER);
     assert!(facts.len() <= FACTS_KEPT, "{}", facts.len());
