@@ -1,8 +1,10 @@
-//! OctoPrint's bundled plugin *Application Keys*: a program asks for a key, a person allows it at OctoPrint's own page, and
-//! the key goes to the program without anybody copying it.
+//! Requests an API key through OctoPrint's bundled plugin *Application Keys*.
 //!
-//! Measured on 1.11.8 and 2.0.0rc7: whoever asks has to look for the answer at least every 5 s, or OctoPrint forgets the
-//! request; it takes three requests a minute, five in ten minutes, ten an hour; the key is handed out once.
+//! A program requests a key, and a user allows it on OctoPrint's own page. The program then receives the key, so it is never
+//! copied by hand.
+//!
+//! Measured on 1.11.8 and 2.0.0rc7: the program must poll for the decision at least every 5 s, or OctoPrint forgets the
+//! request. OctoPrint accepts three requests a minute, five in ten minutes, and ten an hour. It returns the key only once.
 
 use bytes::Bytes;
 use reqwest::Method;
@@ -11,8 +13,8 @@ use serde_json::json;
 
 use super::{Error, OctoPrint, RequestOptions, lenient::Text, request::SMALL};
 
-/// A request for a key that waits for a person. Whoever holds it gets the key.
-// No Debug: it is a secret.
+/// A request for a key that waits for a user's decision. The holder of the request gets the key.
+// No `Debug`: the request is a secret.
 #[derive(Clone)]
 pub struct KeyRequest(String);
 
@@ -29,10 +31,10 @@ struct Decided {
 }
 
 impl OctoPrint {
-    /// Asks for a key of an application of this name. Needs no key.
+    /// Requests a key for an application with this name. This request needs no key.
     ///
     /// # Errors
-    /// [`Error::NotFound`] where the plugin is switched off, [`Error::Refused`] with 429 where too much was asked lately.
+    /// [`Error::NotFound`] if the plugin is disabled, and [`Error::Refused`] with 429 after too many requests.
     pub async fn request_key(&self, app: &str, options: &RequestOptions) -> Result<KeyRequest, Error> {
         let body = Bytes::from(json!({ "app": app }).to_string());
         let answer = self.post_json(self.endpoint(&["plugin", "appkeys", "request"]), body, options).await?;
@@ -40,10 +42,10 @@ impl OctoPrint {
         token.map(KeyRequest).ok_or_else(|| Error::protocol("the answer to the request for a key has no token"))
     }
 
-    /// Looks for the decision; none yet where the key is `None`.
+    /// Polls for the decision. Returns `None` while there is no decision.
     ///
     /// # Errors
-    /// [`Error::NotFound`] for a request that was denied, or is not known any more.
+    /// [`Error::NotFound`] for a request that was denied or is no longer known.
     pub async fn requested_key(&self, request: &KeyRequest, options: &RequestOptions) -> Result<Option<String>, Error> {
         let url = self.endpoint(&["plugin", "appkeys", "request", &request.0]);
         let answer = self.exchange(self.call(Method::GET, url, options)?, options).await?;

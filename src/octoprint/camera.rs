@@ -1,8 +1,8 @@
 //! Fetches one picture from a printer's camera.
 //!
-//! OctoPrint 1.11 has no proxy for its camera: its settings name an address as seen from its own host, and any user with
-//! the right to write those settings chooses it. So the address is led back to the printer's own host, the picture is
-//! bounded, and the API key is not sent along.
+//! OctoPrint 1.11 has no proxy for its camera. Its settings contain an address as seen from OctoPrint's own host, and any user
+//! with permission to change the settings chooses it. So the address is mapped to the printer's own host, the size of the
+//! picture is limited, and the API key is not sent.
 
 use bytes::Bytes;
 use reqwest::{Method, Request, header::AUTHORIZATION};
@@ -13,18 +13,19 @@ use super::{Error, OctoPrint, RequestOptions, request, settings::CameraAddresses
 /// The largest picture, in bytes.
 const PICTURE: usize = 8 * 1024 * 1024;
 
-/// A camera's picture.
+/// A picture of a camera.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Picture {
-    /// As `image/jpeg`; never SVG, which can carry a program.
+    /// For example `image/jpeg`. Never SVG, which can contain scripts.
     pub content_type: String,
-    /// The picture's file.
+    /// The content of the picture's file.
     pub bytes: Bytes,
 }
 
 impl OctoPrint {
-    /// Fetches a picture of the camera in OctoPrint's settings; `None` without a camera. The address of the stream
-    /// stands in for a snapshot address that is missing, closed, or one of the loopback of OctoPrint's host.
+    /// Fetches a picture of the camera in OctoPrint's settings. Returns `None` without a camera. If the snapshot address is
+    /// missing or fails, the address is derived from the stream. If the snapshot address is a loopback address of OctoPrint's
+    /// host, the derived address is tried first.
     ///
     /// # Errors
     /// [`Error`] of the last address that was tried.
@@ -39,7 +40,7 @@ impl OctoPrint {
         last.map_or(Ok(None), Err)
     }
 
-    /// The addresses under which a picture may be, the most likely one first.
+    /// Returns the addresses at which a picture may be, the most likely first.
     fn picture_urls(&self, camera: &CameraAddresses) -> Vec<Result<Url, Error>> {
         let of_stream = camera.stream.as_deref().and_then(|stream| self.base().join(stream).ok()).and_then(snapshot_of);
         let of_stream = of_stream.map(|url| self.picture_url(url.as_str()));
@@ -50,13 +51,13 @@ impl OctoPrint {
             urls.reverse();
         }
         urls.dedup();
-        // An address that is refused matters only where no other is left.
+        // A refused address goes last: it matters only if no other address works.
         urls.sort_by_key(Result::is_err);
         urls
     }
 
-    /// Leads an address as OctoPrint sees it to where it can be fetched from here: relative ones and those of its own
-    /// loopback lead to the printer's host; others must name that host already.
+    /// Maps an address as OctoPrint sees it to an address that this server can fetch. Relative and loopback addresses lead to
+    /// the printer's host. Other addresses must already name that host.
     fn picture_url(&self, seen_by_octoprint: &str) -> Result<Url, Error> {
         let invalid = |detail: &str| Error::Invalid { detail: detail.to_owned() };
         let mut url = self.base().join(seen_by_octoprint).map_err(|_| invalid("the camera's address is none"))?;
@@ -65,7 +66,7 @@ impl OctoPrint {
         }
         let host = url.host().map(|host| host.to_owned());
         if is_loopback(host.as_ref()) {
-            // Err: a base without a host, which is blocked anyway.
+            // Fails only for a base URL without a host, which is blocked anyway.
             let _ = url.set_host(self.base().host_str());
         } else if host != self.base().host().map(|host| host.to_owned()) {
             return Err(invalid("the camera is at another host than its printer"));
@@ -73,16 +74,16 @@ impl OctoPrint {
         Ok(url)
     }
 
-    /// Fetches one picture (at most 8 MB). The guard of `outbound` judges the address. The printer's key is not sent; its
-    /// other headers are sent to OctoPrint's own host and port only.
+    /// Fetches one picture (at most 8 MB). The address guard of `outbound` checks the address. The printer's key is not sent.
+    /// The printer's other headers are sent only to OctoPrint's own host and port.
     ///
     /// # Errors
-    /// [`Error::Protocol`] when it is no picture: a stream, for one.
+    /// [`Error::Protocol`] if the response is not a picture, for example a stream.
     pub async fn picture(&self, url: &Url, options: &RequestOptions) -> Result<Picture, Error> {
         self.0.outbound.check_literal(url).map_err(Error::Blocked)?;
         let basic = request::basic_credentials(url);
         let mut url = url.clone();
-        // Err: an address without a host, which was blocked above.
+        // Fails only for an address without a host, which was blocked above.
         let _ = url.set_username("").and_then(|()| url.set_password(None));
         let is_own = url.origin() == self.base().origin();
         let mut request = Request::new(Method::GET, url);
@@ -102,7 +103,7 @@ impl OctoPrint {
     }
 }
 
-/// The address of a single picture beside a stream: `?action=stream` of mjpg-streamer, `/stream` of ustreamer and
+/// Derives the address of a single picture from a stream: `?action=stream` of mjpg-streamer, `/stream` of ustreamer and
 /// camera-streamer.
 fn snapshot_of(mut stream: Url) -> Option<Url> {
     let query = stream.query().unwrap_or_default();
@@ -118,7 +119,8 @@ fn snapshot_of(mut stream: Url) -> Option<Url> {
     Some(stream)
 }
 
-/// A kind of picture, and nothing behind it: it is passed on to browsers. SVG may carry scripts.
+/// Whether the content type names a picture and nothing else: it is forwarded to browsers. SVG is excluded, because it may
+/// contain scripts.
 fn is_picture(content_type: &str) -> bool {
     let kind = content_type.strip_prefix("image/").unwrap_or_default();
     (1..=64).contains(&kind.len())
@@ -126,7 +128,7 @@ fn is_picture(content_type: &str) -> bool {
         && !kind.starts_with("svg")
 }
 
-/// This machine, to whoever wrote the address.
+/// Whether the host is a loopback or unspecified address of the machine that wrote it.
 fn is_loopback(host: Option<&Host>) -> bool {
     match host {
         Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),

@@ -10,20 +10,20 @@ use super::{
 };
 use crate::domain::state::PrinterState;
 
-/// The connection of one OctoPrint instance to its printer; from [`OctoPrint::connection`].
+/// The client for the connection of one OctoPrint instance to its printer; from [`OctoPrint::connection`].
 #[derive(Debug, Clone, Copy)]
 pub struct ConnectionClient<'a>(pub(super) &'a OctoPrint);
 
-/// The answer to `GET /api/connection`.
+/// The response to `GET /api/connection`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConnectionReading {
-    /// Read from `state_text`.
+    /// Derived from `state_text`.
     pub state: PrinterState,
-    /// OctoPrint's own words: a closed connection is `Closed` on 1.11 and `Offline` on 2.x.
+    /// OctoPrint's own text. A closed connection is `Closed` on 1.11 and `Offline` on 2.x.
     pub state_text: String,
-    /// `None` while closed, and for the connectors of 2.x that have none.
+    /// `None` while closed, and for connectors of 2.x that have no port.
     pub port: Option<String>,
-    /// Bits per second; `None` as for the port.
+    /// Bits per second. `None` in the same cases as the port.
     pub baudrate: Option<u64>,
 }
 
@@ -42,7 +42,7 @@ struct Current {
     parameters: Object<Parameters>,
 }
 
-/// 2.x with its version header; not asked for, and read all the same.
+/// The shape of 2.x with its version header. Printyard does not request it, but can read it.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Parameters {
@@ -60,8 +60,8 @@ impl ConnectionClient<'_> {
         body.reading()
     }
 
-    /// Connects to the printer with the settings that OctoPrint prefers. Accepted (204) and ignored when it is connected
-    /// already, even while printing (1.11.8, 2.x). Needs the permission CONNECTION.
+    /// Connects to the printer with OctoPrint's preferred settings. If it is already connected, OctoPrint accepts the command
+    /// (204) and ignores it, even while printing (1.11.8, 2.x). Needs the permission CONNECTION.
     ///
     /// # Errors
     /// [`Error`].
@@ -69,7 +69,7 @@ impl ConnectionClient<'_> {
         self.0.post(self.url(), Bytes::from_static(br#"{"command":"connect"}"#), options).await
     }
 
-    /// Disconnects from the printer. **Accepted (204) in the middle of a print, which it ends** (1.11.8). Needs the
+    /// Disconnects from the printer. **OctoPrint accepts this (204) during a print, and the print ends** (1.11.8). Needs the
     /// permission CONNECTION.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
-//! Which OctoPrints announce themselves on the network: the bundled plugin *Discovery*, on by default, announces
-//! `_octoprint._tcp` by mDNS.
+//! Discovery of OctoPrint instances on the network.
+//!
+//! OctoPrint's bundled plugin *Discovery* is enabled by default. It announces `_octoprint._tcp` by mDNS.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -8,23 +9,23 @@ use url::Url;
 use crate::outbound::{Heard, MdnsError, Outbound};
 
 const SERVICE: &str = "_octoprint._tcp.local.";
-/// More than that is no farm, but somebody who floods the network.
+/// Maximum number of announcements that are read. More do not come from a farm, but from a device that floods the network.
 const MOST: usize = 500;
 
-/// An OctoPrint that announces itself. All of it is its own word.
+/// An OctoPrint instance that announces itself. All fields are its own claims.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Announced {
-    /// What its owner calls it, or its host.
+    /// The name that its owner gave it, or its host.
     pub name: String,
-    /// The addresses of its pages by which it may be reached, the best first.
+    /// The addresses at which its pages may be reached, the best first.
     pub urls: Vec<Url>,
     pub version: Option<String>,
 }
 
-/// The OctoPrints that announce themselves within this time.
+/// Returns the OctoPrint instances that announce themselves within this time.
 ///
 /// # Errors
-/// [`MdnsError`] where nobody can listen.
+/// [`MdnsError`] if this machine cannot listen for announcements.
 pub async fn announced(outbound: &Outbound, within: Duration) -> Result<Vec<Announced>, MdnsError> {
     let heard = outbound.hear(SERVICE, within, MOST).await?;
     let mut found: Vec<Announced> = heard.into_iter().map(Announced::of).filter(|one| !one.urls.is_empty()).collect();
@@ -39,7 +40,7 @@ impl Announced {
             IpAddr::V4(address) => address.to_string(),
             IpAddr::V6(address) => format!("[{address}]"),
         });
-        // Addresses before the name: names under .local are found by few servers.
+        // Addresses come before the name, because few servers can resolve names under `.local`.
         let hosts = addresses.chain((!heard.host.is_empty()).then(|| heard.host.clone()));
         let urls = hosts.filter_map(|host| {
             let mut url = Url::parse(&format!("http://{host}:{}/", heard.port)).ok()?;
@@ -55,7 +56,7 @@ impl Announced {
     }
 }
 
-/// OctoPrint says `OctoPrint instance "MK4"`, or `OctoPrint instance on octopi`.
+/// OctoPrint announces `OctoPrint instance "MK4"` or `OctoPrint instance on octopi`.
 fn name(announced: &str) -> &str {
     let rest = announced.strip_prefix("OctoPrint instance ").unwrap_or(announced);
     let quoted = rest.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));

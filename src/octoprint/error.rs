@@ -1,66 +1,66 @@
-//! What can go wrong between here and a printer, sorted by the one question that matters: may it have acted?
+//! Errors of requests to printers. The main question for each is: may the request have had an effect?
 
 use std::time::Duration;
 
 use crate::outbound::{Blocked, BodyError, DialError, LineError, TlsError, blocked_in, tls_error_in};
 
-/// A request to a printer that did not succeed. Its text is for people; [`Error::wire_word`] is for programs.
+/// A request to a printer that did not succeed. Its text is for users; [`Error::wire_word`] is for programs.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// No connection could be made: not one byte of the request was written. (Name not found, refused, no route, no
-    /// connection within 3 s, TLS refused.)
+    /// No connection could be made, so no byte of the request was sent. The causes: name not found, refused, no route, no
+    /// connection within 3 s, TLS refused.
     #[error("could not be reached: {detail}")]
     Offline {
-        /// What a person could do about it differs.
+        /// The cause. Each needs a different action of the user.
         why: NoConnection,
         /// In plain words.
         detail: String,
     },
-    /// The address must not be spoken to: not one byte was written.
+    /// The address guard blocks the address, so no byte was sent.
     #[error("is not contacted: {0}")]
     Blocked(Blocked),
-    /// The request could not be built from what was given (a header, a camera's address): nothing was sent.
+    /// The request could not be built from its input (a header, a camera's address), so no byte was sent.
     #[error("could not be sent the request: {detail}")]
     Invalid {
         /// In plain words.
         detail: String,
     },
-    /// No complete answer in time. With a timeout shorter than the 3 s that a connection may take, it may also mean
-    /// that no connection was made.
+    /// No complete response in time. A connection may take 3 s. With a shorter timeout, this error may also mean that no
+    /// connection was made.
     #[error("did not answer within {} s", .after.as_secs_f32())]
     Timeout {
-        /// How long was waited.
+        /// The time that was waited.
         after: Duration,
     },
-    /// Nothing of a reply came, or nothing of an upload was taken, for this long.
+    /// For this long, no data of the response arrived, or the printer accepted no data of an upload.
     #[error("sent and took no data for {} s", .after.as_secs_f32())]
     Silent {
-        /// How long was waited.
+        /// The time that was waited.
         after: Duration,
     },
-    /// The connection broke when the request was, or may have been, written.
+    /// The connection broke after the request was sent, or may have been sent.
     #[error("lost the connection before the reply was complete: {detail}")]
     Lost {
         /// In plain words.
         detail: String,
     },
-    /// The key was refused, or lacks a permission. OctoPrint 1.11: 403 as JSON, and 400 `CSRF validation failed` for a POST or
-    /// DELETE without a valid key.
+    /// OctoPrint refused the key, or the key lacks a permission. OctoPrint 1.11 sends 403 as JSON, and 400
+    /// `CSRF validation failed` for a POST or DELETE without a valid key.
     #[error("refused the API key, or it lacks the permission for this")]
     Unauthorized,
-    /// 401, or 403 that is not JSON. OctoPrint sends neither: a web server in front of it refuses access.
+    /// 401, or a 403 that is not JSON. OctoPrint sends neither: a web server in front of it refuses access.
     #[error("is behind a web server that refuses access: it wants a user and a password, or a header")]
     ProxyLogin,
-    /// A redirect, which is not followed: the request carries secrets.
+    /// A redirect. It is not followed, because the request contains secrets.
     #[error("redirects to {to}")]
     Redirected {
         /// The target, without its query.
         to: String,
     },
-    /// 409: the printer's state does not admit it.
+    /// 409: the printer's state does not allow the request.
     #[error("refused in its present state: {message}")]
     Conflict {
-        /// OctoPrint's own words.
+        /// OctoPrint's own text.
         message: String,
     },
     /// 404.
@@ -71,43 +71,43 @@ pub enum Error {
     Refused {
         /// The HTTP status.
         status: u16,
-        /// OctoPrint's own words.
+        /// OctoPrint's own text.
         message: String,
     },
-    /// 5xx: of OctoPrint, or of a proxy before it.
+    /// 5xx from OctoPrint, or from a proxy in front of it.
     #[error("failed with an error of its own ({status})")]
     Server {
         /// The HTTP status.
         status: u16,
     },
-    /// Something answered, but not as an OctoPrint does: not HTTP (an OctoPrint that is starting does that for some 0.3 s),
-    /// a page where JSON was due, too large.
+    /// The response does not come from a working OctoPrint: it is not HTTP, is a page instead of JSON, or is too large. An
+    /// OctoPrint that is starting sends text that is not HTTP for about 0.3 s.
     #[error("did not answer as an OctoPrint does: {detail}")]
     Protocol {
         /// In plain words.
         detail: String,
     },
-    /// HTTP works and the event socket does not (a proxy without websockets): poll instead.
+    /// HTTP works, but the event socket does not (a proxy without WebSockets). The caller must poll.
     #[error("does not open an event socket ({status})")]
     NoSocket {
-        /// The HTTP status that came in place of 101.
+        /// The HTTP status that was sent instead of 101.
         status: u16,
     },
 }
 
-/// Why no connection came about.
+/// Why no connection could be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NoConnection {
-    /// The name is nobody's.
+    /// The name cannot be resolved.
     Name,
-    /// Somebody is there, and nothing listens on that port.
+    /// The host is reachable, but nothing listens on that port.
     Refused,
-    /// No way leads to that network or host.
+    /// There is no route to that network or host.
     Route,
-    /// Not within the time.
+    /// No connection within the timeout.
     Time,
     Tls(TlsError),
-    /// Anything else.
+    /// Any other cause.
     Other,
 }
 
@@ -124,7 +124,7 @@ impl NoConnection {
 }
 
 impl Error {
-    /// Whether the request may have had an effect. `false` is certain; `true` means that the printer has to be read.
+    /// Whether the request may have had an effect. `false` is certain. After `true`, the caller must read the printer.
     pub fn may_have_acted(&self) -> bool {
         match self {
             Self::Timeout { .. }
@@ -145,7 +145,7 @@ impl Error {
         }
     }
 
-    /// Whether no byte of the request was written.
+    /// Whether no byte of the request was sent.
     pub fn never_left(&self) -> bool {
         match self {
             Self::Offline { .. } | Self::Blocked(_) | Self::Invalid { .. } => true,
@@ -164,12 +164,12 @@ impl Error {
         }
     }
 
-    /// Whether credentials were refused, by OctoPrint or by a web server before it.
+    /// Whether OctoPrint, or a web server in front of it, refused the credentials.
     pub fn is_unauthorized(&self) -> bool {
         matches!(self, Self::Unauthorized | Self::ProxyLogin)
     }
 
-    /// A short word that stays the same, for the API, logs and metrics.
+    /// Returns a short, stable code for the API, logs and metrics.
     pub fn wire_word(&self) -> &'static str {
         match self {
             Self::Offline { .. } => "offline",
@@ -189,7 +189,7 @@ impl Error {
         }
     }
 
-    /// Sorts what the HTTP client reports before there is a status.
+    /// Classifies an error of the HTTP client that occurred before the status.
     pub(super) fn from_send(error: &reqwest::Error) -> Self {
         if let Some(blocked) = blocked_in(error) {
             return Self::Blocked(blocked.clone());
@@ -213,7 +213,7 @@ impl Error {
         Self::from_exchange(error)
     }
 
-    /// Sorts what a line reports before there is a status.
+    /// Classifies an error of a line that occurred before the status.
     pub(super) fn from_line(error: LineError) -> Self {
         match error {
             LineError::Dial(error) => Self::from_dial(error),
@@ -226,7 +226,7 @@ impl Error {
         }
     }
 
-    /// Sorts what goes wrong on a connection that was made. Whatever is not surely something else counts as lost.
+    /// Classifies an error of an established connection. An error that is not surely another kind counts as lost.
     pub(super) fn from_exchange(error: &(dyn std::error::Error + 'static)) -> Self {
         match cause::<hyper::Error>(error) {
             Some(hyper) if hyper.is_parse() => Self::Protocol { detail: "what came was not HTTP".into() },
@@ -235,7 +235,7 @@ impl Error {
         }
     }
 
-    /// Sorts what the body's reader reports; `after` is the request's timeout.
+    /// Classifies an error of reading the body. `after` is the timeout of the request.
     pub(super) fn from_body(error: &BodyError, after: Duration) -> Self {
         match error {
             BodyError::TooLarge { .. } => Self::Protocol { detail: error.to_string() },
@@ -245,7 +245,7 @@ impl Error {
         }
     }
 
-    /// Sorts what the dialler reports.
+    /// Classifies an error of making a connection.
     pub(super) fn from_dial(error: DialError) -> Self {
         match error {
             DialError::Blocked(blocked) => Self::Blocked(blocked),
@@ -265,22 +265,22 @@ impl Error {
     }
 }
 
-/// The first cause of a type in an error's chain.
+/// Returns the first error of a type in an error's chain of causes.
 fn cause<'a, T: std::error::Error + 'static>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a T> {
     std::iter::successors(Some(error), |error| error.source()).find_map(|error| error.downcast_ref::<T>())
 }
 
-/// The text of the last cause. (reqwest's own text repeats the url, which the reader has.)
+/// Returns the text of the last cause. (The text of reqwest repeats the URL, which the reader already has.)
 fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     std::iter::successors(Some(error), |error| error.source()).last().map(ToString::to_string).unwrap_or_default()
 }
 
-/// A failure of the connection in plain words.
+/// Describes a failed connection in plain words.
 pub(super) fn io_words(error: &(dyn std::error::Error + 'static)) -> String {
     cause::<std::io::Error>(error).map_or_else(|| innermost(error), io_kind_words)
 }
 
-/// The usual failures in words of our own; the system's text for the rest.
+/// Describes the common failures in Printyard's words, and the others in the system's words.
 fn io_kind_words(error: &std::io::Error) -> String {
     use std::io::ErrorKind;
     match error.kind() {

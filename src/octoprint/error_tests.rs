@@ -1,4 +1,4 @@
-//! Every way in which a printer can fail to answer, against servers that fail in just that way.
+//! Tests of every way in which a request to a printer can fail, against servers that fail in that way.
 
 use std::{future::pending, net::SocketAddr, time::Duration};
 
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::outbound::TlsError;
 
-/// Long enough to connect on loopback; the servers that hang do so for good.
+/// Long enough to connect on loopback. The servers that hang do so for ever.
 const SOON: Duration = Duration::from_millis(150);
 
 fn http(status: &str, kind: &str, body: &str) -> String {
@@ -99,7 +99,7 @@ async fn a_connection_closed_without_an_answer_may_have_acted() {
 #[tokio::test]
 async fn a_reset_may_have_acted() {
     let server = Server::with(|stream| async move {
-        // A close with lingering off sends a reset.
+        // A close with a linger time of zero sends a reset.
         stream.set_zero_linger().expect("linger");
     })
     .await;
@@ -112,7 +112,7 @@ async fn a_second_request_on_a_connection_closed_meanwhile_is_not_repeated() {
     let server = Server::with(|mut stream| async move {
         let kept = "HTTP/1.1 204 No Content\r\n\r\n";
         let _ = stream.write_all(kept.as_bytes()).await;
-        // The second request of this connection is read, and never answered.
+        // The server reads the second request of this connection and never replies.
         let mut buffer = [0; 4096];
         let _ = tokio::io::AsyncReadExt::read(&mut stream, &mut buffer).await;
     })
@@ -139,7 +139,7 @@ async fn silence_and_dripping_end_with_the_timeout() {
     .await;
     let options = RequestOptions::within(SOON);
     for server in [silent, dripping] {
-        let error = server.client().job().get(&options).await.expect_err("late");
+        let error = server.client().job().get(&options).await.expect_err("a timeout");
         assert_eq!(error, Error::Timeout { after: SOON });
         assert!(error.may_have_acted());
         assert_eq!(error.to_string(), "did not answer within 0.15 s");
@@ -148,7 +148,7 @@ async fn silence_and_dripping_end_with_the_timeout() {
 
 #[tokio::test]
 async fn what_is_not_octoprint_is_told_apart() {
-    // An OctoPrint that is starting answers so for about 0.3 s.
+    // An OctoPrint that is starting sends this for about 0.3 s.
     let garbage = start_of("Not found").await;
     assert!(matches!(&garbage, Error::Protocol { .. }) && garbage.may_have_acted(), "{garbage:?}");
     let redirect =

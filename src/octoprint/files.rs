@@ -1,4 +1,4 @@
-//! The files that an OctoPrint has: list, counters, selection, removal.
+//! The files of an OctoPrint instance: list, print counters, selection and deletion.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -16,20 +16,20 @@ use crate::domain::reading::LOCAL;
 
 /// The largest list of files that is read, in bytes: about 40,000 entries of 1.11 with their analysis.
 const LIST: usize = 64 * 1024 * 1024;
-/// A list ends when no byte of it comes for this long. OctoPrint sends the first one when the list is complete: 15,000 files
-/// took it 14 s.
+/// Reading a list ends when no byte arrives for this long. OctoPrint sends the first byte when the list is complete: that took
+/// 14 s for 15,000 files.
 const LIST_SILENCE: Duration = Duration::from_secs(120);
-/// A list takes no longer, however steadily it comes: the largest one at 35 KB/s.
+/// The longest time for a list, even if bytes arrive steadily: the largest list at 35 KB/s.
 const LONGEST_LIST: Duration = Duration::from_secs(30 * 60);
 
-/// The files of one OctoPrint instance; from [`OctoPrint::files`].
+/// The client for the files of one OctoPrint instance; from [`OctoPrint::files`].
 #[derive(Debug, Clone, Copy)]
 pub struct FilesClient<'a>(pub(super) &'a OctoPrint);
 
-/// A file as OctoPrint knows it.
+/// A file as OctoPrint describes it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FileEntry {
-    /// With folders, separated by `/`. Together with `origin` the file's only identity.
+    /// With folders, separated by `/`. Path and `origin` together are the only identity of the file.
     pub path: String,
     /// `local`, `sdcard` (1.x), `printer` (2.x).
     pub origin: String,
@@ -37,31 +37,32 @@ pub struct FileEntry {
     pub name: String,
     /// Bytes.
     pub size: Option<u64>,
-    /// When OctoPrint got it.
+    /// When OctoPrint received it.
     pub date: Option<DateTime<Utc>>,
-    /// How often it was printed. Overwriting the file sets them to nothing (seen on 1.11.8).
+    /// How often it was printed. Overwriting the file resets the counters (measured on 1.11.8).
     pub prints: Prints,
-    /// Seconds, from OctoPrint's analysis, which comes up to 2 s after the upload, and waits while something prints.
+    /// Seconds, from OctoPrint's analysis. The analysis is ready up to 2 s after the upload, and waits while a print runs.
     pub estimated_print_time_s: Option<f64>,
-    /// The content's SHA-1 in hexadecimal: 1.11 only.
+    /// The SHA-1 of the content in hexadecimal, on 1.11 only.
     pub hash: Option<String>,
 }
 
 /// How often a file was printed. A cancelled print counts as a failure.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Prints {
-    /// Prints that came to their end.
+    /// Prints that reached their end.
     pub success: u64,
     /// Prints that failed or were cancelled.
     pub failure: u64,
 }
 
 impl FilesClient<'_> {
-    /// All files of all origins and folders, folders themselves and models left out. One request, up to 64 MB. Where the
-    /// options set no timeout, it takes as long as bytes of it come. Needs the permission FILES_LIST.
+    /// Lists all files of all origins and folders, without the folders themselves and without models. Sends one request, and
+    /// reads up to 64 MB. Without a timeout in the options, the list may take 30 minutes while bytes arrive. Needs the
+    /// permission FILES_LIST.
     ///
     /// # Errors
-    /// [`Error::Silent`] when no byte comes for [`RequestOptions::silence`] (without it: 120 s).
+    /// [`Error::Silent`] if no byte arrives for [`RequestOptions::silence`] (default: 120 s).
     pub async fn list(self, options: &RequestOptions) -> Result<Vec<FileEntry>, Error> {
         let mut url = self.0.endpoint(&["api", "files"]);
         url.query_pairs_mut().append_pair("recursive", "true");
@@ -74,10 +75,10 @@ impl FilesClient<'_> {
         Ok(flattened(body.files.0))
     }
 
-    /// One file, with its counters.
+    /// Reads one file with its print counters.
     ///
     /// # Errors
-    /// [`Error::NotFound`], also when the path is a folder's.
+    /// [`Error::NotFound`], also if the path is that of a folder.
     pub async fn get(self, path: &str, origin: &str, options: &RequestOptions) -> Result<FileEntry, Error> {
         let entry: Entry = self.0.get_json(self.url(path, origin)?, LIST, options).await?;
         if entry.is_folder() {
@@ -86,29 +87,29 @@ impl FilesClient<'_> {
         entry.file().ok_or_else(|| Error::protocol("what came does not describe a file"))
     }
 
-    /// Selects a file, and prints it where `print` says so (204: accepted). Needs the permission FILES_SELECT, and PRINT.
+    /// Selects a file, and prints it if `print` is true (204: accepted). Needs the permissions FILES_SELECT and PRINT.
     ///
     /// # Errors
-    /// [`Error::NotFound`]; [`Error::Conflict`] "Printer is already printing, cannot select a new file", which 1.11.8 also
-    /// says when it is merely offline. With `print`, when it [may have acted](Error::may_have_acted), a second one could
-    /// print twice.
+    /// [`Error::NotFound`]; [`Error::Conflict`] "Printer is already printing, cannot select a new file". 1.11.8 also sends
+    /// that conflict if the printer is merely offline. If a request with `print` [may have acted](Error::may_have_acted), a
+    /// second one could print twice.
     pub async fn select(self, path: &str, origin: &str, print: bool, options: &RequestOptions) -> Result<(), Error> {
         let json: &[u8] =
             if print { br#"{"command":"select","print":true}"# } else { br#"{"command":"select","print":false}"# };
         self.0.post(self.url(path, origin)?, Bytes::from_static(json), options).await
     }
 
-    /// Deletes a file. Deleting the selected one, when idle, deselects it. Needs the permission FILES_DELETE.
+    /// Deletes a file. Deleting the selected file deselects it if the printer is idle. Needs the permission FILES_DELETE.
     ///
     /// # Errors
-    /// [`Error::NotFound`]; [`Error::Conflict`] while it prints.
+    /// [`Error::NotFound`]; [`Error::Conflict`] while the file prints.
     pub async fn delete(self, path: &str, origin: &str, options: &RequestOptions) -> Result<(), Error> {
         let call = self.0.call(Method::DELETE, self.url(path, origin)?, options)?;
         self.0.exchange(call, options).await?.nothing()
     }
 
-    /// Each part of the path is percent-encoded by itself. Parts that would lead elsewhere (`..`) are refused, and so are
-    /// control characters, which no file of OctoPrint has in its name.
+    /// Returns the URL of a file. Each part of the path is percent-encoded on its own. Parts that lead out of the folder
+    /// (`..`) are refused. So are control characters, which no file name in OctoPrint contains.
     fn url(self, path: &str, origin: &str) -> Result<Url, Error> {
         let mut segments = vec!["api", "files", origin];
         segments.extend(path.split('/').filter(|part| !part.is_empty()));
@@ -182,7 +183,7 @@ impl Entry {
     }
 }
 
-/// Walks the folders; a path that a strange server repeats within one origin is taken once.
+/// Flattens the folders. If a server repeats a path within one origin, the path is kept once.
 fn flattened(entries: Vec<Object<Entry>>) -> Vec<FileEntry> {
     let mut files = Vec::new();
     let mut seen = BTreeSet::new();
@@ -245,7 +246,7 @@ mod tests {
         }
     }
 
-    /// A list of one file in pieces, and then nothing.
+    /// Serves a list of one file in pieces, and then sends nothing.
     async fn list_in_pieces(pieces: usize, ends: bool) -> Server {
         let list = br#"{"files":[{"name":"a.gcode","path":"a.gcode","origin":"local","type":"machinecode"}]}"#;
         Server::with(move |mut stream| async move {

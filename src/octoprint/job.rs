@@ -1,12 +1,14 @@
-//! The job client: what OctoPrint's JavaScript client offers as `OctoPrint.job`, function for function.
+//! The job client. It has the same functions as `OctoPrint.job` in OctoPrint's JavaScript client.
 //!
-//! All of them but [`get`](JobClient::get) post to `/api/job`, and OctoPrint answers `204 No Content` in 2 to 15 ms, before
-//! the printer has done anything: **`Ok(())` means accepted, never done**. What was accepted shows in `get` and on the
-//! event socket. Commands to one printer must not overlap: of 15 pairs of simultaneous `start`, 6 logged "Print job
-//! started" twice (1.11.8).
+//! All of them except [`get`](JobClient::get) post to `/api/job`. OctoPrint answers `204 No Content` in 2 to 15 ms, before the
+//! printer has done anything: **`Ok(())` means accepted, never done**. The effect of an accepted command is visible in `get`
+//! and on the event socket.
 //!
-//! Errors that all of them share: [`Error::Conflict`] with "Printer is not operational" while OctoPrint has no connection
-//! to its printer; [`Error::Unauthorized`] for a bad key or one without the permission PRINT (`get`: STATUS).
+//! Commands to one printer must not overlap: of 15 pairs of simultaneous `start`, 6 logged "Print job started" twice (1.11.8).
+//!
+//! Errors that all functions share:
+//! * [`Error::Conflict`] with "Printer is not operational" while OctoPrint is not connected to its printer.
+//! * [`Error::Unauthorized`] for a bad key, or a key without the permission PRINT (`get`: STATUS).
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -21,19 +23,19 @@ use crate::domain::{
     state::PrinterState,
 };
 
-/// The print job of one OctoPrint instance; from [`OctoPrint::job`].
+/// The client for the print job of one OctoPrint instance; from [`OctoPrint::job`].
 #[derive(Debug, Clone, Copy)]
 pub struct JobClient<'a>(pub(super) &'a OctoPrint);
 
 impl JobClient<'_> {
-    /// Reads the job: the selected file, how far it is, and the printer's state (`GET /api/job`, about 3 ms).
+    /// Reads the job: the selected file, its progress, and the printer's state (`GET /api/job`, about 3 ms).
     ///
-    /// There is no job id: a job's only identity is its file's path and origin. After a print the file stays selected and
-    /// `completion` stays 100; after a cancel the progress is empty; a disconnect or an error deselects the file. A
-    /// firmware error has a text on 1.11, and none on 2.x.
+    /// There is no job id: the path and the origin of the file are the only identity of a job. After a print, the file stays
+    /// selected and `completion` stays 100. After a cancel, the progress is empty. A disconnect or an error deselects the
+    /// file. A firmware error has a text on 1.11 and none on 2.x.
     ///
     /// # Errors
-    /// Reading has no effect, whatever [`Error::may_have_acted`] says. JSON that has neither state nor job is
+    /// [`Error`]. Reading has no effect, whatever [`Error::may_have_acted`] returns. JSON that has neither state nor job is
     /// [`Error::Protocol`].
     pub async fn get(self, options: &RequestOptions) -> Result<JobReading, Error> {
         let body: Body = self.0.get_json(self.0.0.job_url.clone(), SMALL, options).await?;
@@ -42,28 +44,28 @@ impl JobClient<'_> {
 
     /// Starts printing the selected file from its beginning.
     ///
-    /// | state | OctoPrint's answer |
+    /// | state | OctoPrint's response |
     /// |-|-|
     /// | operational, a file is selected | accepted; `Starting`, then `Printing` within 20 ms |
     /// | operational, **no file** | **accepted, and nothing happens** |
-    /// | operational, an empty file | accepted; begun and done within 10 ms, `completion` is then -100 |
+    /// | operational, an empty file | accepted; started and done within 10 ms, `completion` is then -100 |
     /// | starting, printing, pausing, paused, resuming, cancelling, finishing | conflict: "Printer already has an active print job, did you mean 'restart'?" |
     ///
     /// # Errors
-    /// [`Error`]; when it [may have acted](Error::may_have_acted), a second start could print twice.
+    /// [`Error`]. If the request [may have acted](Error::may_have_acted), a second start could print twice.
     pub async fn start(self, options: &RequestOptions) -> Result<(), Error> {
         self.command(br#"{"command":"start"}"#, options).await
     }
 
     /// Cancels the job.
     ///
-    /// | state | OctoPrint's answer |
+    /// | state | OctoPrint's response |
     /// |-|-|
     /// | starting | accepted; `Cancelling` for the rest of the start script, `Printing` for 8 ms, then `Operational` |
-    /// | printing, pausing, resuming | accepted; `Cancelling` for the rest of the command in flight (0.1 s; an `M109` held it for 13 s), then `Operational` |
+    /// | printing, pausing, resuming | accepted; `Cancelling` for the rest of the running G-code line (0.1 s; an `M109` took 13 s), then `Operational` |
     /// | paused | accepted; `Operational` at once |
-    /// | cancelling | accepted, nothing more happens |
-    /// | finishing | **accepted**: the print was done, and is reported cancelled as well |
+    /// | cancelling | accepted, and nothing else happens |
+    /// | finishing | **accepted**: the print was done, and is also reported as cancelled |
     /// | operational | conflict: "Printer is neither printing nor paused" |
     ///
     /// A cancelled job sends both `PrintCancelled` and `PrintFailed` (reason `cancelled`).
@@ -74,28 +76,29 @@ impl JobClient<'_> {
         self.command(br#"{"command":"cancel"}"#, options).await
     }
 
-    /// OctoPrint's own restart: prints the paused job from its beginning.
+    /// Sends OctoPrint's own restart, which prints the paused job from its beginning.
     ///
-    /// | state | OctoPrint's answer |
+    /// | state | OctoPrint's response |
     /// |-|-|
     /// | paused | 1.11: accepted, `Printing` from 0, with `PrintStarted` and no event of a cancel. **2.x: accepted, and nothing happens** (2.0.0rc7, 2.1.0.dev) |
     /// | any other | conflict: "Printer does not have an active print job or is not paused" |
     ///
-    /// What works in every state and version is [`cancel`](Self::cancel), waiting for `Operational`, [`start`](Self::start).
+    /// The steps that work in every state and version: [`cancel`](Self::cancel), wait for `Operational`,
+    /// [`start`](Self::start).
     ///
     /// # Errors
-    /// [`Error`]; when it [may have acted](Error::may_have_acted), a second restart could print twice.
+    /// [`Error`]. If the request [may have acted](Error::may_have_acted), a second restart could print twice.
     pub async fn restart(self, options: &RequestOptions) -> Result<(), Error> {
         self.command(br#"{"command":"restart"}"#, options).await
     }
 
-    /// Pauses the job. Sends the action, so a repetition cannot turn it round.
+    /// Pauses the job. The request names the action, so a repeated request cannot resume it.
     ///
-    /// | state | OctoPrint's answer |
+    /// | state | OctoPrint's response |
     /// |-|-|
-    /// | printing, resuming | accepted; `Pausing` for 0.03 to 1.1 s or the command in flight, then `Paused` |
-    /// | starting | **accepted and lost**: `Pausing`, then `Printing` again, with an event `PrintPaused` all the same |
-    /// | pausing, paused, cancelling, finishing | accepted, nothing more happens |
+    /// | printing, resuming | accepted; `Pausing` for 0.03 to 1.1 s or the rest of the running G-code line, then `Paused` |
+    /// | starting | **accepted and lost**: `Pausing`, then `Printing` again, but the event `PrintPaused` is still sent |
+    /// | pausing, paused, cancelling, finishing | accepted, and nothing else happens |
     /// | operational | conflict: "Printer is neither printing nor paused" |
     ///
     /// # Errors
@@ -104,13 +107,13 @@ impl JobClient<'_> {
         self.command(br#"{"command":"pause","action":"pause"}"#, options).await
     }
 
-    /// Resumes the paused job. Sends the action, so a repetition cannot turn it round.
+    /// Resumes the paused job. The request names the action, so a repeated request cannot pause it.
     ///
-    /// | state | OctoPrint's answer |
+    /// | state | OctoPrint's response |
     /// |-|-|
     /// | paused | accepted; `Printing` within 20 ms |
-    /// | pausing | **accepted and lost**: ends `Paused` |
-    /// | starting, printing, resuming, cancelling, finishing | accepted, nothing more happens |
+    /// | pausing | **accepted and lost**: the state becomes `Paused` |
+    /// | starting, printing, resuming, cancelling, finishing | accepted, and nothing else happens |
     /// | operational | conflict: "Printer is neither printing nor paused" |
     ///
     /// # Errors
@@ -119,19 +122,19 @@ impl JobClient<'_> {
         self.command(br#"{"command":"pause","action":"resume"}"#, options).await
     }
 
-    /// Pauses what prints and resumes what is paused: OctoPrint decides. A repetition turns it round, so whoever can
-    /// reads the state and says [`pause`](Self::pause) or [`resume`](Self::resume).
+    /// Pauses a printing job, or resumes a paused one: OctoPrint decides. A repeated request reverses the first one. If
+    /// possible, read the state and use [`pause`](Self::pause) or [`resume`](Self::resume).
     ///
-    /// | state | OctoPrint's answer |
+    /// | state | OctoPrint's response |
     /// |-|-|
     /// | printing, resuming | as `pause` |
     /// | paused | 1.11: as `resume`. **2.0.0rc7: accepted, and nothing happens** |
     /// | starting | accepted, and the pause is lost |
-    /// | pausing, cancelling, finishing | accepted, nothing more happens |
+    /// | pausing, cancelling, finishing | accepted, and nothing else happens |
     /// | operational | conflict: "Printer is neither printing nor paused" |
     ///
     /// # Errors
-    /// [`Error`]; when it [may have acted](Error::may_have_acted), a second one may undo the first.
+    /// [`Error`]. If the request [may have acted](Error::may_have_acted), a second one may undo the first.
     pub async fn toggle_pause(self, options: &RequestOptions) -> Result<(), Error> {
         self.command(br#"{"command":"pause","action":"toggle"}"#, options).await
     }
@@ -185,7 +188,7 @@ impl Body {
         }
         let state_text = self.state.0.unwrap_or_default();
         let state = PrinterState::from_text(&state_text);
-        // While a file goes to the SD card, job and progress are those of the transfer, which is no print.
+        // While a file is sent to the SD card, job and progress describe that transfer, which is not a print.
         let is_print = state != PrinterState::Transferring;
         let job = self.job.0.filter(|_| is_print).unwrap_or_default();
         Ok(JobReading {
@@ -201,7 +204,7 @@ impl Body {
 }
 
 impl File {
-    /// A file without a path is none: OctoPrint sends the object with nulls when nothing is selected.
+    /// Returns `None` for a file without a path: OctoPrint sends the object with nulls if no file is selected.
     fn named(self) -> Option<JobFile> {
         let path = self.path.filled()?;
         let last = path.rsplit('/').next().unwrap_or(&path).to_owned();
@@ -216,7 +219,7 @@ impl File {
 }
 
 impl Progressed {
-    /// An empty file has a completion of -100 on 1.11: that is none.
+    /// On 1.11 an empty file has a `completion` of -100. It is read as `None`.
     fn progress(self) -> Progress {
         Progress {
             completion: self.completion.0.filter(|percent| *percent >= 0.0).map(|percent| percent.min(100.0)),

@@ -1,4 +1,4 @@
-//! The job client: what it sends, and what it reads from every recorded job.
+//! Tests of the job client: the requests that it sends, and the recorded jobs that it reads.
 
 use super::*;
 use crate::octoprint::testing::{Server, client, sample};

@@ -1,8 +1,8 @@
-//! Fields that cannot fail.
+//! Lenient JSON fields: a field with an unexpected shape is read as `None`.
 //!
-//! OctoPrint's versions differ in which fields are there, null, whole or fractional, and plugins change more. A reading
-//! must not be lost for a field that nobody needed: what has another shape than expected is `None`. These types read
-//! straight from the stream, without a tree of the whole body in between (a list of files may have 16 MB).
+//! OctoPrint's versions differ in their fields: a field may be missing, null, whole or fractional. Plugins change more. A
+//! reading must not fail because of a field that is not needed. These types read directly from the stream, without a tree of
+//! the whole body (a list of files may have 16 MB).
 
 use std::{collections::BTreeMap, fmt, marker::PhantomData};
 
@@ -15,7 +15,7 @@ use serde::{
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Text(pub(super) Option<String>);
 
-/// A number, also one written as a text.
+/// A number, or a text that contains a number.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct Number(pub(super) Option<f64>);
 
@@ -23,33 +23,33 @@ pub(super) struct Number(pub(super) Option<f64>);
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct Flag(pub(super) Option<bool>);
 
-/// An object of a known shape, the fields of which are lenient themselves.
+/// An object of a known shape. Its fields are lenient, too.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Object<T>(pub(super) Option<T>);
 
-/// A list; what is in it is lenient itself.
+/// A list. Its items are lenient, too.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct List<T>(pub(super) Vec<T>);
 
-/// An object with keys of the other side's choice.
+/// An object whose keys the sender chooses.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Dict<T>(pub(super) BTreeMap<String, T>);
 
 impl Text {
-    /// The text, unless it is absent or empty.
+    /// Returns the text, unless it is missing or empty.
     pub(super) fn filled(self) -> Option<String> {
         self.0.filter(|text| !text.is_empty())
     }
 }
 
 impl Number {
-    /// As a count (bytes, seconds since 1970). Negative ones are none.
+    /// Returns the number as a count (bytes, seconds since 1970). Negative numbers return `None`.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be in range; fractions go")]
     pub(super) fn count(self) -> Option<u64> {
         self.0.filter(|number| (0.0..9.0e15).contains(number)).map(|number| number as u64)
     }
 
-    /// As whole seconds.
+    /// Returns the number as whole seconds.
     #[expect(clippy::cast_possible_truncation, reason = "checked to be in range; fractions go")]
     pub(super) fn whole(self) -> Option<i64> {
         self.0.filter(|number| number.abs() < 9.0e15).map(|number| number as i64)
@@ -74,7 +74,7 @@ impl<T> Default for Dict<T> {
     }
 }
 
-/// What was met in the stream; the visitor of `T` keeps what it can use.
+/// A value in the stream. Each type implements the methods for the values that it can use.
 trait Lenient<'de>: Default {
     fn text(_: &str) -> Self {
         Self::default()

@@ -1,4 +1,4 @@
-//! The passive login: turns an API key into the session that the event socket wants.
+//! The passive login: exchanges an API key for the session that the event socket needs.
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -9,15 +9,14 @@ use super::{
     request::SMALL,
 };
 
-/// Who the key belongs to. OctoPrint's answer also holds the user's API key, which is not read.
+/// The user of the API key. OctoPrint's response also contains the user's API key, which is not read.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Session {
-    /// The user's name.
     pub name: String,
-    /// A secret: with the name it opens the event socket. Lost when OctoPrint restarts.
+    /// A secret: together with the name it opens the event socket. It is lost when OctoPrint restarts.
     pub session: String,
-    /// What the user may do, by groups or on their own: OctoPrint's permissions in lower case, `admin` among them for who
-    /// may do everything.
+    /// The user's own permissions and those of the user's groups: OctoPrint's names in lower case. They include `admin` if the
+    /// user has all permissions.
     pub rights: Vec<String>,
 }
 
@@ -36,7 +35,7 @@ struct Body {
     permissions: List<Text>,
 }
 
-/// What counts: the user's permissions and those of the groups together. (The field `permissions` has the user's own only.)
+/// The permissions that count: the user's own and those of the groups. (The field `permissions` has only the user's own.)
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Needs {
@@ -44,7 +43,7 @@ struct Needs {
 }
 
 impl OctoPrint {
-    /// Logs in with the key (`POST /api/login`, passive): checks it, and yields a session for the event socket.
+    /// Logs in with the key (`POST /api/login`, passive). Checks the key, and returns a session for the event socket.
     ///
     /// # Errors
     /// [`Error::Unauthorized`] for a bad key (1.11: 400 `CSRF validation failed`).

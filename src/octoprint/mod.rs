@@ -1,15 +1,17 @@
-//! The one module that speaks to printers.
+//! The client of OctoPrint: the only module that sends requests to printers.
 //!
-//! [`OctoPrint`] is a client of one OctoPrint instance: the heir of OctoPrint's JavaScript client, whose job functions
-//! stand under their names in [`JobClient`], with the same request options. What is documented here was measured on
-//! OctoPrint 1.11.8, 2.0.0rc7 and 2.1.0.dev unless it says otherwise.
+//! [`OctoPrint`] is a client of one OctoPrint instance. Its model is OctoPrint's JavaScript client: [`JobClient`] has the same
+//! job functions under the same names, with the same request options. Everything documented here was measured on OctoPrint
+//! 1.11.8, 2.0.0rc7 and 2.1.0.dev, unless a comment names another source.
 //!
-//! Three rules hold everywhere:
-//! * **An answer is not an effect.** OctoPrint's `204` means accepted. Whoever calls looks for the effect.
-//! * **An error says whether the request may have arrived** ([`Error::may_have_acted`]); nothing here repeats a request.
-//! * **Answers are read tolerantly** (`lenient`): versions and plugins add, drop and retype fields.
+//! Three rules hold in all submodules:
+//! * **A response is not an effect.** OctoPrint's `204` means accepted. The caller must check the effect.
+//! * **An error states whether the request may have arrived** ([`Error::may_have_acted`]). This module never repeats a
+//!   request.
+//! * **Responses are read leniently** (`lenient`): versions and plugins add fields, drop them, and change their types.
 //!
-//! No version header is ever sent: 1.11 ignores it, 2.x changes its shapes for it, and answers 500 to one that it dislikes.
+//! Printyard never sends a version header. 1.11 ignores it. 2.x changes its response shapes for it, and answers 500 to one
+//! that it does not accept.
 
 mod app_keys;
 mod camera;
@@ -59,59 +61,59 @@ use crate::{
     outbound::{Blocked, Certificates, Line, Outbound, SetupError},
 };
 
-/// What a request may take when its options do not say otherwise.
+/// The timeout of a request whose options have none.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A client of one OctoPrint instance. A clone is a reference count.
+/// A client of one OctoPrint instance. Cheap to clone: a clone increments a reference count.
 #[derive(Clone)]
 pub struct OctoPrint(Arc<Inner>);
 
 struct Inner {
-    /// Ends in `/`, without user, query and fragment.
+    /// Ends in `/`. Has no user, query and fragment.
     base: Url,
-    /// Made once, for the one path that a thousand requests at once take.
+    /// Built once, because a thousand requests at the same time use this path.
     job_url: Url,
-    /// The API key, and the headers that a web server before OctoPrint asks for. Kept out of every `Debug`.
+    /// The API key, and the headers that a web server in front of OctoPrint needs. They never appear in a `Debug` output.
     credentials: HeaderMap,
-    /// The base url is written as an address that must not be spoken to.
+    /// Set if the base URL contains a literal address that must not be contacted.
     blocked: Option<Blocked>,
     outbound: Outbound,
     line: Line,
 }
 
-/// What the caller may set for one request, as in OctoPrint's JavaScript client.
+/// The options of one request, as in OctoPrint's JavaScript client.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RequestOptions {
     /// For the whole request, from the connection to the last byte. `None`: [`DEFAULT_TIMEOUT`].
     pub timeout: Option<Duration>,
-    /// The request ends when nothing comes of the reply for this long, or when nothing of an upload is taken. `None`: only
-    /// uploads and lists of files have such a limit.
+    /// The request ends if no data of the response arrives for this long, or if the printer accepts no data of an upload.
+    /// `None`: only uploads and lists of files have such a limit.
     pub silence: Option<Duration>,
-    /// Sent besides the client's own, and in their stead where the name is the same.
+    /// Sent in addition to the client's own headers. A header with the same name replaces the client's.
     pub headers: Vec<(String, String)>,
-    /// Added to the url's query.
+    /// Added to the query of the URL.
     pub params: Vec<(String, String)>,
-    /// No byte of the request is written after this; it ends as [`Error::Offline`] then. Uploads and cameras ignore it.
+    /// No byte of the request is sent after this time: it then ends as [`Error::Offline`]. Uploads and cameras ignore it.
     pub not_after: Option<Instant>,
 }
 
 impl RequestOptions {
-    /// Options with a timeout for the whole request and nothing else.
+    /// Returns options with a timeout for the whole request and no other limit.
     pub fn within(timeout: Duration) -> Self {
         Self { timeout: Some(timeout), ..Self::default() }
     }
 }
 
-/// Why no client can be made. The texts contain no secrets.
+/// Why no client can be created. The texts contain no secrets.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidAccess {
-    /// A key that cannot be sent. OctoPrint 1.11 answers 500 to non-ASCII ones, so they are refused before.
+    /// A key that cannot be sent. OctoPrint 1.11 answers 500 to non-ASCII keys, so they are refused before.
     #[error("an API key has only visible ASCII characters")]
     Key,
     /// A header that cannot be sent.
     #[error("the header {0} cannot be sent")]
     Header(String),
-    /// A text that is no certificate.
+    /// A text that is not a certificate.
     #[error("the CA certificate cannot be read")]
     Certificate,
     #[error(transparent)]
@@ -119,12 +121,14 @@ pub enum InvalidAccess {
 }
 
 impl OctoPrint {
-    /// A client for the instance at `base`, which may have a path of its own (`http://farm/printer-7/`). Nothing is sent yet.
+    /// Creates a client for the instance at `base`, which may have a path of its own (`http://farm/printer-7/`). Sends nothing
+    /// yet.
     ///
-    /// Headers and the user of the access go with every request to this host and port, certificates count for every connection.
+    /// The headers and the user of `access` are sent with every request to this host and port. Its certificates apply to every
+    /// connection.
     ///
     /// # Errors
-    /// When the key is empty or has characters other than visible ASCII, or when another part of the access cannot be used.
+    /// If the key is empty or has characters other than visible ASCII, or if another part of `access` cannot be used.
     pub fn new(base: Url, access: &PrinterAccess, outbound: Outbound) -> Result<Self, InvalidAccess> {
         let mut credentials = HeaderMap::new();
         for (name, value) in &access.headers {
@@ -155,27 +159,27 @@ impl OctoPrint {
         Ok(Self(Arc::new(Inner { base, job_url, credentials, blocked, outbound, line })))
     }
 
-    /// The address of the instance, ending in `/`, without user and password.
+    /// Returns the address of the instance. It ends in `/` and has no user and password.
     pub fn base(&self) -> &Url {
         &self.0.base
     }
 
-    /// The print job.
+    /// The client for the print job.
     pub fn job(&self) -> JobClient<'_> {
         JobClient(self)
     }
 
-    /// The printer behind OctoPrint: its flags, heaters and errors.
+    /// The client for the printer behind OctoPrint: its flags, heaters and errors.
     pub fn printer(&self) -> PrinterClient<'_> {
         PrinterClient(self)
     }
 
-    /// The connection between OctoPrint and its printer.
+    /// The client for the connection between OctoPrint and its printer.
     pub fn connection(&self) -> ConnectionClient<'_> {
         ConnectionClient(self)
     }
 
-    /// The files that OctoPrint has.
+    /// The client for the files of OctoPrint.
     pub fn files(&self) -> FilesClient<'_> {
         FilesClient(self)
     }
@@ -191,7 +195,7 @@ impl std::fmt::Debug for OctoPrint {
     }
 }
 
-/// A header value that is kept out of every `Debug`.
+/// Returns a header value that never appears in a `Debug` output.
 fn secret(key: &str) -> Result<HeaderValue, InvalidAccess> {
     if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(InvalidAccess::Key);
@@ -201,11 +205,11 @@ fn secret(key: &str) -> Result<HeaderValue, InvalidAccess> {
     Ok(value)
 }
 
-/// The base in the one form that the rest relies on.
+/// Normalizes the base URL: no query, fragment, user and password, and a path that ends in `/`.
 fn tidy(mut base: Url) -> Url {
     base.set_query(None);
     base.set_fragment(None);
-    // Both fail only for urls without a host, which are blocked.
+    // Both fail only for URLs without a host, which are blocked.
     let _ = base.set_username("");
     let _ = base.set_password(None);
     if !base.path().ends_with('/') {

@@ -14,31 +14,31 @@ use crate::domain::{
     state::{PrinterState, StateFlags},
 };
 
-/// Moments of the past that are asked for: OctoPrint keeps those of 30 minutes, one a second at most.
+/// Maximum number of past temperatures that are requested. OctoPrint keeps 30 minutes, with at most one entry a second.
 const MOMENTS: usize = 1_800;
 
-/// The largest answer read with that many moments, in bytes (150 to 350 each).
+/// The largest response with that many entries, in bytes (150 to 350 each).
 const PAST: usize = 1024 * 1024;
 
-/// The printer of one OctoPrint instance; from [`OctoPrint::printer`].
+/// The client for the printer of one OctoPrint instance; from [`OctoPrint::printer`].
 #[derive(Debug, Clone, Copy)]
 pub struct PrinterClient<'a>(pub(super) &'a OctoPrint);
 
-/// The answer to `GET /api/printer`.
+/// The response to `GET /api/printer`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PrinterReading {
-    /// Read from the text, refined by the flags.
+    /// Derived from the text, and refined by the flags.
     pub state: PrinterState,
-    /// OctoPrint's own words.
+    /// OctoPrint's own text.
     pub state_text: String,
-    /// As they came. While pausing, `printing` is set too (seen on 1.11.8).
+    /// As OctoPrint sent them. While pausing, `printing` is set, too (measured on 1.11.8).
     pub flags: StateFlags,
     /// Empty for about 2 s after a connect. Heaters without any value are left out.
     pub temperatures: Temperatures,
 }
 
 impl PrinterClient<'_> {
-    /// Reads flags and temperatures; `None` while OctoPrint is not connected to its printer (409).
+    /// Reads flags and temperatures. Returns `None` while OctoPrint is not connected to its printer (409).
     ///
     /// # Errors
     /// [`Error`]; JSON without a state is [`Error::Protocol`].
@@ -50,8 +50,8 @@ impl PrinterClient<'_> {
         }
     }
 
-    /// Reads what the heaters had lately, oldest first, as far back as OctoPrint keeps it; nothing while it is not
-    /// connected to its printer.
+    /// Reads the past temperatures, oldest first, as far back as OctoPrint keeps them. The list is empty while OctoPrint is
+    /// not connected to its printer.
     ///
     /// # Errors
     /// [`Error`].
@@ -66,7 +66,7 @@ impl PrinterClient<'_> {
         }
     }
 
-    /// The firmware's last error, if there is one (`GET /api/printer/error`; empty on 2.x also after an error).
+    /// Reads the firmware's last error, if there is one (`GET /api/printer/error`). On 2.x it is empty even after an error.
     ///
     /// # Errors
     /// [`Error`].
@@ -76,7 +76,7 @@ impl PrinterClient<'_> {
         Ok(body.error.filled())
     }
 
-    /// Sends lines of G-code, which go between those of a running print. Needs the permission CONTROL.
+    /// Sends lines of G-code. OctoPrint inserts them between the lines of a running print. Needs the permission CONTROL.
     ///
     /// # Errors
     /// [`Error::Conflict`] while OctoPrint is not connected to its printer.
@@ -104,7 +104,7 @@ struct Heaters {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Moment {
-    /// Seconds since 1970, by the clock of OctoPrint.
+    /// Seconds since 1970, by OctoPrint's clock.
     time: Number,
     #[serde(flatten)]
     heaters: BTreeMap<String, Object<Heater>>,
@@ -192,7 +192,7 @@ impl Flags {
     }
 }
 
-/// A chamber that the printer lacks has nulls, and goes.
+/// Converts the heaters. A heater that the printer lacks (for example a chamber) has nulls, and is left out.
 fn temperatures(heaters: BTreeMap<String, Object<Heater>>) -> Temperatures {
     let read = |(name, heater): (String, Object<Heater>)| {
         let heater = heater.0?;

@@ -1,12 +1,12 @@
-//! The event socket: events of a printer within milliseconds, at about 100 bytes each.
+//! The event socket: sends the events of a printer within milliseconds, at about 100 bytes each.
 //!
-//! Raw websocket at `sockjs/websocket` (1.11 and 2.x). The subscription goes out *before* the login, or OctoPrint sends a
-//! whole history first (up to 100 KB) and 1 to 19 KB twice a second after. Events before the socket is open are lost:
-//! read the printer before trusting what comes. OctoPrint never pings, so the caller does.
+//! It is a raw WebSocket at `sockjs/websocket` (1.11 and 2.x). The client subscribes *before* it logs in. Otherwise OctoPrint
+//! first sends a whole history (up to 100 KB), and then 1 to 19 KB twice a second. Events before the opening of the socket are
+//! lost: read the printer before trusting events. OctoPrint never pings, so the caller must.
 //!
-//! A socket counts as open when OctoPrint has confirmed the login. Both versions send `timelapse` and the event
-//! `ClientAuthed` within 5 ms of a successful one, and nothing of the kind without. OctoPrint answers pings also without a
-//! login, and 1.11.8 drops a login without a word where the user's name has a colon.
+//! A socket counts as open when OctoPrint has confirmed the login. After a successful login, both versions send `timelapse`
+//! and the event `ClientAuthed` within 5 ms. Without one, they send neither. OctoPrint answers pings even without a login.
+//! 1.11.8 drops a login without a reply if the user's name contains a colon.
 
 use std::{num::NonZeroU32, time::Duration};
 
@@ -36,31 +36,31 @@ use crate::{
     outbound::{AGENT, CONNECT_TIMEOUT, Stream},
 };
 
-/// From the connection to the proof that the login was taken.
+/// The time from the connection to the proof that OctoPrint accepted the login.
 const HANDSHAKE: Duration = Duration::from_secs(5);
 
-/// A ping must find room in the socket's buffer within this.
+/// The time for a ping to get room in the buffer of the socket.
 const SEND: Duration = Duration::from_secs(5);
 
-/// A history may have 100 KB; what is asked for has 100 bytes.
+/// In bytes. A history may have 100 KB; a subscribed event has about 100 bytes.
 const LARGEST_MESSAGE: usize = 1024 * 1024;
 
-/// Allocated at once, for each socket (the library's own choice is 128 KiB). With the greeting, for which it grows once,
-/// an open socket costs 12 KB in all, measured over 200 to OctoPrint 1.11.8.
+/// Bytes that are allocated at once for each socket (the library's default is 128 KiB). The buffer grows once, for the
+/// greeting. With it, an open socket costs 12 KB in total, measured over 200 sockets to OctoPrint 1.11.8.
 const READ_BUFFER: usize = 4096;
 
-/// Why an OctoPrint sends no events. Its HTTP may work all the same.
+/// Why an OctoPrint sends no events. Its HTTP requests may still work.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NoEvents {
     /// The passive login failed.
     Login(Error),
     /// The event socket could not be opened.
     Socket(Error),
-    /// The socket is open, and OctoPrint did not confirm the login within 5 s.
+    /// The socket is open, but OctoPrint did not confirm the login within 5 s.
     Unconfirmed,
 }
 
-/// Frames of one socket that are read: far more than a printer sends. Beyond it the socket is closed.
+/// The limit for frames of one socket, far more than a printer sends. Beyond it the socket is closed.
 const FRAMES: Quota =
     Quota::per_second(NonZeroU32::new(100).expect("not zero")).allow_burst(NonZeroU32::new(1_000).expect("not zero"));
 
@@ -69,7 +69,7 @@ type FrameLimiter = RateLimiter<NotKeyed, InMemoryState, MonotonicClock>;
 /// An open event socket. Dropping it closes the connection.
 pub struct Push {
     socket: WebSocketStream<Stream>,
-    /// An event that was the proof of the login; it must not be lost.
+    /// An event that proved the login. It must not be lost.
     first: Option<Box<PrinterEvent>>,
     frames: FrameLimiter,
 }
@@ -81,20 +81,20 @@ impl std::fmt::Debug for Push {
 }
 
 impl Push {
-    /// Logs in, connects, subscribes, and waits for the proof that events will come. Takes at most the options' timeout
-    /// for the login, and 5 s for the rest. The options' headers go with the upgrade, too.
+    /// Logs in, connects, subscribes, and waits for the proof that events will arrive. The login takes at most the timeout of
+    /// the options, the rest at most 5 s. The headers of the options are also sent with the upgrade request.
     ///
     /// # Errors
-    /// [`NoEvents`]: poll instead.
+    /// [`NoEvents`]: the caller must poll.
     pub async fn open(octoprint: &OctoPrint, options: &RequestOptions) -> Result<Self, NoEvents> {
         let session = octoprint.login(options).await.map_err(NoEvents::Login)?;
         Self::open_with(octoprint, options, &session).await
     }
 
-    /// The same with a session.
+    /// Opens the event socket with a given session.
     ///
     /// # Errors
-    /// [`NoEvents`]: poll instead.
+    /// [`NoEvents`]: the caller must poll.
     pub async fn open_with(
         octoprint: &OctoPrint,
         options: &RequestOptions,
@@ -125,11 +125,12 @@ impl Push {
         Ok(Self { socket, first: None, frames: RateLimiter::direct_with_clock(FRAMES, MonotonicClock) })
     }
 
-    /// Waits for the next frame. Cancel-safe: dropping the future loses nothing.
+    /// Waits for the next frame. Cancel safe: dropping the future loses nothing. After an error, open another socket.
     ///
     /// # Errors
-    /// [`Error::Lost`] when the socket is closed; [`Error::Unauthorized`] when the session has ended (the key changed, the
-    /// user was removed); [`Error::Protocol`] when it speaks no websocket, or sends far too many frames. After an error, open another.
+    /// * [`Error::Lost`] if the socket is closed.
+    /// * [`Error::Unauthorized`] if the session has ended (the key changed, the user was removed).
+    /// * [`Error::Protocol`] if the socket does not use the WebSocket protocol, or sends far too many frames.
     pub async fn next(&mut self) -> Result<PushFrame, Error> {
         if let Some(event) = self.first.take() {
             return Ok(PushFrame::Event(*event));
@@ -150,10 +151,10 @@ impl Push {
         }
     }
 
-    /// Sends a ping; the answer comes as [`PushFrame::Pong`].
+    /// Sends a ping. The reply arrives as [`PushFrame::Pong`].
     ///
     /// # Errors
-    /// [`Error::Lost`] when the socket is closed; [`Error::Timeout`] when nothing is taken from it any more.
+    /// [`Error::Lost`] if the socket is closed; [`Error::Timeout`] if the printer no longer reads from it.
     pub async fn ping(&mut self) -> Result<(), Error> {
         self.send(Message::Ping(Bytes::new())).await
     }
@@ -193,7 +194,7 @@ impl Push {
     }
 }
 
-/// The upgrade, with all headers of the printer except the API key, which OctoPrint does not want here.
+/// Builds the upgrade request. It has all headers of the printer except the API key, which OctoPrint does not want here.
 fn upgrade_request(
     octoprint: &OctoPrint,
     options: &RequestOptions,
@@ -202,7 +203,7 @@ fn upgrade_request(
     if !options.params.is_empty() {
         url.query_pairs_mut().extend_pairs(&options.params);
     }
-    // http becomes ws, https wss.
+    // `http` becomes `ws`, and `https` becomes `wss`.
     let url = url.as_str().replacen("http", "ws", 1);
     let invalid = |_| Error::Invalid { detail: "the address cannot be written as a websocket's".into() };
     let mut request = url.into_client_request().map_err(invalid)?;
@@ -219,7 +220,7 @@ fn closed() -> Error {
     Error::Lost { detail: "the event socket was closed".into() }
 }
 
-/// Sorts what goes wrong in the upgrade.
+/// Classifies an error of the upgrade.
 fn refusal(error: tungstenite::Error) -> Error {
     match error {
         tungstenite::Error::Http(response) => Error::NoSocket { status: response.status().as_u16() },
@@ -227,7 +228,7 @@ fn refusal(error: tungstenite::Error) -> Error {
     }
 }
 
-/// Sorts what goes wrong on an open socket.
+/// Classifies an error of an open socket.
 fn broken(error: tungstenite::Error) -> Error {
     match error {
         tungstenite::Error::ConnectionClosed | tungstenite::Error::AlreadyClosed => closed(),

@@ -1,4 +1,4 @@
-//! What comes through the event socket, read.
+//! Parses the frames of the event socket.
 
 use serde::{Deserialize, de::IgnoredAny};
 
@@ -11,15 +11,15 @@ use crate::domain::{reading::LOCAL, reading::PrinterEvent, state::PrinterState};
 /// One frame of the event socket.
 #[derive(Debug, Clone, PartialEq)]
 pub enum PushFrame {
-    /// News.
+    /// An event of the printer.
     Event(PrinterEvent),
-    /// The answer to a ping.
+    /// The reply to a ping.
     Pong,
-    /// A sign of life: a frame that is not used, or not understood.
+    /// Any other frame: it is not used, or not understood. It shows that the socket is alive.
     Other,
 }
 
-/// The events that are subscribed to: exactly those that [`PrinterEvent`] has, and the proof that the login was taken.
+/// The events to subscribe to: exactly those of [`PrinterEvent`], and `ClientAuthed` as the proof of the login.
 pub(super) const EVENTS: [&str; 13] = [
     "PrinterStateChanged",
     "FileSelected",
@@ -36,22 +36,22 @@ pub(super) const EVENTS: [&str; 13] = [
     "ClientAuthed",
 ];
 
-/// What a text frame is, as far as opening the socket needs it.
+/// A parsed text frame, with the cases that opening the socket needs.
 #[derive(Debug, PartialEq)]
 pub(super) enum Parsed {
-    /// The greeting, which comes before any login.
+    /// The greeting, which arrives before any login.
     Greeting,
-    /// The login was refused, or has ended.
+    /// OctoPrint refused the login, or it has ended.
     ReauthRequired,
     Event(PrinterEvent),
-    /// Anything else that OctoPrint sends only after the login: another event, `timelapse`, `current`, `history`.
+    /// Any other frame that OctoPrint sends only after the login: another event, `timelapse`, `current`, `history`.
     Known,
-    /// Not understood.
+    /// A frame that is not understood.
     Garbage,
 }
 
-/// A frame is one JSON object with one key, its kind. Kinds that are not needed (`current`, up to 100 KB of `history`)
-/// are skipped over without being built.
+/// A frame is one JSON object with one key, its kind. Kinds that are not needed (`current`, up to 100 KB of `history`) are
+/// skipped without building their values.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct Frame {
@@ -66,7 +66,7 @@ struct Frame {
     history: bool,
 }
 
-/// The key is there, whatever its value is: `timelapse` may be null.
+/// Returns true if the key is present, whatever its value: `timelapse` may be null.
 fn is_there<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     IgnoredAny::deserialize(deserializer).map(|_| true)
 }
@@ -95,7 +95,7 @@ struct Payload {
     time: Number,
 }
 
-/// Reads a text frame; nothing is an error.
+/// Parses a text frame. Never fails.
 pub(super) fn parse(text: &str) -> Parsed {
     let Ok(Object(Some(frame))) = from_python::<Object<Frame>>(text.as_bytes()) else { return Parsed::Garbage };
     if frame.reauth_required.0.is_some() {
@@ -142,8 +142,9 @@ impl Event {
     }
 }
 
-/// The id decides, except where the text has more. OctoPrint sends `OFFLINE` for every closed connection, after an error
-/// too (2.0.0rc7 with the text `Offline after error`), and `STARTING` and `PRINTING` while it sends a file to the SD card.
+/// Derives the state from the id, unless the text is more precise. OctoPrint sends `OFFLINE` for every closed connection, even
+/// after an error (2.0.0rc7 with the text `Offline after error`). It sends `STARTING` and `PRINTING` while it sends a file to
+/// the SD card.
 fn changed_state(id: &str, text: &str) -> PrinterState {
     let (by_id, by_text) = (PrinterState::from_state_id(id), PrinterState::from_text(text));
     match (by_id, by_text) {

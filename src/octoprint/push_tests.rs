@@ -1,4 +1,4 @@
-//! The event socket against servers that accept, refuse, and misbehave.
+//! Tests of the event socket against servers that accept it, refuse it, or misbehave.
 
 use futures_util::{SinkExt, StreamExt};
 use tokio::{
@@ -13,7 +13,7 @@ use crate::{domain::state::PrinterState, octoprint::testing::client};
 
 type Socket = WebSocketStream<TcpStream>;
 
-/// An OctoPrint with a login and, behind it, the given socket.
+/// A server with OctoPrint's login and, after it, the given socket.
 async fn octoprint<F, Fut>(socket: F) -> (OctoPrint, tokio::task::JoinHandle<()>)
 where
     F: FnOnce(TcpStream) -> Fut + Send + 'static,
@@ -63,7 +63,7 @@ async fn it_subscribes_before_it_logs_in_and_then_yields_events() {
         )
         .await;
         say(&mut socket, "garbage").await;
-        // Answers the ping, then ends.
+        // Replies to the ping, then closes the socket.
         let _ = socket.next().await;
         let _ = socket.flush().await;
         let _ = socket.close(None).await;
@@ -141,7 +141,7 @@ async fn a_socket_on_which_no_login_is_confirmed_is_not_open() {
         for text in ["{}", "garbage", r#"{"connected":{}}"#, r#"{"plugin":{}}"#] {
             say(&mut socket, text).await;
         }
-        // Answers pings, as OctoPrint 1.11.8 does to a user with a colon in the name.
+        // Replies to pings, as OctoPrint 1.11.8 does for a user with a colon in the name.
         while let Some(Ok(_)) = socket.next().await {}
     })
     .await;
@@ -218,7 +218,7 @@ async fn a_socket_that_sends_far_too_many_frames_is_given_up() {
             Ok(_) => frames += 1,
             Err(error) => break error,
         }
-        assert!(frames < 20_000, "it goes on");
+        assert!(frames < 20_000, "the socket stays open");
     };
     assert!(matches!(error, Error::Protocol { .. }) && frames >= 1_000, "{error:?} after {frames} frames");
 }

@@ -1,11 +1,12 @@
-//! JSON as Python writes it. Its `json` module writes `NaN`, `Infinity` and lone surrogates, which are no JSON.
+//! Reads JSON as Python writes it. Python's `json` module writes `NaN`, `Infinity` and lone surrogates, which are not valid
+//! JSON.
 
 use std::borrow::Cow;
 
 use serde::de::DeserializeOwned;
 
-/// Reads JSON. What is no JSON but Python's is repaired first: `NaN`, `Infinity` and numbers beyond the range of a double
-/// are read as null, and bytes and escapes that are no text as U+FFFD.
+/// Reads JSON. If the input is not valid JSON, it is repaired first: `NaN`, `Infinity` and numbers beyond the range of a
+/// double are read as null. Bytes and escapes that are not valid text are read as U+FFFD.
 pub(super) fn from_python<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, serde_json::Error> {
     serde_json::from_slice(bytes).or_else(|error| match repair(&String::from_utf8_lossy(bytes)) {
         Cow::Borrowed(same) if same.as_bytes() == bytes => Err(error),
@@ -13,7 +14,7 @@ pub(super) fn from_python<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, serde_
     })
 }
 
-/// Replaces what no JSON reader takes.
+/// Replaces the parts that no JSON reader accepts.
 fn repair(text: &str) -> Cow<'_, str> {
     let mut repaired = String::new();
     let mut copied = 0;
@@ -41,7 +42,7 @@ fn repair(text: &str) -> Cow<'_, str> {
     Cow::Owned(repaired)
 }
 
-/// The end of a number or of a bare word that begins at `at`, and its replacement.
+/// Returns the end of a number or bare word that begins at `at`, and its replacement.
 fn word(text: &str, at: usize) -> (usize, Option<&'static str>) {
     let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'+' | b'.');
     let length = text.as_bytes()[at..].iter().take_while(|byte| is_part(byte)).count();
@@ -52,7 +53,7 @@ fn word(text: &str, at: usize) -> (usize, Option<&'static str>) {
     (end, is_none.then_some("null"))
 }
 
-/// The end of the string that begins at `at`; lone surrogates in it are replaced.
+/// Returns the end of the string that begins at `at`. Lone surrogates in it are replaced.
 fn string(text: &str, at: usize, copied: &mut usize, repaired: &mut String) -> usize {
     let bytes = text.as_bytes();
     let mut at = at + 1;
@@ -75,7 +76,7 @@ fn string(text: &str, at: usize, copied: &mut usize, repaired: &mut String) -> u
     bytes.len()
 }
 
-/// The surrogate whose escape begins at `at`.
+/// Returns the surrogate whose escape begins at `at`.
 fn surrogate(bytes: &[u8], at: usize) -> Option<u16> {
     let escape = bytes.get(at..at + 6)?.strip_prefix(b"\\u")?;
     let unit = u16::from_str_radix(std::str::from_utf8(escape).ok()?, 16).ok()?;

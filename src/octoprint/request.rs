@@ -1,4 +1,4 @@
-//! One request and its answer: the only place that sends to a printer and sorts what comes back.
+//! One request to a printer and its response: the only place that sends requests and classifies responses.
 
 use bytes::Bytes;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
@@ -17,22 +17,22 @@ use super::{
 };
 use crate::outbound::{Reply, TimeLimit};
 
-/// The largest answer read to one printer's state, in bytes (seen: 0.6 to 30 KB).
+/// The largest response about one printer's state, in bytes (measured: 0.6 to 30 KB).
 pub(super) const SMALL: usize = 256 * 1024;
 
-/// The largest error page that is looked into, in bytes.
+/// The largest error page that is read, in bytes.
 const ERROR_BODY: usize = 64 * 1024;
 
-/// The most of somebody's error text that is repeated, in characters.
+/// The longest part of a foreign error text that is repeated, in characters.
 const ERROR_TEXT: usize = 200;
 
 pub(super) const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
-/// Headers that are the connection's, not the caller's. The version header would change the shapes of the answers on 2.x.
+/// Headers of the connection, which a caller cannot set. On 2.x the version header would change the shapes of responses.
 const NOT_THE_CALLERS: [&str; 6] =
     ["host", "content-length", "transfer-encoding", "connection", "upgrade", "x-octoprint-api-version"];
 
-/// What is encoded in a segment of a path: all that means something in a url, and what is no visible ASCII.
+/// The characters that are encoded in a segment of a path: those with a meaning in a URL, and those outside visible ASCII.
 const SEGMENT: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')
@@ -51,8 +51,8 @@ const SEGMENT: &AsciiSet = &CONTROLS
     .add(b'|')
     .add(b'}');
 
-/// The url of an endpoint; each segment is percent-encoded by itself, and none is `.` or `..`. (Not by the url's own
-/// segments: they drop tabs and line breaks unasked, so that a `..` with one within goes up a level.)
+/// Returns the URL of an endpoint. Each segment is percent-encoded on its own; no segment may be `.` or `..`. (The path
+/// segments of `Url` silently drop tabs and line breaks, so a `..` with one inside would lead up a level.)
 pub(super) fn endpoint(base: &Url, segments: &[&str]) -> Url {
     let mut url = base.clone();
     let mut path = base.path().trim_end_matches('/').to_owned();
@@ -64,7 +64,7 @@ pub(super) fn endpoint(base: &Url, segments: &[&str]) -> Url {
     url
 }
 
-/// The `Authorization` header for a user and password in a url, if it has them.
+/// Returns the `Authorization` header for the user and password of a URL, if it has them.
 pub(super) fn basic_credentials(url: &Url) -> Option<HeaderValue> {
     if url.username().is_empty() && url.password().is_none() {
         return None;
@@ -73,7 +73,7 @@ pub(super) fn basic_credentials(url: &Url) -> Option<HeaderValue> {
     basic(&plain(url.username()), &plain(url.password().unwrap_or_default()))
 }
 
-/// The `Authorization` header for a user and password (RFC 7617, in UTF-8).
+/// Returns the `Authorization` header for a user and password (RFC 7617, in UTF-8).
 pub(super) fn basic(user: &str, password: &str) -> Option<HeaderValue> {
     use base64::Engine as _;
     let coded = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
@@ -83,12 +83,12 @@ pub(super) fn basic(user: &str, password: &str) -> Option<HeaderValue> {
 }
 
 impl OctoPrint {
-    /// The url of an endpoint of this instance.
+    /// Returns the URL of an endpoint of this instance.
     pub(super) fn endpoint(&self, segments: &[&str]) -> Url {
         endpoint(&self.0.base, segments)
     }
 
-    /// `GET`, and the JSON that comes.
+    /// Sends `GET`, and reads the JSON of the response.
     pub(super) async fn get_json<T: DeserializeOwned>(
         &self,
         url: Url,
@@ -99,13 +99,13 @@ impl OctoPrint {
         exchange.json(limit).await
     }
 
-    /// `POST` of a JSON text; the answer has no content worth reading.
+    /// Sends `POST` with a JSON text. The content of the response is not read.
     pub(super) async fn post(&self, url: Url, json: Bytes, options: &RequestOptions) -> Result<(), Error> {
         let exchange = self.post_json(url, json, options).await?;
         exchange.nothing()
     }
 
-    /// `POST` of a JSON text.
+    /// Sends `POST` with a JSON text.
     pub(super) async fn post_json(&self, url: Url, json: Bytes, options: &RequestOptions) -> Result<Exchange, Error> {
         let mut call = self.call(Method::POST, url, options)?;
         call.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -113,7 +113,7 @@ impl OctoPrint {
         self.exchange(call, options).await
     }
 
-    /// A request with this instance's credentials and the caller's headers and parameters.
+    /// Builds a request with this instance's credentials and the caller's headers and parameters.
     pub(super) fn call(&self, method: Method, mut url: Url, options: &RequestOptions) -> Result<Call, Error> {
         if !options.params.is_empty() {
             url.query_pairs_mut().extend_pairs(&options.params);
@@ -134,21 +134,23 @@ impl OctoPrint {
     pub(super) async fn exchange(&self, call: Call, options: &RequestOptions) -> Result<Exchange, Error> {
         self.check_address()?;
         let Call { method, url, headers, body } = call;
-        // Boxed: each of the futures around it would hold it twice, and a thousand commands at once were 10 MB of them,
+        // Boxed: each of the surrounding futures would hold it twice. A thousand simultaneous commands took 10 MB for them,
         // copied at every level.
         let send = Box::pin(self.0.line.send(method, &url, headers, body, options.not_after));
         answered(async { send.await.map_err(Error::from_line) }, options).await
     }
 
-    /// Sends what is streamed, or goes elsewhere, by the general client. The guard judges names; the caller has asked it
-    /// about a literal address.
+    /// Sends a streamed request, or a request to another address, with the general client. The address guard checks names; the
+    /// caller has already checked a literal address.
     pub(super) async fn exchange_apart(&self, request: Request, options: &RequestOptions) -> Result<Exchange, Error> {
         let send = self.0.outbound.http().execute(request);
         answered(async { send.await.map(Reply::from).map_err(|error| Error::from_send(&error)) }, options).await
     }
 
+    /// Checks that the address of this instance may be contacted.
+    ///
     /// # Errors
-    /// [`Error::Blocked`] when the base url is written as an address that must not be spoken to.
+    /// [`Error::Blocked`] if the base URL contains a literal address that must not be contacted.
     pub(super) fn check_address(&self) -> Result<(), Error> {
         self.0.blocked.clone().map_or(Ok(()), |blocked| Err(Error::Blocked(blocked)))
     }
@@ -163,7 +165,7 @@ pub(super) struct Call {
 }
 
 impl Call {
-    /// For the general client, without its body.
+    /// Returns the request for the general client, without its body.
     pub(super) fn apart(self) -> Request {
         let mut request = Request::new(self.method, self.url);
         *request.headers_mut() = self.headers;
@@ -171,7 +173,7 @@ impl Call {
     }
 }
 
-/// Waits for an answer that is a success, within the options' limits.
+/// Waits for a successful response, within the limits of the options.
 async fn answered(
     send: impl Future<Output = Result<Reply, Error>>,
     options: &RequestOptions,
@@ -183,7 +185,7 @@ async fn answered(
     if exchange.response.status().is_success() { Ok(exchange) } else { Err(Box::pin(exchange.refusal()).await) }
 }
 
-/// A response that has begun, and the time that is left for the rest of it.
+/// A response that has begun, and the time that is left for its rest.
 pub(super) struct Exchange {
     response: Reply,
     limit: TimeLimit,
@@ -191,12 +193,12 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
-    /// The status, which is one of success.
+    /// Returns the status, which is always a success.
     pub(super) fn status(&self) -> StatusCode {
         self.response.status()
     }
 
-    /// What the answer says it is, without parameters.
+    /// Returns the content type of the response, without parameters.
     pub(super) fn content_type(&self) -> Option<String> {
         let text = self.response.headers().get(CONTENT_TYPE)?.to_str().ok()?;
         text.split(';').next().map(|kind| kind.trim().to_ascii_lowercase())
@@ -206,13 +208,13 @@ impl Exchange {
         self.content_type().as_deref() == Some("text/html")
     }
 
-    /// The answer's bytes.
+    /// Reads the bytes of the response.
     pub(super) async fn bytes(self, limit: usize) -> Result<Bytes, Error> {
         let read = self.response.bytes(limit, self.limit).await;
         read.map_err(|error| Error::from_body(&error, self.timeout))
     }
 
-    /// The answer's JSON, which is an object with OctoPrint.
+    /// Reads the JSON of the response. OctoPrint always sends an object.
     pub(super) async fn json<T: DeserializeOwned>(self, limit: usize) -> Result<T, Error> {
         if self.is_html() {
             return Err(Error::protocol("a web page came where data was due"));
@@ -222,7 +224,7 @@ impl Exchange {
         object.ok_or_else(|| Error::protocol("what came was not JSON of the expected kind"))
     }
 
-    /// Nothing more is wanted. A page (a captive portal's, another server's) is no success.
+    /// Ignores the content of the response. A web page (from a captive portal or another server) is not a success.
     pub(super) fn nothing(self) -> Result<(), Error> {
         if self.is_html() {
             return Err(Error::protocol("a web page came where nothing was due"));
@@ -231,12 +233,12 @@ impl Exchange {
         Ok(())
     }
 
-    /// Sorts an answer that is no success.
+    /// Classifies a response that is not a success.
     async fn refusal(self) -> Error {
         let status = self.response.status();
         if status.is_redirection() {
             let to = self.response.headers().get(LOCATION).and_then(|to| to.to_str().ok()).unwrap_or_default();
-            // Its query may have secrets.
+            // The query may contain secrets.
             let to = cut(to.split(['?', '#']).next().unwrap_or_default());
             return if to.is_empty() {
                 Error::protocol("it redirects to no address")
@@ -265,8 +267,8 @@ impl Exchange {
         }
     }
 
-    /// OctoPrint's `{"error": "…"}`, or the text itself when it is short and no page. The status is known already, so
-    /// what goes wrong here costs only the words.
+    /// Reads OctoPrint's `{"error": "…"}`, or the text itself if it is short and not a web page. The status is already known,
+    /// so an error here loses only the text.
     async fn message(self) -> String {
         #[derive(Deserialize)]
         struct Told {

@@ -1,4 +1,4 @@
-//! Reads the addresses of the camera in OctoPrint's settings.
+//! Reads the addresses of the camera from OctoPrint's settings.
 
 use serde::Deserialize;
 
@@ -7,7 +7,7 @@ use super::{
     lenient::{Flag, List, Object, Text},
 };
 
-/// The largest settings that are read, in bytes: plugins keep theirs in them.
+/// The largest settings that are read, in bytes: they include the settings of plugins.
 const SETTINGS: usize = 4 * 1024 * 1024;
 
 #[derive(Debug, Default, Deserialize)]
@@ -46,8 +46,8 @@ pub(super) struct CameraAddresses {
 }
 
 impl OctoPrint {
-    /// The addresses of the camera; none where it is switched off. Costs OctoPrint ten times a reading of the job (29 ms).
-    /// Needs the permission SETTINGS_READ.
+    /// Returns the addresses of the camera; none if it is disabled. This costs OctoPrint ten times as much as a reading of the
+    /// job (29 ms). Needs the permission SETTINGS_READ.
     pub(super) async fn camera_addresses(&self, options: &RequestOptions) -> Result<CameraAddresses, Error> {
         let body: Body = self.get_json(self.endpoint(&["api", "settings"]), SETTINGS, options).await?;
         Ok(body.webcam.0.map(Webcam::addresses).unwrap_or_default())

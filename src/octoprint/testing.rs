@@ -1,4 +1,4 @@
-//! What the tests of this folder share: recorded bodies, and tiny servers that misbehave in one way each.
+//! Shared helpers of the tests: recorded bodies, and small servers that each misbehave in one way.
 
 use std::{future::Future, net::SocketAddr};
 
@@ -16,7 +16,7 @@ use crate::{
     outbound::{Networks, Outbound},
 };
 
-/// A body recorded from a real OctoPrint.
+/// Reads a body that was recorded from a real OctoPrint.
 pub(super) fn sample<T: DeserializeOwned>(name: &str) -> T {
     let path = format!("{}/tests/fixtures/octoprint/{name}.json", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
@@ -24,14 +24,14 @@ pub(super) fn sample<T: DeserializeOwned>(name: &str) -> T {
 }
 
 pub(super) fn outbound() -> Outbound {
-    Outbound::new(Networks::default()).expect("set-up")
+    Outbound::new(Networks::default()).expect("an outbound client")
 }
 
 pub(super) fn client(base: &str) -> OctoPrint {
     OctoPrint::new(base.parse().expect("url"), &PrinterAccess::with_key("KEY"), outbound()).expect("client")
 }
 
-/// A server on loopback. It tells what it was asked, and ends with the test.
+/// A server on loopback. It records its requests, and ends with the test.
 pub(super) struct Server {
     address: SocketAddr,
     requests: tokio::sync::Mutex<mpsc::UnboundedReceiver<String>>,
@@ -45,7 +45,7 @@ impl Drop for Server {
 }
 
 impl Server {
-    /// Reads one request per connection, and gives the connection to `then`.
+    /// Starts a server that reads one request per connection and passes the connection to `then`.
     pub(super) async fn with<F, Fut>(then: F) -> Self
     where
         F: Fn(TcpStream) -> Fut + Send + 'static,
@@ -63,7 +63,7 @@ impl Server {
         Self { address, requests: tokio::sync::Mutex::new(requests), task }
     }
 
-    /// Answers every request with these bytes, and closes.
+    /// Starts a server that answers every request with these bytes and closes the connection.
     pub(super) async fn answering(answer: impl Into<Vec<u8>>) -> Self {
         let answer = answer.into();
         Self::with(move |mut stream| {
@@ -84,13 +84,13 @@ impl Server {
         client(self.url().as_str())
     }
 
-    /// The next request that came: its head, and as much of its body as the head announced.
+    /// Returns the next request: its head, and as much of its body as the head announced.
     pub(super) async fn request(&self) -> String {
         self.requests.lock().await.recv().await.expect("a request")
     }
 }
 
-/// Up to the end of the body, by its announced length.
+/// Reads a request to the end of its body, by the announced length.
 async fn read_request(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
     let mut buffer = [0; 4096];

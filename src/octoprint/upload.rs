@@ -1,4 +1,4 @@
-//! Uploads of files: streamed, and limited by silence instead of by their length.
+//! Uploads of files. They are streamed, and limited by silence instead of their total time.
 
 use std::{
     pin::pin,
@@ -19,28 +19,27 @@ use super::{
 };
 use crate::{domain::reading::LOCAL, outbound};
 
-/// An upload ends when the printer takes no byte for this long.
+/// An upload ends if the printer accepts no byte for this long.
 const UPLOAD_SILENCE: Duration = Duration::from_secs(30);
-/// An upload takes no longer, however steadily it goes.
+/// The longest time for an upload, even if bytes are sent steadily.
 const LONGEST_UPLOAD: Duration = Duration::from_secs(6 * 3_600);
-/// How fast OctoPrint stores a file that it has received, at the least, in bytes per second.
+/// The lowest rate at which OctoPrint stores a received file, in bytes per second.
 const STORED_PER_S: u64 = 4 * 1024 * 1024;
-/// What the operating system keeps of an upload, at most, when its last byte was handed over, in bytes.
+/// Maximum size of the part of an upload that the operating system still buffers after the last byte was handed to it, in
+/// bytes.
 const BUFFERED: u64 = 4 * 1024 * 1024;
 
-/// A file on its way to a printer. It is streamed: nothing is kept in memory.
+/// A file to be uploaded to a printer. It is streamed and never kept in memory.
 #[derive(Debug)]
 pub struct Upload {
-    /// The content.
     pub body: outbound::Body,
-    /// Bytes. OctoPrint refuses an upload of unknown length (411 on 1.11.8, measured); its limit is 1 GB, and over it the
-    /// connection breaks without a word: check before.
+    /// Bytes. OctoPrint refuses an upload of unknown length (411, measured on 1.11.8). Its limit is 1 GB. Above that it closes
+    /// the connection without a response, so check the length before.
     pub length: u64,
-    /// OctoPrint makes it tame (`&` goes, for one), so use the path that comes back.
+    /// OctoPrint changes some characters (it removes `&`, for example), so use the path in the response.
     pub filename: String,
-    /// Where to; made as needed. Empty: the top.
+    /// The target folder. OctoPrint creates it if needed. Empty: the top folder.
     pub folder: String,
-    /// Select it.
     pub select: bool,
     /// Select and print it.
     pub print: bool,
@@ -49,32 +48,34 @@ pub struct Upload {
 /// The result of an upload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Uploaded {
-    /// The path that OctoPrint gave it.
+    /// The path that OctoPrint gave the file.
     pub path: String,
-    /// Where it is.
+    /// Where the file is stored, for example `local`.
     pub origin: String,
     /// The last part of the path.
     pub name: String,
-    /// It is selected now. (`false` when it was asked to print and does: 1.11.8.)
+    /// The file is selected now. (On 1.11.8 this is `false` if a print was requested and has started.)
     pub effective_select: bool,
-    /// It prints now. **`false`, with success all the same, when the printer was offline, printing or paused.**
+    /// The file prints now. **If the printer was offline, printing or paused, this is `false`, but the upload still
+    /// succeeds.**
     pub effective_print: bool,
 }
 
 impl FilesClient<'_> {
-    /// Uploads a file, and selects or prints it where that is asked for (201). **Look at
-    /// [`effective_print`](Uploaded::effective_print)**: with the printer offline or busy the file is stored and not printed.
-    /// A file of the same name is overwritten. Where the options set no timeout, it takes as long as the printer takes bytes.
-    /// Needs the permission FILES_UPLOAD, and FILES_SELECT and PRINT for the rest.
+    /// Uploads a file, and selects or prints it if requested (201). **Check [`effective_print`](Uploaded::effective_print)**:
+    /// if the printer is offline or busy, the file is stored and not printed. A file with the same name is overwritten.
+    /// Without a timeout in the options, the upload may take 6 hours while the printer accepts bytes. Needs the permission
+    /// FILES_UPLOAD, and FILES_SELECT and PRINT to select and print.
     ///
     /// # Errors
-    /// [`Error::Silent`] when the printer takes no byte for [`RequestOptions::silence`] (without it: 30 s).
-    /// [`Error::Conflict`] when the file of that name is printing; [`Error::Refused`] with 415 for an extension that
-    /// OctoPrint does not print. A file over OctoPrint's limit: 400, or [`Error::Lost`].
+    /// * [`Error::Silent`] if the printer accepts no byte for [`RequestOptions::silence`] (default: 30 s).
+    /// * [`Error::Conflict`] if the file with that name is printing.
+    /// * [`Error::Refused`] with 415 for an extension that OctoPrint does not print.
+    /// * [`Error::Refused`] with 400, or [`Error::Lost`], for a file above OctoPrint's limit.
     pub async fn upload(self, upload: Upload, options: &RequestOptions) -> Result<Uploaded, Error> {
         let Upload { body, length, filename, folder, select, print } = upload;
         let silence = options.silence.unwrap_or(UPLOAD_SILENCE);
-        // The reply begins after the content, however long that takes.
+        // The response begins only after the content was sent, however long that takes.
         let timeout = options.timeout.unwrap_or(LONGEST_UPLOAD);
         let options = RequestOptions { timeout: Some(timeout), silence: None, ..options.clone() };
         let (progress, seen) = watch::channel(());
@@ -103,7 +104,7 @@ impl FilesClient<'_> {
     }
 }
 
-/// Waits for the answer to an upload while its content is taken, and then until OctoPrint has stored it.
+/// Waits for the response to an upload while its content is sent, and then until OctoPrint has stored the file.
 async fn while_it_moves(
     answer: impl Future<Output = Result<Uploaded, Error>>,
     mut seen: watch::Receiver<()>,
@@ -127,13 +128,13 @@ async fn while_it_moves(
     timeout(stored_within, answer).await.map_err(|_| Error::Timeout { after: stored_within })?
 }
 
-/// How long the operating system still sends, after so much of the content was handed over within so long.
+/// Returns how long the operating system may still send, if it accepted the content within `elapsed`.
 fn buffered(elapsed: Duration, length: u64) -> Duration {
     let percent = u32::try_from(100 * length.min(BUFFERED) / length.max(1)).unwrap_or(100);
     elapsed * percent / 100
 }
 
-/// The answer to an upload.
+/// The response to an upload.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct UploadBody {
@@ -176,12 +177,12 @@ mod tests {
         let (_silent, seen) = watch::channel(());
         let ended = while_it_moves(std::future::pending(), seen, silence, 1).await;
         assert_eq!(ended, Err(Error::Silent { after: silence }));
-        // Everything is taken: OctoPrint stores it.
+        // All content was sent: OctoPrint stores it.
         let (all_taken, seen) = watch::channel(());
         drop(all_taken);
         let ended = while_it_moves(std::future::pending(), seen, silence, 1).await;
         assert!(matches!(ended, Err(Error::Timeout { after }) if after >= silence), "{ended:?}");
-        // Far longer than the silence, but never silent for so long.
+        // Takes far longer than the silence, but is never silent for that long.
         let (progress, seen) = watch::channel(());
         let steady = async move {
             let started = Instant::now();

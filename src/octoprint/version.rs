@@ -1,15 +1,15 @@
-//! Which OctoPrint is there, and whether it takes the key: the cheapest question that needs a permission.
+//! Reads the version of OctoPrint, and checks the key: this is the cheapest request that needs a permission.
 
 use serde::Deserialize;
 
 use super::{Error, OctoPrint, RequestOptions, lenient::Text, request::SMALL};
 
-/// The answer to `GET /api/version`.
+/// The response to `GET /api/version`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Version {
-    /// The version, as `1.11.8`; where the body has only a text, that text.
+    /// The version, for example `1.11.8`. If the body has only a text, this is that text.
     pub server: String,
-    /// The text for people, as `OctoPrint 1.11.8`. Servers that imitate OctoPrint say here who they are.
+    /// The text for users, for example `OctoPrint 1.11.8`. Servers that imitate OctoPrint name themselves here.
     pub text: String,
 }
 
@@ -21,11 +21,11 @@ struct Body {
 }
 
 impl OctoPrint {
-    /// Reads the version (`GET /api/version`). It needs the permission STATUS, so it also tests the key.
+    /// Reads the version (`GET /api/version`). It needs the permission STATUS, so it also checks the key.
     ///
     /// # Errors
-    /// [`Error::Unauthorized`] for a key that is bad or lacks STATUS (1.11: 403); [`Error::Protocol`] or
-    /// [`Error::NotFound`] where something else than an OctoPrint answers.
+    /// [`Error::Unauthorized`] for a key that is bad or lacks STATUS (1.11: 403). [`Error::Protocol`] or [`Error::NotFound`]
+    /// if another server than OctoPrint responds.
     pub async fn version(&self, options: &RequestOptions) -> Result<Version, Error> {
         let body: Body = self.get_json(self.endpoint(&["api", "version"]), SMALL, options).await?;
         body.version()
