@@ -1,4 +1,4 @@
-//! Who asks, and what they may do: roles and tag limits, by token and by session.
+//! Principals and their rights: roles and tag limits, looked up by token or by session.
 
 use std::sync::Arc;
 
@@ -20,35 +20,36 @@ use crate::{
     secrets, storage,
 };
 
-/// A session that was not used for so long ends.
+/// A session that is not used for this time ends.
 pub(super) const SESSION_IDLE: TimeDelta = TimeDelta::days(7);
-/// `last_used_at` and `last_seen_at` are written at most this often.
+/// Minimum time between two writes of `last_used_at` or `last_seen_at`.
 const TOUCH_EVERY: TimeDelta = TimeDelta::minutes(1);
 
-/// Who asks.
+/// The user, token or operator that makes a request.
 #[derive(Debug, Clone)]
 pub struct Principal {
     pub kind: ActorKind,
     pub name: String,
     pub role: Role,
-    /// Printers with any of these tags; empty = all.
+    /// The principal sees printers with any of these tags. Empty: all printers.
     pub tags: Vec<String>,
     pub token_id: Option<Uuid>,
     pub user_id: Option<Uuid>,
-    /// The session in which they ask.
+    /// The session that the request uses.
     pub session_id: Option<Uuid>,
-    /// Where the request came from.
+    /// Where the request comes from.
     pub origin: Origin,
-    /// The first of the tokens that theirs came in the place of: the scope of their idempotency keys.
+    /// The first token of the line of replacements that this token belongs to. It is the scope of the idempotency keys.
     pub line: Option<Uuid>,
-    /// They must send an idempotency key with whatever has an effect.
+    /// Requests that change something must have an idempotency key.
     pub requires_key: bool,
-    /// The key of the request, to be bound to what it does.
+    /// The idempotency key of the request. It is bound to the effect of the request.
     pub key: Option<Arc<KeyUse>>,
 }
 
 impl Principal {
-    /// Somebody without limits who is no user: the operator of the server, at the terminal or by its own token.
+    /// Returns a principal without limits that is not a user: the operator of the server, at the terminal or with its
+    /// own token.
     pub fn operator_of_the_server(kind: ActorKind) -> Self {
         let name = match kind {
             ActorKind::Terminal | ActorKind::Scheduler | ActorKind::Printer | ActorKind::Setup => kind.as_str(),
@@ -85,27 +86,27 @@ impl Principal {
         }
     }
 
-    /// Whose limits count: a user, or a token with its successors. None: the operator of the server.
+    /// Returns the id to which limits apply: a user, or a token with its successors. None: the operator of the server.
     pub fn owner(&self) -> Option<Uuid> {
         self.user_id.or(self.line).or(self.token_id)
     }
 
-    /// The tag limit, where there is one.
+    /// Returns the tag limit, if there is one.
     pub fn visible_tags(&self) -> Option<Vec<String>> {
         (!self.tags.is_empty()).then(|| self.tags.clone())
     }
 
-    /// A printer outside the limit does not exist for this principal.
+    /// Returns whether the printer is within the tag limit. Other printers do not exist for this principal.
     pub fn may_see(&self, printer: &Printer) -> bool {
         self.tags.is_empty() || printer.details.tags.iter().any(|tag| self.tags.contains(tag))
     }
 
-    /// Fails when the role is too small.
+    /// Fails if the principal's role is lower than `role`.
     pub fn require(&self, role: Role) -> Result<(), Error> {
         if self.role >= role { Ok(()) } else { Err(Error::Forbidden("Your role does not allow this.")) }
     }
 
-    /// Fails for a principal that is limited by tags: figures of the whole farm are not for them.
+    /// Fails for a principal with a tag limit, who must not see figures of the whole farm.
     pub fn require_whole_farm(&self) -> Result<(), Error> {
         if self.tags.is_empty() {
             return Ok(());
@@ -113,7 +114,7 @@ impl Principal {
         Err(Error::Forbidden("A token that is limited by tags cannot see the whole farm."))
     }
 
-    /// What is written down of something that they do.
+    /// Returns the audit entry of an action by this principal.
     pub fn entry(&self, action: Action, changes: Map<String, Value>) -> Entry {
         Entry {
             at: clock::now(),
@@ -130,12 +131,12 @@ impl Principal {
 }
 
 impl Services {
-    /// The holder of this token, or the refusal of one that is unknown, expired or revoked. Tokens that Printyard made
-    /// cannot be guessed, and are always accepted.
+    /// Returns the holder of this token, or a refusal if the token is unknown, expired or revoked. Tokens that
+    /// Printyard created cannot be guessed, so they are accepted even while this address is throttled.
     ///
     /// # Errors
-    /// [`Error::TooManyAttempts`] where this address guesses too fast, or too many refusals wait: then the admin token is
-    /// not compared.
+    /// [`Error::TooManyAttempts`] if this address guesses too fast, or too many refusals wait. In that state, the admin
+    /// token is not compared.
     pub async fn principal_by_token(
         &self,
         token: &str,
@@ -170,7 +171,7 @@ impl Services {
         }))
     }
 
-    /// Whose session this is, with the rights that its holder has at the moment. None: nobody's, or not any more.
+    /// Returns the holder of a session with their current rights. None: the session is unknown or has ended.
     pub async fn principal_by_session(&self, secret: &str) -> Result<Option<Principal>, Error> {
         let now = clock::now();
         let Some(session) = storage::sessions::by_hash(&self.db, &secrets::token_hash(secret)).await? else {
@@ -209,15 +210,17 @@ impl Services {
     }
 }
 
-/// A last use that cannot be stored refuses nobody: with a full disk, pages and lists can still be read.
+/// Logs a last use that could not be stored. The request continues: with a full disk, pages and lists can still be
+/// read.
 fn note_touch(stored: Result<(), storage::Error>) {
     if let Err(error) = stored {
         tracing::warn!(?error, "the last use of a token or session could not be stored");
     }
 }
 
-/// When a session that is used now ends at the latest. That of a screen which nobody touches goes on with its use: a
-/// viewer can only look. One that is shorter from the start is the provider's, which is to be asked again.
+/// Returns the latest end of a session that is used now. Each use extends the session of a viewer, who can only read:
+/// it may run on an unattended screen. A session that was shorter from the start has its limit from the identity
+/// provider, so it is not extended.
 fn end_of(session: &Session, who: &Principal, now: DateTime<Utc>) -> DateTime<Utc> {
     let is_screen = who.role == Role::Viewer && who.user_id.is_some();
     let is_own = session.expires_at - session.created_at >= SESSION_LIFE;

@@ -1,7 +1,8 @@
-//! Asking an OctoPrint for a key: a person allows it at OctoPrint's own page, and nobody copies anything.
+//! Requests application keys from OctoPrint: a user allows the request on OctoPrint's own page and copies no key.
 //!
-//! OctoPrint forgets a request that nobody looks after for 5 s, which no form can promise. So a task looks, and the page
-//! asks what it found. Requests are few, end by themselves, and with them goes the key that nobody fetched.
+//! OctoPrint drops a request that is not polled for 5 s, and a browser form cannot poll that reliably. So a task polls,
+//! and the page reads the result of the task. The number of requests is limited, and every request ends by itself. A
+//! key that is not fetched is removed with its request.
 
 use std::{
     collections::HashMap,
@@ -27,35 +28,35 @@ use crate::{
     octoprint::{Error as PrinterError, OctoPrint, RequestOptions},
 };
 
-/// What OctoPrint's page calls this program.
+/// Application name that OctoPrint shows to the user.
 const APP: &str = "Printyard";
-/// Somebody has this long to log in to OctoPrint and allow it.
+/// Time that the user has to log in to OctoPrint and allow the request.
 pub const PATIENCE: Duration = Duration::from_secs(5 * 60);
-/// Between two looks; with `LOOK_WITHIN` it stays below OctoPrint's 5 s.
+/// Pause between two polls. Together with `LOOK_WITHIN` it is shorter than OctoPrint's 5 s.
 const PAUSE: Duration = Duration::from_secs(1);
 const LOOK_WITHIN: Duration = Duration::from_secs(3);
-/// What came of a request is told for so long after it began.
+/// How long a request and its result are kept, counted from the start of the request.
 const KEPT: Duration = Duration::from_secs(15 * 60);
-/// Requests that wait at once.
+/// Maximum number of requests that wait at the same time.
 const WAITING: usize = 16;
-/// Requests that are remembered, ended ones among them.
+/// Maximum number of requests that are kept, including ended ones.
 const MOST: usize = 64;
 
-/// What came of a request for a key.
-// No Debug: it may hold the key.
+/// State or result of a request for a key.
+// No Debug: the value may contain the key.
 #[derive(Clone, PartialEq)]
 pub enum Asked {
     Waiting,
     Granted {
         key: String,
-        /// The normalised address of the OctoPrint that gave it.
+        /// The normalised address of the OctoPrint that granted the key.
         url: String,
     },
-    /// Somebody said no, or OctoPrint restarted meanwhile.
+    /// The user denied the request, or OctoPrint restarted in the meantime.
     Denied,
-    /// Nobody said anything.
+    /// The user did not decide within [`PATIENCE`].
     TooLate,
-    /// It could not be asked, or not be heard to the end.
+    /// The request could not be sent, or polling still failed at the end of the time.
     Failed(Diagnosis),
 }
 
@@ -66,7 +67,7 @@ struct Request {
     asked: Asked,
 }
 
-/// The requests that are under way, and what came of the last ones.
+/// Requests in progress, and the results of the last ones.
 pub struct KeyRequests {
     requests: Mutex<HashMap<Uuid, Request>>,
     tasks: TaskTracker,
@@ -74,12 +75,13 @@ pub struct KeyRequests {
 }
 
 impl KeyRequests {
-    /// None yet; each will be a task of `tasks`, until `stop` falls.
+    /// Starts without requests. Each request runs as a task of `tasks`, until `stop` is cancelled.
     pub fn new(tasks: TaskTracker, stop: CancellationToken) -> Self {
         Self { requests: Mutex::default(), tasks, stop }
     }
 
-    /// A place for a request; the id of one that waits already, where the same person asked the same OctoPrint.
+    /// Adds a request. Returns its id and `true`, or the id of a request that already waits for the same principal and
+    /// OctoPrint and `false`.
     fn begin(&self, who: &str, url: &str, now: Instant) -> Result<(Uuid, bool), Error> {
         let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
         requests.retain(|_, request| now.saturating_duration_since(request.begun) < KEPT);
@@ -117,7 +119,8 @@ impl KeyRequests {
 }
 
 impl Services {
-    /// Asks the OctoPrint at an address for a key. The id under which [`Self::asked_for_key`] says what came of it.
+    /// Requests a key from the OctoPrint at an address. Returns an id; [`Self::asked_for_key`] returns the result for
+    /// it.
     pub async fn ask_for_key(&self, who: &Principal, url: &str, access: PrinterAccess) -> Result<Uuid, Error> {
         who.require(Role::Manager)?;
         let (url, access) = checked_address(url, PrinterAccess { api_key: None, ..access })?;
@@ -128,7 +131,7 @@ impl Services {
         }
         let (requests, stop) = (self.key_requests.clone(), self.key_requests.stop.clone());
         let (put, is_put) = oneshot::channel();
-        // A task from the beginning: whoever asks may go away while OctoPrint answers.
+        // A task runs the request from the start, because the client may disconnect before OctoPrint replies.
         self.key_requests.tasks.spawn(async move {
             let asked = tokio::select! {
                 () = stop.cancelled() => return,
@@ -136,18 +139,19 @@ impl Services {
             };
             requests.end(id, asked);
         });
-        // Either it waits for somebody, or it has ended: both are known under its id.
+        // Now OctoPrint has the request, or the request has ended. The id is valid in both cases.
         let _ = is_put.await;
         Ok(id)
     }
 
-    /// What came of a request of theirs. None: there is none, or not any more.
+    /// Returns the state of a request by this principal. None: there is no such request, or it is no longer kept.
     pub fn asked_for_key(&self, who: &Principal, id: Uuid) -> Option<Asked> {
         self.key_requests.get(id, &carried::name_of(who), Instant::now())
     }
 }
 
-/// Puts the request to OctoPrint, says so, and looks until somebody has decided. A look that fails is made again: the network of a farm has its moments.
+/// Sends the request to OctoPrint, signals `put`, and polls until the user decides. A failed poll is repeated, because
+/// short network failures are normal in a farm.
 async fn ask(octoprint: &OctoPrint, access: &PrinterAccess, url: String, put: oneshot::Sender<()>) -> Asked {
     let options = RequestOptions::within(LOOK_WITHIN);
     let request = match octoprint.request_key(APP, &options).await {
@@ -176,7 +180,7 @@ async fn ask(octoprint: &OctoPrint, access: &PrinterAccess, url: String, put: on
     }
 }
 
-/// The diagnosis of a request that OctoPrint did not take.
+/// Returns the diagnosis of a failed request.
 fn refused(error: &PrinterError, octoprint: &OctoPrint, access: &PrinterAccess) -> Diagnosis {
     let (base, seconds) = (octoprint.base(), LOOK_WITHIN.as_secs());
     let code = match error {
@@ -199,7 +203,7 @@ mod tests {
     #[test]
     fn so_many_wait_at_once_and_each_person_once_for_each_octoprint() {
         let (requests, now) = (requests(), Instant::now());
-        let (first, is_new) = requests.begin("ann", "http://a", now).expect("a place");
+        let (first, is_new) = requests.begin("ann", "http://a", now).expect("a free place");
         assert!(is_new);
         assert_eq!(requests.begin("ann", "http://a", now).ok(), Some((first, false)));
         for n in 1..WAITING {
@@ -214,15 +218,15 @@ mod tests {
     fn what_is_remembered_has_an_end_and_is_for_who_asked() {
         let (requests, now) = (requests(), Instant::now());
         let granted = Asked::Granted { key: "K3Y".to_owned(), url: "http://a".to_owned() };
-        let (id, _) = requests.begin("ann", "http://a", now).expect("a place");
+        let (id, _) = requests.begin("ann", "http://a", now).expect("a free place");
         requests.end(id, granted.clone());
         assert!(requests.get(id, "ann", now) == Some(granted));
         assert!(requests.get(id, "bob", now).is_none());
-        assert!(requests.get(id, "ann", now + KEPT).is_none(), "a key that nobody fetches goes");
+        assert!(requests.get(id, "ann", now + KEPT).is_none(), "a key that is not fetched is removed");
         for n in 0..2 * MOST {
-            let (id, _) = requests.begin("ann", &format!("http://{n}"), now).expect("a place");
+            let (id, _) = requests.begin("ann", &format!("http://{n}"), now).expect("a free place");
             requests.end(id, Asked::Denied);
         }
-        assert!(requests.requests.lock().expect("no panic").len() <= MOST);
+        assert!(requests.requests.lock().expect("the lock is not poisoned").len() <= MOST);
     }
 }

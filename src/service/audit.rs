@@ -1,4 +1,4 @@
-//! The audit, read. It is written where things are changed, in the same transaction.
+//! Reads the audit. Each entry is written in the transaction of the change that it describes.
 
 use super::{Services, access::Principal, error::Error};
 pub use crate::storage::audit::AuditFilter;
@@ -8,7 +8,7 @@ use crate::{
 };
 
 impl Services {
-    /// A page of what was changed, newest first.
+    /// Returns a page of the audit, newest entry first.
     pub async fn list_audit(
         &self,
         who: &Principal,

@@ -1,9 +1,9 @@
 //! Runs the periodic tasks of the server, and keeps the status of each.
 //!
-//! A task is an idempotent reconciler: it takes no input, compares the wanted state with the actual state, and corrects the
-//! difference. A run that is repeated, cut off or left out does no harm. A task runs at the start of the server, when its
-//! period is over, and when there is work. Tasks are independent: one that fails or panics delays no other, and repeats
-//! with backoff. The dispatcher, the recorder and the actors are no periodic tasks.
+//! A task is an idempotent reconciler: it takes no input, compares the wanted state with the actual state, and corrects
+//! the difference. A run that is repeated, cut off or left out does no harm. A task runs at the start of the server,
+//! when its period is over, and when there is work. Tasks are independent: one that fails or panics delays no other,
+//! and repeats with backoff. The dispatcher, the recorder and the actors are not periodic tasks.
 
 use std::{
     panic::AssertUnwindSafe,
@@ -152,7 +152,7 @@ fn backoff(failures: u32) -> Duration {
     doubled.min(LONGEST_BACKOFF)
 }
 
-/// A task as the list of tasks has it.
+/// Entry of a task in the list of tasks.
 struct Entry {
     status: watch::Sender<TaskStatus>,
     /// Asks for a run now.
@@ -213,7 +213,7 @@ impl Background {
     }
 }
 
-/// Runs a task for good.
+/// Runs a task repeatedly until it is cancelled.
 async fn drive(mut task: impl Task, entry: Arc<Entry>) {
     loop {
         entry.status.send_modify(|status| {
@@ -248,7 +248,7 @@ mod tests {
     }
 
     async fn run(background: &Background, name: &str) -> TaskStatus {
-        background.run_now(name).await.expect("the task is there")
+        background.run_now(name).await.expect("the task exists")
     }
 
     #[tokio::test]

@@ -1,4 +1,4 @@
-//! Batches: made in one transaction before anything is sent, followed, stopped and retried.
+//! Batches of commands: created in one transaction before anything is sent, then followed, stopped and retried.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -20,7 +20,7 @@ use crate::{
     storage::{self, batches::PreparedBatch, commands::Visible},
 };
 
-/// Commands that the answer about a batch holds; the rest is paged.
+/// Maximum number of commands in a response about a batch. Further commands are paged.
 pub const COMMANDS_SHOWN: i64 = 500;
 /// How far ahead a batch may be planned.
 const MAX_AHEAD: TimeDelta = TimeDelta::days(400);
@@ -31,25 +31,25 @@ pub struct BatchView {
     pub batch: Batch,
     pub counts: Counts,
     pub commands: Vec<CommandRow>,
-    /// Continue after this position.
+    /// Pass this position as `after` to get the next page.
     pub next: Option<i64>,
 }
 
 impl BatchView {
-    /// Every command has ended.
+    /// Returns whether every command has a final outcome.
     pub fn is_final(&self) -> bool {
         self.counts.finals() == self.counts.total()
     }
 }
 
-/// What came of the wish for a batch.
+/// Result of a request to create a batch.
 #[derive(Debug)]
 pub enum Created {
     Batch(BatchView),
     Dry { spec: BatchSpec, rows: Vec<DryRow> },
 }
 
-/// A wish for a batch.
+/// Request to create a batch.
 #[derive(Debug, Clone)]
 pub struct NewBatch {
     pub spec: BatchSpec,
@@ -58,19 +58,20 @@ pub struct NewBatch {
     pub dry_run: bool,
 }
 
-/// A batch that was not ended when the dispatcher was done with it is read again after this.
+/// Pause before a batch is read again, if the dispatcher is done with it and its end is not stored yet.
 const END_AGAIN: Duration = Duration::from_millis(200);
 
-/// What a retry repeats.
+/// Which commands a retry repeats.
 #[derive(Debug, Clone)]
 pub struct Retry {
     pub outcomes: Vec<Outcome>,
-    /// Somebody has looked at printers whose start may have been carried out.
+    /// An operator has checked the printers whose start may have been carried out.
     pub after_look: bool,
 }
 
 impl Services {
-    /// Makes a batch, or says what it would do. The ledger has it when this returns; nothing is sent before.
+    /// Creates a batch, or returns a dry run. When this returns, the batch is in the command log. Nothing is sent
+    /// earlier.
     pub async fn create_batch(&self, who: &Principal, new: NewBatch) -> Result<Created, Error> {
         who.require(Role::Operator)?;
         let mut spec = new.spec;
@@ -100,7 +101,7 @@ impl Services {
         self.store(who, spec, targets, None).await.map(Created::Batch)
     }
 
-    /// Writes a batch down and wakes the dispatcher.
+    /// Stores a batch and wakes the dispatcher.
     async fn store(
         &self,
         who: &Principal,
@@ -131,7 +132,7 @@ impl Services {
         let admission = self.dispatch.admit(&batch).map_err(not_admitted)?;
         let entry = Entry {
             subject: Some(batch.id),
-            // In the order of the rows: see `commands.rs`. What was done to each stands in its own row.
+            // In the order of the rows: `commands.rs` relies on it. The result for each printer is in its own row.
             printer_ids: rows.iter().map(|row| row.printer_id).collect(),
             ..who.entry(Action::BatchCreated, told(&batch))
         };
@@ -149,8 +150,8 @@ impl Services {
         Ok(BatchView { batch, counts, commands, next })
     }
 
-    /// One batch with its counts and first commands. For whoever may see some printers only, it has their rows alone, and
-    /// without any it does not exist.
+    /// Returns one batch with its counts and first commands. A principal with a tag limit gets the visible rows only.
+    /// If there are none, the batch does not exist for that principal.
     pub async fn batch(&self, who: &Principal, id: Uuid) -> Result<BatchView, Error> {
         let batch = storage::batches::get(&self.db, id).await?.ok_or(Error::NotFound("batch"))?;
         let visible = visible(who, &batch);
@@ -169,7 +170,7 @@ impl Services {
         Ok(storage::batches::counts(&self.db, &[id], visible).await?.remove(&id).unwrap_or_default())
     }
 
-    /// A batch as far as somebody may see it.
+    /// Returns a batch, with the counts and rows that the principal may see.
     async fn seen_by(&self, who: &Principal, id: Uuid) -> Result<(Batch, Counts, Visible), Error> {
         let batch = storage::batches::get(&self.db, id).await?.ok_or(Error::NotFound("batch"))?;
         let visible = visible(who, &batch);
@@ -180,7 +181,7 @@ impl Services {
         Ok((batch, counts, visible))
     }
 
-    /// A page of a batch's commands in its order, and where the next one begins.
+    /// Returns a page of a batch's commands in their order, and the position after which the next page begins.
     pub async fn batch_commands(
         &self,
         who: &Principal,
@@ -210,7 +211,7 @@ impl Services {
         Ok((rows, next))
     }
 
-    /// A page of batches, newest first, each with its counts.
+    /// Returns a page of batches, newest first, each with its counts.
     pub async fn list_batches(
         &self,
         who: &Principal,
@@ -234,7 +235,7 @@ impl Services {
         Ok(counted.collect())
     }
 
-    /// Waits until a batch has ended, for at most `timeout`, and returns it as it is then.
+    /// Waits until a batch has ended, for at most `timeout`, and returns its state at that time.
     pub async fn await_batch(&self, who: &Principal, id: Uuid, timeout: Duration) -> Result<BatchView, Error> {
         let wait = async {
             loop {
@@ -243,11 +244,11 @@ impl Services {
                 if view.batch.finished_at.is_some() {
                     return Ok::<_, Error>(view);
                 }
-                // The dispatcher takes it up again with its next tick.
+                // The end is not stored yet: the dispatcher tries again at its next tick.
                 tokio::time::sleep(END_AGAIN).await;
             }
         };
-        // Neither the end of the time nor of the server is an error: the reply says how far the batch is.
+        // Neither the timeout nor a shutdown is an error: the response shows the progress of the batch.
         tokio::select! {
             view = wait => view,
             () = tokio::time::sleep(timeout) => self.batch(who, id).await,
@@ -255,7 +256,7 @@ impl Services {
         }
     }
 
-    /// Stops a batch: what is not sent is skipped at once; what was sent is followed to its end.
+    /// Stops a batch. Unsent commands are skipped at once; sent commands are followed to their final outcome.
     pub async fn stop_batch(&self, who: &Principal, id: Uuid) -> Result<BatchView, Error> {
         who.require(Role::Operator)?;
         let (_, counts, visible) = self.seen_by(who, id).await?;
@@ -273,7 +274,7 @@ impl Services {
         self.batch(who, id).await
     }
 
-    /// Makes a new batch of those commands of a finished one that ended so.
+    /// Creates a new batch from the commands of a finished batch that ended with one of the given outcomes.
     pub async fn retry_batch(&self, who: &Principal, id: Uuid, retry: Retry) -> Result<BatchView, Error> {
         who.require(Role::Operator)?;
         let (batch, _, visible) = self.seen_by(who, id).await?;
@@ -330,7 +331,7 @@ impl Services {
     }
 }
 
-/// Whether somebody has made a batch.
+/// Returns whether the principal created the batch.
 fn is_own(who: &Principal, spec: &BatchSpec) -> bool {
     (who.user_id.is_some() && spec.user_id == who.user_id)
         || (who.user_id.is_none() && who.token_id.is_some() && spec.token_id == who.token_id)
@@ -352,7 +353,7 @@ fn not_admitted(why: NotAdmitted) -> Error {
     }
 }
 
-/// What the audit says of a new batch: what was asked for, without what stands beside it anyway.
+/// Returns the audited fields of a new batch: the request, without `token_line` and without empty fields.
 fn told(batch: &Batch) -> Map<String, Value> {
     let mut told = fields(&batch.spec);
     told.remove("token_line");
@@ -360,14 +361,14 @@ fn told(batch: &Batch) -> Map<String, Value> {
     told
 }
 
-/// Which rows of a batch somebody may see.
+/// Returns which rows of a batch the principal may see.
 pub(super) fn visible(who: &Principal, batch: &Batch) -> Visible {
     Visible { tags: who.visible_tags(), own: is_own(who, &batch.spec) }
 }
 
 fn row(batch: &Batch, position: usize, selected: Selected, command: Command, now: DateTime<Utc>) -> CommandRow {
     let refused = selected.refused;
-    // Nothing holds it back: it is released as it is made, which saves a write.
+    // Nothing delays this command, so it is stored as released. That saves a second write.
     let released = batch.goes_at_once() && refused.is_none();
     CommandRow {
         position: i64::try_from(position).unwrap_or(i64::MAX),

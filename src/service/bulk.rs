@@ -1,4 +1,4 @@
-//! Many printers registered in one request, each on its own: what is wrong with one costs the others nothing.
+//! Registers many printers in one request. Each printer has its own result: an error in one does not affect the others.
 
 use super::{
     Services,
@@ -15,12 +15,12 @@ use crate::{
     storage,
 };
 
-/// Printers of one request.
+/// Maximum number of printers in one request.
 pub const MOST: usize = 500;
 
 impl Services {
-    /// Registers each of these printers as [`Services::register_printer`] does, in their order: of two with one name or
-    /// address the later is refused. Answers with what became of each.
+    /// Registers each of these printers as [`Services::register_printer`] does, in the given order. Of two printers
+    /// with the same name or address, the later one is refused. Returns one result for each printer.
     pub async fn register_printers(
         &self,
         who: &Principal,
@@ -34,13 +34,13 @@ impl Services {
         Ok(results.into_iter().map(|result| result.map(|printer| self.view_of(printer))).collect())
     }
 
-    /// Stores each of these printers.
+    /// Stores each of these printers. Returns one result for each, in the given order.
     async fn store_each(
         &self,
         who: &Principal,
         printers: Vec<(PrinterDetails, PrinterAccess)>,
     ) -> Result<Vec<Result<Printer, Error>>, Error> {
-        // Those that are valid, and next to them their place in the request.
+        // The valid printers, and their positions in the request.
         let (mut new, mut places, mut results) = (Vec::new(), Vec::new(), Vec::new());
         for (index, (details, access)) in printers.into_iter().enumerate() {
             let checked = checked(details, access).map_err(Error::from);
@@ -52,8 +52,9 @@ impl Services {
                 Err(error) => results.push((index, Err(error))),
             }
         }
-        // One transaction where all of them can be registered. Where one cannot, their halves in turn, down to itself: a
-        // few that are taken cost a few transactions more, and not one for each printer.
+        // One transaction stores all printers if there is no conflict. After a conflict, the two halves are stored
+        // separately, down to a single printer. So a few conflicts cost a few more transactions, and not one for each
+        // printer.
         let whole = 0..new.len();
         let (mut parts, mut failed) = (vec![whole], false);
         while let Some(part) = parts.pop() {

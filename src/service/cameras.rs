@@ -1,7 +1,7 @@
-//! Cameras as people look at them: each picture fetched once, however many browsers ask for it.
+//! Camera pictures for the dashboard: each picture is fetched once, however many browsers request it.
 //!
-//! Whoever asks while a picture is on its way waits for that one. A camera that hangs or fails is left alone for a
-//! while, so that a wall of dead cameras costs the living ones nothing.
+//! A request during a fetch waits for that fetch. After a camera hangs or fails, it is not asked again for a while, so
+//! broken cameras do not slow down the working ones.
 
 use std::{
     collections::HashMap,
@@ -16,32 +16,32 @@ use uuid::Uuid;
 use super::{Services, access::Principal, error::Error};
 use crate::{clock, octoprint::Picture};
 
-/// A picture is shown for so long before another one is fetched.
+/// Age at which a picture is replaced by a new one.
 const FRESH: Duration = Duration::from_secs(2);
-/// A camera that gave none is asked again after this.
+/// Pause before a failed camera is asked again.
 const AGAIN: Duration = Duration::from_secs(15);
-/// A picture that nobody has asked for this long is let go.
+/// A picture that is not requested for this time is dropped.
 const KEPT: Duration = Duration::from_secs(30);
-/// Pictures that are fetched at once, of the whole farm.
+/// Maximum number of concurrent fetches in the whole farm.
 const FETCHES: usize = 16;
-/// Pictures that are kept. The largest is 8 MB; cameras send some 100 KB.
+/// Maximum number of pictures that are kept. The largest is 8 MB; cameras send about 100 KB.
 const PICTURES: usize = 200;
 
-/// A picture, and when it was taken.
+/// A picture, with the time at which it was fetched.
 #[derive(Debug)]
 pub struct Shot {
     pub picture: Picture,
     pub at: DateTime<Utc>,
 }
 
-/// Why a camera has no picture, in a sentence for people.
+/// Why a camera has no picture, as a sentence for users.
 pub type NoPicture = Arc<str>;
 
 type Seen = Result<Arc<Shot>, NoPicture>;
-/// One camera: locked while it is asked.
+/// State of one camera. It is locked during a fetch.
 type Slot = Arc<AsyncMutex<Option<(Instant, Seen)>>>;
 
-/// What cameras have shown lately.
+/// The latest pictures of all cameras.
 pub struct Cameras {
     slots: Mutex<HashMap<Uuid, (Instant, Slot)>>,
     fetches: Semaphore,
@@ -54,7 +54,7 @@ impl Default for Cameras {
 }
 
 impl Cameras {
-    /// The place of a camera. Makes room by letting those go that nobody looks at.
+    /// Returns the slot of a camera. Makes room by dropping slots that are not requested any more.
     fn slot(&self, id: Uuid, now: Instant) -> Slot {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         slots.retain(|other, (asked, _)| *other == id || now.duration_since(*asked) < KEPT);
@@ -67,7 +67,7 @@ impl Cameras {
         slot.clone()
     }
 
-    /// What a camera shows at this time: what is known, where that is new enough, or what `fetch` brings.
+    /// Returns the stored picture or error of a camera if it is recent enough, else the result of `fetch`.
     async fn look(&self, id: Uuid, now: Instant, fetch: impl AsyncFnOnce() -> Seen) -> Seen {
         let slot = self.slot(id, now);
         let mut known = slot.lock().await;
@@ -76,7 +76,7 @@ impl Cameras {
         {
             return seen.clone();
         }
-        // Closed by nobody: an error would leave the camera for the next time.
+        // The semaphore is never closed, so this cannot fail.
         let _turn = self.fetches.acquire().await;
         let seen = fetch().await;
         *known = Some((now, seen.clone()));
@@ -85,7 +85,8 @@ impl Cameras {
 }
 
 impl Services {
-    /// What a printer's camera shows now, two seconds old at most. Fails with `NotFound` where there is no such printer.
+    /// Returns the current picture of a printer's camera, at most two seconds old. Fails with `NotFound` if there is no
+    /// such printer.
     pub async fn look_at(&self, who: &Principal, id: Uuid) -> Result<Seen, Error> {
         self.printer(who, id).await?;
         let fetch = async || match self.snapshot(who, id).await {
@@ -123,7 +124,7 @@ mod tests {
         assert!(seen.iter().all(Result::is_ok));
         assert_eq!(fetched.load(Ordering::SeqCst), 1);
         assert!(look(now + FRESH).await.is_ok());
-        assert_eq!(fetched.load(Ordering::SeqCst), 2, "another one when the first is old");
+        assert_eq!(fetched.load(Ordering::SeqCst), 2, "an old picture is fetched again");
     }
 
     #[tokio::test]
@@ -151,7 +152,7 @@ mod tests {
         let works = cameras.look(Uuid::from_u128(2), now, async || shot());
         tokio::select! {
             biased;
-            _ = hangs => panic!("it hangs"),
+            _ = hangs => panic!("the fetch hangs"),
             seen = works => assert!(seen.is_ok()),
         }
     }
@@ -159,12 +160,12 @@ mod tests {
     #[tokio::test]
     async fn what_is_kept_has_an_end() {
         let (cameras, now) = (Cameras::default(), Instant::now());
-        let count = || cameras.slots.lock().expect("no panic").len();
+        let count = || cameras.slots.lock().expect("the lock is not poisoned").len();
         for n in 0..PICTURES + 50 {
             assert!(cameras.look(Uuid::from_u128(n as u128), now, async || shot()).await.is_ok());
         }
         assert_eq!(count(), PICTURES);
         assert!(cameras.look(Uuid::from_u128(1), now + KEPT, async || shot()).await.is_ok());
-        assert_eq!(count(), 1, "nobody looks at the others any more");
+        assert_eq!(count(), 1, "the other pictures are not requested any more");
     }
 }

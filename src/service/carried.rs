@@ -1,7 +1,7 @@
-//! What a form carries from one step to the next and nobody may read: a key that was typed, or a list with keys in it.
+//! Sealed form values: data that a form keeps between two steps and that the browser must not read, such as API keys.
 //!
-//! It goes to the browser sealed, so nothing is kept here for those who never come back. Only this server opens it, for
-//! whoever it was sealed for, for the same purpose, and for a while.
+//! The browser stores the sealed value, so the server keeps nothing for forms that are never finished. Only this server
+//! can open it, only for the same principal and purpose, and only for a limited time.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -11,17 +11,17 @@ use uuid::Uuid;
 use super::{Services, access::Principal, error::Error};
 use crate::clock;
 
-/// Somebody may be called away from a form.
+/// Lifetime of a sealed value. A user may be interrupted while filling in a form.
 const FOR: TimeDelta = TimeDelta::hours(1);
 
-/// What it is carried for. Each is sealed for an id of its own, so that one cannot stand for another.
+/// Use of a sealed value. Each purpose has its own id for the seal, so one value cannot replace another.
 #[derive(Debug, Clone, Copy)]
 pub enum Purpose {
-    /// The API key of the printer that a form is about.
+    /// The API key of the printer that the form edits.
     Key,
-    /// Other secrets of the printer that a form is about.
+    /// Other secrets of the printer that the form edits.
     Access,
-    /// A list of printers that was looked at and is to be imported.
+    /// A list of printers that was reviewed and is to be imported.
     List,
 }
 
@@ -43,14 +43,14 @@ struct Carried {
 }
 
 impl Services {
-    /// Seals a text for a form of somebody.
+    /// Seals a text for a form of this principal.
     pub fn seal_for_form(&self, who: &Principal, purpose: Purpose, plain: &str) -> Result<String, Error> {
         let carried = Carried { who: name_of(who), until: clock::now() + FOR, plain: plain.to_owned() };
         let text = serde_json::to_string(&carried).map_err(|error| Error::Internal(error.to_string()))?;
         Ok(URL_SAFE_NO_PAD.encode(self.vault.seal(purpose.context(), &text)?))
     }
 
-    /// What was sealed. None: it is not ours, was for somebody or something else, or is too old.
+    /// Returns the sealed text. None: another server sealed it, it has another principal or purpose, or it is too old.
     pub fn open_from_form(&self, who: &Principal, purpose: Purpose, sealed: &str) -> Option<String> {
         let text = self.vault.open(purpose.context(), &URL_SAFE_NO_PAD.decode(sealed).ok()?).ok()?;
         let carried: Carried = serde_json::from_str(&text).ok()?;
@@ -58,7 +58,7 @@ impl Services {
     }
 }
 
-/// Tells one holder of rights from another: names may change hands, ids do not.
+/// Returns an identifier of the principal. It uses ids, because another user can get the same name later.
 pub(super) fn name_of(who: &Principal) -> String {
     let id = who.user_id.or(who.token_id);
     id.map_or_else(|| who.kind.as_str().to_owned(), |id| id.to_string())

@@ -1,7 +1,8 @@
-//! The commands that one printer was given, whichever batches they belong to.
+//! Commands of one printer, across all batches.
 //!
-//! The ledger has no index by printer: the insert of a batch would wait for it. The audit's list of rows by printer,
-//! which follows in the background, says which batches named a printer, and in which place of each its row stands.
+//! The command log has no index by printer, because it would delay the insert of a batch. The audit has an index of
+//! entries by printer, which is filled in the background. It gives the batches that name a printer, and the position of
+//! the printer's row in each batch.
 
 use uuid::Uuid;
 
@@ -16,13 +17,13 @@ use crate::{
 #[derive(Debug, Clone, Default)]
 pub struct CommandsOf {
     pub commands: Vec<Asked>,
-    /// Older ones are before this.
+    /// Pass this as `before` to get older commands.
     pub next: Option<i64>,
 }
 
 impl Services {
-    /// The commands of a printer that may be seen, newest batch first, those before `before`; as far back as both their
-    /// batches and the audit are kept.
+    /// Returns the commands of a visible printer, newest batch first, before the audit position `before`. They go back
+    /// as far as both their batches and the audit are kept.
     pub async fn commands_of(
         &self,
         who: &Principal,
@@ -39,14 +40,14 @@ impl Services {
         found.truncate(limit);
         let places: Vec<(Uuid, i64)> = found.iter().filter_map(|found| place(found, printer_id)).collect();
         let commands = storage::commands::at_places(&self.db, printer_id, &places).await?;
-        // Where nothing is left of batches, the audit may go back further.
+        // The audit may go back further than the batches. So the list ends where no batch is left.
         let next = found.last().map(Found::seq).filter(|_| more && !commands.is_empty());
         Ok(CommandsOf { commands, next })
     }
 }
 
-/// The batch that a record tells of, and where in it the printer's row stands: the record names a batch's printers in the
-/// order of its rows.
+/// Returns the batch of an audit record, and the position of the printer's row in it. The record names the printers of
+/// a batch in the order of its rows.
 fn place(found: &Found, printer_id: Uuid) -> Option<(Uuid, i64)> {
     let Found::Whole(record) = found else { return None };
     let position = record.entry.printer_ids.iter().position(|id| *id == printer_id)?;

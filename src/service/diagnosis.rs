@@ -8,7 +8,7 @@ use crate::{
     outbound::TlsError,
 };
 
-/// What is wrong at an address, or with what it was given.
+/// What is wrong with an address, or with the access data for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Code {
     NameNotFound,
@@ -19,20 +19,20 @@ pub enum Code {
     BlockedAddress,
     TlsNotSpoken,
     TlsUntrusted,
-    /// A CA certificate was given, and the server's certificate is of another authority.
+    /// A CA certificate was given, but the server's certificate is from another authority.
     TlsOtherAuthority,
     TlsOutOfTime,
     TlsOtherName,
     TlsFailed,
     Timeout,
     ConnectionLost,
-    /// A web server before OctoPrint wants a user and a password, or a header.
+    /// A web server in front of OctoPrint requires a user and a password, or a header.
     ProxyLogin,
-    /// It does not accept what was given.
+    /// The web server in front of OctoPrint does not accept the given credentials.
     ProxyRefused,
-    /// 502 to 504: a web server answers, OctoPrint behind it does not.
+    /// Status 502 to 504: a web server replies, but the OctoPrint behind it does not.
     ProxyError,
-    /// A redirect to the same path at another address, which is `suggested_url`.
+    /// A redirect to the same path at another address. The argument `suggested_url` is that address.
     Redirected,
     RedirectedElsewhere,
     ServerError,
@@ -41,7 +41,7 @@ pub enum Code {
     KeyWanted,
     WrongKey,
     MissingPermissions,
-    /// It works, and its event socket or the login for it does not.
+    /// Requests work, but the event socket or the login for it does not.
     NoEvents,
     NoAppKeys,
     TooManyRequests,
@@ -82,7 +82,7 @@ impl Code {
         Self::AskingRefused,
     ];
 
-    /// The word of the API.
+    /// Returns the API name of the code.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::NameNotFound => "name_not_found",
@@ -101,7 +101,7 @@ impl Code {
             Self::ConnectionLost => "connection_lost",
             Self::ProxyLogin => "proxy_login",
             Self::ProxyRefused => "proxy_refused",
-            // One word for both, as in the first release.
+            // Both have the same name, as in the first release.
             Self::ProxyError | Self::ServerError => "server_error",
             Self::Redirected => "redirected",
             Self::RedirectedElsewhere => "redirected_elsewhere",
@@ -118,7 +118,7 @@ impl Code {
     }
 }
 
-/// A code with the arguments of its sentences.
+/// A code with the arguments for its sentences.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnosis {
     pub code: Code,
@@ -126,7 +126,7 @@ pub struct Diagnosis {
 }
 
 impl Diagnosis {
-    /// Of a request to the OctoPrint at `base` that failed. `seconds`: how long an answer was waited for.
+    /// Diagnoses a failed request to the OctoPrint at `base`. `seconds`: how long the client waited for a reply.
     pub(super) fn of(error: &PrinterError, base: &Url, access: &PrinterAccess, seconds: u64) -> Self {
         let suggestion = match error {
             PrinterError::Redirected { to } => suggested_url(base, to),
@@ -138,7 +138,7 @@ impl Diagnosis {
         diagnosis
     }
 
-    /// As [`of`](Self::of), where the code is known.
+    /// Like [`of`](Self::of), for a known code.
     pub(super) fn with(code: Code, error: &PrinterError, base: &Url, seconds: u64) -> Self {
         let detail = match error {
             PrinterError::Offline { detail, .. }
@@ -158,7 +158,7 @@ impl Diagnosis {
         Self { code, arguments }
     }
 
-    /// Of a key that works and lacks permissions.
+    /// Diagnosis of a valid key that lacks permissions.
     pub(super) fn missing_permissions(user: &str, missing: &[String]) -> Self {
         let arguments = vec![("user", user.to_owned()), ("missing", missing.join(", "))];
         Self { code: Code::MissingPermissions, arguments }
@@ -168,7 +168,7 @@ impl Diagnosis {
         Self { code: Code::NoEvents, arguments: Vec::new() }
     }
 
-    /// An address to use in place of the one that was tested.
+    /// Returns the address to use instead of the tested one.
     pub fn suggested_url(&self) -> Option<&str> {
         self.arguments.iter().find(|(name, _)| *name == "suggested_url").map(|(_, url)| url.as_str())
     }
@@ -210,17 +210,17 @@ fn code(error: &PrinterError, access: &PrinterAccess) -> Code {
     }
 }
 
-/// Paths that a test asks for, below the address of an OctoPrint.
+/// Paths that a connection test requests, below the address of an OctoPrint.
 const TESTED: [&str; 3] = ["/api/version", "/api/login", "/plugin/appkeys/request"];
 
-/// The address of the OctoPrint to which a request was redirected: that of the same path.
+/// Returns the address of the OctoPrint to which a request was redirected. None: the redirect does not keep the path.
 fn suggested_url(base: &Url, to: &str) -> Option<String> {
     let mut target = base.join(to).ok()?;
     let path = target.path().trim_end_matches('/');
     let path = TESTED.iter().find_map(|tested| path.strip_suffix(tested))?.to_owned();
     target.set_path(&path);
     let url = crate::domain::printer::normalise_url(target.as_str()).ok()?;
-    // A redirect to itself suggests nothing.
+    // A redirect to the same address suggests nothing.
     (Some(&url) != crate::domain::printer::normalise_url(base.as_str()).ok().as_ref()).then_some(url)
 }
 
@@ -230,7 +230,7 @@ mod tests {
 
     #[test]
     fn a_redirect_to_the_same_path_suggests_its_address() {
-        let base: Url = "http://octopi.local/".parse().expect("a url");
+        let base: Url = "http://octopi.local/".parse().expect("a valid URL");
         for (to, suggested) in [
             ("https://octopi.local/api/version", Some("https://octopi.local")),
             ("http://farm.example/printer-7/api/version", Some("http://farm.example/printer-7")),

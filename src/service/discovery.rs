@@ -1,4 +1,4 @@
-//! Looking for OctoPrints on the network, when somebody asks for it.
+//! Discovery of OctoPrint instances on the network, on request.
 
 use std::{
     collections::HashMap,
@@ -19,49 +19,49 @@ use crate::{
     storage,
 };
 
-/// An OctoPrint answers within a second; a busy network may lose the first question.
+/// How long to listen. OctoPrint answers within a second, but a busy network may lose the first query.
 const WITHIN: Duration = Duration::from_secs(3);
-/// What was heard is told again for so long, to whoever asks meanwhile.
+/// How long a result is reused for further requests.
 const FRESH: Duration = Duration::from_secs(5);
 
-/// What was heard last. Locked while somebody listens.
+/// The last result. It is locked while the server listens.
 #[derive(Default)]
 pub struct Discovery(Mutex<Option<(Instant, Heard)>>);
 
 type Heard = Result<Vec<Announced>, MdnsError>;
 
-/// What a look at the network brought.
+/// Result of a discovery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Look {
     Found(Vec<Found>),
-    /// This server is set not to look.
+    /// Discovery is disabled on this server.
     Off,
-    /// It cannot: in what words the system says so.
+    /// Listening failed, with the error text of the system.
     Deaf(String),
 }
 
-/// An OctoPrint that announces itself.
+/// An OctoPrint that announces itself on the network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
     pub name: String,
-    /// The address by which it would be registered.
+    /// The address under which it would be registered.
     pub url: String,
     pub version: Option<String>,
     pub standing: Standing,
 }
 
-/// What it is to this farm.
+/// Relation of a found OctoPrint to this farm.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Standing {
     New,
-    /// Registered; the printer's id and name, where it may be seen.
+    /// Registered. Contains the printer's id and name if the principal may see the printer.
     Registered(Option<(Uuid, String)>),
     /// In a network that this server must not connect to.
     Blocked,
 }
 
 impl Services {
-    /// Which OctoPrints announce themselves now. Takes some seconds.
+    /// Returns the OctoPrint instances that announce themselves now. Takes a few seconds.
     pub async fn discover(&self, who: &Principal) -> Result<Look, Error> {
         who.require(Role::Manager)?;
         if !self.settings.discovery {
@@ -77,7 +77,7 @@ impl Services {
         Ok(Look::Found(announced.iter().filter_map(|one| self.found(who, one, &registered)).collect()))
     }
 
-    /// One look at a time, whoever asks.
+    /// Listens on the network. Only one request listens at a time; the others reuse its result.
     async fn listen(&self) -> Heard {
         let mut last = self.discovery.0.lock().await;
         if let Some((_, heard)) = last.as_ref().filter(|(at, _)| at.elapsed() < FRESH) {

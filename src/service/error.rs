@@ -1,4 +1,4 @@
-//! What can go wrong with a use case: typed here, turned into HTTP last.
+//! Errors of use cases. The HTTP layer turns them into responses.
 
 use std::time::Duration;
 
@@ -6,27 +6,27 @@ use crate::{
     domain::{event::Cursor, invalid::Invalid},
     octoprint, secrets, storage,
 };
-/// What the layers below report, for whoever turns errors into answers.
+/// Errors of the lower layers, for the code that turns errors into responses.
 pub use crate::{octoprint::Error as PrinterError, storage::Error as StorageError};
 
-/// Why a use case was not carried out. The texts are for the person or program that asked; causes are for the log.
+/// Why a use case failed. The texts are for the person or program that made the request; causes are for the log.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Well-formed, but against a rule.
+    /// The request is well-formed but breaks a rule.
     #[error("the request breaks a rule")]
     Invalid(Invalid),
-    /// A rule that concerns the request as a whole: `nothing_selected`.
+    /// The request breaks a rule about the request as a whole, such as `nothing_selected`.
     #[error("{detail}")]
     Unprocessable { code: &'static str, detail: String },
     #[error("there is no such {0}")]
     NotFound(&'static str),
-    /// What is there does not admit it: `name_taken`, `command_in_flight`, `batch_not_finished`.
+    /// The current state does not permit the request, such as `name_taken`, `command_in_flight`, `batch_not_finished`.
     #[error("{detail}")]
     Conflict { code: &'static str, detail: String },
-    /// The selection is not of the size that was expected.
+    /// The selection does not have the expected size.
     #[error("{total} printers are selected now")]
     SelectionChanged { total: usize },
-    /// A place in the feed whose continuation is not kept any more; `restart` is before the oldest event.
+    /// The events after this position in the feed are no longer kept. `restart` is a position before the oldest event.
     #[error("the feed does not go on from there")]
     CursorExpired { restart: Cursor },
     /// `If-Match` named another version.
@@ -36,18 +36,18 @@ pub enum Error {
     Forbidden(&'static str),
     #[error("{0}")]
     TooLarge(String),
-    /// Too much is under way; the same request may work later.
+    /// The server is too busy. The same request may succeed later.
     #[error("{0}")]
     Busy(&'static str),
-    /// Too many attempts to log in, or unknown tokens. The next attempt may come after this time.
+    /// Too many login attempts or unknown tokens. The next attempt is permitted after this time.
     #[error("Too many attempts. Wait {} s, then try again.", .0.as_secs().max(1))]
     TooManyAttempts(Duration),
-    /// The printer did not do its part.
+    /// A request to the printer failed.
     #[error("the printer {0}")]
     Printer(#[from] octoprint::Error),
     #[error(transparent)]
     Storage(storage::Error),
-    /// A defect of ours, or of the machine. Its text is for the log.
+    /// A defect in Printyard, or a failure of the machine. The text is for the log.
     #[error("{0}")]
     Internal(String),
 }
