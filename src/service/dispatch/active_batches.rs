@@ -1,4 +1,4 @@
-//! Unfinished batches in memory: which of their rows may be released now, and when to look again.
+//! Unfinished batches in memory: which rows may be released now, and when to check again.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -15,31 +15,32 @@ use crate::domain::{batch::Batch, command::CommandRow};
 #[derive(Debug)]
 pub struct ActiveBatch {
     pub batch: Batch,
-    /// Not released yet, in the order in which they go.
+    /// Rows that are not released yet, in the order of their release.
     pub queued: VecDeque<CommandRow>,
-    /// Released and not final, by command, with their printers.
+    /// Released rows without a final outcome: command id to printer id.
     pub open: HashMap<Uuid, Uuid>,
     next_release: Option<Instant>,
-    /// The batch is due, and the checks that are made then have passed.
+    /// The batch is due, and the checks at that time have passed.
     pub checked: bool,
-    /// What the rows wait for that are not released.
+    /// What the unreleased rows wait for.
     pub waits: BatchWaits,
-    /// A command failed under `on_failure: stop`, and the command log does not have the stop yet: nothing is released.
+    /// A command failed under `on_failure: stop`, and the stop is not in the command log yet. Nothing is released
+    /// meanwhile.
     pub stopping: bool,
 }
 
-/// What to do with a batch now.
+/// Result of [`ActiveBatch::release`].
 #[derive(Debug, Default)]
 pub struct Release {
     pub rows: Vec<CommandRow>,
-    /// Nothing more can be released before this, or before something ends.
+    /// No more rows can be released before this time, unless a command ends earlier.
     pub again: Option<Instant>,
-    /// The window is over: these end unsent.
+    /// Rows that end unsent, because the window is over.
     pub over: Vec<CommandRow>,
 }
 
 impl ActiveBatch {
-    /// A batch with the rows that have not been released.
+    /// Creates an active batch from the rows that are not released.
     pub fn new(batch: Batch, queued: VecDeque<CommandRow>) -> Self {
         Self {
             batch,
@@ -52,18 +53,18 @@ impl ActiveBatch {
         }
     }
 
-    /// Every row is final.
+    /// Returns whether every row is final.
     pub fn is_over(&self) -> bool {
         self.queued.is_empty() && self.open.is_empty()
     }
 
-    /// The end of its window: rows that are not released before end unsent.
+    /// Returns the end of the window. Rows that are not released before it end unsent.
     pub fn closes_at(&self) -> DateTime<Utc> {
         self.batch.due_at() + TimeDelta::seconds(i64::from(self.batch.spec.window_s))
     }
 
-    /// Takes the rows that may go now. `may_heat` says whether one more printer may heat beside this one's power
-    /// group, those included that were let go before within this call.
+    /// Takes the rows that may be released now. `may_heat` returns whether one more printer in the power group of the
+    /// given printer may heat. Its second argument contains the printers that this call has released already.
     pub fn release(
         &mut self,
         now: Instant,
@@ -78,7 +79,7 @@ impl ActiveBatch {
         if wall < self.batch.due_at() {
             self.waits.others = Some(WaitsFor::DueTime);
             let wait = (self.batch.due_at() - wall).to_std().unwrap_or_default();
-            // Wall clocks are set: a long wait is looked at again before its end.
+            // A wall clock can be set, so a long wait is checked again before its end.
             release.again = Some(now + wait.min(Duration::from_secs(60)));
             return release;
         }
@@ -102,7 +103,7 @@ impl ActiveBatch {
                 break;
             }
             if limits_heating && !may_heat(self.queued[index].printer_id, &let_go) {
-                // Another power group may have room.
+                // Another power group may have capacity.
                 self.waits.heating.insert(self.queued[index].printer_id);
                 index += 1;
                 release.again = Some(now + Duration::from_secs(1));
@@ -117,7 +118,7 @@ impl ActiveBatch {
             }
         }
         if release.again.is_none() && !self.queued.is_empty() {
-            // The end of the window must not pass unseen.
+            // Check again soon enough to notice the end of the window.
             release.again = Some(now + Duration::from_secs(1));
         }
         release

@@ -1,4 +1,5 @@
-//! Hands commands to the actors of their printers. A full mailbox is tried again: nothing here waits for an actor.
+//! Hands commands to the actors of their printers. A full mailbox is tried again later: no code here waits for an
+//! actor.
 
 use std::{
     collections::HashMap,
@@ -30,13 +31,13 @@ use crate::{
 };
 
 impl Dispatcher {
-    /// Hands a released command to its actor.
+    /// Hands a released command to its printer's actor.
     pub(super) async fn post(&mut self, id: Uuid) {
         let Some(row) = self.rows.get(&id) else { return };
         let Some(active) = self.active_batches.get(&row.batch_id) else { return };
         let (printer_id, is_queued) = (row.printer_id, row.outcome == Outcome::Queued);
         let order = order(row, &active.batch.spec, self.others_send_until);
-        // A command that its actor still has to drop would be in the way.
+        // A command that the actor still has to drop would block this one.
         self.undropped.retain(|(printer, dropped)| {
             *printer != printer_id || self.fleet.drop_command(*printer, *dropped) == Err(NotTaken::Busy)
         });
@@ -55,7 +56,8 @@ impl Dispatcher {
         }
     }
 
-    /// Tries again what actors had no room for, and what waited for the last sends of an earlier server.
+    /// Hands over commands whose actors had no room, and commands that waited for the last sends of the previous
+    /// server.
     pub(super) async fn deliver_again(&mut self) {
         for ticket in self.printer_queues.end_holds(Instant::now()) {
             self.post(ticket.command_id).await;
@@ -67,7 +69,7 @@ impl Dispatcher {
         }
     }
 
-    /// Gives a command that the previous process sent to its actor, to be settled like one without a reply.
+    /// Hands a command that the previous process sent to its actor, which settles it like a command without a reply.
     pub(super) async fn recover(&mut self, row: CommandRow) {
         let ticket = Ticket { sent: true, ..ticket(&row) };
         let (id, printer_id) = (row.id, row.printer_id);
@@ -82,7 +84,8 @@ impl Dispatcher {
         }
     }
 
-    /// Has actors watch for late effects of commands that ended as `unknown` or `unconfirmed` in the previous process.
+    /// Makes actors watch for late effects of commands that ended as `unknown` or `unconfirmed` in the previous
+    /// process.
     pub(super) async fn watch_unsettled(&mut self) {
         if self.unsettled.is_none() {
             let since = clock::now() - TimeDelta::from_std(UNSETTLED_LIMIT).unwrap_or_default();
@@ -103,7 +106,7 @@ impl Dispatcher {
     }
 }
 
-/// Orders for the newest unsettled commands of each printer, as many as an actor watches.
+/// Returns the newest unsettled commands of each printer, at most as many as an actor watches.
 fn late_orders(rows: Vec<CommandRow>) -> Vec<(Uuid, UnsettledCommand)> {
     let now = clock::now();
     let mut by_printer: HashMap<Uuid, Vec<UnsettledCommand>> = HashMap::new();
@@ -140,7 +143,7 @@ pub(super) fn ticket(row: &CommandRow) -> Ticket {
     }
 }
 
-/// The order for a row, as its batch says.
+/// Returns the actor's command for a row, with the options of its batch.
 fn order(row: &CommandRow, spec: &BatchSpec, others_send_until: Option<Instant>) -> ActorCommand {
     let left = row.expires_at.map_or(Duration::ZERO, |at| (at - clock::now()).to_std().unwrap_or_default());
     let recover = row.step.filter(|_| row.outcome != Outcome::Queued).map(|step| Recover {

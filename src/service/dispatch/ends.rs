@@ -1,4 +1,5 @@
-//! Ends of commands: recorded in the command log, then removed from memory; printer queues and batches go on.
+//! Ends commands: records each end in the command log and removes the command from memory. Then the printer queues and
+//! batches continue.
 
 use std::collections::HashSet;
 
@@ -28,7 +29,7 @@ impl Dispatcher {
         self.end_rows(ids, outcome, Some(reason), reason.sentence()).await;
     }
 
-    /// Ends those of the rows that are still queued in the command log. What the log says of the others is applied.
+    /// Ends those rows that are still queued in the command log. The others take their state from the log.
     pub(super) async fn end_rows(&mut self, ids: &[Uuid], outcome: Outcome, reason: Option<Reason>, detail: &str) {
         let mut group = Group::new(ids.to_vec());
         while let Some(part) = self
@@ -57,7 +58,7 @@ impl Dispatcher {
         }
     }
 
-    /// Ends a row whatever it was, by the same statement as an actor's report.
+    /// Ends a row in any state, with the same statement as an actor's report.
     pub(super) async fn end_now(&mut self, id: Uuid, outcome: Outcome, reason: Reason) {
         let report = commands::Report {
             id,
@@ -75,7 +76,7 @@ impl Dispatcher {
         self.write_reports(vec![report]).await;
     }
 
-    /// Rows have ended in the command log: their printers' queues move on, their batches may be over.
+    /// Removes rows that have ended in the command log. Their printers' queues continue, and their batches may end.
     pub(super) async fn forget(&mut self, ids: &[Uuid], outcome: Option<Outcome>) {
         if ids.is_empty() {
             return;
@@ -114,7 +115,7 @@ impl Dispatcher {
         self.close_if_over(batches.into_iter().collect()).await;
     }
 
-    /// Shows with each printer how its last command ended.
+    /// Publishes how the last command of each printer ended.
     fn show(&self, ended: Vec<CommandRow>, outcome: Option<Outcome>) {
         let at = clock::now();
         let final_rows = ended.into_iter().map(|mut row| {
@@ -127,7 +128,8 @@ impl Dispatcher {
         self.fleet.view().tell(final_rows);
     }
 
-    /// Tells actors to drop commands that the command log has ended. The log refuses those that have asked already.
+    /// Makes actors drop commands that have ended in the command log. If an actor requests a permit first, the log
+    /// refuses it.
     pub(super) fn drop_orders(&mut self, ids: &[Uuid]) {
         for row in ids.iter().filter_map(|id| self.rows.get(id)) {
             if self.fleet.drop_command(row.printer_id, row.id) == Err(NotTaken::Busy) {
@@ -136,14 +138,14 @@ impl Dispatcher {
         }
     }
 
-    /// `on_failure: stop`.
+    /// Stops the batches that have `on_failure: stop`.
     pub(super) async fn stop_failed(&mut self, batches: Vec<Uuid>) {
         for id in batches {
             let Some(active) = self.active_batches.get_mut(&id) else { continue };
             if active.batch.spec.on_failure != OnFailure::Stop || active.batch.state == BatchState::Stopped {
                 continue;
             }
-            // Until the log has the stop, nothing more is released. The next tick tries again.
+            // Nothing more is released until the stop is in the log. The next tick tries again.
             active.stopping = true;
             let stopped = self.retry("stop of a batch", || self.commit_stop(id)).await;
             match stopped {
@@ -151,7 +153,7 @@ impl Dispatcher {
                     let skipped = stopped.map(|stopped| stopped.skipped).unwrap_or_default();
                     self.drop_orders(&skipped);
                     Box::pin(self.forget(&skipped, None)).await;
-                    // Rows that another stop skipped, or this one when its reply was lost.
+                    // Another stop may have skipped rows, or an earlier attempt of this one whose reply was lost.
                     Box::pin(self.read_batch_again(id)).await;
                 }
                 Err(error) => log_storage("stop of a batch", &error),
@@ -166,7 +168,7 @@ impl Dispatcher {
         storage::batches::stop(&self.db, id, now, &Entry { subject: Some(id), changes, ..entry }).await
     }
 
-    /// Forgets batches that have ended.
+    /// Removes batches that have ended from memory.
     pub(super) fn drop_finished(&mut self, batches: &[Uuid]) {
         for id in batches {
             self.active_batches.remove(id);
@@ -174,7 +176,7 @@ impl Dispatcher {
         self.handle.open.remove(batches);
     }
 
-    /// Marks batches as finished whose rows are all final, and publishes that they changed.
+    /// Marks batches as finished if all their rows are final, and publishes that the given batches changed.
     pub(super) async fn close_if_over(&mut self, batches: Vec<Uuid>) {
         let is_over = |id: &Uuid| self.active_batches.get(id).is_some_and(ActiveBatch::is_over);
         let mut group = Group::new(batches.iter().copied().filter(is_over).collect());
@@ -186,14 +188,15 @@ impl Dispatcher {
             .await
         {
             match part {
-                // A batch that the log does not take for finished has a row that memory has not: it is loaded again.
+                // If the log does not mark a batch as finished, it has a row that memory lacks. The batch is loaded
+                // again.
                 Part::Done(over, _) => self.drop_finished(&over),
                 // The next tick tries again.
                 Part::Refused(_) => {}
             }
         }
         for id in batches {
-            // Nobody may be following.
+            // `send` fails if no request follows the batch. That is harmless.
             let _ = self.handle.changed.send(id);
         }
     }

@@ -1,10 +1,10 @@
 //! The dispatcher: releases commands as their limits allow, hands each to its printer's actor, grants permits to send,
 //! and records outcomes.
 //!
-//! One task owns the printer queues and the active batches, so there is nothing to lock. It wakes by signal (a batch was
-//! created or stopped, a printer changed), by messages of actors, and by a timer. Its memory is rebuilt from the command
-//! log at a start and compared with it while it runs. It never waits for an actor. It waits for the database, because
-//! nothing may be sent without the log. Writes come in groups: while one statement is under way the next group gathers.
+//! One task owns the printer queues and the active batches, so there is nothing to lock. It wakes by signal (a batch
+//! was created or stopped, a printer changed), by messages of actors, and by a timer. At a start it rebuilds its memory
+//! from the command log; later it compares both regularly. It never waits for an actor. It waits for the database,
+//! because nothing may be sent without the log. Writes are grouped: while one statement runs, the next group collects.
 
 mod active_batches;
 mod delivery;
@@ -52,15 +52,15 @@ use crate::{
     },
 };
 
-/// Messages of actors that are taken at once.
+/// Maximum number of actor messages in one turn.
 const GROUP: usize = 2_048;
-/// Messages of actors that are worth a statement: more are not waited for.
+/// Number of actor messages that is enough for one statement. The dispatcher does not yield for more.
 const ENOUGH: usize = 64;
-/// The longest time between two turns.
+/// Longest time between two turns.
 const TICK: Duration = Duration::from_secs(1);
-/// What is under way when the server stops may take this long; then it is given up, retries included.
+/// Time that work in progress has after a shutdown begins. Then it is aborted, including its retries.
 const GRACE: Duration = Duration::from_secs(1);
-/// For reports that are written after the stop.
+/// Time to write the remaining reports after the shutdown.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// The dispatcher's task.
@@ -72,37 +72,37 @@ pub struct Dispatcher {
     handle: Dispatch,
     active_batches: HashMap<Uuid, ActiveBatch>,
     printer_queues: PrinterQueues,
-    /// Commands that are released and not final.
+    /// Released commands without a final outcome.
     rows: HashMap<Uuid, CommandRow>,
-    /// Commands whose actors had no room.
+    /// Commands whose actors had no room in their mailboxes.
     undelivered: Vec<Uuid>,
-    /// An earlier server may still send until then what it has recorded as sent.
+    /// Until this time, the previous server may still send commands that it has recorded as sent.
     others_send_until: Option<Instant>,
-    /// Commands that ended unsent, by printer, whose actors had no room for the message.
+    /// Commands that ended unsent and that their actors must drop, as (printer, command). Their mailboxes had no room.
     undropped: Vec<(Uuid, Uuid)>,
-    /// Reports whose statement has begun and not succeeded.
+    /// Reports whose statement has started and has not succeeded yet.
     being_written: Vec<commands::Report>,
-    /// Ends that the database refuses.
+    /// Ends of commands that the database refuses.
     unrecorded: VecDeque<Unrecorded>,
-    /// When they are tried again, and the pause after that.
+    /// Time of the next attempt to record these ends, and the pause after it.
     record_again: (Instant, Duration),
-    /// When commands long past their expiry are compared with the log again.
+    /// Time of the next comparison of overdue commands with the log.
     compare_at: Instant,
-    /// When the checks of due batches may be tried again.
+    /// Earliest time of the next attempt to check due batches.
     check_again: Instant,
     power_groups: HashMap<Uuid, Option<String>>,
-    /// The printers could not be read.
+    /// The power groups could not be read and must be read again.
     power_groups_stale: bool,
     /// Unsettled commands of the previous process that their actors do not have yet. `None`: not read yet.
     unsettled: Option<Vec<(Uuid, UnsettledCommand)>>,
-    /// Batches that cannot be read; the log has the error once.
+    /// Batches that cannot be read. The error of each is logged once.
     unreadable: HashSet<Uuid>,
     wake_at: Instant,
 }
 
 impl Dispatcher {
-    /// A dispatcher over the command log; `ledger` receives the messages of actors. `others_send_until`: an earlier server
-    /// may still send until then.
+    /// Creates a dispatcher for the command log. `ledger` receives the messages of actors. Until `others_send_until`,
+    /// the previous server may still send commands.
     pub fn new(db: Db, fleet: Fleet, ledger: mpsc::Receiver<ActorEvent>, others_send_until: Option<Instant>) -> Self {
         let (handle, signals) = Dispatch::new();
         let now = Instant::now();
@@ -131,7 +131,7 @@ impl Dispatcher {
         }
     }
 
-    /// The handle for requests.
+    /// Returns the handle for requests.
     pub fn handle(&self) -> Dispatch {
         self.handle.clone()
     }
@@ -144,16 +144,16 @@ impl Dispatcher {
         };
         tokio::select! {
             () = self.serve(stop.clone()) => {}
-            // It waits for the database. No permit is lost: those that are not granted read as refused.
+            // The dispatcher waits for the database. An actor reads a permit that is not granted as refused.
             () = end => {}
         }
-        // Reports that the database does not take now are found out again by the next process.
+        // The next process determines the results of commands whose reports cannot be stored now.
         let _ = tokio::time::timeout(LAST_WORDS, self.write_reports_left()).await;
     }
 
     async fn serve(&mut self, stop: CancellationToken) {
         let mut backoff = Backoff::new();
-        // Nothing is sent before every command that the previous process sent is known.
+        // Before anything is sent, every command that the previous process sent must be known.
         while !self.load().await {
             self.handle.beat();
             backoff.pause().await;
@@ -181,8 +181,8 @@ impl Dispatcher {
         }
     }
 
-    /// Takes up every batch of the command log that is not known yet, in the order of their creation, and applies to
-    /// known ones what the log says. `false`: the database is away, and it has to be done again.
+    /// Loads every batch of the command log that is not in memory, in the order of creation. Updates the other batches
+    /// from the log. Returns `false` if the database is unavailable: then the load must be repeated.
     async fn load(&mut self) -> bool {
         let unfinished = match storage::batches::unfinished(&self.db).await {
             Ok(unfinished) => unfinished,
@@ -192,7 +192,7 @@ impl Dispatcher {
             }
         };
         let listed: HashSet<Uuid> = unfinished.iter().map(|(id, _)| *id).collect();
-        // Their end may have been committed by a request that was dropped before it could say so.
+        // A request may have committed the end of these batches and then been dropped before it could send the signal.
         let mut differing: Vec<Uuid> = self.active_batches.keys().filter(|id| !listed.contains(id)).copied().collect();
         for (id, batch) in unfinished {
             let result = match (batch, self.active_batches.get(&id)) {
@@ -211,7 +211,7 @@ impl Dispatcher {
                     log_storage("rows of a batch", &error);
                     return false;
                 }
-                // The others do not wait for it.
+                // Other batches do not wait for an unreadable one.
                 Err(error) if self.unreadable.insert(id) => log_storage("a batch that is left out", &error),
                 Err(_) => {}
             }
@@ -237,8 +237,8 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// Takes up batches that were just created as they were then. If one has changed since, the command log refuses its
-    /// sends.
+    /// Takes up batches that were just created, in the state of their creation. If one has changed since, the command
+    /// log refuses its sends.
     async fn take_up_new(&mut self) {
         let new = self.handle.take_new_batches();
         for (batch, rows) in new.batches {
@@ -254,7 +254,7 @@ impl Dispatcher {
 
     async fn take_up(&mut self, batch: Batch, mut rows: Vec<CommandRow>) {
         if !batch.spec.named {
-            // Printers known to be unreachable come last.
+            // Printers that are known to be unreachable come last.
             let view = self.fleet.view();
             rows.sort_by_key(|row| view.get(row.printer_id).is_none_or(|live| live.channel.is_none()));
         }
@@ -272,8 +272,8 @@ impl Dispatcher {
         self.close_if_over(vec![id]).await;
     }
 
-    /// Yields to actors that are about to send a message: a thousand actors that were woken at once share a few
-    /// statements. Tasks that wait for a processor go first, so a farm at rest costs no time.
+    /// Yields to actors that are about to send a message. So a thousand actors that wake at the same time share a few
+    /// statements. In an idle farm no other task is ready, and the yield returns at once.
     async fn gather(&mut self, group: &mut Vec<ActorEvent>) {
         let mut gathered = 0;
         while gathered < group.len() && group.len() < ENOUGH {
@@ -289,7 +289,7 @@ impl Dispatcher {
 
     async fn tick(&mut self) {
         self.deliver_again().await;
-        // What no signal brought, or could not be read then.
+        // Loads batches without a signal, and those that could not be read at their signal.
         if !self.load().await {
             return;
         }
@@ -308,7 +308,7 @@ impl Dispatcher {
     }
 
     async fn on_signal(&mut self, signal: Signal) {
-        // It may be about a batch that was created before.
+        // The signal may concern a batch that was created just before.
         self.take_up_new().await;
         match signal {
             Signal::Ended(ids) => {
@@ -328,7 +328,7 @@ impl Dispatcher {
             }
             Signal::Reserve(printer_id, reply) => {
                 let result = self.printer_queues.reserve(printer_id);
-                // Where the request is gone, the reservation comes back with the error, and ends there.
+                // If the request was dropped, `send` returns the reservation, and dropping it ends the reservation.
                 let _ = reply.send(result.map(|()| self.handle.reservation(printer_id)));
             }
             Signal::Release(printer_id) => {
@@ -345,7 +345,7 @@ impl Dispatcher {
     }
 }
 
-/// Whether `on_failure: stop` stops the batch for this outcome.
+/// Returns whether `on_failure: stop` stops the batch after this outcome.
 fn is_failure(outcome: Outcome) -> bool {
     outcome.is_final() && !matches!(outcome, Outcome::Confirmed | Outcome::Unchanged)
 }

@@ -12,12 +12,13 @@ use super::{
 use crate::{clock, domain::command::Outcome, fleet::message::SendRequest, storage::commands};
 
 impl Dispatcher {
-    /// Commits `sent` for a group, and grants or refuses each its permit.
+    /// Commits `sent` for a group of requests, and grants or refuses each permit.
     pub(super) async fn on_readies(&mut self, readies: Vec<SendRequest>) {
         let mut group = Group::new(readies);
         while let Some(part) = self
             .next_part("commit of sends", &mut group, |readies| async {
-                // As of now at every attempt: a command that expires while the database is away is not sent.
+                // Each attempt uses the current time: a command that expires while the database is unavailable is not
+                // sent.
                 let won = commands::commit_sends(&self.db, &sends(&readies, clock::now())).await;
                 (readies, won)
             })
@@ -36,7 +37,7 @@ impl Dispatcher {
                 Part::Refused(ready) => {
                     let (id, is_first) = (ready.command_id, ready.attempt == 1 && !ready.is_repeated);
                     refuse(ready);
-                    // An actor that has sent before ends its command itself.
+                    // An actor that has sent this command before ends it itself.
                     if is_first && self.rows.contains_key(&id) {
                         self.end_as_not_recorded(vec![id.into()]).await;
                     }
@@ -50,11 +51,12 @@ impl Dispatcher {
         if let Some(row) = self.rows.get_mut(&ready.command_id) {
             (row.outcome, row.attempts) = (Outcome::Sent, ready.attempt);
         }
-        // An actor that is gone has nothing to send.
+        // If the actor is gone, there is nothing to send.
         let _ = ready.permit.send(true);
     }
 
-    /// Sends that the command log did not take: ended already, expired, or committed by a write whose reply was lost.
+    /// Handles sends that the command log did not accept. The command has ended or expired, or its send was committed
+    /// by a write whose reply was lost.
     async fn on_lost(&mut self, lost: Vec<SendRequest>) {
         if lost.is_empty() {
             return;
@@ -64,14 +66,14 @@ impl Dispatcher {
         let mut dropped = Vec::new();
         for ready in lost {
             let id = ready.command_id;
-            // Only this process sends: a send that the log has, and that was never granted, is this one.
+            // Only this process sends. So a send that is in the log and was never granted is this one.
             let is_committed =
                 stored.get(&id).is_some_and(|row| row.outcome == Outcome::Sent && row.attempts == ready.attempt);
             if is_committed && self.rows.get(&id).is_some_and(|row| row.attempts < ready.attempt) {
                 self.grant(ready);
                 continue;
             }
-            // An actor that was granted this permit before, and did not use it, ends its command itself.
+            // An actor that got this permit before and did not use it ends its command itself.
             if ready.attempt == 1 && !ready.is_repeated && self.rows.contains_key(&id) {
                 dropped.push(id);
             }
@@ -82,7 +84,7 @@ impl Dispatcher {
 }
 
 fn refuse(ready: SendRequest) {
-    // An actor that is gone has nothing to send.
+    // If the actor is gone, there is nothing to send.
     let _ = ready.permit.send(false);
 }
 

@@ -1,7 +1,7 @@
-//! The order of commands to one printer: one in flight, the same command again waits, a cancel overtakes, anything
-//! else is refused.
+//! Order of the commands to one printer: one is in flight, the same command again waits, a cancel overtakes, any other
+//! command is refused.
 //!
-//! Queues exist in memory only. They are rebuilt from the command log at every start.
+//! Queues are in memory only. They are rebuilt from the command log at every start.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -20,7 +20,7 @@ pub struct Ticket {
     pub batch_id: Uuid,
     pub command: Command,
     pub expires_at: Option<DateTime<Utc>>,
-    /// The command log has a committed send of it.
+    /// The command log has a committed send of this command.
     pub sent: bool,
 }
 
@@ -31,9 +31,9 @@ pub enum Offer {
     Go,
     /// Hand it to the printer's actor, which ends what is in flight first.
     Overtake,
-    /// The same command is in flight: it is decided afresh after that.
+    /// The same command is in flight. This one is decided after its end.
     Wait,
-    /// Something else is in flight.
+    /// Another command is in flight.
     Refuse(Command),
 }
 
@@ -42,14 +42,14 @@ struct PrinterQueue {
     in_flight: Option<Ticket>,
     overtaking: Option<Ticket>,
     waiting: VecDeque<Ticket>,
-    /// Something beside the job client uses the printer (a file is being selected).
+    /// An operation outside the job client uses the printer, such as the selection of a file.
     reserved: bool,
-    /// An earlier server may still send to it until then: only a cancel goes.
+    /// Until this time, the previous server may still send to the printer. Only a cancel is permitted.
     held_until: Option<Instant>,
 }
 
 impl PrinterQueue {
-    /// Whether a command may go to the printer, while nothing is in flight.
+    /// Returns whether a command may be sent to the printer while none is in flight.
     fn admits(&self, command: Command, now: Instant) -> bool {
         !self.reserved && (command == Command::Cancel || self.held_until.is_none_or(|until| now >= until))
     }
@@ -68,11 +68,11 @@ impl PrinterQueue {
 pub struct PrinterQueues(HashMap<Uuid, PrinterQueue>);
 
 impl PrinterQueues {
-    /// Offers a released command to its printer.
+    /// Offers a released command to its printer's queue.
     pub fn offer(&mut self, printer_id: Uuid, ticket: Ticket) -> Offer {
         let queue = self.0.entry(printer_id).or_default();
         let Some(in_flight) = queue.in_flight.as_ref() else {
-            // The command that is recovered itself is in flight already at the earlier server.
+            // A recovered command is already in flight: the previous server sent it.
             if !ticket.sent && !queue.admits(ticket.command, Instant::now()) {
                 queue.waiting.push_back(ticket);
                 return Offer::Wait;
@@ -92,7 +92,7 @@ impl PrinterQueues {
         }
     }
 
-    /// A command has ended. Returns what is to be handed over next.
+    /// Removes a command that has ended. Returns the command to hand over next.
     pub fn end(&mut self, printer_id: Uuid, command_id: Uuid) -> Option<Ticket> {
         let queue = self.0.get_mut(&printer_id)?;
         queue.waiting.retain(|ticket| ticket.command_id != command_id);
@@ -100,7 +100,7 @@ impl PrinterQueues {
             queue.overtaking = None;
         }
         if queue.in_flight.as_ref().is_some_and(|ticket| ticket.command_id == command_id) {
-            // What overtakes is with the actor already.
+            // The actor already has the overtaking command.
             queue.in_flight = queue.overtaking.take();
         }
         self.next(printer_id)
@@ -121,12 +121,12 @@ impl PrinterQueues {
         None
     }
 
-    /// Holds back every command but a cancel until `until`.
+    /// Holds back every command except a cancel until `until`.
     pub fn hold(&mut self, printer_id: Uuid, until: Instant) {
         self.0.entry(printer_id).or_default().held_until = Some(until);
     }
 
-    /// Ends the holds that are over. Returns what is to be handed over next.
+    /// Ends the holds that are over. Returns the commands to hand over next.
     pub fn end_holds(&mut self, now: Instant) -> Vec<Ticket> {
         let over: Vec<Uuid> = self
             .0
@@ -140,7 +140,7 @@ impl PrinterQueues {
         over.into_iter().filter_map(|printer_id| self.next(printer_id)).collect()
     }
 
-    /// Notes that the command log has a committed send.
+    /// Marks a command as sent: its send is committed in the command log.
     pub fn mark_sent(&mut self, printer_id: Uuid, command_id: Uuid) {
         let held = self
             .0
@@ -152,19 +152,19 @@ impl PrinterQueues {
         }
     }
 
-    /// What is in flight on a printer.
+    /// Returns the command in flight on a printer.
     pub fn in_flight(&self, printer_id: Uuid) -> Option<&Ticket> {
         self.0.get(&printer_id)?.in_flight.as_ref()
     }
 
-    /// The commands that a printer's actor has: the one in flight and the cancel that overtakes it.
+    /// Returns the commands that a printer's actor has: the one in flight and the cancel that overtakes it.
     pub fn held(&self, printer_id: Uuid) -> Vec<Uuid> {
         let Some(queue) = self.0.get(&printer_id) else { return Vec::new() };
         queue.in_flight.iter().chain(queue.overtaking.iter()).map(|ticket| ticket.command_id).collect()
     }
 
-    /// Commands of a printer that have not been sent, and that a cancel withdraws: whatever waits or is in flight
-    /// unsent, but not another cancel.
+    /// Returns the unsent commands of a printer that a cancel withdraws: the command in flight unless it is a cancel,
+    /// and the waiting commands that heat the printer.
     pub fn withdrawable(&self, printer_id: Uuid) -> Vec<Uuid> {
         let Some(queue) = self.0.get(&printer_id) else { return Vec::new() };
         let starts = |ticket: &&Ticket| ticket.command.heats();
@@ -177,14 +177,14 @@ impl PrinterQueues {
             .collect()
     }
 
-    /// Every command of a printer that has not been sent.
+    /// Returns every unsent command of a printer.
     pub fn unsent(&self, printer_id: Uuid) -> Vec<Uuid> {
         let Some(queue) = self.0.get(&printer_id) else { return Vec::new() };
         let held = queue.in_flight.iter().chain(queue.overtaking.iter()).filter(|ticket| !ticket.sent);
         held.chain(queue.waiting.iter()).map(|ticket| ticket.command_id).collect()
     }
 
-    /// Waiting commands whose time is over.
+    /// Returns the waiting commands that have expired.
     pub fn expired(&self, now: DateTime<Utc>) -> Vec<(Uuid, Ticket)> {
         let over = |ticket: &&Ticket| ticket.expires_at.is_some_and(|at| at <= now);
         self.0
@@ -195,7 +195,8 @@ impl PrinterQueues {
             .collect()
     }
 
-    /// Keeps commands off a printer for something beside the job client. Fails with what is in flight.
+    /// Reserves a printer for an operation outside the job client, which blocks its commands. Fails with the command in
+    /// flight, or with `None` if the printer is already reserved.
     pub fn reserve(&mut self, printer_id: Uuid) -> Result<(), Option<Command>> {
         let queue = self.0.entry(printer_id).or_default();
         if let Some(ticket) = &queue.in_flight {
@@ -208,13 +209,13 @@ impl PrinterQueues {
         Ok(())
     }
 
-    /// Ends a reservation. Returns what is to be handed over next.
+    /// Ends a reservation. Returns the command to hand over next.
     pub fn release(&mut self, printer_id: Uuid) -> Option<Ticket> {
         self.0.get_mut(&printer_id)?.reserved = false;
         self.next(printer_id)
     }
 
-    /// Forgets a printer: it was removed, and its rows have ended.
+    /// Drops the queue of a printer that was removed and whose rows have ended.
     pub fn forget(&mut self, printer_id: Uuid) {
         self.0.remove(&printer_id);
     }
@@ -249,7 +250,7 @@ mod tests {
         assert_eq!(queues.offer(PRINTER, ticket(3, Command::Cancel)), Offer::Overtake);
         assert_eq!(queues.offer(PRINTER, ticket(4, Command::Cancel)), Offer::Wait);
         assert_eq!(queues.offer(PRINTER, ticket(5, Command::Start)), Offer::Refuse(Command::Cancel));
-        assert_eq!(queues.end(PRINTER, Uuid::from_u128(1)), None, "the cancel is with the actor already");
+        assert_eq!(queues.end(PRINTER, Uuid::from_u128(1)), None, "the actor already has the cancel");
         assert_eq!(queues.in_flight(PRINTER).map(|ticket| ticket.command_id), Some(Uuid::from_u128(3)));
     }
 

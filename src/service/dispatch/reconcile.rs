@@ -1,4 +1,4 @@
-//! Compares the dispatcher's memory with the command log, and applies what the log says.
+//! Compares the dispatcher's memory with the command log, and applies the state from the log.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -22,19 +22,19 @@ use crate::{
     storage::{self, commands},
 };
 
-/// Commands are compared with the log once their expiry is this long ago, and as often.
+/// Time after their expiry at which commands are compared with the log, and interval of this comparison.
 const OVERDUE: Duration = Duration::from_secs(10);
-/// Refused ends that are tried again at once.
+/// Maximum number of refused ends in one attempt.
 const TRIED_AT_ONCE: usize = 100;
-/// The longest pause between attempts to record a refused end.
+/// Longest pause between attempts to record a refused end.
 const RECORD_MAX: Duration = Duration::from_secs(60);
 
-/// The end of a command that the database refuses. It is kept in memory and tried again; until then the command blocks
+/// The end of a command that the database refuses. It stays in memory and is tried again. Meanwhile the command blocks
 /// its printer's queue, except for a cancel.
 #[derive(Debug)]
 pub(super) struct Unrecorded {
     pub id: Uuid,
-    /// What is to be recorded. `None`: the permit was refused, or the row cannot be read.
+    /// The report to record. `None`: the permit was refused, or the row cannot be read.
     pub report: Option<commands::Report>,
 }
 
@@ -45,7 +45,7 @@ impl From<Uuid> for Unrecorded {
 }
 
 impl Dispatcher {
-    /// Counts the unfinished batches of the command log for their principals. One that cannot be read does not count.
+    /// Counts the unfinished batches of the command log for their principals. An unreadable batch does not count.
     pub async fn count_unfinished(&self) -> Result<(), storage::Error> {
         for batch in storage::batches::unfinished(&self.db).await?.into_iter().filter_map(|(_, batch)| batch.ok()) {
             self.handle.open.add(&batch);
@@ -53,8 +53,8 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// Ends commands whose rows the database refuses, by a statement that takes nothing from the printer: `rejected` where
-    /// nothing was sent, `unknown` otherwise. Those that are refused even so are tried again later.
+    /// Ends commands whose rows the database refuses, with a statement that stores no data of the printer. The outcome
+    /// is `rejected` if nothing was sent, and `unknown` otherwise. An end that is refused again is tried later.
     pub(super) async fn end_as_not_recorded(&mut self, ends: Vec<Unrecorded>) {
         let mut group = Group::new(ends);
         while let Some(part) = self
@@ -90,7 +90,7 @@ impl Dispatcher {
         }
     }
 
-    /// Tries refused ends again, when that is due.
+    /// Tries to record refused ends again, if an attempt is due.
     pub(super) async fn record_unrecorded(&mut self) {
         let (due, pause) = self.record_again;
         if self.unrecorded.is_empty() || Instant::now() < due {
@@ -105,7 +105,7 @@ impl Dispatcher {
         self.record_again = (Instant::now() + pause, pause);
     }
 
-    /// Reads rows of the command log. The second list: those that cannot be read.
+    /// Reads rows of the command log. The second list contains the ids of unreadable rows.
     pub(super) async fn read_rows(&self, ids: &[Uuid]) -> (HashMap<Uuid, CommandRow>, Vec<Uuid>) {
         let (mut rows, mut unreadable) = (HashMap::new(), Vec::new());
         let mut group = Group::new(ids.to_vec());
@@ -124,13 +124,13 @@ impl Dispatcher {
         (rows, unreadable)
     }
 
-    /// Reads commands again, and applies what the command log says: ended ones are forgotten, and those that are sent
-    /// without the dispatcher's knowledge go to their actors to be settled.
+    /// Reads commands again, and applies the state in the command log. Ended commands are removed. Commands that were
+    /// sent without the dispatcher's knowledge go to their actors, which settle them.
     pub(super) async fn read_again(&mut self, ids: &[Uuid]) {
         self.apply_log(ids, false).await;
     }
 
-    /// Reads commands again, and gives those that are open to their actors. An actor ignores one that it has.
+    /// Reads commands again, and hands the open ones to their actors. An actor ignores a command that it already has.
     pub(super) async fn give_again(&mut self, ids: &[Uuid]) {
         self.apply_log(ids, true).await;
     }
@@ -153,7 +153,7 @@ impl Dispatcher {
                 continue;
             };
             if row.outcome.is_final() {
-                // A stop and a removal are not failures of the batch.
+                // A stop or a removal does not count as a failure of the batch.
                 let is_withdrawn = matches!(row.reason, Some(Reason::BatchStopped | Reason::PrinterRemoved));
                 ended.entry(Some(row.outcome).filter(|_| !is_withdrawn)).or_default().push(*id);
                 if let Some(known) = self.rows.get_mut(id) {
@@ -180,7 +180,7 @@ impl Dispatcher {
         Box::pin(self.end_as_not_recorded(unreadable)).await;
     }
 
-    /// Compares all rows of a batch: the command log says that it is stopped or finished.
+    /// Compares all rows of a batch that is stopped or finished in the command log.
     pub(super) async fn read_batch_again(&mut self, id: Uuid) {
         let Some(active) = self.active_batches.get_mut(&id) else { return };
         active.batch.state = BatchState::Stopped;
@@ -191,18 +191,18 @@ impl Dispatcher {
         Box::pin(self.close_if_over(vec![id])).await;
     }
 
-    /// Compares commands whose expiry is long past. No command may wait for an event that never comes.
+    /// Compares overdue commands with the log, so that no command waits forever for a lost event.
     pub(super) async fn compare_overdue(&mut self) {
         if Instant::now() < self.compare_at {
             return;
         }
         self.compare_at = Instant::now() + OVERDUE;
         self.read_again(&self.overdue(OVERDUE, |_| true)).await;
-        // An actor holds no unsent command for longer: neither does a queue.
+        // An actor holds no unsent command for longer, so a queue must not either.
         let limit = OVERDUE + MOVING_LIMIT;
         let unsent = self.overdue(limit, |row| row.outcome == Outcome::Queued);
         self.end_rows(&unsent, Outcome::Expired, None, "Its time passed before it could be sent.").await;
-        // Nor is a sent one confirmed for longer, both halves of a restart together.
+        // No sent command takes longer to confirm, including both halves of a restart.
         let sent = self.overdue(limit * 3, |row| row.outcome != Outcome::Queued);
         self.give_again(&sent).await;
     }

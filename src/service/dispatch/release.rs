@@ -1,4 +1,4 @@
-//! Which commands may go now: limits, and the checks when a scheduled batch is due.
+//! Releases commands within the limits of their batches, and checks scheduled batches when they are due.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -26,8 +26,8 @@ use crate::{
 };
 
 impl Dispatcher {
-    /// Reads the power groups of printers, where a batch limits heating. Until they can be read, all printers count as one
-    /// group, so that too few heat at once and never too many.
+    /// Reads the power groups of printers if a batch limits heating. Until they can be read, all printers count as one
+    /// group: too few printers may heat at once, but never too many.
     pub(super) async fn learn_power_groups(&mut self, batches: &[Batch]) {
         if batches.iter().all(|batch| batch.spec.max_heating == 0) {
             return;
@@ -53,7 +53,7 @@ impl Dispatcher {
         }
     }
 
-    /// Releases what the limits allow.
+    /// Releases the commands that the limits allow.
     pub(super) async fn release(&mut self) {
         let (now, wall) = (Instant::now(), clock::now());
         self.wake_at = now + TICK;
@@ -86,7 +86,7 @@ impl Dispatcher {
         }
     }
 
-    /// Rows of a batch whose window is over.
+    /// Ends the rows of a batch whose window is over.
     async fn end_unreleased(&mut self, id: Uuid, over: Vec<CommandRow>) {
         if over.is_empty() {
             return;
@@ -97,7 +97,7 @@ impl Dispatcher {
         self.close_if_over(vec![id]).await;
     }
 
-    /// Rows that left the queue of their batch are open until the command log has their end.
+    /// Keeps rows that left the queue of their batch as open, until their end is in the command log.
     fn adopt(&mut self, rows: Vec<CommandRow>) {
         for row in rows {
             if let Some(active) = self.active_batches.get_mut(&row.batch_id) {
@@ -116,7 +116,7 @@ impl Dispatcher {
             .next_part("release", &mut group, |rows: Vec<CommandRow>| async {
                 let at = clock::now();
                 if at >= closes_at {
-                    // The database was away until now.
+                    // The window ended while the database was unavailable.
                     return (rows, Ok(None));
                 }
                 let times: Vec<_> = rows.iter().map(|row| (row.id, at + expires_in)).collect();
@@ -134,7 +134,7 @@ impl Dispatcher {
                     }
                     let (rows, ended): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| released.contains(&row.id));
                     self.offer(rows).await;
-                    // Ended meanwhile: by a stop, or with their printer.
+                    // These rows have ended in the meantime: by a stop, or because their printer was removed.
                     let ids: Vec<Uuid> = ended.iter().map(|row| row.id).collect();
                     self.adopt(ended);
                     self.read_again(&ids).await;
@@ -148,8 +148,8 @@ impl Dispatcher {
         }
     }
 
-    /// When a scheduled batch is due, states and its creator's rights are checked again. `false`: the checks cannot be
-    /// made now. The batch stays scheduled, and they are tried again until its window is over.
+    /// Checks the printer states and the creator's rights again when a scheduled batch is due. Returns `false` if the
+    /// checks cannot be made now. Then the batch stays scheduled, and they are repeated until its window is over.
     pub(super) async fn check_when_due(&mut self, id: Uuid, wall: DateTime<Utc>) -> bool {
         let Some(active) = self.active_batches.get_mut(&id) else { return false };
         if active.checked || wall < active.batch.due_at() || wall >= active.closes_at() {
@@ -168,7 +168,8 @@ impl Dispatcher {
             Ok(may_still) => may_still,
             Err(error) => return self.check_later("rights", &error),
         };
-        // Before the batch runs: a process that ends in between makes the same checks again.
+        // The rows end before the batch becomes running. If the process ends in between, the next one repeats the
+        // checks.
         if !may_still {
             let all: Vec<Uuid> = printers.iter().map(|(id, _)| *id).collect();
             self.end_queued(&all, Outcome::Rejected, Reason::Forbidden).await;
@@ -191,7 +192,7 @@ impl Dispatcher {
             active.checked = true;
             active.batch.state = BatchState::Running;
         }
-        // Nobody may be following.
+        // `send` fails if no request follows the batch. That is harmless.
         let _ = self.handle.changed.send(id);
         true
     }
@@ -202,7 +203,7 @@ impl Dispatcher {
         false
     }
 
-    /// Whether the creator of a batch may create it at this moment.
+    /// Returns whether the creator of a batch still has the right to create it.
     async fn may_still(&self, spec: &BatchSpec, wall: DateTime<Utc>) -> Result<bool, storage::Error> {
         if let Some(user_id) = spec.user_id {
             let user = storage::users::get(&self.db, user_id).await?;
@@ -213,7 +214,7 @@ impl Dispatcher {
         Ok(token.is_some_and(|token| token.role >= Role::Operator && token.expires_at.is_none_or(|at| at > wall)))
     }
 
-    /// Printers that heat, or have a command in flight that makes them heat.
+    /// Returns the printers that are heating, or have a command in flight that makes them heat.
     pub(super) fn heating(&self, now: Instant) -> HashSet<Uuid> {
         let seen = self.fleet.view().all();
         let commanded = self.rows.values().filter(|row| {
@@ -227,7 +228,7 @@ impl Dispatcher {
             .collect()
     }
 
-    /// Offers released rows to their printers.
+    /// Offers released rows to the queues of their printers.
     pub(super) async fn offer(&mut self, rows: Vec<CommandRow>) {
         self.withdraw_before_cancels(&rows).await;
         let mut refused: HashMap<Command, Vec<Uuid>> = HashMap::new();
@@ -247,7 +248,7 @@ impl Dispatcher {
         }
     }
 
-    /// A cancel first withdraws whatever was about to start on its printers, of any batch.
+    /// Withdraws unsent starts on the printers of these cancels, in any batch, before the cancels are offered.
     pub(super) async fn withdraw_before_cancels(&mut self, rows: &[CommandRow]) {
         let printers: HashSet<Uuid> =
             rows.iter().filter(|row| row.command == Command::Cancel).map(|row| row.printer_id).collect();

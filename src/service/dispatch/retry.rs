@@ -1,26 +1,26 @@
-//! Retries for the dispatcher's use of the database: transient errors are waited out, and a group that the database
-//! refuses is split until the refused row is found.
+//! Retries of the dispatcher's database operations. Transient errors are repeated. A group that the database refuses is
+//! split until the refused row is found.
 
 use std::time::Duration;
 
 use super::{Dispatcher, log_storage};
 use crate::storage;
 
-/// The first pause between attempts while the database is away. Nothing may be sent without the command log.
+/// First pause between attempts while the database is unavailable. Nothing may be sent without the command log.
 pub(super) const RETRY_MIN: Duration = Duration::from_millis(100);
-/// The longest pause between attempts.
+/// Longest pause between attempts.
 pub(super) const RETRY_MAX: Duration = Duration::from_secs(2);
 
-/// Rows that are written in parts, each as large as the database takes it.
+/// Rows that are written in parts, each as large as the database accepts.
 pub(super) struct Group<T> {
-    /// The next part is the last one.
+    /// A stack: the last element is the next part.
     parts: Vec<Vec<T>>,
 }
 
 /// Result of one part of a [`Group`].
 pub(super) enum Part<T, R> {
     Done(Vec<T>, R),
-    /// The database refuses this row for good. The log has the error.
+    /// The database refuses this row permanently. The error is logged.
     Refused(T),
 }
 
@@ -30,7 +30,7 @@ impl<T> Group<T> {
     }
 }
 
-/// Growing pauses between attempts.
+/// Increasing pauses between attempts.
 pub(super) struct Backoff(Duration);
 
 impl Backoff {
@@ -45,7 +45,7 @@ impl Backoff {
 }
 
 impl Dispatcher {
-    /// Repeats a use of the database until it succeeds or fails for good. Shutdown ends it: see [`Dispatcher::run`].
+    /// Repeats a database operation until it succeeds or fails permanently. Shutdown ends it: see [`Dispatcher::run`].
     pub(super) async fn retry<T, F>(&self, what: &str, mut attempt: impl FnMut() -> F) -> Result<T, storage::Error>
     where
         F: Future<Output = Result<T, storage::Error>>,
@@ -59,7 +59,8 @@ impl Dispatcher {
         }
     }
 
-    /// Runs `attempt`, which gives the rows back, on the next part of a group. `None`: the group is done.
+    /// Runs `attempt` on the next part of a group. `attempt` returns the rows with its result. `None`: the group is
+    /// done.
     pub(super) async fn next_part<T, R, F>(
         &self,
         what: &str,
@@ -93,14 +94,15 @@ impl Dispatcher {
 
     async fn wait(&self, what: &str, error: &storage::Error, backoff: &mut Backoff) {
         log_storage(what, error);
-        // Waiting for the database is not hanging.
+        // Report progress: a wait for the database is not a hang.
         self.handle.beat();
         backoff.pause().await;
     }
 }
 
-/// Whether a use of the database is repeated. Another server may have taken over the farm: then nothing is committed any
-/// more, and the server ends this process. Or this server has just taken the next epoch itself, and goes on.
+/// Returns whether a database operation is repeated. `Superseded` is, for two reasons. If another server has taken over
+/// the farm, nothing is committed any more, and this process ends. If this server has just taken the next epoch itself,
+/// the next attempt succeeds.
 pub(super) fn is_repeated(error: &storage::Error) -> bool {
     error.is_transient() || matches!(error, storage::Error::Superseded)
 }

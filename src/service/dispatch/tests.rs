@@ -1,4 +1,4 @@
-//! When reports are written, what the log says of permits, and how memory follows the log.
+//! Tests of the dispatcher: when reports are written, how permits follow the command log, and how memory follows it.
 
 mod faults;
 
@@ -26,7 +26,7 @@ use crate::{
     storage::batches::{self, PreparedBatch},
 };
 
-/// A dispatcher whose ledger has two pauses that were sent; `a` and `b` are their ids.
+/// A dispatcher with two sent pauses in its command log; `a` and `b` are their ids.
 struct Desk {
     dispatcher: Dispatcher,
     a: Uuid,
@@ -36,7 +36,7 @@ struct Desk {
 
 impl Desk {
     async fn new() -> Self {
-        let dir = tempfile::tempdir().expect("a folder");
+        let dir = tempfile::tempdir().expect("a temporary folder");
         let db = Db::connect(&format!("sqlite:{}", dir.path().join("test.db").display())).await.expect("a database");
         let (fleet, inbox) = Fleet::new(Settings::default(), TaskTracker::new(), CancellationToken::new());
         let dispatcher = Dispatcher::new(db, fleet, inbox.ledger, None);
@@ -51,7 +51,7 @@ impl Desk {
         desk
     }
 
-    /// A batch of pauses in the command log, each for a printer of its own.
+    /// Stores a batch of pauses in the command log, each for a different printer.
     async fn store(
         &self,
         state: BatchState,
@@ -84,7 +84,7 @@ impl Desk {
         (batch.id, rows)
     }
 
-    /// A released pause that is in flight on a printer whose actor does not exist in this test.
+    /// Adds a released pause that is in flight. Its printer has no actor in this test.
     async fn add(&mut self, change: impl Fn(&mut CommandRow)) -> CommandRow {
         let released = |row: &mut CommandRow| {
             row.released_at = Some(clock::now());
@@ -92,7 +92,7 @@ impl Desk {
             change(row);
         };
         let (batch_id, rows) = self.store(BatchState::Running, |_| {}, 1, released).await;
-        let batch = batches::get(&self.dispatcher.db, batch_id).await.expect("read").expect("a batch");
+        let batch = batches::get(&self.dispatcher.db, batch_id).await.expect("readable").expect("a stored batch");
         let row = rows[0].clone();
         let mut active = ActiveBatch::new(batch, VecDeque::new());
         active.open.insert(row.id, row.printer_id);
@@ -119,7 +119,7 @@ impl Desk {
     }
 
     async fn stored(&self, id: Uuid) -> CommandRow {
-        commands::get(&self.dispatcher.db, id).await.expect("read").expect("a row")
+        commands::get(&self.dispatcher.db, id).await.expect("readable").expect("a stored row")
     }
 }
 
@@ -174,13 +174,13 @@ async fn a_command_that_another_write_has_ended_is_shown_as_it_ended() {
     commands::report(&desk.dispatcher.db, &[end], &[]).await.expect("ended");
     let late = desk.report(desk.a, Outcome::Confirmed);
     desk.dispatcher.on_messages(vec![late]).await;
-    assert!(!desk.dispatcher.rows.contains_key(&desk.a), "it is over");
+    assert!(!desk.dispatcher.rows.contains_key(&desk.a), "the command has ended");
     let live = desk.dispatcher.fleet.view().get(printer_id).expect("the printer");
     let shown = live.last_command.as_ref().map(|row| (row.outcome, row.reason));
     assert_eq!(shown, Some((Outcome::Skipped, Some(skipped))));
 }
 
-/// A permit that is requested, and its answer.
+/// A request for a permit, and the receiver of its result.
 fn ready(row: &CommandRow, attempt: i64) -> (SendRequest, oneshot::Receiver<bool>) {
     let (permit, answer) = oneshot::channel();
     let ready = SendRequest {
@@ -216,7 +216,7 @@ async fn a_send_whose_commit_lost_its_reply_is_granted_once() {
     assert_eq!(commands::commit_sends(&desk.dispatcher.db, &[committed]).await.expect("committed"), [row.id]);
     let ((first, granted), (second, refused)) = (ready(&row, 1), ready(&row, 1));
     desk.dispatcher.on_readies(vec![first]).await;
-    assert_eq!(granted.await, Ok(true), "the log has it, and it was never granted");
+    assert_eq!(granted.await, Ok(true), "the log has the send, and it was never granted");
     desk.dispatcher.on_readies(vec![second]).await;
     assert_eq!(refused.await, Ok(false));
     assert_eq!(desk.stored(row.id).await.outcome, Outcome::Sent);
@@ -268,7 +268,7 @@ async fn a_batch_that_failed_under_on_failure_stop_is_stopped_by_the_next_proces
     commands::report(&desk.dispatcher.db, &[stored(rows[0].id, Outcome::Rejected)], &[]).await.expect("ended");
     assert!(desk.dispatcher.load().await);
     assert_eq!(desk.stored(rows[1].id).await.reason, Some(Reason::BatchStopped));
-    let batch = batches::get(&desk.dispatcher.db, batch_id).await.expect("read").expect("a batch");
+    let batch = batches::get(&desk.dispatcher.db, batch_id).await.expect("readable").expect("a stored batch");
     assert_eq!(batch.state, BatchState::Stopped);
 }
 
@@ -277,10 +277,10 @@ async fn new_batches_wait_in_memory_up_to_a_bound_and_in_the_log_beyond() {
     let mut desk = Desk::new().await;
     let handle = desk.dispatcher.handle();
     let (batch_id, rows) = desk.store(BatchState::Running, |_| {}, 1, |_| {}).await;
-    let batch = batches::get(&desk.dispatcher.db, batch_id).await.expect("read").expect("a batch");
+    let batch = batches::get(&desk.dispatcher.db, batch_id).await.expect("readable").expect("a stored batch");
     let many = vec![rows[0].clone(); 20_001];
     handle.created(batch, many);
-    assert_eq!(handle.open_batches(), 0, "they are not kept");
+    assert_eq!(handle.open_batches(), 0, "too many rows are not kept in memory");
     desk.dispatcher.take_up_new().await;
     assert_eq!(desk.dispatcher.active_batches[&batch_id].queued.len(), 1);
 }
@@ -302,7 +302,7 @@ async fn a_batch_that_is_stopped_before_it_was_taken_up_is_not_held() {
     let id = row.id;
     desk.dispatcher.handle().created(batch, vec![row]);
     desk.dispatcher.on_signal(Signal::Ended(vec![id])).await;
-    // What wakes the dispatcher for the batch itself may come after the signal.
+    // The wake-up for the new batch may come after the signal of its end.
     desk.dispatcher.take_up_new().await;
-    assert!(desk.dispatcher.active_batches.is_empty(), "its end was told");
+    assert!(desk.dispatcher.active_batches.is_empty(), "the signal reported its end");
 }

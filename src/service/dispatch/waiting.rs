@@ -1,4 +1,4 @@
-//! What a queued command waits for, so that its row says why nothing happens.
+//! Reasons why a queued command waits. Its row shows the reason to users.
 
 use std::collections::{HashMap, HashSet};
 
@@ -13,7 +13,7 @@ use crate::{
     service::Services,
 };
 
-/// What a queued command waits for.
+/// Why a queued command waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WaitsFor {
     DueTime,
@@ -26,7 +26,7 @@ pub enum WaitsFor {
 }
 
 impl WaitsFor {
-    /// An English sentence.
+    /// Returns an English sentence.
     pub fn sentence(self) -> &'static str {
         match self {
             Self::DueTime => "It waits for the time at which the batch is due.",
@@ -40,19 +40,19 @@ impl WaitsFor {
     }
 }
 
-/// What the rows of one batch wait for that are not released.
+/// What the unreleased rows of one batch wait for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BatchWaits {
-    /// Printers whose power group may not heat more.
+    /// Printers whose power group has reached its heating limit.
     pub heating: HashSet<Uuid>,
     pub others: Option<WaitsFor>,
 }
 
-/// The same of all batches, as the dispatcher saw it last.
+/// The waits of all batches, as the dispatcher published them last.
 pub(super) type Waits = HashMap<Uuid, BatchWaits>;
 
 impl Services {
-    /// Gives queued rows the reason for which they wait.
+    /// Sets the detail of queued rows to the reason why they wait.
     pub(in crate::service) fn explain_waits(&self, rows: &mut [CommandRow]) {
         for row in rows.iter_mut().filter(|row| row.outcome == Outcome::Queued) {
             let waits_for = match row.released_at {
@@ -64,7 +64,7 @@ impl Services {
     }
 }
 
-/// What a released command waits for at its printer.
+/// Returns what a released command waits for at its printer.
 fn waits_at(live: &Live) -> WaitsFor {
     if live.reachability != Reachability::Online {
         WaitsFor::Reply

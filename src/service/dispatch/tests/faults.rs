@@ -1,10 +1,10 @@
-//! Every command ends, whichever use of the database fails.
+//! Tests that every command ends, whichever database operation fails.
 
 use super::*;
 use crate::storage::faults::{Failure, Lasts, Moment};
 
-/// Everything that the dispatcher writes, while one use of the database fails. Returns the number of uses, and the end that
-/// each command is to have.
+/// Runs everything that the dispatcher writes, while one database operation fails. Returns the number of operations,
+/// and the expected end of each command.
 async fn script(desk: &mut Desk, failure: Failure) -> (u64, Vec<(Uuid, Outcome, Option<Reason>)>) {
     let sent = desk.add(|_| {}).await;
     let expired = desk.add(|row| row.expires_at = Some(clock::now())).await;
@@ -31,7 +31,7 @@ async fn script(desk: &mut Desk, failure: Failure) -> (u64, Vec<(Uuid, Outcome, 
         (desk.dispatcher.check_again, desk.dispatcher.compare_at, desk.dispatcher.record_again.0) = (now, now, now);
         desk.dispatcher.tick().await;
         desk.dispatcher.release().await;
-        // The batches of the script are taken up by the first tick that reads them.
+        // The first tick that can read the batches of the script takes them up.
         if turn > 1 && is_over(&desk.dispatcher) {
             break;
         }
@@ -53,7 +53,7 @@ async fn script(desk: &mut Desk, failure: Failure) -> (u64, Vec<(Uuid, Outcome, 
     (uses, ends)
 }
 
-/// Lets each use of the database fail once, at this moment of the use.
+/// Makes each database operation fail once, at this moment of the operation.
 async fn fail_each_use(moment: Moment) {
     let mut desk = Desk::new().await;
     let printers = desk.dispatcher.rows.drain().map(|(_, row)| row.id).collect::<Vec<_>>();
