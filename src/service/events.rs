@@ -1,4 +1,4 @@
-//! The feed of what happened: read from a place on, and followed.
+//! The event feed: read from a position, and followed for new events.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -20,20 +20,21 @@ use crate::{
     storage::{self, Db, commands::Visible},
 };
 
-/// How often the end of the feed is looked at while somebody follows it. Other nodes append, too: they send no signal.
+/// How often the end of the feed is read while a request follows it. Other nodes also append events, but send no
+/// signal.
 const PACE: Duration = Duration::from_millis(100);
 
-/// A part of the feed, as far as the asker may see it.
+/// A page of the feed, with the events that the principal may see.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EventPage {
     pub events: Vec<Event>,
-    /// Go on here.
+    /// Position from which to continue.
     pub next: Cursor,
-    /// There was more when this was read.
+    /// There were more events when this page was read.
     pub more: bool,
 }
 
-/// Tells of new events, in a feed that somebody follows.
+/// Notifies requests that follow the feed about new events.
 #[derive(Clone)]
 pub(crate) struct News {
     head: watch::Sender<i64>,
@@ -47,14 +48,14 @@ impl Default for News {
 }
 
 impl News {
-    /// Hears the number of the last event when it has grown.
+    /// Returns a receiver for the number of the last event. It changes when events are appended.
     pub fn listen(&self) -> watch::Receiver<i64> {
         let receiver = self.head.subscribe();
         self.wanted.notify_one();
         receiver
     }
 
-    /// Looks at the end of the feed while somebody listens. Runs until `stop` falls.
+    /// Reads the end of the feed while there are receivers. Runs until `stop` is cancelled.
     pub async fn run(self, db: Db, stop: CancellationToken) {
         loop {
             if self.head.receiver_count() == 0 {
@@ -78,35 +79,38 @@ impl News {
 }
 
 impl Services {
-    /// The end of the feed: who reads a list after this, and follows from here, misses nothing.
+    /// Returns the end of the feed. A client that reads a list after this, and follows the feed from here, misses
+    /// nothing.
     pub async fn feed_end(&self) -> Result<Cursor, Error> {
         Ok(storage::events::head(&self.db).await?)
     }
 
-    /// Before the oldest event that is kept.
+    /// Returns the position before the oldest event that is kept.
     pub async fn feed_start(&self) -> Result<Cursor, Error> {
         let seq = storage::events::kept(&self.db, 0).await?.start();
         Ok(Cursor { seq, mark: 0 })
     }
 
-    /// The place before the first event at or after `at`, in the order of the feed; its end where there is no such event.
+    /// Returns the position before the first event at or after `at`, in the order of the feed. Without such an event,
+    /// returns the end of the feed.
     pub async fn feed_at(&self, at: DateTime<Utc>) -> Result<Cursor, Error> {
         Ok(storage::events::before_time(&self.db, at).await?)
     }
 
-    /// Fails with [`Error::CursorExpired`] where what follows a place is not kept any more, or is not what its holder
-    /// has read: the feed was taken back to an older state.
+    /// Checks that the feed can continue at a position. Fails with [`Error::CursorExpired`] if the next events are no
+    /// longer kept. Also fails if the feed was restored to an older state: then the position has another event than the
+    /// client read.
     pub async fn check_cursor(&self, cursor: Cursor) -> Result<(), Error> {
         let kept = storage::events::kept(&self.db, cursor.seq).await?;
         let is_good = match kept.there {
             Some(id) => cursor.mark == 0 || Cursor::behind(cursor.seq, Some(id)) == cursor,
-            // Just before the oldest, or at the end of an empty feed: nothing is missing.
+            // Just before the oldest event, or at the end of an empty feed: no event is missing.
             None => cursor.seq == kept.start(),
         };
         if is_good { Ok(()) } else { Err(Error::CursorExpired { restart: Cursor { seq: kept.start(), mark: 0 } }) }
     }
 
-    /// The events behind a place, at most `limit`. Waits up to `patience` for the first one.
+    /// Returns at most `limit` events after a position. Waits up to `patience` for the first one.
     pub async fn events(
         &self,
         who: &Principal,
@@ -130,15 +134,15 @@ impl Services {
                 continue;
             }
             let awaited = news.wait_for(|head| *head > after.seq);
-            // Out of patience, or the server is going.
+            // The time is over, or the server shuts down.
             if !matches!(timeout_at(until, awaited).await, Ok(Ok(_))) || self.stop.is_cancelled() {
                 return Ok(EventPage { events, next, more: false });
             }
         }
     }
 
-    /// Leaves out what somebody may not see who may see some printers only: events of other printers, and batches without
-    /// one of theirs; of the rest they see the counts of their own.
+    /// Removes the events that a principal with a tag limit may not see. These are events of other printers, and
+    /// batches without a visible printer. In the remaining batches, only visible printers are counted.
     pub(super) async fn visible_events(&self, who: &Principal, events: Vec<Event>) -> Result<Vec<Event>, Error> {
         let Some(tags) = who.visible_tags() else { return Ok(events) };
         let ids: Vec<Uuid> =

@@ -1,4 +1,4 @@
-//! Files on a printer: listed, uploaded as they stream in, selected and deleted, never beside a command.
+//! Files on a printer: list, streamed upload, selection and deletion. No command runs during a selection or deletion.
 
 use std::time::Duration;
 
@@ -29,21 +29,21 @@ pub use crate::{
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Services {
-    /// The files of a printer, read now.
+    /// Reads the list of files from a printer.
     pub async fn list_files(&self, who: &Principal, id: Uuid) -> Result<Vec<FileEntry>, Error> {
         let view = self.printer(who, id).await?;
         let octoprint = self.client_of(&view.printer).await?;
-        // A list may take minutes and many megabytes.
+        // A list can take minutes and many megabytes, so only one is read from a printer at a time.
         let _turn = self.file_lists.take(id).await;
         Ok(octoprint.files().list(&RequestOptions::default()).await?)
     }
 
-    /// A place for an upload, to be taken before its body is read.
+    /// Returns a place for an upload. The caller takes it before it reads the body.
     pub fn admit_upload(&self, who: &Principal) -> Result<UploadPlace, Error> {
         self.uploads.admit(who)
     }
 
-    /// Sends a file on to a printer as it comes in. The path that OctoPrint gave it may differ from what was asked.
+    /// Streams an upload to a printer. The path from OctoPrint may differ from the requested path.
     pub async fn upload_file(&self, who: &Principal, id: Uuid, mut upload: Upload) -> Result<Uploaded, Error> {
         who.require(Role::Operator)?;
         let view = self.printer(who, id).await?;
@@ -55,7 +55,7 @@ impl Services {
         drop(turn);
         self.note_file(who, id, Action::FileUploaded, &uploaded.path, &uploaded.origin).await?;
         if select {
-            // A select of its own, so that a transfer of minutes keeps no command waiting.
+            // A separate request for the selection, so that no command waits during a transfer of minutes.
             let file = FileRef { path: uploaded.path.clone(), origin: uploaded.origin.clone() };
             self.select_file(who, id, file).await?;
             uploaded.effective_select = true;
@@ -92,7 +92,7 @@ impl Services {
         Ok(())
     }
 
-    /// Writes down what was done to a file. It lies on the printer, so there is no transaction to be part of.
+    /// Records a change of a file in the audit. The file is on the printer, so one transaction cannot cover both.
     async fn note_file(
         &self,
         who: &Principal,
@@ -131,7 +131,8 @@ fn already_printing() -> Error {
     Error::Conflict { code: "already_printing", detail: "The printer has a job: wait for its end.".to_owned() }
 }
 
-/// OctoPrint answers 409 for a file in use, and for a printer that is busy or not connected.
+/// Converts the error of a file request. OctoPrint replies with 409 for a file in use, and for a printer that is busy
+/// or not connected.
 fn busy_file(error: octoprint::Error) -> Error {
     match error {
         octoprint::Error::Conflict { message } if message.contains("not operational") => {

@@ -1,4 +1,4 @@
-//! What a batch would do, foreseen from what is known: nothing is stored, and no printer is asked.
+//! Dry run of a batch: predicts its effect from the known state. Nothing is stored, and no printer gets a request.
 
 use super::{Services, select::Selected};
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
     fleet::view::Live,
 };
 
-/// What a batch would do to one printer.
+/// Predicted effect of a batch on one printer.
 #[derive(Debug, Clone)]
 pub struct DryRow {
     pub selected: Selected,
@@ -23,7 +23,7 @@ pub struct DryRow {
 }
 
 impl Services {
-    /// Foresees what a command would do, from what is known, without asking the printer.
+    /// Predicts the effect of a command from the known state, without a request to the printer.
     pub(super) fn foresee(&self, spec: &BatchSpec, selected: Selected) -> DryRow {
         let live = self.fleet.view().get(selected.printer_id);
         let state = live.as_ref().map_or(PrinterState::Unknown, |live| live.last_state);
@@ -39,7 +39,8 @@ impl Services {
         if let Some(reason) = out_of_reach {
             return DryRow { selected, decision: Decision::Reject(reason), state, resolved: None };
         }
-        // As the lanes would have it: the same again waits, a cancel goes before everything, the rest is refused.
+        // The same rules as in the printer queues: the same command waits, a cancel overtakes, any other command is
+        // refused.
         let in_flight = live.as_ref().and_then(|live| live.in_flight).filter(|_| spec.command != Command::Cancel);
         if let Some(in_flight) = in_flight {
             let decision =

@@ -16,13 +16,14 @@ use crate::{
     storage::{self, Db, health::WriteFailure},
 };
 
-/// Between looks at the size of the write-ahead log.
+/// Time between two checks of the size of the write-ahead log.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(60);
 /// Time between two writes.
 const PERIOD: Duration = Duration::from_secs(5);
-/// A write that takes longer has failed. Longer than SQLite waits for another process, which is told apart.
+/// A write that takes longer has failed. This is longer than SQLite waits for another process, so a locked database is
+/// reported as locked.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(6);
-/// Without a successful write for this long the database is not ok.
+/// The database is not ok if no write has succeeded for this long.
 const MAX_WRITE_AGE: Duration = Duration::from_secs(15);
 /// A dispatcher that shows no activity for this long is not ok.
 const MAX_SILENCE: Duration = Duration::from_secs(10);
@@ -36,7 +37,7 @@ pub struct Health {
     pub sending: Sending,
 }
 
-/// Whether the database takes writes.
+/// Whether the database accepts writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DatabaseHealth {
     /// Time since the last successful write of the health row, or since the start of the server.
@@ -45,7 +46,7 @@ pub struct DatabaseHealth {
     pub failure: Option<DatabaseFailure>,
 }
 
-/// Why the database takes no writes.
+/// Why the database does not accept writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DatabaseFailure {
     Unreachable,
@@ -66,7 +67,7 @@ pub struct RecorderHealth {
 /// What users must know while a part does not work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Notice {
-    /// The database takes no writes.
+    /// The database does not accept writes.
     Database(DatabaseFailure),
     /// This server lost the lock of the farm.
     NotSending,
@@ -80,7 +81,7 @@ impl Health {
         let sending = (!self.sending.ok).then_some(Notice::NotSending);
         let dispatcher = (!self.dispatcher_ok).then_some(Notice::DispatcherHangs);
         let recorder = (!self.recorder.ok).then_some(Notice::RecorderBehind);
-        // A database that is away is also why the others do not work.
+        // An unavailable database is also the cause of the other failures.
         self.database.failure.map(Notice::Database).or(sending).or(dispatcher).or(recorder)
     }
 }
@@ -143,7 +144,7 @@ impl From<WriteFailure> for DatabaseFailure {
 }
 
 impl Services {
-    /// The health of every part at this moment.
+    /// Returns the current health of every part.
     pub fn health(&self) -> Health {
         let recorder = self.recorder_status();
         Health {
@@ -154,12 +155,12 @@ impl Services {
         }
     }
 
-    /// Whether the database takes writes, as far as is known.
+    /// Returns whether the database accepts writes, as far as is known.
     pub fn is_database_ok(&self) -> bool {
         self.writes.health().failure.is_none()
     }
 
-    /// Starts the task that keeps SQLite's write-ahead log small: a long read of another process lets it grow.
+    /// Starts the task that keeps SQLite's write-ahead log small: it grows during a long read by another process.
     pub(super) fn start_log_checkpoints(&self) {
         let db = self.db.clone();
         self.background.add("checkpoint", CHECKPOINT_EVERY, move || {
@@ -214,7 +215,7 @@ mod tests {
         status.set(Some(DatabaseFailure::Locked));
         assert_eq!(status.health().failure, Some(DatabaseFailure::Locked));
         status.set(None);
-        status.0.lock().expect("no panic").succeeded = Instant::now() - MAX_WRITE_AGE - Duration::from_millis(1);
+        status.0.lock().expect("no poison").succeeded = Instant::now() - MAX_WRITE_AGE - Duration::from_millis(1);
         assert_eq!(status.health().failure, Some(DatabaseFailure::Unreachable));
         status.set(None);
         assert_eq!(status.health().failure, None);

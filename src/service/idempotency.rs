@@ -1,4 +1,4 @@
-//! Requests that a client may repeat: one at a time per key, and the second answered with what came of the first.
+//! Idempotent requests: one request at a time per key, and a repeated request gets the result of the first one.
 
 use std::{
     collections::HashSet,
@@ -11,11 +11,11 @@ use super::{Services, error::Error};
 pub use crate::domain::idempotency::{Bound, KeyUse, key_of};
 use crate::{clock, secrets, storage};
 
-/// Keys whose first request is being carried out by this server.
+/// Keys whose first request this server processes at the moment.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct UnderWay(Arc<Mutex<HashSet<(Uuid, String)>>>);
 
-/// One of them, until it is dropped.
+/// A key that is held until this value is dropped.
 #[derive(Debug)]
 pub struct Held {
     keys: UnderWay,
@@ -28,13 +28,13 @@ impl Drop for Held {
     }
 }
 
-/// What makes two requests the same one.
+/// Returns the fingerprint of a request. Two requests with the same fingerprint are the same request.
 pub fn fingerprint(method: &str, target: &str, body: &str) -> Vec<u8> {
     secrets::token_hash(&format!("{method} {target}\n{body}")).to_vec()
 }
 
 impl Services {
-    /// Holds a key while its request is carried out. Fails with `request_in_progress` where it is held already.
+    /// Holds a key while its request is processed. Fails with `request_in_progress` if the key is held already.
     pub fn hold_key(&self, key: &KeyUse) -> Result<Held, Error> {
         let pair = (key.scope, key.key.clone());
         let mut held = self.keys.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -44,8 +44,8 @@ impl Services {
         Ok(Held { keys: self.keys.clone(), key: pair })
     }
 
-    /// What came of the first request with this key. None: there was none, or it had no effect. Fails where the key was
-    /// used for another request.
+    /// Returns the result of the first request with this key. None: there was no such request, or it had no effect.
+    /// Fails if the key was used for another request.
     pub async fn answered_before(&self, key: &KeyUse) -> Result<Option<Bound>, Error> {
         let Some(bound) = storage::idempotency::get(&self.db, key.scope, &key.key, clock::now()).await? else {
             return Ok(None);
@@ -57,13 +57,13 @@ impl Services {
         Ok(Some(bound))
     }
 
-    /// Stores the status of an answer for replays, and its body where no resource can be read again.
+    /// Stores the status of a response for replays. Stores its body too if there is no resource to read again.
     pub async fn note_answer(&self, key: &KeyUse, status: u16, body: Option<&str>) -> Result<(), Error> {
         Ok(storage::idempotency::note_answer(&self.db, key, status, body, clock::now()).await?)
     }
 }
 
-/// Another request with this key has not been answered yet.
+/// Returns the error for a key whose first request has no response yet.
 pub(super) fn in_progress() -> Error {
     let detail = "The first request with this Idempotency-Key has not ended yet: ask again.".to_owned();
     Error::Conflict { code: "request_in_progress", detail }

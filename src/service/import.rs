@@ -1,7 +1,7 @@
-//! Printers out of a list, as a spreadsheet writes it: looked at row by row first, then registered all at once.
+//! Import of printers from a CSV list: the rows are checked one by one, then the printers are registered together.
 //!
-//! Spreadsheets differ in what CSV is: the separator is a comma, a semicolon (where the comma is in numbers) or a tab, and
-//! the bytes are UTF-8, with a mark or without, or Windows-1252. All of them are read.
+//! Spreadsheets write different variants of CSV. The separator is a comma, a semicolon (for a decimal comma) or a tab.
+//! The bytes are UTF-8, with or without a byte order mark, or Windows-1252. All of these are read.
 
 use std::{borrow::Cow, collections::HashMap};
 
@@ -22,7 +22,7 @@ use crate::{
     storage::{self, printers::NewPrinter},
 };
 
-/// Columns that a list may have, by the names of the API's fields.
+/// Columns that a list may have, named like the fields of the API.
 pub const COLUMNS: [&str; 17] = [
     "name",
     "url",
@@ -42,53 +42,53 @@ pub const COLUMNS: [&str; 17] = [
     "ca_certificate",
     "camera_url",
 ];
-/// Bytes of a list.
+/// Maximum size of a list in bytes.
 pub const MOST_BYTES: usize = 1_000_000;
-/// Rows of a list.
+/// Maximum number of rows in a list.
 const MOST_ROWS: usize = 1_000;
 
-/// What would become of each row of a list.
+/// Expected result of each row of a list.
 pub struct Preview {
     pub rows: Vec<Row>,
 }
 
 /// A row, without its secrets.
 pub struct Row {
-    /// Where it begins in the list, counted from 1.
+    /// The line of the list at which the row begins, counted from 1.
     pub line: u64,
     pub details: PrinterDetails,
     pub has_key: bool,
-    /// It has a user, headers, a certificate or a camera address.
+    /// The row has a user, headers, a certificate or a camera address.
     pub has_access: bool,
     pub fate: Fate,
 }
 
-/// What would become of a row.
+/// Expected result of a row.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Fate {
     Added,
-    /// A printer of this name and address is registered.
+    /// A printer with this name and address is registered already.
     There,
     Wrong(Invalid),
 }
 
-/// What became of an import.
+/// Result of an import.
 pub enum Imported {
-    /// So many printers were registered.
+    /// Number of printers that were registered.
     Done(usize),
-    /// It is not any more what was looked at; nothing was done.
+    /// The list no longer gives the result that the user confirmed. Nothing was registered.
     Changed(Preview),
 }
 
 impl Preview {
-    /// Rows that would be added.
+    /// Returns the number of rows that would be added.
     pub fn added(&self) -> usize {
         self.rows.iter().filter(|row| row.fate == Fate::Added).count()
     }
 }
 
-/// A row as it was read.
-// No Debug: it may hold secrets.
+/// A parsed row, with its errors.
+// No Debug: it may contain secrets.
 struct Given {
     line: u64,
     details: PrinterDetails,
@@ -97,15 +97,15 @@ struct Given {
 }
 
 impl Services {
-    /// Says what would become of each row. Fails where the list itself cannot be read.
+    /// Returns the expected result of each row. Fails if the list itself cannot be read.
     pub async fn preview_import(&self, who: &Principal, list: &str) -> Result<Preview, Error> {
         who.require(Role::Manager)?;
         let judged = self.judge(who, read(list)?).await?;
         Ok(Preview { rows: judged.into_iter().map(|(given, fate)| row(given, fate)).collect() })
     }
 
-    /// Registers the printers of a list that are not there yet, all of them or none, leaving rows out that are wrong.
-    /// `expected`: how many somebody saw and agreed to.
+    /// Registers the new printers of a list, all of them or none. Rows with errors are left out. `expected`: the number
+    /// of new printers that the user confirmed.
     pub async fn import_printers(&self, who: &Principal, list: &str, expected: usize) -> Result<Imported, Error> {
         who.require(Role::Manager)?;
         let judged = self.judge(who, read(list)?).await?;
@@ -121,7 +121,7 @@ impl Services {
                     tracing::info!(printers = new.len(), by = %who.name, "printers imported");
                     return Ok(Imported::Done(new.len()));
                 }
-                // Somebody was quicker: looked at once more.
+                // Another request registered such a printer first. The result is a new preview.
                 Err(storage::Error::NameTaken | storage::Error::UrlTaken) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -129,7 +129,7 @@ impl Services {
         self.preview_import(who, list).await.map(Imported::Changed)
     }
 
-    /// Holds rows against the rules, against each other, and against the register.
+    /// Checks rows against the rules, against each other, and against the printer registry.
     async fn judge(&self, who: &Principal, rows: Vec<Given>) -> Result<Vec<(Given, Fate)>, Error> {
         let registered = storage::printers::all(&self.db).await?;
         let names: HashMap<&str, &str> =
@@ -155,7 +155,7 @@ impl Services {
                 wrong.add("/name", "name_taken", "is that of another printer already");
             }
             if let Some(other) = urls.get(url.as_str()).filter(|_| !is_there) {
-                // Whose printers somebody may not see, they are not told of either.
+                // The error names no printer that the principal may not see.
                 let visible = registered.iter().any(|printer| printer.details.name == **other && who.may_see(printer));
                 let whose = if visible { format!("is that of {other} already") } else { "is taken already".to_owned() };
                 wrong.add("/url", "url_taken", whose);
@@ -179,13 +179,13 @@ fn row(given: Given, fate: Fate) -> Row {
     Row { line: given.line, details: given.details, has_key, has_access, fate }
 }
 
-/// To be held against a limit, and nothing else.
+/// Returns a printer for the check of a tag limit only.
 fn as_printer(details: &PrinterDetails) -> Printer {
     let now = clock::now();
     Printer { id: uuid::Uuid::nil(), details: details.clone(), version: 1, created_at: now, updated_at: now }
 }
 
-/// The text of a file, whichever way it was written.
+/// Decodes the text of a file in any of the supported encodings.
 pub fn text_of(bytes: &[u8]) -> Result<Cow<'_, str>, Invalid> {
     if bytes.len() > MOST_BYTES {
         return Err(Invalid::one("/file", "too_large", "must be at most 1 MB"));
@@ -200,7 +200,7 @@ pub fn text_of(bytes: &[u8]) -> Result<Cow<'_, str>, Invalid> {
     })
 }
 
-/// The rows of a list. Fails where its columns are not known, or there are none or too many rows.
+/// Returns the rows of a list. Fails if a column is unknown, or there are no rows or too many.
 fn read(list: &str) -> Result<Vec<Given>, Invalid> {
     let list = list.trim_start_matches('\u{feff}');
     if list.len() > 2 * MOST_BYTES {
@@ -230,7 +230,7 @@ fn read(list: &str) -> Result<Vec<Given>, Invalid> {
     Ok(rows)
 }
 
-/// Where records begin. (The reader's own count is late after `\r\n` and before empty lines.)
+/// Finds the first line of each record. (The reader's own count is late after `\r\n` and before empty lines.)
 struct Lines<'a> {
     list: &'a str,
     at: usize,
@@ -238,7 +238,7 @@ struct Lines<'a> {
 }
 
 impl Lines<'_> {
-    /// The line of a record; they come in order.
+    /// Returns the line of a record. Records must be passed in order.
     fn of(&mut self, record: &csv::StringRecord) -> u64 {
         let begins = record.position().map_or(0, csv::Position::byte);
         let rest = self.list.as_bytes().get(self.at..).unwrap_or_default();
@@ -252,15 +252,15 @@ impl Lines<'_> {
     }
 }
 
-/// What separates the fields of the first line.
+/// Returns the separator of the fields in the first line.
 fn separator(list: &str) -> u8 {
     let first = list.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
     let count = |separator: u8| first.bytes().filter(|byte| *byte == separator).count();
-    // Of equals the last: a comma.
+    // With equal counts, the last one wins: a comma.
     [b'\t', b';', b','].into_iter().max_by_key(|separator| count(*separator)).unwrap_or(b',')
 }
 
-/// The names of the columns, each known and there once.
+/// Returns the names of the columns. Each must be known and occur once.
 fn columns(header: &csv::StringRecord) -> Result<Vec<String>, Invalid> {
     let mut invalid = Invalid::default();
     let mut columns: Vec<String> = Vec::new();

@@ -1,8 +1,9 @@
-//! Slows down guessing: attempts to log in are limited with a growing delay, refusals of unknown tokens come evenly.
+//! Slows down guessing of passwords and tokens. Login attempts have a growing delay. Unknown tokens are refused at an
+//! even rate.
 //!
-//! Attempts at a password count per account and per address. A device that has logged in to the account before counts
-//! by itself, so that other people's guesses never lock it out. An attempt counts when it begins, so parallel attempts
-//! gain nothing. Counts are kept in memory: a restart forgets them.
+//! Login attempts count per account and per address. A device that has logged in to the account before has its own
+//! count, so other people's guesses never lock it out. An attempt counts when it begins, so parallel attempts have no
+//! advantage. Counts are kept in memory, and a restart clears them.
 
 use std::{
     collections::HashMap,
@@ -13,20 +14,21 @@ use std::{
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Attempts on one account, or of one known device, before there is a delay, and the longest delay.
+/// Number of attempts without a delay, and longest delay, for one account or one known device.
 const ACCOUNT: Rule = Rule { free: 4, longest: Duration::from_secs(60) };
 /// The same for one address, which a whole farm may share.
 const ADDRESS: Rule = Rule { free: 20, longest: Duration::from_secs(900) };
-/// Between two refusals of unknown tokens of one address, after a burst.
+/// Time between two refusals of unknown tokens from one address, after a burst.
 const REFUSAL_EVERY: Duration = Duration::from_millis(250);
 const REFUSAL_BURST: u32 = 20;
-/// A refusal waits at most this long. A token that would wait longer is not even compared.
+/// Longest wait of a refusal. If a refusal would have to wait longer, the token is not even compared.
 const REFUSAL_WAIT: Duration = Duration::from_secs(5);
-/// Refusals that wait at the same time. Beyond it, addresses past their burst are refused at once, without a comparison.
+/// Maximum number of refusals that wait at the same time. Beyond it, addresses past their burst are refused at once,
+/// without a comparison.
 const REFUSALS: usize = 256;
-/// Counts are forgotten after this time without an attempt.
+/// Counts are dropped after this time without an attempt.
 const FORGOTTEN: Duration = Duration::from_secs(3_600);
-/// Keys that are counted; the oldest are forgotten first.
+/// Maximum number of counted keys. The oldest are dropped first.
 const MOST: usize = 20_000;
 
 struct Rule {
@@ -40,17 +42,17 @@ struct Count {
     last: Instant,
 }
 
-/// An attempt to log in.
+/// A login attempt.
 #[derive(Debug, Clone, Copy)]
 pub struct Attempt<'a> {
-    /// The account's name, in the form in which it is unique.
+    /// The account's name, in the form that is unique.
     pub account: &'a str,
-    /// The device, where it has logged in to this account before.
+    /// The device, if it has logged in to this account before.
     pub device: Option<&'a str>,
     pub address: Option<&'a str>,
 }
 
-/// Counts of attempts, and when each address has had all its refusals.
+/// Counts of login attempts, and for each address the time at which its refusals would end without a burst.
 #[derive(Debug)]
 pub struct LoginThrottle {
     counts: Mutex<HashMap<String, Count>>,
@@ -64,18 +66,18 @@ impl Default for LoginThrottle {
     }
 }
 
-/// A place among the refusals that wait. The guess counts already; `None` for an address within its burst, whose refusals
-/// neither wait nor count before they are known to be due.
+/// A place among the waiting refusals, whose guess is counted already. `None`: the address is within its burst. Such a
+/// refusal does not wait, and counts only when the token is known to be wrong.
 type RefusalPlace = Option<CountedPlace>;
 
-/// A place with the time that its refusal waits.
+/// A counted place, and how long its refusal waits.
 #[derive(Debug)]
 pub struct CountedPlace {
     place: OwnedSemaphorePermit,
     wait: Duration,
 }
 
-/// The refusal of a token. The default one does not wait.
+/// The refusal of a token. The default refusal does not wait.
 #[derive(Debug, Clone, Default)]
 pub struct TokenRefusal {
     wait: Duration,
@@ -90,12 +92,12 @@ impl TokenRefusal {
 }
 
 impl LoginThrottle {
-    /// Counts an attempt to log in. Returns how long to wait where it comes too soon; it does not count then.
+    /// Counts a login attempt. If the attempt comes too soon, it does not count, and the result is the time to wait.
     pub fn begin(&self, attempt: Attempt<'_>) -> Option<Duration> {
         self.begin_at(&attempt.keys(), Instant::now())
     }
 
-    /// Clears the count of the account or device, and takes this attempt back from its address.
+    /// Clears the count of the account or device, and removes this attempt from the count of its address.
     pub fn succeeded(&self, attempt: Attempt<'_>) {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         for (i, (key, _)) in attempt.keys().into_iter().enumerate() {
@@ -107,20 +109,21 @@ impl LoginThrottle {
         }
     }
 
-    /// The place at which the refusal of a token waits, should the token be unknown.
+    /// Returns the place at which the refusal of a token waits, in case the token is unknown.
     ///
     /// # Errors
-    /// How long this address has to wait before its guess is compared: it guesses too fast, or all places are taken.
+    /// The time to wait before a guess of this address is compared: it guesses too fast, or all places are taken.
     pub fn refusal_place(&self, address: Option<&str>) -> Result<RefusalPlace, Duration> {
         self.refusal_place_at(address, Instant::now())
     }
 
-    /// Counts an unknown token, where its place has not. `place` is from [`refusal_place`](Self::refusal_place).
+    /// Counts an unknown token, unless its place has counted it. `place` is from
+    /// [`refusal_place`](Self::refusal_place).
     pub fn unknown_token(&self, address: Option<&str>, place: RefusalPlace) -> TokenRefusal {
         self.unknown_token_at(address, place, Instant::now())
     }
 
-    /// Takes back what a place has counted: the token is known.
+    /// Removes the guess that a place has counted, because the token is known.
     pub fn known_token(&self, address: Option<&str>, place: RefusalPlace) {
         let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
         if place.is_some()
@@ -142,7 +145,7 @@ impl LoginThrottle {
             Some(wait) if !wait.is_zero() => Err(wait),
             _ => {
                 let place = self.waiting.clone().try_acquire_owned().map_err(|_| REFUSAL_WAIT)?;
-                // Now, and not when the token is known to be wrong: guesses at the same moment are not all compared.
+                // Counts the guess before its token is compared. Otherwise, parallel guesses would all be compared.
                 *until = next;
                 Ok(Some(CountedPlace { place, wait: wait.min(REFUSAL_WAIT) }))
             }
@@ -160,7 +163,7 @@ impl LoginThrottle {
         let until = refusals.entry(network_of(address.unwrap_or_default())).or_insert(now);
         *until = (*until).max(now) + REFUSAL_EVERY;
         let wait = delay(*until, now).min(REFUSAL_WAIT);
-        // Several first guesses at the same time are past the burst together: they find a place now, or do not wait.
+        // Several parallel first guesses can exceed the burst together. Each gets a place now, or does not wait.
         let place = (!wait.is_zero()).then(|| self.waiting.clone().try_acquire_owned().ok()).flatten();
         TokenRefusal { wait: if place.is_some() { wait } else { Duration::ZERO }, _place: place.map(Arc::new) }
     }
@@ -205,9 +208,9 @@ impl Rule {
 }
 
 impl Attempt<'_> {
-    /// The account or device first.
+    /// Returns the counted keys, with the account or device first.
     fn keys(self) -> Vec<(String, Rule)> {
-        // A name of any length must not be kept whole.
+        // Long names are shortened, to limit the memory.
         let account: String = self.account.chars().take(100).collect();
         let first = self.device.map_or_else(|| format!("account {account}"), |device| format!("device {device}"));
         let address = self.address.map(|address| (format!("address {}", network_of(address)), ADDRESS));
@@ -215,12 +218,12 @@ impl Attempt<'_> {
     }
 }
 
-/// How long a refusal waits, of an address whose refusals without a burst would last until this time.
+/// Returns how long a refusal waits. `until` is the time at which the address's refusals would end without a burst.
 fn delay(until: Instant, now: Instant) -> Duration {
     until.saturating_duration_since(now).saturating_sub(REFUSAL_EVERY * REFUSAL_BURST)
 }
 
-/// Of IPv6 the network of 64 bits: one host has all of its addresses.
+/// Returns the network of an address. For IPv6 it has 64 bits, because one host owns all addresses in it.
 fn network_of(address: &str) -> String {
     match address.parse::<IpAddr>().map(|address| address.to_canonical()) {
         Ok(IpAddr::V6(address)) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).to_string(),
@@ -246,7 +249,7 @@ mod tests {
             if let Some(wait) = throttle.begin_at(&attempt("ann", None).keys(), now) {
                 waits.push(wait.as_secs());
                 now += wait;
-                assert_eq!(throttle.begin_at(&attempt("ann", None).keys(), now), None, "after the delay it may come");
+                assert_eq!(throttle.begin_at(&attempt("ann", None).keys(), now), None, "permitted after the delay");
             }
         }
         assert_eq!(waits[..6], [1, 2, 4, 8, 16, 32]);
@@ -260,7 +263,7 @@ mod tests {
         let begin =
             |i: usize, address| throttle.begin_at(&attempt(&format!("user {i}"), Some(address)).keys(), now).is_none();
         assert_eq!((0..100).filter(|i| begin(*i, "10.0.0.9")).count(), 20);
-        assert!(begin(99, "10.0.0.8"), "another address may");
+        assert!(begin(99, "10.0.0.8"), "another address is not limited");
     }
 
     #[test]
@@ -273,7 +276,7 @@ mod tests {
         };
         assert_eq!((0..120).filter(|i| begin(*i)).count(), 20);
         let other = attempt("user 120", Some("2001:db8:0:1::1"));
-        assert_eq!(throttle.begin_at(&other.keys(), now), None, "another network may");
+        assert_eq!(throttle.begin_at(&other.keys(), now), None, "another network is not limited");
     }
 
     #[test]
@@ -287,7 +290,7 @@ mod tests {
         assert!(throttle.begin_at(&attempt("ann", Some("10.9.9.9")).keys(), now).is_some());
         let known = Attempt { account: "ann", device: Some("of ann"), address: Some("10.9.9.9") };
         let allowed = (0..50).filter(|_| throttle.begin_at(&known.keys(), now).is_none()).count();
-        assert_eq!(allowed, 4, "a device that was stolen guesses no faster");
+        assert_eq!(allowed, 4, "a stolen device cannot guess faster");
     }
 
     #[test]
@@ -307,18 +310,18 @@ mod tests {
             let place = throttle.refusal_place_at(address, now)?;
             Ok::<_, Duration>(throttle.unknown_token_at(address, place, now).wait)
         };
-        assert!((0..20).all(|_| guess(now) == Ok(Duration::ZERO)), "a few mistakes cost nothing");
+        assert!((0..20).all(|_| guess(now) == Ok(Duration::ZERO)), "a few mistakes do not wait");
         for _ in 0..100 {
-            // One after the other.
+            // Sequential guesses.
             assert_eq!(guess(now), Ok(REFUSAL_EVERY));
             now += REFUSAL_EVERY;
         }
-        // All at once, before any of them is known to be wrong.
+        // Parallel guesses, before any of them is known to be wrong.
         let mut places: Vec<_> = (0..100).filter_map(|_| throttle.refusal_place_at(address, now).ok()).collect();
         assert_eq!(places.len(), 21);
-        assert!(throttle.refusal_place_at(Some("10.0.0.8"), now).is_ok(), "another address may");
+        assert!(throttle.refusal_place_at(Some("10.0.0.8"), now).is_ok(), "another address is not limited");
         throttle.known_token(address, places.pop().flatten());
-        assert!(throttle.refusal_place_at(address, now).is_ok(), "a known token is no guess");
+        assert!(throttle.refusal_place_at(address, now).is_ok(), "a known token does not count");
         assert!(throttle.refusal_place_at(address, now + Duration::from_secs(60)).is_ok());
     }
 
@@ -352,6 +355,6 @@ mod tests {
         for i in 0..MOST + 10 {
             throttle.begin_at(&attempt(&format!("user {i}"), None).keys(), now);
         }
-        assert!(throttle.counts.lock().expect("no panic").len() <= MOST);
+        assert!(throttle.counts.lock().expect("the lock is not poisoned").len() <= MOST);
     }
 }
