@@ -198,7 +198,7 @@ fn wait_of(counts: &HashMap<String, Count>, keys: &[(String, Rule)], now: Instan
 }
 
 impl Rule {
-    /// How long the next attempt has to wait, if it has to.
+    /// Returns how long the next attempt must wait, if it must.
     fn wait(&self, count: &Count, now: Instant) -> Option<Duration> {
         let over = count.attempts.checked_sub(self.free)?;
         let delay = Duration::from_secs(1 << over.min(20)).min(self.longest);

@@ -1,7 +1,7 @@
-//! What the program does: every use case has one home here.
+//! Use cases of the server. Each one has a single place here.
 //!
-//! A use case takes who asks and what they want, holds it against the rules, and changes the ledger or the register;
-//! the live side follows at once. HTTP knows nothing but these functions.
+//! A use case takes the principal and the request, checks the rules, and changes the command log or the printer
+//! registry. The fleet then follows the change. The HTTP layer uses only these functions.
 
 pub mod access;
 pub mod app_keys;
@@ -86,11 +86,11 @@ use crate::{
     storage::{self, Db, sealed::Shelf},
 };
 
-/// Commands that ended so long before a start of the server still matter: they are shown with their printers, and may have
-/// started a print that was not recorded.
+/// Commands that ended up to this long before a start of the server still matter. They are shown with their printers,
+/// and may have started a print that was not recorded.
 const LAST_COMMANDS: TimeDelta = TimeDelta::days(1);
 
-/// Everything that use cases need. A clone is a reference count: every layer of every request has one.
+/// Everything that use cases need. A clone only increments a reference count: every layer of every request has a clone.
 #[derive(Clone)]
 pub struct Services(Arc<Shared>);
 
@@ -102,7 +102,7 @@ impl Deref for Services {
     }
 }
 
-/// What all clones of [`Services`] share.
+/// State that all clones of [`Services`] share.
 pub struct Shared {
     pub(crate) db: Db,
     pub(crate) sending: watch::Receiver<Sending>,
@@ -128,34 +128,34 @@ pub struct Shared {
     pub(crate) recorder: RecorderStatus,
     pub(crate) background: Background,
     writes: WriteStatus,
-    /// Falls when the server is to end: whatever waits for long ends with it.
+    /// Cancelled on shutdown. Long waits must select on it.
     pub(crate) stop: CancellationToken,
     pub(crate) hashers: Arc<tokio::sync::Semaphore>,
-    /// Passwords that were hashed or verified since the start.
+    /// Number of passwords that were hashed or verified since the start.
     pub(crate) hashed: Arc<AtomicU64>,
 }
 
-/// What has to be there before the services can start.
+/// What the services need for their start.
 pub struct Parts {
     pub db: Db,
-    /// Whether this server is the one that sends.
+    /// Whether this server is the one that sends commands.
     pub sending: watch::Receiver<Sending>,
-    /// An earlier server may still send until then.
+    /// Until this time, the previous server may still send commands.
     pub others_send_until: Option<std::time::Instant>,
     pub outbound: Outbound,
-    /// The way to receivers of webhooks.
+    /// Connections to the receivers of webhooks.
     pub to_receivers: Outbound,
     pub vault: Vault,
     pub admin_token: Option<String>,
     pub settings: Settings,
     pub oidc: Option<Oidc>,
-    /// Folder of uploads on their way to printers.
+    /// Folder for uploads in transit to printers.
     pub data_dir: PathBuf,
 }
 
 impl Services {
-    /// Starts the live side, the dispatcher and the recorder, as tasks of `tasks` that end when `stop` falls.
-    /// `failed` falls when one of them ends by itself. Fails when the register cannot be read.
+    /// Starts the fleet, the dispatcher and the recorder as tasks of `tasks`, which end when `stop` is cancelled.
+    /// `failed` is cancelled when one of them ends by itself. Fails if the printer registry cannot be read.
     pub async fn start(
         parts: Parts,
         tasks: &TaskTracker,
@@ -195,9 +195,9 @@ impl Services {
             hashed: Arc::default(),
         }));
         services.check_keys().await?;
-        // Before the dispatcher runs: it takes a printer without an actor for one that is disabled.
+        // Before the dispatcher runs, because it treats a printer without an actor as disabled.
         services.reconcile_registry().await?;
-        // Before requests come: what the previous process left open counts for its principals.
+        // Before requests arrive: unfinished batches of the previous process count for their principals.
         dispatcher.count_unfinished().await?;
         let since = clock::now() - LAST_COMMANDS;
         services.fleet.view().tell(storage::commands::last_of_each(&services.db, since).await?);
@@ -227,13 +227,13 @@ impl Services {
         Ok(services)
     }
 
-    /// Failures of the database that a test asks for.
+    /// Returns the injected failures of the database, for tests.
     #[cfg(feature = "fault-injection")]
     pub fn faults(&self) -> &storage::faults::Faults {
         self.db.faults()
     }
 
-    /// Fails where the stored secrets were sealed by keys that are missing.
+    /// Fails if the stored secrets were sealed with keys that are missing.
     async fn check_keys(&self) -> Result<(), Error> {
         let mut sealed = Vec::new();
         for shelf in Shelf::ALL {
@@ -243,42 +243,42 @@ impl Services {
         Ok(())
     }
 
-    /// Whether the recorder of prints keeps up.
+    /// Returns the status of the recorder: whether it keeps up.
     pub fn recorder_status(&self) -> &RecorderStatus {
         &self.recorder
     }
 
-    /// Whether this server is the one that sends, and since when.
+    /// Returns whether this server is the one that sends, and since when.
     pub fn sending(&self) -> Sending {
         self.sending.borrow().clone()
     }
 
-    /// Closes the database, after all tasks have ended.
+    /// Closes the database. Must be called after all tasks have ended.
     pub async fn close(&self) {
         self.db.close().await;
     }
 
-    /// The live side, for pages and streams that follow it.
+    /// Returns the fleet, for pages and streams that follow it.
     pub fn fleet(&self) -> &Fleet {
         &self.fleet
     }
 
-    /// Falls when the server is to end.
+    /// Returns the token that is cancelled on shutdown.
     pub fn stopping(&self) -> CancellationToken {
         self.stop.clone()
     }
 
-    /// The periodic tasks of the server.
+    /// Returns the periodic tasks of the server.
     pub fn background(&self) -> &Background {
         &self.background
     }
 
-    /// The dispatcher, for those who follow batches.
+    /// Returns the handle of the dispatcher, for requests that follow batches.
     pub fn dispatch(&self) -> &Dispatch {
         &self.dispatch
     }
 
-    /// Whether an occupied plate stops a start.
+    /// Returns whether an occupied plate blocks a start.
     pub fn plate_gate(&self) -> bool {
         self.settings.plate_gate
     }

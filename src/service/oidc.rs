@@ -1,7 +1,8 @@
-//! Coming in through a provider of identities: the journey there and back, who somebody is here, and with which role.
+//! Single sign-on with an OpenID Connect provider: the way to the provider and back, and the user and role of an
+//! identity.
 //!
-//! The provider is the authority on the role: it is taken from the claims at every sign-on. A name is never: whoever
-//! comes is the user of their identity, and a new one where there is none, so nobody becomes a user of the same name.
+//! The provider decides the role: it is taken from the claims at every sign-on. A user is found by identity, never by
+//! name. An unknown identity gets a new user, so a sign-on cannot take over an existing user with the same name.
 
 use std::collections::HashMap;
 
@@ -33,52 +34,53 @@ use crate::{
     },
 };
 
-/// Somebody has this long for their password at the provider.
+/// Time that a user has for the login at the provider.
 pub const JOURNEY: TimeDelta = TimeDelta::minutes(10);
-/// A session ends after a long shift: whoever the provider has let go has to go there again.
+/// Lifetime of a session: one long shift. Then the user must sign on again, so users that the provider removed lose
+/// access.
 pub const SIGN_ON_LIFE: TimeDelta = TimeDelta::hours(12);
-/// What a journey is sealed for, so that nothing else that was sealed can stand for one.
+/// Login states are sealed for this id, so no other sealed value can replace one.
 const SEALED_FOR: Uuid = Uuid::from_u128(0x6f69_6463_2d6a_4f75_b26e_6579_0000_0001);
-/// Names that are tried for somebody whose name is taken.
+/// Maximum number of names that are tried for a new user.
 const NAMES: usize = 20;
-/// Of where a browser wanted to go, so much is remembered.
+/// Maximum length of the target address that a login state keeps.
 const LONGEST_NEXT: usize = 1_000;
 
-/// What became of somebody who came back from the provider.
+/// Result of a return from the provider.
 #[derive(Debug)]
 pub enum SignOn {
-    /// The secret for the cookie, and where they wanted to go.
+    /// The secret for the session cookie, and the page that the browser requested first.
     In { secret: String, next: String },
-    /// They were away for too long, or come with no journey at all.
+    /// The login took too long, or the browser has no login state.
     TooLate,
-    /// The provider knows them, but none of what it says is a role here.
+    /// The provider knows the user, but the claims map to no role.
     NoRole,
-    /// An admin has shut them out.
+    /// An admin has disabled the user.
     Disabled,
-    /// It did not work, and why.
+    /// The sign-on failed.
     Failed(OidcError),
 }
 
 impl Services {
-    /// What people call the provider. None: there is none.
+    /// Returns the display name of the provider. None: no provider is configured.
     pub fn sign_on_label(&self) -> Option<&str> {
         self.oidc.as_ref().map(|oidc| oidc.provider().label.as_str())
     }
 
-    /// Where to send a browser that wants to sign on, and the sealed journey that it has to keep.
+    /// Returns the provider's address for a sign-on, and the sealed login state that the browser must keep.
     pub async fn begin_sign_on(&self, next: &str) -> Result<Result<(String, String), OidcError>, Error> {
         let oidc = self.oidc()?;
         let next = if next.len() <= LONGEST_NEXT { next } else { "/" };
         match oidc.depart(next, clock::now() + JOURNEY).await {
             Ok((url, journey)) => Ok(Ok((url.into(), self.pack(&journey)?))),
             Err(error) => {
-                tracing::warn!(%error, issuer = oidc.provider().issuer, "nobody can be sent to the provider of sign-on");
+                tracing::warn!(%error, issuer = oidc.provider().issuer, "a sign-on could not be started");
                 Ok(Err(error))
             }
         }
     }
 
-    /// Lets somebody in who comes back from the provider, with the role that it says.
+    /// Opens a session for a user who returns from the provider, with the role from the claims.
     pub async fn finish_sign_on(&self, journey: Option<&str>, back: Return, browser: Browser) -> Result<SignOn, Error> {
         let oidc = self.oidc()?;
         let now = clock::now();
@@ -109,13 +111,13 @@ impl Services {
         Ok(SignOn::In { secret, next })
     }
 
-    /// The users who come from a provider, each with its issuer.
+    /// Returns the users who sign on at a provider, each with its issuer.
     pub async fn signing_on(&self, who: &Principal) -> Result<HashMap<Uuid, String>, Error> {
         who.require(Role::Admin)?;
         Ok(storage::identities::issuers(&self.db, None).await?.into_iter().collect())
     }
 
-    /// The issuer from which somebody comes themselves. None: they have a password here, or a token.
+    /// Returns the issuer at which the principal signs on. None: the principal has a password here, or is a token.
     pub async fn signs_on_at(&self, who: &Principal) -> Result<Option<String>, Error> {
         let Some(id) = who.user_id else { return Ok(None) };
         Ok(storage::identities::issuers(&self.db, Some(id)).await?.pop().map(|(_, issuer)| issuer))
@@ -125,7 +127,7 @@ impl Services {
         self.oidc.as_ref().ok_or(Error::NotFound("single sign-on"))
     }
 
-    /// The user that somebody is here, made where there was none, with the role of today.
+    /// Returns the user of an identity, with the role from the current claims. Creates the user if there is none.
     async fn user_of(&self, arrival: &Arrival, role: Role, browser: &Browser) -> Result<User, Error> {
         for attempt in 0..NAMES {
             let known = storage::identities::user_of(&self.db, &arrival.identity).await?;
@@ -144,7 +146,7 @@ impl Services {
         Err(Error::Busy("Your account changes at this moment. Try again in a few seconds."))
     }
 
-    /// None: the name is taken, or somebody was quicker.
+    /// Creates the user of a new identity. None: the name is taken, or another request created the user first.
     async fn newcomer(
         &self,
         arrival: &Arrival,
@@ -154,7 +156,7 @@ impl Services {
     ) -> Result<Option<User>, Error> {
         let name = name_of(&arrival.claims, &arrival.identity.subject);
         let name = if attempt == 0 { name } else { format!("{name} ({})", attempt + 1) };
-        // Written down as their own doing: nobody else was there.
+        // The audit names the new user as the actor, because no other user was involved.
         let who = Principal {
             name: name.clone(),
             origin: browser.origin.clone(),
@@ -174,7 +176,7 @@ impl Services {
         }
     }
 
-    /// None: somebody changed them meanwhile.
+    /// Changes the role of a user, if it differs. None: another request changed the user in the meantime.
     async fn with_role(
         &self,
         before: User,
@@ -187,21 +189,21 @@ impl Services {
         }
         let mut details = UserDetails { role, ..before.details.clone() };
         if role == Role::Admin {
-            // Whoever makes users could lift the limit.
+            // An admin can edit users and could remove the tag limit, so an admin has none.
             details.tags.clear();
         }
         let expected_version = before.version;
         let who = Principal { origin: browser.origin.clone(), ..Principal::of_user(before.clone(), None) };
         let (user, mut entry) = changed(&who, before, details, false);
         note_issuer(&mut entry, identity);
-        // The provider decides who is an admin.
+        // The provider decides who is an admin. So even the last admin can lose the role.
         let (password_hash, sessions, keep_an_admin) = (None, EndSessions::None, false);
         let change = UserUpdate { user: &user, expected_version, password_hash, sessions, keep_an_admin };
         let updated = storage::users::update(&self.db, &change, &entry).await?;
         Ok((updated == Updated::Yes).then_some(user))
     }
 
-    /// For a cookie: nobody but this server can make one or read it.
+    /// Seals a login state for a cookie. Only this server can create or read it.
     fn pack(&self, journey: &Journey) -> Result<String, Error> {
         let plain = serde_json::to_string(journey).map_err(|error| Error::Internal(error.to_string()))?;
         Ok(URL_SAFE_NO_PAD.encode(self.vault.seal(SEALED_FOR, &plain)?))
@@ -213,7 +215,7 @@ impl Services {
     }
 }
 
-/// On whose word.
+/// Adds the issuer to an audit entry, because its claims caused the change.
 fn note_issuer(entry: &mut Entry, identity: &Identity) {
     entry.changes.insert("issuer".to_owned(), Value::String(identity.issuer.clone()));
 }

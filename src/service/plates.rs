@@ -1,7 +1,7 @@
-//! Plates: cleared by a person who checked, and never while something prints.
+//! Plates: a user clears a plate after a check, and never during a print.
 //!
-//! The database decides: it compares and sets the print that is on the plate. Then the fleet follows. What the fleet was not
-//! given, since the request was dropped or the reply of the database was lost, a periodic task corrects.
+//! The database decides: it compares and sets the print that is on the plate. Then the fleet follows. A request can be
+//! dropped, or the reply of the database can be lost. Then a periodic task corrects the fleet.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -23,23 +23,23 @@ use crate::{
     storage,
 };
 
-/// Plates that one request can clear.
+/// Maximum number of plates in one request.
 const MAX_PLATES: usize = 5_000;
 /// How often the fleet's plates are compared with the database.
 const PERIOD: Duration = Duration::from_secs(10);
-/// A request waits this long until its plates are shown as clear.
+/// Maximum time that a request waits until its plates are shown as clear.
 const SHOWN_WITHIN: Duration = Duration::from_secs(2);
 
-/// A plate that is to be marked as clear.
+/// A plate to mark as clear.
 #[derive(Debug, Clone, Copy)]
 pub struct ClearPlate {
     pub printer_id: Uuid,
-    /// The print that was seen on it; none means whichever is on it.
+    /// The print that the user saw on the plate. None: any print.
     pub print_id: Option<Uuid>,
 }
 
 impl Services {
-    /// Marks plates as clear, each with a result of its own, in the order asked.
+    /// Marks plates as clear. Returns one result for each, in the given order.
     pub async fn clear_plates(
         &self,
         who: &Principal,
@@ -50,7 +50,7 @@ impl Services {
             let rule = format!("must name 1 to {MAX_PLATES} plates");
             return Err(Invalid::one("", "length", rule).into());
         }
-        // The database decides, so it has to know what the actors have observed.
+        // The database decides, so the observations of the actors must be stored first.
         if !self.fleet.written_down().await {
             return Err(Error::Busy("The newest prints are not stored yet. Try again in a moment."));
         }
@@ -89,7 +89,7 @@ impl Services {
         }
     }
 
-    /// Waits until these plates are shown as clear, for a bounded time: one may be occupied again already.
+    /// Waits until these plates are shown as clear. The time is limited, because a plate may be occupied again already.
     async fn wait_until_clear(&self, printers: &HashSet<Uuid>) {
         let view = self.fleet.view();
         let mut changes = view.subscribe();
@@ -98,7 +98,7 @@ impl Services {
         let _ = tokio::time::timeout(SHOWN_WITHIN, shown).await;
     }
 
-    /// Starts the task that has the fleet follow the plates of the database.
+    /// Starts the task that applies the plates of the database to the fleet.
     pub(super) fn start_plates(&self) {
         let services = self.clone();
         self.background.add("plates", PERIOD, move || {
@@ -107,7 +107,8 @@ impl Services {
         });
     }
 
-    /// Compares occupied plates with the database. A plate is clear there only after the very print was removed from it.
+    /// Compares the occupied plates with the database. There, a plate becomes clear only if its current print is
+    /// removed.
     async fn reconcile_plates(&self) -> RunResult {
         let occupied = self.fleet.view().all().into_iter().filter(|live| live.plate.state == PlateState::Occupied);
         let ids: Vec<Uuid> = occupied.map(|live| live.id).collect();

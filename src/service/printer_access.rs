@@ -25,20 +25,20 @@ use crate::{
     },
 };
 
-/// A change of the secrets and certificates of a printer: `None` keeps, `Some(None)` clears.
-// No Debug: it may hold secrets.
+/// A change of the secrets and certificates of a printer: `None` keeps a value, `Some(None)` clears it.
+// No Debug: it may contain secrets.
 #[derive(Clone, Default)]
 pub struct AccessPatch {
     pub api_key: Option<Option<String>>,
     pub proxy_auth: Option<Option<ProxyAuthPatch>>,
-    /// By their names; a header that is absent is kept, `None` removes it.
+    /// Headers by name. An absent header is kept, `None` removes it.
     pub headers: Option<Option<BTreeMap<String, Option<String>>>>,
     pub ca_certificate: Option<Option<String>>,
     pub camera_url: Option<Option<String>>,
 }
 
-/// A change of user and password; what is absent is kept.
-// No Debug: it may hold a password.
+/// A change of user and password. An absent value is kept.
+// No Debug: it may contain a password.
 #[derive(Clone, Default)]
 pub struct ProxyAuthPatch {
     pub user: Option<String>,
@@ -46,7 +46,7 @@ pub struct ProxyAuthPatch {
 }
 
 impl AccessPatch {
-    /// Names of the fields that change, for the audit.
+    /// Returns the names of the fields that change, for the audit.
     fn changed(&self) -> impl Iterator<Item = &'static str> {
         let password =
             self.proxy_auth.as_ref().is_some_and(|auth| auth.as_ref().is_none_or(|auth| auth.password.is_some()));
@@ -62,7 +62,7 @@ impl AccessPatch {
     }
 }
 
-/// Checks every value of an access, and brings pasted ones into their normal form.
+/// Checks every value of an access, and normalises pasted values.
 pub(super) fn checked_access(access: PrinterAccess) -> Result<PrinterAccess, Invalid> {
     let mut invalid = Invalid::default();
     let ca_certificate = access.ca_certificate.as_deref().and_then(|pem| checked_certificates(&mut invalid, pem));
@@ -75,7 +75,7 @@ pub(super) fn checked_access(access: PrinterAccess) -> Result<PrinterAccess, Inv
     }
 }
 
-/// The certificates of a PEM text in their normal form.
+/// Returns the certificates of a PEM text in their normal form.
 fn checked_certificates(invalid: &mut Invalid, pem: &str) -> Option<String> {
     let rule = if pem.len() > MAX_CERTIFICATE_TEXT {
         "must be at most 64000 characters long"
@@ -142,7 +142,8 @@ impl Services {
         })
     }
 
-    /// Applies a patch to the details of a printer, and seals what changes. `changed` receives the names of secrets.
+    /// Applies a patch to the details of a printer, and seals changed secrets. Adds the names of changed secrets to
+    /// `changed`.
     pub(super) fn patch_access(
         &self,
         printer: &mut Printer,
@@ -210,7 +211,7 @@ impl Services {
         Ok(invalid.or_ok(changes)?)
     }
 
-    /// The access of a printer as a patch would make it.
+    /// Returns the access of a printer with a patch applied.
     pub(super) fn patched_access(
         &self,
         mut printer: Printer,
@@ -221,7 +222,7 @@ impl Services {
         self.open_access(&printer, &sealed.changed(changes))
     }
 
-    /// The stored headers with a patch over them. Those that no key opens can only be cleared.
+    /// Returns the stored headers with a patch applied. Stored headers that no key opens can only be cleared.
     fn patched_headers(
         &self,
         sealed: &SealedAccess,
@@ -239,32 +240,32 @@ impl Services {
         Ok(headers)
     }
 
-    /// A client for a printer, with its secrets opened.
+    /// Creates a client for a printer, with its opened secrets.
     pub(super) fn client(&self, printer: &Printer, sealed: &SealedAccess) -> Result<OctoPrint, Error> {
         self.client_for(&printer.details.url, &self.open_access(printer, sealed)?)
     }
 
-    /// A client for an address.
+    /// Creates a client for an address.
     pub(super) fn client_for(&self, url: &str, access: &PrinterAccess) -> Result<OctoPrint, Error> {
         let base = Url::parse(url).map_err(|error| Error::Internal(format!("a stored address is broken: {error}")))?;
         OctoPrint::new(base, access, self.outbound.clone())
             .map_err(|error| Error::Internal(format!("no client can be made: {error}")))
     }
 
-    /// The registry's row of a printer with its secrets, read at one moment.
+    /// Reads a printer and its secrets from the registry, in one statement.
     pub(super) async fn sealed_printer(&self, id: Uuid) -> Result<(Printer, SealedAccess), Error> {
         let found = storage::printers::with_secrets(&self.db, &[id]).await?;
         found.into_iter().next().ok_or(Error::NotFound("printer"))
     }
 
-    /// A client for a registered printer.
+    /// Creates a client for a registered printer.
     pub(super) async fn client_of(&self, printer: &Printer) -> Result<OctoPrint, Error> {
         let (printer, sealed) = self.sealed_printer(printer.id).await?;
         self.client(&printer, &sealed)
     }
 }
 
-/// Applies a change of user and password to the details. Returns a new password. `is_stored`: a password is kept.
+/// Applies a change of user and password to the details. Returns a new password. `is_stored`: a password is stored.
 fn patched_auth(
     invalid: &mut Invalid,
     details: &mut PrinterDetails,

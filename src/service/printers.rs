@@ -1,4 +1,4 @@
-//! The registry of printers. The fleet follows each change (`registry.rs`).
+//! The printer registry. The fleet follows each change (`registry.rs`).
 
 use std::{sync::Arc, time::Duration};
 
@@ -31,21 +31,21 @@ use crate::{
     },
 };
 
-/// Somebody waits for what is read.
+/// Timeout of a read from a printer, because a user waits for the result.
 const READ_WITHIN: Duration = Duration::from_secs(5);
 
-/// Versions over which a patch without `If-Match` is tried, while other requests change the printer.
+/// Attempts to store a patch without `If-Match` while other requests change the printer.
 const PATCH_ATTEMPTS: u32 = 10;
 
-/// A printer with what is seen of it.
+/// A printer with its state in the fleet.
 #[derive(Debug, Clone)]
 pub struct PrinterView {
     pub printer: Printer,
     pub live: Arc<Live>,
 }
 
-/// A change of a printer: `None` keeps, `Some(None)` clears.
-// No Debug: it may hold secrets.
+/// A change of a printer: `None` keeps a value, `Some(None)` clears it.
+// No Debug: it may contain secrets.
 #[derive(Clone, Default)]
 pub struct PrinterPatch {
     pub name: Option<String>,
@@ -62,18 +62,18 @@ pub struct PrinterPatch {
     pub notes: Option<String>,
 }
 
-/// Which printers a list shows.
+/// Filter of a list of printers.
 #[derive(Debug, Clone, Default)]
 pub struct ListPrinters {
     pub tag: Option<String>,
     pub q: Option<String>,
-    /// Compared with the state seen last.
+    /// Compared with the last observed state.
     pub state: Option<PrinterState>,
     pub reachability: Option<Reachability>,
 }
 
 impl Services {
-    /// Registers a printer. It need not be on. Fails with `Invalid`, `name_taken` or `url_taken`.
+    /// Registers a printer, which may be switched off. Fails with `Invalid`, `name_taken` or `url_taken`.
     pub async fn register_printer(
         &self,
         who: &Principal,
@@ -93,7 +93,7 @@ impl Services {
         Ok(self.view_of(printer))
     }
 
-    /// A printer of these details, which are checked, as it goes into the registry.
+    /// Returns the registry entry of a new printer. The details must be checked already.
     pub(super) fn new_printer(
         &self,
         who: &Principal,
@@ -121,7 +121,7 @@ impl Services {
         Ok(NewPrinter { printer, sealed, entry })
     }
 
-    /// One printer. One that may not be seen does not exist.
+    /// Returns one printer. A printer that the principal may not see does not exist.
     pub async fn printer(&self, who: &Principal, id: Uuid) -> Result<PrinterView, Error> {
         let printer = storage::printers::get(&self.db, id).await?.filter(|printer| who.may_see(printer));
         let printer = printer.ok_or(Error::NotFound("printer"))?;
@@ -129,7 +129,7 @@ impl Services {
         Ok(self.view_of(printer))
     }
 
-    /// Fails where there is no such printer, or the principal may not see it.
+    /// Fails if there is no such printer, or the principal may not see it.
     pub async fn check_printer(&self, who: &Principal, id: Uuid) -> Result<(), Error> {
         let tags = who.visible_tags();
         if tags.is_none() && self.fleet.view().get(id).is_some() {
@@ -139,13 +139,13 @@ impl Services {
         named.iter().any(|printer| printer.visible).then_some(()).ok_or(Error::NotFound("printer"))
     }
 
-    /// What the register says about these printers, for pages that follow the live side. It asks nobody's rights:
-    /// who shows them holds each against [`Principal::may_see`].
+    /// Returns the registry rows of these printers, for pages that follow the fleet. It checks no rights: the caller
+    /// must check each printer with [`Principal::may_see`].
     pub async fn registered(&self, ids: &[Uuid]) -> Result<Vec<Printer>, Error> {
         Ok(storage::printers::get_many(&self.db, ids).await?)
     }
 
-    /// A page of printers by name, after `after`; one more than `limit` when there are more.
+    /// Returns a page of printers by name, after `after`. If there are more, the page has one more than `limit`.
     pub async fn list_printers(
         &self,
         who: &Principal,
@@ -156,7 +156,7 @@ impl Services {
         let filter = PrinterFilter { tag: list.tag.clone(), q: list.q.clone(), visible_tags: who.visible_tags() };
         let chunk = i64::try_from(limit + 1).unwrap_or(i64::MAX).max(200);
         let mut found = Vec::new();
-        // What is seen is not in the database: pages are read until enough of them match.
+        // The state of a printer is not in the database, so pages are read until enough printers match.
         loop {
             let page = storage::printers::page(&self.db, &filter, after.take(), chunk).await?;
             let last = page.last().map(|printer| (printer.details.name.clone(), printer.id));
@@ -174,7 +174,8 @@ impl Services {
         }
     }
 
-    /// Changes a printer. `if_match` is the version that the client knows. Fails with `Stale`.
+    /// Changes a printer. `if_match` is the version that the client knows. Fails with `Stale` if the printer has
+    /// another one.
     pub async fn patch_printer(
         &self,
         who: &Principal,
@@ -189,7 +190,7 @@ impl Services {
         Ok(self.view_of(printer))
     }
 
-    /// Stores a patch over the newest version.
+    /// Stores a patch on top of the newest version.
     async fn store_patch(
         &self,
         who: &Principal,
@@ -205,7 +206,7 @@ impl Services {
         Err(Error::Busy("Other requests keep changing this printer. Try again."))
     }
 
-    /// Stores a patch. None: another request was faster.
+    /// Tries to store a patch. None: another request changed the printer first.
     async fn try_patch(
         &self,
         who: &Principal,
@@ -241,7 +242,7 @@ impl Services {
         Ok(is_stored.then_some(printer))
     }
 
-    /// Removes a printer: its queued commands end as skipped, its sent ones as unknown; rows keep its name.
+    /// Removes a printer. Its queued commands end as skipped, its sent ones as unknown. Their rows keep its name.
     pub async fn remove_printer(&self, who: &Principal, id: Uuid) -> Result<(), Error> {
         who.require(Role::Manager)?;
         let printer = self.printer(who, id).await?.printer;
@@ -263,7 +264,7 @@ impl Services {
         Ok((view, reading))
     }
 
-    /// Fetches one picture of a printer's camera.
+    /// Fetches one picture from a printer's camera.
     pub async fn snapshot(&self, who: &Principal, id: Uuid) -> Result<Picture, Error> {
         self.printer(who, id).await?;
         let (printer, sealed) = self.sealed_printer(id).await?;
@@ -290,7 +291,7 @@ impl Services {
     }
 }
 
-/// Nobody puts a printer where they do not see it any more.
+/// Fails if the printer is outside the principal's tag limit, so that a change never hides a printer from its editor.
 pub(super) fn within_limit(who: &Principal, printer: &Printer) -> Result<(), Invalid> {
     let rule = "must contain one of the tags you are limited to";
     if who.may_see(printer) { Ok(()) } else { Err(Invalid::one("/tags", "outside_your_limit", rule)) }

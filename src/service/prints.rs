@@ -1,4 +1,4 @@
-//! The record of prints, whoever started them.
+//! History of prints, including those that were not started by Printyard.
 
 use uuid::Uuid;
 
@@ -7,7 +7,7 @@ pub use crate::storage::prints::{PrintFilter, PrintState};
 use crate::{domain::print::Print, storage};
 
 impl Services {
-    /// A page of prints, newest first, of printers that may be seen.
+    /// Returns a page of prints of visible printers, newest first.
     pub async fn list_prints(
         &self,
         who: &Principal,
@@ -20,7 +20,7 @@ impl Services {
         Ok(storage::prints::page(&self.db, &filter, after, limit).await?)
     }
 
-    /// One print, of a printer that may be seen.
+    /// Returns one print of a visible printer.
     pub async fn print(&self, who: &Principal, id: Uuid) -> Result<Print, Error> {
         self.fleet.written_down().await;
         let print = storage::prints::get(&self.db, id).await?.ok_or(Error::NotFound("print"))?;

@@ -18,10 +18,11 @@ use crate::{
     octoprint::{Error as PrinterError, OctoPrint, Push, RequestOptions, Session},
 };
 
-/// Permissions that Printyard needs of a printer's key (OctoPrint's names, documented; `STATUS` carries the push).
+/// Permissions that Printyard needs for a printer's key, by OctoPrint's documented names. The event socket needs
+/// `STATUS`.
 pub const NEEDED_PERMISSIONS: [&str; 8] =
     ["STATUS", "CONNECTION", "PRINT", "FILES_LIST", "FILES_UPLOAD", "FILES_SELECT", "FILES_DELETE", "CONTROL"];
-/// A person waits for the result.
+/// Timeout of each request, because a user waits for the result.
 const WITHIN: Duration = Duration::from_secs(5);
 
 /// Result of a test.
@@ -32,19 +33,19 @@ pub struct TestReport {
     /// Owner of the key.
     pub user: Option<String>,
     pub missing_permissions: Vec<String>,
-    /// None when all is well.
+    /// None: the test found no problem.
     pub diagnosis: Option<Diagnosis>,
 }
 
 impl Services {
-    /// Tests an address with an access.
+    /// Tests an address with access data.
     pub async fn test_printer(&self, who: &Principal, url: &str, access: PrinterAccess) -> Result<TestReport, Error> {
         who.require(Role::Manager)?;
         let (url, access) = checked_address(url, access)?;
         Ok(probe(&self.client_for(&url, &access)?, &access).await)
     }
 
-    /// Tests a registered printer as a change would make it: what the change keeps is stored.
+    /// Tests a registered printer with a change applied. Values that the change keeps are read from the database.
     pub async fn test_change(
         &self,
         who: &Principal,
@@ -61,7 +62,7 @@ impl Services {
     }
 }
 
-/// Checks an address and an access that are to be tested, and brings them into their normal form.
+/// Checks and normalises an address and its access data before a test.
 pub(super) fn checked_address(url: &str, access: PrinterAccess) -> Result<(String, PrinterAccess), Invalid> {
     match (normalise_url(url), checked_access(access)) {
         (Ok(url), access) => Ok((url, access?)),
@@ -84,7 +85,8 @@ async fn probe(octoprint: &OctoPrint, access: &PrinterAccess) -> TestReport {
         diagnosis: None,
     };
     let version = octoprint.version(&options).await;
-    // A key that lacks STATUS is refused the version as a wrong one is; only the login distinguishes them.
+    // OctoPrint refuses the version both for a key without `STATUS` and for a wrong key. Only the login distinguishes
+    // them.
     let refused = version == Err(PrinterError::Unauthorized) && access.api_key.is_some();
     let result = match version {
         Ok(version) => {
@@ -124,7 +126,7 @@ async fn probe(octoprint: &OctoPrint, access: &PrinterAccess) -> TestReport {
     report
 }
 
-/// Needed permissions that a key lacks.
+/// Returns the needed permissions that a key lacks.
 fn missing(session: &Session) -> Vec<String> {
     let has = |right: &str| session.rights.iter().any(|own| own == right);
     let lacks = |needed: &&&str| !has("admin") && !has(&needed.to_lowercase());

@@ -1,9 +1,10 @@
-//! Registry → fleet: each enabled printer has an actor that applies its row.
+//! Applies the printer registry to the fleet: each enabled printer has an actor with the data of its row.
 //!
-//! A periodic task. The wanted state is the rows of `printers`, each with its version; the actual state is the versions that the
-//! fleet was given, and the actors that run. A request stores its rows, signals, and waits until their versions are applied,
-//! for at most 2 s. Then it is answered in any case: the row is stored, and the task continues. A row that cannot be read, or
-//! whose key cannot be opened, leaves out its printer only, and is read again in each run.
+//! This is a periodic task. The wanted state is the rows of `printers`, each with its version. The actual state is the
+//! versions that the fleet has, and the actors that run. A request stores its rows, signals the task, and waits until
+//! their versions are applied, for at most 2 s. Then it returns in any case: the row is stored, and the task continues.
+//! If a row cannot be read, or its key cannot be opened, only that printer is left out. Each run reads such a row
+//! again.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -32,25 +33,25 @@ use crate::{
     storage::{self, printers::SealedAccess, sightings::Sighting},
 };
 
-/// A change whose request was dropped before it signalled is applied within this.
+/// A change whose request was dropped before its signal is applied within this time.
 const PERIOD: Duration = Duration::from_secs(5);
-/// A request waits this long for its change to be applied.
+/// Maximum time that a request waits until its change is applied.
 const APPLIED_WITHIN: Duration = Duration::from_secs(2);
-/// The dispatcher takes a signal within this.
+/// Maximum time until the dispatcher accepts a signal.
 const SIGNALLED_WITHIN: Duration = Duration::from_secs(1);
 
-/// Error of a printer that is left out.
+/// Error text of a printer that is left out.
 const LEFT_OUT: &str = "The stored address, API key or proxy settings cannot be read. Enter them again.";
 
-/// What the fleet was given of the registry.
+/// The registry rows that were applied to the fleet.
 #[derive(Default)]
 pub(crate) struct Registry {
-    /// A row has changed.
+    /// Signals that a row has changed.
     changed: Notify,
     applied: watch::Sender<HashMap<Uuid, Applied>>,
 }
 
-/// A row as it was applied.
+/// A row in its applied version.
 #[derive(Clone)]
 struct Applied {
     version: i64,
@@ -59,7 +60,7 @@ struct Applied {
     is_left_out: bool,
 }
 
-/// What a client is made of.
+/// The data from which a client is created.
 #[derive(Clone, Default, PartialEq, Eq)]
 struct ClientParts {
     url: String,
@@ -70,7 +71,7 @@ struct ClientParts {
 
 impl ClientParts {
     fn of(printer: &Printer, mut sealed: SealedAccess) -> Self {
-        // Pictures are fetched by clients of their own.
+        // Pictures are fetched with separate clients.
         sealed.secrets.retain(|secret| secret.kind != SecretKind::CameraUrl);
         let details = &printer.details;
         Self {
@@ -83,12 +84,12 @@ impl ClientParts {
 }
 
 impl Registry {
-    /// Printers whose rows are gone.
+    /// Returns the printers whose rows are removed.
     fn removed(&self, rows: &HashMap<Uuid, i64>) -> Vec<Uuid> {
         self.applied.borrow().keys().filter(|id| !rows.contains_key(id)).copied().collect()
     }
 
-    /// Printers whose rows are to be applied. `running`: those that have an actor.
+    /// Returns the printers whose rows must be applied. `running`: printers that have an actor.
     fn stale(&self, rows: &HashMap<Uuid, i64>, running: &HashSet<Uuid>) -> Vec<Uuid> {
         let applied = self.applied.borrow();
         let is_applied = |id: &Uuid, version: i64| {
@@ -103,13 +104,13 @@ impl Registry {
         self.applied.borrow().get(&id).cloned()
     }
 
-    /// Printers that are left out.
+    /// Returns the number of printers that are left out.
     fn left_out(&self) -> u64 {
         self.applied.borrow().values().filter(|applied| applied.is_left_out).count() as u64
     }
 }
 
-/// Signals a change when it is dropped.
+/// Signals a change of the registry when it is dropped.
 struct Signal<'a>(&'a Registry);
 
 impl Drop for Signal<'_> {
@@ -118,7 +119,7 @@ impl Drop for Signal<'_> {
     }
 }
 
-/// The task.
+/// The periodic task that applies the registry.
 pub(super) struct RegistryTask(Services);
 
 impl Task for RegistryTask {
@@ -133,13 +134,13 @@ impl Task for RegistryTask {
     }
 }
 
-/// What is stored of printers beside their rows.
+/// Stored state of printers outside their rows.
 #[derive(Default)]
 struct Known {
     plates: HashMap<Uuid, Plate>,
     sightings: HashMap<Uuid, Sighting>,
     prints: HashMap<Uuid, Print>,
-    /// Starts that the previous process sent; read once, at the start of the server.
+    /// Starts that the previous process sent. They are read once, at the start of the server.
     starts: HashMap<Uuid, StartSent>,
 }
 
@@ -149,13 +150,13 @@ impl Services {
         self.background.add("printer_registry", PERIOD, RegistryTask(self.clone()));
     }
 
-    /// Runs a change of the registry, and signals it: also where the request is dropped before the change has ended.
+    /// Runs a change of the registry and signals it, even if the request is dropped before the change has ended.
     pub(super) async fn change_registry<T>(&self, change: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         let _signal = Signal(&self.registry);
         change.await
     }
 
-    /// Waits until the fleet follows these versions of printers (none: the printer was removed), for at most 2 s.
+    /// Waits until the fleet follows these versions of printers, for at most 2 s. `None`: the printer was removed.
     pub(super) async fn apply_to_fleet(&self, versions: &[(Uuid, Option<i64>)]) {
         let mut applied = self.registry.applied.subscribe();
         let follows = applied.wait_for(|applied| {
@@ -181,7 +182,7 @@ impl Services {
         let running = self.fleet.running();
         let stale = self.registry.stale(&rows, &running);
         if stale.iter().any(|id| !running.contains(id) && self.registry.applied(*id).is_some()) {
-            // A printer may be enabled again: first, all that was observed of it is stored.
+            // A disabled printer may be enabled again. Its earlier observations are stored first.
             self.fleet.written_down().await;
         }
         let mut parts = if stale.is_empty() { Vec::new() } else { vec![stale] };
@@ -208,9 +209,9 @@ impl Services {
         Ok(())
     }
 
-    /// Ends the prints of removed printers as unknown: nobody observes them any more.
+    /// Ends the prints of removed printers as unknown, because they are no longer observed.
     async fn end_prints_of_removed(&self) -> Result<(), Error> {
-        // What was observed of them until their removal is stored first.
+        // The observations before the removal are stored first.
         let is_stored =
             !storage::prints::open_of_removed(&self.db).await?.is_empty() && self.fleet.written_down().await;
         if !is_stored {
@@ -240,7 +241,7 @@ impl Services {
         Ok((printers, known))
     }
 
-    /// Has the fleet follow one row. `running`: the printers that have an actor.
+    /// Applies one row to the fleet. `running`: the printers that have an actor.
     async fn apply(
         &self,
         row: (Printer, SealedAccess),
@@ -288,14 +289,14 @@ impl Services {
         } else if is_mended || self.fleet.view().get(id).is_none() {
             self.fleet.view().put(unseen);
         } else {
-            // A name or a tag has no actor, and pages follow the view.
+            // The actor does not need the name or the tags, but pages follow the view.
             self.fleet.touch(id);
         }
         self.registry.applied.send_modify(|all| drop(all.insert(id, applied)));
         Ok(())
     }
 
-    /// Shows that a printer cannot be used until its row is mended. An actor that runs continues with what it has.
+    /// Marks a printer as unusable until its row is repaired. A running actor continues with its current data.
     fn leave_out(&self, unseen: Live, version: i64, enabled: bool, error: &Error) {
         let id = unseen.id;
         let before = self.registry.applied(id);
@@ -310,7 +311,8 @@ impl Services {
         self.registry.applied.send_modify(|all| drop(all.insert(id, applied)));
     }
 
-    /// Waits for room in the dispatcher's queue. What could not be signalled is not applied, and is tried again.
+    /// Waits for room in the dispatcher's queue. A change that could not be signalled is not applied, and is tried
+    /// again.
     async fn signal_dispatcher(&self, signal: impl Future<Output = ()>) -> Result<(), Error> {
         let busy = |_| Error::Busy("The dispatcher does not take signals.");
         tokio::time::timeout(SIGNALLED_WITHIN, signal).await.map_err(busy)

@@ -1,6 +1,8 @@
-//! Removes what is kept for a limited time, and updates what is derived from stored rows. Each is a periodic task of its own.
+//! Retention: removes rows of limited lifetime, and updates data derived from stored rows. Each is a separate periodic
+//! task.
 //!
-//! Removal goes by position (`storage/retention.rs`), and waits while the clock cannot be trusted (`domain/clock_check.rs`).
+//! Rows are removed by position (`storage/retention.rs`). Removal stops while the clock cannot be trusted
+//! (`domain/clock_check.rs`).
 
 use std::{
     sync::Arc,
@@ -19,18 +21,18 @@ use crate::{
 
 /// Batches and their commands are kept this long.
 const BATCHES_KEPT: TimeDelta = TimeDelta::days(400);
-/// Finished deliveries that are kept of one webhook.
+/// Number of finished deliveries that are kept for one webhook.
 const DELIVERIES_KEPT: i64 = 10_000;
 /// Events and their deliveries are kept this long.
 const EVENTS_KEPT: TimeDelta = TimeDelta::days(30);
-/// Tokens are kept this long after they were revoked or expired: a batch may be scheduled so far ahead.
+/// Tokens are kept this long after they were revoked or expired, because a batch can be scheduled so far ahead.
 const TOKENS_KEPT: TimeDelta = TimeDelta::days(400);
 
 const HOUR: Duration = Duration::from_secs(3_600);
-/// Every removal of audit rows is an audit row.
+/// Period of audit removals. It is long, because every removal of audit rows adds an audit row.
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
-/// The clock by which rows are removed.
+/// The clock for the removal of rows.
 struct RemovalClock {
     db: Db,
     started: Instant,
@@ -38,7 +40,7 @@ struct RemovalClock {
 }
 
 impl RemovalClock {
-    /// The time now. Fails while the clock cannot be trusted.
+    /// Returns the current time. Fails while the clock cannot be trusted.
     async fn now(&self) -> Result<DateTime<Utc>, Failure> {
         let mut check = self.check.lock().await;
         let check = match &mut *check {
@@ -57,7 +59,7 @@ impl RemovalClock {
 }
 
 impl Services {
-    /// Starts the tasks.
+    /// Starts the tasks for retention and for derived data.
     pub(super) fn start_retention(&self) {
         let (audit_kept, prints_kept) = (self.settings.audit_kept, self.settings.prints_kept);
         let clock = Arc::new(RemovalClock { db: self.db.clone(), started: Instant::now(), check: Mutex::default() });
@@ -89,7 +91,7 @@ impl Services {
         self.add_catch_up("print_statistics", |db| async move { storage::print_days::catch_up(&db).await });
     }
 
-    /// Adds a task that removes rows, and returns how many.
+    /// Adds a task that removes rows. `remove` returns their number.
     fn add_removal<Running>(
         &self,
         name: &'static str,
@@ -113,7 +115,7 @@ impl Services {
         });
     }
 
-    /// Adds a task that works until nothing waits.
+    /// Adds a task that updates derived data until no row waits.
     fn add_catch_up<Running>(&self, name: &'static str, catch_up: impl Fn(Db) -> Running + Send + 'static)
     where
         Running: Future<Output = Result<u64, storage::Error>> + Send + 'static,

@@ -1,6 +1,6 @@
-//! A change of the key that seals: what is stored is sealed once more, while a server may be running.
+//! Reseals stored secrets with the current key, also while a server is running.
 //!
-//! It asks nobody's rights: who may run a command on the server's machine holds the keys anyway.
+//! No rights are checked: an operator who can run a command on the server's machine has the keys anyway.
 
 use uuid::Uuid;
 
@@ -13,19 +13,19 @@ use crate::{
     },
 };
 
-/// Values in one statement.
+/// Number of values in one statement.
 const GROUP: i64 = 500;
 
-/// What a change of the key did, and what it could not do.
+/// Result of a change of the key.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Resealing {
-    /// How many values were sealed with the current key.
+    /// Number of values that were sealed with the current key.
     pub resealed: u64,
-    /// Whose stored values no key opens: printers by their names, and webhooks.
+    /// Owners of stored values that no key opens: names of printers, and webhooks.
     pub lost: Vec<String>,
 }
 
-/// Whether every key is held that stored values need: fails where the vault is not that of this database.
+/// Checks that the vault has every key that stored values need. Fails if the vault belongs to another database.
 pub async fn check_keys(db: &Db, vault: &Vault) -> Result<(), Error> {
     let mut stored = Vec::new();
     each_page(db, async |_, page| {
@@ -36,8 +36,8 @@ pub async fn check_keys(db: &Db, vault: &Vault) -> Result<(), Error> {
     Ok(vault.check(stored.iter().map(|value| (value.id, value.sealed.as_slice())))?)
 }
 
-/// Seals every stored value with the current key of the vault. It repeats until it finds nothing left to do, because a
-/// running server may store one meanwhile that it had sealed just before the current key came.
+/// Seals every stored value with the current key of the vault. Repeats until nothing is left, because a running server
+/// may still store a value that it sealed just before the current key was added.
 pub async fn reseal_keys(db: &Db, vault: &Vault) -> Result<Resealing, Error> {
     let mut done = Resealing::default();
     loop {
@@ -67,7 +67,7 @@ pub async fn reseal_keys(db: &Db, vault: &Vault) -> Result<Resealing, Error> {
     }
 }
 
-/// Whose stored values do not open with the current key alone.
+/// Returns the owners of stored values that do not open with the current key alone.
 pub async fn in_need_of_former_keys(db: &Db, vault: &Vault) -> Result<Vec<String>, Error> {
     let mut names = Vec::new();
     each_page(db, async |_, page| {

@@ -1,4 +1,4 @@
-//! Which printers a batch means: a selector is resolved once, and every target appears exactly once.
+//! Resolves the selector of a batch into printers. This happens once, and every target appears exactly once.
 
 use std::collections::{HashMap, HashSet};
 
@@ -22,16 +22,16 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Selected {
     pub printer_id: Uuid,
-    /// Empty where there is no such printer, or it may not be seen.
+    /// Empty if there is no such printer, or the principal may not see it.
     pub printer_name: String,
     pub expected_job: Option<ExpectedJob>,
-    /// It was named, and cannot be commanded: its row ends at once with this reason.
+    /// The printer was named but cannot be commanded. Its row ends at once with this reason.
     pub refused: Option<Reason>,
 }
 
 impl Services {
-    /// Resolves a selector for somebody. Named printers come in the order asked, others by name; what is disabled or
-    /// may not be seen is a refused row where it was named, and left out otherwise.
+    /// Resolves a selector for a principal. Named printers come in the given order, others by name. A disabled or
+    /// invisible printer is a refused row if it was named, and is left out otherwise.
     pub async fn select(&self, who: &Principal, selector: &Selector) -> Result<Vec<Selected>, Error> {
         check(selector)?;
         let selected = match selector {

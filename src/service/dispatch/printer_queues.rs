@@ -29,7 +29,7 @@ pub struct Ticket {
 pub enum Offer {
     /// Hand it to the printer's actor.
     Go,
-    /// Hand it to the printer's actor, which ends what is in flight first.
+    /// Hand it to the printer's actor, which ends the command in flight first.
     Overtake,
     /// The same command is in flight. This one is decided after its end.
     Wait,

@@ -1,4 +1,4 @@
-//! The last observation of each printer that is not stored yet, and what of it is an event.
+//! Buffer of the newest observation of each printer that is not stored yet, and of the resulting events.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -26,12 +26,12 @@ use crate::{
 pub(super) struct ObservationBuffer {
     observations: HashMap<Uuid, Sighting>,
     reach: HashMap<Uuid, (Reachability, DateTime<Utc>)>,
-    /// The last events of each printer. `None` until they were read: without them, events would be repeated.
+    /// The last published events of each printer. `None` until they are read: without them, events would be repeated.
     published: Option<HashMap<Uuid, Told>>,
 }
 
 impl ObservationBuffer {
-    /// Adds observations; of each printer the newest one is kept.
+    /// Adds observations. Only the newest one of each printer is kept.
     pub fn add(&mut self, observed: Observed) {
         self.observations.extend(observed.observations.into_iter().map(|(printer_id, observation)| {
             let sighting = Sighting {
@@ -46,7 +46,7 @@ impl ObservationBuffer {
         self.reach.extend(observed.reach);
     }
 
-    /// Takes the marks of facts that are stored: an observation that waits is older than they are.
+    /// Updates the marks of waiting observations from stored facts, because the facts are newer.
     pub fn outdate(&mut self, facts: &[(Uuid, PrintFact)]) {
         for (printer_id, fact) in facts {
             if let (Some((mark, at)), Some(older)) = (fact.mark(), self.observations.get_mut(printer_id)) {
@@ -55,16 +55,16 @@ impl ObservationBuffer {
         }
     }
 
-    /// Nothing waits.
+    /// Returns whether nothing waits.
     pub fn is_empty(&self) -> bool {
         self.observations.is_empty() && self.reach.is_empty()
     }
 
-    /// Stores what waits, with its events. A group that the database refuses is split until the refused printers are
-    /// found, whose observations are dropped.
+    /// Stores the waiting observations with their events. A group that the database refuses is split until the refused
+    /// printers are found. Their observations are dropped.
     ///
     /// # Errors
-    /// A transient one; what is not stored is kept.
+    /// A transient error. Observations that are not stored are kept.
     pub async fn save(&mut self, db: &Db) -> Result<(), Error> {
         if self.published.is_none() {
             self.published = Some(storage::sightings::told(db).await?);
@@ -75,7 +75,7 @@ impl ObservationBuffer {
             match self.write(db, &part).await {
                 Ok(()) => part.iter().for_each(|printer_id| self.note_stored(*printer_id)),
                 Err(error) if is_transient(&error) => {
-                    // Only the reply may be lost: then the events are in the feed.
+                    // If only the reply was lost, the events are in the feed. So the published events are read again.
                     self.published = None;
                     return Err(error);
                 }
@@ -104,7 +104,7 @@ impl ObservationBuffer {
         storage::sightings::save(db, &observations, &reach, &self.events(printers)).await
     }
 
-    /// What is stored is not new any more.
+    /// Removes the stored observations of a printer from the buffer, and remembers their events as published.
     fn note_stored(&mut self, printer_id: Uuid) {
         let published = self.published.get_or_insert_default().entry(printer_id).or_default();
         if let Some(observation) = self.observations.remove(&printer_id) {

@@ -1,4 +1,4 @@
-//! Whether the recorder keeps up with what actors observe.
+//! Status of the recorder: whether it keeps up with the observations of the actors.
 
 use std::{
     sync::{
@@ -10,10 +10,10 @@ use std::{
 
 use crate::fleet::recorder_queue::RecorderQueue;
 
-/// A fact that waits for longer means that the recorder is behind.
+/// The recorder is behind if a fact waits longer than this.
 const LATE: Duration = Duration::from_secs(5);
 
-/// A handle on the state of the recorder. Cheap to clone.
+/// Handle for the status of the recorder. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct RecorderStatus {
     queue: RecorderQueue,
@@ -21,32 +21,32 @@ pub struct RecorderStatus {
 }
 
 impl RecorderStatus {
-    /// The state of the recorder that takes from this queue.
+    /// Creates the status of the recorder that reads this queue.
     pub fn new(queue: RecorderQueue) -> Self {
         Self { queue, failed: Arc::default() }
     }
 
-    /// Facts about prints that are not stored yet.
+    /// Returns the number of facts about prints that are not stored yet.
     pub fn behind(&self) -> usize {
         self.queue.backlog().facts
     }
 
-    /// How long the oldest of them has waited, by the monotonic clock. `None` while nothing waits.
+    /// Returns how long the oldest of them has waited, by the monotonic clock. `None`: no fact waits.
     pub fn oldest_waits(&self) -> Option<Duration> {
         self.queue.backlog().since.map(|since| since.elapsed())
     }
 
-    /// The last write failed.
+    /// Returns whether the last write failed.
     pub fn last_write_failed(&self) -> bool {
         self.failed.load(Ordering::Relaxed)
     }
 
-    /// The last write succeeded, and nothing waits for longer than 5 s.
+    /// Returns whether the last write succeeded and no fact waits longer than 5 s.
     pub fn is_ok(&self) -> bool {
         !self.last_write_failed() && self.oldest_waits().is_none_or(|waits| waits <= LATE)
     }
 
-    /// Sets whether the last write failed. Returns what it was before.
+    /// Sets whether the last write failed. Returns the previous value.
     pub(super) fn set_failed(&self, failed: bool) -> bool {
         self.failed.swap(failed, Ordering::Relaxed)
     }
