@@ -1,8 +1,8 @@
-//! One farm, one sending server: claims the lock and the epoch at a start, and keeps them.
+//! One sending server per farm: claims the lock and the epoch at a start, and keeps them.
 //!
-//! While the lock is lost, nothing is sent. Where nobody took the epoch meanwhile, this server locks again and takes the
-//! next epoch; its actors and its dispatcher go on, since no other server has sent. An overtaken server never takes its
-//! epoch back: it ends, or waits as a standby.
+//! While the lock is lost, nothing is sent. If no other server has taken the epoch in the meantime, this server locks
+//! again and takes the next epoch. Its actors and its dispatcher continue, because no other server has sent. A server
+//! that was overtaken never takes its epoch back: it ends, or waits as a standby.
 
 use std::time::{Duration, Instant};
 
@@ -19,15 +19,15 @@ use crate::{
     },
 };
 
-/// Between two looks at the lock; PostgreSQL ends its session after 10 s of silence.
+/// Time between two checks of the lock. PostgreSQL ends its session after 10 s of silence.
 const CHECK_EVERY: Duration = Duration::from_secs(3);
-/// Between attempts to lock again.
+/// Time between attempts to lock again.
 const RETRY: Duration = Duration::from_secs(1);
-/// A start waits this long for the lock before another server counts as running.
+/// How long a start waits for the lock. After that, another server counts as running.
 const LOCK_WAIT: Duration = Duration::from_secs(2);
 const LOCK_RETRY: Duration = Duration::from_millis(100);
-/// What a server that may still run could send after another has taken over: the age that a permit may have (5 s), and the
-/// time-out of a send (10 s).
+/// How long a server that may still run can send after another has taken over. This is the maximum age of a permit (5
+/// s) plus the timeout of a send (10 s).
 const LAST_SENDS: Duration = Duration::from_secs(15);
 
 /// Whether this server is the one that sends.
@@ -36,28 +36,28 @@ pub struct Sending {
     /// False while the lock is lost.
     pub ok: bool,
     pub epoch: i64,
-    /// This process: host and process id.
+    /// This process, as host and process id.
     pub holder: String,
-    /// Since when it holds the epoch.
+    /// When it took the epoch.
     pub since: DateTime<Utc>,
 }
 
-/// What came of the wish to be the sending server.
+/// Result of an attempt to become the sending server.
 #[derive(Debug)]
 pub enum Claim {
     Won(Box<Claimed>),
-    /// Another server holds the lock. None: it has not stored its name yet, or it cannot be read.
+    /// Another server holds the lock. None: its name is not stored yet, or cannot be read.
     Held(Option<Holder>),
-    /// There is no database, or an empty one, and none may be created.
+    /// There is no database or an empty one, and none may be created.
     Missing,
 }
 
-/// The farm, claimed by this process: its database is open and up to date.
+/// The farm as claimed by this process. Its database is open and up to date.
 #[derive(Debug)]
 pub struct Claimed {
     pub db: Db,
     pub keeper: Keeper,
-    /// An earlier holder may still send until then. None: it has ended for sure.
+    /// Until this time, the previous holder may still send. None: it has certainly ended.
     pub others_send_until: Option<Instant>,
 }
 
@@ -86,7 +86,7 @@ pub async fn claim(url: &str, may_create: bool) -> Result<Claim, storage::Error>
     let Some(taken) = lock::take_over(&db, None, (&host, pid), clock::now()).await? else {
         return Ok(Claim::Held(holder_of(url).await));
     };
-    // A file's lock ends with its process. A session's may end while its process only hangs.
+    // The lock on a file ends with its process. The lock of a session may end while its process only hangs.
     let may_still_send = db.is_shared() && taken.before.epoch > 0 && taken.before.released_at.is_none();
     let since = clock::now();
     let keeper = Keeper {
@@ -99,7 +99,7 @@ pub async fn claim(url: &str, may_create: bool) -> Result<Claim, storage::Error>
     Ok(Claim::Won(Box::new(Claimed { db, keeper, others_send_until })))
 }
 
-/// Takes the lock, and waits a moment for it: that of a server that was just killed ends with its process.
+/// Takes the lock, and waits briefly for it: after a server was killed, its lock ends together with its process.
 async fn acquire(url: &str) -> Result<Option<FarmLock>, storage::Error> {
     let begun = Instant::now();
     loop {
@@ -110,13 +110,13 @@ async fn acquire(url: &str) -> Result<Option<FarmLock>, storage::Error> {
     }
 }
 
-/// The sentence for a database that a later version has changed.
+/// Returns the error for a database that a later version has changed.
 pub fn newer() -> storage::Error {
     let sentence = "the database was changed by a newer version of Printyard: run that version";
     storage::Error::Setup(sentence.to_owned())
 }
 
-/// Who holds the farm, as far as it can be read.
+/// Returns the holder of the farm, if it can be read.
 pub async fn holder_of(url: &str) -> Option<Holder> {
     let db = Db::open(url).await.ok()?;
     let holder = lock::holder(&db).await.ok();
@@ -124,7 +124,7 @@ pub async fn holder_of(url: &str) -> Option<Holder> {
     holder.filter(|holder| holder.epoch > 0)
 }
 
-/// Host and process id.
+/// Returns the host name and the process id.
 fn this_process() -> (String, i64) {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname")
         .ok()
@@ -143,7 +143,7 @@ pub struct Keeper {
     state: watch::Sender<Sending>,
 }
 
-/// What a look at the farm's row found.
+/// Result of a check of the farm's row.
 enum Row {
     Ours,
     Overtaken,
@@ -151,12 +151,12 @@ enum Row {
 }
 
 impl Keeper {
-    /// Follows whether this server sends.
+    /// Returns a receiver that shows whether this server sends.
     pub fn subscribe(&self) -> watch::Receiver<Sending> {
         self.state.subscribe()
     }
 
-    /// Keeps the lock until `end` is cancelled, then gives it up. Cancels `overtaken` when another server has taken over.
+    /// Keeps the lock until `end` is cancelled, then releases it. Cancels `overtaken` if another server has taken over.
     pub async fn run(mut self, end: CancellationToken, overtaken: CancellationToken) {
         while let Some(is_ours) = end.run_until_cancelled(self.keep()).await {
             if !is_ours {
@@ -179,14 +179,14 @@ impl Keeper {
         }
     }
 
-    /// One look at the lock and the epoch. False: another server has taken over.
+    /// Checks the lock and the epoch once. Returns false if another server has taken over.
     async fn keep(&mut self) -> bool {
         tokio::time::sleep(if self.lock.is_some() { CHECK_EVERY } else { RETRY }).await;
         let is_held = match &mut self.lock {
             Some(lock) => lock.is_held().await,
             None => false,
         };
-        // A row that cannot be read is no row of another server: the lock says that it is ours.
+        // An unreadable row does not prove that another server has taken over: this server still has the lock.
         if is_held && !matches!(self.row().await, Row::Overtaken) {
             return true;
         }
@@ -205,7 +205,7 @@ impl Keeper {
     async fn lock_again(&mut self) -> bool {
         let lock = match FarmLock::try_acquire(&self.url).await {
             Ok(Some(lock)) => lock,
-            // Its holder is about to take the epoch, or only looks.
+            // The holder of the lock is about to take the epoch, or only checks the database.
             Ok(None) => return true,
             Err(error) => {
                 tracing::warn!(?error, "the lock of the farm cannot be taken at the moment");

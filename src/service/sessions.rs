@@ -1,4 +1,4 @@
-//! Logging in and out: by name and password; by an API token as long as there are no users; by the link of the set-up.
+//! Login and logout: by name and password, by an API token while there are no users, or by the setup link.
 
 use std::{sync::atomic::Ordering, time::Duration};
 
@@ -24,41 +24,42 @@ use crate::{
     secrets, storage,
 };
 
-/// A browser stays logged in for at most this long.
+/// Maximum lifetime of a session.
 pub const SESSION_LIFE: TimeDelta = TimeDelta::days(30);
-/// The link of the set-up is good for this long.
+/// Lifetime of the setup link.
 const SETUP_LIFE: TimeDelta = TimeDelta::hours(1);
-/// Passwords that are hashed at once: each takes 19 MiB and a processor.
+/// Maximum number of passwords that are hashed at once. Each takes 19 MiB and a processor.
 pub(super) const HASHERS: usize = 2;
-/// Somebody who logs in waits at most this long for a turn.
+/// Maximum time that a login waits for its turn to hash.
 const TURN: Duration = Duration::from_secs(10);
-/// Of what a browser says it is, this many characters are kept.
+/// Maximum number of characters that are kept of the user agent.
 const AGENT: usize = 200;
 
-/// What a browser brings along when it logs in.
+/// Data about the browser that logs in.
 #[derive(Debug, Clone, Default)]
 pub struct Browser {
     pub origin: Origin,
-    /// What it says it is.
+    /// The user agent of the browser.
     pub agent: String,
-    /// The secret of the session that it has had: it ends, so that nobody can have planted it.
+    /// The secret of the browser's previous session. The login ends that session, because an attacker may have planted
+    /// it.
     pub old_session: Option<String>,
     /// The cookie of a device that has logged in before.
     pub device: Option<String>,
 }
 
-/// What became of an attempt to log in.
+/// Result of a login attempt.
 #[derive(Debug, PartialEq, Eq)]
 pub enum LogIn {
     In {
-        /// The secret for the session's cookie.
+        /// The secret for the session cookie.
         session: String,
-        /// The device's cookie, where a password was given.
+        /// The device cookie, if the login used a password.
         device: Option<String>,
     },
-    /// Name and password do not belong together. It is not told which of them is wrong.
+    /// Name and password do not match. The result does not show which of them is wrong.
     Refused,
-    /// Too many attempts: the next one may come after this.
+    /// Too many attempts. The next one is permitted after this time.
     Wait(Duration),
 }
 
@@ -78,7 +79,7 @@ impl Services {
         let fits = password.chars().count() <= LONGEST_PASSWORD;
         let right = self.hashing(move || secrets::password::verify(&password, hash.as_deref())).await? && fits;
         let Some((user, _)) = found.filter(|(user, _)| right && user.details.enabled) else {
-            // Anybody may type anything here, line breaks too: quoted, it stays one line.
+            // The name is arbitrary input, line breaks included. The debug format quotes it, so it stays on one line.
             tracing::warn!(user.name = ?key, address = ?browser.origin.address, "login refused");
             return Ok(LogIn::Refused);
         };
@@ -88,7 +89,7 @@ impl Services {
         Ok(LogIn::In { session, device })
     }
 
-    /// Logs in by an API token, which is the way as long as there are no users.
+    /// Logs in with an API token. This is possible only while there are no users.
     pub async fn log_in_by_token(&self, token: &str, browser: Browser) -> Result<LogIn, Error> {
         if storage::users::any(&self.db).await? {
             return Ok(LogIn::Refused);
@@ -107,7 +108,7 @@ impl Services {
         }
     }
 
-    /// Whether people log in by name and password.
+    /// Returns whether users log in by name and password.
     pub async fn has_users(&self) -> Result<bool, Error> {
         Ok(storage::users::any(&self.db).await?)
     }
@@ -147,7 +148,7 @@ impl Services {
         Ok(())
     }
 
-    /// The sessions of a user: one's own, or an admin's look at anybody's.
+    /// Returns the sessions of a user. Users may see their own sessions, and admins those of every user.
     pub async fn sessions_of(&self, who: &Principal, user_id: Uuid) -> Result<Vec<Session>, Error> {
         may_touch(who, user_id)?;
         let now = clock::now();
@@ -167,7 +168,7 @@ impl Services {
         }
     }
 
-    /// The secret of a link that makes the first admin, good for an hour and once. None: there are users.
+    /// Returns the secret of a link that creates the first admin. It works once, within an hour. None: there are users.
     pub async fn setup_link(&self) -> Result<Option<String>, Error> {
         if storage::users::any(&self.db).await? {
             return Ok(None);
@@ -177,13 +178,14 @@ impl Services {
         Ok(Some(secret))
     }
 
-    /// Whether a link makes the first admin, still.
+    /// Returns whether a link can still create the first admin.
     pub async fn is_setup_link(&self, secret: &str) -> Result<bool, Error> {
         let open = storage::users::is_setup_link(&self.db, &secrets::token_hash(secret), clock::now()).await?;
         Ok(open && !storage::users::any(&self.db).await?)
     }
 
-    /// Makes the first admin, uses the link up, and logs them in. None: the link is none, or not any more.
+    /// Creates the first admin, invalidates the link, and logs the admin in. None: the link is invalid or no longer
+    /// valid.
     pub async fn set_up(
         &self,
         link: &str,
@@ -191,7 +193,7 @@ impl Services {
         password: &str,
         browser: Browser,
     ) -> Result<Option<String>, Error> {
-        // Before anything is hashed, which is dear.
+        // Checked before the password is hashed, because hashing is expensive.
         if !self.is_setup_link(link).await? {
             return Ok(None);
         }
@@ -207,22 +209,22 @@ impl Services {
         if !storage::users::set_up(&self.db, &secrets::token_hash(link), &user, &hash, user.created_at, &entry).await? {
             return Ok(None);
         }
-        tracing::info!(user.name = %name, "the first admin was made");
+        tracing::info!(user.name = %name, "first admin created");
         self.open_session(Principal::of_user(user, None), browser, SESSION_LIFE).await.map(Some)
     }
 
-    /// The hash of a new password.
+    /// Returns the hash of a new password.
     pub(super) async fn hash_of(&self, password: &str) -> Result<String, Error> {
         let password = password.to_owned();
         Ok(self.hashing(move || secrets::password::hash(&password)).await??)
     }
 
-    /// How many passwords were hashed or verified since the start: whoever guesses shows in it.
+    /// Returns how many passwords were hashed or verified since the start. Password guessing is visible in this number.
     pub fn passwords_hashed(&self) -> u64 {
         self.hashed.load(Ordering::Relaxed)
     }
 
-    /// Runs what hashes a password, a few at a time, beside the async workers.
+    /// Runs password hashing on a blocking thread, a few at a time.
     pub(super) async fn hashing<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
@@ -235,7 +237,7 @@ impl Services {
     }
 }
 
-/// One's own, or an admin's business.
+/// Checks that the principal is this user or an admin.
 fn may_touch(who: &Principal, user_id: Uuid) -> Result<(), Error> {
     if who.user_id == Some(user_id) { Ok(()) } else { who.require(Role::Admin) }
 }

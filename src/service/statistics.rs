@@ -1,4 +1,4 @@
-//! What the farm printed, and how much of it was used.
+//! Print statistics of the farm, and the utilisation of its printers.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -18,29 +18,29 @@ use crate::{
     storage::{self, printers::PrinterFilter},
 };
 
-/// What somebody wants to know.
+/// Query for statistics.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wanted {
     /// Days since 1970-01-01, UTC.
     pub days: Range<i64>,
-    /// Days that are told as one.
+    /// Number of days that are combined into one step.
     pub step: i64,
     pub printer_id: Option<Uuid>,
     pub tag: Option<String>,
 }
 
-/// What was printed, and on how much of the printers' time.
+/// Totals of prints, and the share of the printers' time that they took.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Use {
     pub tally: Tally,
-    /// The time that was printed on printers that are registered.
+    /// Print time on printers that are registered.
     pub used_s: i64,
-    /// The time that those printers were registered, whether they were switched on or not.
+    /// Time for which those printers were registered, whether they were switched on or not.
     pub registered_s: i64,
 }
 
 impl Use {
-    /// The share of the printers' time in which they printed, 0 to 1. None: there was no time.
+    /// Returns the share of the printers' time in which they printed, 0 to 1. None: there was no time.
     pub fn utilisation(&self) -> Option<f64> {
         share(self.used_s, self.registered_s)
     }
@@ -54,7 +54,7 @@ impl std::ops::AddAssign for Use {
     }
 }
 
-/// Something with its sum and its steps over time.
+/// Statistics of one subject: the total, and the steps over time.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Course {
     pub total: Use,
@@ -75,30 +75,30 @@ impl Course {
     }
 }
 
-/// What the printers did that somebody may see.
+/// Statistics of the printers that the principal may see.
 #[derive(Debug, Clone, Default)]
 pub struct Statistics {
     pub all: Course,
     /// By name.
     pub printers: Vec<(Printer, Course)>,
-    /// By tag; a printer with several counts for each.
+    /// By tag. A printer with several tags counts for each of them.
     pub tags: BTreeMap<String, Course>,
-    /// Printers that are not registered any more, where somebody may see all. Their time is over, so that they have no
-    /// utilisation.
+    /// Printers that are no longer registered, if the principal may see all printers. Their registered time is unknown,
+    /// so they have no utilisation.
     pub removed: Vec<(Uuid, Course)>,
-    /// Old prints are still being counted, after the program was brought up to date: there are more than are told.
+    /// Old prints are still being counted after an upgrade, so the totals are too low.
     pub is_behind: bool,
 }
 
 impl Services {
-    /// What was printed within days, by printers that may be seen.
+    /// Returns the statistics of visible printers for a range of days.
     pub async fn statistics(&self, who: &Principal, wanted: &Wanted) -> Result<Statistics, Error> {
         self.fleet.written_down().await;
         let filter =
             PrinterFilter { tag: wanted.tag.clone(), visible_tags: who.visible_tags(), ..PrinterFilter::default() };
         let mut printers = storage::printers::page(&self.db, &filter, None, i64::MAX).await?;
         printers.retain(|printer| wanted.printer_id.is_none_or(|id| printer.id == id));
-        // Of what is removed nobody knows its tags.
+        // The tags of removed printers are unknown.
         let is_all = wanted.tag.is_none() && who.visible_tags().is_none();
         let ids: Vec<Uuid> = match wanted.printer_id {
             Some(id) if is_all => vec![id],
@@ -111,7 +111,7 @@ impl Services {
     }
 }
 
-/// Puts together what was counted and who has been there.
+/// Combines the counted prints with the time for which the printers were registered.
 fn told(
     wanted: &Wanted,
     printers: Vec<Printer>,
@@ -173,7 +173,7 @@ mod tests {
         let printed = |hours: i64| Tally { printed_s: hours * 3_600, done: 1, ..Tally::default() };
         let id = Uuid::from_u128;
         let wanted = Wanted { days: 100..105, step: 2, ..Wanted::default() };
-        // The first was always there, the second came on the fourth day, the third is gone.
+        // The first printer was always registered, the second was added on the fourth day, the third is removed.
         let printers = vec![printer(1, 0, &["a", "b"]), printer(2, 103, &["b"])];
         let counted = [((id(1), 0), printed(12)), ((id(2), 1), printed(6)), ((id(3), 2), printed(5))].into();
         let told = told(&wanted, printers, counted, noon(104));

@@ -1,4 +1,4 @@
-//! Tags of many printers at once: some put on, some taken off, on all of them or on none.
+//! Changes the tags of many printers at once: adds some and removes some, on all of the printers or on none.
 
 use std::collections::BTreeSet;
 
@@ -17,14 +17,14 @@ use crate::{
     storage,
 };
 
-/// Printers of one change: as many as a batch may have.
+/// Maximum number of printers in one change: as many as a batch may have.
 const MOST: usize = 5_000;
-/// Broken rules that are told one by one.
+/// Maximum number of rule violations that are reported.
 const TOLD: usize = 20;
-/// Somebody else may change one of the printers while it is read; putting tags on and off can be done again.
+/// Number of attempts. Another request may change a printer in between, and a change of tags can be repeated.
 const ATTEMPTS: usize = 3;
 
-/// What is to become of tags.
+/// A change of tags.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Retag {
     pub add: Vec<String>,
@@ -32,7 +32,8 @@ pub struct Retag {
 }
 
 impl Services {
-    /// Puts tags on printers and takes others off. The ids of those that it changed; the others had them so already.
+    /// Adds tags to printers and removes others. Returns the ids of the changed printers; the others had these tags
+    /// already.
     pub async fn retag_printers(&self, who: &Principal, ids: &[Uuid], retag: &Retag) -> Result<Vec<Uuid>, Error> {
         who.require(Role::Manager)?;
         checked(ids, retag)?;
@@ -79,7 +80,7 @@ fn checked(ids: &[Uuid], retag: &Retag) -> Result<(), Invalid> {
     invalid.or_ok(())
 }
 
-/// The printers whose tags become others, with those and with the next version.
+/// Returns the printers whose tags change, with the new tags and the next version.
 fn retagged(who: &Principal, printers: Vec<Printer>, retag: &Retag) -> Result<Vec<Printer>, Invalid> {
     let mut invalid = Invalid::default();
     let mut changed = Vec::new();

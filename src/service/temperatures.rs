@@ -1,8 +1,7 @@
-//! What a printer's heaters had lately, for a picture of it.
+//! Recent temperatures of a printer's heaters, for a chart.
 //!
-//! Not kept here: OctoPrint has it of the last half hour, also of the time before this server was started or looked, and
-//! is asked when somebody opens the page. That costs one request then, and no memory for the printers that nobody
-//! looks at.
+//! They are not stored here. OctoPrint has those of the last half hour, even from before the start of this server. It
+//! is queried when a user opens the page. That costs one request per page view, and no memory for other printers.
 
 use std::time::Duration;
 
@@ -17,10 +16,10 @@ use crate::{
 };
 
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// Of the moments within so many seconds one is shown: OctoPrint may have one a second.
+/// One moment is shown per step of this many seconds. OctoPrint may have one per second.
 const STEP_S: i64 = 10;
 
-/// What the heaters had at a time.
+/// Temperatures of the heaters at a time.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Moment {
     pub at: DateTime<Utc>,
@@ -28,7 +27,8 @@ pub struct Moment {
 }
 
 impl Services {
-    /// What the heaters of a printer had lately, oldest first, 10 s apart. None while it is not connected.
+    /// Returns the recent temperatures of a printer, oldest first, 10 s apart. Empty while the printer is not
+    /// connected.
     pub async fn past_temperatures(&self, who: &Principal, id: Uuid) -> Result<Vec<Moment>, Error> {
         let view = self.printer(who, id).await?;
         let octoprint = self.client_of(&view.printer).await?;
@@ -37,7 +37,7 @@ impl Services {
     }
 }
 
-/// The last moment of each step. OctoPrint adds one every few seconds, so the newest is taken to be of now.
+/// Returns the last moment of each step. OctoPrint adds one every few seconds, so the newest one counts as now.
 fn thinned(past: Vec<PastTemperatures>, now: DateTime<Utc>) -> Vec<Moment> {
     let mut moments: Vec<(i64, PastTemperatures)> = Vec::new();
     for moment in past {
@@ -66,6 +66,6 @@ mod tests {
         let ago: Vec<i64> = left.iter().map(|moment| (now - moment.at).num_seconds()).collect();
         assert_eq!(ago, [25, 14, 0]);
         assert!(thinned(Vec::new(), now).is_empty());
-        assert!(thinned(vec![past(i64::MAX), past(0)], now).len() <= 2, "whatever a printer says");
+        assert!(thinned(vec![past(i64::MAX), past(0)], now).len() <= 2, "extreme values do no harm");
     }
 }

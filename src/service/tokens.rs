@@ -1,4 +1,4 @@
-//! Tokens of the API: made, listed, revoked. A secret is shown once.
+//! API tokens: created, listed, rotated and revoked. A secret is shown once.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, json};
@@ -15,22 +15,22 @@ use crate::{
     secrets, storage,
 };
 
-/// Two tokens in the place of one must not become the usual.
+/// Longest overlap of an old token and its replacement. Two valid tokens must not become permanent.
 const LONGEST_OVERLAP: TimeDelta = TimeDelta::days(30);
 
-/// What a new token is to be.
+/// Properties of a new token.
 #[derive(Debug, Clone)]
 pub struct NewToken {
     pub name: String,
     pub role: Role,
     pub tags: Vec<String>,
     pub expires_at: Option<DateTime<Utc>>,
-    /// Its holder must send an idempotency key with every request that has an effect.
+    /// Every request with this token that changes something must have an idempotency key.
     pub requires_key: bool,
 }
 
 impl Services {
-    /// Makes a token. Its secret is returned this once.
+    /// Creates a token. The secret is returned only here.
     pub async fn create_token(&self, who: &Principal, new: NewToken) -> Result<(Token, String), Error> {
         who.require(Role::Admin)?;
         let now = clock::now();
@@ -64,8 +64,8 @@ impl Services {
         Ok((token, secret))
     }
 
-    /// Makes a token with the rights of another one, which works on for `overlap` at the most: long enough to give every
-    /// program the new one. Its secret is returned this once. Fails with `NotFound`.
+    /// Creates a token with the rights of another one. The old one stays valid for at most `overlap`, the time to
+    /// configure the new one in every program. The secret is returned only here. Fails with `NotFound`.
     pub async fn rotate_token(&self, who: &Principal, id: Uuid, overlap: TimeDelta) -> Result<(Token, String), Error> {
         who.require(Role::Admin)?;
         if overlap < TimeDelta::zero() || overlap > LONGEST_OVERLAP {
@@ -75,7 +75,7 @@ impl Services {
         let now = clock::now();
         let old = storage::tokens::get(&self.db, id).await?.ok_or(Error::NotFound("token"))?;
         let (secret, hash) = secrets::new_token()?;
-        // It lives as long as the old one was to live, counted from now.
+        // The new token has the lifetime of the old one, counted from now.
         let expires_at = old.expires_at.map(|at| now + (at - old.created_at));
         let token = Token { id: clock::new_id(), created_at: now, expires_at, last_used_at: None, ..old };
         let until = now + overlap;
@@ -88,19 +88,19 @@ impl Services {
         Ok((token, secret))
     }
 
-    /// One token. Fails with `NotFound`.
+    /// Returns one token. Fails with `NotFound`.
     pub async fn token(&self, who: &Principal, id: Uuid) -> Result<Token, Error> {
         who.require(Role::Admin)?;
         storage::tokens::get(&self.db, id).await?.ok_or(Error::NotFound("token"))
     }
 
-    /// A page of the tokens, newest first.
+    /// Returns a page of the tokens, newest first.
     pub async fn list_tokens(&self, who: &Principal, after: Option<Uuid>, limit: i64) -> Result<Vec<Token>, Error> {
         who.require(Role::Admin)?;
         Ok(storage::tokens::page(&self.db, after, limit).await?)
     }
 
-    /// Revokes a token at once, with the sessions that were opened with it. Fails with `NotFound`.
+    /// Revokes a token at once, and the sessions that were opened with it. Fails with `NotFound`.
     pub async fn revoke_token(&self, who: &Principal, id: Uuid) -> Result<(), Error> {
         who.require(Role::Admin)?;
         let entry = Entry { subject: Some(id), ..who.entry(Action::TokenRevoked, Map::new()) };

@@ -1,4 +1,4 @@
-//! One transfer of a kind at a time for each printer.
+//! Serialises transfers: one of a kind at a time for each printer.
 
 use std::{
     collections::HashMap,
@@ -8,12 +8,12 @@ use std::{
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 use uuid::Uuid;
 
-/// The transfers of one kind. A printer that hangs holds up its own only.
+/// The transfers of one kind. A printer that hangs delays only its own transfers.
 #[derive(Debug, Default)]
 pub(crate) struct Turns(Mutex<HashMap<Uuid, Arc<AsyncMutex<()>>>>);
 
 impl Turns {
-    /// Waits until no other transfer with this printer is under way.
+    /// Waits until no other transfer with this printer is in progress.
     pub async fn take(&self, printer_id: Uuid) -> OwnedMutexGuard<()> {
         let turn = {
             let mut printers = self.0.lock().unwrap_or_else(PoisonError::into_inner);

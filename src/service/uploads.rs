@@ -1,4 +1,4 @@
-//! Files on their way to printers, kept in a folder until they are sent. Their number and their bytes are bounded.
+//! Uploads in transit to printers. They are kept in a folder until they are sent. Their number and size are limited.
 
 use std::{
     collections::HashMap,
@@ -19,33 +19,33 @@ use uuid::Uuid;
 use super::{access::Principal, error::Error, turns::Turns};
 use crate::clock;
 
-/// Uploads of all principals at once, and of one.
+/// Maximum number of concurrent uploads: of all principals, and of one.
 const ALL: usize = 64;
 const EACH: usize = 16;
-/// Bytes of all uploads that are kept at once, and of those of one principal.
+/// Maximum number of stored bytes: of all uploads, and of those of one principal.
 const ALL_BYTES: u64 = 16 * GIB;
 const EACH_BYTES: u64 = 4 * GIB;
 const GIB: u64 = 1024 * 1024 * 1024;
 
-/// The folder of uploads, and who uses it.
+/// The folder of uploads, and its current use.
 #[derive(Debug)]
 pub(crate) struct Uploads {
     folder: PathBuf,
     places: Arc<Semaphore>,
     principals: Mutex<HashMap<Option<Uuid>, Arc<Share>>>,
     bytes: AtomicU64,
-    /// One upload goes to a printer at a time.
+    /// One upload is sent to a printer at a time.
     pub turns: Turns,
 }
 
-/// What the uploads of one principal take.
+/// Current use by the uploads of one principal.
 #[derive(Debug)]
 struct Share {
     places: Arc<Semaphore>,
     bytes: AtomicU64,
 }
 
-/// The place of one upload. Its file is deleted when this is dropped.
+/// Reserved place of one upload. Its file is deleted when this value is dropped.
 #[derive(Debug)]
 pub struct UploadPlace {
     uploads: Arc<Uploads>,
@@ -56,8 +56,8 @@ pub struct UploadPlace {
 }
 
 impl Uploads {
-    /// Creates the folder `uploads` in the data folder, and deletes what an earlier run left in it. Where that fails,
-    /// everything but uploads works.
+    /// Creates the folder `uploads` in the data folder, and deletes the leftovers of a previous run. If this fails,
+    /// everything except uploads works.
     pub fn open(data_dir: &Path) -> Self {
         let folder = data_dir.join("uploads");
         if let Err(error) = prepare(&folder) {
@@ -72,7 +72,7 @@ impl Uploads {
         }
     }
 
-    /// A place for one upload of a principal, to be taken before its body is read.
+    /// Returns a place for one upload of a principal. The caller takes it before it reads the body.
     pub fn admit(self: &Arc<Self>, who: &Principal) -> Result<UploadPlace, Error> {
         let share = {
             let mut principals = self.principals.lock().unwrap_or_else(PoisonError::into_inner);
@@ -102,7 +102,7 @@ fn prepare(folder: &Path) -> io::Result<()> {
 }
 
 impl UploadPlace {
-    /// Creates the file.
+    /// Creates the file of the upload.
     pub async fn create(&self) -> io::Result<File> {
         let mut options = File::options();
         options.read(true).write(true).create_new(true);
@@ -111,7 +111,7 @@ impl UploadPlace {
         options.open(&self.path).await
     }
 
-    /// Reserves room for more bytes, before they are written.
+    /// Reserves space for more bytes, before they are written.
     pub fn reserve(&mut self, bytes: u64) -> Result<(), Error> {
         self.bytes += bytes;
         let own = self.share.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
@@ -127,7 +127,7 @@ impl Drop for UploadPlace {
     fn drop(&mut self) {
         self.share.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
         self.uploads.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
-        // A file that is left is deleted at the next start.
+        // A file that remains is deleted at the next start.
         let _ = std::fs::remove_file(&self.path);
     }
 }
@@ -143,7 +143,7 @@ mod tests {
 
     #[tokio::test]
     async fn uploads_are_bounded_in_number_and_bytes_for_each_principal_and_in_all() {
-        let data = tempfile::tempdir().expect("a folder");
+        let data = tempfile::tempdir().expect("a temporary folder");
         let uploads = Arc::new(Uploads::open(data.path()));
         let mut held = Vec::new();
         for owner in 1..=4 {
@@ -153,7 +153,7 @@ mod tests {
         assert!(uploads.admit(&principal(5)).is_err(), "the server is full");
         held.truncate(1);
         let mut other = uploads.admit(&principal(5)).expect("there is room again");
-        held[0].reserve(EACH_BYTES).expect("its share");
+        held[0].reserve(EACH_BYTES).expect("within its share");
         assert!(held[0].reserve(1).is_err());
         other.reserve(1).expect("another principal has its own share");
         drop(held);
@@ -162,14 +162,14 @@ mod tests {
 
     #[tokio::test]
     async fn files_are_deleted_with_their_place_and_those_of_a_killed_server_at_the_next_start() {
-        let data = tempfile::tempdir().expect("a folder");
+        let data = tempfile::tempdir().expect("a temporary folder");
         let left = data.path().join("uploads/left");
-        let files = || std::fs::read_dir(data.path().join("uploads")).expect("the folder").count();
-        std::fs::create_dir_all(&left).expect("left over");
+        let files = || std::fs::read_dir(data.path().join("uploads")).expect("the folder exists").count();
+        std::fs::create_dir_all(&left).expect("a leftover folder");
         let uploads = Arc::new(Uploads::open(data.path()));
         assert_eq!(files(), 0);
-        let place = uploads.admit(&principal(1)).expect("a place");
-        place.create().await.expect("a file");
+        let place = uploads.admit(&principal(1)).expect("a free place");
+        place.create().await.expect("the file is created");
         assert_eq!(files(), 1);
         drop(place);
         assert_eq!(files(), 0);

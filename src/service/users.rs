@@ -1,4 +1,4 @@
-//! People who log in by name and password: made and changed by admins, their own password by themselves.
+//! Users who log in by name and password. Admins create and change them; users change their own password.
 
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-/// A change of a user; what is absent stays.
+/// A change of a user. Absent values are kept.
 #[derive(Debug, Clone, Default)]
 pub struct UserPatch {
     pub name: Option<String>,
@@ -30,7 +30,7 @@ pub struct UserPatch {
     pub password: Option<String>,
 }
 
-/// A tag limit has to be one, and an admin has none: whoever makes users could lift it.
+/// Checks a tag limit. An admin must have none, because an admin can edit users and could remove it.
 pub(super) fn check_limit(invalid: &mut Invalid, role: Role, tags: &[String]) {
     for (i, tag) in tags.iter().enumerate() {
         check_tag(invalid, &format!("/tags/{i}"), tag);
@@ -40,7 +40,7 @@ pub(super) fn check_limit(invalid: &mut Invalid, role: Role, tags: &[String]) {
     }
 }
 
-/// Holds a new user against the rules.
+/// Checks a new user against the rules.
 pub fn check_new(details: &UserDetails, password: Option<&str>) -> Result<(), Invalid> {
     let mut invalid = Invalid::default();
     check_name(&mut invalid, "/name", &details.name);
@@ -51,7 +51,7 @@ pub fn check_new(details: &UserDetails, password: Option<&str>) -> Result<(), In
     invalid.or_ok(())
 }
 
-/// A new user, and what is written down of them.
+/// Returns a new user, and the audit entry about it.
 pub fn made(who: &Principal, details: UserDetails) -> (User, Entry) {
     let now = clock::now();
     let user = User { id: clock::new_id(), details, version: 1, created_at: now, updated_at: now, last_login_at: None };
@@ -59,7 +59,8 @@ pub fn made(who: &Principal, details: UserDetails) -> (User, Entry) {
     (user, entry)
 }
 
-/// A user with other details, and what is written down of that. A password is never part of it, only that it is new.
+/// Returns a user with new details, and the audit entry about the change. The entry never contains a password, only the
+/// fact that it changed.
 pub fn changed(who: &Principal, before: User, details: UserDetails, new_password: bool) -> (User, Entry) {
     let mut changes = differences(&json!(before.details), &json!(details));
     if new_password {
@@ -71,7 +72,8 @@ pub fn changed(who: &Principal, before: User, details: UserDetails, new_password
 }
 
 impl Services {
-    /// Makes a user. Without a password they cannot log in until one is set. Fails with `Invalid` or `name_taken`.
+    /// Creates a user. Without a password, the user cannot log in until one is set. Fails with `Invalid` or
+    /// `name_taken`.
     pub async fn create_user(
         &self,
         who: &Principal,
@@ -90,20 +92,20 @@ impl Services {
         Ok(user)
     }
 
-    /// One user.
+    /// Returns one user.
     pub async fn user(&self, who: &Principal, id: Uuid) -> Result<User, Error> {
         who.require(Role::Admin)?;
         storage::users::get(&self.db, id).await?.ok_or(Error::NotFound("user"))
     }
 
-    /// A page of the users, newest first.
+    /// Returns a page of the users, newest first.
     pub async fn list_users(&self, who: &Principal, after: Option<Uuid>, limit: i64) -> Result<Vec<User>, Error> {
         who.require(Role::Admin)?;
         Ok(storage::users::page(&self.db, after, limit).await?)
     }
 
-    /// Changes a user. A new password, a smaller right or being disabled ends their sessions at once. Fails with
-    /// `Stale`, `name_taken`, and `last_admin` where nobody would be left to manage users.
+    /// Changes a user. A new password or disabling the user ends the user's sessions at once; a smaller role applies at
+    /// once. Fails with `Stale`, with `name_taken`, and with `last_admin` if no admin would be left to manage users.
     pub async fn patch_user(
         &self,
         who: &Principal,
@@ -128,14 +130,15 @@ impl Services {
         self.write_user(who, before, details, patch.password.as_deref(), sessions).await
     }
 
-    /// Changes one's own password, and ends one's other sessions. Fails with `Invalid` when the old one is wrong.
+    /// Changes the principal's own password, and ends the other sessions of the user. Fails with `Invalid` if the old
+    /// password is wrong.
     pub async fn change_password(&self, who: &Principal, old: &str, new: &str) -> Result<(), Error> {
         let Some(id) = who.user_id else {
             let detail = "You came in by a token, which has no password.".to_owned();
             return Err(Error::Unprocessable { code: "no_user", detail });
         };
         let user = storage::users::get(&self.db, id).await?.ok_or(Error::NotFound("user"))?;
-        // A session counts by itself, as a device that has logged in does.
+        // A session has its own count of attempts, like a device that has logged in before.
         let (account, session) = (name_key(&who.name), who.session_id.map(|id| id.to_string()));
         let attempt = Attempt { account: &account, device: session.as_deref(), address: who.origin.address.as_deref() };
         if let Some(wait) = self.login_throttle.begin(attempt) {

@@ -1,4 +1,4 @@
-//! One request to a receiver: signed, sent once, judged by its status, and written down.
+//! One request to a webhook receiver: signed, sent once, evaluated by its status, and recorded.
 
 use std::{sync::atomic::Ordering, time::Duration};
 
@@ -22,22 +22,22 @@ use crate::{
     storage::{self, webhooks::Attempt},
 };
 
-/// A receiver that took an event is not waited for longer to say more.
+/// Maximum wait for the body of a successful response.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
-/// What came of a request.
+/// Result of a request to a receiver.
 pub(super) struct Sent {
     pub status: Option<u16>,
     pub latency_ms: i64,
-    /// The beginning of the answer.
+    /// The beginning of the response body.
     pub response: Option<String>,
-    /// How long the receiver asks to be left alone.
+    /// The delay that the receiver requests (`Retry-After`).
     pub retry_after: Option<Duration>,
-    /// None: the receiver took it.
+    /// None: the receiver accepted the event.
     pub trouble: Option<Trouble>,
 }
 
-/// Sends a body once. Fails only where it could not be signed.
+/// Sends a body once. Fails only if the request could not be built or signed.
 pub(super) async fn send(services: &Services, webhook: &Webhook, event_id: Uuid, body: &str) -> Result<Sent, Error> {
     let now = clock::now();
     let mut keys = Vec::new();
@@ -78,7 +78,7 @@ pub(super) async fn send(services: &Services, webhook: &Webhook, event_id: Uuid,
     })
 }
 
-/// The first bytes of an answer, as text.
+/// Returns the first bytes of a response, as text.
 async fn beginning(mut response: Response, until: Instant) -> Option<String> {
     let mut bytes = Vec::new();
     while bytes.len() < EXCERPT
@@ -87,7 +87,7 @@ async fn beginning(mut response: Response, until: Instant) -> Option<String> {
         bytes.extend_from_slice(&chunk[..chunk.len().min(EXCERPT - bytes.len())]);
     }
     let text = String::from_utf8_lossy(&bytes).into_owned();
-    // What was no UTF-8 has become longer.
+    // Replacements for invalid UTF-8 are longer, so the text is shortened again.
     let text: String = text
         .chars()
         .scan(0, |length, char| {
@@ -98,7 +98,7 @@ async fn beginning(mut response: Response, until: Instant) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
-/// `Retry-After` of an answer that says to come later: seconds, or a date.
+/// Returns the `Retry-After` of a response with status 429 or 503: seconds, or a date.
 fn retry_after(response: &Response, now: DateTime<Utc>) -> Option<Duration> {
     if !matches!(response.status().as_u16(), 429 | 503) {
         return None;
@@ -110,7 +110,7 @@ fn retry_after(response: &Response, now: DateTime<Utc>) -> Option<Duration> {
     }
 }
 
-/// Sends a delivery that was claimed, and writes down how that went.
+/// Sends a claimed delivery, and records the result.
 pub(super) async fn deliver(services: &Services, webhook: &Webhook, delivery: &Delivery) -> Result<(), Error> {
     let counts = &services.webhooks.counts;
     let mut attempt = Attempt {
@@ -168,13 +168,13 @@ pub(super) async fn deliver(services: &Services, webhook: &Webhook, delivery: &D
     Ok(())
 }
 
-/// The event as whoever made the webhook may see it.
+/// Returns the event, if the creator of the webhook may see it, as the creator may see it.
 async fn event_of(services: &Services, webhook: &Webhook, seq: i64) -> Result<Option<Event>, Error> {
     let Some(event) = storage::events::get(&services.db, seq).await? else { return Ok(None) };
     Ok(services.visible_events(&maker(webhook), vec![event]).await?.into_iter().next())
 }
 
-/// Somebody who sees what the maker of a webhook saw.
+/// Returns a principal with the tag limit of the webhook's creator.
 pub(super) fn maker(webhook: &Webhook) -> Principal {
     Principal { tags: webhook.tags.clone(), ..Principal::operator_of_the_server(ActorKind::Scheduler) }
 }

@@ -1,9 +1,10 @@
-//! Webhooks: who is told of what, and the sending of it.
+//! Webhooks: which receivers get which events, and the deliveries.
 //!
-//! The feed is the outbox. `rounds.rs` reads it behind each webhook's place and makes deliveries in the transaction that
-//! moves the place; `sender.rs` is one task per webhook with its own bound, so that a receiver that hangs delays nobody else;
-//! `attempt.rs` is one request. What is on its way is a lease in the ledger: after a crash it is due again. So a receiver
-//! hears of an event at least once, and twice where we died between its answer and our commit: `webhook-id` is the same.
+//! The event feed is the outbox. `rounds.rs` reads it from each webhook's position, and creates deliveries in the
+//! transaction that moves the position. `sender.rs` is one task per webhook with its own limit, so a receiver that
+//! hangs delays no other. `attempt.rs` is one request. A delivery in progress is a lease in the database: after a crash
+//! it is due again. So a receiver gets an event at least once. It gets the event twice, with the same `webhook-id`, if
+//! the server ends between the response and its commit.
 
 mod attempt;
 mod rounds;
@@ -21,7 +22,7 @@ use tokio::sync::{Notify, Semaphore};
 use uuid::Uuid;
 
 use super::{Services, access::Principal, error::Error};
-/// Which deliveries a list shows.
+/// Filter of a list of deliveries.
 pub use crate::storage::webhooks::DeliveryFilter;
 use crate::{
     clock,
@@ -37,31 +38,31 @@ use crate::{
     storage::{self, webhooks::Secret},
 };
 
-/// Requests to all receivers at once.
+/// Maximum number of concurrent requests to all receivers.
 const AT_ONCE: usize = 64;
 
-/// Two secrets in the place of one must not become the usual.
+/// Longest overlap of two secrets. Two valid secrets must not become permanent.
 const LONGEST_OVERLAP: TimeDelta = TimeDelta::days(30);
 
-/// What the sending of webhooks shares.
+/// Shared state of the delivery of webhooks.
 #[derive(Clone)]
 pub(crate) struct Webhooks {
-    /// The way to receivers, which has networks of its own.
+    /// Connections to receivers, which have their own allowed networks.
     outbound: Outbound,
-    /// Somebody changed a webhook, or wants something sent.
+    /// Signals that a webhook has changed, or that a delivery is requested.
     changed: Arc<Notify>,
     slots: Arc<Semaphore>,
     counts: Arc<Counts>,
 }
 
 impl Webhooks {
-    /// Nothing is sent before [`Services::deliver_webhooks`] runs.
+    /// Creates the state. Nothing is sent before [`Services::deliver_webhooks`] runs.
     pub fn new(outbound: Outbound) -> Self {
         Self { outbound, changed: Arc::default(), slots: Arc::new(Semaphore::new(AT_ONCE)), counts: Arc::default() }
     }
 }
 
-/// Attempts since the start, by what became of them.
+/// Attempts since the start, by result.
 #[derive(Default)]
 struct Counts {
     delivered: AtomicU64,
@@ -69,16 +70,16 @@ struct Counts {
     abandoned: AtomicU64,
 }
 
-/// A webhook, and how many deliveries are on their way to it.
+/// A webhook, with the number of its pending deliveries.
 #[derive(Debug, Clone)]
 pub struct WebhookView {
     pub webhook: Webhook,
     pub pending: i64,
-    /// A former secret signs beside the current one until then.
+    /// Until this time, a former secret also signs.
     pub overlap_until: Option<DateTime<Utc>>,
 }
 
-/// A change of a webhook: `None` keeps.
+/// A change of a webhook: `None` keeps a value.
 #[derive(Debug, Clone, Default)]
 pub struct WebhookPatch {
     pub url: Option<String>,
@@ -88,7 +89,7 @@ pub struct WebhookPatch {
     pub ordered: Option<bool>,
 }
 
-/// What a test of a webhook found.
+/// Result of a test of a webhook.
 #[derive(Debug, Clone)]
 pub struct WebhookReport {
     pub delivered: bool,
@@ -98,12 +99,12 @@ pub struct WebhookReport {
     pub trouble: Option<(String, String)>,
 }
 
-/// Whoever is limited by tags sees the webhooks whose limit is within theirs.
+/// Returns whether the principal may see a webhook. With a tag limit, the webhook's limit must be within it.
 fn may_see(who: &Principal, webhook: &Webhook) -> bool {
     who.tags.is_empty() || (!webhook.tags.is_empty() && webhook.tags.iter().all(|tag| who.tags.contains(tag)))
 }
 
-/// An entry about a webhook.
+/// Returns an audit entry about a webhook.
 fn entry_of(who: &Principal, action: Action, id: Uuid, changes: Map<String, serde_json::Value>) -> Entry {
     Entry { subject: Some(id), ..who.entry(action, changes) }
 }
@@ -113,8 +114,8 @@ fn named(webhook: &Webhook) -> Map<String, serde_json::Value> {
 }
 
 impl Services {
-    /// Makes a webhook. It hears of what happens from now on, as far as its maker may see it. Its secret is returned this
-    /// once. Fails with `Invalid`, `too_many_webhooks`.
+    /// Creates a webhook. It gets all later events that its creator may see. The secret is returned only here. Fails
+    /// with `Invalid`, `too_many_webhooks`.
     pub async fn create_webhook(
         &self,
         who: &Principal,
@@ -149,13 +150,13 @@ impl Services {
         Ok((self.webhook(who, webhook.id).await?, plain))
     }
 
-    /// A new secret: sealed, and in the clear.
+    /// Returns a new secret: sealed, and in plain text.
     fn new_secret(&self) -> Result<(Secret, String), Error> {
         let (id, plain) = (clock::new_id(), secrets::new_signing_secret()?);
         Ok((Secret { id, sealed: self.vault.seal(id, &plain)?, until: None }, plain))
     }
 
-    /// The webhooks that somebody may see, oldest first.
+    /// Returns the webhooks that the principal may see, oldest first.
     pub async fn list_webhooks(&self, who: &Principal) -> Result<Vec<WebhookView>, Error> {
         who.require(Role::Manager)?;
         let pending = storage::webhooks::pending(&self.db).await?;
@@ -169,7 +170,7 @@ impl Services {
         Ok(views)
     }
 
-    /// One webhook. One that may not be seen does not exist.
+    /// Returns one webhook. A webhook that the principal may not see does not exist.
     pub async fn webhook(&self, who: &Principal, id: Uuid) -> Result<WebhookView, Error> {
         let webhook = self.visible_webhook(who, id).await?;
         let pending = storage::webhooks::pending(&self.db).await?;
@@ -188,8 +189,8 @@ impl Services {
         Ok(WebhookView { webhook, pending, overlap_until: secrets.iter().filter_map(|secret| secret.until).max() })
     }
 
-    /// Changes a webhook. One that is switched on goes on where it stopped, as far as the feed has it still. Fails with
-    /// `Stale`.
+    /// Changes a webhook. A webhook that is enabled again continues at its position, as far as the feed still has the
+    /// events. Fails with `Stale`.
     pub async fn patch_webhook(
         &self,
         who: &Principal,
@@ -225,7 +226,7 @@ impl Services {
         self.webhook(who, id).await
     }
 
-    /// Removes a webhook with what was to be sent to it.
+    /// Removes a webhook and its pending deliveries.
     pub async fn remove_webhook(&self, who: &Principal, id: Uuid) -> Result<(), Error> {
         let webhook = self.visible_webhook(who, id).await?;
         let entry = entry_of(who, Action::WebhookRemoved, id, fields(&webhook.details));
@@ -237,7 +238,7 @@ impl Services {
         Ok(())
     }
 
-    /// Gives a webhook a new secret, returned this once; the former one signs beside it for `overlap`.
+    /// Gives a webhook a new secret, which is returned only here. The former secret also signs during `overlap`.
     pub async fn rotate_webhook(
         &self,
         who: &Principal,
@@ -260,7 +261,7 @@ impl Services {
         Ok((self.webhook(who, id).await?, plain))
     }
 
-    /// Sends an event of the type `webhook.test` now, also where the webhook is switched off, and tells what came of it.
+    /// Sends an event of the type `webhook.test` now, even if the webhook is disabled, and returns the result.
     pub async fn test_webhook(&self, who: &Principal, id: Uuid) -> Result<WebhookReport, Error> {
         let webhook = self.visible_webhook(who, id).await?;
         let busy = "Too many requests to receivers are under way. Try again in a minute.";
@@ -281,7 +282,7 @@ impl Services {
         })
     }
 
-    /// A page of a webhook's deliveries, newest first.
+    /// Returns a page of a webhook's deliveries, newest first.
     pub async fn list_deliveries(
         &self,
         who: &Principal,
@@ -314,7 +315,7 @@ impl Services {
         delivery.ok_or(Error::NotFound("delivery"))
     }
 
-    /// Attempts to deliver since the start, by result.
+    /// Returns the attempts to deliver since the start, by result.
     pub fn webhook_attempts(&self) -> [(&'static str, u64); 3] {
         let Counts { delivered, failed, abandoned } = &*self.webhooks.counts;
         [("delivered", delivered), ("failed", failed), ("abandoned", abandoned)]

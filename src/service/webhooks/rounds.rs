@@ -1,5 +1,5 @@
-//! The reconciler: makes the deliveries that the feed asks for, and keeps a sender for each webhook that is switched on.
-//! A periodic task of `background.rs`, which also runs for each change of a webhook and each new event.
+//! Reconciler of webhooks: creates deliveries from the event feed, and keeps a sender for each enabled webhook. It is a
+//! periodic task of `background.rs`, which also runs after each change of a webhook and each new event.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -30,23 +30,23 @@ use crate::{
     },
 };
 
-/// Other nodes change webhooks without a signal.
+/// Period of the task. Other nodes change webhooks without a signal.
 const PERIOD: Duration = Duration::from_secs(10);
-/// Events that one step reads.
+/// Number of events that one step reads.
 const STEP: i64 = 500;
-/// Deliveries of one webhook that wait at most: the rest waits in the feed.
+/// Maximum number of pending deliveries of one webhook. Further events wait in the feed.
 const BACKLOG: i64 = 10_000;
-/// A place that moved over this many events of no interest is written down, though nothing is to be sent.
+/// A position that moved over this many unwanted events is stored, even if there is nothing to send.
 const FAR: i64 = 1_000;
-/// Counting what waits is dearer than a round.
+/// Time between two counts of pending deliveries. A count is more expensive than a round.
 const COUNT_EVERY: Duration = Duration::from_secs(5);
 
-/// What one round leaves to the next. None of it is needed for correctness.
+/// State from one round to the next. Correctness does not depend on it.
 struct Rounds {
     services: Services,
     tasks: TaskTracker,
     senders: HashMap<Uuid, (Arc<Notify>, DropGuard)>,
-    /// How far the feed was looked through without anything to send.
+    /// The position up to which the feed has nothing to send, by webhook.
     seen: HashMap<Uuid, i64>,
     waiting: HashMap<Uuid, i64>,
     counted_at: Option<Instant>,
@@ -54,7 +54,7 @@ struct Rounds {
 }
 
 impl Services {
-    /// Starts the task that makes deliveries. The senders are tasks of `tasks`.
+    /// Starts the task that creates deliveries. The senders are tasks of `tasks`.
     pub(in crate::service) fn deliver_webhooks(&self, tasks: TaskTracker) {
         let rounds = Rounds {
             services: self.clone(),
@@ -75,7 +75,7 @@ impl Task for Rounds {
         Ok(None)
     }
 
-    /// Waits for a change of a webhook, or for an event while the feed is read.
+    /// Waits for a change of a webhook, or for a new event if there are enabled webhooks.
     async fn wait_for_work(&mut self) {
         let Self { services, news, counted_at, .. } = self;
         tokio::select! {
@@ -96,7 +96,7 @@ async fn next_event(news: &mut Option<watch::Receiver<i64>>) {
 }
 
 impl Rounds {
-    /// One step of every webhook through the feed. True: there is more to read.
+    /// Moves every webhook one step through the feed. True: there is more to read.
     async fn round(&mut self) -> Result<bool, Error> {
         let mut webhooks = storage::webhooks::all(&self.services.db).await?;
         webhooks.retain(|webhook| webhook.details.enabled);
@@ -120,15 +120,15 @@ impl Rounds {
                 wake.notify_one();
             }
         }
-        // Where another node was faster, it may not have come as far.
+        // If another node was faster, it may not have read as far.
         Ok(more || moved.len() < steps.len())
     }
 
-    /// What each webhook is to be told of next. True: somebody has more to read.
+    /// Returns the next deliveries of each webhook. True: a webhook has more to read.
     async fn steps(&mut self, webhooks: &[Webhook]) -> Result<(Vec<Advance>, bool), Error> {
-        // Of a webhook that was switched off for long, the feed may not have the place any more.
+        // If a webhook was disabled for long, the feed may no longer have its position.
         let start = self.services.feed_start().await?.seq;
-        // Most of them stand at the same place.
+        // Most webhooks have the same position and share a page.
         let mut pages: HashMap<i64, Page> = HashMap::new();
         let (mut steps, mut more) = (Vec::new(), false);
         for webhook in webhooks {
@@ -155,7 +155,7 @@ impl Rounds {
             let deliveries: Vec<NewDelivery> = wanted.iter().map(of).collect();
             if !deliveries.is_empty() || to - webhook.position >= FAR {
                 steps.push(Advance { webhook_id: webhook.id, from: webhook.position, to, deliveries });
-                // Where another node was faster, it is read anew from where that one has left it.
+                // If another node was faster, the next step starts from the position of that node.
                 self.seen.remove(&webhook.id);
             } else {
                 self.seen.insert(webhook.id, to);
@@ -172,7 +172,8 @@ impl Rounds {
         Ok(())
     }
 
-    /// A sender for each webhook, and none for others. A change may have made something due.
+    /// Keeps a sender for each webhook, and ends the others. Wakes the senders after a change, which may make a
+    /// delivery due.
     fn keep_senders(&mut self, webhooks: &[Webhook]) {
         self.senders.retain(|id, _| webhooks.iter().any(|webhook| webhook.id == *id));
         self.seen.retain(|id, _| webhooks.iter().any(|webhook| webhook.id == *id));

@@ -1,8 +1,8 @@
-//! The sender of one webhook: a task and a bound of its own, so that its receiver delays nobody else's.
+//! Sender of one webhook: a separate task with its own limit, so its receiver delays no other.
 //!
-//! Of the 64 requests that go out at once each webhook has at most 4, one that is failing only 1, and more than 1 only while
-//! half of the places are free. Whoever waits for a first place is served in turn. So a few receivers that hang cannot hold
-//! all places.
+//! At most 64 requests run at once. Each webhook has at most 4 of them, a failing one only 1, and more than 1 only
+//! while half of the places are free. Webhooks that wait for a first place are served in turn. So a few receivers that
+//! hang cannot take all places.
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,16 +22,16 @@ use crate::{
     storage,
 };
 
-/// Requests to one receiver at once.
+/// Maximum number of concurrent requests to one receiver.
 const AT_ONCE: usize = 4;
-/// Deliveries may come due, and webhooks may change, without a signal from other nodes.
+/// Time between two checks. On other nodes, deliveries come due and webhooks change without a signal.
 const EVERY: Duration = Duration::from_secs(30);
-/// After a failure of the ledger.
+/// Pause after a database error.
 const AGAIN: Duration = Duration::from_secs(2);
-/// At the end of the server, what is on its way gets this long to be written down.
+/// At a shutdown, requests in progress have this time to be recorded.
 const GRACE: Duration = Duration::from_secs(3);
 
-/// Sends what is due to one webhook until `stop` falls.
+/// Sends the due deliveries of one webhook until `stop` is cancelled.
 pub(super) async fn run(services: Services, id: Uuid, wake: Arc<Notify>, stop: CancellationToken) {
     let mut under_way = JoinSet::new();
     loop {
@@ -42,7 +42,7 @@ pub(super) async fn run(services: Services, id: Uuid, wake: Arc<Notify>, stop: C
         let pause = match begun {
             Ok(due) => due.map_or(EVERY, |at| (at - clock::now()).to_std().unwrap_or_default().min(EVERY)),
             Err(error) => {
-                tracing::error!(?error, webhook.id = %id, "what is due to a webhook could not be read");
+                tracing::error!(?error, webhook.id = %id, "the due deliveries of a webhook could not be read");
                 AGAIN
             }
         };
@@ -53,11 +53,12 @@ pub(super) async fn run(services: Services, id: Uuid, wake: Arc<Notify>, stop: C
             () = tokio::time::sleep(pause) => {}
         }
     }
-    // What is not written down by then is sent again when its lease is over.
+    // A delivery that is not recorded by then is sent again when its lease is over.
     let _ = tokio::time::timeout(GRACE, async { while under_way.join_next().await.is_some() {} }).await;
 }
 
-/// Begins what is due, as far as there is room. Returns when to look again; none: after an end, or a signal.
+/// Starts due deliveries while there is room. Returns the time of the next check. None: after a request ends, or a
+/// signal.
 async fn begin(services: &Services, id: Uuid, under_way: &mut JoinSet<()>) -> Result<Option<DateTime<Utc>>, Error> {
     let Some(webhook) = storage::webhooks::get(&services.db, id).await? else { return Ok(None) };
     let ordered = webhook.details.ordered;
@@ -77,7 +78,7 @@ async fn begin(services: &Services, id: Uuid, under_way: &mut JoinSet<()>) -> Re
             permits.push(permit);
         }
         if permits.is_empty() {
-            // Until one of its own has ended.
+            // No place is free. The next check follows when a request of this webhook has ended.
             return Ok(None);
         }
         let now = clock::now();
@@ -85,7 +86,7 @@ async fn begin(services: &Services, id: Uuid, under_way: &mut JoinSet<()>) -> Re
         let limit = i64::try_from(permits.len()).unwrap_or(1);
         let claimed = storage::webhooks::claim(&services.db, id, ordered, limit, now, lost_at).await?;
         if claimed.is_empty() {
-            // Another node was faster, or it was switched off.
+            // Another node was faster, or the webhook was disabled.
             return Ok(Some(now + TimeDelta::seconds(1)));
         }
         for (delivery, permit) in claimed.into_iter().zip(permits) {
@@ -95,7 +96,7 @@ async fn begin(services: &Services, id: Uuid, under_way: &mut JoinSet<()>) -> Re
     Ok(None)
 }
 
-/// A place beside one that a webhook has already, as long as half of them are free: the rest is for those that have none.
+/// Returns a further place for a webhook, while half of the places are free. The rest is for webhooks without a place.
 fn one_more(slots: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
     if slots.available_permits() > super::AT_ONCE / 2 { slots.clone().try_acquire_owned().ok() } else { None }
 }

@@ -1,4 +1,4 @@
-//! Why a receiver did not take an event, in plain words, and what to do about it.
+//! Why a receiver did not accept an event, in plain words, and what to do about it.
 
 use std::{error::Error, fmt::Display, io, iter, time::Duration};
 
@@ -6,7 +6,7 @@ use url::Url;
 
 use crate::{domain::text::fill, outbound::SendError};
 
-/// What is wrong with a receiver.
+/// A failure of a receiver.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trouble {
     /// One sentence, with the names of values in braces.
@@ -23,17 +23,17 @@ impl Trouble {
         Self { what, todo, host, detail: detail.to_string() }
     }
 
-    /// What is wrong.
+    /// Returns the sentence about the failure.
     pub fn sentence(&self) -> String {
         fill(self.what, &[("host", &self.host), ("detail", &self.detail)])
     }
 
-    /// What to do about it.
+    /// Returns the advice for the user.
     pub fn advice(&self) -> String {
         fill(self.todo, &[("host", &self.host), ("detail", &self.detail)])
     }
 
-    /// No answer came in time.
+    /// The receiver sent no response in time.
     pub(super) fn silence(url: &Url, after: Duration) -> Self {
         let words = (
             "The receiver at {host} gave no answer within {detail} s.",
@@ -42,7 +42,7 @@ impl Trouble {
         Self::new(words, url, after.as_secs_f32())
     }
 
-    /// Nothing came of the request.
+    /// The request failed without a response.
     pub(super) fn of(error: &SendError, url: &Url) -> Self {
         let error = match error {
             SendError::Blocked(_) => {
@@ -79,7 +79,7 @@ impl Trouble {
         Self::new(words, url, innermost.map(ToString::to_string).unwrap_or_default())
     }
 
-    /// What a status says. None: the receiver took it.
+    /// Returns the failure for a status. None: the receiver accepted the event.
     pub(super) fn of_status(status: u16, url: &Url) -> Option<Self> {
         let words = match status {
             200..=299 => return None,
@@ -110,12 +110,12 @@ impl Trouble {
     }
 }
 
-/// An error and what caused it.
+/// Returns an error and its causes, outermost first.
 fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     iter::successors(Some(error), |error| (*error).source())
 }
 
-/// The first cause of a type.
+/// Returns the first cause of a type.
 fn cause<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
     chain(error).find_map(|error| error.downcast_ref::<T>())
 }
