@@ -168,7 +168,7 @@ impl Services {
         note_issuer(&mut entry, &arrival.identity);
         match storage::identities::insert(&self.db, &user, &arrival.identity, &entry).await {
             Ok(()) => {
-                tracing::info!(user.id = %user.id, user.name = %user.details.name, "user created at first sign-on");
+                tracing::info!(user.id = %user.id, user.name = %user.details.name, "user created at their first sign-on");
                 Ok(Some(user))
             }
             Err(storage::Error::NameTaken) => Ok(None),
