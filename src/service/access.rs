@@ -39,7 +39,7 @@ pub struct Principal {
     pub session_id: Option<Uuid>,
     /// Where the request comes from.
     pub origin: Origin,
-    /// The first token of the line of replacements that this token belongs to. It is the scope of the idempotency keys.
+    /// The first token of the rotation chain to which this token belongs. It is the scope of the idempotency keys.
     pub line: Option<Uuid>,
     /// Requests that change something must have an idempotency key.
     pub requires_key: bool,

@@ -80,8 +80,8 @@ impl KeyRequests {
         Self { requests: Mutex::default(), tasks, stop }
     }
 
-    /// Adds a request. Returns its id and `true`, or the id of a request that already waits for the same principal and
-    /// OctoPrint and `false`.
+    /// Adds a request, and returns its id and `true`. If the same principal already waits for the same OctoPrint, returns the
+    /// id of that request and `false`.
     fn begin(&self, who: &str, url: &str, now: Instant) -> Result<(Uuid, bool), Error> {
         let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
         requests.retain(|_, request| now.saturating_duration_since(request.begun) < KEPT);

@@ -24,7 +24,7 @@ const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 /// Longest pause after a failure, unless the period of the task is shorter.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(300);
 
-/// Result of one run: how many items still wait, where the task knows it.
+/// Result of one run: how many items still wait, if the task knows it.
 pub type RunResult = Result<Option<u64>, Failure>;
 
 /// A periodic task.
@@ -53,13 +53,13 @@ where
 pub struct Failure {
     /// A code, or a code and a sentence: `clock_jumped: …`.
     pub text: String,
-    /// How many items wait, where the task knows it.
+    /// How many items wait, if the task knows it.
     pub behind: Option<u64>,
     pub cause: Option<Error>,
 }
 
 impl Failure {
-    /// A failure with nothing for the log.
+    /// Creates a failure with nothing for the log.
     pub fn new(text: impl Into<String>) -> Self {
         Self { text: text.into(), behind: None, cause: None }
     }
@@ -111,17 +111,17 @@ pub struct TaskStatus {
     pub last_success_at: Option<DateTime<Utc>>,
     /// Why the last run failed. None: it succeeded.
     pub last_error: Option<String>,
-    /// Runs that failed since the last success.
+    /// Number of runs that failed since the last success.
     pub failures: u32,
-    /// Items that wait, where the task knows it.
+    /// Number of items that wait, if the task knows it.
     pub behind: Option<u64>,
-    /// Runs that began and that ended since the start of the server.
+    /// Number of runs that began, and of runs that ended, since the start of the server.
     begun: u64,
     ended: u64,
 }
 
 impl TaskStatus {
-    /// Takes in the result of a run. Returns the pause before the next one.
+    /// Stores the result of a run. Returns the pause before the next one.
     fn finish(&mut self, result: RunResult) -> Duration {
         self.ended = self.begun;
         match result {
@@ -146,7 +146,7 @@ impl TaskStatus {
     }
 }
 
-/// The pause after so many failures in a row.
+/// Returns the pause after this number of failures in a row.
 fn backoff(failures: u32) -> Duration {
     let doubled = FIRST_BACKOFF.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1)));
     doubled.min(LONGEST_BACKOFF)
@@ -168,7 +168,7 @@ pub struct Background {
 }
 
 impl Background {
-    /// No tasks yet. Those that are added run as tasks of `tasks`, until `stop` is cancelled.
+    /// Starts without tasks. Added tasks run as tasks of `tasks`, until `stop` is cancelled.
     pub fn new(tasks: TaskTracker, stop: CancellationToken) -> Self {
         Self { entries: Arc::default(), tasks, stop }
     }
@@ -191,7 +191,7 @@ impl Background {
         self.tasks.spawn(self.stop.clone().run_until_cancelled_owned(drive(task, entry)));
     }
 
-    /// The status of every task, in the order in which they were added.
+    /// Returns the status of every task, in the order in which they were added.
     pub fn status(&self) -> Vec<TaskStatus> {
         self.entries().iter().map(|entry| entry.status.borrow().clone()).collect()
     }
@@ -227,7 +227,7 @@ async fn drive(mut task: impl Task, entry: Arc<Entry>) {
         let failed = entry.status.borrow().failures > 0;
         tokio::select! {
             () = entry.run.notified() => {}
-            // Work that cannot be done waits for the backoff.
+            // After a failure, new work waits for the backoff.
             () = task.wait_for_work(), if !failed => {}
             () = tokio::time::sleep(pause) => {}
         }

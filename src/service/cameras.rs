@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::{Services, access::Principal, error::Error};
 use crate::{clock, octoprint::Picture};
 
-/// Age at which a picture is replaced by a new one.
+/// A picture is reused for this time.
 const FRESH: Duration = Duration::from_secs(2);
 /// Pause before a failed camera is asked again.
 const AGAIN: Duration = Duration::from_secs(15);
@@ -41,7 +41,7 @@ type Seen = Result<Arc<Shot>, NoPicture>;
 /// State of one camera. It is locked during a fetch.
 type Slot = Arc<AsyncMutex<Option<(Instant, Seen)>>>;
 
-/// The latest pictures of all cameras.
+/// Recent pictures and errors of cameras.
 pub struct Cameras {
     slots: Mutex<HashMap<Uuid, (Instant, Slot)>>,
     fetches: Semaphore,

@@ -50,7 +50,7 @@ impl Services {
         Ok(URL_SAFE_NO_PAD.encode(self.vault.seal(purpose.context(), &text)?))
     }
 
-    /// Returns the sealed text. None: another server sealed it, it has another principal or purpose, or it is too old.
+    /// Returns the sealed text. None: this server did not seal it, it is for another principal or purpose, or it is too old.
     pub fn open_from_form(&self, who: &Principal, purpose: Purpose, sealed: &str) -> Option<String> {
         let text = self.vault.open(purpose.context(), &URL_SAFE_NO_PAD.decode(sealed).ok()?).ok()?;
         let carried: Carried = serde_json::from_str(&text).ok()?;

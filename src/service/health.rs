@@ -76,7 +76,7 @@ pub enum Notice {
 }
 
 impl Health {
-    /// The most important thing that users must know. None: every part is ok.
+    /// Returns the most important notice. None: every part is ok.
     pub fn notice(&self) -> Option<Notice> {
         let sending = (!self.sending.ok).then_some(Notice::NotSending);
         let dispatcher = (!self.dispatcher_ok).then_some(Notice::DispatcherHangs);
@@ -86,7 +86,7 @@ impl Health {
     }
 }
 
-/// The result of the periodic write. Cheap to clone.
+/// The result of the last periodic write. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct WriteStatus(Arc<Mutex<LastWrite>>);
 
@@ -215,7 +215,7 @@ mod tests {
         status.set(Some(DatabaseFailure::Locked));
         assert_eq!(status.health().failure, Some(DatabaseFailure::Locked));
         status.set(None);
-        status.0.lock().expect("no poison").succeeded = Instant::now() - MAX_WRITE_AGE - Duration::from_millis(1);
+        status.0.lock().expect("not poisoned").succeeded = Instant::now() - MAX_WRITE_AGE - Duration::from_millis(1);
         assert_eq!(status.health().failure, Some(DatabaseFailure::Unreachable));
         status.set(None);
         assert_eq!(status.health().failure, None);

@@ -90,7 +90,7 @@ use crate::{
 /// and may have started a print that was not recorded.
 const LAST_COMMANDS: TimeDelta = TimeDelta::days(1);
 
-/// Everything that use cases need. A clone only increments a reference count: every layer of every request has a clone.
+/// Everything that use cases need. Cloning is cheap (a reference count), because every layer of every request has a clone.
 #[derive(Clone)]
 pub struct Services(Arc<Shared>);
 

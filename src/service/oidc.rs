@@ -127,7 +127,7 @@ impl Services {
         self.oidc.as_ref().ok_or(Error::NotFound("single sign-on"))
     }
 
-    /// Returns the user of an identity, with the role from the current claims. Creates the user if there is none.
+    /// Returns the user of an identity, with the role from the current claims. Creates a missing user.
     async fn user_of(&self, arrival: &Arrival, role: Role, browser: &Browser) -> Result<User, Error> {
         for attempt in 0..NAMES {
             let known = storage::identities::user_of(&self.db, &arrival.identity).await?;

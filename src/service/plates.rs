@@ -1,7 +1,7 @@
 //! Plates: a user clears a plate after a check, and never during a print.
 //!
-//! The database decides: it compares and sets the print that is on the plate. Then the fleet follows. A request can be
-//! dropped, or the reply of the database can be lost. Then a periodic task corrects the fleet.
+//! The database decides, by compare-and-set on the print that is on the plate. Then the fleet follows. If the request was
+//! dropped or the reply of the database was lost, a periodic task corrects the fleet.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -107,7 +107,7 @@ impl Services {
         });
     }
 
-    /// Compares the occupied plates with the database. There, a plate becomes clear only if its current print is
+    /// Compares the occupied plates with the database. There, a plate is clear only after the print on it was
     /// removed.
     async fn reconcile_plates(&self) -> RunResult {
         let occupied = self.fleet.view().all().into_iter().filter(|live| live.plate.state == PlateState::Occupied);

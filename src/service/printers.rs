@@ -156,7 +156,7 @@ impl Services {
         let filter = PrinterFilter { tag: list.tag.clone(), q: list.q.clone(), visible_tags: who.visible_tags() };
         let chunk = i64::try_from(limit + 1).unwrap_or(i64::MAX).max(200);
         let mut found = Vec::new();
-        // The state of a printer is not in the database, so pages are read until enough printers match.
+        // The current state is in memory only, so pages are read from the database until enough printers match.
         loop {
             let page = storage::printers::page(&self.db, &filter, after.take(), chunk).await?;
             let last = page.last().map(|printer| (printer.details.name.clone(), printer.id));

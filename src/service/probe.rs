@@ -30,7 +30,7 @@ const WITHIN: Duration = Duration::from_secs(5);
 pub struct TestReport {
     pub reachability: Reachability,
     pub octoprint_version: Option<String>,
-    /// Owner of the key.
+    /// User of the key.
     pub user: Option<String>,
     pub missing_permissions: Vec<String>,
     /// None: the test found no problem.

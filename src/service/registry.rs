@@ -303,7 +303,7 @@ impl Services {
         if before.as_ref().is_some_and(|before| before.is_left_out && before.version == version) {
             return;
         }
-        tracing::error!(printer.id = %id, ?error, "a printer is left out");
+        tracing::error!(printer.id = %id, ?error, "a printer is left out: its row cannot be used");
         let live = self.fleet.view().get(id).map_or(unseen, |live| Live::clone(&live));
         self.fleet.view().put(Live { error: Some(LEFT_OUT.to_owned()), ..live });
         let client = before.map(|before| before.client).unwrap_or_default();

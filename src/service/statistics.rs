@@ -79,11 +79,11 @@ impl Course {
 #[derive(Debug, Clone, Default)]
 pub struct Statistics {
     pub all: Course,
-    /// By name.
+    /// Sorted by name.
     pub printers: Vec<(Printer, Course)>,
     /// By tag. A printer with several tags counts for each of them.
     pub tags: BTreeMap<String, Course>,
-    /// Printers that are no longer registered, if the principal may see all printers. Their registered time is unknown,
+    /// Printers that are no longer registered, if the principal may see all printers. Their registered time is not counted,
     /// so they have no utilisation.
     pub removed: Vec<(Uuid, Course)>,
     /// Old prints are still being counted after an upgrade, so the totals are too low.

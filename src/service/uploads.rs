@@ -61,7 +61,7 @@ impl Uploads {
     pub fn open(data_dir: &Path) -> Self {
         let folder = data_dir.join("uploads");
         if let Err(error) = prepare(&folder) {
-            tracing::error!(%error, folder = %folder.display(), "the folder of uploads cannot be used");
+            tracing::error!(%error, folder = %folder.display(), "the upload folder cannot be used");
         }
         Self {
             folder,

@@ -104,7 +104,7 @@ impl Services {
         Ok(storage::users::page(&self.db, after, limit).await?)
     }
 
-    /// Changes a user. A new password or disabling the user ends the user's sessions at once; a smaller role applies at
+    /// Changes a user. A new password or disabling the user ends the user's sessions at once; a lower role applies at
     /// once. Fails with `Stale`, with `name_taken`, and with `last_admin` if no admin would be left to manage users.
     pub async fn patch_user(
         &self,

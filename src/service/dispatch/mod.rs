@@ -144,7 +144,7 @@ impl Dispatcher {
         };
         tokio::select! {
             () = self.serve(stop.clone()) => {}
-            // The dispatcher waits for the database. An actor reads a permit that is not granted as refused.
+            // The dispatcher waits for the database. No permit is lost: an actor reads a missing grant as a refusal.
             () = end => {}
         }
         // The next process determines the results of commands whose reports cannot be stored now.
@@ -212,7 +212,7 @@ impl Dispatcher {
                     return false;
                 }
                 // Other batches do not wait for an unreadable one.
-                Err(error) if self.unreadable.insert(id) => log_storage("a batch that is left out", &error),
+                Err(error) if self.unreadable.insert(id) => log_storage("an unreadable batch", &error),
                 Err(_) => {}
             }
         }

@@ -163,8 +163,8 @@ impl PrinterQueues {
         queue.in_flight.iter().chain(queue.overtaking.iter()).map(|ticket| ticket.command_id).collect()
     }
 
-    /// Returns the unsent commands of a printer that a cancel withdraws: the command in flight unless it is a cancel,
-    /// and the waiting commands that heat the printer.
+    /// Returns the unsent commands of a printer that a cancel withdraws. These are the command in flight, unless it is a
+    /// cancel, and the waiting commands that heat the printer.
     pub fn withdrawable(&self, printer_id: Uuid) -> Vec<Uuid> {
         let Some(queue) = self.0.get(&printer_id) else { return Vec::new() };
         let starts = |ticket: &&Ticket| ticket.command.heats();

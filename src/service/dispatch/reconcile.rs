@@ -53,7 +53,7 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// Ends commands whose rows the database refuses, with a statement that stores no data of the printer. The outcome
+    /// Ends commands whose rows the database refuses, with a statement that stores no data from the printer. The outcome
     /// is `rejected` if nothing was sent, and `unknown` otherwise. An end that is refused again is tried later.
     pub(super) async fn end_as_not_recorded(&mut self, ends: Vec<Unrecorded>) {
         let mut group = Group::new(ends);

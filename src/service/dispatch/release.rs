@@ -248,7 +248,7 @@ impl Dispatcher {
         }
     }
 
-    /// Withdraws unsent starts on the printers of these cancels, in any batch, before the cancels are offered.
+    /// Before cancels are offered, withdraws the unsent commands of their printers that they overtake, in any batch.
     pub(super) async fn withdraw_before_cancels(&mut self, rows: &[CommandRow]) {
         let printers: HashSet<Uuid> =
             rows.iter().filter(|row| row.command == Command::Cancel).map(|row| row.printer_id).collect();

@@ -100,7 +100,7 @@ impl Dispatcher {
     }
 }
 
-/// Returns whether a database operation is repeated. `Superseded` is, for two reasons. If another server has taken over
+/// Returns whether a database operation is repeated. `Superseded` has two causes. If another server has taken over
 /// the farm, nothing is committed any more, and this process ends. If this server has just taken the next epoch itself,
 /// the next attempt succeeds.
 pub(super) fn is_repeated(error: &storage::Error) -> bool {
