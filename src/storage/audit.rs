@@ -1,9 +1,9 @@
-//! The audit: rows that are only ever added, in the transaction of the change that they tell of, each chained to the one
-//! before by its hash.
+//! Audit log: append-only rows, chained by hash, stored in the transaction of the change that they describe.
 //!
-//! `audit_head` has the end of the chain. Whoever appends locks it, so that rows come in one order, and a row that is
-//! missing at the end is noticed as one in the middle is. It is locked *last* in every transaction: one that held it and
-//! waited for a row of the ledger would deadlock with one that does it the other way round (PostgreSQL; tried).
+//! `audit_head` contains the end of the chain. Each append locks it, so rows have one order. A missing row at the end
+//! is therefore detected like one in the middle. It is locked *last* in every transaction. A transaction that held it
+//! and waited for a row of the command log could deadlock with one that locks in the opposite order (PostgreSQL;
+//! tried).
 
 mod index;
 mod prune;
@@ -22,17 +22,18 @@ pub use prune::delete_older_than;
 
 const COLUMNS: &str = "seq, at, actor, action, record, hash";
 
-/// Rows that are read at once where all of them are.
+/// Rows per query when the whole log is read.
 const CHUNK: i64 = 1_000;
 
-/// Adds an entry within a transaction of [`transaction!`], binds the key of the request, and tells the feed of it.
+/// Appends an entry within a transaction of [`transaction!`]. Also binds the idempotency key of the request, and
+/// appends the event of the entry to the feed.
 macro_rules! append {
     ($tx:ident, $db:expr, $entry:expr) => {{
         let entry: &$crate::domain::audit::Entry = $entry;
         $crate::storage::audit::append_all!($tx, $db, [entry]);
     }};
 }
-/// As `append!`, for several entries in their order.
+/// Like `append!`, for several entries in order.
 macro_rules! append_all {
     ($tx:ident, $db:expr, $entries:expr) => {{
         let lock = $crate::storage::audit::lock_head($db);
@@ -40,7 +41,8 @@ macro_rules! append_all {
         let mut events = Vec::new();
         for entry in $entries {
             let entry: &$crate::domain::audit::Entry = entry;
-            // What has no place in the API is harmless to do over: its answer is remembered instead.
+            // A change without a location in the API is safe to repeat. For such a change, the response is stored
+            // instead.
             if let (Some(key), Some(location)) = (entry.key.as_deref(), entry.location()) {
                 $crate::storage::idempotency::bind!($tx, key, entry.at, location);
             }
@@ -67,12 +69,12 @@ macro_rules! append_all {
 }
 pub(super) use {append, append_all};
 
-/// The statement that reads the end of the chain, and keeps others from moving it.
+/// Returns the statement that reads and locks the end of the chain.
 pub(super) fn lock_head(db: &Db) -> String {
     format!("select seq, hash from audit_head where id = 1{}", db.for_update())
 }
 
-/// A row as it is stored.
+/// A stored row.
 #[derive(sqlx::FromRow)]
 pub(super) struct Row {
     pub seq: i64,
@@ -84,11 +86,11 @@ pub(super) struct Row {
 }
 
 impl Row {
-    /// The row of an entry behind the end of the chain.
+    /// Builds the row that appends an entry to the end of the chain.
     pub fn after(seq: i64, hash: &str, entry: &Entry) -> Result<Self, sqlx::Error> {
         let seq = seq + 1;
         let record = Record { seq, entry: entry.clone() };
-        // PostgreSQL keeps no U+0000; JSON writes it as an escape, which it does keep in a text.
+        // PostgreSQL cannot store U+0000. JSON writes it as an escape, which PostgreSQL can store as text.
         let text = serde_json::to_string(&record).map_err(|error| sqlx::Error::Encode(error.into()))?;
         Ok(Self {
             seq,
@@ -100,7 +102,7 @@ impl Row {
         })
     }
 
-    /// What was written down, where the columns say the same.
+    /// Returns the stored record if the columns match it.
     fn record(&self) -> Option<Record> {
         serde_json::from_str(&self.record).ok().filter(|record: &Record| {
             record.seq == self.seq
@@ -111,7 +113,7 @@ impl Row {
     }
 }
 
-/// A row that somebody may have damaged: one that cannot be read must not hide the others.
+/// A row that may be damaged. A row that cannot be read must not hide the others.
 struct Stored {
     seq: i64,
     at: Option<DateTime<Utc>>,
@@ -160,7 +162,7 @@ fn chained(before: &str, record: &str) -> String {
     })
 }
 
-/// Adds an entry by itself, for what changes no table: a login, a file that was uploaded to a printer.
+/// Appends an entry on its own, for actions that change no table: a login, a file uploaded to a printer.
 pub async fn add(db: &Db, entry: &Entry) -> Result<(), Error> {
     transaction!(db, |tx| {
         append!(tx, db, entry);
@@ -168,25 +170,25 @@ pub async fn add(db: &Db, entry: &Entry) -> Result<(), Error> {
     Ok(())
 }
 
-/// Which records a page shows; what is absent does not restrict.
+/// Filter for a page of records. Absent fields do not restrict.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct AuditFilter {
     pub since: Option<DateTime<Utc>>,
     /// Before this time.
     pub until: Option<DateTime<Utc>>,
-    /// A name, to the letter.
+    /// Exact name.
     pub actor: Option<String>,
     pub action: Option<Action>,
     pub printer_id: Option<Uuid>,
 }
 
-/// A page of what was written down, newest first, those before `before`.
+/// Returns a page of records, newest first, before `before`.
 pub async fn page(db: &Db, filter: &AuditFilter, before: Option<i64>, limit: i64) -> Result<Vec<Found>, Error> {
     let columns = "a.seq, a.at, a.actor, a.action, a.record, a.hash";
     let wanted = "a.seq < $1 and ($2 is null or a.at >= $2) and ($3 is null or a.at < $3)
         and ($4 is null or a.actor = $4) and ($5 is null or a.action = $5)";
     let sql = if filter.printer_id.is_some() {
-        // What is not listed yet is looked through: an id stands in a record as one of its printers, or beside them.
+        // Rows that the index does not cover yet are searched as text. The id must be inside `printer_ids`.
         let mark = "(select i.seq from audit_indexed i where i.id = 1)";
         format!(
             "select * from (
@@ -215,24 +217,24 @@ pub async fn page(db: &Db, filter: &AuditFilter, before: Option<i64>, limit: i64
     Ok(rows.into_iter().map(Stored::found).collect())
 }
 
-/// What a walk along the chain found.
+/// Result of a check of the whole chain.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Verified {
     pub rows: i64,
     pub last_seq: i64,
     pub last_hash: String,
-    /// What retention removed, as far as the entries of these removals are kept, oldest first.
+    /// Rows that retention removed, oldest first, as far as the entries of these removals are kept.
     pub removed: Vec<Removal>,
-    /// Rows up to this one were removed; 0: none.
+    /// Rows up to this number were removed. 0 means none.
     pub removed_up_to: i64,
-    /// What is wrong, in the order of the chain; at most [`MOST_FAULTS`].
+    /// Detected faults in the order of the chain, at most [`MOST_FAULTS`].
     pub faults: Vec<String>,
 }
 
-/// Rows that retention removed at one time.
+/// Rows that retention removed in one transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Removal {
-    /// What the clock said then.
+    /// Clock time of the removal.
     pub at: DateTime<Utc>,
     pub first_seq: i64,
     pub last_seq: i64,
@@ -240,7 +242,7 @@ pub struct Removal {
 }
 
 impl Removal {
-    /// The removal that an entry is about.
+    /// Returns the removal that an entry describes.
     fn of(entry: &Entry) -> Option<Self> {
         let number = |name: &str| entry.changes.get(name).and_then(serde_json::Value::as_i64);
         if entry.action != Action::AuditPruned {
@@ -251,10 +253,10 @@ impl Removal {
     }
 }
 
-/// Faults that are told one by one.
+/// Maximum number of faults that are reported.
 pub const MOST_FAULTS: usize = 20;
 
-/// Walks along the whole chain and finds rows that were altered, that are missing or that were put in.
+/// Checks the whole chain and finds rows that were altered, are missing, or were inserted.
 pub async fn verify(db: &Db) -> Result<Verified, Error> {
     let head = "select seq, hash, base_seq, base_hash from audit_head where id = 1";
     let head: Option<(i64, String, i64, String)> =
@@ -275,7 +277,7 @@ pub async fn verify(db: &Db) -> Result<Verified, Error> {
         let (indexed, listed) = index::listed(db, last_read, last.seq).await?;
         last_read = last.seq;
         for row in rows {
-            // Appended since the head was read.
+            // Appended after the head was read.
             if row.seq > head_seq && found.last_seq >= head_seq {
                 continue;
             }

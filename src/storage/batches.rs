@@ -1,4 +1,4 @@
-//! Batches: made with all their rows in one transaction, stopped and finished by compare and set.
+//! Batches: created with all their rows in one transaction, stopped and finished by compare-and-set.
 
 use std::collections::HashMap;
 
@@ -24,7 +24,8 @@ use crate::domain::{
 
 const COLUMNS: &str = "id, spec, state, created_at, finished_at, created_by, retry_of";
 
-/// Batches that one statement of [`delete_older_than`] deletes: 5,000 rows each would hold up the ledger for long.
+/// Batches that one statement of [`delete_older_than`] deletes. With 5,000 rows each, more would block the command log
+/// for long.
 const DELETED_AT_ONCE: i64 = 20;
 
 #[derive(sqlx::FromRow)]
@@ -53,7 +54,7 @@ impl Row {
     }
 }
 
-/// Which batches a page shows; what is absent does not restrict.
+/// Filter for a page of batches. Absent fields do not restrict.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct BatchFilter {
     pub state: Option<BatchState>,
@@ -61,23 +62,23 @@ pub struct BatchFilter {
     pub external_ref: Option<String>,
     /// Created at this time or later.
     pub since: Option<DateTime<Utc>>,
-    /// Only batches of which a row is on a registered printer with any of these tags: what the asker may see.
+    /// Tags that the caller may see. Only batches with a row on a registered printer with any of them.
     pub visible_tags: Option<Vec<String>>,
 }
 
-/// What a stop did.
+/// Result of [`stop`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct StopResult {
-    /// A batch that was finished or stopped before stays as it was.
+    /// State before the stop. A batch that was finished or stopped before does not change.
     pub before: BatchState,
-    /// The command rows that are now `skipped`.
+    /// The command rows that became `skipped`.
     pub skipped: Vec<Uuid>,
-    /// Nothing was open any more: `finished_at` is now set. Otherwise [`finish_done`] will set it.
+    /// No row was open any more, and `finished_at` is set. Otherwise [`finish_done`] will set it.
     pub finished: bool,
 }
 
-/// Writes the end of a batch into the audit, within a transaction of `transaction!`: how its commands ended, and on
-/// which printers it is not done.
+/// Appends the end of a batch to the audit log, within a transaction of `transaction!`. The entry contains the counts
+/// by outcome and the printers on which the command is not done.
 macro_rules! note_end {
     ($tx:ident, $db:expr, $id:expr, $state:expr, $at:expr) => {{
         let (id, state, at): (Uuid, &str, DateTime<Utc>) = ($id, $state, $at);
@@ -97,7 +98,7 @@ macro_rules! note_end {
     }};
 }
 
-/// Finishes those of the batches whose rows are all final, within a transaction, and returns their ids.
+/// Finishes those of the batches whose rows are all final, within a transaction. Returns their ids.
 macro_rules! finish_over {
     ($tx:ident, $db:expr, $batch_ids:expr, $at:expr) => {{
         let (batch_ids, at): (&[Uuid], DateTime<Utc>) = ($batch_ids, $at);
@@ -133,16 +134,16 @@ pub(super) fn end_of(
     }
 }
 
-/// A batch that is to be stored.
+/// A batch to be stored.
 #[derive(Debug, Clone)]
 pub struct PreparedBatch {
     pub batch: Batch,
     pub rows: Vec<CommandRow>,
-    /// Its entry in the audit.
+    /// Its audit entry.
     pub entry: Entry,
 }
 
-/// A batch as a record of a group.
+/// A batch as a bulk record.
 #[derive(Serialize)]
 struct BatchRecord<'a> {
     id: Uuid,
@@ -173,7 +174,7 @@ const BATCH_RECORD: &[(&str, Kind)] = &[
     ("retry_of", Kind::Uuid),
 ];
 
-/// Stores batches with all their rows in one transaction, or nothing.
+/// Stores batches with all their rows in one transaction: all or none.
 pub async fn create(db: &Db, new: &[PreparedBatch]) -> Result<(), Error> {
     let records = group::parameter(new.iter().map(|PreparedBatch { batch, .. }| BatchRecord {
         id: batch.id,
@@ -226,15 +227,14 @@ pub async fn create(db: &Db, new: &[PreparedBatch]) -> Result<(), Error> {
     Ok(())
 }
 
-/// One batch.
+/// Returns one batch.
 pub async fn get(db: &Db, id: Uuid) -> Result<Option<Batch>, Error> {
     let sql = format!("select {COLUMNS} from batches where id = $1");
     let row: Option<Row> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(id).fetch_optional(pool).await)?;
     row.map(Row::read).transpose()
 }
 
-/// How many rows of each batch are where, as far as they are visible. A batch that does not exist, or of which no row
-/// is visible, is not among them.
+/// Counts the visible rows of each batch by outcome. A batch that does not exist, or has no visible row, is left out.
 pub async fn counts(db: &Db, ids: &[Uuid], visible: &Visible) -> Result<HashMap<Uuid, Counts>, Error> {
     let sql = format!(
         "select c.batch_id, c.outcome, count(*) from commands c where c.batch_id in {} and {}
@@ -257,9 +257,9 @@ pub async fn counts(db: &Db, ids: &[Uuid], visible: &Visible) -> Result<HashMap<
     Ok(pairs.into_iter().map(|(id, pairs)| (id, Counts::from_pairs(pairs))).collect())
 }
 
-/// A page of batches, newest first, those older than `after`.
+/// Returns a page of batches, newest first, older than `after`.
 pub async fn page(db: &Db, filter: &BatchFilter, after: Option<Uuid>, limit: i64) -> Result<Vec<Batch>, Error> {
-    // Said outright, so that the index is used.
+    // A plain condition, so that the database uses the index.
     let external_ref = if filter.external_ref.is_some() { "external_ref = $3" } else { "$3 is null" };
     let sql = format!(
         "select {COLUMNS} from batches
@@ -284,22 +284,22 @@ pub async fn page(db: &Db, filter: &BatchFilter, after: Option<Uuid>, limit: i64
     rows.into_iter().map(Row::read).collect()
 }
 
-/// Batches that have not ended, oldest first: scheduled, running, and stopped ones with open rows. One that cannot be read
-/// does not hide the others.
+/// Returns the batches that have not ended, oldest first: scheduled, running, and stopped ones with open rows. A batch
+/// that cannot be read does not hide the others.
 pub async fn unfinished(db: &Db) -> Result<Vec<(Uuid, Result<Batch, Error>)>, Error> {
     let sql = format!("select {COLUMNS} from batches where finished_at is null order by id");
     let rows: Vec<Row> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).fetch_all(pool).await)?;
     Ok(rows.into_iter().map(|row| (row.id, row.read())).collect())
 }
 
-/// A scheduled batch becomes running. False: it was not scheduled any more.
+/// Changes a scheduled batch to running. Returns `false` if it was not scheduled any more.
 pub async fn run(db: &Db, id: Uuid) -> Result<bool, Error> {
     let sql = "update batches set state = 'running' where id = $1 and state = 'scheduled'";
     Ok(fenced!(db, |tx| { sqlx::query(sql).bind(id).execute(&mut *tx).await?.rows_affected() > 0 }))
 }
 
-/// Stops a batch: every queued row becomes `skipped`, and no send is committed after this has returned. None: there
-/// is no such batch.
+/// Stops a batch: every queued row becomes `skipped`, and no send is committed after this returns. Returns `None` if
+/// the batch does not exist.
 pub async fn stop(db: &Db, id: Uuid, at: DateTime<Utc>, entry: &Entry) -> Result<Option<StopResult>, Error> {
     let lock = format!("select state from batches where id = $1{}", db.for_update());
     let skip = format!(
@@ -327,14 +327,15 @@ pub async fn stop(db: &Db, id: Uuid, at: DateTime<Utc>, entry: &Entry) -> Result
         events::append!(tx, db, &commands::told(&skipped, at));
         (before, skipped)
     });
-    // Apart, and after the commit: a report that ends the last row at this moment has either been seen by this
-    // statement, or sees our rows in its own.
+    // Separate, and after the commit. A report may end the last row at this moment. Then either this statement reads
+    // that row as final, or the report's own statement reads the skipped rows.
     let finished = !finish_done(db, &[id], at).await?.is_empty();
     Ok(Some(StopResult { before, skipped: skipped.into_iter().map(|row| row.id).collect(), finished }))
 }
 
 /// Finishes those of the batches whose rows are all final: sets `finished_at`, and the state unless it is `stopped`.
-/// Returns which, each once over all calls; each end is in the audit, in the same transaction.
+/// Returns the finished batches. Over all calls, each batch is returned once. Each end is in the audit log, in the same
+/// transaction.
 pub async fn finish_done(db: &Db, batch_ids: &[Uuid], at: DateTime<Utc>) -> Result<Vec<Uuid>, Error> {
     Ok(fenced!(db, |tx| { finish_over!(tx, db, batch_ids, at) }))
 }
@@ -351,8 +352,9 @@ pub(super) fn finish_sql(db: &Db) -> String {
     )
 }
 
-/// Removes the batches that were made before `older_than`, by position, with their commands; `now` tells which times are from
-/// the future. Those that have not ended, or ended since, stay. Returns how many went.
+/// Deletes the batches that were created before `older_than`, by position, with their commands. Times after `now` are
+/// in the future and do not count. Batches that have not ended, or ended since, stay. Returns the number of deleted
+/// batches.
 pub async fn delete_older_than(db: &Db, older_than: DateTime<Utc>, now: DateTime<Utc>) -> Result<u64, Error> {
     let last = retention::last_old_row("batches", "id", "created_at");
     let last: Option<(Uuid,)> =

@@ -1,8 +1,8 @@
-//! What can go wrong with the database, as far as callers act on it. "Not found" is no error here.
+//! Errors of the storage layer, classified by what a caller can do. A missing row is not an error.
 
 use std::fmt;
 
-/// A failure of the store. The texts name no data of people and no secrets; the cause is in `source`, for the log.
+/// Storage error. The texts contain no personal data and no secrets. The log shows the cause in `source`.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Another printer has this name.
@@ -14,25 +14,25 @@ pub enum Error {
     /// Another request has bound this idempotency key.
     #[error("the idempotency key is bound to another request")]
     KeyTaken,
-    /// Another server has taken over the farm; this one writes nothing more of what the sending server writes.
+    /// Another server has taken over the farm. This server can no longer write the data of the sending server.
     #[error("another server has taken over the farm")]
     Superseded,
-    /// The database cannot be reached or is too busy; the same call may work later.
+    /// The database is unreachable or too busy. The same call may succeed later.
     #[error("the database is not available")]
     Unavailable(#[source] Cause),
-    /// A stored value that this version cannot read.
+    /// This version cannot read a stored value.
     #[error("table {table}, column {column}, row {row}: the stored value cannot be read")]
     Broken { table: &'static str, column: &'static str, row: String },
-    /// The database url, or what it leads to, cannot be used; the text is for the operator.
+    /// The database url, or the database behind it, cannot be used. The text is for the operator.
     #[error("{0}")]
     Setup(String),
-    /// Everything else: a defect of ours or of the database.
+    /// Any other failure: a defect of Printyard or of the database.
     #[error("the database refused a statement")]
     Database(#[source] Cause),
 }
 
 impl Error {
-    /// Whether the same call may work later. Only these errors are worth a retry.
+    /// Returns whether the same call may succeed later. Only these errors are worth a retry.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Unavailable(_) => true,
@@ -48,12 +48,12 @@ impl Error {
 }
 
 impl Error {
-    /// The database did not take it in time.
+    /// Returns the error for a write that the database did not complete in time.
     pub fn timed_out() -> Self {
         sqlx::Error::PoolTimedOut.into()
     }
 
-    /// The same failure for another member of the group that failed.
+    /// Copies the error for another member of the group that failed.
     pub fn for_another(&self) -> Self {
         let cause = |cause: &Cause| Cause(sqlx::Error::Protocol(cause.to_string()));
         match self {
@@ -69,7 +69,7 @@ impl Error {
     }
 }
 
-/// The database driver's own error, which only the log shows.
+/// Error of the database driver, shown only in the log.
 #[derive(Debug)]
 pub struct Cause(pub(super) sqlx::Error);
 
@@ -97,7 +97,7 @@ impl From<sqlx::Error> for Error {
             sqlx::Error::PoolTimedOut
             | sqlx::Error::PoolClosed
             | sqlx::Error::WorkerCrashed
-            // A connection that broke in the middle of a query or a transaction.
+            // A connection that broke during a query or a transaction.
             | sqlx::Error::Protocol(_)
             | sqlx::Error::BeginFailed
             | sqlx::Error::InvalidSavePointStatement
@@ -110,21 +110,22 @@ impl From<sqlx::Error> for Error {
     }
 }
 
-/// SQLite's result codes and PostgreSQL's SQLSTATEs of states that pass. The two cannot be confused: SQLSTATEs have
-/// five characters.
+/// Returns whether a SQLite result code or a PostgreSQL SQLSTATE describes a temporary state. Only SQLSTATEs have five
+/// characters, so the two cannot be confused.
 fn is_passing(code: &str) -> bool {
     if code.len() == 5 {
-        // Connection, resources, operator intervention, system error; serialisation failure, deadlock, and a server that
-        // is read-only (a replica before its promotion, a full disk of a managed service); a lock that was not to be had, and
-        // a transaction that PostgreSQL ended because it was silent or took long.
+        // Classes: connection, resources, operator intervention, system error. 40001 and 40P01: serialisation failure,
+        // deadlock. 25006: read-only server (a replica before its promotion, or a managed service with a full disk).
+        // 55P03: lock not available. 25P03 and 25P04: PostgreSQL ended a transaction that was idle or took too long.
         return ["08", "53", "57", "58"].iter().any(|class| code.starts_with(class))
             || matches!(code, "40001" | "40P01" | "25006" | "55P03" | "25P03" | "25P04");
     }
-    // BUSY, LOCKED, NOMEM, READONLY, IOERR, FULL, CANTOPEN (the volume is not mounted); the low byte is the primary code.
+    // BUSY, LOCKED, NOMEM, READONLY, IOERR, FULL, CANTOPEN (the volume is not mounted). The low byte is the primary
+    // code.
     code.parse::<i32>().is_ok_and(|code| matches!(code & 0xff, 5..=8 | 10 | 13 | 14))
 }
 
-/// [`Error::KeyTaken`], where a statement's error is asked for.
+/// Returns the `sqlx::Error` that converts into [`Error::KeyTaken`].
 pub(super) fn key_taken() -> sqlx::Error {
     sqlx::Error::Encode(Box::new(KeyTaken))
 }
@@ -137,24 +138,24 @@ struct KeyTaken;
 #[error("another server has taken over the farm")]
 pub(super) struct Superseded;
 
-/// A value of the database that could not be read.
+/// Returns the error for a stored value that cannot be read.
 pub(super) fn broken(table: &'static str, column: &'static str, row: impl fmt::Display) -> Error {
     Error::Broken { table, column, row: row.to_string() }
 }
 
-/// Names the place of a stored value while it is read back.
+/// Names the table and row of a stored value while it is read.
 pub(super) struct Place<R: fmt::Display + Copy> {
     pub table: &'static str,
     pub row: R,
 }
 
 impl<R: fmt::Display + Copy> Place<R> {
-    /// Reads a stored word.
+    /// Parses a stored enum value.
     pub fn word<T>(&self, column: &'static str, text: &str, parse: fn(&str) -> Option<T>) -> Result<T, Error> {
         parse(text).ok_or_else(|| broken(self.table, column, self.row))
     }
 
-    /// Reads a stored word that may be absent.
+    /// Parses a stored enum value that may be null.
     pub fn word_if<T>(
         &self,
         column: &'static str,
@@ -164,7 +165,7 @@ impl<R: fmt::Display + Copy> Place<R> {
         text.map(|text| self.word(column, text, parse)).transpose()
     }
 
-    /// Reads a stored object or array.
+    /// Parses a stored JSON object or array.
     pub fn json<T: serde::de::DeserializeOwned>(
         &self,
         column: &'static str,

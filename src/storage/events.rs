@@ -1,8 +1,8 @@
-//! The feed: events in one order without gaps, appended in the transaction of the fact that they tell of.
+//! Event feed: events in one order without gaps, stored in the transaction of the change that they describe.
 //!
-//! `events_head` has the last number. Whoever appends locks it until the commit, so a number comes to light only when all
-//! smaller ones have: a reader that goes on from the last one it saw misses nothing, also with many writers (PostgreSQL).
-//! It is locked *last*, after `audit_head`: locks taken in two orders are a deadlock.
+//! `events_head` contains the last number. Each append locks it until the commit, so a number is visible only after all
+//! smaller ones. A reader that continues from the last number it read misses nothing, even with many writers
+//! (PostgreSQL). It is locked *last*, after `audit_head`: two different lock orders would deadlock.
 
 use std::collections::HashMap;
 
@@ -25,17 +25,17 @@ use crate::domain::{
     event::{Cursor, Event, EventType, NewEvent, data_of_command},
 };
 
-/// Events that one page looks through at most, however few of them are wanted.
+/// Maximum number of events that one page searches, however few of them match.
 pub const WINDOW: i64 = 5_000;
 
-/// Events among which [`has`] looks: more than can follow between a write and its repetition.
+/// Newest events that [`has`] searches: more than can be appended between a write and its repetition.
 const RECENT: i64 = 100_000;
 
 /// Events that one statement of [`delete_older_than`] deletes.
 const DELETED_AT_ONCE: i64 = 5_000;
 
-/// Appends events within a transaction of `transaction!`, after everything else in it. `$last` is the id of the last one:
-/// by it, [`has`] finds a group whose commit was not answered.
+/// Appends events within a transaction of `transaction!`, after everything else in it. `$last` is the id of the last
+/// event. [`has`] uses it to find a group whose commit got no reply.
 macro_rules! append {
     ($tx:ident, $db:expr, $events:expr) => {
         $crate::storage::events::append!($tx, $db, $events, $crate::clock::new_id())
@@ -58,7 +58,7 @@ macro_rules! append {
 }
 pub(super) use append;
 
-/// Appends an event that no other row repeats, under this id.
+/// Appends an event that is stored only in the feed, under this id.
 pub async fn add(db: &Db, event: &NewEvent, id: Uuid) -> Result<(), Error> {
     fenced!(db, |tx| {
         append!(tx, db, std::slice::from_ref(event), id);
@@ -66,18 +66,18 @@ pub async fn add(db: &Db, event: &NewEvent, id: Uuid) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether the feed has an event that was to be appended a moment ago: only the newest ones are looked through.
+/// Returns whether the feed has an event that was appended a moment ago. Only the newest events are searched.
 pub async fn has(db: &Db, id: Uuid) -> Result<bool, Error> {
     let sql = "select count(*) from events where id = $1 and seq > (select seq - $2 from events_head where id = 1)";
     let (n,): (i64,) = reading!(db, |pool| sqlx::query_as(sql).bind(id).bind(RECENT).fetch_one(pool).await)?;
     Ok(n > 0)
 }
 
-/// Moves the end of the feed by so many events, of which the last has this id, and keeps others from moving it until the
-/// commit. Returns the number of the last one.
+/// Moves the end of the feed by `$1` events, the last of which has the id `$2`. Locks the end until the commit. Returns
+/// the number of the last event.
 pub(super) const MOVE_HEAD: &str = "update events_head set seq = seq + $1, event_id = $2 where id = 1 returning seq";
 
-/// The columns of a record, with their types.
+/// Columns of a record, with their types.
 const RECORD: &[(&str, Kind)] = &[
     ("seq", Kind::BigInt),
     ("id", Kind::Uuid),
@@ -92,8 +92,9 @@ const RECORD: &[(&str, Kind)] = &[
     ("data", Kind::Json),
 ];
 
-/// The statement that inserts records. What the ledger knows it looks up: the printer's name, and the reference of the
-/// batch that the event belongs to. Of a command nothing but the latter: a thousand of them end at once.
+/// Returns the statement that inserts records. It reads the printer's name and the external reference of the event's
+/// batch from other tables. For an event of a command it reads only the reference, because a thousand commands may end
+/// at once.
 pub(super) fn insert_sql(db: &Db) -> String {
     format!(
         "insert into events (seq, id, type, at, actor, printer_id, printer_name, subject, external_ref, data)
@@ -109,7 +110,7 @@ pub(super) fn insert_sql(db: &Db) -> String {
     )
 }
 
-/// A [`NewEvent`] as a record of a group; what is absent reads as null.
+/// A [`NewEvent`] as a bulk record. Absent fields read as null.
 #[derive(Serialize)]
 struct Record<'a> {
     seq: i64,
@@ -132,7 +133,7 @@ struct Record<'a> {
     data: Option<&'a Map<String, Value>>,
 }
 
-/// The records of events with their ids, the last of which has the number `last`.
+/// Builds the records of events with their ids. `last` is the number of the last event.
 pub(super) fn records(events: &[NewEvent], ids: &[Uuid], last: i64) -> Result<group::Parameter, sqlx::Error> {
     let first = last - i64::try_from(ids.len()).unwrap_or(i64::MAX) + 1;
     group::parameter(events.iter().zip(ids).zip(first..).map(|((event, id), seq)| Record {
@@ -195,40 +196,41 @@ impl Row {
     }
 }
 
-/// The end of the feed.
+/// Returns the end of the feed.
 pub async fn head(db: &Db) -> Result<Cursor, Error> {
     let sql = "select seq, event_id from events_head where id = 1";
     let (seq, event_id): (i64, Option<Uuid>) = reading!(db, |pool| sqlx::query_as(sql).fetch_one(pool).await)?;
     Ok(Cursor::behind(seq, event_id))
 }
 
-/// Which events are kept, read in one statement: an event that comes between two reads would be skipped.
+/// Range of the stored events, read in one statement. With two reads, an event that is appended between them would be
+/// skipped.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct Kept {
-    /// The number of the oldest event. `None` in an empty feed.
+    /// Number of the oldest event. `None` if the feed is empty.
     pub oldest: Option<i64>,
-    /// The id of the event at the given place.
+    /// Id of the event at the given position.
     pub there: Option<Uuid>,
-    /// The number of the last event that was ever added.
+    /// Number of the last event that was ever appended.
     pub head: i64,
 }
 
 impl Kept {
-    /// The place before the oldest event.
+    /// Returns the position before the oldest event.
     pub fn start(&self) -> i64 {
         self.oldest.map_or(self.head, |oldest| oldest - 1)
     }
 }
 
-/// Which events are kept; `seq` is the given place.
+/// Returns the range of the stored events, and the id of the event at position `seq`.
 pub async fn kept(db: &Db, seq: i64) -> Result<Kept, Error> {
     let sql = "select (select min(seq) from events) as oldest, (select id from events where seq = $1) as there,
                    h.seq as head from events_head h where h.id = 1";
     Ok(reading!(db, |pool| sqlx::query_as(sql).bind(seq).fetch_one(pool).await)?)
 }
 
-/// The place before the first event at or after `at`, in the order of the feed; its end where there is no such event. It
-/// reads the feed up to that event (0.2 s for a million).
+/// Returns the position before the first event at or after `at`, in the order of the feed. Returns the end of the feed
+/// if there is no such event. Reads the feed up to that event (0.2 s for a million events).
 pub async fn before_time(db: &Db, at: DateTime<Utc>) -> Result<Cursor, Error> {
     let sql = "select x.seq, e.id
                from (select coalesce((select min(seq) - 1 from events where at >= $1), h.seq) as seq
@@ -238,18 +240,18 @@ pub async fn before_time(db: &Db, at: DateTime<Utc>) -> Result<Cursor, Error> {
     Ok(Cursor::behind(seq, id))
 }
 
-/// A part of the feed.
+/// A page of the feed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Page {
     pub events: Vec<Event>,
-    /// What was looked through: nothing that is wanted lies before it and after the last event.
+    /// End of the searched range. No matching event is between the last returned event and this position.
     pub upto: Cursor,
-    /// The end of the feed was not reached.
+    /// The feed continues after `upto`.
     pub more: bool,
 }
 
-/// The events behind `after`, of these types where given, at most `limit`, in their order. At most [`WINDOW`] events are
-/// looked through, so a page of rare ones may be empty and yet not the last.
+/// Returns at most `limit` events after `after`, in order, only of the given types if any. Searches at most [`WINDOW`]
+/// events, so a page of rare events may be empty although more follow.
 pub async fn page(db: &Db, after: i64, kinds: Option<&[EventType]>, limit: i64) -> Result<Page, Error> {
     let select = format!(
         "select seq, id, type, at, actor, printer_id, printer_name, subject, external_ref, data from events
@@ -278,13 +280,13 @@ pub async fn page(db: &Db, after: i64, kinds: Option<&[EventType]>, limit: i64) 
     Ok(Page { events, upto, more: upto.seq < head })
 }
 
-/// One event by its number.
+/// Returns one event by its number.
 pub async fn get(db: &Db, seq: i64) -> Result<Option<Event>, Error> {
     let page = page(db, seq - 1, None, 1).await?;
     Ok(page.events.into_iter().find(|event| event.seq == seq))
 }
 
-/// What is told of commands stands in their rows.
+/// Adds the data of command events, which is stored in the rows of the commands.
 async fn fill_in_commands(db: &Db, events: &mut [Event]) -> Result<(), Error> {
     let ids: Vec<Uuid> =
         events.iter().filter(|event| event.kind.is_of_command()).filter_map(|event| event.subject).collect();
@@ -296,7 +298,7 @@ async fn fill_in_commands(db: &Db, events: &mut [Event]) -> Result<(), Error> {
         if let Some(row) = event.subject.and_then(|id| rows.get(&id)) {
             let mut row = row.clone();
             if event.kind == EventType::CommandFinished {
-                // What came to light later is told later.
+                // An effect that was observed later has its own event.
                 row.settled = None;
             }
             event.data.extend(data_of_command(&row));
@@ -305,8 +307,9 @@ async fn fill_in_commands(db: &Db, events: &mut [Event]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Removes the events older than `older_than`, by position; `now` tells which times are from the future. The last event stays:
-/// a reader that has its cursor can check that it is the same feed. Returns how many went.
+/// Deletes the events older than `older_than`, by position. Times after `now` are in the future and do not count. The
+/// last event stays, so a reader with its cursor can check that it reads the same feed. Returns the number of deleted
+/// events.
 pub async fn delete_older_than(db: &Db, older_than: DateTime<Utc>, now: DateTime<Utc>) -> Result<u64, Error> {
     let last = retention::last_old_row("events", "seq", "at");
     let last: Option<(i64,)> =

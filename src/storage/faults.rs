@@ -1,7 +1,8 @@
-//! Failures of the database that a test asks for: the n-th use of the macros in `mod.rs` fails before it runs, before its
-//! commit, or after its commit (the reply is lost). SQLite's own tests work like this.
+//! Injects database failures for tests.
 //!
-//! Without the feature `fault-injection`, which only tests switch on, everything here is empty.
+//! The n-th use of a macro in `mod.rs` fails before it runs, before its commit, or after its commit (the reply is
+//! lost). SQLite's own tests use the same method. Without the feature `fault-injection`, which only tests enable, this
+//! module is empty.
 
 #[cfg(feature = "fault-injection")]
 pub use injected::{Failure, Faults, Lasts, Moment};
@@ -13,29 +14,29 @@ mod injected {
         sync::{Mutex, PoisonError},
     };
 
-    /// Where in a use of a macro it fails.
+    /// When a use of a macro fails.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub enum Moment {
         /// Before it runs: nothing reaches the database.
         Before,
         /// Before its commit: the transaction is rolled back.
         BeforeCommit,
-        /// After its commit: it is stored, and the caller learns of an error.
+        /// After its commit: the data is stored, and the caller gets an error.
         AfterCommit,
     }
 
-    /// How long it fails.
+    /// How long uses fail.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub enum Lasts {
         OneUse,
         UntilLifted,
     }
 
-    /// The failure that a test asks for.
+    /// A failure to inject.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub struct Failure {
-        /// The first use that fails, counted from 1. A use without the moment (a reading commits nothing) does not fail:
-        /// the next one that has it does.
+        /// The first use that fails, counted from 1. A use that never reaches the moment does not fail (a read commits
+        /// nothing). Then the next use that reaches it fails.
         pub nth: u64,
         pub moment: Moment,
         pub lasts: Lasts,
@@ -48,27 +49,27 @@ mod injected {
         hits: u64,
     }
 
-    /// Counts the uses of the macros, and lets some fail.
+    /// Counts the uses of the macros and injects failures.
     #[derive(Debug, Default)]
     pub struct Faults(Mutex<State>);
 
     impl Faults {
-        /// Asks for a failure; uses are counted anew from here.
+        /// Injects a failure, and restarts the count of uses.
         pub fn inject(&self, failure: Failure) {
             *self.state() = State { failure: Some(failure), ..State::default() };
         }
 
-        /// Nothing fails any more.
+        /// Stops injecting failures.
         pub fn lift(&self) {
             self.state().failure = None;
         }
 
-        /// Uses since the start, or since the last [`Faults::inject`].
+        /// Returns the uses since the start or since the last [`Faults::inject`].
         pub fn uses(&self) -> u64 {
             self.state().uses
         }
 
-        /// Failures that were caused since then.
+        /// Returns the failures that were injected since then.
         pub fn hits(&self) -> u64 {
             self.state().hits
         }
@@ -92,17 +93,17 @@ mod injected {
     }
 
     impl Use<'_> {
-        /// Fails before it runs.
+        /// Fails if a failure is due before the use runs.
         pub fn before(&self) -> Result<(), sqlx::Error> {
             self.fail_at(Moment::Before)
         }
 
-        /// Fails before its commit.
+        /// Fails if a failure is due before the commit.
         pub fn before_commit(&self) -> Result<(), sqlx::Error> {
             self.fail_at(Moment::BeforeCommit)
         }
 
-        /// Fails after its commit.
+        /// Fails if a failure is due after the commit.
         pub fn after_commit(&self) -> Result<(), sqlx::Error> {
             self.fail_at(Moment::AfterCommit)
         }
@@ -127,7 +128,7 @@ pub use none::Faults;
 
 #[cfg(not(feature = "fault-injection"))]
 mod none {
-    /// No failures.
+    /// Injects no failures.
     #[derive(Debug, Default)]
     pub struct Faults;
 
@@ -138,23 +139,23 @@ mod none {
         }
     }
 
-    /// One use of a macro, which does not fail.
+    /// One use of a macro, which never fails.
     pub(in crate::storage) struct Use;
 
     impl Use {
-        /// Fails before it runs.
+        /// Always succeeds.
         #[inline]
         pub fn before(&self) -> Result<(), sqlx::Error> {
             Ok(())
         }
 
-        /// Fails before its commit.
+        /// Always succeeds.
         #[inline]
         pub fn before_commit(&self) -> Result<(), sqlx::Error> {
             Ok(())
         }
 
-        /// Fails after its commit.
+        /// Always succeeds.
         #[inline]
         pub fn after_commit(&self) -> Result<(), sqlx::Error> {
             Ok(())

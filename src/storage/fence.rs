@@ -1,7 +1,7 @@
-//! The epoch of the farm's one sending server: what keeps a server that was overtaken from writing.
+//! Epoch fence: keeps a server from writing after another server has taken over.
 //!
-//! A row of `server_epoch` has the current epoch. Each take-over increments it. A server writes what only the sending
-//! server may write within a transaction that compares the row with the epoch that it took.
+//! The row of `server_epoch` contains the current epoch, and each takeover increments it. Some data only the sending
+//! server may write. A server writes it in a transaction that compares the row with the epoch that the server holds.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
@@ -10,30 +10,30 @@ use super::{Db, error};
 /// The epoch that this process holds, and whether it may send.
 #[derive(Debug, Default)]
 pub struct Fence {
-    /// 0: none, nothing is compared. The administration commands and tests of single modules hold none.
+    /// 0 means no epoch: nothing is compared. Administration commands and tests of single modules hold no epoch.
     epoch: AtomicI64,
-    /// The lock was lost: nothing is sent until it is held again.
+    /// The lock is lost. Nothing is sent until this process holds it again.
     is_paused: AtomicBool,
 }
 
 impl Fence {
-    /// The epoch that this process took; none where it took none.
+    /// Returns the epoch that this process holds, if any.
     pub fn epoch(&self) -> Option<i64> {
         Some(self.epoch.load(Ordering::Acquire)).filter(|epoch| *epoch != 0)
     }
 
-    /// Holds an epoch from now on, and may send.
+    /// Holds an epoch from now on, and allows sends.
     pub fn hold(&self, epoch: i64) {
         self.epoch.store(epoch, Ordering::Release);
         self.is_paused.store(false, Ordering::Release);
     }
 
-    /// Commits no further send until [`Fence::hold`].
+    /// Refuses to commit sends until [`Fence::hold`] is called.
     pub fn pause(&self) {
         self.is_paused.store(true, Ordering::Release);
     }
 
-    /// Fails while no sends may be committed; it may be asked again.
+    /// Fails while no sends may be committed. The error is transient, so callers may retry.
     pub(super) fn check_sending(&self) -> Result<(), sqlx::Error> {
         if self.is_paused.load(Ordering::Acquire) {
             return Err(sqlx::Error::Io(std::io::Error::other("the lock of the farm is lost")));
@@ -42,7 +42,8 @@ impl Fence {
     }
 }
 
-/// The statement that reads the current epoch; on PostgreSQL a take-over waits until this transaction has ended.
+/// Returns the statement that reads the current epoch. On PostgreSQL, a takeover then waits until this transaction has
+/// ended.
 pub(super) fn lock_epoch(db: &Db) -> &'static str {
     if db.is_postgres() {
         "select epoch from server_epoch where id = 1 for share"
@@ -51,7 +52,7 @@ pub(super) fn lock_epoch(db: &Db) -> &'static str {
     }
 }
 
-/// [`super::Error::Superseded`], where a statement's error is asked for.
+/// Returns the `sqlx::Error` that converts into [`super::Error::Superseded`].
 pub(super) fn superseded() -> sqlx::Error {
     sqlx::Error::Encode(Box::new(error::Superseded))
 }

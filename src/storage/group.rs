@@ -1,7 +1,8 @@
-//! The words in which the two databases differ, all of them.
+//! SQL fragments that differ between SQLite and PostgreSQL, and JSON parameters of bulk writes.
 //!
-//! A group is written by ONE statement with ONE JSON parameter, whatever its size: 5,000 updates took 69 ms one by
-//! one in one transaction, and 4.6 ms so. What reads that parameter as a table is the fragment that differs.
+//! A bulk write is ONE statement with ONE JSON parameter, whatever its size. 5,000 updates took 69 ms as single
+//! statements in one transaction, and 4.6 ms as a bulk write. The fragment that reads the parameter as a table differs
+//! between the databases.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
@@ -11,7 +12,7 @@ use uuid::Uuid;
 
 use super::{Db, Engine};
 
-/// The type of a column of a group.
+/// Type of a column in a bulk record.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Kind {
     Uuid,
@@ -40,12 +41,12 @@ impl Kind {
 }
 
 impl Db {
-    /// Whether this is PostgreSQL, which knows row locks.
+    /// Returns whether this is PostgreSQL, which has row locks.
     pub(super) fn is_postgres(&self) -> bool {
         matches!(self.engine(), Engine::Postgres(_))
     }
 
-    /// A `from` source named `x`: the records of the JSON array `$1`, typed.
+    /// Returns a `from` source named `x`: the records of the JSON array `$1`, typed.
     pub(super) fn records(&self, columns: &[(&str, Kind)]) -> String {
         match self.engine() {
             Engine::Postgres(_) => format!("{} as x", recordset("", columns)),
@@ -53,8 +54,8 @@ impl Db {
         }
     }
 
-    /// As [`Db::records`], of these records. SQLite looks for every column through the whole of every record: one that
-    /// none of them has is null at once.
+    /// Like [`Db::records`], for the given records. SQLite searches every record completely for each column. So a
+    /// column that no record has is replaced by null.
     pub(super) fn these_records(&self, columns: &[(&str, Kind)], records: &Parameter) -> String {
         match self.engine() {
             Engine::Postgres(_) => self.records(columns),
@@ -65,8 +66,9 @@ impl Db {
         }
     }
 
-    /// As [`Db::these_records`], for an update of `commands` by `x.row_id`. PostgreSQL locks the rows by id first, so that
-    /// groups that share rows wait for each other and never deadlock. SQLite has one writer.
+    /// Like [`Db::these_records`], for an update of `commands` by `x.row_id`. PostgreSQL locks the rows in the order of
+    /// their ids first. So bulk writes that share rows wait for each other and never deadlock. SQLite has only one
+    /// writer.
     pub(super) fn command_records(&self, columns: &[(&str, Kind)], records: &Parameter) -> String {
         match self.engine() {
             Engine::Postgres(_) => format!(
@@ -77,7 +79,7 @@ impl Db {
         }
     }
 
-    /// A one-column subquery: the texts of the JSON array `$n`.
+    /// Returns a one-column subquery with the texts of the JSON array `$n`.
     pub(super) fn texts(&self, n: usize) -> String {
         match self.engine() {
             Engine::Postgres(_) => format!("(select value from jsonb_array_elements_text(${n}))"),
@@ -85,7 +87,7 @@ impl Db {
         }
     }
 
-    /// A one-column subquery: the ids of the JSON array `$n`.
+    /// Returns a one-column subquery with the ids of the JSON array `$n`.
     pub(super) fn uuids(&self, n: usize) -> String {
         match self.engine() {
             Engine::Postgres(_) => format!("(select value::uuid from jsonb_array_elements_text(${n}))"),
@@ -93,8 +95,8 @@ impl Db {
         }
     }
 
-    /// A column: the tags of the printer `p`, as an array. Part of the printer's own row, so that a reader never sees
-    /// the tags of another version.
+    /// Returns a column with the tags of the printer `p`, as an array. It is read in the same statement as the
+    /// printer's row. So a reader never gets the tags of another version.
     pub(super) fn tags_column(&self) -> &'static str {
         match self.engine() {
             Engine::Postgres(_) => {
@@ -106,8 +108,8 @@ impl Db {
         }
     }
 
-    /// A column: the sealed secrets of the printer `p`, as an array of objects with hexadecimal digits. Part of the
-    /// printer's own row, so that a reader never sees the secrets of another version.
+    /// Returns a column with the sealed secrets of the printer `p`, as an array of objects with hexadecimal digits. It
+    /// is read in the same statement as the printer's row. So a reader never gets the secrets of another version.
     pub(super) fn secrets_column(&self) -> &'static str {
         match self.engine() {
             Engine::Postgres(_) => {
@@ -121,7 +123,7 @@ impl Db {
         }
     }
 
-    /// Ends a subquery that chooses rows to update: they are locked in the order in which it gives them.
+    /// Returns the end of a subquery that selects rows to update. PostgreSQL locks them in the order of the subquery.
     pub(super) fn for_update(&self) -> &'static str {
         if self.is_postgres() { " for update" } else { "" }
     }
@@ -142,29 +144,30 @@ fn each(columns: &[(&str, Kind)], is_there: impl Fn(&str) -> bool) -> String {
         .iter()
         .map(|(name, kind)| match kind {
             _ if !is_there(name) => format!("null as {name}"),
-            // sqlx keeps a uuid as 16 bytes.
+            // sqlx stores a uuid as 16 bytes.
             Kind::Uuid => format!("unhex(value ->> '{name}', '-') as {name}"),
-            // Behind PostgreSQL's mark.
+            // Skip PostgreSQL's prefix `\x`.
             Kind::Bytes => format!("unhex(substr(value ->> '{name}', 3)) as {name}"),
             _ => format!("value ->> '{name}' as {name}"),
         })
         .collect();
-    // Not json_each, which writes each record out as text only for every `->>` to read it again (SQLite 3.51).
+    // Not `json_each`: it writes each record out as text, and every `->>` parses that text again (SQLite 3.51).
     format!("(select {} from jsonb_each($1))", list.join(", "))
 }
 
-/// The one parameter of a group.
+/// JSON parameter of a bulk write.
 pub(super) type Parameter = Json<Box<RawValue>>;
 
-/// Makes the parameter of a group, straight to text: a batch is a thousand records. PostgreSQL cannot keep U+0000, and
-/// one such character in an error text of one printer must not fail the others' rows: it becomes U+FFFD.
+/// Builds the parameter of a bulk write, directly as text, because a batch has a thousand records. PostgreSQL cannot
+/// store U+0000. One such character in the error text of one printer must not fail the other rows, so it becomes
+/// U+FFFD.
 ///
 /// # Errors
-/// When a record cannot be written as JSON, which is a defect.
+/// If a record cannot be written as JSON, which is a defect.
 pub(super) fn parameter<T: Serialize>(records: impl IntoIterator<Item = T>) -> Result<Parameter, sqlx::Error> {
     let records: Vec<T> = records.into_iter().collect();
     let mut text = serde_json::to_string(&records).map_err(no_json)?;
-    // Rare, and a text may well hold these six characters without meaning it: then nothing is replaced.
+    // This is rare. A text may also contain these six characters literally; then nothing is replaced.
     if text.contains("\\u0000") {
         let mut records: Value = serde_json::from_str(&text).map_err(no_json)?;
         replace_nul(&mut records);
@@ -177,27 +180,27 @@ fn no_json(error: serde_json::Error) -> sqlx::Error {
     sqlx::Error::Encode(error.into())
 }
 
-/// The parameter for [`Db::uuids`].
+/// Builds the parameter for [`Db::uuids`].
 pub(super) fn ids(ids: impl IntoIterator<Item = Uuid>) -> Json<Vec<Uuid>> {
     Json(ids.into_iter().collect())
 }
 
-/// The parameter for [`Db::texts`].
+/// Builds the parameter for [`Db::texts`].
 pub(super) fn texts<T: ToString>(texts: impl IntoIterator<Item = T>) -> Json<Vec<String>> {
     Json(texts.into_iter().map(|text| clean(&text.to_string())).collect())
 }
 
-/// A time in a group: the very text that sqlx writes on SQLite, where times are compared as texts.
+/// Formats a time for a bulk record, exactly as sqlx writes it on SQLite, where times are compared as text.
 pub(super) fn stamp(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::AutoSi, false)
 }
 
-/// As [`stamp`], of a time that may be absent.
+/// Like [`stamp`], for a time that may be absent.
 pub(super) fn stamp_if(at: Option<DateTime<Utc>>) -> Option<String> {
     at.map(stamp)
 }
 
-/// Bytes in a group, as PostgreSQL reads them out of a text.
+/// Formats bytes for a bulk record, as PostgreSQL parses them from text.
 pub(super) fn bytes(bytes: &[u8]) -> String {
     use std::fmt::Write;
     bytes.iter().fold("\\x".to_owned(), |mut text, byte| {
@@ -206,7 +209,7 @@ pub(super) fn bytes(bytes: &[u8]) -> String {
     })
 }
 
-/// A text from outside without U+0000: see [`parameter`].
+/// Replaces U+0000 in a text from outside: see [`parameter`].
 pub(super) fn clean(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }
@@ -226,7 +229,7 @@ mod tests {
 
     #[test]
     fn stamps_sort_as_their_times_do() {
-        let base = DateTime::from_timestamp(1_700_000_000, 0).expect("a time");
+        let base = DateTime::from_timestamp(1_700_000_000, 0).expect("valid timestamp");
         let micros = [0, 1, 999, 1_000, 1_001, 120_000, 123_000, 123_456, 999_999, 1_000_000];
         let stamps: Vec<String> = micros.iter().map(|n| stamp(base + chrono::Duration::microseconds(*n))).collect();
         assert!(stamps.is_sorted(), "{stamps:?}");
@@ -234,10 +237,10 @@ mod tests {
 
     #[test]
     fn a_nul_character_is_replaced_wherever_it_stands() {
-        let made = |record: Value| parameter([record]).expect("a parameter").0.get().to_owned();
+        let made = |record: Value| parameter([record]).expect("valid parameter").0.get().to_owned();
         let nul = serde_json::json!({"detail": "a\0b", "deep": ["\0"]});
         let replaced = serde_json::json!([{"detail": "a\u{fffd}b", "deep": ["\u{fffd}"]}]);
-        assert_eq!(serde_json::from_str::<Value>(&made(nul)).expect("JSON"), replaced);
+        assert_eq!(serde_json::from_str::<Value>(&made(nul)).expect("valid JSON"), replaced);
         let meant = serde_json::json!({"detail": "\\u0000"});
         assert_eq!(made(meant.clone()), serde_json::json!([meant]).to_string());
     }

@@ -1,31 +1,31 @@
-//! The write that readiness reports: one row, updated every few seconds.
+//! Write check for readiness: one row, updated every few seconds.
 
 use chrono::{DateTime, Utc};
 
 use super::{Cause, Db, Error, writing};
 
-/// Why the database did not take a write.
+/// Why the database refused a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WriteFailure {
-    /// No answer, no connection, or none in time.
+    /// No reply, no connection, or a timeout.
     Unreachable,
-    /// The disk is full, or cannot be written.
+    /// The disk is full or not writable.
     Disk,
     /// SQLite: another process holds the file locked.
     Locked,
     /// SQLite: the path no longer leads to the file that was opened.
     FileReplaced,
-    /// Everything else: the log has the cause.
+    /// Any other cause: see the log.
     Refused,
 }
 
-/// Updates the row.
+/// Stores the time of the check in the row of `health`.
 pub async fn write(db: &Db, at: DateTime<Utc>) -> Result<(), Error> {
     let sql = "update health set written_at = $1 where id = 1";
     Ok(writing!(db, |pool| sqlx::query(sql).bind(at).execute(pool).await.map(drop))?)
 }
 
-/// Why [`write()`] failed.
+/// Classifies why [`write()`] failed.
 pub fn failure_of(db: &Db, error: &Error) -> WriteFailure {
     match error {
         Error::Unavailable(Cause(cause)) | Error::Database(Cause(cause)) => match cause {
@@ -37,7 +37,7 @@ pub fn failure_of(db: &Db, error: &Error) -> WriteFailure {
             | sqlx::Error::PoolTimedOut
             | sqlx::Error::PoolClosed
             | sqlx::Error::WorkerCrashed => WriteFailure::Unreachable,
-            // Not exhaustive in sqlx.
+            // sqlx's enum is not exhaustive.
             _ => WriteFailure::Refused,
         },
         Error::NameTaken
@@ -49,17 +49,17 @@ pub fn failure_of(db: &Db, error: &Error) -> WriteFailure {
     }
 }
 
-/// PostgreSQL's SQLSTATEs have five characters, SQLite's result codes fewer.
+/// Classifies an error code. PostgreSQL's SQLSTATEs have five characters, SQLite's result codes fewer.
 fn of_code(code: &str) -> WriteFailure {
     if code.len() == 5 {
         return match code {
-            // disk_full, and io_error with the rest of its class.
+            // disk_full, and the class of io_error.
             _ if code == "53100" || code.starts_with("58") => WriteFailure::Disk,
             _ if ["08", "53", "57"].iter().any(|class| code.starts_with(class)) => WriteFailure::Unreachable,
             _ => WriteFailure::Refused,
         };
     }
-    // The low byte is the primary code: BUSY, LOCKED; IOERR, FULL.
+    // The low byte is the primary code. 5 and 6: BUSY, LOCKED. 10, 13 and 14: IOERR, FULL, CANTOPEN.
     match code.parse::<i32>().map(|code| code & 0xff) {
         Ok(5 | 6) => WriteFailure::Locked,
         Ok(10 | 13 | 14) => WriteFailure::Disk,

@@ -1,4 +1,4 @@
-//! Keys of requests that may be repeated, bound to what came of them.
+//! Idempotency keys of requests, bound to the resource or the response of the request.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::{Db, Error, group, reading, transaction, writing};
 use crate::domain::idempotency::{Bound, KEPT_H, KeyUse};
 
-/// Binds a key to what is written in this transaction of `transaction!`. It fails where another request has bound it.
+/// Binds a key to the data that this transaction of `transaction!` writes. Fails if another request has bound the key.
 macro_rules! bind {
     ($tx:ident, $key:expr, $at:expr, $location:expr) => {{
         let key: &$crate::domain::idempotency::KeyUse = $key;
@@ -29,7 +29,7 @@ macro_rules! bind {
 }
 pub(super) use bind;
 
-/// One that is outdated counts as none. What the same request binds once more stays with what it was bound to first.
+/// An outdated binding counts as absent. If the same request binds its key again, the first location is kept.
 pub(super) const BIND: &str = "
     insert into idempotency_keys (scope, key, use_id, fingerprint, created_at, location)
     values ($1, $2, $3, $4, $5, $6)
@@ -40,12 +40,12 @@ pub(super) const BIND: &str = "
         status = null, body = null, body_bytes = null, body_gone = false
     where idempotency_keys.use_id = excluded.use_id or idempotency_keys.created_at < $7";
 
-/// What was bound before this is kept no longer.
+/// Returns the time before which bindings are outdated.
 pub(super) fn outdated(now: DateTime<Utc>) -> DateTime<Utc> {
     now - TimeDelta::hours(KEPT_H)
 }
 
-/// What a key is bound to. None: nothing, or not any more.
+/// Returns what a key is bound to. `None` if it is not bound, or not any more.
 pub async fn get(db: &Db, scope: Uuid, key: &str, now: DateTime<Utc>) -> Result<Option<Bound>, Error> {
     let sql = "select fingerprint, location, status, body, body_gone from idempotency_keys
                where scope = $1 and key = $2 and created_at >= $3";
@@ -62,11 +62,11 @@ pub async fn get(db: &Db, scope: Uuid, key: &str, now: DateTime<Utc>) -> Result<
     Ok(row.map(bound))
 }
 
-/// Bytes of the answers of one scope that are kept, and how many.
+/// Limits for the stored responses of one scope: their size in bytes, and their number.
 const BODY_BYTES: i64 = 8 * 1024 * 1024;
 const BODIES: i64 = 1_000;
 
-/// Drops the oldest answers of a scope beyond the bounds. The keys stay bound.
+/// Deletes the oldest response bodies of a scope beyond the limits. The keys stay bound.
 const DROP_BODIES: &str = "
     update idempotency_keys set body = null, body_bytes = null, body_gone = true
     where scope = $1 and key in (
@@ -76,8 +76,8 @@ const DROP_BODIES: &str = "
             from idempotency_keys where scope = $1 and body_bytes is not null) newest
         where bytes > $2 or n > $3)";
 
-/// Notes the answer to a request, and binds its key where nothing has bound it. What another request has bound stays. Drops
-/// the oldest answers of the scope beyond its bounds.
+/// Stores the response to a request, and binds its key if no other request has bound it. Does not change the binding of
+/// another request. Deletes the oldest response bodies of the scope beyond the limits.
 pub async fn note_answer(
     db: &Db,
     key: &KeyUse,
@@ -115,7 +115,7 @@ pub async fn note_answer(
     Ok(())
 }
 
-/// Removes what is kept no longer. Returns how many.
+/// Deletes outdated keys. Returns their number.
 pub async fn delete_outdated(db: &Db, now: DateTime<Utc>) -> Result<u64, Error> {
     let sql = "delete from idempotency_keys where created_at < $1";
     Ok(writing!(db, |pool| sqlx::query(sql).bind(outdated(now)).execute(pool).await.map(|done| done.rows_affected()))?)

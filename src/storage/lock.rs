@@ -1,8 +1,9 @@
-//! The lock of the farm's one sending server, and the epoch that its holder takes.
+//! Lock of the farm's one sending server, and the epoch that the holder takes.
 //!
-//! The epoch keeps the promise (`fence.rs`); the lock only avoids needless take-overs. SQLite: `flock` on a file beside the
-//! database, never on the database itself (closing that would drop SQLite's own locks). PostgreSQL: an advisory lock of a
-//! session outside the pool. The server ends a session that is silent for 10 s, so a holder that hangs loses the lock.
+//! The epoch guarantees that only one server sends (`fence.rs`). The lock only avoids needless takeovers. On SQLite it
+//! is `flock` on a file beside the database. The database file itself is never locked this way: closing it would
+//! release SQLite's own locks. On PostgreSQL it is an advisory lock of a session outside the pool. PostgreSQL ends a
+//! session that is idle for 10 s, so a holder that hangs loses the lock.
 
 use std::{
     fs::{self, File, TryLockError},
@@ -21,16 +22,16 @@ use super::{
 };
 use crate::domain::sending::Holder;
 
-/// PostgreSQL ends the session of the lock after this silence. It needs version 14.
+/// PostgreSQL ends the session of the lock after this idle time. Needs PostgreSQL 14.
 const SILENCE: &str = "10s";
 
-/// One request of the lock's session.
+/// Time limit for one request of the lock's session.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
-/// The key of the advisory lock, within the database: "printyrd".
+/// Key of the advisory lock within the database: "printyrd".
 const KEY: i64 = 0x7072_696e_7479_7264;
 
-/// The lock, held by this process until it is dropped.
+/// The farm's lock. This process holds it until the value is dropped.
 #[derive(Debug)]
 pub struct FarmLock(Held);
 
@@ -41,7 +42,8 @@ enum Held {
 }
 
 impl FarmLock {
-    /// Takes the lock of a database. None: another process holds it. Errors: [`Error::Setup`], [`Error::Unavailable`].
+    /// Takes the lock of a database. Returns `None` if another process holds it. Errors: [`Error::Setup`],
+    /// [`Error::Unavailable`].
     pub async fn try_acquire(url: &str) -> Result<Option<Self>, Error> {
         match open::sqlite_file(url)? {
             Some(database) => lock_file(&database),
@@ -49,14 +51,16 @@ impl FarmLock {
         }
     }
 
-    /// Whether this process still holds the lock. Errors count as lost: what cannot be asked may be another's by now.
+    /// Returns whether this process still holds the lock. An error counts as lost, because another process may hold the
+    /// lock by then.
     pub async fn is_held(&mut self) -> bool {
         match &mut self.0 {
             Held::File { file, path } => {
                 matches!((identity_of(file), fs::metadata(path)), (Ok(ours), Ok(there)) if identity(&there) == ours)
             }
             Held::Session(session) => {
-                // A pooler that gives the session's work to another one would answer from there.
+                // Checks the backend that runs this query. A connection pooler may have moved the session to one
+                // without the lock.
                 let sql =
                     "select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid() and granted
                            and ((classid::bigint << 32) | objid::bigint) = $1 and objsubid = 1";
@@ -66,11 +70,12 @@ impl FarmLock {
         }
     }
 
-    /// Gives the lock up.
+    /// Releases the lock.
     pub async fn release(self) {
         match self.0 {
             Held::File { file, .. } => drop(file),
-            // The lock ends with the session, but a while after it was closed: a server that starts at once would be refused.
+            // PostgreSQL frees the lock some time after the session is closed. Without an unlock, a server that starts
+            // at once would be refused.
             Held::Session(mut session) => {
                 let unlock = async {
                     sqlx::query("select pg_advisory_unlock($1)").bind(KEY).execute(&mut *session).await?;
@@ -99,7 +104,7 @@ fn lock_file(database: &Path) -> Result<Option<FarmLock>, Error> {
     }
 }
 
-/// `<canonical path of the database>.lock`: two ways to write one path are one lock.
+/// Returns `<canonical path of the database>.lock`, so two spellings of one path share one lock.
 fn beside(database: &Path) -> Result<PathBuf, Error> {
     let failed = |error: io::Error| {
         Error::Setup(format!("the folder of the database file {} cannot be used: {error}", database.display()))
@@ -129,7 +134,7 @@ async fn lock_session(url: &str) -> Result<Option<FarmLock>, Error> {
             sqlx::query_as("select pg_try_advisory_lock($1)").bind(KEY).fetch_one(&mut session).await?;
         Ok::<_, sqlx::Error>((session, locked))
     };
-    // Connecting may take longer than one request: a name has to be looked up.
+    // Connecting may take longer than one request, because it resolves a host name.
     let (session, locked) = match tokio::time::timeout(ANSWER_WITHIN * 3, session).await {
         Ok(Ok(locked)) => locked,
         Ok(Err(sqlx::Error::Database(error))) if error.code().as_deref() == Some("42704") => {
@@ -149,22 +154,22 @@ fn holder_of((epoch, host, pid, since, released_at): HolderRow) -> Holder {
 
 const COLUMNS: &str = "epoch, host, pid, since, released_at";
 
-/// The holder of the epoch.
+/// Returns the holder of the epoch.
 pub async fn holder(db: &Db) -> Result<Holder, Error> {
     let sql = format!("select {COLUMNS} from server_epoch where id = 1");
     let row: HolderRow = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).fetch_one(pool).await)?;
     Ok(holder_of(row))
 }
 
-/// What a take-over found and took.
+/// Result of a takeover: the previous holder and the new epoch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TakeOver {
     pub before: Holder,
     pub epoch: i64,
 }
 
-/// Takes the next epoch for this process, and fences the database by it. `expected`: only where the row still shows this
-/// epoch. None: it shows another one, so another server has taken over.
+/// Takes the next epoch for this process and fences the database with it. With `expected`, only if the row still has
+/// this epoch. Returns `None` if it has another one, because another server has taken over.
 pub async fn take_over(
     db: &Db,
     expected: Option<i64>,
@@ -193,7 +198,7 @@ pub async fn take_over(
     Ok(Some(taken))
 }
 
-/// Notes that the holder of an epoch ends in good order: the next server need not wait for its last requests.
+/// Records that the holder of an epoch shut down cleanly. Then the next server need not wait for its last requests.
 pub async fn note_release(db: &Db, epoch: i64, at: DateTime<Utc>) -> Result<(), Error> {
     transaction!(db, |tx| {
         sqlx::query("update server_epoch set released_at = $2 where id = 1 and epoch = $1")

@@ -1,12 +1,16 @@
 //! The only module that contains SQL.
 //!
-//! SQLite and PostgreSQL through native sqlx pools: every statement is written once, with `$1…$n`, and compiled for
-//! both by the macros below (`sqlx::Any` cannot carry uuid, timestamptz or jsonb). The few words that differ are
-//! fragments in `group.rs`. Absence is `None` or `false`; what cannot be read is an error that names its place.
+//! Supports SQLite and PostgreSQL through native sqlx pools. Each statement is written once, with parameters `$1…$n`.
+//! The macros below compile it for both databases, because `sqlx::Any` does not support uuid, timestamptz or jsonb. The
+//! SQL fragments that differ are in `group.rs`. A missing row is returned as `None` or `false`. A value that cannot be
+//! read is an error that names its table, column and row.
 //!
-//! Three rules hold everywhere here. A transaction never waits for anything but the database. SQLite has one writer:
-//! a pool in which several connections read and then write fails most of its transactions as locked. What belongs to
-//! the farm's one sending server is written by `fenced!`, which fails once another server has taken over.
+//! Three rules apply to the whole module:
+//! - A transaction waits for nothing but the database.
+//! - SQLite has one write connection. If several connections of a pool read and then write, most of their transactions
+//!   fail because the database is locked.
+//! - Data that only the farm's one sending server may write goes through `fenced!`. That macro fails after another
+//!   server has taken over.
 
 mod error;
 mod fence;
@@ -45,20 +49,20 @@ pub use fence::Fence;
 use open::DatabaseFile;
 pub use open::Schema;
 
-/// The database. Cheap to clone: clones share everything.
+/// Database handle. Clones are cheap and share all state.
 #[derive(Debug, Clone)]
 pub struct Db {
     engine: Engine,
     shared: Arc<Shared>,
 }
 
-/// The pools of one of the two databases.
+/// Connection pools of SQLite or PostgreSQL.
 #[derive(Debug, Clone)]
 pub enum Engine {
     Sqlite {
         /// Exactly one connection.
         write: SqlitePool,
-        /// Connections that cannot write.
+        /// Read-only connections.
         read: SqlitePool,
     },
     Postgres(PgPool),
@@ -66,13 +70,13 @@ pub enum Engine {
 
 #[derive(Debug)]
 struct Shared {
-    /// SQLite's file, as it was when it was opened.
+    /// SQLite's file, as identified when it was opened.
     file: Option<DatabaseFile>,
     fence: Fence,
     faults: Faults,
 }
 
-/// Compiles a body for both databases, with a pool that may only read.
+/// Compiles a body for both databases, with the pool for reads.
 macro_rules! reading {
     ($db:expr, |$pool:ident| $body:expr) => {{
         let db: &$crate::storage::Db = $db;
@@ -86,7 +90,7 @@ macro_rules! reading {
     }};
 }
 
-/// Compiles a body for both databases, with a pool that may write: for single statements.
+/// Compiles a body for both databases, with the pool for writes. For single statements.
 macro_rules! writing {
     ($db:expr, |$pool:ident| $body:expr) => {{
         let db: &$crate::storage::Db = $db;
@@ -102,7 +106,8 @@ macro_rules! writing {
     }};
 }
 
-/// Compiles a body for both databases, in one transaction. Leaving the function inside it (`?`, `return`) rolls back.
+/// Compiles a body for both databases, inside one transaction. Leaving the function inside the body (`?`, `return`)
+/// rolls it back.
 macro_rules! transaction {
     ($db:expr, |$tx:ident| $body:block) => {{
         let db: &$crate::storage::Db = $db;
@@ -111,7 +116,8 @@ macro_rules! transaction {
         db.check_file()?;
         match db.engine() {
             $crate::storage::Engine::Sqlite { write, .. } => {
-                // Not deferred: another process may write between our first read and our first write.
+                // Take the write lock at once: another process may write between the first read and the first write of
+                // this transaction.
                 let mut transaction = write.begin_with("begin immediate").await?;
                 let $tx = &mut *transaction;
                 let result = $body;
@@ -133,8 +139,8 @@ macro_rules! transaction {
     }};
 }
 
-/// As [`transaction!`], for what only the farm's one sending server may write. It fails with [`Error::Superseded`] where
-/// another server has taken over. PostgreSQL locks the row of the epoch, so a take-over waits for the commit.
+/// Like [`transaction!`], for data that only the farm's one sending server may write. Fails with [`Error::Superseded`]
+/// if another server has taken over. PostgreSQL locks the row of the epoch, so a takeover waits for this commit.
 macro_rules! fenced {
     ($db:expr, |$tx:ident| $body:block) => {{
         let fenced_db: &$crate::storage::Db = $db;
@@ -151,7 +157,7 @@ macro_rules! fenced {
     }};
 }
 
-/// Compiles a body for both databases, in a transaction that only reads: its statements see one moment.
+/// Compiles a body for both databases, inside a read-only transaction. All its statements read the same snapshot.
 macro_rules! snapshot {
     ($db:expr, |$tx:ident| $body:block) => {{
         let db: &$crate::storage::Db = $db;
@@ -174,27 +180,27 @@ macro_rules! snapshot {
 use {fenced, reading, snapshot, transaction, writing};
 
 impl Db {
-    /// The pools, for what is compiled for one database only.
+    /// Returns the pools, for code that is compiled for one database only.
     pub fn engine(&self) -> &Engine {
         &self.engine
     }
 
-    /// The guard of what only the farm's one sending server may write.
+    /// Returns the guard of data that only the farm's one sending server may write.
     pub fn fence(&self) -> &Fence {
         &self.shared.fence
     }
 
-    /// Failures that a test asks for; without the feature `fault-injection` there are none.
+    /// Returns the failures that a test injects. Without the feature `fault-injection` there are none.
     pub fn faults(&self) -> &Faults {
         &self.shared.faults
     }
 
-    /// Waits for statements under way and closes every connection. SQLite's file is then complete in itself.
+    /// Waits for running statements and closes all connections. Afterwards, SQLite's database file contains all data.
     pub async fn close(&self) {
         match &self.engine {
             Engine::Sqlite { write, read } => {
                 read.close().await;
-                // Last, because the last connection folds the write-ahead log into the file.
+                // Closed last: the last connection checkpoints the write-ahead log into the file.
                 write.close().await;
             }
             Engine::Postgres(pool) => pool.close().await,

@@ -1,4 +1,4 @@
-//! Opens databases: their pools, their tables, and whether SQLite's file is still the one that was opened.
+//! Opens databases, migrates their tables, and checks whether SQLite's file was replaced.
 
 use std::{
     fs, io,
@@ -17,46 +17,47 @@ use sqlx::{
 
 use super::{Db, Engine, Error, Faults, Fence, Shared, reading};
 
-/// A statement waits this long for a connection before the database counts as unavailable.
+/// A statement waits this long for a connection. Then the database counts as unavailable.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// SQLite waits this long for another process (a backup, the command line) to let go of the file.
+/// SQLite waits this long for a file lock of another process (a backup, the command line).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A checkpoint waits this long for readers; meanwhile nothing can be written.
+/// A checkpoint waits this long for readers. Meanwhile, writes are blocked.
 const CHECKPOINT_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// Readers of a SQLite file. They never wait for the writer (WAL).
+/// Read connections to a SQLite file. In WAL mode, they never wait for the writer.
 const SQLITE_READERS: u32 = 4;
 
-/// Rows that SQLite's thread may have ahead of their reader: a group's answer passes without stops between them.
+/// Rows that SQLite's thread may buffer ahead of the reader. Enough for the result of a bulk write to arrive without
+/// pauses.
 const SQLITE_ROW_BUFFER: usize = 5_000;
 
-/// Bytes to which SQLite cuts its write-ahead log when it begins anew at its start.
+/// Size in bytes to which SQLite truncates its write-ahead log when the log restarts.
 const WAL_KEPT: u64 = 16 * 1024 * 1024;
 
-/// Connections to PostgreSQL; its own default limit is 100 for everybody.
+/// Connections to PostgreSQL. PostgreSQL's own default limit is 100 for all clients.
 const POSTGRES_CONNECTIONS: u32 = 16;
 
-/// PostgreSQL ends a transaction that is silent for this long. A process that was stopped within one would keep its locks,
-/// and no other server could take over the farm.
+/// PostgreSQL ends a transaction that is idle for this long. Otherwise a suspended process would keep its locks, and no
+/// other server could take over the farm.
 const STOPPED_TRANSACTION: &str = "8s";
 
 static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| sqlx::migrate!("./migrations"));
 
-/// How the tables of a database compare with those that this version needs.
+/// State of the database's tables, compared with those that this version needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Schema {
-    /// There are no tables of Printyard.
+    /// No tables of Printyard exist.
     Empty,
-    /// Migrations are missing: a start of the server brings it up to date.
+    /// Migrations are missing. A start of the server applies them.
     Older,
     Current,
-    /// A later version of Printyard has changed it.
+    /// A later version of Printyard has migrated the tables.
     Newer,
 }
 
-/// The file of a SQLite url; none where it names no file. Errors: [`Error::Setup`].
+/// Returns the file of a SQLite url, or `None` for other databases. Errors: [`Error::Setup`].
 pub(super) fn sqlite_file(url: &str) -> Result<Option<PathBuf>, Error> {
     if url.split_once(':').is_none_or(|(scheme, _)| scheme != "sqlite") {
         return Ok(None);
@@ -74,12 +75,12 @@ fn sqlite_options(url: &str) -> Result<SqliteConnectOptions, Error> {
     Ok(options)
 }
 
-/// The connection options of a PostgreSQL url. Errors: [`Error::Setup`].
+/// Parses the connection options of a PostgreSQL url. Errors: [`Error::Setup`].
 pub(super) fn postgres_options(url: &str) -> Result<PgConnectOptions, Error> {
     PgConnectOptions::from_str(url).map_err(|error| Error::Setup(format!("the database url cannot be read: {error}")))
 }
 
-/// What to do where a SQLite file is missing.
+/// Action if the SQLite file is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Missing {
     Create,
@@ -87,8 +88,8 @@ enum Missing {
 }
 
 impl Db {
-    /// Opens the database, creates SQLite's file where it is missing, and brings the tables up to date. It takes no lock:
-    /// a server does that first (`lock.rs`). `sqlite:<path>` or `postgres://…`. Errors: [`Error::Setup`] with a sentence
+    /// Opens the database, creates a missing SQLite file, and migrates the tables. `url` is `sqlite:<path>` or
+    /// `postgres://…`. Takes no lock: a server takes it before (`lock.rs`). Errors: [`Error::Setup`] with a sentence
     /// for the operator; [`Error::Unavailable`].
     pub async fn connect(url: &str) -> Result<Self, Error> {
         let db = Self::open_with(url, Missing::Create).await?;
@@ -96,17 +97,19 @@ impl Db {
         Ok(db)
     }
 
-    /// Whether there is a database to open: SQLite's file. A database of PostgreSQL is made by its administrator.
+    /// Returns whether SQLite's file exists. Always `true` for PostgreSQL, where the administrator creates the
+    /// database.
     pub fn exists(url: &str) -> Result<bool, Error> {
         Ok(sqlite_file(url)?.is_none_or(|path| path.exists()))
     }
 
-    /// Whether servers on several machines can share this database.
+    /// Returns whether servers on several machines can share this database.
     pub fn is_shared(&self) -> bool {
         self.is_postgres()
     }
 
-    /// Opens a database as it is. Errors: as [`Db::connect`], and where SQLite's file is missing.
+    /// Opens an existing database without migrating it. Errors: like [`Db::connect`], and [`Error::Setup`] if SQLite's
+    /// file is missing.
     pub async fn open(url: &str) -> Result<Self, Error> {
         Self::open_with(url, Missing::Refuse).await
     }
@@ -116,7 +119,7 @@ impl Db {
         match scheme {
             "sqlite" => Self::open_sqlite(url, missing).await,
             "postgres" | "postgresql" => Self::open_postgres(url).await,
-            // Not the url itself: it may hold a password.
+            // The url itself is not shown, because it may contain a password.
             _ => Err(Error::Setup(format!(
                 "the database url must begin with sqlite: or postgres://, and begins with {scheme:?}"
             ))),
@@ -136,7 +139,7 @@ impl Db {
         let options = options
             .create_if_missing(false)
             .journal_mode(SqliteJournalMode::Wal)
-            // A `sent` that a power cut takes back would be a second start.
+            // If a power failure undid a `sent` row, the command would be sent a second time.
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(BUSY_TIMEOUT)
@@ -148,13 +151,14 @@ impl Db {
                 .acquire_timeout(ACQUIRE_TIMEOUT)
                 .idle_timeout(None)
                 .max_lifetime(None)
-                // Another file may lie at the path by now: see `DatabaseFile`.
+                // The path may lead to another file by now: see `DatabaseFile`.
                 .after_connect(move |_, _| {
                     let same = opened.check();
                     Box::pin(async move { same })
                 })
-                // After FULL or an I/O error SQLite ends a transaction by itself. sqlx does not learn of it, and would
-                // refuse every later transaction on this connection (sqlx-sqlite 0.9): it is closed and replaced.
+                // After FULL or an I/O error, SQLite rolls back the transaction itself. sqlx does not notice this, and
+                // would refuse every later transaction on this connection (sqlx-sqlite 0.9). So the connection is
+                // closed and replaced.
                 .before_acquire(|connection, _| {
                     let is_usable = !connection.is_in_transaction();
                     Box::pin(async move { Ok(is_usable) })
@@ -162,7 +166,7 @@ impl Db {
         };
         let write = pool().min_connections(1).max_connections(1).connect_with(options.clone()).await;
         let write = write.map_err(|error| failed(&error))?;
-        // A statement that writes through the readers is a defect, and has to show as one.
+        // A write through the read pool is a defect and must fail.
         let read = pool().max_connections(SQLITE_READERS).connect_with(options.pragma("query_only", "on")).await;
         let read = read.map_err(|error| failed(&error))?;
         Ok(Self::new(Engine::Sqlite { write, read }, Some(file)))
@@ -190,7 +194,7 @@ impl Db {
         Self { engine, shared: Arc::new(Shared { file, fence: Fence::default(), faults: Faults::default() }) }
     }
 
-    /// Brings the tables up to date. Errors: [`Error::Setup`].
+    /// Migrates the tables to this version. Errors: [`Error::Setup`].
     pub async fn migrate(&self) -> Result<(), Error> {
         let migrated = match self.engine() {
             Engine::Sqlite { write, .. } => MIGRATIONS.run(write).await,
@@ -199,7 +203,7 @@ impl Db {
         migrated.map_err(|error| Error::Setup(format!("the database could not be brought up to date: {error}")))
     }
 
-    /// How the tables compare with those that this version needs.
+    /// Compares the tables with those that this version needs.
     pub async fn schema(&self) -> Result<Schema, Error> {
         let exists = if self.is_postgres() {
             "select count(*) from pg_tables where tablename = '_sqlx_migrations' and schemaname = any(current_schemas(false))"
@@ -222,21 +226,21 @@ impl Db {
         })
     }
 
-    /// Whether SQLite's file is still the one that was opened; PostgreSQL has none. A write to a file that was deleted or
-    /// replaced would be lost.
+    /// Checks that the path still leads to the SQLite file that was opened. Always succeeds on PostgreSQL. A write to a
+    /// deleted or replaced file would be lost.
     pub(super) fn check_file(&self) -> Result<(), sqlx::Error> {
         self.shared.file.as_ref().map_or(Ok(()), DatabaseFile::check)
     }
 
-    /// Folds SQLite's write-ahead log into the file where it has grown beyond what is kept: a long read of another process
-    /// lets it grow. Returns its bytes afterwards. Nothing to do on PostgreSQL.
+    /// Checkpoints SQLite's write-ahead log into the file if the log is larger than `WAL_KEPT`. A long read of another
+    /// process lets the log grow. Returns the size of the log in bytes afterwards. Does nothing on PostgreSQL.
     pub async fn shrink_wal(&self) -> Result<u64, Error> {
         let Some(file) = &self.shared.file else { return Ok(0) };
         if file.wal_bytes() <= WAL_KEPT {
             return Ok(file.wal_bytes());
         }
         self.check_file()?;
-        // On a connection of its own: the writer must not wait as long as it waits for another process.
+        // Uses its own connection: the write connection would wait up to `BUSY_TIMEOUT` for readers and block writes.
         let options = SqliteConnectOptions::new().filename(&file.path).busy_timeout(CHECKPOINT_TIMEOUT);
         let mut connection = SqliteConnection::connect_with(&options).await?;
         let done = sqlx::query(AssertSqlSafe("pragma wal_checkpoint(truncate)")).execute(&mut connection).await;
@@ -246,15 +250,15 @@ impl Db {
     }
 }
 
-/// SQLite's file as it was when it was opened. The path may lead to another file later: the volume was unmounted, or the
-/// file was deleted, restored or replaced.
+/// Identity of SQLite's file when it was opened. Later, the path may lead to another file: the volume was unmounted, or
+/// the file was deleted, restored or replaced.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct DatabaseFile {
     path: PathBuf,
     identity: Identity,
 }
 
-/// Device and inode.
+/// Device and inode numbers.
 pub(super) type Identity = (u64, u64);
 
 impl DatabaseFile {
@@ -293,14 +297,14 @@ pub(super) fn identity(metadata: &fs::Metadata) -> Identity {
     (metadata.dev(), metadata.ino())
 }
 
-/// Files have no such numbers here: only a missing one is noticed.
+/// This platform has no such numbers, so only a missing file is detected.
 #[cfg(not(unix))]
 pub(super) fn identity(_: &fs::Metadata) -> Identity {
     (0, 0)
 }
 
-/// Creates a missing file that only its owner can read: it has hashes of passwords and the addresses of webhooks. SQLite
-/// gives its other files the same mode.
+/// Creates a missing file that only its owner can read: it contains password hashes and webhook addresses. SQLite gives
+/// its other files the same mode.
 fn create_private(path: &Path) -> io::Result<()> {
     let mut options = fs::OpenOptions::new();
     options.write(true).create_new(true);
@@ -318,7 +322,7 @@ fn warn_if_shared(path: &Path, metadata: &fs::Metadata) {
     let mode = metadata.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
         let path = path.display();
-        tracing::warn!(%path, mode = format!("{mode:o}"), "other users of this machine may read the database: chmod 600 it");
+        tracing::warn!(%path, mode = format!("{mode:o}"), "database file is readable by other users: run chmod 600 on it");
     }
 }
 

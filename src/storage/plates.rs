@@ -1,4 +1,4 @@
-//! What lies on the printers' plates.
+//! State of the printers' build plates.
 
 use chrono::{DateTime, Utc};
 use sqlx::AssertSqlSafe;
@@ -19,7 +19,7 @@ struct Row {
     cleared_by: Option<String>,
 }
 
-/// The plates of these printers that were ever occupied.
+/// Returns the plates of these printers that were ever occupied.
 pub async fn get_many(db: &Db, printer_ids: &[Uuid]) -> Result<Vec<(Uuid, Plate)>, Error> {
     let read = |row: Row| {
         let state = Place { table: "plates", row: row.printer_id }.word("state", &row.state, PlateState::parse)?;
@@ -29,7 +29,7 @@ pub async fn get_many(db: &Db, printer_ids: &[Uuid]) -> Result<Vec<(Uuid, Plate)
     rows(db, printer_ids, "state").await?.into_iter().map(read).collect()
 }
 
-/// The prints that were removed last from the plates of these printers, where a plate is clear.
+/// Returns the print that was last removed from each of these printers' plates, if the plate is clear.
 pub async fn cleared(db: &Db, printer_ids: &[Uuid]) -> Result<Vec<(Uuid, ClearedPlate)>, Error> {
     let rows = rows(db, printer_ids, "'clear'").await?;
     let read = |row: Row| {
@@ -39,7 +39,7 @@ pub async fn cleared(db: &Db, printer_ids: &[Uuid]) -> Result<Vec<(Uuid, Cleared
     Ok(rows.into_iter().filter_map(read).collect())
 }
 
-/// The rows of these printers whose state is `state`, which is SQL.
+/// Returns the rows of these printers whose state is `state`, an SQL expression.
 async fn rows(db: &Db, printer_ids: &[Uuid], state: &str) -> Result<Vec<Row>, Error> {
     let sql = format!(
         "select printer_id, state, print_id, since, cleared_by from plates
@@ -50,9 +50,9 @@ async fn rows(db: &Db, printer_ids: &[Uuid], state: &str) -> Result<Vec<Row>, Er
     Ok(reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(ids).fetch_all(pool).await)?)
 }
 
-/// Marks a plate as clear, by compare-and-set on the print that is on it. `named`: the print that was seen there; none means
-/// whichever it is. The row keeps the print that was removed, which is returned. Nothing changes while that print has not
-/// ended.
+/// Marks a plate as clear, by compare-and-set on the print that is on it. `named` is the print that the caller saw on
+/// the plate; `None` accepts any print. Returns the removed print, which the row keeps. Changes nothing while that
+/// print has not ended.
 pub async fn clear(
     db: &Db,
     printer_id: Uuid,
@@ -68,7 +68,7 @@ pub async fn clear(
         let row: Option<(Option<Uuid>,)> =
             sqlx::query_as(AssertSqlSafe(lock)).bind(printer_id).fetch_optional(&mut *tx).await?;
         let Some((print_id,)) = row else { return Ok(Err(ClearResult::AlreadyClear)) };
-        // After the lock: on PostgreSQL this statement sees a print that began before it.
+        // Runs after the lock: on PostgreSQL, it then reads a print that began before the lock.
         let open = "select count(*) from prints where id = $1 and ended_at is null";
         let (open,): (i64,) = sqlx::query_as(open).bind(print_id).fetch_one(&mut *tx).await?;
         if open > 0 {

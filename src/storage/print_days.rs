@@ -1,9 +1,8 @@
-//! What each printer printed on each day, counted once.
+//! Print statistics for each printer and day. Each print is counted once.
 //!
-//! To sum up a million prints takes SQLite seconds, and nobody waits for a page so long. So the prints that have ended
-//! are counted in the background, many at once, and a reader adds the few that are not counted yet; `prints.counted` says
-//! which. A print is deleted only after it was counted (retention), and its
-//! sums stay.
+//! SQLite needs seconds to sum up a million prints, which is too slow for a page. So a background task counts the
+//! prints that have ended, many at once, and marks them in `prints.counted`. A reader adds the few prints that are not
+//! counted yet. Retention deletes a print only after it was counted, and its sums stay.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -25,11 +24,11 @@ use crate::domain::{
     tally::{Tally, of_print},
 };
 
-/// Prints that one transaction counts: whoever wants to send a command waits for it.
+/// Prints that one transaction counts. Sends of commands wait for it.
 const AT_ONCE: i64 = 500;
-/// Prints that a reader adds; far more than end between two counts.
+/// Prints that a reader adds. This is far more than end between two counts.
 const ADDED: i64 = 20_000;
-/// Prints that have ended and are not counted. The partial index has the very same words.
+/// Query for prints that have ended and are not counted. The partial index has exactly the same text.
 const UNCOUNTED: &str =
     "select id, printer_id, started_at, ended_at, result from prints where ended_at is not null and not counted";
 
@@ -45,13 +44,13 @@ struct Ended {
 }
 
 impl Ended {
-    /// A word of a later version must not keep the others from being counted.
+    /// A result of a later version counts as unknown, so that the other prints are still counted.
     fn result(&self) -> PrintResult {
         self.result.as_deref().and_then(PrintResult::parse).unwrap_or(PrintResult::Unknown)
     }
 }
 
-/// Counts the prints that ended since the last time. Returns how many.
+/// Counts the prints that ended since the last call. Returns their number.
 pub async fn catch_up(db: &Db) -> Result<u64, Error> {
     let next = format!("{UNCOUNTED} order by id limit $1");
     let found = format!("{next}{}", db.for_update());
@@ -69,7 +68,7 @@ pub async fn catch_up(db: &Db) -> Result<u64, Error> {
     let mark = format!("update prints set counted = true where id in {}", db.uuids(1));
     let mut counted = 0;
     loop {
-        // Looked at without a lock first: mostly there is little to do.
+        // Checked without a lock first: usually there is little to do.
         let look = AssertSqlSafe(next.clone());
         let waiting: Vec<Ended> = reading!(db, |pool| sqlx::query_as(look).bind(1_i64).fetch_all(pool).await)?;
         if waiting.is_empty() {
@@ -119,17 +118,17 @@ struct Open {
     observed_at: DateTime<Utc>,
 }
 
-/// What was read.
+/// Result of [`read`].
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Printed {
     pub by_printer_and_step: BTreeMap<(Uuid, i64), Tally>,
-    /// More prints are not counted yet than a reader adds: these are the newest of them.
+    /// More prints are not counted yet than a reader adds. Only the newest of them are included.
     pub is_behind: bool,
 }
 
-/// What printers printed within days, by printer and by step of so many days, from the first of them. `only`: of these
-/// printers, where given; otherwise also of those that were removed. Of a print that has not ended the time counts until
-/// its printer was seen last.
+/// Returns what printers printed within `days`, by printer and by step of `step` days from the first day. With `only`,
+/// the result has these printers. Otherwise it has all printers, including removed ones. A print that has not ended
+/// counts until the last observation of its printer.
 pub async fn read(db: &Db, days: Range<i64>, step: i64, only: Option<&[Uuid]>) -> Result<Printed, Error> {
     let among = if only.is_some() { format!("printer_id in {}", db.uuids(4)) } else { "$4 is not null".to_owned() };
     let sums = COUNTS.map(|name| format!("cast(sum({name}) as bigint) as {name}")).join(", ");
@@ -137,12 +136,13 @@ pub async fn read(db: &Db, days: Range<i64>, step: i64, only: Option<&[Uuid]>) -
         "select printer_id, (day - $1) / $3 as step, {sums} from print_days
          where day >= $1 and day < $2 and {among} group by printer_id, (day - $1) / $3"
     );
-    // Not among printers: the index of prints by printer would look like the shorter way, and is the longest.
+    // Not limited to printers: the database would choose the index of prints by printer, which is the slowest way.
     let rest = format!("{UNCOUNTED} order by id desc limit $1");
     let open = "select p.printer_id, p.started_at, s.observed_at
                 from prints p join sightings s on s.printer_id = p.printer_id where p.ended_at is null";
     let ids = group::ids(only.unwrap_or_default().iter().copied());
-    // All as of one moment: a print that is counted between two statements would be missing, or there twice.
+    // Read from one snapshot. Otherwise a print that is counted between two statements would be missing, or counted
+    // twice.
     let (counted, rest, open): (Vec<Sums>, Vec<Ended>, Vec<Open>) = snapshot!(db, |tx| {
         let counted = sqlx::query_as(AssertSqlSafe(counted)).bind(days.start).bind(days.end).bind(step).bind(ids);
         let counted = counted.fetch_all(&mut *tx).await?;

@@ -1,4 +1,4 @@
-//! Every print that was seen, whoever started it. Rows outlive their printers.
+//! All observed prints, whether Printyard started them or not. Rows outlive their printers.
 
 use chrono::{DateTime, Utc};
 use sqlx::AssertSqlSafe;
@@ -64,16 +64,16 @@ impl Row {
     }
 }
 
-/// Where a print is, as a filter.
+/// State of a print, as a filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PrintState {
     /// It has not ended.
     Open,
-    /// It ended so.
+    /// It ended with this result.
     Ended(PrintResult),
 }
 
-/// Which prints a page shows; what is absent does not restrict.
+/// Filter for a page of prints. Absent fields do not restrict.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PrintFilter {
     pub printer_id: Option<Uuid>,
@@ -88,11 +88,11 @@ pub struct PrintFilter {
     pub until: Option<DateTime<Utc>>,
     /// Only prints on registered printers with this tag.
     pub tag: Option<String>,
-    /// Only prints on registered printers with any of these tags: what the asker may see.
+    /// Tags that the caller may see. Only prints on registered printers with any of them.
     pub visible_tags: Option<Vec<String>>,
 }
 
-/// The prints of these printers that have not ended, oldest first.
+/// Returns the prints of these printers that have not ended, oldest first.
 pub async fn open(db: &Db, printer_ids: &[Uuid]) -> Result<Vec<Print>, Error> {
     let sql =
         format!("select {COLUMNS} from prints where ended_at is null and printer_id in {} order by id", db.uuids(1));
@@ -101,7 +101,7 @@ pub async fn open(db: &Db, printer_ids: &[Uuid]) -> Result<Vec<Print>, Error> {
     rows.into_iter().map(Row::read).collect()
 }
 
-/// The prints that have not ended, of printers that were removed.
+/// Returns the prints that have not ended and whose printer was removed.
 pub async fn open_of_removed(db: &Db) -> Result<Vec<Print>, Error> {
     let sql = format!(
         "select {COLUMNS} from prints where ended_at is null and printer_id not in (select id from printers) order by id"
@@ -110,8 +110,8 @@ pub async fn open_of_removed(db: &Db) -> Result<Vec<Print>, Error> {
     rows.into_iter().map(Row::read).collect()
 }
 
-/// The starts, by printer, that were sent and whose prints are not recorded: of commands that are not settled, and of those
-/// that were confirmed just before the server died. `since`: batches that ended before it are left out.
+/// Returns the sent starts, by printer, whose prints are not recorded. Their commands are not settled yet, or were
+/// confirmed just before the server died. Batches that ended before `since` are left out.
 pub async fn starts_sent(db: &Db, since: DateTime<Utc>) -> Result<Vec<(Uuid, StartSent)>, Error> {
     let sql = "select c.printer_id, c.id, c.file_path, c.sent_at, c.print_id, p.id as recorded
                from batches b join commands c on c.batch_id = b.id left join prints p on p.id = c.print_id
@@ -147,16 +147,16 @@ impl SentRow {
     }
 }
 
-/// One print.
+/// Returns one print.
 pub async fn get(db: &Db, id: Uuid) -> Result<Option<Print>, Error> {
     let sql = format!("select {COLUMNS} from prints where id = $1");
     let row: Option<Row> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(id).fetch_optional(pool).await)?;
     row.map(Row::read).transpose()
 }
 
-/// A page of prints, newest first, those older than `after`.
+/// Returns a page of prints, newest first, older than `after`.
 pub async fn page(db: &Db, filter: &PrintFilter, after: Option<Uuid>, limit: i64) -> Result<Vec<Print>, Error> {
-    // Said outright, so that the indexes are used.
+    // Plain conditions, so that the database uses the indexes.
     let state = match filter.state {
         Some(PrintState::Open) => "$2 is null and ended_at is null",
         Some(PrintState::Ended(_)) => "result = $2",
@@ -198,8 +198,9 @@ pub async fn page(db: &Db, filter: &PrintFilter, after: Option<Uuid>, limit: i64
 /// Prints that one statement of [`delete_older_than`] deletes.
 const DELETED_AT_ONCE: i64 = 1_000;
 
-/// Removes the prints that began before `older_than`, by position; `now` tells which times are from the future. Those that
-/// have not ended, are not in the statistics yet, or are on a plate stay. Returns how many went.
+/// Deletes the prints that began before `older_than`, by position. Times after `now` are in the future and do not
+/// count. A print stays if it has not ended, ended since, is not in the statistics yet, or is on a plate. Returns the
+/// number of deleted prints.
 pub async fn delete_older_than(db: &Db, older_than: DateTime<Utc>, now: DateTime<Utc>) -> Result<u64, Error> {
     let last = retention::last_old_row("prints", "id", "started_at");
     let last: Option<(Uuid,)> =

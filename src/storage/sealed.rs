@@ -1,4 +1,5 @@
-//! Sealed values, for a change of the secret key: API keys and other secrets of printers, and signing secrets of webhooks.
+//! Sealed (encrypted) values, for a change of the secret key: API keys and other secrets of printers, signing secrets
+//! of webhooks.
 
 use serde_json::json;
 use sqlx::AssertSqlSafe;
@@ -10,22 +11,22 @@ use super::{
     reading, writing,
 };
 
-/// Where sealed values lie.
+/// Where sealed values are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shelf {
     /// API keys, each sealed for the id of its printer.
     Printers,
-    /// Other secrets of printers, each sealed for an id of its own.
+    /// Other secrets of printers, each sealed for its own id.
     PrinterSecrets,
-    /// Secrets that sign, each sealed for an id of its own.
+    /// Signing secrets of webhooks, each sealed for its own id.
     Webhooks,
 }
 
 impl Shelf {
-    /// Every shelf.
+    /// All variants.
     pub const ALL: [Self; 3] = [Self::Printers, Self::PrinterSecrets, Self::Webhooks];
 
-    /// Table, column, and what people call its owner.
+    /// Returns the table, the column, and SQL for the owner's display name.
     fn place(self) -> (&'static str, &'static str, &'static str) {
         match self {
             Self::Printers => ("printers", "api_key", "name"),
@@ -41,25 +42,25 @@ impl Shelf {
     }
 }
 
-/// A sealed value with the id that it was sealed for.
+/// A sealed value, and the id that it was sealed for.
 #[derive(Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct Stored {
     pub id: Uuid,
-    /// Whose it is.
+    /// Display name of its owner.
     pub name: String,
     pub sealed: Vec<u8>,
 }
 
-/// The same value, sealed once more.
+/// The same value, sealed with the current key.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Resealed {
     pub id: Uuid,
-    /// What has to be stored still.
+    /// The stored value that this one replaces.
     pub was: Vec<u8>,
     pub sealed: Vec<u8>,
 }
 
-/// How many values are sealed.
+/// Counts the sealed values.
 pub async fn count(db: &Db) -> Result<usize, Error> {
     let sql = "select (select count(*) from printers where api_key is not null)
                       + (select count(*) from printer_secrets) + (select count(*) from webhook_secrets)";
@@ -67,21 +68,21 @@ pub async fn count(db: &Db) -> Result<usize, Error> {
     Ok(usize::try_from(count).unwrap_or_default())
 }
 
-/// A page of sealed values by their ids, after `after`.
+/// Returns a page of sealed values in the order of their ids, after `after`.
 pub async fn page(db: &Db, shelf: Shelf, after: Option<Uuid>, limit: i64) -> Result<Vec<Stored>, Error> {
     let (table, column, name) = shelf.place();
     let sql = format!(
         "select id, {name} as name, {column} as sealed from {table} where {column} is not null and id > $1
          order by id limit $2"
     );
-    // Nothing has the smallest of ids: they are made of a time.
+    // Ids are derived from the time, so none is the nil id.
     let after = after.unwrap_or(Uuid::nil());
     Ok(reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(after).bind(limit).fetch_all(pool).await)?)
 }
 
-/// Puts values that were sealed once more in the place of what is stored, where that is still what was read: one that
-/// somebody changed in the meantime stays as they left it. Their owners keep their versions, for nothing that anybody
-/// sees has changed. Returns how many were replaced.
+/// Replaces stored values with values sealed with the current key. A value that was changed after it was read stays as
+/// it is. The versions of the owners stay too, because no visible content changes. Returns the number of replaced
+/// values.
 pub async fn reseal(db: &Db, shelf: Shelf, values: &[Resealed]) -> Result<u64, Error> {
     let (table, column, _) = shelf.place();
     let source = db.records(&[("row_id", Kind::Uuid), ("was", Kind::Bytes), ("sealed", Kind::Bytes)]);

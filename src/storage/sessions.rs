@@ -1,4 +1,5 @@
-//! Browsers that have logged in. Only hashes of the cookies' secrets are kept, and no rights: those are the holder's.
+//! Browser sessions. Only hashes of the cookies' secrets are stored, and no rights: those belong to the user or the
+//! token.
 
 use chrono::{DateTime, Utc};
 use sqlx::AssertSqlSafe;
@@ -38,8 +39,8 @@ impl From<Row> for Session {
     }
 }
 
-/// Keeps a session under the hash of its secret, in the stead of the one that the browser had before. It is a login of
-/// its user, however it came about.
+/// Stores a session under the hash of its secret, and deletes the previous session of the browser. Updates the last
+/// login of the user, for every kind of login.
 pub async fn insert(
     db: &Db,
     hash: &[u8],
@@ -73,7 +74,7 @@ pub async fn insert(
     Ok(())
 }
 
-/// The session of a secret. Whether it has expired is for the caller to see.
+/// Returns the session of a secret. The caller checks whether it has expired.
 pub async fn by_hash(db: &Db, hash: &[u8]) -> Result<Option<Session>, Error> {
     let sql = format!("select {COLUMNS} from sessions where hash = $1");
     let row: Option<Row> =
@@ -81,7 +82,7 @@ pub async fn by_hash(db: &Db, hash: &[u8]) -> Result<Option<Session>, Error> {
     Ok(row.map(Session::from))
 }
 
-/// The sessions of a user that have not expired, the one used last first.
+/// Returns the sessions of a user that have not expired, the most recently used first.
 pub async fn of_user(db: &Db, user_id: Uuid, at: DateTime<Utc>) -> Result<Vec<Session>, Error> {
     let sql = format!(
         "select {COLUMNS} from sessions where user_id = $1 and expires_at > $2 order by last_seen_at desc, id limit 500"
@@ -91,14 +92,14 @@ pub async fn of_user(db: &Db, user_id: Uuid, at: DateTime<Utc>) -> Result<Vec<Se
     Ok(rows.into_iter().map(Session::from).collect())
 }
 
-/// Notes that a session was used, and when it ends then. To be called now and then, not for each request: it is a write.
+/// Records that a session was used, and its new expiry time. Call it now and then, not for each request: it is a write.
 pub async fn touch(db: &Db, id: Uuid, at: DateTime<Utc>, expires_at: DateTime<Utc>) -> Result<(), Error> {
     let sql = "update sessions set last_seen_at = $2, expires_at = $3 where id = $1 and last_seen_at < $2";
     writing!(db, |pool| sqlx::query(sql).bind(id).bind(at).bind(expires_at).execute(pool).await.map(drop))?;
     Ok(())
 }
 
-/// Ends a session. False: there was none.
+/// Ends a session. Returns `false` if it does not exist.
 pub async fn delete(db: &Db, hash: &[u8], entry: &Entry) -> Result<bool, Error> {
     transaction!(db, |tx| {
         let gone = sqlx::query("delete from sessions where hash = $1").bind(hash).execute(&mut *tx).await?;
@@ -110,7 +111,7 @@ pub async fn delete(db: &Db, hash: &[u8], entry: &Entry) -> Result<bool, Error> 
     Ok(true)
 }
 
-/// Ends a session of a user. False: they have none with this id.
+/// Ends a session of a user. Returns `false` if the user has no session with this id.
 pub async fn delete_of_user(db: &Db, user_id: Uuid, id: Uuid, entry: &Entry) -> Result<bool, Error> {
     transaction!(db, |tx| {
         let sql = "delete from sessions where user_id = $1 and id = $2";
@@ -123,7 +124,7 @@ pub async fn delete_of_user(db: &Db, user_id: Uuid, id: Uuid, entry: &Entry) -> 
     Ok(true)
 }
 
-/// Deletes the sessions that expired at `at` or before, and those not seen since `idle`. Returns how many.
+/// Deletes the sessions that expired at `at` or before, and those not used since `idle`. Returns their number.
 pub async fn delete_expired(db: &Db, at: DateTime<Utc>, idle: DateTime<Utc>) -> Result<u64, Error> {
     let sql = "delete from sessions where expires_at <= $1 or last_seen_at <= $2";
     Ok(writing!(db, |pool| sqlx::query(sql).bind(at).bind(idle).execute(pool).await.map(|done| done.rows_affected()))?)

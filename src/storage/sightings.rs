@@ -1,4 +1,4 @@
-//! What was last seen of each printer, so that a restart knows where it left off.
+//! Last stored observation of each printer, so that a restart continues from it.
 
 use std::collections::{HashMap, HashSet};
 
@@ -20,7 +20,7 @@ use crate::domain::{
     state::{PrinterState, Reachability},
 };
 
-/// What was seen of a printer at one moment.
+/// Observation of a printer at one moment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sighting {
     pub printer_id: Uuid,
@@ -30,7 +30,7 @@ pub struct Sighting {
     pub octoprint_version: Option<String>,
 }
 
-/// What the feed has told last of a printer; none before the first time.
+/// State and reachability of a printer as last published in the feed. `None` before the first time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Told {
     pub state: Option<PrinterState>,
@@ -46,8 +46,8 @@ struct Row {
     octoprint_version: Option<String>,
 }
 
-/// Keeps the group's last sighting of each printer, and its reach where that has changed, and tells of it: `events`. What
-/// concerns printers that were removed is left out.
+/// Stores the last observation of each printer in `sightings`, the changed reachabilities in `reach`, and the feed
+/// events for both. Leaves out printers that were removed.
 pub async fn save(
     db: &Db,
     sightings: &[Sighting],
@@ -69,7 +69,7 @@ pub async fn save(
              state = excluded.state, mark = excluded.mark, observed_at = excluded.observed_at,
              octoprint_version = coalesce(excluded.octoprint_version, sightings.octoprint_version)"
     );
-    // PostgreSQL refuses a group that names one printer twice.
+    // PostgreSQL refuses a bulk write that names one printer twice.
     let last: HashMap<Uuid, &Sighting> = sightings.iter().map(|sighting| (sighting.printer_id, sighting)).collect();
     let records = last.into_values().map(|sighting| {
         json!({
@@ -104,7 +104,7 @@ pub async fn save(
     Ok(())
 }
 
-/// What the feed has told last of every printer that was ever seen.
+/// Returns what the feed last published about every printer that was ever observed.
 pub async fn told(db: &Db) -> Result<HashMap<Uuid, Told>, Error> {
     let sql = "select printer_id, state, reachability from sightings";
     let rows: Vec<(Uuid, String, Option<String>)> = reading!(db, |pool| sqlx::query_as(sql).fetch_all(pool).await)?;
@@ -119,7 +119,7 @@ pub async fn told(db: &Db) -> Result<HashMap<Uuid, Told>, Error> {
     rows.into_iter().map(read).collect()
 }
 
-/// The last sighting of each of these printers that was ever seen.
+/// Returns the last observation of each of these printers, if the printer was ever observed.
 pub async fn get_many(db: &Db, printer_ids: &[Uuid]) -> Result<Vec<Sighting>, Error> {
     let sql = format!(
         "select printer_id, state, mark, observed_at, octoprint_version from sightings where printer_id in {}",

@@ -1,4 +1,4 @@
-//! What actors saw of prints, written as groups: a farm that starts at once begins a thousand prints within a second.
+//! Bulk writes of observed facts about prints. When a whole farm starts, a thousand prints begin within a second.
 
 use std::collections::{HashMap, HashSet};
 
@@ -19,10 +19,11 @@ use crate::{
     },
 };
 
-/// Records what happened to prints, in one transaction: prints that began occupy their plates, for printers that exist.
-/// What their printers show since then is stored with it: after a restart, the next reading must not look like another
-/// print. Facts of one print are taken in their order; a print ends once, and so does its event. `entries` are those that no command caused; the feed has all.
-/// `group` is the id of the last event: [`events::has`] finds it, where the reply to the commit was lost.
+/// Stores facts about prints in one transaction. A print that began occupies its plate, if the printer exists. What the
+/// printer shows since then (its mark) is stored with it. Otherwise the next reading after a restart could look like
+/// another print. The facts of one print are applied in order. A print ends once and has one end event. `entries` are
+/// the audit entries of facts that no command caused; the feed has events for all facts. `group` is the id of the last
+/// event. [`events::has`] finds it if the reply to the commit was lost.
 pub async fn record(db: &Db, group: Uuid, facts: &[(Uuid, PrintFact)], entries: &[Entry]) -> Result<(), Error> {
     let now = clock::now();
     let Groups { began, plates, paused, ended, marks } = Groups::of(facts);
@@ -112,7 +113,7 @@ impl Origin {
     }
 }
 
-/// The records of each statement.
+/// Bulk records of each statement.
 #[derive(Default)]
 struct Groups {
     began: Vec<Value>,
@@ -146,7 +147,7 @@ impl Groups {
                     drop(paused.insert(*id, pause(*id, Some(*by))))
                 }
                 PrintFact::Resumed { id, .. } => drop(paused.insert(*id, pause(*id, None))),
-                // A warning changes nothing that is kept.
+                // A warning changes no stored data.
                 PrintFact::Stalled { .. } => {}
                 PrintFact::Ended { id, at, result, reason, .. } => groups.ended.push(json!({
                     "id": id, "at": stamp(*at), "result": result, "reason": reason,

@@ -1,4 +1,4 @@
-//! Tokens of the API. Only hashes of the secrets are kept.
+//! API tokens. Only hashes of the secrets are stored.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -67,7 +67,7 @@ macro_rules! insert_row {
     }};
 }
 
-/// Keeps a token under the hash of its secret.
+/// Stores a token under the hash of its secret.
 pub async fn insert(db: &Db, token: &Token, hash: &[u8], entry: &Entry) -> Result<(), Error> {
     transaction!(db, |tx| {
         insert_row!(tx, token, hash, None);
@@ -76,7 +76,7 @@ pub async fn insert(db: &Db, token: &Token, hash: &[u8], entry: &Entry) -> Resul
     Ok(())
 }
 
-/// The token of a secret, unless it is revoked. Whether it has expired is for the caller to see.
+/// Returns the token of a secret, unless it is revoked. The caller checks whether it has expired.
 pub async fn by_hash(db: &Db, hash: &[u8]) -> Result<Option<Token>, Error> {
     let sql = format!("select {COLUMNS} from tokens where hash = $1 and revoked_at is null");
     let row: Option<Row> =
@@ -84,14 +84,14 @@ pub async fn by_hash(db: &Db, hash: &[u8]) -> Result<Option<Token>, Error> {
     row.map(Row::read).transpose()
 }
 
-/// One token, unless it is revoked.
+/// Returns one token, unless it is revoked.
 pub async fn get(db: &Db, id: Uuid) -> Result<Option<Token>, Error> {
     let sql = format!("select {COLUMNS} from tokens where id = $1 and revoked_at is null");
     let row: Option<Row> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(id).fetch_optional(pool).await)?;
     row.map(Row::read).transpose()
 }
 
-/// A page of the tokens that are not revoked, newest first, those older than `after`.
+/// Returns a page of the tokens that are not revoked, newest first, older than `after`.
 pub async fn page(db: &Db, after: Option<Uuid>, limit: i64) -> Result<Vec<Token>, Error> {
     let sql = format!(
         "select {COLUMNS} from tokens where revoked_at is null and ($1 is null or id < $1) order by id desc limit $2"
@@ -101,8 +101,8 @@ pub async fn page(db: &Db, after: Option<Uuid>, limit: i64) -> Result<Vec<Token>
     rows.into_iter().map(Row::read).collect()
 }
 
-/// Keeps a token in the place of another one, which works on until `until` at the latest. False: that one was revoked, or
-/// there is none.
+/// Stores a token that replaces another one. The old token works until `until` at the latest. Returns `false` if the
+/// old token was revoked or does not exist.
 pub async fn rotate(
     db: &Db,
     old: Uuid,
@@ -129,7 +129,8 @@ pub async fn rotate(
     Ok(true)
 }
 
-/// Revokes a token and ends the sessions that were opened with it. False: it was revoked before, or there is none.
+/// Revokes a token and ends the sessions that were opened with it. Returns `false` if it was revoked before or does not
+/// exist.
 pub async fn revoke(db: &Db, id: Uuid, at: DateTime<Utc>, entry: &Entry) -> Result<bool, Error> {
     transaction!(db, |tx| {
         let done = sqlx::query("update tokens set revoked_at = $2 where id = $1 and revoked_at is null")
@@ -146,14 +147,14 @@ pub async fn revoke(db: &Db, id: Uuid, at: DateTime<Utc>, entry: &Entry) -> Resu
     Ok(true)
 }
 
-/// Notes that a token was used. To be called now and then, not for each request: it is a write.
+/// Records that a token was used. Call it now and then, not for each request: it is a write.
 pub async fn touch(db: &Db, id: Uuid, at: DateTime<Utc>) -> Result<(), Error> {
     let sql = "update tokens set last_used_at = $2 where id = $1 and (last_used_at is null or last_used_at < $2)";
     writing!(db, |pool| sqlx::query(sql).bind(id).bind(at).execute(pool).await.map(drop))?;
     Ok(())
 }
 
-/// Removes the tokens that were revoked or expired before `ended_before`. Returns how many.
+/// Deletes the tokens that were revoked or expired before `ended_before`. Returns their number.
 pub async fn delete_ended(db: &Db, ended_before: DateTime<Utc>) -> Result<u64, Error> {
     let sql = "delete from tokens where revoked_at < $1 or expires_at < $1";
     Ok(writing!(db, |pool| sqlx::query(sql).bind(ended_before).execute(pool).await.map(|done| done.rows_affected()))?)

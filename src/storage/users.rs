@@ -1,4 +1,4 @@
-//! People who may log in by name and password. Only hashes of passwords are kept.
+//! User accounts, and the set-up link for the first admin. Only hashes of passwords are stored.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -71,7 +71,7 @@ macro_rules! insert_row {
 
 pub(super) use insert_row;
 
-/// Keeps a new user. Errors: [`Error::NameTaken`].
+/// Stores a new user. Errors: [`Error::NameTaken`].
 pub async fn insert(db: &Db, user: &User, password_hash: Option<&str>, entry: &Entry) -> Result<(), Error> {
     try_insert(db, user, password_hash, entry).await.map_err(name_taken)
 }
@@ -84,17 +84,17 @@ async fn try_insert(db: &Db, user: &User, password_hash: Option<&str>, entry: &E
     Ok(())
 }
 
-/// A change of a user.
+/// Change of a user.
 #[derive(Debug, Clone, Copy)]
 pub struct UserUpdate<'a> {
-    /// The new content.
+    /// New content.
     pub user: &'a User,
-    /// The version that the change was made of.
+    /// Version on which the change is based.
     pub expected_version: i64,
-    /// `None`: the password stays.
+    /// `None` keeps the password.
     pub password_hash: Option<&'a str>,
     pub sessions: EndSessions,
-    /// The change ends the rights of an admin: refuse it where no other admin can log in by password.
+    /// Refuse the change if no other admin can log in by password. Set if the change ends the rights of an admin.
     pub keep_an_admin: bool,
 }
 
@@ -103,21 +103,21 @@ pub struct UserUpdate<'a> {
 pub enum EndSessions {
     None,
     All,
-    /// All but the one in which the change was made.
+    /// All except the session in which the change was made.
     Others(Uuid),
 }
 
-/// The result of [`update`].
+/// Result of [`update`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Updated {
     Yes,
-    /// The user has another version, or is gone.
+    /// The user has another version or no longer exists.
     Stale,
     /// No admin would be left.
     LastAdmin,
 }
 
-/// Stores a change of a user, and ends sessions with it. Errors: [`Error::NameTaken`].
+/// Stores a change of a user, and ends sessions. Errors: [`Error::NameTaken`].
 pub async fn update(db: &Db, change: &UserUpdate<'_>, entry: &Entry) -> Result<Updated, Error> {
     try_update(db, change, entry).await.map_err(name_taken)
 }
@@ -129,7 +129,7 @@ async fn try_update(db: &Db, change: &UserUpdate<'_>, entry: &Entry) -> Result<U
         EndSessions::All => (true, None),
         EndSessions::Others(but) => (true, Some(*but)),
     };
-    // Locked in one order: of two admins who demote each other at once, the second finds the first demoted.
+    // Locked in one order. If two admins demote each other at once, the second change reads the result of the first.
     let admins = format!(
         "select id from users where role = 'admin' and enabled and password_hash is not null order by id{}",
         db.for_update()
@@ -173,7 +173,7 @@ async fn try_update(db: &Db, change: &UserUpdate<'_>, entry: &Entry) -> Result<U
     Ok(Updated::Yes)
 }
 
-/// A name, or an identity, that somebody else has.
+/// Converts a conflict of a name or an identity into [`Error::NameTaken`].
 pub(super) fn name_taken(error: sqlx::Error) -> Error {
     if error.as_database_error().is_some_and(|error| error.is_unique_violation()) {
         Error::NameTaken
@@ -182,14 +182,14 @@ pub(super) fn name_taken(error: sqlx::Error) -> Error {
     }
 }
 
-/// One user.
+/// Returns one user.
 pub async fn get(db: &Db, id: Uuid) -> Result<Option<User>, Error> {
     let sql = format!("select {COLUMNS} from users where id = $1");
     let row: Option<Row> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(id).fetch_optional(pool).await)?;
     row.map(Row::read).transpose()
 }
 
-/// The user of a name, with the hash of their password.
+/// Returns the user with this name, and the hash of their password.
 pub async fn by_name(db: &Db, name: &str) -> Result<Option<(User, Option<String>)>, Error> {
     #[derive(sqlx::FromRow)]
     struct WithHash {
@@ -204,7 +204,7 @@ pub async fn by_name(db: &Db, name: &str) -> Result<Option<(User, Option<String>
     row.map(|with| Ok((with.row.read()?, with.password_hash))).transpose()
 }
 
-/// A page of users, newest first, those older than `after`.
+/// Returns a page of users, newest first, older than `after`.
 pub async fn page(db: &Db, after: Option<Uuid>, limit: i64) -> Result<Vec<User>, Error> {
     let sql = format!("select {COLUMNS} from users where $1 is null or id < $1 order by id desc limit $2");
     let rows: Vec<Row> =
@@ -212,14 +212,14 @@ pub async fn page(db: &Db, after: Option<Uuid>, limit: i64) -> Result<Vec<User>,
     rows.into_iter().map(Row::read).collect()
 }
 
-/// Whether there is any user.
+/// Returns whether any user exists.
 pub async fn any(db: &Db) -> Result<bool, Error> {
     let sql = "select count(*) from (select id from users limit 1) as u";
     let (count,): (i64,) = reading!(db, |pool| sqlx::query_as(sql).fetch_one(pool).await)?;
     Ok(count > 0)
 }
 
-/// Keeps the link that makes the first admin, in the stead of one before.
+/// Stores the set-up link for the first admin. Deletes the previous link.
 pub async fn keep_setup_link(db: &Db, hash: &[u8], expires_at: DateTime<Utc>) -> Result<(), Error> {
     transaction!(db, |tx| {
         sqlx::query("delete from setup_links").execute(&mut *tx).await?;
@@ -232,15 +232,15 @@ pub async fn keep_setup_link(db: &Db, hash: &[u8], expires_at: DateTime<Utc>) ->
     Ok(())
 }
 
-/// Whether this is the link for the set-up, and its time is not over.
+/// Returns whether this is the current set-up link and has not expired.
 pub async fn is_setup_link(db: &Db, hash: &[u8], at: DateTime<Utc>) -> Result<bool, Error> {
     let sql = "select count(*) from setup_links where hash = $1 and expires_at > $2";
     let (count,): (i64,) = reading!(db, |pool| sqlx::query_as(sql).bind(hash).bind(at).fetch_one(pool).await)?;
     Ok(count > 0)
 }
 
-/// Makes the first admin and uses the link up, in one. False: the link is no link, or not any more, or there is a user
-/// by now.
+/// Creates the first admin and deletes the link, in one transaction. Returns `false` if the link is unknown or expired,
+/// or if a user exists.
 pub async fn set_up(
     db: &Db,
     hash: &[u8],
@@ -250,7 +250,7 @@ pub async fn set_up(
     entry: &Entry,
 ) -> Result<bool, Error> {
     transaction!(db, |tx| {
-        // Of two that come at once the second waits here, and finds the link gone.
+        // If two requests use the link at once, the second waits here and finds no link.
         let used = sqlx::query(
             "delete from setup_links where hash = $1 and expires_at > $2 and not exists (select 1 from users)",
         )

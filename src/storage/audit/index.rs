@@ -1,8 +1,9 @@
-//! Which rows of the audit concern which printer.
+//! Index of audit rows by printer.
 //!
-//! Not written with the rows: a batch of a thousand printers would touch a thousand pages of this index before its first
-//! request goes (40 to 60 ms on SQLite with 300 such batches in it; tried). It follows in the background, many rows at once, which
-//! touch the same pages; `audit_indexed` says how far it is, and a reader looks through the rows after that one by one.
+//! It is not written together with the rows. Otherwise a batch for a thousand printers would change a thousand pages of
+//! this index before its first request. That took 40 to 60 ms on SQLite with 300 such batches stored (tried). A
+//! background task fills the index for many rows at once, which share pages. `audit_indexed` contains the last indexed
+//! row. A reader searches the rows after it one by one.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -19,12 +20,12 @@ use super::{
     COLUMNS, Stored,
 };
 
-/// Rows that one transaction lists.
+/// Rows that one transaction indexes.
 const ROWS: i64 = 500;
-/// It ends after so many pairs of row and printer: whoever wants to send a command waits for it.
+/// A transaction ends after this many pairs of row and printer, because sends of commands wait for it.
 const PAIRS: usize = 20_000;
 
-/// Lists the rows that are not listed yet under the printers that they concern. Returns how many.
+/// Indexes the rows that are not indexed yet. Returns their number.
 pub async fn catch_up(db: &Db) -> Result<u64, Error> {
     let mark = "select seq from audit_indexed where id = 1";
     let lock = format!("{mark}{}", db.for_update());
@@ -35,7 +36,7 @@ pub async fn catch_up(db: &Db) -> Result<u64, Error> {
     );
     let mut listed = 0;
     loop {
-        // Looked at without a lock first: mostly there is nothing to do.
+        // Checked without a lock first: usually there is nothing to do.
         let behind = format!("select count(*) from (select seq from audit where seq > ({mark}) limit 1) as a");
         let (behind,): (i64,) = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(behind)).fetch_one(pool).await)?;
         if behind == 0 {
@@ -60,7 +61,7 @@ pub async fn catch_up(db: &Db) -> Result<u64, Error> {
     }
 }
 
-/// Removes what is listed of rows that are gone, a part at a time: a reader finds no row for it in any case.
+/// Deletes the index entries of removed rows, in parts. Readers skip them, because they find no row for them.
 pub(super) async fn forget_removed(db: &Db) -> Result<(), Error> {
     let sql = "delete from audit_printers where seq in
                (select seq from audit_printers where seq <= (select base_seq from audit_head where id = 1)
@@ -75,7 +76,7 @@ pub(super) async fn forget_removed(db: &Db) -> Result<(), Error> {
     }
 }
 
-/// What the list says of rows after `from`, up to `to`: how far it goes at all, and under how many printers each stands.
+/// Returns the last indexed row, and the number of printers that the index has for each row after `from` up to `to`.
 pub(super) async fn listed(db: &Db, from: i64, to: i64) -> Result<(i64, HashMap<i64, usize>), Error> {
     let mark = "select seq from audit_indexed where id = 1";
     let (mark,): (i64,) = reading!(db, |pool| sqlx::query_as(mark).fetch_one(pool).await)?;
@@ -87,7 +88,7 @@ pub(super) async fn listed(db: &Db, from: i64, to: i64) -> Result<(i64, HashMap<
 }
 
 impl Stored {
-    /// The printers that the row names; none where it cannot be read.
+    /// Returns the printers that the row names. Empty if the row cannot be read.
     pub(super) fn printers(&self) -> BTreeSet<Uuid> {
         self.record().map(|record| record.entry.printer_ids.into_iter().collect()).unwrap_or_default()
     }

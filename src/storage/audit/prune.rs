@@ -1,4 +1,4 @@
-//! Removes old rows at the beginning of the chain. What it removes, it writes at the end of the chain.
+//! Deletes old rows at the beginning of the chain. Each removal is recorded at the end of the chain.
 
 use chrono::{DateTime, Utc};
 use serde_json::json;
@@ -10,11 +10,12 @@ use super::{
 };
 use crate::domain::audit::{Action, ActorKind, Entry, fields};
 
-/// Rows that one transaction removes: others wait to append.
+/// Rows that one transaction deletes. Appends wait for it.
 const AT_ONCE: i64 = 5_000;
 
-/// Removes the rows older than `older_than`, by position; `now` tells which times are from the future. The last row stays: the
-/// chain continues from it. Each removal appends an entry with its range. Returns how many rows went.
+/// Deletes the rows older than `older_than`, by position. Times after `now` are in the future and do not count. The
+/// last row stays, because the chain continues from it. Each removal appends an entry with its range. Returns the
+/// number of deleted rows.
 pub async fn delete_older_than(db: &Db, older_than: DateTime<Utc>, now: DateTime<Utc>) -> Result<u64, Error> {
     let head = "select seq from audit_head where id = 1";
     let (head,): (i64,) = reading!(db, |pool| sqlx::query_as(head).fetch_one(pool).await)?;
@@ -31,12 +32,12 @@ pub async fn delete_older_than(db: &Db, older_than: DateTime<Utc>, now: DateTime
             deleted += rows;
         }
     }
-    // Also what an earlier run left: it may have been cut off here.
+    // Also deletes what an interrupted run left.
     index::forget_removed(db).await?;
     Ok(deleted)
 }
 
-/// Removes at most [`AT_ONCE`] rows up to `last`, and moves the beginning of the chain.
+/// Deletes at most [`AT_ONCE`] rows up to `last`, and moves the beginning of the chain.
 async fn delete_up_to(db: &Db, last: i64, now: DateTime<Utc>) -> Result<u64, Error> {
     let lock = format!("select base_seq from audit_head where id = 1{}", db.for_update());
     let end = "select seq, hash from (select seq, hash from audit where seq <= $1 order by seq limit $2) as a

@@ -1,4 +1,4 @@
-//! Ends of commands that no report of an actor brings, and effects that are observed after the end.
+//! Ends commands without a report of an actor, and stores effects that are observed after the end.
 
 use std::collections::HashMap;
 
@@ -16,7 +16,7 @@ use crate::domain::{
     event::{EventType, NewEvent},
 };
 
-/// Ends queued rows with a final outcome. Returns those that were still queued.
+/// Ends queued rows with a final outcome. Returns the rows that were still queued.
 pub async fn end_queued(
     db: &Db,
     ids: &[Uuid],
@@ -25,7 +25,7 @@ pub async fn end_queued(
     detail: Option<&str>,
     at: DateTime<Utc>,
 ) -> Result<Vec<Touched>, Error> {
-    debug_assert!(outcome.is_final(), "{outcome} is no end");
+    debug_assert!(outcome.is_final(), "{outcome} is not a final outcome");
     let sql = format!(
         "update commands set outcome = $2, reason = $3, detail = $4, finished_at = $5
          where id in (select id from commands where id in {} and outcome = 'queued' order by id{})
@@ -47,7 +47,7 @@ pub async fn end_queued(
     }))
 }
 
-/// Ends queued rows as `skipped`. Returns those that were still queued.
+/// Ends queued rows as `skipped`. Returns the rows that were still queued.
 pub async fn skip_queued(
     db: &Db,
     ids: &[Uuid],
@@ -58,7 +58,8 @@ pub async fn skip_queued(
     end_queued(db, ids, Outcome::Skipped, Some(reason), detail, at).await
 }
 
-/// Adds the effect that was observed after the end, once, to a row whose effect was unknown or done. False: nothing was added.
+/// Stores the effect that was observed after the end, once. The row must have ended as `unconfirmed`, `unknown`,
+/// `confirmed` or `unchanged`. Returns `false` if nothing was stored.
 pub async fn settle(db: &Db, id: Uuid, settled: &Settled) -> Result<bool, Error> {
     let sql = "update commands set settled_effect = $2, settled_state = $3, settled_at = $4
                where id = $1 and settled_at is null
@@ -79,8 +80,8 @@ pub async fn settle(db: &Db, id: Uuid, settled: &Settled) -> Result<bool, Error>
     Ok(true)
 }
 
-/// Ends open rows whose permit or outcome the database refuses to record, without any data of the printer: as `rejected`
-/// where nothing was sent, as `unknown` otherwise. Returns the outcome of every row that is final now.
+/// Ends open rows whose permit or outcome the database refuses to record, without any data of the printer. The outcome
+/// is `rejected` if nothing was sent, otherwise `unknown`. Returns the outcome of every row that is now final.
 pub async fn end_not_recorded(db: &Db, ids: &[Uuid], at: DateTime<Utc>) -> Result<HashMap<Uuid, Outcome>, Error> {
     let sql = format!(
         "update commands set outcome = case when outcome = 'queued' then 'rejected' else 'unknown' end,

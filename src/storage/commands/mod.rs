@@ -1,7 +1,7 @@
-//! The ledger: one row for each command to each printer.
+//! Command log: one row for each command to each printer.
 //!
-//! Rows are written in groups, by compare and set: stop, expiry, removal of the printer, an overtaking cancel and the
-//! send itself all ask for the outcome that they found, so exactly one of them wins. A final outcome never changes.
+//! Rows are written in bulk, by compare-and-set. A stop, expiry, removal of the printer, an overtaking cancel and the
+//! send itself each require the outcome that they read. So exactly one of them wins. A final outcome never changes.
 
 mod end;
 mod row;
@@ -25,22 +25,22 @@ use row::{COLUMNS, Row, read_all};
 pub(super) use write::told;
 pub use write::{Report, Reported, Send, Touched, commit_sends, release, report};
 
-/// The condition of rows that are not final. The partial index has the very same words.
+/// Condition for rows that are not final. The partial index has exactly the same text.
 pub(super) const OPEN: &str = "finished_at is null";
 
-/// The parameter of a list of outcomes.
+/// Builds the parameter for a list of outcomes.
 fn words(outcomes: &[Outcome]) -> Json<Vec<String>> {
     group::texts(outcomes)
 }
 
-/// One row.
+/// Returns one row.
 pub async fn get(db: &Db, id: Uuid) -> Result<Option<CommandRow>, Error> {
     let sql = format!("select {COLUMNS} from commands where id = $1");
     let row: Option<Row> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(id).fetch_optional(pool).await)?;
     row.map(Row::read).transpose()
 }
 
-/// Those of the rows that exist, in no order.
+/// Returns those of the rows that exist, in no particular order.
 pub async fn get_many(db: &Db, ids: &[Uuid]) -> Result<Vec<CommandRow>, Error> {
     let sql = format!("select {COLUMNS} from commands where id in {}", db.uuids(1));
     let ids = group::ids(ids.iter().copied());
@@ -48,17 +48,18 @@ pub async fn get_many(db: &Db, ids: &[Uuid]) -> Result<Vec<CommandRow>, Error> {
     read_all(rows)
 }
 
-/// Whose rows somebody may see. The default: everybody's.
+/// Which rows a caller may see. The default is all rows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Visible {
     /// Only rows of registered printers with any of these tags.
     pub tags: Option<Vec<String>>,
-    /// The batch is the asker's own: what it named and may not see, or does not exist, is shown as the refusal that it is.
+    /// The caller created the batch. Then the targets refused as `forbidden` or `not_found` are visible too.
     pub own: bool,
 }
 
 impl Visible {
-    /// The condition on a row `c`, with the parameters `$n` to `$n + 2`: [`Visible::tags`] given, the tags, own.
+    /// Returns the condition on a row `c`. `$n` is whether [`Visible::tags`] is given, `$n + 1` the tags, `$n + 2`
+    /// [`Visible::own`].
     pub(super) fn condition(db: &Db, n: usize) -> String {
         format!(
             "(not ${n} or c.printer_id in (select t.printer_id from printer_tags t where t.tag in {})
@@ -69,7 +70,7 @@ impl Visible {
     }
 }
 
-/// A page of a batch's rows in their order, those after `after_position`. `outcomes`: only these, where given.
+/// Returns a page of the rows of a batch in order, after `after_position`. `outcomes` limits it to these outcomes.
 pub async fn of_batch(
     db: &Db,
     batch_id: Uuid,
@@ -98,7 +99,7 @@ pub async fn of_batch(
     read_all(rows)
 }
 
-/// The rows of a batch that ended, or stand, in one of `outcomes`, in their order.
+/// Returns the rows of a batch with one of `outcomes`, final or not, in order.
 pub async fn outcomes_of(
     db: &Db,
     batch_id: Uuid,
@@ -108,14 +109,14 @@ pub async fn outcomes_of(
     of_batch(db, batch_id, None, i64::MAX, Some(outcomes), visible).await
 }
 
-/// The rows of a batch that are not final, in their order.
+/// Returns the rows of a batch that are not final, in order.
 pub async fn open_of_batch(db: &Db, batch_id: Uuid) -> Result<Vec<CommandRow>, Error> {
     let sql = format!("select {COLUMNS} from commands where batch_id = $1 and {OPEN} order by position");
     let rows: Vec<Row> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(batch_id).fetch_all(pool).await)?;
     read_all(rows)
 }
 
-/// The last command of each printer that had one in a batch which ended after `since`, or has not ended; final ones.
+/// Returns the last final command of each printer, among batches that have not ended or ended after `since`.
 pub async fn last_of_each(db: &Db, since: DateTime<Utc>) -> Result<Vec<CommandRow>, Error> {
     let sql = format!(
         "select {COLUMNS} from (
@@ -128,7 +129,7 @@ pub async fn last_of_each(db: &Db, since: DateTime<Utc>) -> Result<Vec<CommandRo
     read_all(rows)
 }
 
-/// A command with who asked for it, and when.
+/// A command, with its requester and the time of the request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Asked {
     pub row: CommandRow,
@@ -144,8 +145,9 @@ struct AskedRow {
     asked_at: DateTime<Utc>,
 }
 
-/// The rows of one printer at these places (batch and position), newest batch first. An index of the ledger by printer
-/// would serve too, and an insert of 1,000 rows would wait for 1,000 pages of it; the places are known from the audit.
+/// Returns the rows of one printer at these places (batch and position), newest batch first. The places come from the
+/// audit log. An index of the command log by printer would work too. But then an insert of 1,000 rows would wait for
+/// 1,000 pages of that index.
 pub async fn at_places(db: &Db, printer_id: Uuid, places: &[(Uuid, i64)]) -> Result<Vec<Asked>, Error> {
     let of_batch = |column: &str| format!("(select b.{column} from batches b where b.id = commands.batch_id)");
     let sql = format!(
@@ -164,14 +166,14 @@ pub async fn at_places(db: &Db, printer_id: Uuid, places: &[(Uuid, i64)]) -> Res
     rows.into_iter().map(read).collect()
 }
 
-/// Every row that is not final, oldest first: what a start of the server has to settle.
+/// Returns every row that is not final, oldest first. The server settles these rows when it starts.
 pub async fn open(db: &Db) -> Result<Vec<CommandRow>, Error> {
     let sql = format!("select {COLUMNS} from commands where {OPEN}");
     let rows: Vec<Row> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).fetch_all(pool).await)?;
     oldest_first(rows)
 }
 
-/// The rows that ended as `unconfirmed` or `unknown` after `at` and whose effect has not shown since.
+/// Returns the rows that ended as `unconfirmed` or `unknown` after `at`, and whose effect has not been observed since.
 pub async fn unsettled_since(db: &Db, at: DateTime<Utc>) -> Result<Vec<CommandRow>, Error> {
     let sql = format!(
         "select {COLUMNS} from commands
@@ -181,7 +183,7 @@ pub async fn unsettled_since(db: &Db, at: DateTime<Utc>) -> Result<Vec<CommandRo
     oldest_first(rows)
 }
 
-/// Sorted here: asked for the order of ids, SQLite walks the whole ledger by its primary key, for a few open rows.
+/// Sorted here: with `order by id`, SQLite walks the whole command log by its primary key to find a few open rows.
 fn oldest_first(rows: Vec<Row>) -> Result<Vec<CommandRow>, Error> {
     let mut rows = read_all(rows)?;
     rows.sort_by_key(|row| row.id);

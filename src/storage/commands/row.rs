@@ -1,4 +1,4 @@
-//! How a row of the ledger is laid out, written and read back.
+//! Layout of a row of the command log: its columns, how it is written and how it is read.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -110,7 +110,7 @@ pub(super) fn read_all(rows: Vec<Row>) -> Result<Vec<CommandRow>, Error> {
     rows.into_iter().map(Row::read).collect()
 }
 
-/// Rows of batches that have just been created. What all of them share is beside their records, not in each.
+/// Rows of batches that are to be inserted. Values that all rows share are stored beside the records, not in each.
 pub(in crate::storage) struct Made {
     pub records: Parameter,
     pub batch_id: Option<Uuid>,
@@ -119,8 +119,10 @@ pub(in crate::storage) struct Made {
 }
 
 impl Made {
+    /// Collects rows into one parameter.
+    ///
     /// # Errors
-    /// As [`group::parameter`].
+    /// Like [`group::parameter`].
     pub fn of<'a>(rows: impl IntoIterator<Item = &'a CommandRow>) -> Result<Self, sqlx::Error> {
         let rows: Vec<&CommandRow> = rows.into_iter().collect();
         let rows = rows.as_slice();
@@ -147,8 +149,8 @@ impl Made {
         Ok(Self { records, batch_id, released_at, expires_at })
     }
 
-    /// The statement that inserts the records `$1`, into the batch `$2` where they share it, released at `$3`, to expire at `$4`. Of what became
-    /// of a command there is nothing yet.
+    /// Returns the statement that inserts the records `$1`. Where all rows share them, `$2` is the batch, `$3` the
+    /// release time and `$4` the expiry time. The columns for the result of a command are still empty.
     pub fn insert_sql(&self, db: &Db) -> String {
         format!(
             "insert into commands (id, batch_id, position, printer_id, printer_name, command, expected_job, outcome, reason,
@@ -161,13 +163,13 @@ impl Made {
     }
 }
 
-/// The time that all rows have.
+/// Returns the time if all rows have the same one.
 fn shared(rows: &[&CommandRow], time: impl Fn(&CommandRow) -> Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
     let first = rows.first().and_then(|row| time(row))?;
     rows.iter().all(|row| time(row) == Some(first)).then_some(first)
 }
 
-/// A new row as a record of a group; what is absent reads as null on both databases.
+/// A new row as a bulk record. Absent fields read as null on both databases.
 #[derive(Serialize)]
 struct Record<'a> {
     id: Uuid,

@@ -1,4 +1,4 @@
-//! The writes of the ledger: one statement for a group of any size, each row by compare and set.
+//! Bulk writes to the command log: one statement for any number of rows, each row by compare-and-set.
 
 use std::collections::{HashMap, HashSet};
 
@@ -23,7 +23,7 @@ use crate::domain::{
     state::PrinterState,
 };
 
-/// A row that a group write changed, and its batch.
+/// A row that a bulk write changed, and its batch and printer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, sqlx::FromRow)]
 pub struct Touched {
     pub id: Uuid,
@@ -31,54 +31,54 @@ pub struct Touched {
     pub printer_id: Uuid,
 }
 
-/// What the feed tells of rows that have ended.
+/// Builds the feed events of rows that have ended.
 pub(in crate::storage) fn told(ended: &[Touched], at: DateTime<Utc>) -> Vec<NewEvent> {
     let finished =
         |row: &Touched| NewEvent::of_command(EventType::CommandFinished, at, row.id, row.batch_id, row.printer_id);
     ended.iter().map(finished).collect()
 }
 
-/// A request that is ready to go out and asks for leave.
+/// A request that is ready to be sent and needs a permit.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Send {
     pub id: Uuid,
-    /// The number that this send gets, from 1.
+    /// Number of this send, from 1.
     pub attempt: i64,
     /// The permit of this attempt was granted before and not used.
     pub is_repeated: bool,
     pub step: Step,
-    /// What `toggle` turned out to be; kept when it was known before.
+    /// The command that `toggle` resolved to. A value from before is kept.
     pub resolved: Option<Command>,
-    /// Kept from the first send.
+    /// The value of the first send is kept.
     pub state_before: Option<PrinterState>,
     pub print_id: Option<Uuid>,
-    /// What a start is to print.
+    /// File that a start prints.
     pub file_path: Option<String>,
     pub at: DateTime<Utc>,
 }
 
-/// What became of a command, or how far it is. Absent fields leave what is stored; a reason and its detail are kept only with
-/// an end.
+/// Result or progress of a command. Absent fields do not change the stored values. A reason and its detail are stored
+/// only with a final outcome.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Report {
     pub id: Uuid,
-    /// The row as the dispatcher knows it. Without it, the command log is asked.
+    /// The row as the dispatcher knows it. If absent, it is read from the command log.
     pub row: Option<Touched>,
     pub outcome: Outcome,
     pub reason: Option<Reason>,
     pub detail: Option<String>,
     pub resolved: Option<Command>,
     pub print_id: Option<Uuid>,
-    /// The first one given is kept.
+    /// The first reported value is kept.
     pub state_before: Option<PrinterState>,
     pub state_after: Option<PrinterState>,
-    /// The first one given is kept.
+    /// The first reported value is kept.
     pub accepted_at: Option<DateTime<Utc>>,
-    /// When it ended; to be given with a final outcome, and kept only with one.
+    /// When the command ended. Required for a final outcome, and stored only with one.
     pub finished_at: Option<DateTime<Utc>>,
 }
 
-/// A [`Send`] as a record of a group; what is absent reads as null.
+/// A [`Send`] as a bulk record. Absent fields read as null.
 #[derive(Serialize)]
 struct SendRecord<'a> {
     row_id: Uuid,
@@ -96,7 +96,7 @@ struct SendRecord<'a> {
     at: String,
 }
 
-/// A [`Report`] as a record of a group; what is absent reads as null.
+/// A [`Report`] as a bulk record. Absent fields read as null.
 #[derive(Serialize)]
 struct ReportRecord {
     row_id: Uuid,
@@ -119,7 +119,7 @@ struct ReportRecord {
     finished_at: Option<String>,
 }
 
-/// Releases queued rows until the time that stands with each. Returns those that were still queued.
+/// Releases queued rows, each until its own expiry time. Returns the rows that were still queued.
 pub async fn release(db: &Db, rows: &[(Uuid, DateTime<Utc>)], at: DateTime<Utc>) -> Result<Vec<Touched>, Error> {
     let records = rows.iter().map(|(id, expires_at)| json!({"row_id": id, "expires_at": stamp(*expires_at)}));
     let records = group::parameter(records)?;
@@ -131,11 +131,11 @@ pub async fn release(db: &Db, rows: &[(Uuid, DateTime<Utc>)], at: DateTime<Utc>)
     Ok(fenced!(db, |tx| { sqlx::query_as(AssertSqlSafe(sql)).bind(records).bind(at).fetch_all(&mut *tx).await? }))
 }
 
-/// Writes down that requests are about to be sent. Only what is returned may be sent.
+/// Commits that requests are about to be sent. Only the returned rows may be sent.
 ///
-/// A first send needs a row that is queued and not expired at `at`; a later one needs that exactly the sends before
-/// it were committed and that the row is not final. None goes once the batch is stopped: when a stop has returned,
-/// no later commit of a send succeeds. An id that stands twice in the group counts once, the first time.
+/// A first send needs a row that is queued and not expired at `at`. A later send needs a row that is not final, with
+/// exactly the sends before it committed. When a stop of the batch has returned, no later commit of a send succeeds. If
+/// an id occurs twice in `sends`, only the first occurrence counts.
 pub async fn commit_sends(db: &Db, sends: &[Send]) -> Result<Vec<Uuid>, Error> {
     db.fence().check_sending()?;
     let mut seen = HashSet::new();
@@ -152,7 +152,7 @@ pub async fn commit_sends(db: &Db, sends: &[Send]) -> Result<Vec<Uuid>, Error> {
         file_path: send.file_path.as_deref(),
         at: stamp(send.at),
     }))?;
-    // Nearly always all of them go: a thousand rows that say which are made for nothing, while nothing is sent.
+    // Usually all sends are committed. Returning a thousand ids would only delay the sends.
     if commit_every_send(db, &ids, records.clone()).await? {
         return Ok(ids);
     }
@@ -167,7 +167,7 @@ pub async fn commit_sends(db: &Db, sends: &[Send]) -> Result<Vec<Uuid>, Error> {
     Ok(won.into_iter().map(|(id,)| id).collect())
 }
 
-/// Commits all of the sends, or none and says `false`.
+/// Commits all of the sends and returns `true`, or none and returns `false`.
 async fn commit_every_send(db: &Db, ids: &[Uuid], records: group::Parameter) -> Result<bool, Error> {
     let (lock, update) = (lock_batches_sql(db), send_sql(db, &records));
     fenced!(db, |tx| {
@@ -182,7 +182,8 @@ async fn commit_every_send(db: &Db, ids: &[Uuid], records: group::Parameter) -> 
     Ok(true)
 }
 
-/// PostgreSQL would let a send pass a stop that commits meanwhile: a stop locks its batch first, and so do we.
+/// PostgreSQL would let a send succeed beside a stop that commits at the same time. A stop locks its batch first, so a
+/// send does too.
 fn lock_batches_sql(db: &Db) -> String {
     format!(
         "select b.id from batches b where b.id in (select c.batch_id from commands c where c.id in {})
@@ -222,35 +223,35 @@ fn send_sql(db: &Db, records: &group::Parameter) -> String {
     )
 }
 
-/// What [`report`] changed.
+/// Result of [`report`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reported {
-    /// Rows that changed.
+    /// Number of rows that changed.
     pub changed: u64,
-    /// Those of them that ended.
+    /// Changed rows that ended.
     pub ended: HashSet<Uuid>,
-    /// Batches that ended with them.
+    /// Batches that ended with these rows.
     pub finished: Vec<Uuid>,
 }
 
-/// Writes down what became of commands, and returns which rows changed.
+/// Stores the results and the progress of commands. Returns which rows changed.
 ///
-/// A row that is final stays as it is. A row never goes back, and becomes `sent` through [`commit_sends`] alone.
-/// Batches of `over` whose last rows end with it are finished in the same transaction.
+/// A row that is final does not change. A row never returns to an earlier outcome, and only [`commit_sends`] changes it
+/// to `sent`. Batches of `over` whose last rows end here are finished in the same transaction.
 ///
-/// Reports of one id within the group are taken one after the other. A final one that says no time is a defect of the
-/// caller: it would leave a row open that has ended.
+/// Several reports for one id are applied in order. A final report without a time is a defect of the caller: it would
+/// leave an ended row open.
 pub async fn report(db: &Db, reports: &[Report], over: &[Uuid]) -> Result<Reported, Error> {
     debug_assert!(reports.iter().all(|report| !report.outcome.is_final() || report.finished_at.is_some()));
     let (ends, advances): (Vec<Report>, Vec<Report>) =
         merged(reports).into_iter().partition(|report| report.outcome.is_final());
-    // First: an acceptance is not to wait until the ends of others have been told.
+    // Progress first: an acceptance must not wait until the events of ended commands are stored.
     let advanced = report_group(db, advances, &[], false).await?;
     let ended = report_group(db, ends, over, true).await?;
     Ok(Reported { changed: advanced.changed + ended.changed, ..ended })
 }
 
-/// Writes reports with one statement: all of them ends, of which the feed tells, or none.
+/// Stores reports with one statement. Either all of them are final and get events in the feed, or none is final.
 async fn report_group(db: &Db, reports: Vec<Report>, over: &[Uuid], are_ends: bool) -> Result<Reported, Error> {
     if reports.is_empty() {
         return Ok(Reported::default());
@@ -270,7 +271,7 @@ async fn report_group(db: &Db, reports: Vec<Report>, over: &[Uuid], are_ends: bo
              finished_at = x.finished_at";
         (set, "")
     } else {
-        // The index of open rows has nothing to do with these, as long as they do not name its column.
+        // The update does not touch the index of open rows, as long as it does not name the column of that index.
         ("", " and (x.outcome = c.outcome or (x.outcome = 'accepted' and c.outcome = 'sent'))")
     };
     let known: Option<Vec<Touched>> = reports.iter().map(|report| report.row).collect();
@@ -304,7 +305,7 @@ async fn report_group(db: &Db, reports: Vec<Report>, over: &[Uuid], are_ends: bo
         });
         return Ok(Reported { changed, ..Reported::default() });
     };
-    // Nearly always all of them change: a thousand rows that say so would cost as much as the statement.
+    // Usually all rows change. Returning a thousand rows would cost as much as the statement.
     if let Some(rows) = known
         && let Some(finished) = end_every(db, &sql, records.clone(), &rows, over, at).await?
     {
@@ -327,7 +328,8 @@ async fn report_group(db: &Db, reports: Vec<Report>, over: &[Uuid], are_ends: bo
     }))
 }
 
-/// Ends all of the rows and returns the batches that ended with them; or none, and returns `None`.
+/// Ends all of the rows and returns the batches that ended with them. If any row cannot end, ends none and returns
+/// `None`.
 async fn end_every(
     db: &Db,
     sql: &str,
@@ -353,14 +355,14 @@ async fn end_every(
     })))
 }
 
-/// PostgreSQL: every transaction locks batches first, then commands, the end of the audit, and the end of the feed. Another
-/// order would deadlock.
+/// Returns the statement that locks batches. On PostgreSQL, every transaction locks batches first, then commands, the
+/// end of the audit log, and the end of the feed. Another order would deadlock.
 fn lock_over_sql(db: &Db) -> String {
     format!("select id from batches where id in {} order by id{}", db.uuids(1), db.for_update())
 }
 
-/// One report for each id, as if they had been written in their order: an update that finds two records for one row
-/// takes any of them.
+/// Merges the reports of each id into one, as if they were applied in order. An update with two records for one row
+/// would use either of them.
 fn merged(reports: &[Report]) -> Vec<Report> {
     let mut index: HashMap<Uuid, usize> = HashMap::new();
     let mut merged: Vec<Report> = Vec::with_capacity(reports.len());

@@ -1,4 +1,4 @@
-//! The printer registry. Secrets are stored sealed and leave this module sealed.
+//! Printer registry. Secrets are stored and returned sealed (encrypted).
 
 mod search;
 mod secrets;
@@ -30,7 +30,8 @@ pub use secrets::{KeyChange, SealedAccess, SealedSecret, SecretChanges};
 use secrets::{SecretRow, insert_secrets};
 pub use tags::retag;
 
-/// The start of every query for printers `p`. `more`: columns beside those of [`Row`], each with a comma behind it.
+/// Returns the start of every query for printers `p`. `more` adds columns to those of [`Row`], each followed by a
+/// comma.
 fn select_sql(db: &Db, more: &str) -> String {
     format!(
         "select {more} id, name, url, enabled, model, material, color, nozzle_mm, bed_mm, power_group, notes, version,
@@ -95,14 +96,14 @@ impl Row {
     }
 }
 
-/// A printer that is to be registered, with its sealed secrets and its audit entry.
+/// A printer to be registered, with its sealed secrets and its audit entry.
 pub struct NewPrinter {
     pub printer: Printer,
     pub sealed: SealedAccess,
     pub entry: Entry,
 }
 
-/// Registers printers, all of them or none. Errors: [`Error::NameTaken`], [`Error::UrlTaken`] of any.
+/// Registers printers: all or none. Errors: [`Error::NameTaken`] or [`Error::UrlTaken`] if any of them conflicts.
 pub async fn insert(db: &Db, new: &[NewPrinter]) -> Result<(), Error> {
     let Err(error) = try_insert(db, new).await else { return Ok(()) };
     if !is_taken(&error) {
@@ -113,7 +114,7 @@ pub async fn insert(db: &Db, new: &[NewPrinter]) -> Result<(), Error> {
             return Err(taken);
         }
     }
-    // None is there already: two of them are the same.
+    // No stored printer conflicts, so two of the new printers have the same value.
     let repeated = |field: fn(&Printer) -> &str| {
         let all: HashSet<&str> = new.iter().map(|new| field(&new.printer)).collect();
         all.len() < new.len()
@@ -166,8 +167,8 @@ async fn try_insert(db: &Db, new: &[NewPrinter]) -> Result<(), sqlx::Error> {
     Ok(())
 }
 
-/// Writes the new content of a printer over `expected_version`. False: it has another version by now, or is gone.
-/// Errors: [`Error::NameTaken`], [`Error::UrlTaken`].
+/// Stores the new content of a printer if it still has `expected_version`. Returns `false` if it has another version or
+/// no longer exists. Errors: [`Error::NameTaken`], [`Error::UrlTaken`].
 pub async fn update(
     db: &Db,
     printer: &Printer,
@@ -246,7 +247,7 @@ async fn try_update(
     Ok(true)
 }
 
-/// Names of headers as they are stored; null for none.
+/// Returns the names of headers as they are stored: null for none.
 fn header_names(details: &PrinterDetails) -> Option<Json<&[String]>> {
     (!details.header_names.is_empty()).then_some(Json(&details.header_names))
 }
@@ -265,8 +266,8 @@ fn is_taken(error: &sqlx::Error) -> bool {
     error.as_database_error().is_some_and(|error| error.is_unique_violation())
 }
 
-/// Which of the unique columns a refused write ran into. Asked of the data: the databases name their constraints
-/// differently.
+/// Finds the unique column that a refused write violated. It reads the data, because the databases name their
+/// constraints differently.
 async fn what_is_taken(db: &Db, printer: &Printer) -> Result<Option<Error>, Error> {
     let sql = "select name, url from printers where (name = $1 or url = $2) and id <> $3";
     let others: Vec<(String, String)> = reading!(db, |pool| sqlx::query_as(sql)
@@ -282,14 +283,14 @@ async fn what_is_taken(db: &Db, printer: &Printer) -> Result<Option<Error>, Erro
     })
 }
 
-/// One printer.
+/// Returns one printer.
 pub async fn get(db: &Db, id: Uuid) -> Result<Option<Printer>, Error> {
     let sql = format!("{} where id = $1", select_sql(db, ""));
     let row: Option<Row> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(id).fetch_optional(pool).await)?;
     row.map(Row::read).transpose()
 }
 
-/// Those of the printers that exist, by name.
+/// Returns those of the printers that exist, by name.
 pub async fn get_many(db: &Db, ids: &[Uuid]) -> Result<Vec<Printer>, Error> {
     let sql = format!("{} where id in {} order by name, id", select_sql(db, ""), db.uuids(1));
     let ids = group::ids(ids.iter().copied());
@@ -297,7 +298,7 @@ pub async fn get_many(db: &Db, ids: &[Uuid]) -> Result<Vec<Printer>, Error> {
     rows.into_iter().map(Row::read).collect()
 }
 
-/// The version of every printer.
+/// Returns the version of every printer.
 pub async fn versions(db: &Db) -> Result<HashMap<Uuid, i64>, Error> {
     let sql = "select id, version from printers";
     let rows: Vec<(Uuid, i64)> = reading!(db, |pool| sqlx::query_as(sql).fetch_all(pool).await)?;
@@ -312,14 +313,14 @@ struct SealedRow {
     secrets: Json<Vec<SecretRow>>,
 }
 
-/// Every printer, by name.
+/// Returns every printer, by name.
 pub async fn all(db: &Db) -> Result<Vec<Printer>, Error> {
     let sql = format!("{} order by name, id", select_sql(db, ""));
     let rows: Vec<Row> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).fetch_all(pool).await)?;
     rows.into_iter().map(Row::read).collect()
 }
 
-/// Those of these printers that exist, each with its sealed secrets.
+/// Returns those of these printers that exist, each with its sealed secrets.
 pub async fn with_secrets(db: &Db, ids: &[Uuid]) -> Result<Vec<(Printer, SealedAccess)>, Error> {
     let more = format!("api_key, {},", db.secrets_column());
     let sql = format!("{} where id in {} order by id", select_sql(db, &more), db.uuids(1));
@@ -332,8 +333,9 @@ pub async fn with_secrets(db: &Db, ids: &[Uuid]) -> Result<Vec<(Printer, SealedA
     rows.into_iter().map(read).collect()
 }
 
-/// Removes a printer with its tags, its sighting and its plate, and ends its commands: queued rows as `skipped`, sent
-/// ones as `unknown`. Returns the batches of those rows, each once; None: there is no such printer.
+/// Removes a printer with its tags, its stored observation and its plate, and ends its commands. Queued rows become
+/// `skipped`, sent rows `unknown`. Returns the batches of those rows, each once. Returns `None` if the printer does not
+/// exist.
 pub async fn remove(db: &Db, id: Uuid, at: DateTime<Utc>, entry: &Entry) -> Result<Option<Vec<Uuid>>, Error> {
     let end = format!(
         "update commands set

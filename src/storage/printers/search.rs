@@ -1,4 +1,4 @@
-//! Finding printers: pages for lists, selections for batches.
+//! Printer search: pages for lists, selections for batches.
 
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
@@ -8,29 +8,29 @@ use super::{
     Printer, Row, select_sql,
 };
 
-/// Which printers a page shows; what is absent does not restrict.
+/// Filter for a page of printers. Absent fields do not restrict.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PrinterFilter {
     pub tag: Option<String>,
-    /// Part of the name, the address, the model or the notes. Upper and lower case are one for ASCII letters on
-    /// SQLite, for all letters on PostgreSQL.
+    /// Part of the name, the address, the model or the notes. Ignores case: of ASCII letters on SQLite, of all letters
+    /// on PostgreSQL.
     pub q: Option<String>,
-    /// Only printers with any of these tags: what the asker may see.
+    /// Tags that the caller may see. Only printers with any of them.
     pub visible_tags: Option<Vec<String>>,
 }
 
-/// Which printers a batch means, by AND. Disabled printers are never among them.
+/// Which printers a batch selects. All conditions apply. Disabled printers are never selected.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Selection {
-    /// Empty = any.
+    /// The printer has all of these tags. Empty: no restriction.
     pub tags_all: Vec<String>,
-    /// Empty = any.
+    /// The printer has any of these tags. Empty: no restriction.
     pub tags_any: Vec<String>,
-    /// Only printers with any of these tags: what the asker may see.
+    /// Tags that the caller may see. Only printers with any of them.
     pub visible_tags: Option<Vec<String>>,
 }
 
-/// The condition that the printer `p` has any of the tags `$n`, unless `$given` is false.
+/// Returns the condition that the printer `p` has any of the tags `$n`. It is always true if `$given` is false.
 fn has_any(db: &Db, given: usize, n: usize) -> String {
     format!(
         "(not ${given} or exists (select 1 from printer_tags t where t.printer_id = p.id and t.tag in {}))",
@@ -38,7 +38,7 @@ fn has_any(db: &Db, given: usize, n: usize) -> String {
     )
 }
 
-/// A page of printers by name, those behind `after` (the last name and id of the page before).
+/// Returns a page of printers by name, after `after` (the last name and id of the previous page).
 pub async fn page(
     db: &Db,
     filter: &PrinterFilter,
@@ -74,7 +74,7 @@ pub async fn page(
     rows.into_iter().map(Row::read).collect()
 }
 
-/// The ids and names of the enabled printers of a selection, by name: all that a batch needs of them.
+/// Returns the ids and names of the enabled printers of a selection, by name. A batch needs nothing else.
 pub async fn select(db: &Db, selection: &Selection) -> Result<Vec<(Uuid, String)>, Error> {
     let sql = format!(
         "select p.id, p.name from printers p where p.enabled and {} and {}
@@ -105,11 +105,11 @@ pub struct NamedPrinter {
     pub id: Uuid,
     pub name: String,
     pub enabled: bool,
-    /// It has any of the tags of the principal, or the principal is not limited.
+    /// It has any of the tags of the principal, or the principal is not restricted.
     pub visible: bool,
 }
 
-/// Those of the printers that are registered, in no order.
+/// Returns those of the printers that are registered, in no particular order.
 pub async fn named(db: &Db, ids: &[Uuid], visible_tags: Option<&[String]>) -> Result<Vec<NamedPrinter>, Error> {
     let sql = format!(
         "select p.id, p.name, p.enabled, {} as visible from printers p where p.id in {}",
@@ -124,7 +124,7 @@ pub async fn named(db: &Db, ids: &[Uuid], visible_tags: Option<&[String]>) -> Re
         .await)?)
 }
 
-/// A text that `like` takes literally, with `\` as its escape.
+/// Escapes a text so that `like` matches it literally, with `\` as the escape character.
 fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
@@ -133,7 +133,7 @@ fn escaped(text: &str) -> String {
         }
         escaped.push(c);
     }
-    // PostgreSQL takes no U+0000 in a text.
+    // PostgreSQL does not accept U+0000 in a text.
     group::clean(&escaped)
 }
 

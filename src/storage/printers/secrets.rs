@@ -1,4 +1,4 @@
-//! Sealed secrets of printers: the API key in the printer's row, the others in rows of their own.
+//! Sealed secrets of printers: the API key in the printer's row, other secrets in their own rows.
 
 use serde::Deserialize;
 use sqlx::types::Json;
@@ -23,12 +23,12 @@ impl std::fmt::Debug for SealedSecret {
     }
 }
 
-/// All that is sealed of one printer.
+/// All sealed secrets of one printer.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct SealedAccess {
     /// The API key, sealed for the id of the printer.
     pub api_key: Option<Vec<u8>>,
-    /// One of each kind at most.
+    /// At most one of each kind.
     pub secrets: Vec<SealedSecret>,
 }
 
@@ -40,12 +40,12 @@ impl std::fmt::Debug for SealedAccess {
 }
 
 impl SealedAccess {
-    /// The secret of a kind.
+    /// Returns the secret of a kind.
     pub fn secret(&self, kind: SecretKind) -> Option<&SealedSecret> {
         self.secrets.iter().find(|secret| secret.kind == kind)
     }
 
-    /// What an update leaves.
+    /// Returns the secrets after an update.
     pub fn changed(mut self, changes: SecretChanges) -> Self {
         match changes.api_key {
             KeyChange::Keep => {}
@@ -60,12 +60,12 @@ impl SealedAccess {
     }
 }
 
-/// What an update does to a stored API key.
+/// Change of a stored API key.
 #[derive(Clone, PartialEq, Eq)]
 pub enum KeyChange {
     Keep,
     Clear,
-    /// The sealed key.
+    /// The new sealed key.
     Set(Vec<u8>),
 }
 
@@ -79,11 +79,11 @@ impl std::fmt::Debug for KeyChange {
     }
 }
 
-/// What an update does to the sealed secrets of a printer.
+/// Changes of the sealed secrets of a printer.
 #[derive(Debug, Clone)]
 pub struct SecretChanges {
     pub api_key: KeyChange,
-    /// Kinds that change. None clears.
+    /// Kinds that change. `None` deletes the secret.
     pub others: Vec<(SecretKind, Option<SealedSecret>)>,
 }
 
@@ -93,7 +93,7 @@ impl From<KeyChange> for SecretChanges {
     }
 }
 
-/// A secret as [`Db::secrets_column`](crate::storage::Db::secrets_column) gives it.
+/// A secret as returned by [`Db::secrets_column`](crate::storage::Db::secrets_column).
 #[derive(Deserialize)]
 pub(super) struct SecretRow {
     id: Uuid,
@@ -112,13 +112,13 @@ pub(super) fn read(printer_id: Uuid, rows: Json<Vec<SecretRow>>) -> Result<Vec<S
     secrets.collect()
 }
 
-/// Bytes that the database wrote as hexadecimal digits.
+/// Decodes bytes that the database wrote as hexadecimal digits.
 fn from_hex(text: &str) -> Vec<u8> {
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok()).unwrap_or_default();
     text.as_bytes().chunks_exact(2).map(|pair| pair.iter().fold(0, |byte, half| byte << 4 | digit(*half))).collect()
 }
 
-/// Writes the secrets of a printer within a transaction.
+/// Inserts the secrets of a printer within a transaction.
 macro_rules! insert_secrets {
     ($tx:ident, $printer_id:expr, $secrets:expr) => {
         for secret in $secrets {

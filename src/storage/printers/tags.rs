@@ -1,4 +1,4 @@
-//! Other tags for many printers at once.
+//! Bulk change of printer tags.
 
 use sqlx::AssertSqlSafe;
 
@@ -8,8 +8,8 @@ use crate::{
     storage::{Db, Error, audit, group, group::Kind, transaction},
 };
 
-/// Writes the tags of printers, and nothing else of them; each comes with the version that follows the one that was
-/// read. All of them, or none: false where one has another version by now, or is gone.
+/// Stores the tags of printers, and nothing else. Each printer has the version that follows the one that was read.
+/// Changes all or none. Returns `false` if any printer has another version or no longer exists.
 pub async fn retag(db: &Db, printers: &[Printer], entry: &Entry) -> Result<bool, Error> {
     let lock = format!("select id from printers where id in {} order by id{}", db.uuids(1), db.for_update());
     let raise = format!(
@@ -25,7 +25,7 @@ pub async fn retag(db: &Db, printers: &[Printer], entry: &Entry) -> Result<bool,
         printers.iter().map(|printer| serde_json::json!({"printer_id": printer.id, "version": printer.version}));
     let (versions, tags) = (group::parameter(versions)?, tag_records(printers)?);
     transaction!(db, |tx| {
-        // In one order, so that two who change the same printers wait for each other.
+        // Locked in one order, so that two changes of the same printers wait for each other.
         sqlx::query(AssertSqlSafe(lock)).bind(ids.clone()).execute(&mut *tx).await?;
         let raised = sqlx::query(AssertSqlSafe(raise)).bind(versions).bind(at).execute(&mut *tx).await?;
         if usize::try_from(raised.rows_affected()) != Ok(printers.len()) {

@@ -1,7 +1,9 @@
-//! Deliveries: made in the transaction that moves their webhook's place in the feed, so that a crash repeats none and loses
-//! none, and taken by compare-and-set, so that two nodes do not send one at the same time.
+//! Webhook deliveries: created, claimed, reported and deleted.
 //!
-//! Where several rows are locked, the webhook's comes first: a removal takes them in that order.
+//! A delivery is created in the transaction that moves the webhook's position in the feed. So a crash repeats none and
+//! loses none. It is claimed by compare-and-set, so two nodes do not send it at the same time.
+//!
+//! A transaction that locks several rows locks the webhook first: a removal uses the same order.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -71,7 +73,7 @@ fn read_all(rows: Vec<Row>) -> Result<Vec<Delivery>, Error> {
     rows.into_iter().map(Row::read).collect()
 }
 
-/// An event of which a webhook is to be told.
+/// A new delivery of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewDelivery {
     pub id: Uuid,
@@ -80,11 +82,11 @@ pub struct NewDelivery {
     pub kind: EventType,
 }
 
-/// A step of a webhook through the feed.
+/// A move of a webhook's position in the feed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Advance {
     pub webhook_id: Uuid,
-    /// Where it has to stand still.
+    /// Position that the webhook must still have.
     pub from: i64,
     pub to: i64,
     pub deliveries: Vec<NewDelivery>,
@@ -109,8 +111,8 @@ struct Record {
     created_at: String,
 }
 
-/// Moves webhooks on and makes their deliveries, in one transaction. One that is not where it has to be (another node was
-/// faster), or is switched off, stays as it is. Returns those that were moved.
+/// Moves webhooks forward and creates their deliveries, in one transaction. Skips a webhook that is disabled, or that
+/// another node has moved already. Returns the webhooks that were moved.
 pub async fn advance(db: &Db, steps: &[Advance], now: DateTime<Utc>) -> Result<Vec<Uuid>, Error> {
     let mut steps: Vec<&Advance> = steps.iter().collect();
     // In one order, so that two nodes wait for each other and never deadlock.
@@ -151,13 +153,14 @@ pub async fn advance(db: &Db, steps: &[Advance], now: DateTime<Utc>) -> Result<V
     Ok(moved)
 }
 
-/// How many deliveries each webhook has that are to be sent.
+/// Returns the number of pending deliveries of each webhook.
 pub async fn pending(db: &Db) -> Result<Vec<(Uuid, i64)>, Error> {
     let sql = "select webhook_id, count(*) from webhook_deliveries where state = 'pending' group by webhook_id";
     Ok(reading!(db, |pool| sqlx::query_as(sql).fetch_all(pool).await)?)
 }
 
-/// When the next delivery of a webhook is due; where they go in order, that of the oldest. None: there is none.
+/// Returns when the next delivery of a webhook is due, or `None` if it has none. If `ordered`, that is the oldest
+/// delivery.
 pub async fn next_due(db: &Db, webhook_id: Uuid, ordered: bool) -> Result<Option<DateTime<Utc>>, Error> {
     let column = if ordered { "event_seq" } else { "next_at" };
     let sql = format!(
@@ -168,8 +171,8 @@ pub async fn next_due(db: &Db, webhook_id: Uuid, ordered: bool) -> Result<Option
     Ok(row.map(|(at,)| at))
 }
 
-/// Takes deliveries that are due, at most `limit`; where they go in order, the oldest alone. They count as lost, and are due
-/// again, at `lost_at`. A webhook that is switched off has none.
+/// Claims at most `limit` deliveries that are due; if `ordered`, only the oldest one. Without a report, they count as
+/// lost and are due again at `lost_at`. A disabled webhook has none.
 pub async fn claim(
     db: &Db,
     webhook_id: Uuid,
@@ -201,17 +204,17 @@ pub async fn claim(
     Ok(deliveries)
 }
 
-/// How an attempt went.
+/// Result of an attempt.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Attempt {
     pub id: Uuid,
     pub webhook_id: Uuid,
-    /// Which one it was: nothing is written where another one was begun since.
+    /// Number of this attempt. Nothing is stored if another attempt has begun since.
     pub number: i64,
     pub state: DeliveryState,
-    /// It says something about the receiver: a request was made.
+    /// A request was made, so the result describes the receiver.
     pub about_receiver: bool,
-    /// When it is due again; none where it has ended.
+    /// When the delivery is due again. `None` if it has ended.
     pub next_at: Option<DateTime<Utc>>,
     pub status: Option<u16>,
     pub error: Option<String>,
@@ -220,8 +223,8 @@ pub struct Attempt {
     pub at: DateTime<Utc>,
 }
 
-/// Writes down how an attempt went, and what it says of its webhook. Returns since when nothing gets through; none where it
-/// does, or where the attempt was overtaken.
+/// Stores the result of an attempt, and the failure state of its webhook. Returns since when deliveries have failed.
+/// Returns `None` if this one succeeded, does not describe the receiver, or was overtaken by another attempt.
 pub async fn report(db: &Db, attempt: &Attempt) -> Result<Option<DateTime<Utc>>, Error> {
     let is_through = attempt.state == DeliveryState::Delivered;
     let since = fenced!(db, |tx| {
@@ -257,7 +260,7 @@ pub async fn report(db: &Db, attempt: &Attempt) -> Result<Option<DateTime<Utc>>,
         .execute(&mut *tx)
         .await?;
         if written.rows_affected() == 0 {
-            // Rolls back.
+            // Rolls back the update of the webhook.
             return Ok(None);
         }
         failing.and_then(|(since,)| since)
@@ -265,14 +268,14 @@ pub async fn report(db: &Db, attempt: &Attempt) -> Result<Option<DateTime<Utc>>,
     Ok(since)
 }
 
-/// Which deliveries a list shows.
+/// Filter for a list of deliveries. Absent fields do not restrict.
 #[derive(Debug, Clone, Default)]
 pub struct DeliveryFilter {
     pub state: Option<DeliveryState>,
     pub kind: Option<EventType>,
 }
 
-/// A page of a webhook's deliveries, newest first, those older than `after`.
+/// Returns a page of the deliveries of a webhook, newest first, older than `after`.
 pub async fn page_of_deliveries(
     db: &Db,
     webhook_id: Uuid,
@@ -296,7 +299,7 @@ pub async fn page_of_deliveries(
     read_all(rows)
 }
 
-/// One delivery of a webhook.
+/// Returns one delivery of a webhook.
 pub async fn delivery(db: &Db, webhook_id: Uuid, id: Uuid) -> Result<Option<Delivery>, Error> {
     let sql = format!("select {COLUMNS} from webhook_deliveries where webhook_id = $1 and id = $2");
     let row: Option<Row> =
@@ -304,7 +307,8 @@ pub async fn delivery(db: &Db, webhook_id: Uuid, id: Uuid) -> Result<Option<Deli
     row.map(Row::read).transpose()
 }
 
-/// Makes a delivery due at once, with all of its attempts before it. One that is on its way stays so. None: there is none.
+/// Makes a delivery due at once, and resets its attempts. Does not interrupt an attempt in progress. Returns `None` if
+/// the delivery does not exist.
 pub async fn redeliver(
     db: &Db,
     webhook_id: Uuid,
@@ -332,10 +336,10 @@ pub async fn redeliver(
     row.map(Row::read).transpose()
 }
 
-/// Removes the deliveries of events that are not kept any more, and of each webhook those that have ended beyond its newest
-/// `most`. Returns how many went.
+/// Deletes the deliveries of events that are no longer stored. Also deletes the ended deliveries of each webhook beyond
+/// its newest `most`. Returns the number of deleted deliveries.
 pub async fn delete_old(db: &Db, most: i64) -> Result<u64, Error> {
-    // Their bodies are made of the events.
+    // Their bodies are built from the events.
     let old = "delete from webhook_deliveries where id in
                    (select id from webhook_deliveries
                     where webhook_id = $1 and event_seq < (select seq from events order by seq limit 1)

@@ -1,4 +1,4 @@
-//! Webhooks and what signs for them. Secrets are kept sealed and leave this module sealed.
+//! Webhooks and their signing secrets. Secrets are stored and returned sealed (encrypted).
 
 mod deliveries;
 
@@ -71,12 +71,12 @@ impl Row {
     }
 }
 
-/// A secret that signs, sealed for its own id.
+/// A signing secret, sealed for its own id.
 #[derive(Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct Secret {
     pub id: Uuid,
     pub sealed: Vec<u8>,
-    /// It signs until then; none: it is the current one.
+    /// When it stops signing. `None` for the current secret.
     pub until: Option<DateTime<Utc>>,
 }
 
@@ -93,7 +93,8 @@ macro_rules! insert_secret {
             .await?;
     }};
 }
-/// Keeps a webhook with its secret, unless there are `most` of them: false then. It begins at the end of the feed.
+/// Stores a webhook with its secret. Returns `false` if there are `most` webhooks already. It starts at the end of the
+/// feed.
 pub async fn insert(db: &Db, webhook: &Webhook, secret: &Secret, most: i64, entry: &Entry) -> Result<bool, Error> {
     let sql = format!(
         "insert into webhooks ({COLUMNS})
@@ -125,22 +126,22 @@ pub async fn insert(db: &Db, webhook: &Webhook, secret: &Secret, most: i64, entr
     Ok(true)
 }
 
-/// Every webhook, oldest first.
+/// Returns every webhook, oldest first.
 pub async fn all(db: &Db) -> Result<Vec<Webhook>, Error> {
     let sql = format!("select {COLUMNS} from webhooks order by id");
     let rows: Vec<Row> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).fetch_all(pool).await)?;
     rows.into_iter().map(Row::read).collect()
 }
 
-/// One webhook.
+/// Returns one webhook.
 pub async fn get(db: &Db, id: Uuid) -> Result<Option<Webhook>, Error> {
     let sql = format!("select {COLUMNS} from webhooks where id = $1");
     let row: Option<Row> = reading!(db, |pool| sqlx::query_as(AssertSqlSafe(sql)).bind(id).fetch_optional(pool).await)?;
     row.map(Row::read).transpose()
 }
 
-/// Writes what people say of a webhook over `expected_version`; one that is switched on begins anew with its failures.
-/// False: it has another version by now, or is gone.
+/// Stores the settings of a webhook if it still has `expected_version`. Enabling it resets its failures. Returns
+/// `false` if it has another version or no longer exists.
 pub async fn update(db: &Db, webhook: &Webhook, expected_version: i64, entry: &Entry) -> Result<bool, Error> {
     let details = &webhook.details;
     transaction!(db, |tx| {
@@ -171,7 +172,7 @@ pub async fn update(db: &Db, webhook: &Webhook, expected_version: i64, entry: &E
     Ok(true)
 }
 
-/// Switches a webhook off by a rule of the server. False: somebody did so before, or it is gone.
+/// Disables a webhook by a rule of the server. Returns `false` if it was disabled before or does not exist.
 pub async fn disable(
     db: &Db,
     id: Uuid,
@@ -198,7 +199,7 @@ pub async fn disable(
     Ok(true)
 }
 
-/// Removes a webhook with its secrets and deliveries. False: there is none.
+/// Deletes a webhook with its secrets and deliveries. Returns `false` if it does not exist.
 pub async fn remove(db: &Db, id: Uuid, entry: &Entry) -> Result<bool, Error> {
     transaction!(db, |tx| {
         let gone = sqlx::query("delete from webhooks where id = $1").bind(id).execute(&mut *tx).await?;
@@ -210,15 +211,15 @@ pub async fn remove(db: &Db, id: Uuid, entry: &Entry) -> Result<bool, Error> {
     Ok(true)
 }
 
-/// The secrets of a webhook that sign at this time, the current one first.
+/// Returns the secrets of a webhook that sign at this time, the current one first.
 pub async fn secrets(db: &Db, webhook_id: Uuid, now: DateTime<Utc>) -> Result<Vec<Secret>, Error> {
     let sql = "select id, sealed, until from webhook_secrets where webhook_id = $1 and (until is null or until > $2)
                order by id desc";
     Ok(reading!(db, |pool| sqlx::query_as(sql).bind(webhook_id).bind(now).fetch_all(pool).await)?)
 }
 
-/// Gives a webhook another secret; the one that was current signs until `until`, and those before it no more. False: there
-/// is no such webhook.
+/// Stores a new secret for a webhook. The previous current secret signs until `until`; older ones are deleted. Returns
+/// `false` if the webhook does not exist.
 pub async fn rotate(
     db: &Db,
     webhook_id: Uuid,
