@@ -1,13 +1,13 @@
-//! Application keys: asked for without credentials, granted by a person, handed out once.
+//! Application keys: requested without credentials, granted by a person, issued once.
 
 use std::time::{Duration, Instant};
 
-/// A request that nobody has asked about for this long is forgotten.
+/// A request that is not polled for this long is dropped.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(5);
-/// Requests that wait at the same time; more than that is somebody's mistake.
+/// Maximum number of pending requests. More are a mistake of a client.
 const WAITING: usize = 32;
 
-/// The keys given and the requests for more.
+/// Issued keys, and requests for more.
 #[derive(Debug, Default)]
 pub struct AppKeys {
     keys: Vec<String>,
@@ -21,23 +21,23 @@ struct Request {
     granted: bool,
 }
 
-/// What a poll finds.
+/// Result of a poll.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Poll {
     Awaiting,
-    /// Said once.
+    /// Returned only once.
     Granted(String),
-    /// Unknown, denied, forgotten, or handed out already.
+    /// Unknown, denied, dropped, or issued already.
     Gone,
 }
 
 impl AppKeys {
-    /// Whether this is a key that was given.
+    /// Returns whether this key was issued.
     pub fn accepts(&self, key: &str) -> bool {
         self.keys.iter().any(|known| known == key)
     }
 
-    /// A new request: its token. None where too many wait.
+    /// Adds a request and returns its token. Returns `None` if too many requests are pending.
     pub fn request(&mut self, now: Instant) -> Option<String> {
         self.forget(now);
         if self.requests.len() >= WAITING {
@@ -48,7 +48,7 @@ impl AppKeys {
         Some(token)
     }
 
-    /// The asker looks for the decision.
+    /// Returns the decision about a request.
     pub fn poll(&mut self, token: &str, now: Instant) -> Poll {
         self.forget(now);
         let Some(index) = self.requests.iter().position(|request| request.token == token) else { return Poll::Gone };
@@ -63,7 +63,7 @@ impl AppKeys {
         Poll::Granted(key)
     }
 
-    /// Answers the oldest request that waits. False where none does.
+    /// Grants or denies the oldest pending request. Returns `false` if no request is pending.
     pub fn decide(&mut self, grant: bool, now: Instant) -> bool {
         self.forget(now);
         let Some(index) = self.requests.iter().position(|request| !request.granted) else { return false };

@@ -1,4 +1,4 @@
-//! The JSON bodies, key for key as recorded in `octoprint-samples/`.
+//! JSON bodies, with the same keys as recorded in `octoprint-samples/`.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use super::{
     printer::Inner,
 };
 
-/// The version that a flavor says of itself.
+/// Returns the version that a flavor reports.
 pub fn version(flavor: Flavor) -> &'static str {
     match flavor {
         Flavor::V1_11 => "1.11.8",
@@ -41,7 +41,7 @@ pub fn job(inner: &Inner, flavor: Flavor, now: Instant) -> Value {
     body
 }
 
-/// `job` of the above and of the push frames.
+/// `job` of `GET /api/job` and of the push frames.
 pub fn job_part(inner: &Inner, flavor: Flavor) -> Value {
     let selected = inner.machine.selected();
     let prints = selected.and_then(|file| inner.files.get(&file.path)).map(|entry| &entry.prints);
@@ -85,12 +85,13 @@ pub fn state(inner: &Inner) -> Value {
     json!({"error": inner.machine.trouble().error, "flags": state.flags(), "text": state.text()})
 }
 
-/// Between two moments of the history of temperatures.
+/// Time between two entries of the temperature history.
 const STEP: Duration = Duration::from_secs(2);
-/// How far it goes back, as OctoPrint's does by default.
+/// Length of the temperature history, as in OctoPrint's defaults.
 const PAST: Duration = Duration::from_secs(30 * 60);
 
-/// `GET /api/printer`, without what `exclude` names, and with up to so many moments of the `history` if it is wanted.
+/// `GET /api/printer`, without the parts in `exclude`. `history` is the maximum number of entries in the temperature
+/// history, if it is requested.
 pub fn printer(inner: &Inner, now: Instant, exclude: &str, history: Option<usize>) -> Value {
     let excluded: Vec<&str> = exclude.split(',').map(str::trim).collect();
     let mut body = Map::new();
@@ -114,7 +115,7 @@ pub fn printer(inner: &Inner, now: Instant, exclude: &str, history: Option<usize
     Value::Object(body)
 }
 
-/// The newest moments of the past, oldest first.
+/// Returns the newest entries of the history, oldest first.
 fn past(inner: &Inner, now: Instant, limit: usize) -> Value {
     let steps = u32::try_from(limit).unwrap_or(u32::MAX).min(PAST.as_secs() as u32 / STEP.as_secs() as u32);
     let time = unix_seconds();
@@ -168,7 +169,7 @@ pub fn files(files: &Files, url: &str, flavor: Flavor, recursive: bool) -> Value
     json!({"files": listing, "free": 77_146_894_336_u64, "total": 270_553_174_016_u64})
 }
 
-/// What lies in a folder (`""` is the root).
+/// Returns the content of a folder (`""` is the root).
 fn folder(files: &Files, path: &str, url: &str, flavor: Flavor, recursive: bool) -> Vec<Value> {
     let is_here = |name: &&str| name.rsplit_once('/').map_or("", |(folder, _)| folder) == path;
     let folders = files.folders().filter(is_here).map(|name| folder_entry(files, name, url, flavor, recursive));
@@ -176,7 +177,7 @@ fn folder(files: &Files, path: &str, url: &str, flavor: Flavor, recursive: bool)
     folders.chain(entries).collect()
 }
 
-/// A folder as it is listed; `children` only where the question was recursive.
+/// A folder in a listing. Only a recursive listing has `children`.
 pub fn folder_entry(files: &Files, path: &str, url: &str, flavor: Flavor, recursive: bool) -> Value {
     let below = format!("{path}/");
     let size: usize =
@@ -195,7 +196,7 @@ pub fn folder_entry(files: &Files, path: &str, url: &str, flavor: Flavor, recurs
     body
 }
 
-/// One file.
+/// A file in a listing.
 pub fn entry(path: &str, entry: &Entry, url: &str, flavor: Flavor) -> Value {
     let flat = json!({"depth": 0, "height": 0, "width": 0});
     let area = json!({"maxX": 0, "maxY": 0, "maxZ": 0, "minX": 0, "minY": 0, "minZ": 0});
@@ -252,7 +253,7 @@ pub fn refs(path: &str, url: &str) -> Value {
     })
 }
 
-/// `current` and `history` of the event socket, which differ in little.
+/// `current` and `history` of the event socket, which hardly differ.
 pub fn push_state(inner: &Inner, flavor: Flavor, now: Instant) -> Value {
     let [tool, bed] =
         inner.machine.temperatures(now).map(|(actual, target)| json!({"actual": tenths(actual), "target": target}));
@@ -275,7 +276,7 @@ pub fn push_state(inner: &Inner, flavor: Flavor, now: Instant) -> Value {
     })
 }
 
-/// `webcam` of `GET /api/settings`: the stream relative, the snapshot as seen from OctoPrint's host.
+/// `webcam` of `GET /api/settings`. The stream is a relative URL. The snapshot is the URL on OctoPrint's host.
 pub fn webcam(url: &str) -> Value {
     let snapshot = format!("{url}/webcam/?action=snapshot");
     let stream = "/webcam/?action=stream";
@@ -304,7 +305,7 @@ pub fn webcam(url: &str) -> Value {
     })
 }
 
-/// The permissions of the simulated user, who may do everything.
+/// Permissions of the simulated user, who may do everything.
 pub const PERMISSIONS: [&str; 16] = [
     "ADMIN",
     "STATUS",

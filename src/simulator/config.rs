@@ -1,41 +1,42 @@
-//! What a simulated farm is made of, and what can be done to it from outside of the API.
+//! Configuration of a simulated farm, and the faults and acts that tests apply from outside the API.
 //!
-//! Everything here is a plain value, so that a test, the demo and the HTTP control of another process speak of the
-//! same faults in the same words.
+//! All types are plain values. So a test, the demo and the HTTP control of another process use the same names for the
+//! same faults.
 
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-/// Which OctoPrint is imitated. They answer alike but for the differences of the measured table.
+/// OctoPrint version to imitate. The versions differ only as in the measured table.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Flavor {
     /// OctoPrint 1.11.8.
     #[default]
     V1_11,
-    /// OctoPrint 2.0.0rc7 without the new version header: `restart` does nothing, nor does a toggle of a paused print,
-    /// `error` is always there.
+    /// OctoPrint 2.0.0rc7 without the new version header. `restart` does nothing, and a toggle of a paused print does
+    /// nothing. `error` is always present.
     V2_0,
 }
 
-/// How many printers, and how they behave.
+/// Number of printers, and their behaviour.
 #[derive(Debug, Clone)]
 pub struct FarmConfig {
     pub printers: usize,
-    /// Every answer is late by this much; a command acts at the end of it, just before its answer leaves.
+    /// Delay of every response. A command acts at the end of the delay, just before its response is sent.
     pub latency: Duration,
-    /// The first printer's port, the others follow. `None`: any free ports.
+    /// Port of the first printer. The others use the ports after it. `None`: any free ports.
     pub base_port: Option<u16>,
     pub flavor: Flavor,
     /// 1.0 is real time; 10.0 prints, heats and dwells ten times faster.
     pub time_scale: f64,
-    /// Each printer then holds `bracket.gcode`, `calibration/cube.gcode` and `long/vase.gcode`.
+    /// Whether each printer has `bracket.gcode`, `calibration/cube.gcode` and `long/vase.gcode`.
     pub with_sample_files: bool,
-    /// A file that is selected from the start, where `with_sample_files` gave it.
+    /// File that is selected from the start, if `with_sample_files` provides it.
     pub select: Option<String>,
     /// How long a pause waits for the printer's position: measured as 0.03 to 0.13 s or 1.03 s. Not scaled.
     pub pause_answer: Duration,
-    /// One more listener, which steers every printer also while its own is refusing or hanging. `Some(0)`: any port.
+    /// Port of an extra listener that controls every printer, even while the printer's own port refuses or hangs.
+    /// `Some(0)`: any port.
     pub control_port: Option<u16>,
 }
 
@@ -55,52 +56,53 @@ impl Default for FarmConfig {
     }
 }
 
-/// What is wrong with a printer's server or with the way to it.
+/// A fault of a printer's server, or of the connection to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
-    /// The listener is closed and every connection cut, as if the process had died. The print goes on unseen.
+    /// The listener and every connection are closed, as if the process had died. The print continues unobserved.
     Refuse,
-    /// Connections are accepted and nothing is answered, as under `kill -STOP`. What was asked meanwhile is carried
-    /// out when the fault is cleared, even if the asker has gone: that is what a stopped OctoPrint does.
+    /// Connections are accepted, and requests get no response, as after `kill -STOP`. When the fault is cleared, the
+    /// requests are carried out, even if the client is gone. A stopped OctoPrint does the same.
     Hang,
-    /// Answers are late by this much more.
+    /// Additional delay of responses.
     Slow(Duration),
-    /// One byte of the answer a second.
+    /// Responses are sent at one byte a second.
     Drip,
-    /// The connection is reset after the request was read and before anything was done.
+    /// The connection is reset after the request was read, before anything is done.
     Reset,
-    /// The command is carried out and the connection reset without an answer.
+    /// The command is carried out, and the connection is reset without a response.
     ResetAfterActing,
-    /// `Not found` without a status line, as OctoPrint's intermediary server answers. Nothing is done.
+    /// The response is `Not found` without a status line, as from OctoPrint's intermediary server. Nothing is done.
     Garbage,
-    /// Answered with this status. Nothing is done.
+    /// The response has this status. Nothing is done.
     Status(u16),
-    /// Carried out, and answered with this status.
+    /// The request is carried out, and the response has this status.
     StatusAfterActing(u16),
-    /// The event socket is closed, and refused with 404.
+    /// The event socket is closed, and new ones are refused with 404.
     DropSocket,
-    /// Frames of the event socket are late by this much: readings overtake them.
+    /// Delay of the frames of the event socket. Readings overtake them.
     LateEvents(Duration),
-    /// No key is good: 403 for GET, 400 `CSRF validation failed` for the rest.
+    /// Every key is refused: 403 for GET, 400 `CSRF validation failed` for other methods.
     WrongKey,
     /// The event socket is accepted and closed at once.
     CloseSocket,
-    /// The event socket greets, answers pings and takes no login, as OctoPrint 1.11.8 does to a user with a colon in the name.
+    /// The event socket greets, replies to pings, and accepts no login. OctoPrint 1.11.8 does so for a user with a
+    /// colon in the name.
     SilentSocket,
-    /// `NaN` in place of each number of an answer, as Python writes it.
+    /// Each number in a response is replaced by `NaN`, as Python writes it.
     NotANumber,
-    /// What is sent to it is read at this many bytes a second.
+    /// Requests are read at this many bytes a second.
     ReadSlowly(u64),
-    /// It reads no more of a connection after so many bytes, as an OctoPrint does whose disk hangs.
+    /// A connection is not read any more after this many bytes, like an OctoPrint whose disk hangs.
     StopReading(u64),
-    /// This fault, only for what reads or logs in at paths that begin so. Commands are not met.
+    /// This fault, only for reads and logins at paths that begin with this text. Commands are not affected.
     Reading(String, Box<Fault>),
-    /// Several faults of this kind ([`Fault::Reading`]).
+    /// Several faults of the kind [`Fault::Reading`].
     Readings(Vec<Fault>),
 }
 
 impl Fault {
-    /// The fault of a request that reads at this path.
+    /// Returns the fault of a read at this path.
     pub(super) fn of_reading(&self, path: &str) -> Option<&Self> {
         match self {
             Self::Reading(beginning, fault) if path.starts_with(beginning.as_str()) => Some(fault),
@@ -109,10 +111,12 @@ impl Fault {
         }
     }
 
-    /// Reads `"hang"`, `{"reading": "/api/job", "fault": …}`, `{"slow_ms": 500}`, `{"late_events_ms": 500}`, `{"read_slowly": 50000}`, `{"stop_reading": 1000000}`, `{"status": 500}`, `{"status_after_acting": 500}`; `Ok(None)` for null.
+    /// Parses a fault. `null` is `Ok(None)`. A fault without a value is a text such as `"hang"`. Other faults are
+    /// objects: `{"reading": "/api/job", "fault": …}`, `{"slow_ms": 500}`, `{"late_events_ms": 500}`,
+    /// `{"read_slowly": 50000}`, `{"stop_reading": 1000000}`, `{"status": 500}`, `{"status_after_acting": 500}`.
     ///
     /// # Errors
-    /// The text says what is not understood.
+    /// The text contains the value that is not a fault.
     pub fn from_json(value: &Value) -> Result<Option<Self>, String> {
         let status = |name: &str| value.get(name).and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok());
         let word = match value {
@@ -157,7 +161,7 @@ impl Fault {
     }
 }
 
-/// What somebody at the machine does, or the machine by itself.
+/// What a person does at the machine, or what the machine does by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Act {
     Pause,
@@ -165,7 +169,7 @@ pub enum Act {
     Cancel,
     /// Starts the selected file.
     StartSelected,
-    /// Sends the selected file to the SD card, until it is cancelled.
+    /// Sends the selected file to the SD card, until cancelled.
     SendToSd,
     Disconnect,
     Connect,
@@ -173,16 +177,16 @@ pub enum Act {
     Reset,
     /// The firmware halts with this text.
     FirmwareError(String),
-    /// Filament runs out: paused by the printer.
+    /// Filament runs out, and the printer pauses the job.
     M600,
-    /// The firmware hangs: `Printing` for good, with a frozen position. Ends by disconnecting.
+    /// The firmware hangs: the state stays `Printing`, with a frozen position, until a disconnect.
     GoAwol,
-    /// OctoPrint itself restarts: connections and sessions are gone, nothing is selected, the job is lost.
+    /// OctoPrint itself restarts: connections and sessions end, no file is selected, and the job is lost.
     RestartServer,
 }
 
 impl Act {
-    /// Reads `{"act": "pause"}`; `{"act": "firmware_error", "text": "..."}`.
+    /// Parses `{"act": "pause"}`, or `{"act": "firmware_error", "text": "..."}`.
     pub fn from_json(value: &Value) -> Option<Self> {
         Some(match value.get("act").and_then(Value::as_str)? {
             "pause" => Self::Pause,
@@ -204,7 +208,7 @@ impl Act {
     }
 }
 
-/// A request that changed something, or might have.
+/// A request that changed something, or could have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Received {
     /// When it was carried out, or would have been.
@@ -214,14 +218,14 @@ pub struct Received {
     /// `start`, `cancel`, `pause`, `select`, `upload`, `connect`, the G-code of a printer command …
     pub command: String,
     pub action: Option<String>,
-    /// It changed something: a start without a file, answered with 204, did not.
+    /// Whether it changed something. A start without a file did not, although its response was 204.
     pub acted: bool,
-    /// What the client was answered; 0 for no answer at all.
+    /// Status of the response; 0 if there was none.
     pub status: u16,
 }
 
 impl Received {
-    /// As `GET /sim/log` shows it, with the time in milliseconds since the farm's start.
+    /// Returns the entry as in `GET /sim/log`, with the time in milliseconds since the start of the farm.
     pub fn to_json(&self, farm_start: Instant) -> Value {
         json!({
             "at_ms": u64::try_from(self.at.saturating_duration_since(farm_start).as_millis()).unwrap_or(u64::MAX),

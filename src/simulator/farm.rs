@@ -1,7 +1,7 @@
-//! Many simulated printers in one process: a listening socket each, one router and one server for all.
+//! Farm of simulated printers in one process: a listening socket for each printer, one router and one server for all.
 //!
-//! A router per printer would cost more memory than the printer. There is one, and a request learns its printer from
-//! the connection that it came on.
+//! A router per printer would use more memory than the printer. So there is one router, and a request gets its printer
+//! from its connection.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -25,19 +25,20 @@ use super::{
     wire::{Conn, Wire},
 };
 
-/// Path and seconds of the sample files.
+/// Path and print time in seconds of the sample files.
 const SAMPLES: [(&str, u32); 3] =
     [("bracket.gcode", 600), ("calibration/cube.gcode", 90), ("long/vase.gcode", 4 * 3600)];
-/// Accepted connections on their way to the server.
+/// Accepted connections that wait for the server.
 const DOORMAT: usize = 256;
-/// How long [`Farm::stop`] waits for connections to end.
+/// How long [`Farm::stop`] waits for connections to close.
 const GOODBYE: Duration = Duration::from_secs(2);
-/// After an accept that failed (out of file descriptors): a pause rather than a busy loop.
+/// Pause after a failed accept (out of file descriptors). It prevents a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// What the operating system receives for a printer that does not read, in bytes: an upload stands still soon then.
+/// Receive buffer of the operating system, in bytes. It is small, so that an upload to a printer that does not read
+/// stalls soon.
 const RECEIVED: u32 = 64 * 1024;
-/// Connections that wait to be accepted.
+/// Connections that may wait to be accepted.
 const ACCEPTABLE: u32 = 1_024;
 
 /// A farm of simulated printers. Dropping it ends all its tasks.
@@ -50,10 +51,10 @@ pub struct Farm {
 }
 
 impl Farm {
-    /// Opens the ports and begins to serve.
+    /// Opens the ports and starts the server.
     ///
     /// # Errors
-    /// A port that cannot be had.
+    /// If a port is not available.
     pub async fn start(config: FarmConfig) -> std::io::Result<Self> {
         let stop = CancellationToken::new();
         let common = Arc::new(Common {
@@ -80,7 +81,7 @@ impl Farm {
             }
             printers.push(printer);
         }
-        // From here on nothing fails but the control port, and a farm that is dropped stops.
+        // From here, only the control port can fail, and dropping the farm stops it.
         let mut farm = Self { printers, control_url: None, stop: stop.clone(), tasks: TaskTracker::new() };
         let (accepted, doors) = mpsc::channel(DOORMAT);
         for printer in &farm.printers {
@@ -103,17 +104,17 @@ impl Farm {
         Ok(farm)
     }
 
-    /// In the order of their names.
+    /// Returns the printers in the order of their names.
     pub fn printers(&self) -> &[SimulatedPrinter] {
         &self.printers
     }
 
-    /// Where every printer can be steered, if a control port was asked for.
+    /// Returns the URL of the control port, if one is configured.
     pub fn control_url(&self) -> Option<&str> {
         self.control_url.as_deref()
     }
 
-    /// Ends all connections and waits until they are gone.
+    /// Closes all connections and waits until they are closed.
     pub async fn stop(self) {
         self.stop.cancel();
         self.tasks.close();
@@ -130,7 +131,7 @@ impl Drop for Farm {
     }
 }
 
-/// Opens a printer's port.
+/// Opens the port of a printer.
 pub(super) fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     let socket = TcpSocket::new_v4()?;
     socket.set_reuseaddr(true)?;
@@ -147,13 +148,13 @@ fn port(base: Option<u16>, index: usize) -> std::io::Result<u16> {
         .ok_or_else(|| std::io::Error::other(format!("no port {index} after {base}: ports end at 65535")))
 }
 
-/// Opens the door of one printer to whoever knocks.
+/// Accepts the connections of one printer.
 async fn attend(printer: SimulatedPrinter, accepted: mpsc::Sender<(Wire, SocketAddr)>, stop: CancellationToken) {
     let mut fault = printer.watch_fault();
     loop {
         let guest = tokio::select! {
             () = stop.cancelled() => return,
-            // The listener may have gone or come back: look again.
+            // The listener may have been closed or opened again: poll it again.
             changed = fault.changed() => match changed {
                 Ok(()) => continue,
                 Err(_) => return,
@@ -172,7 +173,7 @@ async fn attend(printer: SimulatedPrinter, accepted: mpsc::Sender<(Wire, SocketA
     }
 }
 
-/// All the doors of the farm, as the one listener that axum serves.
+/// Accepted connections of all printers, as the one listener that axum serves.
 pub struct Doors(mpsc::Receiver<(Wire, SocketAddr)>);
 
 impl axum::serve::Listener for Doors {

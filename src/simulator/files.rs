@@ -1,4 +1,4 @@
-//! The files of one printer: bytes that are shared between printers, and what OctoPrint tells about them.
+//! Files of one printer: bytes that printers share, and what OctoPrint reports about each file.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::machine::{Ended, Selected};
 
-/// The bytes of a file. A thousand printers with the same file hold them once.
+/// Bytes of a file. A thousand printers with the same file store them once.
 #[derive(Debug)]
 pub struct Blob {
     bytes: Box<[u8]>,
@@ -19,23 +19,24 @@ pub struct Blob {
 }
 
 impl Blob {
-    /// The content.
+    /// Returns the content.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// 40 hex digits, as OctoPrint's sha1 has; here a part of a sha256, which nobody compares with the bytes.
+    /// Returns 40 hexadecimal digits, like OctoPrint's sha1. Here they are the start of a sha256, because no client
+    /// compares them with the bytes.
     pub fn hash(&self) -> &str {
         &self.hash
     }
 }
 
-/// Finds bytes that some printer of the farm holds already.
+/// Finds bytes that a printer of the farm has already.
 #[derive(Debug, Default)]
 pub struct Blobs(Mutex<HashMap<String, Weak<Blob>>>);
 
 impl Blobs {
-    /// The shared copy of these bytes.
+    /// Returns the shared copy of these bytes.
     pub fn intern(&self, bytes: Vec<u8>) -> Arc<Blob> {
         let mut hash = String::with_capacity(40);
         for byte in Sha256::digest(&bytes).iter().take(20) {
@@ -52,33 +53,33 @@ impl Blobs {
     }
 }
 
-/// What is known about the prints of a file.
+/// Statistics about the prints of a file.
 #[derive(Debug, Clone, Default)]
 pub struct Prints {
     pub success: u32,
     pub failure: u32,
-    /// (seconds since 1970, seconds of printing for a success) of the last one.
+    /// The last print: seconds since 1970, and the print time in seconds of a success.
     pub last: Option<(f64, Option<f64>)>,
-    /// Seconds, of the successes.
+    /// Print time of the last success, in seconds.
     pub last_time: Option<f64>,
     total_time: f64,
 }
 
 impl Prints {
-    /// Mean seconds of the successful prints.
+    /// Returns the mean print time of the successful prints, in seconds.
     pub fn average(&self) -> Option<f64> {
         (self.success > 0).then(|| self.total_time / f64::from(self.success))
     }
 }
 
-/// A file.
+/// A stored file.
 #[derive(Debug, Clone)]
 pub struct Entry {
     pub blob: Arc<Blob>,
     /// Seconds since 1970.
     pub date: i64,
     pub prints: Prints,
-    /// What the upload gave, to come back with the entry.
+    /// Data from the upload, returned with the entry.
     pub userdata: Option<serde_json::Value>,
 }
 
@@ -91,27 +92,27 @@ pub struct Files {
 }
 
 impl Files {
-    /// Counts changes: the strong ETag of `GET /api/files` is made of it.
+    /// Returns the number of changes. The strong ETag of `GET /api/files` contains it.
     pub fn version(&self) -> u64 {
         self.version
     }
 
-    /// By path.
+    /// Returns the file at a path.
     pub fn get(&self, path: &str) -> Option<&Entry> {
         self.entries.get(path)
     }
 
-    /// Files in order of their paths.
+    /// Returns the files in the order of their paths.
     pub fn entries(&self) -> impl Iterator<Item = (&str, &Entry)> {
         self.entries.iter().map(|(path, entry)| (path.as_str(), entry))
     }
 
-    /// Folders in order of their paths.
+    /// Returns the folders in the order of their paths.
     pub fn folders(&self) -> impl Iterator<Item = &str> {
         self.folders.iter().map(String::as_str)
     }
 
-    /// Puts a file, over another of the same path, whose counters are lost.
+    /// Stores a file. Overwriting a file with the same path resets its counters.
     pub fn put(&mut self, path: &str, blob: Arc<Blob>, userdata: Option<serde_json::Value>) {
         if let Some((folder, _)) = path.rsplit_once('/') {
             self.put_folder(folder);
@@ -121,7 +122,7 @@ impl Files {
         self.entries.insert(path.to_owned(), entry);
     }
 
-    /// Makes a folder and those above it.
+    /// Creates a folder and its parents.
     pub fn put_folder(&mut self, path: &str) {
         for (at, _) in path.match_indices('/').chain([(path.len(), "")]) {
             let folder = path.get(..at).unwrap_or_default();
@@ -131,7 +132,7 @@ impl Files {
         }
     }
 
-    /// Removes a file, or a folder with what is in it. False where there is none.
+    /// Deletes a file, or a folder with its content. Returns `false` if the path does not exist.
     pub fn remove(&mut self, path: &str) -> bool {
         let below = format!("{path}/");
         let before = self.entries.len() + self.folders.len();
@@ -142,7 +143,7 @@ impl Files {
         removed
     }
 
-    /// As the machine selects it.
+    /// Returns a file in the form that the machine selects.
     pub fn selection(&self, path: &str) -> Option<Selected> {
         let entry = self.entries.get(path)?;
         Some(Selected {
@@ -153,7 +154,7 @@ impl Files {
         })
     }
 
-    /// Counts a print.
+    /// Counts a print that has ended.
     pub fn count(&mut self, ended: &Ended) {
         let Some(entry) = self.entries.get_mut(&ended.path) else { return };
         let prints = &mut entry.prints;
@@ -169,23 +170,23 @@ impl Files {
     }
 }
 
-/// The part of a path behind its last slash.
+/// Returns the part of a path after its last slash.
 pub fn name_of(path: &str) -> &str {
     path.rsplit_once('/').map_or(path, |(_, name)| name)
 }
 
-/// A name as OctoPrint keeps it: letters of any script, digits and `-_.() `.
+/// Returns a name as OctoPrint stores it: letters of any script, digits and `-_.()[] `.
 pub fn sanitised(name: &str) -> String {
     let kept: String = name.chars().filter(|c| c.is_alphanumeric() || "-_.()[] ".contains(*c)).collect();
     kept.trim().trim_start_matches('.').to_owned()
 }
 
-/// Seconds since 1970 with their fraction, as OctoPrint gives times of events.
+/// Returns seconds since 1970 with their fraction, as OctoPrint reports times of events.
 pub fn unix_time() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
 
-/// Whole seconds since 1970, as OctoPrint gives dates of files.
+/// Returns whole seconds since 1970, as OctoPrint reports dates of files.
 pub fn unix_seconds() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)

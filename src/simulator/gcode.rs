@@ -1,31 +1,31 @@
-//! How long a line of G-code takes on OctoPrint's virtual printer, as measured, and the sample files.
+//! Duration of a line of G-code on OctoPrint's virtual printer, as measured, and the sample files.
 //!
-//! Lines are read where they lie, one at a time: a thousand printers with the same file share its bytes.
+//! Lines are parsed in place, one at a time. So a thousand printers with the same file share its bytes.
 
 use std::{fmt::Write as _, time::Duration};
 
-/// What a line does, as far as a printer without a print can tell.
+/// Effect of a line, as far as the simulation needs it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Op {
     /// Empty or a comment: never sent.
     Nothing,
-    /// Stands still this long.
+    /// Waits this long.
     Dwell(Duration),
-    /// A heater gets a target; `wait` holds the print until it is there.
+    /// Sets the target of a heater. `wait` holds the print until the target is reached.
     Heat { heater: Heater, target: f64, wait: bool },
-    /// A move of the head: axes X, Y, Z, E and the feed rate in mm/min, where given.
+    /// Moves the head: axes X, Y, Z, E and the feed rate in mm/min, if given.
     Move { to: [Option<f64>; 4], feed: Option<f64> },
-    /// `G92`: the position is declared.
+    /// `G92` and `G28`: sets the position.
     Declare([Option<f64>; 4]),
     /// `G90`, `G91`.
     Relative(bool),
-    /// `M25`, `M0`: the printer pauses the job.
+    /// `M25`, `M0`, `M226`: the printer pauses the job.
     Pause,
-    /// `M600`: the same, for filament.
+    /// `M600`: the printer pauses the job to change filament.
     ChangeFilament,
     /// `M112`.
     EmergencyStop,
-    /// Anything else: as long as its `ok` takes.
+    /// Any other line. It takes only the time until its `ok`.
     Quick,
 }
 
@@ -36,12 +36,12 @@ pub enum Heater {
     Bed,
 }
 
-/// A line without work of its own, from send to `ok`.
+/// Duration of a line without work of its own, from send to `ok`.
 pub const QUICK_LINE: Duration = Duration::from_micros(1300);
-/// What the virtual printer's polling adds to a `G4`.
+/// Time that the virtual printer's polling adds to a `G4`.
 pub const DWELL_OVERHEAD: Duration = Duration::from_millis(11);
 
-/// Reads one line.
+/// Parses one line.
 pub fn parse(line: &[u8]) -> Op {
     let line = line.split(|byte| *byte == b';').next().unwrap_or_default();
     let Ok(text) = std::str::from_utf8(line) else { return Op::Quick };
@@ -76,13 +76,13 @@ pub fn parse(line: &[u8]) -> Op {
     }
 }
 
-/// Where the line that begins at `from` ends, its line break included; `None` at the end of the file.
+/// Returns the end of the line that begins at `from`, including its line break. `None` at the end of the file.
 pub fn line_end(content: &[u8], from: usize) -> Option<usize> {
     let rest = content.get(from..).filter(|rest| !rest.is_empty())?;
     Some(rest.iter().position(|byte| *byte == b'\n').map_or(content.len(), |at| from + at + 1))
 }
 
-/// The head: what a move costs depends on where it was.
+/// Position of the head. The duration of a move depends on it.
 #[derive(Debug, Clone, Copy)]
 pub struct Head {
     at: [f64; 4],
@@ -97,7 +97,8 @@ impl Default for Head {
 }
 
 impl Head {
-    /// Ten times faster than a real printer, and only positive deltas cost time: so does the virtual printer.
+    /// Moves the head and returns the duration. As on the virtual printer, a move is ten times faster than real, and
+    /// only positive deltas take time.
     pub fn travel(&mut self, to: [Option<f64>; 4], feed: Option<f64>) -> Duration {
         if let Some(feed) = feed.filter(|feed| *feed > 0.0) {
             self.feed = feed;
@@ -112,21 +113,21 @@ impl Head {
         Duration::try_from_secs_f64(longest / self.feed * 60.0 * 0.1).unwrap_or_default()
     }
 
-    /// `G92` and `G28`.
+    /// Sets the position (`G92` and `G28`).
     pub fn declare(&mut self, axes: [Option<f64>; 4]) {
         for (at, axis) in self.at.iter_mut().zip(axes) {
             *at = axis.unwrap_or(*at);
         }
     }
 
-    /// `G90` and `G91`.
+    /// Switches between absolute (`G90`) and relative (`G91`) moves.
     pub fn set_relative(&mut self, relative: bool) {
         self.relative = relative;
     }
 }
 
-/// A file that takes about `seconds`: it heats a little and then dwells in lines of equal size, so that `completion`,
-/// which goes by bytes, is linear.
+/// Returns a file that prints for about `seconds`. It heats a little and then dwells in lines of equal size. So
+/// `completion`, which depends on bytes, grows linearly.
 pub fn sample_gcode(seconds: u32) -> String {
     let mut gcode = String::with_capacity(64 + seconds as usize * 10);
     gcode.push_str("; a sample of the simulator\nM140 S45\nM104 S60\nM109 S60\n");

@@ -1,6 +1,6 @@
-//! Who listens to a printer's event socket, and to what.
+//! Listeners of a printer's event socket, and the events that each one receives.
 //!
-//! An event is turned into text once, and only if somebody asked for it: a farm without listeners pays nothing.
+//! An event is serialised once, and only if a listener wants it. So a farm without listeners has no cost.
 
 use std::sync::Arc;
 
@@ -10,10 +10,10 @@ use tokio::sync::mpsc;
 
 use super::machine::Event;
 
-/// Frames that wait for a slow listener; one that lets more pile up is cut off.
+/// Frames that wait for a slow listener. A listener with more frames is disconnected.
 const QUEUE: usize = 128;
 
-/// Which events a listener gets.
+/// Which events a listener receives.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Wanted {
     #[default]
@@ -23,7 +23,7 @@ pub enum Wanted {
 }
 
 impl Wanted {
-    /// Whether this kind of event is asked for.
+    /// Returns whether this kind of event is wanted.
     pub fn includes(&self, kind: &str) -> bool {
         match self {
             Self::All => true,
@@ -48,7 +48,7 @@ struct Listener {
 }
 
 impl Hub {
-    /// A new listener: its number and its frames. It is forgotten when the receiver is dropped.
+    /// Adds a listener. Returns its number and its frames. The listener is removed after the receiver is dropped.
     pub fn listen(&mut self, wanted: Wanted) -> (u64, mpsc::Receiver<Utf8Bytes>) {
         let (frames, receiver) = mpsc::channel(QUEUE);
         self.next_id += 1;
@@ -57,14 +57,14 @@ impl Hub {
         (self.next_id, receiver)
     }
 
-    /// A listener changes its mind.
+    /// Changes which events a listener receives.
     pub fn set_wanted(&mut self, id: u64, wanted: Wanted) {
         if let Some(listener) = self.listeners.iter_mut().find(|listener| listener.id == id) {
             listener.wanted = Arc::new(wanted);
         }
     }
 
-    /// Tells everybody who asked for it.
+    /// Sends an event to every listener that wants it.
     pub fn publish(&mut self, event: &Event) {
         let mut text: Option<Utf8Bytes> = None;
         self.listeners.retain(|listener| {
@@ -76,13 +76,13 @@ impl Hub {
         });
     }
 
-    /// How many listen.
+    /// Returns the number of listeners.
     pub fn len(&self) -> usize {
         self.listeners.iter().filter(|listener| !listener.frames.is_closed()).count()
     }
 }
 
-/// An event as its frame.
+/// Serialises an event as a frame.
 pub fn frame(event: &Event) -> Utf8Bytes {
     #[derive(Serialize)]
     struct Frame<'a> {

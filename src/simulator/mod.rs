@@ -1,22 +1,29 @@
-//! An OctoPrint made of axum: a farm of simulated printers for the demo, the tests and the benchmarks.
+//! OctoPrint simulator built with axum: a farm of simulated printers for the demo, the tests and the benchmarks.
 //!
-//! It imitates what was *measured* of OctoPrint 1.11.8 and 2.0, quirks included, and is held to it by a conformance
-//! suite that runs against both. It names nothing of the client: it must not share the client's mistakes.
+//! It imitates the *measured* behaviour of OctoPrint 1.11.8 and 2.0, including quirks. A conformance suite runs against
+//! the simulator and against real OctoPrints. The simulator shares no code with the client, so it cannot share the
+//! client's mistakes.
 //!
-//! * `farm.rs`: listeners and the server; `wire.rs`: faults below HTTP; `printer.rs`: one printer and its handle
+//! * `farm.rs`: listening sockets and the server; `wire.rs`: faults below HTTP; `printer.rs`: one printer and its
+//!   handle
 //! * `machine/`: the states, as a pure state machine; `gcode.rs`: how long a line takes; `files.rs`
-//! * `api/`: the routes; `push.rs` and `hub.rs`: the event socket; `bodies.rs`: the JSON
+//! * `api/`: the routes; `push.rs` and `hub.rs`: the event socket; `bodies.rs`: the JSON bodies
 //!
-//! **Cost.** An idle printer has one task, waiting on its listening socket, and no timer. States, positions and
-//! temperatures are computed when they are asked for. `tests/cost.rs` repeats the numbers: 7 KiB for an idle printer,
-//! 17 KiB with its event socket (both ends), no processor time while idle.
+//! **Cost.** An idle printer has one task, which waits on its listening socket, and no timer. States, positions and
+//! temperatures are computed on request. `tests/cost.rs` repeats the measurement. An idle printer uses 7 KiB, or 17 KiB
+//! with its event socket (both ends), and no processor time.
 //!
-//! **Not imitated:** that two simultaneous starts may both be accepted; the 1 s of delay that some answers of the
-//! virtual printer have (but see [`FarmConfig::pause_answer`]) and the 0.1 s before a debug command acts; time-outs of
-//! a hung firmware, which OctoPrint's defaults reach after minutes; the shapes that 2.x gives to a client that sends
-//! its version header; what permissions below those of an administrator forbid
-//! (`STATUS` aside); G-code analysis; `hash` is no sha1; slicing, SD
-//! cards, `copy` and `move`. What `api` does not list is 404.
+//! **Not imitated:**
+//!
+//! * two simultaneous starts that are both accepted, which can happen in OctoPrint
+//! * the delay of 1 s of some replies of the virtual printer (but see [`FarmConfig::pause_answer`]), and the 0.1 s
+//!   before a debug command acts
+//! * time-outs of hung firmware, which take minutes with OctoPrint's defaults
+//! * the formats that 2.x returns to a client that sends its version header
+//! * restrictions by permissions below those of an administrator (except `STATUS`)
+//! * G-code analysis, a real sha1 in `hash`, slicing, SD cards, `copy` and `move`
+//!
+//! A path that `api` does not list returns 404.
 
 mod api;
 mod app_keys;

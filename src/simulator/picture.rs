@@ -1,6 +1,6 @@
-//! The camera: a small picture of a print that grows, so that a demo has something to show.
+//! Camera picture of a growing print, so that a demo has something to show.
 //!
-//! A PNG of an 8-bit palette with uncompressed blocks: forty lines instead of a dependency.
+//! A PNG with an 8-bit palette and uncompressed blocks: forty lines instead of a dependency.
 
 const WIDTH: usize = 96;
 const HEIGHT: usize = 64;
@@ -8,7 +8,7 @@ const HEIGHT: usize = 64;
 /// Background, bed, print, nozzle.
 const PALETTE: [u8; 12] = [0x1f, 0x26, 0x2e, 0x4a, 0x55, 0x60, 0xf2, 0x8c, 0x28, 0xc8, 0xd2, 0xdc];
 
-/// A picture of a print that is `completion` percent high.
+/// Returns a picture of a print that is `completion` percent high.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0..=40 rows before")]
 pub fn snapshot(completion: f64) -> Vec<u8> {
     let height = (completion.clamp(0.0, 100.0) * 0.4) as usize;

@@ -1,7 +1,8 @@
-//! One simulated printer: its machine, files, keys, log and listeners under one lock, and the handle that tests hold.
+//! One simulated printer: its machine, files, keys, log and event listeners behind one lock, and the handle for tests.
 //!
-//! Idle, a printer is this value, a listening socket and a task that waits on it. A second task lives only while the
-//! machine has something due (see [`super::machine`]); it sleeps until then, and at least [`NAP`] at a time.
+//! An idle printer is this value, a listening socket, and a task that waits on the socket. A second task exists only
+//! while something is due in the machine (see [`super::machine`]). It sleeps until then, and at least [`NAP`] each
+//! time.
 
 mod faults;
 
@@ -28,17 +29,17 @@ use super::{
     machine::{Machine, State},
 };
 
-/// The shortest sleep of a printer that is between two states.
+/// Shortest sleep of the worker while the printer is between two states.
 const NAP: Duration = Duration::from_millis(1);
-/// The shortest sleep of one that only runs lines. Who asks catches up anyway, so lines of a millisecond need not
-/// wake anybody one by one; the events of what a line does (its end, `M600`) come this much late at most.
+/// Shortest sleep of the worker while the printer only runs lines. Each request catches up with the lines. So lines of
+/// a millisecond need not wake the worker one by one. Events of a line (its end, `M600`) are at most this late.
 const LINE_NAP: Duration = Duration::from_millis(100);
-/// Requests that are remembered.
+/// Length of the log, in requests.
 const LOG_LENGTH: usize = 20_000;
-/// Push sessions that stay valid; every passive login makes one.
+/// Push sessions that stay valid. Every passive login creates one.
 const SESSIONS: usize = 32;
 
-/// What the lock guards.
+/// State that the lock protects.
 pub struct Inner {
     pub machine: Machine,
     pub files: Files,
@@ -46,22 +47,22 @@ pub struct Inner {
     pub sessions: VecDeque<String>,
     pub key_revoked: bool,
     pub app_keys: AppKeys,
-    /// OctoPrint's permissions of the key's user; none: an administrator.
+    /// OctoPrint permissions of the key's user. `None`: an administrator.
     pub rights: Option<Vec<String>>,
     log: VecDeque<Received>,
-    /// Faults that hit one command each.
+    /// Faults that apply to one command each.
     once: VecDeque<Fault>,
-    /// When the worker will look again; `None`: there is no worker.
+    /// When the worker wakes next. `None`: there is no worker.
     worker_due: Option<Instant>,
 }
 
-/// What the printers of a farm have in common.
+/// Data that the printers of a farm share.
 pub struct Common {
     pub latency: Duration,
     pub flavor: Flavor,
     pub started: Instant,
     pub blobs: Blobs,
-    /// Ends everything.
+    /// Ends all tasks and connections.
     pub stop: CancellationToken,
     pub runtime: Handle,
 }
@@ -73,17 +74,17 @@ struct Shared {
     api_key: String,
     common: Arc<Common>,
     fault: watch::Sender<Option<Fault>>,
-    /// Taken away while the printer refuses connections.
+    /// `None` while the printer refuses connections.
     listener: Mutex<Option<TcpListener>>,
-    /// Cancelled to cut every connection, and replaced.
+    /// Cancelled to cut all connections, and replaced.
     life: Mutex<CancellationToken>,
     wake: Notify,
-    /// Connections of which it stopped reading ([`Fault::StopReading`]).
+    /// Connections that the printer stopped reading ([`Fault::StopReading`]).
     stopped_reading: AtomicUsize,
     inner: Mutex<Inner>,
 }
 
-/// A handle on a simulated printer, for the hands of a test. Cheap to clone.
+/// Handle of a simulated printer, for tests. Cheap to clone.
 #[derive(Clone)]
 pub struct SimulatedPrinter(Arc<Shared>);
 
@@ -129,38 +130,38 @@ impl SimulatedPrinter {
         })))
     }
 
-    /// `SIM-0001`.
+    /// Name of the printer: `SIM-0001`.
     pub fn name(&self) -> &str {
         &self.0.name
     }
 
-    /// `http://127.0.0.1:<port>`, without a slash at its end.
+    /// Base URL: `http://127.0.0.1:<port>`, without a slash at the end.
     pub fn url(&self) -> &str {
         &self.0.url
     }
 
-    /// The one key that it accepts: `sim-key-0001`.
+    /// The one API key that it accepts: `sim-key-0001`.
     pub fn api_key(&self) -> &str {
         &self.0.api_key
     }
 
-    /// Whether this is the printer's key, or one that it gave to an application.
+    /// Returns whether this is the printer's key, or one that it issued to an application.
     pub(super) fn accepts_key(&self, key: &str) -> bool {
         let inner = self.0.inner.lock().unwrap_or_else(PoisonError::into_inner);
         (key == self.0.api_key && !inner.key_revoked) || inner.app_keys.accepts(key)
     }
 
-    /// OctoPrint's word for what it is doing, whatever the fault.
+    /// Returns OctoPrint's text for the state, whatever the fault.
     pub fn state_text(&self) -> String {
         self.with(|inner, _| inner.machine.state().text().to_owned())
     }
 
-    /// Every request that changed something or might have, in order (the last 20,000).
+    /// Returns every request that changed something or could have, in order (the last 20,000).
     pub fn received(&self) -> Vec<Received> {
         self.with(|inner, _| inner.log.iter().cloned().collect())
     }
 
-    /// What somebody at the machine does.
+    /// Performs an act at the machine.
     pub fn at_printer(&self, act: Act) {
         self.with(|inner, now| {
             inner.machine.act(&act, now);
@@ -173,7 +174,7 @@ impl SimulatedPrinter {
         }
     }
 
-    /// Puts a file on the printer, over another of that path.
+    /// Stores a file on the printer. Overwrites a file with the same path.
     pub fn put_file(&self, path: &str, content: impl Into<Vec<u8>>) {
         self.put_blob(path, self.0.common.blobs.intern(content.into()));
     }
@@ -182,7 +183,8 @@ impl SimulatedPrinter {
         self.with(|inner, _| inner.files.put(path, blob, None));
     }
 
-    /// Selects a file, as at OctoPrint's own page. Nothing happens where there is no such file, or while one prints.
+    /// Selects a file, as on OctoPrint's own page. Does nothing if the file does not exist, or if the printer is not
+    /// idle.
     pub fn select(&self, path: &str) {
         self.with(|inner, _| {
             if let Some(file) = inner.files.selection(path) {
@@ -191,12 +193,12 @@ impl SimulatedPrinter {
         });
     }
 
-    /// Sets one of OctoPrint's G-code scripts (`beforePrintStarted` …), to make transient states last.
+    /// Sets one of OctoPrint's G-code scripts (`beforePrintStarted` …), to make transient states longer.
     pub fn set_script(&self, name: &str, gcode: &str) {
         self.with(|inner, _| inner.machine.set_script(name, gcode));
     }
 
-    /// The key is no longer good, nor are the push sessions that it made.
+    /// Revokes the key, and the push sessions that it created.
     pub fn revoke_key(&self) {
         self.with(|inner, _| {
             inner.key_revoked = true;
@@ -204,28 +206,29 @@ impl SimulatedPrinter {
         });
     }
 
-    /// The key is good again.
+    /// Makes the key valid again.
     pub fn restore_key(&self) {
         self.with(|inner, _| inner.key_revoked = false);
     }
 
-    /// Every key's user is one with these permissions (`STATUS` …) from now on. The login tells of them, and without
-    /// `STATUS` the version is refused; the rest is not held against them.
+    /// Limits the user of every key to these permissions (`STATUS` …) from now on. The login returns them, and the
+    /// version is refused without `STATUS`. No other request checks them.
     pub fn limit_rights(&self, rights: &[&str]) {
         self.with(|inner, _| inner.rights = Some(rights.iter().map(|right| (*right).to_owned()).collect()));
     }
 
-    /// Somebody at OctoPrint's own page answers the oldest request for an application key. False where none waits.
+    /// Grants or denies the oldest request for an application key, like a user on OctoPrint's own page. Returns `false`
+    /// if no request is pending.
     pub fn decide_app_key(&self, grant: bool) -> bool {
         self.with(|inner, now| inner.app_keys.decide(grant, now))
     }
 
-    /// Degrees Celsius of the tool, now.
+    /// Returns the temperature of the tool in degrees Celsius.
     pub fn tool_temperature(&self) -> f64 {
         self.with(|inner, now| inner.machine.temperatures(now)[0].0)
     }
 
-    /// How many authenticated event sockets are open.
+    /// Returns the number of authenticated event sockets.
     pub fn listeners(&self) -> usize {
         self.with(|inner, _| inner.hub.len())
     }
@@ -243,7 +246,7 @@ impl SimulatedPrinter {
         });
     }
 
-    /// A session for the event socket.
+    /// Creates a session for the event socket.
     pub(super) fn new_session(&self) -> String {
         let session = format!("{:032x}", rand::random::<u128>());
         self.with(|inner, _| {
@@ -255,12 +258,12 @@ impl SimulatedPrinter {
         session
     }
 
-    /// Cancelled when the connections of now are to be cut.
+    /// Returns a token that is cancelled when the current connections are cut.
     pub(super) fn life(&self) -> CancellationToken {
         self.0.life.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The farm has ended; a handle that somebody still holds must not keep the port.
+    /// Closes the port at the end of the farm, even if a handle of the printer still exists.
     pub(super) fn close(&self) {
         *self.0.listener.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
@@ -272,13 +275,13 @@ impl SimulatedPrinter {
         old.cancel();
     }
 
-    /// On the same port. Should another process have taken it meanwhile, the printer stays refusing.
+    /// Opens the same port. If another process has taken it meanwhile, the printer keeps refusing connections.
     fn listen_again(&self) -> Option<TcpListener> {
         let _runtime = self.0.common.runtime.enter();
         listen(self.0.address).ok()
     }
 
-    /// For the task at the door: pending while there is no listener.
+    /// Accepts a connection. Pending while there is no listener.
     pub(super) fn poll_accept(
         &self,
         cx: &mut std::task::Context<'_>,
@@ -289,8 +292,8 @@ impl SimulatedPrinter {
         }
     }
 
-    /// Everything goes through here: catches up with the time, does `work`, tells what came of it, and sees to it
-    /// that somebody wakes up for what comes next.
+    /// Gives `work` access to the state; every access uses this function. Advances the machine to the current time,
+    /// runs `work`, publishes the results, and schedules the worker for the next due time.
     pub(super) fn with<R>(&self, work: impl FnOnce(&mut Inner, Instant) -> R) -> R {
         let now = Instant::now();
         let mut inner = self.0.inner.lock().unwrap_or_else(PoisonError::into_inner);
@@ -316,7 +319,7 @@ impl SimulatedPrinter {
         result
     }
 
-    /// The worker: lives while something is due.
+    /// Worker task: runs while something is due.
     async fn work(self) {
         let stop = &self.0.common.stop;
         loop {
@@ -340,7 +343,7 @@ impl SimulatedPrinter {
 }
 
 impl Inner {
-    /// Passes on what the machine has produced.
+    /// Publishes the events and counts the prints that the machine has produced.
     fn settle(&mut self) {
         for ended in self.machine.take_ended() {
             self.files.count(&ended);

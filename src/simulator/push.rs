@@ -1,7 +1,7 @@
 //! OctoPrint's raw event socket, `/sockjs/websocket`.
 //!
-//! `connected` comes at once and nothing more before `auth`. Who subscribes without state first (as a farm should)
-//! costs no timer; the others get `current` twice a second.
+//! `connected` is sent at once, and nothing more before `auth`. A client that subscribes without state first (as a farm
+//! should) needs no timer. Other clients receive `current` twice a second.
 
 use std::time::Duration;
 
@@ -28,12 +28,13 @@ use super::{
     wire::Conn,
 };
 
-/// `current` at throttle 1.
+/// Period of `current` at throttle 1.
 const CURRENT: Duration = Duration::from_millis(500);
-/// What a command makes a printer tell goes out together: a real one's news follow its answer within some milliseconds,
-/// and what many printers cost beside a server that is measured on the same machine is not the server's.
+/// Events of one command are sent together after this time. A real printer's events follow the response within some
+/// milliseconds. Benchmarks measure the server on the same machine. The cost of many simulated printers must not
+/// distort them.
 const GATHER: Duration = Duration::from_millis(8);
-/// Nothing that a client sends is longer.
+/// Maximum length of a client's message, in bytes.
 const LONGEST_MESSAGE: usize = 64 * 1024;
 
 /// `GET /sockjs/websocket`.
@@ -60,17 +61,17 @@ impl SimulatedPrinter {
     }
 }
 
-/// What one client of the socket has said.
+/// State of one client of the socket.
 struct Session {
     printer: SimulatedPrinter,
-    /// `state` of `subscribe`, true without one.
+    /// `state` of `subscribe`. True before any `subscribe`.
     wants_state: bool,
     wants_events: Wanted,
     throttle: u32,
-    /// Number and frames, once the client has shown a session.
+    /// Number and frames of the listener, after the client has logged in.
     listening: Option<(u64, mpsc::Receiver<Utf8Bytes>)>,
     ticker: Option<Interval>,
-    /// By how much events are late.
+    /// Delay of events.
     late: Duration,
 }
 
@@ -96,7 +97,7 @@ impl Session {
             let current = fault.borrow_and_update().clone();
             match current {
                 Some(Fault::Hang) => {
-                    // Not reading means not answering pings either.
+                    // Without reading, pings get no reply either.
                     if fault.changed().await.is_err() {
                         return;
                     }
@@ -115,7 +116,7 @@ impl Session {
                 },
                 frame = next_frame(&mut self.listening) => match frame {
                     Some(frame) => self.pass_on(&mut socket, frame).await.is_err(),
-                    // It was too slow and is cut off.
+                    // The client was too slow and is disconnected.
                     None => true,
                 },
                 () = tick(&mut self.ticker) => send(&mut socket, self.state("current")).await.is_err(),
@@ -126,7 +127,7 @@ impl Session {
         }
     }
 
-    /// Sends a frame, and those that come soon after it, in one write.
+    /// Sends a frame, and the frames that follow soon, in one write.
     async fn pass_on(&mut self, socket: &mut WebSocket, first: Utf8Bytes) -> Result<(), axum::Error> {
         tokio::time::sleep(GATHER + self.late).await;
         socket.feed(Message::Text(first)).await?;

@@ -1,7 +1,7 @@
-//! The way between client and printer, below HTTP: it can be cut, garbled, slow to a drip, or blocked.
+//! Connection between client and printer, below HTTP: a fault can cut, garble, slow down or block it.
 //!
-//! axum serves a [`Wire`] like any socket. The handlers of a request reach their connection through [`Conn`], which is
-//! how a fault that is decided above HTTP (reset *after acting*) takes effect below it.
+//! axum serves a [`Wire`] like any socket. The handlers of a request reach their connection through [`Conn`]. So a
+//! fault that is decided above HTTP (reset *after acting*) takes effect below it.
 
 use std::{
     io,
@@ -28,16 +28,16 @@ const WHOLE: u8 = 0;
 const RESET: u8 = 1;
 const GARBAGE: u8 = 2;
 
-/// What OctoPrint's intermediary server says instead of HTTP.
+/// What OctoPrint's intermediary server sends instead of HTTP.
 const NO_HTTP: &[u8] = b"Not found";
 
-/// What [`Fault::ReadSlowly`] reads at once, in bytes.
+/// Bytes that [`Fault::ReadSlowly`] reads at once.
 const PIECE: usize = 16 * 1024;
 
-/// Between two bytes of [`Fault::Drip`].
+/// Time between two bytes of [`Fault::Drip`].
 const DRIP: Duration = Duration::from_secs(1);
 
-/// A connection as the handlers of its requests know it.
+/// A connection, as the handlers of its requests use it.
 #[derive(Clone)]
 pub struct Conn {
     pub printer: SimulatedPrinter,
@@ -45,12 +45,12 @@ pub struct Conn {
 }
 
 impl Conn {
-    /// The answer that comes next is not sent; the connection is reset in its place.
+    /// Resets the connection instead of sending the next response.
     pub fn reset(&self) {
         self.damage.store(RESET, Ordering::Release);
     }
 
-    /// The answer that comes next is replaced by what is no HTTP.
+    /// Replaces the next response by bytes that are not HTTP.
     pub fn garble(&self) {
         self.damage.store(GARBAGE, Ordering::Release);
     }
@@ -66,17 +66,17 @@ impl Connected<IncomingStream<'_, Doors>> for Conn {
 pub struct Wire {
     stream: TcpStream,
     conn: Conn,
-    /// Ready when every connection of the printer is to be cut.
+    /// Ready when every connection of the printer must be cut.
     dead: Pin<Box<WaitForCancellationFutureOwned>>,
     drip: Option<Pin<Box<Sleep>>>,
-    /// Bytes that were read.
+    /// Number of bytes that were read.
     read: u64,
-    /// Nothing is read before this is ready.
+    /// Nothing is read until this is ready.
     pause: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 impl Wire {
-    /// A connection to this printer.
+    /// Wraps a connection to this printer.
     pub fn new(stream: TcpStream, printer: SimulatedPrinter) -> Self {
         let dead = Box::pin(printer.life().cancelled_owned());
         Self {
@@ -108,7 +108,7 @@ impl Wire {
         }
     }
 
-    /// Reads a piece, after which the printer pauses for as long as its speed wants.
+    /// Reads a piece. Then the printer pauses as long as its speed requires.
     fn poll_piece(&mut self, cx: &mut Context<'_>, bytes_per_s: u64, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let mut piece = [0; PIECE];
         let limit = buf.remaining().min(PIECE);

@@ -1,4 +1,4 @@
-//! `/plugin/appkeys`: no key, no CSRF check.
+//! `/plugin/appkeys`: without a key and without a CSRF check.
 
 use axum::{
     Json,

@@ -1,7 +1,7 @@
-//! Steering simulated printers over HTTP, for a farm that runs in another process.
+//! Control of simulated printers over HTTP, for a farm in another process.
 //!
-//! `/sim/fault`, `/sim/act` and `/sim/log` of a printer are reached through its own port, which a refusing printer
-//! does not have; the farm's control port has the same for every printer, by name.
+//! `/sim/fault`, `/sim/act` and `/sim/log` of a printer are on its own port, which a refusing printer closes. The
+//! farm's control port has the same routes for every printer, by name.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use crate::simulator::{
 
 type Printers = Arc<[SimulatedPrinter]>;
 
-/// The router of the control port.
+/// Returns the router of the control port.
 pub fn router(printers: Printers) -> Router {
     Router::new()
         .route("/sim/printers", get(list))
@@ -68,7 +68,7 @@ async fn log(Named(printer): Named) -> Json<Value> {
     Json(log_of(&printer))
 }
 
-/// The printer whose name is in the path.
+/// The printer named in the path.
 struct Named(SimulatedPrinter);
 
 impl FromRequestParts<Printers> for Named {
@@ -80,7 +80,7 @@ impl FromRequestParts<Printers> for Named {
     }
 }
 
-/// `{"fault": …}` lasts, `{"fault": …, "once": true}` meets the next command only.
+/// `{"fault": …}` lasts. `{"fault": …, "once": true}` applies to the next command only.
 fn apply_fault(printer: &SimulatedPrinter, body: &Body) -> Result<Response, Refused> {
     let fault = Fault::from_json(body.0.get("fault").unwrap_or(&Value::Null)).map_err(|it| Refused::new(400, it))?;
     match (fault, body.is_true("once")) {

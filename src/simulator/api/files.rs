@@ -1,4 +1,4 @@
-//! `/api/files`, all but the upload.
+//! `/api/files`, except the upload.
 
 use axum::{
     Json,
@@ -23,7 +23,7 @@ pub struct Wanted {
     recursive: String,
 }
 
-/// `GET /api/files`: with a strong ETag, which a print changes too.
+/// `GET /api/files`, with a strong ETag that a print changes too.
 pub async fn list(At(printer): At, Query(wanted): Query<Wanted>, headers: HeaderMap) -> Response {
     let recursive = matches!(wanted.recursive.as_str(), "true" | "1" | "yes" | "y");
     let flavor = printer.common().flavor;
@@ -62,7 +62,7 @@ pub async fn command(At(printer): At, Path(path): Path<String>, body: Body) -> R
                 return Err(Refused::new(409, CANNOT_SELECT));
             }
             if print {
-                // Nothing can refuse it here: the selection has just shown that the printer is idle.
+                // The start cannot be refused here: the selection succeeded, so the printer is idle.
                 let _ = inner.machine.command(JobCommand::Start, now);
             }
             Ok(accepted(true))
@@ -97,7 +97,7 @@ pub async fn remove(At(printer): At, Path(path): Path<String>) -> Result<Respons
     })
 }
 
-/// The file that prints, or a folder that it lies in.
+/// Returns whether this is the file that prints, or a folder that contains it.
 pub fn is_in_print(inner: &Inner, path: &str) -> bool {
     let busy = inner.machine.state().is_busy();
     busy && inner.machine.selected().is_some_and(|file| {

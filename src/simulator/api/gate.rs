@@ -1,8 +1,8 @@
-//! What every request passes: the body is read, the latency waited for, the fault applied, the key checked, and what
-//! was carried out is remembered.
+//! Middleware of every request: reads the body, waits for the latency, applies the fault, checks the key, and logs
+//! commands.
 //!
-//! **When a command acts:** at the end of the latency, just before its answer leaves. A client that has given up by
-//! then has not called it back: as with a real server, what was asked is carried out.
+//! **When a command acts:** at the end of the latency, just before its response is sent. A client that has given up by
+//! then does not cancel the command. As on a real server, the request is carried out.
 
 use std::time::{Duration, Instant};
 
@@ -21,17 +21,17 @@ use crate::simulator::{
     wire::Conn,
 };
 
-/// `server.maxSize`.
+/// OctoPrint's `server.maxSize`, in bytes.
 const LARGEST_BODY: usize = 100 * 1024;
-/// `server.uploads.maxSize`.
+/// OctoPrint's `server.uploads.maxSize`, in bytes.
 const LARGEST_UPLOAD: usize = 1024 * 1024 * 1024;
-/// What is kept of a G-code command in the log.
+/// Characters of a G-code command that the log keeps.
 const LOGGED_COMMAND: usize = 200;
 
 pub(super) const FORBIDDEN: &str = "You don't have the permission to access the requested resource. It is either \
                          read-protected or not readable by the server.";
 
-/// The middleware.
+/// Handles a request before its route does.
 pub async fn gate(ConnectInfo(conn): ConnectInfo<Conn>, request: Request, next: Next) -> Response {
     if request.uri().path().starts_with("/sim/") {
         return next.run(request).await;
@@ -39,15 +39,15 @@ pub async fn gate(ConnectInfo(conn): ConnectInfo<Conn>, request: Request, next: 
     let (mut parts, body) = request.into_parts();
     let uploads = is_of_type(&parts.headers, "multipart/form-data");
     if uploads && !parts.headers.contains_key(header::CONTENT_LENGTH) {
-        // Measured on 1.11.8: an upload in chunks of unknown number is not taken.
+        // Measured on 1.11.8: a chunked upload without a content length is refused.
         return (StatusCode::LENGTH_REQUIRED, "Length Required").into_response();
     }
     let limit = if uploads { LARGEST_UPLOAD } else { LARGEST_BODY };
     let Ok(bytes) = to_bytes(body, limit).await else {
-        // Measured: a bare 400 rather than 413.
+        // Measured: a bare 400 instead of 413.
         return StatusCode::BAD_REQUEST.into_response();
     };
-    // Read once, for the log and for the handler.
+    // Parsed once, for the log and for the handler.
     let is_json = is_of_type(&parts.headers, "application/json");
     let json = if is_json { serde_json::from_slice::<Value>(&bytes).ok() } else { None };
     let mut note = Note::of(&parts, json.as_ref().unwrap_or(&Value::Null));
@@ -66,14 +66,14 @@ pub async fn gate(ConnectInfo(conn): ConnectInfo<Conn>, request: Request, next: 
     parts.headers.remove(header::TRANSFER_ENCODING);
     let visit = Visit { conn, fault, note, request: Request::from_parts(parts, Body::from(bytes)), next };
     if hangs {
-        // For good: the fault of a reading is not cleared while it is under way.
+        // Never ends before the farm stops: clearing a fault does not release a request that it already holds.
         visit.conn.printer.common().stop.cancelled().await;
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     }
     if delay.is_zero() && !visit.conn.printer.has_fault(&Fault::Hang) {
         return visit.carry_out().await;
     }
-    // In a task of its own, which outlives a client that gives up.
+    // In its own task, which continues after a client gives up.
     let late = tokio::spawn(async move {
         let stop = visit.conn.printer.common().stop.clone();
         let wait = async {
@@ -96,10 +96,10 @@ fn slowness(fault: Option<&Fault>) -> Duration {
     }
 }
 
-/// A request whose time has come.
+/// A request that is ready to be carried out.
 struct Visit {
     conn: Conn,
-    /// The fault that waited for this command.
+    /// The fault of this request alone.
     fault: Option<Fault>,
     note: Option<Note>,
     request: Request,
@@ -117,7 +117,7 @@ impl Visit {
             }
         };
         match &fault {
-            // The process is gone: nothing is carried out, and nobody is there to remember it.
+            // The process is gone: nothing is carried out, and nothing is logged.
             Some(Fault::Refuse) => {
                 conn.reset();
                 return StatusCode::SERVICE_UNAVAILABLE.into_response();
@@ -160,7 +160,7 @@ impl Visit {
     }
 }
 
-/// The answer with `NaN` in place of its numbers.
+/// Returns the response with `NaN` in place of its numbers.
 async fn without_numbers(answer: Response) -> Response {
     const MARK: &str = "not a number";
     fn replace(value: &mut Value) {
@@ -180,11 +180,11 @@ async fn without_numbers(answer: Response) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], text).into_response()
 }
 
-/// The content of a request, where it is JSON and says so.
+/// Body of a request whose content type is JSON.
 #[derive(Debug, Clone)]
 pub struct Parsed(pub Value);
 
-/// What the log will say of a request.
+/// Log entry of a request, without its result.
 struct Note {
     method: String,
     path: String,
@@ -193,7 +193,7 @@ struct Note {
 }
 
 impl Note {
-    /// `None` for what cannot change anything.
+    /// Returns `None` for a request that cannot change anything.
     fn of(parts: &Parts, body: &Value) -> Option<Self> {
         let path = parts.uri.path();
         if parts.method == Method::GET || parts.method == Method::HEAD || !changes_anything(path) {
@@ -225,12 +225,13 @@ impl Note {
     }
 }
 
-/// Logging in and asking for a key change nothing of a printer.
+/// Returns whether a request at this path may change a printer. A login and a request for a key change nothing.
 fn changes_anything(path: &str) -> bool {
     path != "/api/login" && !path.starts_with("/plugin/")
 }
 
-/// OctoPrint's precedence: query, `X-Api-Key`, Bearer. Readers with a bad key get 403, writers the CSRF check's 400.
+/// Checks the key, in OctoPrint's order: query, `X-Api-Key`, Bearer. With a bad key, reads get 403, and writes get the
+/// 400 of the CSRF check.
 fn check_key(conn: &Conn, request: &Request, refuse_all: bool) -> Result<(), Refused> {
     if !request.uri().path().starts_with("/api/") {
         return Ok(());
@@ -239,7 +240,7 @@ fn check_key(conn: &Conn, request: &Request, refuse_all: bool) -> Result<(), Ref
     let in_query = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "apikey");
     let headers = request.headers();
     let in_header = match headers.get("x-api-key") {
-        // Measured: a key that is not ASCII is an internal error.
+        // Measured: a key with characters other than ASCII is an internal error.
         Some(key) => Some(key.to_str().map_err(|_| Refused::new(500, "Internal server error"))?),
         None => headers.get(header::AUTHORIZATION).and_then(|it| it.to_str().ok()?.strip_prefix("Bearer ")),
     };
@@ -253,8 +254,8 @@ fn check_key(conn: &Conn, request: &Request, refuse_all: bool) -> Result<(), Ref
     })
 }
 
-/// 2.x chooses its shapes by a header that a client had better not send: here every version has the old shapes, and
-/// garbage is the internal error that it is there.
+/// Checks the version header. 2.x chooses its formats by this header, which clients should not send. Here all versions
+/// have the old formats, and an invalid header is an internal error, as in 2.x.
 fn check_version(conn: &Conn, request: &Request) -> Result<(), Refused> {
     let wanted =
         request.headers().get("x-octoprint-api-version").filter(|_| conn.printer.common().flavor == Flavor::V2_0);
@@ -265,7 +266,7 @@ fn check_version(conn: &Conn, request: &Request) -> Result<(), Refused> {
     }
 }
 
-/// Whether a request's content is of this type, parameters aside.
+/// Returns whether the content of a request is of this type. Ignores parameters.
 pub fn is_of_type(headers: &HeaderMap, kind: &str) -> bool {
     let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(kind)

@@ -9,13 +9,13 @@ use crate::simulator::{
     machine::{JobCommand, PauseAction},
 };
 
-/// `GET`.
+/// `GET /api/job`.
 pub async fn show(At(printer): At) -> Json<Value> {
     let flavor = printer.common().flavor;
     Json(printer.with(|inner, now| bodies::job(inner, flavor, now)))
 }
 
-/// `POST`.
+/// `POST /api/job`.
 pub async fn command(At(printer): At, body: Body) -> Result<Response, Refused> {
     let command = match body.text("command") {
         Some("start") => JobCommand::Start,

@@ -1,4 +1,4 @@
-//! The routes of a simulated OctoPrint, behind one gate (`gate.rs`) that delays, refuses, breaks and remembers.
+//! Routes of a simulated OctoPrint, behind a middleware (`gate.rs`) that delays, refuses, breaks and logs requests.
 
 mod app_keys;
 pub mod control;
@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 
 use super::{printer::SimulatedPrinter, push, wire::Conn};
 
-/// One router for all printers of a farm.
+/// Returns the router for all printers of a farm.
 pub fn router() -> Router {
     Router::new()
         .route("/api/version", get(system::version))
@@ -48,11 +48,11 @@ pub fn router() -> Router {
         .fallback(async || Refused::not_found())
         .method_not_allowed_fallback(async || Refused::new(405, "The method is not allowed for the requested URL."))
         .layer(middleware::from_fn(gate::gate))
-        // The gate has its own limits, OctoPrint's.
+        // The middleware has OctoPrint's own limits.
         .layer(DefaultBodyLimit::disable())
 }
 
-/// The printer that a request came to.
+/// The printer that received a request.
 pub struct At(pub SimulatedPrinter);
 
 impl<S: Send + Sync> FromRequestParts<S> for At {
@@ -66,11 +66,11 @@ impl<S: Send + Sync> FromRequestParts<S> for At {
     }
 }
 
-/// What a handler says beside its answer: whether anything changed.
+/// Whether a request changed anything. A handler attaches this value to its response.
 #[derive(Debug, Clone, Copy)]
 pub struct Acted(pub bool);
 
-/// OctoPrint's `204`: accepted. `acted` says whether anything came of it.
+/// OctoPrint's `204`: accepted. `acted` is whether the request had an effect.
 pub fn accepted(acted: bool) -> Response {
     let mut answer = StatusCode::NO_CONTENT.into_response();
     answer.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("text/plain"));
@@ -78,7 +78,7 @@ pub fn accepted(acted: bool) -> Response {
     answer
 }
 
-/// A refusal with `{"error": …}`.
+/// An error response with `{"error": …}`.
 #[derive(Debug)]
 pub struct Refused {
     status: u16,
@@ -86,12 +86,12 @@ pub struct Refused {
 }
 
 impl Refused {
-    /// Any of them.
+    /// Creates any error response.
     pub fn new(status: u16, text: impl Into<String>) -> Self {
         Self { status, text: text.into() }
     }
 
-    /// 404 as flask words it.
+    /// 404, with the text of flask.
     pub fn not_found() -> Self {
         Self::new(
             404,
@@ -100,12 +100,12 @@ impl Refused {
         )
     }
 
-    /// 409 of everything that needs a printer.
+    /// 409, for every request that needs a connected printer.
     pub fn not_operational() -> Self {
         Self::new(409, "Printer is not operational")
     }
 
-    /// 400 of a `command` that the resource does not have.
+    /// 400, for a `command` that the resource does not have.
     pub fn invalid_command() -> Self {
         Self::new(400, "command is invalid")
     }
@@ -118,7 +118,7 @@ impl IntoResponse for Refused {
     }
 }
 
-/// A JSON body, with OctoPrint's refusals: 415 by content type, 400 by content.
+/// A JSON body, with OctoPrint's errors: 415 for the content type, 400 for the content.
 pub struct Body(pub Value);
 
 impl<S: Send + Sync> axum::extract::FromRequest<S> for Body {
@@ -141,12 +141,12 @@ impl<S: Send + Sync> axum::extract::FromRequest<S> for Body {
 }
 
 impl Body {
-    /// A field that is a text.
+    /// Returns a text field.
     pub fn text(&self, name: &str) -> Option<&str> {
         self.0.get(name).and_then(Value::as_str)
     }
 
-    /// A field that is true.
+    /// Returns whether a field is true.
     pub fn is_true(&self, name: &str) -> bool {
         self.0.get(name).and_then(Value::as_bool).unwrap_or(false)
     }

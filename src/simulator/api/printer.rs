@@ -17,7 +17,7 @@ pub struct Wanted {
 }
 
 impl Wanted {
-    /// How many moments of the past, if any.
+    /// Returns how many history entries are requested, if any.
     fn history(&self) -> Option<usize> {
         let wanted = matches!(self.history.as_str(), "true" | "yes" | "y" | "1" | "on");
         wanted.then(|| self.limit.parse().unwrap_or(300))

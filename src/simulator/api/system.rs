@@ -1,4 +1,4 @@
-//! Version, login, settings, timelapse and the camera.
+//! Version, login, settings, timelapse and camera.
 
 use axum::{
     Json,
@@ -25,7 +25,7 @@ pub async fn server(At(printer): At) -> Json<Value> {
     Json(json!({"safemode": null, "version": bodies::version(printer.common().flavor)}))
 }
 
-/// `POST /api/login {"passive": true}`: the session for the event socket.
+/// `POST /api/login {"passive": true}`: returns the session for the event socket.
 pub async fn login(At(printer): At, body: Body) -> Result<Json<Value>, Refused> {
     if !body.is_true("passive") {
         return Err(Refused::new(403, "User unknown or password incorrect"));
@@ -58,7 +58,7 @@ pub async fn login(At(printer): At, body: Body) -> Result<Json<Value>, Refused> 
     })))
 }
 
-/// `GET /api/settings`: what a farm reads of it.
+/// `GET /api/settings`, only with the parts that a farm reads.
 pub async fn settings(At(printer): At) -> Json<Value> {
     let scripts = printer.with(|inner, _| inner.machine.scripts().clone());
     Json(json!({
@@ -68,7 +68,7 @@ pub async fn settings(At(printer): At) -> Json<Value> {
     }))
 }
 
-/// `POST /api/settings`: of all settings only the G-code scripts do anything.
+/// `POST /api/settings`: only the G-code scripts have an effect.
 pub async fn change_settings(At(printer): At, body: Body) -> Json<Value> {
     if let Some(scripts) = body.0.pointer("/scripts/gcode").and_then(Value::as_object) {
         for (name, gcode) in scripts {
@@ -83,7 +83,7 @@ pub async fn timelapse() -> Json<Value> {
     Json(json!({"config": {"type": "off"}, "enabled": true, "files": [], "unrendered": []}))
 }
 
-/// `GET /webcam/?action=snapshot`, without a key, as a camera beside OctoPrint answers.
+/// `GET /webcam/?action=snapshot`, without a key, like a camera beside OctoPrint.
 pub async fn snapshot(At(printer): At) -> Response {
     let completion =
         printer.with(|inner, now| inner.machine.progress(now, None).map_or(0.0, |progress| progress.completion));

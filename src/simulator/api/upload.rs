@@ -1,4 +1,4 @@
-//! `POST /api/files/local`: files and folders, with OctoPrint's quiet "effective" answers.
+//! `POST /api/files/local`: files and folders, with OctoPrint's `effectiveSelect` and `effectivePrint`.
 
 use axum::{
     Json,
@@ -15,10 +15,10 @@ use crate::simulator::{
     machine::{Event, JobCommand, State},
 };
 
-/// What OctoPrint takes as G-code.
+/// Extensions that OctoPrint accepts as G-code.
 const EXTENSIONS: [&str; 3] = ["gcode", "gco", "g"];
 
-/// The fields of the form.
+/// Fields of the form.
 #[derive(Default)]
 struct Form {
     file: Option<(String, Vec<u8>)>,
@@ -60,7 +60,7 @@ impl Form {
     }
 }
 
-/// The handler.
+/// Handles an upload.
 pub async fn upload(
     At(printer): At,
     multipart: Result<Multipart, axum::extract::multipart::MultipartRejection>,
@@ -79,7 +79,7 @@ pub async fn upload(
         });
         return Ok(created(&url, &path, json!({"done": true, "folder": made})));
     };
-    // A file may name its folder itself.
+    // The name of a file may contain its folder.
     let (below, name) = name.rsplit_once('/').unwrap_or(("", &name));
     let name = sanitised(name);
     let path = join(&join(&folder, &folder_path(below)?), &name);
@@ -99,7 +99,7 @@ pub async fn upload(
         let added = json!({"storage": "local", "name": name, "path": path, "type": ["machinecode", "gcode"]});
         inner.hub.publish(&Event { kind: "FileAdded", payload: added });
         inner.hub.publish(&Event { kind: "UpdatedFiles", payload: json!({"type": "printables"}) });
-        // A selected file is selected again when it is overwritten: its bytes are others now.
+        // A selected file that is overwritten is selected again, because its bytes have changed.
         let again = inner.machine.selected().is_some_and(|file| file.path == path);
         let idle = inner.machine.state() == State::Operational;
         if idle
@@ -111,7 +111,7 @@ pub async fn upload(
         if idle && form.print {
             let _ = inner.machine.command(JobCommand::Start, now);
         }
-        // Measured: with `print` that works, `effectiveSelect` is false.
+        // Measured: if `print` has an effect, `effectiveSelect` is false.
         Ok((idle && form.select && !form.print, idle && form.print))
     })?;
     let file = json!({"name": name, "origin": "local", "path": path, "refs": bodies::refs(&path, &url)});

@@ -1,4 +1,4 @@
-//! `POST /api/job`: every cell of the measured table of state and command, with its quirks.
+//! `POST /api/job`: every cell of the measured table of states and commands, including quirks.
 
 use std::time::Instant;
 
@@ -19,15 +19,15 @@ pub enum JobCommand {
 /// `action` of `pause`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PauseAction {
-    /// Also without an action.
+    /// Also used if there is no action.
     Toggle,
     Pause,
     Resume,
-    /// A word that OctoPrint does not know, which it notices only when a job is there.
+    /// An action that OctoPrint does not know. OctoPrint refuses it only if there is a job.
     Unknown,
 }
 
-/// Why OctoPrint said no. The letters are those of the table.
+/// Why OctoPrint refuses a command. The letters are those of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
     /// A
@@ -43,12 +43,12 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// The status of the answer.
+    /// Returns the status of the response.
     pub fn status(self) -> u16 {
         if self == Self::UnknownAction { 400 } else { 409 }
     }
 
-    /// The text of the answer.
+    /// Returns the text of the response.
     pub fn text(self) -> String {
         match self {
             Self::NotOperational => "Printer is not operational".to_owned(),
@@ -63,7 +63,7 @@ impl Refusal {
 }
 
 impl Machine {
-    /// Carries out a job command. `Ok(false)` is the 204 after which nothing happens.
+    /// Carries out a job command. `Ok(false)` is a 204 without an effect.
     ///
     /// # Errors
     /// A refusal, as in the table.
@@ -85,7 +85,7 @@ impl Machine {
                 PauseAction::Unknown => Err(Refusal::UnknownAction),
                 PauseAction::Pause => Ok(self.pause(now)),
                 PauseAction::Resume => Ok(self.resume(now)),
-                // 2.0.0rc7 takes a paused print for a printing one, and pauses it again.
+                // 2.0.0rc7 treats a paused print as a printing one, and pauses it again.
                 PauseAction::Toggle if self.state == State::Paused => {
                     Ok(self.flavor == Flavor::V1_11 && self.resume(now))
                 }
@@ -94,7 +94,7 @@ impl Machine {
         }
     }
 
-    /// From `Operational`, and from 0 again from `Paused`.
+    /// Starts from `Operational`. From `Paused`, starts the file from its beginning.
     pub(super) fn start(&mut self, now: Instant) -> bool {
         if self.selected.is_none() {
             return false;
@@ -112,7 +112,7 @@ impl Machine {
     pub(super) fn pause(&mut self, now: Instant) -> bool {
         match self.state {
             State::Starting => {
-                // The start goes on under the shown state, and will win.
+                // The start continues while `Pausing` is reported, and will win.
                 self.pause_lost = true;
                 self.enter(State::Pausing);
                 true
@@ -151,14 +151,14 @@ impl Machine {
             return false;
         }
         if self.state == State::Transferring {
-            // Measured: no event of a print, and the partial file is removed.
+            // Measured: there is no print event, and the partial file is removed.
             self.until = Some(now + STEP);
             return true;
         }
         let ready = self.queue_empty(now);
         if let (State::Pausing, false, false, Some(at)) = (self.state, self.pause_lost, self.pause_told, self.until) {
-            // Measured: the position that the pause had asked for still comes, and with it the event.
-            // It comes before the script that would have followed it.
+            // Measured: the position that the pause requested still arrives, and causes the event. It arrives before
+            // the script that would have followed.
             let at = ready.map_or(at, |ready| at.min(ready + self.pause_answer));
             let paused = self.paused_event();
             self.late.push((at, paused));
@@ -174,7 +174,7 @@ impl Machine {
         true
     }
 
-    /// `PrintCancelled` and, as OctoPrint does, `PrintFailed` too.
+    /// Sends `PrintCancelled`, and `PrintFailed` too, as OctoPrint does.
     pub(super) fn tell_cancelled(&mut self, now: Instant) {
         let position = json!({"x": null, "y": null, "z": null, "e": null, "t": null, "f": null});
         let sent = self.job.as_ref().map_or(0, |job| job.sent);
@@ -200,7 +200,8 @@ impl Machine {
         }
     }
 
-    /// When the line in flight, or the script that is being sent, is through; `None`: never, the firmware hangs.
+    /// Returns when the line in flight, or the script that is being sent, is done. `None`: never, because the firmware
+    /// hangs.
     fn queue_empty(&self, now: Instant) -> Option<Instant> {
         if self.awol {
             return None;

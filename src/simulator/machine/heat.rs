@@ -1,19 +1,19 @@
-//! Heaters whose temperature is computed when it is asked for: an idle printer needs no tick.
+//! Heaters. Their temperature is computed on request, so an idle printer needs no timer.
 
 use std::{
     collections::VecDeque,
     time::{Duration, Instant},
 };
 
-/// The room, degrees Celsius, as the virtual printer has it.
+/// Room temperature of the virtual printer, in degrees Celsius.
 pub const AMBIENT_C: f64 = 21.3;
-/// Degrees Celsius a second, up and down.
+/// Speed of heating and cooling, in degrees Celsius a second.
 const RATE_C_PER_S: f64 = 10.0;
 
-/// Targets of the past that are remembered.
+/// Number of past targets that are stored.
 const LEGS: usize = 32;
 
-/// Where a heater was, when, and where it was going from there.
+/// A phase of heating or cooling: its first temperature, its start time and its target.
 #[derive(Debug, Clone, Copy)]
 struct Leg {
     from: f64,
@@ -33,7 +33,7 @@ impl Leg {
     }
 }
 
-/// One heater: its way until now. There is always a leg.
+/// One heater, with its current phase and the past ones.
 #[derive(Debug, Clone)]
 pub struct HeaterModel {
     past: VecDeque<Leg>,
@@ -41,29 +41,29 @@ pub struct HeaterModel {
 }
 
 impl HeaterModel {
-    /// Cold.
+    /// Creates a cold heater.
     pub fn new(now: Instant) -> Self {
         Self { past: VecDeque::new(), leg: Leg { from: AMBIENT_C, at: now, target: 0.0 } }
     }
 
-    /// What is asked of it; 0 is off.
+    /// Returns the target; 0 is off.
     pub fn target(&self) -> f64 {
         self.leg.target
     }
 
-    /// What it has, at `scale` times real speed.
+    /// Returns the temperature, at `scale` times real speed.
     pub fn actual(&self, now: Instant, scale: f64) -> f64 {
         self.leg.actual(now, scale)
     }
 
-    /// What it had and what was asked of it at a moment of the past; none where that is not known any more.
+    /// Returns the temperature and the target at a moment in the past. `None` if they are not stored any more.
     pub fn had(&self, at: Instant, scale: f64) -> Option<(f64, f64)> {
         let legs = std::iter::once(&self.leg).chain(self.past.iter().rev());
         let leg = legs.into_iter().find(|leg| leg.at <= at)?;
         Some((leg.actual(at, scale), leg.target))
     }
 
-    /// Sets the target and says how long it will take to be there.
+    /// Sets the target. Returns the time until it is reached, or zero for cooling.
     pub fn set(&mut self, target: f64, now: Instant, scale: f64) -> Duration {
         let next = Leg { from: self.actual(now, scale), at: now, target: target.clamp(0.0, 500.0) };
         self.past.push_back(std::mem::replace(&mut self.leg, next));
@@ -96,7 +96,7 @@ mod tests {
         tool.set(61.3, after(10), 1.0);
         tool.set(0.0, after(20), 1.0);
         for (s, actual, target) in [(5, AMBIENT_C, 0.0), (12, 41.3, 61.3), (19, 61.3, 61.3), (22, 41.3, 0.0)] {
-            let (had, wanted) = tool.had(after(s), 1.0).expect("known");
+            let (had, wanted) = tool.had(after(s), 1.0).expect("stored moment");
             assert!((had - actual).abs() < 0.01 && (wanted - target).abs() < 0.01, "{s}: {had} {wanted}");
         }
         for n in 0..100 {

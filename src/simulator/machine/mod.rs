@@ -1,11 +1,11 @@
 //! The printer behind a simulated OctoPrint, as a state machine without a clock.
 //!
-//! Time comes in as a value, and [`Machine::advance`] catches up with everything that was due until then, in order and
-//! at the moment when it was due: it does not matter how late it is called. So nothing has to tick for a line of
-//! G-code; whoever asks advances first, and one sleeping task per printer *at work* sees to the events.
+//! The caller passes the time. [`Machine::advance`] processes everything that was due until then, in order, each at its
+//! due time. So the result does not depend on how late it is called, and no line of G-code needs a timer. Each request
+//! advances the machine first. One sleeping task per *working* printer takes care of the events.
 //!
 //! * `commands.rs`: the measured table of `POST /api/job`
-//! * `printer_side.rs`: connection, errors, G-code from outside, what people do at the machine
+//! * `printer_side.rs`: connection, errors, G-code from outside, acts of people at the machine
 //! * `running.rs`: the lines of a file and of the scripts
 
 mod commands;
@@ -35,16 +35,16 @@ pub use state::State;
 
 use super::{config::Flavor, files::Blob, gcode::Head};
 
-/// From a command to the next state where no script and no line in flight stands between.
+/// Time from a command to the next state, if there is no script and no line in flight.
 const STEP: Duration = Duration::from_millis(5);
-/// Each of the two steps of connecting.
+/// Duration of each of the two steps of connecting.
 const CONNECT_STEP: Duration = Duration::from_millis(25);
-/// A line that asks for more is cut to this, so that no G-code brings the sums of times to overflow.
+/// Longest duration of a line. It keeps the sums of times from overflowing, whatever the G-code.
 const LONGEST_LINE: Duration = Duration::from_secs(365 * 24 * 3600);
-/// How long after printing has begun the pause that was lost in Starting is reported.
+/// Time from the start of printing to the report of a pause that was lost in `Starting`.
 const LOST_PAUSE_REPORT: Duration = Duration::from_millis(100);
 
-/// News for the event socket.
+/// An event for the event socket.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Event {
     #[serde(rename = "type")]
@@ -57,11 +57,11 @@ pub struct Event {
 pub struct Ended {
     pub path: String,
     pub success: bool,
-    /// Seconds, for a success.
+    /// Print time of a success, in seconds.
     pub print_time: f64,
 }
 
-/// The file that would print.
+/// The selected file.
 #[derive(Debug, Clone)]
 pub struct Selected {
     pub name: String,
@@ -71,53 +71,53 @@ pub struct Selected {
     pub blob: Arc<Blob>,
 }
 
-/// A print under way.
+/// A print in progress.
 #[derive(Debug, Clone)]
 struct Job {
-    /// Position in the file behind the line in flight.
+    /// Position in the file after the line in flight.
     sent: usize,
-    /// When the line in flight is answered.
+    /// When the line in flight is acknowledged.
     line_done: Instant,
     began: Instant,
-    /// How long it stood paused, without the pause that lasts.
+    /// Duration of the ended pauses.
     held: Duration,
     held_since: Option<Instant>,
 }
 
-/// One printer and its OctoPrint's idea of it.
+/// A printer, and the state that its OctoPrint reports.
 #[derive(Debug)]
 pub struct Machine {
     flavor: Flavor,
     scale: f64,
     pause_answer: Duration,
     state: State,
-    /// When a transient state ends; `None` also for one that never ends (hung firmware).
+    /// When a transient state ends. Also `None` for a state that never ends (hung firmware).
     until: Option<Instant>,
-    /// `Pausing` is shown, but the start goes on: the pause came too early and is lost.
+    /// `Pausing` is reported, but the start continues: the pause was too early and is lost.
     pause_lost: bool,
-    /// Measured: such a cancel shows `Printing` for some 8 ms before it is `Operational`.
+    /// The job was cancelled in `Starting`. Measured: then `Printing` is reported for some 8 ms before `Operational`.
     cancelled_in_start: bool,
-    /// `PrintPaused` has been sent before `Paused` was reached (`M600`).
+    /// `PrintPaused` was sent before `Paused` was reached (`M600`).
     pause_told: bool,
-    /// The firmware does not answer any more.
+    /// The firmware does not reply any more.
     awol: bool,
     selected: Option<Selected>,
     job: Option<Job>,
-    /// What stays to be seen of the last print.
+    /// Progress of the last print, which is still reported.
     last: Option<Progress>,
     trouble: Trouble,
     tool: HeaterModel,
     bed: HeaterModel,
     head: Head,
     scripts: BTreeMap<String, String>,
-    /// Events that come late, whatever happens meanwhile.
+    /// Delayed events. They are sent whatever happens meanwhile.
     late: Vec<(Instant, Event)>,
     events: Vec<Event>,
     ended: Vec<Ended>,
 }
 
 impl Machine {
-    /// Connected and idle.
+    /// Creates a connected, idle printer.
     pub fn new(now: Instant, flavor: Flavor, scale: f64, pause_answer: Duration) -> Self {
         Self {
             flavor,
@@ -143,27 +143,27 @@ impl Machine {
         }
     }
 
-    /// What it is doing, as of the last [`Machine::advance`].
+    /// Returns the state as of the last [`Machine::advance`].
     pub fn state(&self) -> State {
         self.state
     }
 
-    /// The file that would print or prints.
+    /// Returns the selected file, which prints or would print.
     pub fn selected(&self) -> Option<&Selected> {
         self.selected.as_ref()
     }
 
-    /// Why the connection was closed.
+    /// Returns why the connection was closed.
     pub fn trouble(&self) -> &Trouble {
         &self.trouble
     }
 
-    /// G-code scripts by their OctoPrint names.
+    /// Returns the G-code scripts by their OctoPrint names.
     pub fn scripts(&self) -> &BTreeMap<String, String> {
         &self.scripts
     }
 
-    /// Sets a script (`beforePrintStarted` …); an empty one is none.
+    /// Sets a script (`beforePrintStarted` …). An empty text removes it.
     pub fn set_script(&mut self, name: &str, gcode: &str) {
         if gcode.trim().is_empty() {
             self.scripts.remove(name);
@@ -172,27 +172,27 @@ impl Machine {
         }
     }
 
-    /// (actual, target) of `tool0` and of `bed`.
+    /// Returns (actual, target) of `tool0` and of `bed`.
     pub fn temperatures(&self, now: Instant) -> [(f64, f64); 2] {
         [&self.tool, &self.bed].map(|heater| (heater.actual(now, self.scale), heater.target()))
     }
 
-    /// The same of a moment of the past; none where that is not known any more.
+    /// Returns the same at a moment in the past. `None` if it is not stored any more.
     pub fn past_temperatures(&self, at: Instant) -> Option<[(f64, f64); 2]> {
         Some([self.tool.had(at, self.scale)?, self.bed.had(at, self.scale)?])
     }
 
-    /// What happened since this was last asked.
+    /// Returns the events since the last call.
     pub fn take_events(&mut self) -> Vec<Event> {
         std::mem::take(&mut self.events)
     }
 
-    /// The prints that ended since this was last asked.
+    /// Returns the prints that ended since the last call.
     pub fn take_ended(&mut self) -> Vec<Ended> {
         std::mem::take(&mut self.ended)
     }
 
-    /// When something happens next without anybody's doing.
+    /// Returns when the next change without a command is due.
     pub fn next_due(&self) -> Option<Instant> {
         let line = match &self.job {
             Some(job) if self.state == State::Printing && !self.awol => Some(job.line_done),
@@ -202,7 +202,7 @@ impl Machine {
         [line, late, self.until].into_iter().flatten().min()
     }
 
-    /// Lets everything happen that was due until `now`.
+    /// Processes everything that was due until `now`.
     pub fn advance(&mut self, now: Instant) {
         while let Some(due) = self.next_due().filter(|due| *due <= now) {
             if let Some(index) = self.late.iter().position(|(at, _)| *at == due) {
@@ -276,7 +276,7 @@ impl Machine {
         self.events.push(Event { kind, payload });
     }
 
-    /// Tells `kind` about the selected file, with what `more` adds.
+    /// Sends an event about the selected file. `more` adds fields.
     fn tell_of_file(&mut self, kind: &'static str, more: Value) {
         let payload = self.file_payload(more);
         self.tell(kind, payload);

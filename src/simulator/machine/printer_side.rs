@@ -1,4 +1,5 @@
-//! What does not come through `POST /api/job`: selecting, the connection, the firmware and people at the machine.
+//! Changes that do not come through `POST /api/job`: selection, connection, firmware, and acts of people at the
+//! machine.
 
 use std::time::Instant;
 
@@ -10,10 +11,10 @@ use crate::simulator::{
     gcode::{self, Op},
 };
 
-/// OctoPrint's answer to a selection that it cannot make, also when the printer is merely offline.
+/// OctoPrint's error for a selection that is not possible, even if the printer is only offline.
 pub const CANNOT_SELECT: &str = "Printer is already printing, cannot select a new file";
 
-/// What the firmware says of a thermal runaway, as recorded.
+/// Text of the firmware for a thermal runaway, as recorded.
 const THERMAL_RUNAWAY: &str = "Thermal Runaway, system stopped! Heater_ID: bed - Printer halted. kill() called!";
 const EMERGENCY: &str = "Closing serial port due to emergency stop M112.";
 
@@ -26,7 +27,7 @@ pub struct Trouble {
 }
 
 impl Machine {
-    /// Selects a file. False where OctoPrint says [`CANNOT_SELECT`].
+    /// Selects a file. Returns `false` if OctoPrint responds with [`CANNOT_SELECT`].
     pub fn select(&mut self, file: Selected) -> bool {
         if self.state != State::Operational {
             return false;
@@ -37,14 +38,14 @@ impl Machine {
         self.selected = Some(file);
         self.last = None;
         if self.flavor == Flavor::V2_0 {
-            // Measured: 2.x says it twice.
+            // Measured: 2.x sends it twice.
             self.tell("FileSelected", payload.clone());
         }
         self.tell("FileSelected", payload);
         true
     }
 
-    /// Lets go of the selected file. False while it prints, or where none is selected.
+    /// Unselects the file. Returns `false` while it prints, or if no file is selected.
     pub fn unselect(&mut self) -> bool {
         if self.state.is_busy() || self.selected.take().is_none() {
             return false;
@@ -54,7 +55,7 @@ impl Machine {
         true
     }
 
-    /// Connects; nothing happens where a connection is there, also in print.
+    /// Connects. Does nothing if there is a connection, even during a print.
     pub fn connect(&mut self, now: Instant) -> bool {
         if !matches!(self.state, State::Offline | State::OfflineAfterError) {
             return false;
@@ -66,7 +67,7 @@ impl Machine {
         true
     }
 
-    /// Disconnects, which kills a job and lets go of the file.
+    /// Disconnects. This ends a job and unselects the file.
     pub fn disconnect(&mut self, now: Instant) -> bool {
         if matches!(self.state, State::Offline | State::OfflineAfterError) {
             return false;
@@ -79,13 +80,13 @@ impl Machine {
         true
     }
 
-    /// The firmware halts: OctoPrint closes the connection.
+    /// Halts the firmware: OctoPrint closes the connection.
     pub fn fail(&mut self, error: &str, now: Instant) {
         if !self.state.is_operational() {
             return;
         }
         let failed = self.failed_event(error, now);
-        // Measured: 1.11 tells it first or last, 2.0.0rc7 always last.
+        // Measured: 1.11 sends it first or last, 2.0.0rc7 always last.
         let (first, last) = if self.flavor == Flavor::V1_11 { (failed, None) } else { (None, failed) };
         self.events.extend(first);
         let text = if self.flavor == Flavor::V1_11 { format!("Error: {error}") } else { "Error".to_owned() };
@@ -98,12 +99,12 @@ impl Machine {
         self.set_trouble(error, "firmware", "emergency");
     }
 
-    /// `M112`, which is told without the event `Error`.
+    /// Runs `M112`, which sends no `Error` event.
     pub(super) fn emergency_stop(&mut self, now: Instant) {
         self.lose(EMERGENCY, now);
     }
 
-    /// The serial line breaks, or OctoPrint closes it.
+    /// Ends a serial connection that breaks, or that OctoPrint closes.
     fn lose(&mut self, error: &str, now: Instant) {
         let failed = self.failed_event(error, now);
         self.tell_deselected();
@@ -113,21 +114,21 @@ impl Machine {
         self.set_trouble(error, "connection", "disconnect");
     }
 
-    /// 2.0 tells that the file goes with the connection.
+    /// Only 2.0 sends an event for the file that is unselected with the connection.
     fn tell_deselected(&mut self) {
         if self.flavor == Flavor::V2_0 && self.selected.is_some() {
             self.tell("FileDeselected", Value::Null);
         }
     }
 
-    /// A job ends with the connection: its `PrintFailed`, which counts.
+    /// Returns `PrintFailed` for the job that ends with the connection, and counts the failure.
     fn failed_event(&mut self, error: &str, now: Instant) -> Option<Event> {
         self.job.as_ref()?;
         if matches!(self.state, State::Cancelling | State::Finishing) {
             return None;
         }
         let time = self.print_time(now);
-        // Measured: 2.0.0rc7 has no words for it.
+        // Measured: 2.0.0rc7 has no text for it.
         let error = if self.flavor == Flavor::V1_11 || error.is_empty() { error } else { "unknown" };
         let payload = self.file_payload(json!({"time": time, "reason": "error", "error": error, "owner": "admin"}));
         self.note_failure();
@@ -135,7 +136,7 @@ impl Machine {
     }
 
     fn set_trouble(&mut self, error: &str, reason: &'static str, consequence: &'static str) {
-        // Measured on 2.x: the state tells of the error, its text is nowhere.
+        // Measured on 2.x: the state reports the error, but no response contains its text.
         if self.flavor == Flavor::V1_11 {
             self.trouble = Trouble { error: error.to_owned(), reason, consequence };
         }
@@ -154,13 +155,13 @@ impl Machine {
         self.enter(state);
     }
 
-    /// OctoPrint starts anew and connects by itself: nothing is selected, the job is lost, and nobody was told.
+    /// Restarts OctoPrint, which then connects by itself. No file is selected, the job is lost, and no event is sent.
     pub fn restart_server(&mut self, now: Instant) {
         let scripts = std::mem::take(&mut self.scripts);
         *self = Self { scripts, ..Self::new(now, self.flavor, self.scale, self.pause_answer) };
     }
 
-    /// The printer pauses the job: `M600` (told at once), `M25`, `M0`, `//action:pause`.
+    /// Pauses the job from the printer: `M600` (its event is sent at once), `M25`, `M0`, `M226`.
     pub(super) fn paused_by_printer(&mut self, filament: bool, now: Instant) {
         if filament {
             self.tell("FilamentChange", Value::Null);
@@ -175,7 +176,7 @@ impl Machine {
         }
     }
 
-    /// The board restarts: OctoPrint cancels the job, which cannot wait for a line in flight.
+    /// Restarts the board: OctoPrint cancels the job and does not wait for a line in flight.
     fn reset(&mut self, now: Instant) {
         self.awol = false;
         if self.state.is_busy() && self.state != State::Cancelling {
@@ -192,7 +193,7 @@ impl Machine {
         }
     }
 
-    /// What somebody does at the machine.
+    /// Performs an act at the machine.
     pub fn act(&mut self, act: &Act, now: Instant) {
         self.advance(now);
         match act {
@@ -230,7 +231,7 @@ impl Machine {
         }
     }
 
-    /// One line of `POST /api/printer/command`. False while the printer is not connected.
+    /// Runs one line of `POST /api/printer/command`. Returns `false` while the printer is not connected.
     pub fn gcode(&mut self, line: &str, now: Instant) -> bool {
         self.advance(now);
         if !self.state.is_operational() {
@@ -245,7 +246,7 @@ impl Machine {
             Op::ChangeFilament => self.paused_by_printer(true, now),
             Op::EmergencyStop => self.emergency_stop(now),
             op @ Op::Heat { .. } => {
-                // Also M109: what holds the job is its own line in flight, one from outside only heats.
+                // Also `M109`: a job waits only for its own line in flight, so a line from outside only heats.
                 self.work(op, now);
             }
             _ => {}

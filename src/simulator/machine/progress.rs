@@ -1,4 +1,4 @@
-//! `progress` of `GET /api/job`: by position in the file, and what is left of it after a print.
+//! `progress` of `GET /api/job`: the position in the file during a print, and what remains of it after the print.
 
 use std::time::Instant;
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Machine, State};
 
-/// How far a print is, or was.
+/// Progress of a print that runs or has ended.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Progress {
     /// Percent.
@@ -14,22 +14,22 @@ pub struct Progress {
     pub filepos: usize,
     /// Seconds.
     pub print_time: f64,
-    /// Seconds, and where the guess comes from.
+    /// Seconds that are left, and the origin of this estimate.
     pub left: Option<(f64, &'static str)>,
 }
 
 impl Progress {
-    /// Measured: 100 percent, nothing left, until the next job.
+    /// Measured: 100 percent and no time left, until the next job.
     pub fn of_a_done_print(size: usize, print_time: f64) -> Self {
         Self { completion: 100.0, filepos: size, print_time, left: Some((0.0, "")) }
     }
 
-    /// What OctoPrint says of the print of a file without a byte, which begins and is done within 10 ms.
+    /// What OctoPrint reports for an empty file, whose print begins and ends within 10 ms.
     pub fn of_an_empty_file() -> Self {
         Self { completion: -100.0, filepos: 0, print_time: 0.0, left: None }
     }
 
-    /// The body; all null where there is nothing to say.
+    /// Returns the body. All fields are null if there is no progress.
     pub fn to_json(progress: Option<Self>) -> Value {
         let origin = progress.and_then(|it| it.left).map(|(_, origin)| origin).filter(|origin| !origin.is_empty());
         json!({
@@ -48,7 +48,7 @@ fn whole(seconds: f64) -> i64 {
 }
 
 impl Machine {
-    /// As of `now`; `average` is the mean time of this file's earlier prints.
+    /// Returns the progress at `now`. `average` is the mean print time of earlier prints of this file.
     #[expect(clippy::cast_precision_loss, reason = "file sizes are far below 2^53")]
     pub fn progress(&self, now: Instant, average: Option<f64>) -> Option<Progress> {
         let (Some(job), Some(selected)) = (&self.job, &self.selected) else { return self.last };
@@ -66,7 +66,7 @@ impl Machine {
         Some(Progress { completion: done * 100.0, filepos: job.sent, print_time, left })
     }
 
-    /// Seconds of printing so far, without pauses.
+    /// Returns the print time so far in seconds, without pauses.
     pub(super) fn print_time(&self, now: Instant) -> f64 {
         self.job.as_ref().map_or(0.0, |job| {
             let until = job.held_since.unwrap_or(now);

@@ -1,4 +1,4 @@
-//! Running G-code: the lines of the file one after the other, and the scripts in one go.
+//! Runs G-code: the lines of the file one by one, and the scripts all at once.
 
 use std::time::{Duration, Instant};
 
@@ -8,13 +8,13 @@ use super::{Ended, Machine, Progress, STEP, State};
 use crate::simulator::gcode::{self, DWELL_OVERHEAD, Heater, Op, QUICK_LINE};
 
 impl Machine {
-    /// The line in flight is answered: sends the next one, or finishes.
+    /// Called when the line in flight is acknowledged: sends the next line, or finishes.
     pub(super) fn next_line(&mut self, now: Instant) {
         let (Some(selected), Some(job)) = (&self.selected, &self.job) else { return };
         let blob = selected.blob.clone();
         let content = blob.bytes();
         let mut from = job.sent;
-        // Comments are not sent and cost no time, so they are skipped in one go.
+        // Comments are not sent and take no time, so they are skipped at once.
         let op = loop {
             let Some(end) = gcode::line_end(content, from) else { return self.finish(now) };
             let op = gcode::parse(content.get(from..end).unwrap_or_default());
@@ -54,7 +54,7 @@ impl Machine {
         self.until = Some(now + STEP + script);
     }
 
-    /// How long the script takes from `now` on; it acts at once.
+    /// Runs a script at once. Returns how long it takes from `now` on.
     pub(super) fn script_time(&mut self, name: &str, now: Instant) -> Duration {
         let Some(script) = self.scripts.get(name).cloned() else { return Duration::ZERO };
         let mut at = now;
@@ -68,7 +68,7 @@ impl Machine {
         at - now
     }
 
-    /// Does one line's work and says how long it takes, unscaled.
+    /// Runs one line. Returns its duration, unscaled.
     pub(super) fn work(&mut self, op: Op, now: Instant) -> Duration {
         match op {
             Op::Nothing => Duration::ZERO,
@@ -78,7 +78,7 @@ impl Machine {
                     Heater::Tool => &mut self.tool,
                     Heater::Bed => &mut self.bed,
                 };
-                // The heater knows the scale itself; what is asked for here is the unscaled time.
+                // The heater applies the scale itself, but this function returns unscaled times.
                 let time = heater.set(target, now, self.scale).mul_f64(self.scale);
                 if wait { time + QUICK_LINE } else { QUICK_LINE }
             }

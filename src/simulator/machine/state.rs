@@ -1,8 +1,8 @@
-//! OctoPrint's states, with the words and flags it has for them.
+//! OctoPrint's states, with their texts and flags.
 
 use serde_json::{Value, json};
 
-/// What OctoPrint says its printer is doing.
+/// State of the printer, as OctoPrint reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
     Offline,
@@ -17,7 +17,7 @@ pub enum State {
     Resuming,
     Cancelling,
     Finishing,
-    /// A file goes to the SD card. OctoPrint's flags say that it prints.
+    /// A file is sent to the SD card. OctoPrint's flags report this as printing.
     Transferring,
 }
 
@@ -41,7 +41,7 @@ impl State {
         }
     }
 
-    /// `state_id` of `PrinterStateChanged`, which calls every closed connection `OFFLINE`.
+    /// `state_id` of `PrinterStateChanged`. It is `OFFLINE` for every closed connection.
     pub fn id(self) -> &'static str {
         match self {
             Self::Offline | Self::OfflineAfterError => "OFFLINE",
@@ -49,7 +49,7 @@ impl State {
             Self::Connecting => "CONNECTING",
             Self::Operational => "OPERATIONAL",
             Self::Starting => "STARTING",
-            // Measured: the id does not distinguish them, the text does.
+            // Measured: both have the same id, and only their texts differ.
             Self::Printing | Self::Transferring => "PRINTING",
             Self::Pausing => "PAUSING",
             Self::Paused => "PAUSED",
@@ -59,17 +59,17 @@ impl State {
         }
     }
 
-    /// The printer answers its OctoPrint.
+    /// Whether the printer replies to its OctoPrint.
     pub fn is_operational(self) -> bool {
         !matches!(self, Self::Offline | Self::OfflineAfterError | Self::Opening | Self::Connecting)
     }
 
-    /// OctoPrint's `is_printing`: true in every state of a job but `Paused`, and while a file goes to the SD card.
+    /// OctoPrint's `is_printing`: true in every state of a job except `Paused`, and during a transfer to the SD card.
     pub fn is_printing(self) -> bool {
         self.is_operational() && !matches!(self, Self::Operational | Self::Paused)
     }
 
-    /// A job is there.
+    /// Whether there is a job.
     pub fn is_busy(self) -> bool {
         self.is_printing() || self == Self::Paused
     }

@@ -1,4 +1,4 @@
-//! The measured table of `POST /api/job`, row by row, with the time as a value.
+//! Tests of the measured table of `POST /api/job`, row by row, with the time as a value.
 
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ const START: JobCommand = JobCommand::Start;
 const CANCEL: JobCommand = JobCommand::Cancel;
 const RESTART: JobCommand = JobCommand::Restart;
 
-/// A machine and the time that it is shown.
+/// A machine and its current time.
 struct Bench {
     machine: Machine,
     now: Instant,
@@ -39,7 +39,7 @@ impl Bench {
         Self::with(Flavor::V1_11, Some(&"G4 P489\n".repeat(20)))
     }
 
-    /// In this state, with scripts that make it last two seconds where it would pass.
+    /// Creates a machine in this state. Scripts make a transient state last two seconds.
     fn in_state(state: State) -> Self {
         let mut bench = Self::idle();
         let script = |bench: &mut Self, name| bench.machine.set_script(name, "G4 S2");
@@ -94,7 +94,7 @@ impl Bench {
         self.machine.advance(self.now);
     }
 
-    /// The state right after the command, and a long time after it.
+    /// Returns the reply, the state right after the command, and the state a long time after it.
     fn after(mut self, command: JobCommand) -> (Result<bool, Refusal>, State, State) {
         let answer = self.machine.command(command, self.now);
         let at_once = self.machine.state();

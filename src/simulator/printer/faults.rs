@@ -1,4 +1,4 @@
-//! Faults of a simulated printer: set by a test, looked up by its server.
+//! Faults of a simulated printer: a test sets them, the server applies them.
 
 use std::sync::{PoisonError, atomic::Ordering};
 
@@ -18,23 +18,23 @@ impl SimulatedPrinter {
             self.cut_connections();
         } else if listener.is_none() && !self.0.common.stop.is_cancelled() {
             *listener = self.listen_again();
-            // The task at the door has looked before the listener was there.
+            // The accepting task polled before the listener existed. This wakes it.
             self.0.fault.send_modify(|_| ());
         }
     }
 
-    /// The next command (not: the next reading) meets this fault, and only that one. For those that work on a request:
-    /// `Slow`, `Reset`, `ResetAfterActing`, `Garbage`, `Status`, `StatusAfterActing`, `WrongKey`. Several queue up.
+    /// Applies a fault to the next command only (not to the next read). Several faults form a queue. For faults of one
+    /// request: `Slow`, `Reset`, `ResetAfterActing`, `Garbage`, `Status`, `StatusAfterActing`, `WrongKey`.
     pub fn fault_next_command(&self, fault: Fault) {
         self.with(|inner, _| inner.once.push_back(fault));
     }
 
-    /// Forgets the faults of [`SimulatedPrinter::fault_next_command`] that no command has met.
+    /// Removes the faults of [`SimulatedPrinter::fault_next_command`] that no command has met yet.
     pub fn forget_command_faults(&self) {
         self.with(|inner, _| inner.once.clear());
     }
 
-    /// Of how many connections it stopped reading ([`Fault::StopReading`]), since it runs.
+    /// Returns the number of connections that the printer stopped reading ([`Fault::StopReading`]) since its start.
     pub fn stopped_reading(&self) -> usize {
         self.0.stopped_reading.load(Ordering::Relaxed)
     }
@@ -47,7 +47,7 @@ impl SimulatedPrinter {
         self.0.fault.borrow().clone()
     }
 
-    /// The fault of requests that read, or log in, at this path.
+    /// Returns the fault of reads and logins at this path.
     pub(in crate::simulator) fn fault_of_reading(&self, path: &str) -> Option<Fault> {
         self.0.fault.borrow().as_ref().and_then(|fault| fault.of_reading(path)).cloned()
     }
@@ -60,7 +60,7 @@ impl SimulatedPrinter {
         self.0.fault.subscribe()
     }
 
-    /// The fault of one command, if one waits.
+    /// Takes the next fault for one command, if there is one.
     pub(in crate::simulator) fn take_fault_for_command(&self) -> Option<Fault> {
         self.with(|inner, _| inner.once.pop_front())
     }

@@ -1,4 +1,4 @@
-//! What the API answers.
+//! Tests of the API responses.
 
 use super::*;
 

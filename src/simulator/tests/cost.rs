@@ -1,15 +1,15 @@
-//! What the simulator costs. Not a test: run it to repeat the numbers.
+//! Cost of the simulator. This is a measurement, not a test: run it to repeat the numbers.
 
 use super::*;
 
-/// Resident memory of this process in KiB.
+/// Returns the resident memory of this process in KiB.
 fn resident_kib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
     line.split_ascii_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
-/// Clock ticks (10 ms) of processor time of this process.
+/// Returns the processor time of this process in clock ticks (10 ms).
 fn cpu_ticks() -> u64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
     stat.rsplit(") ").next().unwrap().split(' ').skip(11).take(2).map(|it| it.parse::<u64>().unwrap()).sum()
@@ -23,7 +23,7 @@ async fn raw_socket(printer: &SimulatedPrinter) -> TcpStream {
     stream.write_all(request.as_bytes()).await.unwrap();
     for text in [r#"{"subscribe":{"state":false,"events":["PrintDone"]}}"#, &format!(r#"{{"auth":"admin:{session}"}}"#)]
     {
-        // Masked with zeros, so that the text stays as it is.
+        // Masked with zeros, so the text does not change.
         let mut frame = vec![0x81, 0x80 | u8::try_from(text.len()).unwrap(), 0, 0, 0, 0];
         frame.extend_from_slice(text.as_bytes());
         stream.write_all(&frame).await.unwrap();

@@ -1,4 +1,4 @@
-//! Faults, and that they do exactly what they say: tests of the product lean on it.
+//! Tests that each fault has exactly the documented effect. Tests of the product rely on this.
 
 use super::*;
 

@@ -1,5 +1,5 @@
-//! The simulator as a client meets it: over sockets. The client here is a few lines of its own, so that no client
-//! library hides what is on the wire.
+//! Tests of the simulator over sockets. The client here is a few lines of code, so no client library hides what is on
+//! the wire.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -22,7 +22,7 @@ use super::{Act, Farm, FarmConfig, Fault, Flavor, SimulatedPrinter, sample_gcode
 
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// An answer: its status (0: none came), head and body.
+/// A response: its status (0 if there was none), head and body.
 #[derive(Debug)]
 struct Answer {
     status: u16,
@@ -40,7 +40,7 @@ fn address(printer: &SimulatedPrinter) -> &str {
     printer.url().strip_prefix("http://").unwrap()
 }
 
-/// One request on a connection of its own; an error is that of the socket.
+/// Sends one request on its own connection. An error is an error of the socket.
 async fn ask(printer: &SimulatedPrinter, head: &str, body: &str) -> std::io::Result<Answer> {
     let mut stream = TcpStream::connect(address(printer)).await?;
     let length = body.len();
@@ -85,11 +85,11 @@ async fn upload(printer: &SimulatedPrinter, name: &str, content: &str, fields: &
     ask(printer, &head, &body).await.unwrap()
 }
 
-/// Waits for a condition, not for a time.
+/// Waits for a condition instead of a fixed time.
 async fn until(what: &str, condition: impl Fn() -> bool) {
     let started = Instant::now();
     while !condition() {
-        assert!(started.elapsed() < DEADLINE, "never: {what}");
+        assert!(started.elapsed() < DEADLINE, "timed out waiting for: {what}");
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }

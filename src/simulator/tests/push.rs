@@ -1,4 +1,4 @@
-//! The event socket.
+//! Tests of the event socket.
 
 use super::*;
 

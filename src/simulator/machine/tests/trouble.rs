@@ -1,4 +1,4 @@
-//! What goes wrong at the machine, what its people do, and how time is reckoned.
+//! Tests of failures and acts at the machine, and of how time is computed.
 
 use super::*;
 
