@@ -2,8 +2,7 @@
 //!
 //! `audit_head` contains the end of the chain. Each append locks it, so rows have one order. A missing row at the end
 //! is therefore detected like one in the middle. It is locked *last* in every transaction. A transaction that held it
-//! and waited for a row of the command log could deadlock with one that locks in the opposite order (PostgreSQL;
-//! tried).
+//! and waited for a row of the command log would deadlock with the opposite order (PostgreSQL; tried).
 
 mod index;
 mod prune;
