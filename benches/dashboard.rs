@@ -1,5 +1,5 @@
-//! What a farm page costs while everything moves: 1,000 printers, each of which is read every 2 s and shows another
-//! percentage then, before a real browser and 19 others that read the same stream.
+//! Measures a farm page with many changes: 1,000 printers that are polled every 2 s and show a new percentage after
+//! each poll. One real browser and 19 simulated browsers read the same stream.
 //!
 //! `cargo bench --bench dashboard`, with PRINTYARD_TEST_CHROMIUM and PRINTYARD_TEST_CHROMEDRIVER set as `tests/run` does.
 //!
@@ -29,15 +29,15 @@ use tokio::{
 };
 
 const PRINTERS: usize = 1_000;
-/// One percent of the four hours' print is 2 s.
+/// Makes the print of four hours advance by one percent every 2 s.
 const SPEED: u32 = 72;
 const READERS: usize = 19;
-/// Until the page is at rest.
+/// Time until the page is at rest.
 const SETTLE: Duration = Duration::from_secs(10);
 const ALONE: Duration = Duration::from_secs(20);
 const WATCH: Duration = Duration::from_secs(60);
 
-/// What each tile says, by the end of its id; and an ear for long tasks.
+/// Stores the state text of each tile by its element id, and records long tasks.
 const BEGIN: &str = r#"
 const said = () => new Map([...document.querySelectorAll(".tile")].map((tile) => [tile.id, tile.querySelector(".state").textContent]));
 window.before = said();
@@ -56,7 +56,7 @@ fn main() {
 async fn measure(farm: &Farm) {
     let Some(browser) = Browser::start().await else { return };
     let server = Server::start(farm).await;
-    // Without their sockets they are asked every 2 s.
+    // Printers without an event socket are polled every 2 s.
     for printer in &farm.printers {
         farm.set_fault(&printer.name, "drop_socket").await;
     }
@@ -104,28 +104,28 @@ async fn measure(farm: &Farm) {
     browser.end().await;
 }
 
-/// Which part of a core the server uses.
+/// Returns the percentage of a core that the server uses.
 async fn share(server: &Server, time: Duration) -> f64 {
     let before = server.ticks();
     tokio::time::sleep(time).await;
     (server.ticks() - before) as f64 / time.as_secs_f64()
 }
 
-/// The cookie of a session.
+/// Logs in and returns the session cookie.
 async fn log_in(server: &Server) -> String {
     let login = it::client().get(format!("{}/login?token={TOKEN}", server.url)).send().await.expect("an answer");
     let cookie = login.headers().get("set-cookie").and_then(|value| value.to_str().ok()).expect("a cookie");
     cookie.split(';').next().expect("a name and a value").to_owned()
 }
 
-/// Kilobytes of a response body as it is sent to a browser.
+/// Returns the size of a response body in kilobytes, as it is sent to a browser.
 async fn as_sent(server: &Server, path: &str, cookie: &str) -> f64 {
     let request = it::client().get(format!("{}{path}", server.url)).header("cookie", cookie);
     let response = request.header("accept-encoding", "gzip, deflate").send().await.expect("a response");
     response.bytes().await.expect("a body").len() as f64 / 1_000.0
 }
 
-/// Follows a stream as a browser does, and counts what comes over the wire.
+/// Follows a stream as a browser does, and counts the bytes that arrive.
 async fn read(url: String, path: String, cookie: String, bytes: Arc<AtomicU64>) {
     let host = url.trim_start_matches("http://");
     let mut stream = TcpStream::connect(host).await.expect("a connection");

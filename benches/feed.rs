@@ -1,5 +1,5 @@
-//! A feed of a million events: a page of 500 from its beginning beside one from its end, a walk along all of it, and a page
-//! that finds nothing of its type.
+//! Reads a feed of a million events: a page of 500 from its beginning, a page from its end, a walk through all of it,
+//! and a page of a type that has no events.
 //!
 //! `cargo bench --bench feed`
 
@@ -57,7 +57,7 @@ async fn measure() {
     db.close().await;
 }
 
-/// Prints that began, past the store: only the reading is measured.
+/// Inserts events of started prints with plain SQL, because only reading is measured.
 async fn fill(db: &Db) {
     let Engine::Sqlite { write, .. } = db.engine() else { unreachable!("it is on SQLite") };
     let data =

@@ -1,6 +1,8 @@
-//! What a dead printer costs the others: a cancel to 1,000 printers of which every tenth is dead (refusing, hanging,
-//! slow-dripping, answering garbage), until every healthy one has accepted it, beside the same cancel to a farm in
-//! which all are healthy, in the same run.
+//! Measures how dead printers delay healthy ones.
+//!
+//! Sends a cancel to 1,000 printers, of which every tenth is dead (refuses, hangs, drips slowly or answers garbage).
+//! Takes the time until every healthy printer has accepted. Compares it with the same cancel to a farm of healthy
+//! printers in the same run.
 //!
 //! `cargo bench --bench isolation`
 
@@ -42,7 +44,7 @@ fn main() {
     });
 }
 
-/// Starts and cancels in turn; the time of each cancel, among printers that are not in `dead`.
+/// Starts and cancels in turn. Returns the time of each cancel among the printers that are not in `dead`.
 async fn rounds(server: &Server, dead: &HashSet<&str>) -> Vec<f64> {
     let mut figures = Vec::new();
     for round in 0..=ROUNDS {

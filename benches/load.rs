@@ -1,5 +1,5 @@
-//! Ten minutes of load: a batch to 500 printers every second, while 200 clients read. Errors, memory by the minute, and the
-//! bytes of database per command.
+//! Ten minutes of load: a batch to 500 printers every second, while 200 clients read. Reports errors, memory by the
+//! minute, and bytes of database per command.
 //!
 //! `cargo bench --bench load`; `PRINTYARD_LOAD_SECONDS=60` makes it shorter.
 
@@ -20,7 +20,7 @@ use support::{Farm, Server};
 
 const PRINTERS: usize = 500;
 const CLIENTS: usize = 200;
-/// Between two requests of one client: together 100 requests a second.
+/// Pause between two requests of one client. All clients together send 100 requests a second.
 const CLIENT_PAUSE: Duration = Duration::from_secs(2);
 const LATENCY_MS: u64 = 50;
 const PATHS: [&str; 4] = ["/printers?limit=50", "/batches?limit=20", "/events?limit=50", "/prints?limit=50"];
@@ -57,7 +57,7 @@ async fn run(farm: &Farm, time: Duration) {
                 tokio::time::sleep(CLIENT_PAUSE).await;
             }
         }));
-        // Within the limit of requests of one token.
+        // Stays within the request limit of one token.
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let before = database_bytes(&server);
@@ -114,7 +114,7 @@ async fn report(server: &Server, ids: &[String], before: u64) {
     println!("{} bytes of database per command ({bytes} in all)", bytes / commands.max(1));
 }
 
-/// Bytes of the database file and its write-ahead log.
+/// Returns the bytes of the database file and its write-ahead log.
 fn database_bytes(server: &Server) -> u64 {
     let file = server.database().trim_start_matches("sqlite:").to_owned();
     [file.clone(), format!("{file}-wal")]

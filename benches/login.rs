@@ -1,4 +1,5 @@
-//! Whether the time of a refused login tells that a name exists: the medians of both, taken in turns within one run.
+//! Checks whether the time of a refused login reveals that a user name exists. Measures known and unknown names in
+//! turn, and compares the medians.
 //!
 //! `cargo bench --bench login`
 
@@ -15,7 +16,7 @@ use printyard::{
     },
 };
 
-/// Logins of each kind; each by another name, since one name is slowed down.
+/// Logins of each kind. Each uses another name, because repeated logins to one name are slowed down.
 const ROUNDS: usize = 40;
 
 fn main() {

@@ -1,4 +1,4 @@
-//! What the benchmarks share: a simulated farm and a server, each in a process of its own, and the API.
+//! Fixtures that the benchmarks share: a simulated farm and a server, each in its own process, and an API client.
 
 use std::{
     io::{BufRead, BufReader},
@@ -21,7 +21,7 @@ pub struct Printer {
     pub api_key: String,
 }
 
-/// A simulated farm in a process of its own, ended with this value.
+/// A simulated farm in its own process. Dropping it ends the process.
 pub struct Farm {
     child: Child,
     pub printers: Vec<Printer>,
@@ -29,12 +29,12 @@ pub struct Farm {
 }
 
 impl Farm {
-    /// Starts `printyard simulate`, every printer with a long print selected.
+    /// Starts `printyard simulate`. Every printer has a long print selected.
     pub fn start(printers: usize, latency_ms: u64) -> Self {
         Self::start_at_speed(printers, latency_ms, 1)
     }
 
-    /// The same with printers that print so many times faster than real ones.
+    /// Starts a farm whose printers print `speed` times faster than real ones.
     pub fn start_at_speed(printers: usize, latency_ms: u64, speed: u32) -> Self {
         let control = free_port();
         let mut child = Command::new(env!("CARGO_BIN_EXE_printyard"))
@@ -50,24 +50,24 @@ impl Farm {
         Self { printers, child, control: format!("http://127.0.0.1:{control}") }
     }
 
-    /// Gives a printer a fault.
+    /// Sets a fault of a printer.
     pub async fn set_fault(&self, name: &str, fault: &str) {
         let url = format!("{}/sim/printers/{name}/fault", self.control);
         let answer = client().post(url).json(&json!({"fault": fault})).send().await.expect("an answer");
         assert!(answer.status().is_success(), "{answer:?}");
     }
 
-    /// Processor time used so far, in milliseconds.
+    /// Returns the processor time used so far, in milliseconds.
     pub fn busy_ms(&self) -> f64 {
         busy_ms(self.child.id())
     }
 }
 
-/// Processor time that the threads of a process which live now have used so far, in milliseconds, from `/proc`.
+/// Returns the processor time that the current threads of a process have used so far, in milliseconds, from `/proc`.
 pub fn busy_ms(process: u32) -> f64 {
     let tasks = std::fs::read_dir(format!("/proc/{process}/task")).expect("its threads");
     let nanoseconds = tasks.flatten().filter_map(|task| {
-        // A thread may end meanwhile.
+        // A thread may end between the listing and this read.
         let stat = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
         stat.split_whitespace().next()?.parse::<u64>().ok()
     });
@@ -81,17 +81,18 @@ impl Drop for Farm {
     }
 }
 
-/// The server in a process of its own, ended with this value.
+/// The server in its own process. Dropping it ends the process.
 pub struct Server {
     child: Child,
     dir: tempfile::TempDir,
-    /// Without a slash at its end.
+    /// Has no slash at its end.
     pub url: String,
     pub client: reqwest::Client,
 }
 
 impl Server {
-    /// Starts `printyard serve` on SQLite, with the farm registered, and waits until every printer is watched.
+    /// Starts `printyard serve` on SQLite, registers the farm, and waits until every printer is online with an open
+    /// event socket.
     pub async fn start(farm: &Farm) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         let listen = format!("127.0.0.1:{}", free_port());
@@ -112,12 +113,12 @@ impl Server {
             let body = json!({"name": printer.name, "url": printer.url, "api_key": printer.api_key});
             let (status, answer) = server.post("/printers", &body).await;
             assert_eq!(status, 201, "{answer}");
-            // Within the limit of requests of one token.
+            // Stays within the request limit of one token.
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         let count = farm.printers.len();
         until("every printer is watched", || async {
-            // Looking costs the server memory that it keeps: what is measured is not the looking.
+            // Polls rarely: each request costs the server memory that it keeps, and this memory would be measured too.
             tokio::time::sleep(Duration::from_millis(500)).await;
             server.online().await == count
         })
@@ -125,17 +126,17 @@ impl Server {
         server
     }
 
-    /// Printers that are online with their event socket open.
+    /// Counts the printers that are online with their event socket open.
     pub async fn online(&self) -> usize {
         self.printers().await.iter().filter(|item| item["status"]["channel"] == "push").count()
     }
 
-    /// Printers in this state.
+    /// Counts the printers in this state.
     pub async fn count(&self, state: &str) -> usize {
         self.printers().await.iter().filter(|item| item["status"]["state"] == state).count()
     }
 
-    /// Every printer, as the API gives it.
+    /// Returns every printer as the API returns it.
     pub async fn printers(&self) -> Vec<Value> {
         let mut cursor = String::new();
         let mut printers = Vec::new();
@@ -149,20 +150,20 @@ impl Server {
         }
     }
 
-    /// A GET below `/api/v1`.
+    /// Sends a GET below `/api/v1`.
     pub async fn get(&self, path: &str) -> Value {
         let request = self.client.get(format!("{}/api/v1{path}", self.url)).bearer_auth(TOKEN);
         request.send().await.expect("an answer").json().await.expect("JSON")
     }
 
-    /// A POST below `/api/v1`.
+    /// Sends a POST below `/api/v1`.
     pub async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
         let request = self.client.post(format!("{}/api/v1{path}", self.url)).bearer_auth(TOKEN).json(body);
         let answer = request.send().await.expect("an answer");
         (answer.status().as_u16(), answer.json().await.expect("JSON"))
     }
 
-    /// Runs a batch to its end and gives it back with all its commands.
+    /// Runs a batch to its end and returns it with all its commands.
     pub async fn batch(&self, body: &Value) -> (Value, Vec<Value>) {
         let (status, batch) = self.post("/batches", body).await;
         assert_eq!(status, 202, "{batch}");
@@ -183,24 +184,24 @@ impl Server {
         }
     }
 
-    /// The url of the server's database.
+    /// Returns the URL of the server's database.
     pub fn database(&self) -> String {
         format!("sqlite:{}", self.dir.path().join("printyard.db").display())
     }
 
-    /// Resident memory in KiB, from `/proc`.
+    /// Returns the resident memory in KiB, from `/proc`.
     pub fn resident_kib(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("its status");
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("its memory");
         line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number")
     }
 
-    /// Processor time used so far, in milliseconds.
+    /// Returns the processor time used so far, in milliseconds.
     pub fn busy_ms(&self) -> f64 {
         busy_ms(self.child.id())
     }
 
-    /// Processor time used so far, in ticks of 10 ms, from `/proc`.
+    /// Returns the processor time used so far, in ticks of 10 ms, from `/proc`.
     pub fn ticks(&self) -> u64 {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("its stat");
         let fields: Vec<&str> = stat.rsplit(')').next().expect("fields").split_whitespace().collect();
@@ -215,7 +216,7 @@ impl Drop for Server {
     }
 }
 
-/// A plain client, for comparison and for the API.
+/// Returns a plain client, for the comparison and for the API.
 #[expect(clippy::disallowed_methods, reason = "the bare client that Printyard is compared with")]
 pub fn client() -> reqwest::Client {
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -223,14 +224,14 @@ pub fn client() -> reqwest::Client {
     client.build().expect("a client")
 }
 
-/// The middle one of some figures, with the smallest and the largest.
+/// Returns the smallest, the median and the largest of some figures.
 pub fn median(figures: &[f64]) -> (f64, f64, f64) {
     let mut sorted = figures.to_vec();
     sorted.sort_by(f64::total_cmp);
     (sorted[0], sorted[sorted.len() / 2], sorted[sorted.len() - 1])
 }
 
-/// Waits until `done` says so, for at most two minutes.
+/// Waits until `done` returns true, for at most two minutes.
 pub async fn until<F: Future<Output = bool>>(what: &str, mut done: impl FnMut() -> F) {
     let deadline = Instant::now() + Duration::from_secs(120);
     while !done().await {
@@ -239,12 +240,12 @@ pub async fn until<F: Future<Output = bool>>(what: &str, mut done: impl FnMut() 
     }
 }
 
-/// Milliseconds since `start`.
+/// Returns the milliseconds since `start`.
 pub fn ms(start: Instant) -> f64 {
     start.elapsed().as_secs_f64() * 1_000.0
 }
 
-/// A free port below those that the system gives away by itself, of which the farm takes a thousand.
+/// Returns a free port below the system's ephemeral range, from which the farm takes a thousand ports.
 fn free_port() -> u16 {
     std::iter::repeat_with(|| rand::random_range(20_000..30_000))
         .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
