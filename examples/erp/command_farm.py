@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""One command to the farm, and what to do about each printer.
+"""Sends one command to the farm and prints what to do about each printer.
 
     PRINTYARD_URL=… PRINTYARD_TOKEN=… examples/erp/command_farm.py pause MO/00412 [TAG]
 """
@@ -9,7 +9,7 @@ import sys
 
 from printyard import Printyard, Problem
 
-# What an ERP may conclude stands in `effect`, whose vocabulary is closed. `outcome` and `reason` may grow.
+# Base decisions on `effect`, which never gets new values. `outcome` and `reason` may get new ones.
 ADVICE = {
     "done": "nothing to do",
     "none": "not done: mend the reason, then POST /batches/{id}/retry",
@@ -22,7 +22,7 @@ def main():
     select = {"tags_all": [sys.argv[3]]} if len(sys.argv) > 3 else {"all": True}
     client = Printyard(os.environ["PRINTYARD_URL"], os.environ["PRINTYARD_TOKEN"])
     try:
-        # The key names the wish: a second run for the same order does not command the farm twice.
+        # The same order and command use the same key, so a second run does not send the command twice.
         batch = client.command({"command": verb, "select": select, "reason": f"order {ref}"}, ref, key=f"{ref}:{verb}")
     except Problem as problem:
         if problem.code == "nothing_selected":

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# From nothing to a command over the farm, with curl alone.
+# First steps with curl: from an empty installation to a command for the farm.
 #
 #   PRINTYARD_URL=http://127.0.0.1:8080 PRINTYARD_TOKEN=pyd_… examples/erp/first_steps.sh [PRINTER_URL API_KEY]
 #
-# With an address and a key of an OctoPrint it registers that printer first. Run it twice: nothing happens twice.
+# With the URL and API key of an OctoPrint it registers that printer first. A second run has no further effect.
 set -euo pipefail
 : "${PRINTYARD_URL:?where Printyard listens, say http://127.0.0.1:8080}" "${PRINTYARD_TOKEN:?a token with the role manager}"
 REF="${EXTERNAL_REF:-MO/00001}"

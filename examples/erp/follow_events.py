@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Follows everything that happens, across restarts of either side: nothing is missed, nothing is handled twice.
+"""Follows the event feed across restarts of either side. Misses no event, and an event that comes again has the same `id`.
 
     PRINTYARD_URL=… PRINTYARD_TOKEN=… examples/erp/follow_events.py CURSOR_FILE [TYPES [HOW_MANY]]
 
-The cursor is kept in a file: in an ERP it belongs in the database, in the transaction of what an event brings about.
+This example keeps the cursor in a file. An ERP should store it in its database, in the transaction that applies the event.
 """
 
 import os
@@ -30,14 +30,14 @@ def main():
         except Problem as problem:
             if problem.code != "cursor_expired":
                 raise
-            # Away for more than 30 days, or Printyard's backup was restored: read the lists anew here, then go on.
+            # This program was off for more than 30 days, or Printyard's backup was restored. Read the lists again here.
             print("the feed has moved on: the lists have to be read anew", flush=True)
             kept.write_text(problem.body["restart_cursor"])
             continue
         for event in page["items"]:
             handle(event)
             left = None if left is None else left - 1
-        # After the last one is handled: who dies in between handles some again, and knows them by their `id`.
+        # Store the cursor after the last event. After a crash before this line some events come again, with the same `id`.
         kept.write_text(page["next_cursor"])
     return 0
 

@@ -1,4 +1,4 @@
-"""A client for Printyard as an ERP wants it: it retries what may be retried, and nothing else. Standard library only.
+"""A client of Printyard for an ERP: it retries only requests that are safe to repeat. Uses the standard library only.
 
     client = Printyard("http://127.0.0.1:8080", token)
     batch = client.command({"command": "start", "select": {"tags_all": ["hall-a"]}}, ref="MO/00412", key="MO/00412-start")
@@ -10,12 +10,12 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-# May be repeated with the same key. 409 only where it says request_in_progress.
+# Requests with these statuses may be repeated with the same key. So may 409 with the code request_in_progress.
 AGAIN = {429, 502, 503, 504}
 
 
 class Problem(Exception):
-    """An answer of 4xx or 5xx: `status`, the stable `code`, and the whole body."""
+    """A response with 4xx or 5xx: `status`, the stable `code`, and the whole body."""
 
     def __init__(self, status, body):
         super().__init__(f"{status} {body.get('code')}: {body.get('detail')} (request {body.get('request_id')})")
@@ -27,8 +27,8 @@ class Printyard:
         self.base, self.token, self.patience_s = url.rstrip("/") + "/api/v1", token, patience_s
 
     def request(self, method, path, body=None, key=None, wait_s=None):
-        """One request, repeated until it is answered or `patience_s` is over. A POST with an effect needs a key: the same
-        for every repetition of the same wish, another one for every other wish."""
+        """Sends a request, and repeats it until there is a response or `patience_s` is over. A POST with an effect needs a
+        key: the same key for each repetition, and a new key for each new request."""
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
         if key:
             headers["Idempotency-Key"] = key
@@ -49,7 +49,7 @@ class Printyard:
                     raise problem from None
                 pause = float(error.headers.get("Retry-After") or pause)
             except (urllib.error.URLError, TimeoutError, ConnectionError):
-                # The connection was lost. Whether the request had its effect is not known: with a key it does not matter.
+                # The connection was lost, and it is unknown whether the request had an effect. With a key a repetition is safe.
                 if (method == "POST" and not key) or time.monotonic() > until:
                     raise
             time.sleep(pause)
@@ -63,14 +63,14 @@ class Printyard:
             return {"code": "not_printyard", "detail": "what answered is not Printyard: a proxy?"}
 
     def command(self, batch, ref, key):
-        """One command to many printers, followed to its end."""
+        """Sends one command to many printers. Returns the batch after its end."""
         made = self.request("POST", "/batches", {**batch, "external_ref": ref}, key=key, wait_s=30)
         while made["result"] is None:
             made = self.request("GET", f"/batches/{made['id']}", wait_s=30)
         return made
 
     def commands(self, batch_id):
-        """Every command of a batch."""
+        """Returns every command of a batch."""
         cursor = ""
         while True:
             page = self.request("GET", f"/batches/{batch_id}/commands?limit=500{cursor}")

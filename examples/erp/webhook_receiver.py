@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Takes in webhooks of Printyard and believes only those that are signed with the secret. Standard library only.
+"""Receives webhooks of Printyard and accepts only those that are signed with the secret. Uses the standard library only.
 
     PRINTYARD_WEBHOOK_SECRET=whsec_… examples/erp/webhook_receiver.py [PORT [HOW_MANY]]
 
-What is checked, by the Standard Webhooks specification: the signature over id, time and body as they came; that the time is
-within five minutes; and that an id is handled once, since what was not answered in time is sent again with the same id.
+It follows the Standard Webhooks specification. It checks the signature over the received id, time and body, and that the
+time is within five minutes. It handles each id once, because Printyard repeats a delivery without a timely response.
 """
 
 import base64
@@ -25,14 +25,14 @@ class Rejected(Exception):
 
 
 def verify(secret, headers, body):
-    """The event of a delivery; `Rejected` where it is not from whoever holds the secret, or too old."""
+    """Returns the event of a delivery. Raises `Rejected` if the signature is wrong or the delivery is too old."""
     delivery_id, sent_at = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
     if not sent_at.isdigit() or abs(time.time() - int(sent_at)) > TOLERANCE_S:
         raise Rejected("too old, or the clocks differ")
     key = base64.b64decode(secret.removeprefix("whsec_"))
     signed = f"{delivery_id}.{sent_at}.".encode() + body
     expected = base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
-    # During a rotation of the secret there are two signatures; one that fits is enough.
+    # During a rotation of the secret there are two signatures. One valid signature is enough.
     given = [part.removeprefix("v1,") for part in headers.get("webhook-signature", "").split() if part.startswith("v1,")]
     if not any(hmac.compare_digest(expected, one) for one in given):
         raise Rejected("the signature does not fit")
@@ -40,7 +40,7 @@ def verify(secret, headers, body):
 
 
 class Receiver(http.server.BaseHTTPRequestHandler):
-    # In an ERP: a table with a unique column, written in the transaction of what the event brings about.
+    # An ERP needs a table with a unique column instead, written in the transaction that applies the event.
     handled = set()
     secret = ""
 
@@ -54,7 +54,7 @@ class Receiver(http.server.BaseHTTPRequestHandler):
         except Rejected as why:
             print(f"rejected: {why}", flush=True)
             return self.answer(401)
-        # Answer soon: Printyard waits 15 s. What takes longer belongs in a queue of your own.
+        # Answer soon, because Printyard waits 15 s. Put longer work into your own queue.
         self.answer(204)
         if self.headers["webhook-id"] in self.handled:
             print(f"again: {event['type']}", flush=True)
@@ -78,7 +78,7 @@ def main():
     Receiver.secret = os.environ["PRINTYARD_WEBHOOK_SECRET"]
     server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Receiver)
     print(f"listening on http://127.0.0.1:{server.server_address[1]}", flush=True)
-    # Requests are answered in threads of their own: look now and then whether that was the last one.
+    # Other threads answer the requests. Check every 0.5 s whether the last one was handled.
     server.timeout = 0.5
     while left is None or len(Receiver.handled) < left:
         server.handle_request()
