@@ -1,4 +1,4 @@
-//! The fixtures themselves: a test that stands on a fixture which lies proves nothing.
+//! Tests of the fixtures themselves, because a test on a wrong fixture proves nothing.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use crate::support::{
 
 const SOON: Duration = Duration::from_secs(20);
 
-/// A print that lasts `lines` times a tenth of a second, to the millisecond as far as a busy machine allows.
+/// Returns G-code that prints for `lines` times 0.1 s, to the millisecond if the machine is not busy.
 fn dwell(lines: usize) -> String {
     "G4 P100\n".repeat(lines)
 }
@@ -123,7 +123,7 @@ async fn each_test_has_a_database_of_its_own_which_goes_with_it() {
     assert!(sqlx::query("select id from only_here").execute(&mut elsewhere).await.is_err());
 
     let url = one.url.clone();
-    drop(one); // although a connection is still open
+    drop(one); // A connection is still open.
     assert!(PgConnection::connect(&url).await.is_err());
 }
 

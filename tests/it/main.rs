@@ -1,4 +1,4 @@
-//! The one integration binary. Each module is named after the part of the house that it proves.
+//! The only integration test binary. Each module has the name of the part that it tests.
 
 mod support;
 

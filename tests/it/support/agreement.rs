@@ -1,4 +1,4 @@
-//! Farms that are sent batches while servers fail, and whether the command log says of each command what its printer received.
+//! Farms for tests in which servers fail: sends batches, and compares the command log with what each printer received.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -13,7 +13,7 @@ use super::{
     wait::until,
 };
 
-/// A farm whose printers have selected a file of which a print does not end by itself.
+/// Starts a farm whose printers have selected a file with a very long print.
 pub async fn farm_with_a_long_print(printers: usize) -> Farm {
     let farm = FarmConfig {
         printers,
@@ -25,7 +25,8 @@ pub async fn farm_with_a_long_print(printers: usize) -> Farm {
     Farm::start(farm).await.expect("a farm")
 }
 
-/// Waits until so many printers are registered, online, and in a state that lasts. A server may end connections meanwhile.
+/// Waits until `printers` printers are registered, online, and in a lasting state. A server may close connections
+/// meanwhile.
 pub async fn until_online(server: &ServerProcess, printers: usize, patience: Duration) {
     until("every printer is online and in a lasting state", patience, async || {
         let request = server.request(reqwest::Method::GET, "/api/v1/printers?limit=500").bearer_auth(TOKEN);
@@ -43,7 +44,7 @@ pub async fn until_online(server: &ServerProcess, printers: usize, patience: Dur
     .await;
 }
 
-/// Registers every printer of a farm; the printers by their ids.
+/// Registers every printer of a farm. Returns the printers by their ids.
 pub async fn register(server: &ServerProcess, farm: &Farm) -> HashMap<String, SimulatedPrinter> {
     let mut by_id = HashMap::new();
     for printer in farm.printers() {
@@ -55,7 +56,7 @@ pub async fn register(server: &ServerProcess, farm: &Farm) -> HashMap<String, Si
     by_id
 }
 
-/// Outcomes with their numbers, for the reader of a failure.
+/// Counts the rows by outcome, for the message of a failure.
 pub fn tally(rows: &[Value]) -> String {
     let mut counts = BTreeMap::new();
     for row in rows {
@@ -68,14 +69,14 @@ pub fn tally(rows: &[Value]) -> String {
 /// Compares a row with what its printer received after its first `before` requests.
 ///
 /// # Panics
-/// Where they disagree, or where a start was received twice.
+/// If they do not match, or if a start was received twice.
 pub fn agree(context: &str, command: &str, row: &Value, printer: &SimulatedPrinter, before: usize) {
     let seen: Vec<_> = printer.received().into_iter().skip(before).collect();
     let count =
         |command: &str, acted: bool| seen.iter().filter(|one| one.command == command && (one.acted || !acted)).count();
     let say = || format!("{context}, {command}: {row}\nthe printer saw {seen:?}");
     assert_eq!(row["final"], true, "{}", say());
-    // `fault: reset` loses the request before it acts; it was still sent, and a start is sent only once.
+    // `fault: reset` loses a request before it acts. The request was sent all the same, and a start is sent only once.
     assert!(count("start", false) <= 1, "a start was received twice: {}", say());
     match (row["effect"].as_str(), command) {
         (Some("done"), "start") => assert_eq!(count("start", true), 1, "{}", say()),

@@ -1,4 +1,4 @@
-//! An OctoPrint that announces itself on the network, as its plugin Discovery does.
+//! An OctoPrint that announces itself on the network, as OctoPrint's Discovery plugin does.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -6,12 +6,12 @@ use mdns_sd::{IfKind, ServiceDaemon, ServiceEvent, ServiceInfo};
 
 const SERVICE: &str = "_octoprint._tcp.local.";
 
-/// Announces an OctoPrint as its plugin does, until it is dropped. None where this machine has no multicast, not even
-/// for itself.
+/// Announces an OctoPrint until it is dropped.
 pub struct Announcer(ServiceDaemon);
 
 impl Announcer {
-    /// Starts to announce, and waits until that is heard.
+    /// Starts to announce, and waits until the announcement is received. Returns `None` on a machine without multicast,
+    /// even on loopback.
     pub fn start(name: &str, url: &str) -> Option<Self> {
         let url: url::Url = url.parse().expect("a url");
         let (address, port): (IpAddr, u16) =
@@ -20,7 +20,7 @@ impl Announcer {
         let announced = format!("OctoPrint instance \"{name}\"");
         let info = ServiceInfo::new(SERVICE, &announced, &format!("h{port}.local."), address, port, &texts[..]);
         let one = Self(ServiceDaemon::new().expect("a thread"));
-        // Nobody outside is to hear of it.
+        // No other machine may receive the announcement.
         one.0.disable_interface(IfKind::All).expect("told");
         one.0.enable_interface(IfKind::LoopbackV4).expect("told");
         one.0.register(info.expect("an announcement")).expect("announced");

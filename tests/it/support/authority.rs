@@ -12,7 +12,7 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// A new one.
+    /// Creates an authority.
     pub fn new(name: &str) -> Self {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(rcgen::DnType::CommonName, name);
@@ -21,12 +21,12 @@ impl Authority {
         Self { issuer: issuer.expect("an authority") }
     }
 
-    /// Its certificate.
+    /// Returns its certificate.
     pub fn pem(&self) -> String {
         self.issuer.pem()
     }
 
-    /// TLS of a server with a certificate of this authority.
+    /// Returns TLS for a server with a certificate of this authority.
     pub fn server(&self, name: &str, is_expired: bool) -> TlsAcceptor {
         let key = KeyPair::generate().expect("a key");
         let mut params = CertificateParams::new([name.to_owned()]).expect("a name");
@@ -38,7 +38,7 @@ impl Authority {
         acceptor(certificate.der().clone(), &key)
     }
 
-    /// TLS of a server whose certificate is the authority's own, as `openssl req -x509` makes it.
+    /// Returns TLS for a server whose certificate is the authority's own, as `openssl req -x509` creates it.
     pub fn itself(&self) -> TlsAcceptor {
         acceptor(self.issuer.der().clone(), self.issuer.key())
     }

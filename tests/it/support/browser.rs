@@ -1,7 +1,7 @@
-//! A real browser: Debian's Chromium, driven through its own driver, with nothing of anybody's in it.
+//! A real browser: Debian's Chromium with a fresh profile, controlled through chromedriver.
 //!
-//! Whatever is started here names its temporary folder on its command line. By that it is found and ended, also where
-//! the driver has died before the browsers that it started.
+//! Each started process has its temporary folder on its command line. The clean-up finds processes by that folder, also
+//! when the driver has died before its browsers.
 
 use std::{
     process::{Child, Command, Stdio},
@@ -16,13 +16,13 @@ use url::{ParseError, Url};
 
 use super::{client, port, provided, wait};
 
-/// From its start to the first page; 2 s where nothing else runs.
+/// From the start of a browser to its first page; 2 s on an idle machine.
 const START_DEADLINE: Duration = Duration::from_secs(90);
 
-/// For whatever a page has to show on a busy machine.
+/// Deadline for a page to show something on a busy machine.
 const PAGE_DEADLINE: Duration = Duration::from_secs(60);
 
-/// No sandbox, because containers and root have none to give; and nothing that asks the internet.
+/// No sandbox, because it is not available in containers and for root. No requests to the internet.
 const ARGUMENTS: [&str; 9] = [
     "--headless=new",
     "--no-sandbox",
@@ -39,12 +39,12 @@ const ARGUMENTS: [&str; 9] = [
 pub struct Browser {
     driver: Option<Client>,
     child: Child,
-    // Last, so that it is removed after all that writes to it has ended.
+    // The last field, so the folder is removed after every process that writes to it has ended.
     folder: TempDir,
 }
 
 impl Browser {
-    /// Starts one; `None` after saying what is left out where it is not there.
+    /// Starts a browser. Returns `None` where it is not installed, and prints that the test is left out.
     pub async fn start() -> Option<Self> {
         let chromedriver = provided("PRINTYARD_TEST_CHROMEDRIVER", "chromedriver")?;
         let chromium = provided("PRINTYARD_TEST_CHROMIUM", "Chromium")?;
@@ -80,25 +80,25 @@ impl Browser {
         self.driver.as_ref().expect("a browser that has started")
     }
 
-    /// Opens a page and waits until it is loaded, pictures included.
+    /// Opens a page and waits until it is loaded, including its pictures.
     pub async fn open(&self, url: &str) {
         self.driver().goto(url).await.unwrap_or_else(|error| panic!("{url}: {error}"));
     }
 
-    /// Where it is.
+    /// Returns the current URL.
     pub async fn url(&self) -> String {
         self.driver().current_url().await.expect("an address").to_string()
     }
 
-    /// Runs a script in the page; what it returns.
+    /// Runs a script in the page. Returns its result.
     ///
     /// # Errors
-    /// The driver's words, say while the page is being left for another one.
+    /// The driver's message, for example while the page is changing.
     pub async fn run(&self, script: &str, arguments: Vec<Value>) -> Result<Value, String> {
         self.driver().execute(script, arguments).await.map_err(|error| error.to_string())
     }
 
-    /// Runs a script in the page that ends with a value, as it must.
+    /// Runs a script in the page. Returns its value.
     pub async fn value(&self, script: &str) -> Value {
         self.run(script, Vec::new()).await.unwrap_or_else(|error| panic!("{script}: {error}"))
     }
@@ -112,12 +112,12 @@ impl Browser {
         .await;
     }
 
-    /// Presses a key, with the modifiers held down that CDP counts as 1 (Alt), 2 (Ctrl), 4 (Meta) and 8 (Shift).
+    /// Presses a key. CDP counts the modifiers as 1 (Alt), 2 (Ctrl), 4 (Meta) and 8 (Shift).
     pub async fn press(&self, key: &str, modifiers: u8) {
         let text = Some(key).filter(|key| key.chars().count() == 1 && modifiers & 2 == 0);
         let code = if key == " " { "Space" } else { key };
         for kind in ["keyDown", "keyUp"] {
-            // Without its number a key does not reach what is the browser's own.
+            // Without its number, a key does not trigger the browser's own functions.
             let number = if key == "Escape" { 27 } else { 0 };
             let mut event = json!({"type": kind, "key": key, "code": code, "modifiers": modifiers,
                 "windowsVirtualKeyCode": number});
@@ -128,7 +128,7 @@ impl Browser {
         }
     }
 
-    /// Moves the mouse over the middle of elements in turn, its button held down from the first to the last.
+    /// Moves the mouse over the centers of elements in turn. The button is pressed from the first to the last.
     pub async fn draw(&self, selectors: &[&str], modifiers: u8) {
         for (at, selector) in selectors.iter().enumerate() {
             let place = "const box = document.querySelector(arguments[0]).getBoundingClientRect();
@@ -155,26 +155,26 @@ impl Browser {
         self.own("Emulation.setDeviceMetricsOverride", size).await;
     }
 
-    /// A command of Chromium's own protocol.
+    /// Sends a command of Chromium's DevTools protocol.
     pub async fn own(&self, name: &'static str, parameters: Value) -> Value {
         self.driver().issue_cmd(Own(name, parameters)).await.unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
-    /// Runs a script in every page from now on, before anything of the page itself, past its policy.
+    /// Runs a script in every page from now on, before the page's own scripts. The page's policy does not apply to it.
     pub async fn run_first(&self, script: &str) {
         self.own("Page.addScriptToEvaluateOnNewDocument", json!({ "source": script })).await;
     }
 
-    /// Gives it a cookie of the site that it is on; none afterwards but this.
+    /// Deletes all cookies and sets one for the current site.
     pub async fn set_cookie(&self, name: &str, value: &str) {
         self.driver().delete_all_cookies().await.expect("no cookies");
-        // By Chromium's own command: the driver's client sends a null for a domain that is not given, which is refused.
+        // Uses Chromium's own command: the driver's client sends a null for a missing domain, which the driver refuses.
         let cookie = json!({"name": name, "value": value, "url": self.url().await, "httpOnly": true});
         let set = self.own("Network.setCookie", cookie).await;
         assert_eq!(set["success"], true, "{set}");
     }
 
-    /// Ends it in good order.
+    /// Closes the browser.
     pub async fn end(mut self) {
         if let Some(driver) = self.driver.take() {
             driver.close().await.expect("a good end");
@@ -196,7 +196,7 @@ impl Drop for Browser {
     }
 }
 
-/// A command of Chromium's own protocol: its name and its parameters.
+/// A command of Chromium's DevTools protocol: its name and its parameters.
 #[derive(Debug)]
 struct Own(&'static str, Value);
 
@@ -211,7 +211,7 @@ impl WebDriverCompatibleCommand for Own {
     }
 }
 
-/// The processes that name a folder on their command line.
+/// Returns the processes that have a folder on their command line.
 fn started_in(folder: &str) -> Vec<u32> {
     let Ok(processes) = std::fs::read_dir("/proc") else { return Vec::new() };
     let numbers = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());

@@ -1,4 +1,4 @@
-//! A real provider of identities: Canaille, from PyPI, as a process of its own on loopback, with people and groups.
+//! A real identity provider: Canaille from PyPI, in its own process on loopback, with people and groups.
 //!
 //! <https://canaille.readthedocs.io>; measured with 0.3.6.
 
@@ -17,18 +17,18 @@ use url::Url;
 
 use super::{client, port, wait};
 
-/// The id and the secret under which it knows Printyard.
+/// Printyard's client id and client secret at the provider.
 pub const CLIENT: (&str, &str) = ("printyard", "secret-of-the-client");
-/// Everybody's password there.
+/// The password of every person at the provider.
 pub const PASSWORD: &str = "battery staple horse";
-/// Python takes a second for each command, several on a busy machine.
+/// Python takes a second for each command, and several on a busy machine.
 const START: Duration = Duration::from_secs(90);
-/// Pages of it on the way from the login to the way back, and then some.
+/// Limit of pages between the login and the redirect back, with some reserve.
 const STEPS: usize = 12;
 
-/// A provider that runs. Dropping it ends it.
+/// A running provider. Dropping it ends it.
 pub struct Canaille {
-    /// Its address, and its issuer.
+    /// Its address, which is also its issuer.
     pub url: String,
     program: PathBuf,
     child: Child,
@@ -36,7 +36,7 @@ pub struct Canaille {
 }
 
 impl Canaille {
-    /// Starts one that sends browsers back to `callback`; `None` where it is not there.
+    /// Starts a provider that redirects browsers to `callback`. Returns `None` where Canaille is not installed.
     pub async fn start(callback: &str) -> Option<Self> {
         let program = PathBuf::from(super::provided("PRINTYARD_TEST_CANAILLE", "Canaille")?);
         let folder = tempfile::tempdir().expect("a temporary folder");
@@ -102,12 +102,12 @@ impl Canaille {
         command(&self.program, &self.folder.path().join("canaille.toml"), arguments)
     }
 
-    /// From now on its tokens are for Printyard. Before that they are for nobody.
+    /// Sets Printyard as the audience of its tokens. Until then the tokens have another audience.
     pub fn be_meant(&self) {
         run(self.command(&["set", "client", CLIENT.0, "--audience", CLIENT.0]));
     }
 
-    /// Makes a person.
+    /// Creates a person.
     pub fn person(&self, name: &str) {
         let mail = format!("{name}@farm.example");
         run(self.command(&[
@@ -124,7 +124,7 @@ impl Canaille {
         ]));
     }
 
-    /// Makes a group.
+    /// Creates a group.
     pub fn group(&self, name: &str, members: &[&str]) {
         let mut arguments = vec!["create", "group", "--display-name", name];
         for member in members {
@@ -133,7 +133,7 @@ impl Canaille {
         run(self.command(&arguments));
     }
 
-    /// Ends it: from now on connections are refused.
+    /// Ends the provider, so that connections are refused.
     pub fn kill(&mut self) {
         self.child.kill().expect("a process of our own can be killed");
         self.child.wait().expect("it ends");
@@ -159,12 +159,12 @@ fn run(mut command: Command) {
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// Somebody's browser at the provider: it keeps cookies, and fills in the provider's own forms.
+/// A person's browser at the provider: it keeps cookies and fills in the provider's forms.
 #[derive(Default)]
 pub struct Person {
     name: String,
     cookies: BTreeMap<String, String>,
-    /// What they answer when they are asked whether Printyard may know them.
+    /// Whether the person consents to a login at Printyard.
     pub consents: bool,
 }
 
@@ -173,8 +173,8 @@ impl Person {
         Self { name: name.to_owned(), cookies: BTreeMap::new(), consents: true }
     }
 
-    /// Goes where Printyard sent the browser, and through whatever the provider asks. Returns where it is sent back to:
-    /// the first address that is not the provider's.
+    /// Follows the redirect from Printyard and completes the provider's pages. Returns the first URL outside the
+    /// provider, which is the redirect back.
     pub async fn go(&mut self, there: &str) -> Url {
         let mut at: Url = there.parse().expect("an address");
         let home = at.origin();
@@ -206,7 +206,7 @@ impl Person {
         panic!("the provider leads in circles, at last to {at}");
     }
 
-    /// The form of a page of the provider, filled in.
+    /// Fills in the form of a page of the provider.
     fn filled(&self, page: &str) -> Option<String> {
         let token = page.split("name=\"csrf_token\"").nth(1)?.split("value=\"").nth(1)?.split('"').next()?;
         let (field, value) = if page.contains("name=\"login\"") {

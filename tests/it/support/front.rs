@@ -1,4 +1,4 @@
-//! A web server before a simulated printer: it asks for headers, may speak TLS, and passes on what has them.
+//! A reverse proxy before a simulated printer: it can require headers and speak TLS.
 
 use std::sync::{Arc, Mutex};
 
@@ -10,12 +10,12 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-/// The one line of a header that `ann` with the password `secret` sends.
+/// Returns the header line of basic authentication for a user and a password.
 pub fn basic(user: &str, password: &str) -> String {
     format!("authorization: Basic {}", STANDARD.encode(format!("{user}:{password}")))
 }
 
-/// A front with its log. Dropping it ends it.
+/// A proxy with its log. Dropping it ends it.
 pub struct Front {
     pub port: u16,
     log: Log,
@@ -32,8 +32,8 @@ impl Drop for Front {
 }
 
 impl Front {
-    /// A front before the server at `url`, which passes on requests with all of these header lines (in lower case up to
-    /// the colon). Others are answered with `refusal`: a status line and headers.
+    /// Starts a proxy before the server at `url`. It passes on requests that have all of these header lines (in lower
+    /// case up to the colon). It answers others with `refusal`: a status line and headers.
     pub async fn start(url: &str, wanted: &[&str], refusal: &str, tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("an address").port();
@@ -63,14 +63,14 @@ impl Front {
         Self { port, log, task }
     }
 
-    /// Heads of the requests so far that were passed on, or that were refused.
+    /// Returns the heads of the requests that were passed on, or of those that were refused.
     pub fn heads(&self, passed: bool) -> Vec<String> {
         let log = self.log.lock().expect("no panic");
         log.iter().filter(|(was_passed, _)| *was_passed == passed).map(|(_, head)| head.clone()).collect()
     }
 }
 
-/// Passes on one request per connection, so that the headers of each are looked at.
+/// Passes on one request per connection, so that the headers of each request are checked.
 async fn pass(
     mut stream: impl AsyncRead + AsyncWrite + Unpin,
     upstream: &str,
@@ -103,7 +103,7 @@ async fn pass(
     let _ = copy_bidirectional(&mut stream, &mut to).await;
 }
 
-/// A header line with its name in lower case.
+/// Returns a header line with its name in lower case.
 fn normal(line: &str) -> String {
     match line.split_once(':') {
         Some((name, value)) => format!("{}: {}", name.to_lowercase(), value.trim()),

@@ -1,9 +1,8 @@
-//! What the tests stand on: real OctoPrints, a real PostgreSQL, and waiting without guessing.
+//! Test fixtures: real OctoPrints, a real PostgreSQL, servers, browsers, and waiting for conditions.
 //!
-//! What a suite needs from outside comes by environment variables, which `tests/run` sets. Where
-//! one is missing the suite is left out and says so, past the test runner's capture of output;
-//! where `PRINTYARD_TEST_REQUIRE` is `all`, as in `tests/run` and in CI, it fails instead. So a
-//! green run of `tests/run` cannot hide a suite that never ran.
+//! Environment variables name the programs that a suite needs; `tests/run` sets them. If one is missing, the suite is
+//! left out and prints that, past the output capture of the test runner. If `PRINTYARD_TEST_REQUIRE` is `all`, as in
+//! `tests/run` and in CI, the suite fails instead. So a green run of `tests/run` cannot hide a suite that did not run.
 
 use std::io::Write as _;
 
@@ -24,7 +23,7 @@ pub mod routes;
 pub mod server;
 pub mod wait;
 
-/// Unwraps what a test needs from outside, or ends the test, which has then been left out aloud.
+/// Unwraps what a test needs from outside. If it is missing, the test returns, after the message that it was left out.
 macro_rules! needs {
     ($given:expr) => {
         match $given {
@@ -35,7 +34,8 @@ macro_rules! needs {
 }
 pub(crate) use needs;
 
-/// The value of an environment variable that `tests/run` sets, or `None` after saying what is left out.
+/// Returns the value of an environment variable that `tests/run` sets. Returns `None` if it is missing, and prints what
+/// is left out.
 ///
 /// # Panics
 /// If it is missing and `PRINTYARD_TEST_REQUIRE` is `all`.
@@ -47,7 +47,7 @@ pub fn provided(variable: &str, what: &str) -> Option<String> {
     None
 }
 
-/// Says that the test which calls this is left out, because it needs what this machine lacks.
+/// Prints that the calling test is left out because this machine lacks something.
 ///
 /// # Panics
 /// If `PRINTYARD_TEST_REQUIRE` is `all`.
@@ -56,16 +56,16 @@ pub fn leave_out(needs: &str) {
     assert!(require != "all", "PRINTYARD_TEST_REQUIRE is all, and this is missing: {needs}");
     let thread = std::thread::current();
     let test = thread.name().unwrap_or("a test");
-    // Not `eprintln!`: the test runner swallows that for a test that passes.
+    // Not `eprintln!`: the test runner hides its output for tests that pass.
     let line = format!("left out: {test}: needs {needs}\n");
     let _ = std::io::stderr().write_all(line.as_bytes());
 }
 
-/// A client for the tests' own requests: no proxy, no address guard, since it only ever asks the loopback,
-/// and no redirects, which are answers like others.
+/// Returns a client for the tests' own requests. It has no proxy, no address guard (it connects to loopback only), and
+/// does not follow redirects.
 #[expect(clippy::disallowed_methods, reason = "the tests look at servers from outside, past the guard of `outbound`")]
 pub fn client() -> reqwest::Client {
-    // The second caller finds a provider installed already, which is just as well.
+    // Only the first call installs a provider. Later calls fail, which is harmless.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
         .no_proxy()

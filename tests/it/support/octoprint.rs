@@ -1,9 +1,9 @@
-//! Real OctoPrints with their bundled virtual printer: what the product is proved against.
+//! Real OctoPrints with their bundled virtual printer.
 //!
-//! Each instance is a process of its own with a base directory of its own, written and started by
-//! the entry point of the container in `docker/octoprint`, so the tests prove that too. Instances
-//! are ended by their recorded process id. Start to Operational takes about 3 s alone and 1 s
-//! each on two cores when many start at once.
+//! Each instance is a separate process with its own base directory. The container's entry point in `docker/octoprint`
+//! writes the directory and starts the process, so the tests cover that too. Instances are ended by their recorded
+//! process id. From start to Operational an instance takes about 3 s alone. When many start at once on two cores, it
+//! takes 1 s each.
 
 use std::{
     fs::File,
@@ -18,14 +18,14 @@ use uuid::Uuid;
 
 use super::{port, process::signal, wait};
 
-/// Bound on start to Operational: thirty at once took 32 s on a busy machine.
+/// Deadline from start to Operational: thirty at once took 32 s on a busy machine.
 const START_DEADLINE: Duration = Duration::from_secs(90);
-/// Bound on one request of the tests' own. A request takes about 10 ms where nothing is wrong.
+/// Deadline for one request of the tests. A request takes about 10 ms without a fault.
 const REQUEST_DEADLINE: Duration = Duration::from_secs(10);
-/// How long SIGTERM is given before SIGKILL. A clean end takes less than 1 s.
+/// Time between SIGTERM and SIGKILL. A clean end takes less than 1 s.
 const END_DEADLINE: Duration = Duration::from_secs(3);
 
-/// The generations of OctoPrint that Printyard is proved against.
+/// The supported versions of OctoPrint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {
     /// The stable 1.11 series.
@@ -35,11 +35,12 @@ pub enum Version {
 }
 
 impl Version {
-    /// Both.
+    /// Both versions.
     pub const ALL: [Self; 2] = [Self::V1, Self::V2];
 }
 
-/// The `octoprint` executable of that version that `tests/run` installed, or `None` after saying what is left out.
+/// Returns the `octoprint` executable of that version, which `tests/run` installed. Returns `None` if it is missing,
+/// and prints what is left out.
 pub fn available(version: Version) -> Option<PathBuf> {
     let (variable, what) = match version {
         Version::V1 => ("PRINTYARD_TEST_OCTOPRINT_1", "OctoPrint 1.11"),
@@ -48,30 +49,30 @@ pub fn available(version: Version) -> Option<PathBuf> {
     super::provided(variable, what).map(PathBuf::from)
 }
 
-/// One running OctoPrint with a printer that is Operational when `start` returns.
+/// A running OctoPrint. Its printer is Operational when `start` returns.
 pub struct OctoPrintInstance {
     /// `http://127.0.0.1:<port>`, without a slash at the end.
     pub url: String,
-    /// The key of its only user, `admin`; another one for each instance.
+    /// The API key of its only user, `admin`. Each instance has another one.
     pub api_key: String,
-    /// The port, kept across `restart`.
+    /// The port, which `restart` keeps.
     pub port: u16,
-    /// The process id; `restart` changes it.
+    /// The process id, which `restart` changes.
     pub pid: u32,
-    /// Which generation this is.
+    /// The version of this instance.
     pub version: Version,
     executable: PathBuf,
     child: Child,
     client: reqwest::Client,
-    // Last, so that it is removed after the process has ended.
+    // The last field, so the folder is removed after the process has ended.
     basedir: TempDir,
 }
 
 impl OctoPrintInstance {
-    /// Starts one; `None` where that version is not there.
+    /// Starts an instance; `None` where that version is not installed.
     pub async fn start(version: Version) -> Option<Self> {
         let executable = available(version)?;
-        // The port is free when it is chosen, but another program may be quicker to take it.
+        // The port was free when it was chosen, but another program may take it first.
         for _ in 0..2 {
             if let Ok(instance) = Self::try_start(version, &executable).await {
                 return Some(instance);
@@ -83,7 +84,7 @@ impl OctoPrintInstance {
         }
     }
 
-    /// Starts several at the same time, in the order given; `None` where one of the versions is not there.
+    /// Starts several at the same time, in this order; `None` where one of the versions is not installed.
     pub async fn start_many(versions: &[Version]) -> Option<Vec<Self>> {
         let instances = futures_util::future::join_all(versions.iter().map(|version| Self::start(*version))).await;
         instances.into_iter().collect()
@@ -108,7 +109,7 @@ impl OctoPrintInstance {
         instance.until_operational().await.map(|()| instance)
     }
 
-    /// Waits for Operational; the error says that the process ended, with the end of what it printed.
+    /// Waits for Operational. The error means that the process ended, and contains the end of its output.
     async fn until_operational(&mut self) -> Result<(), String> {
         let what = format!("OctoPrint {:?} at {} is Operational", self.version, self.url);
         let Self { child, client, url, api_key, basedir, .. } = self;
@@ -125,23 +126,24 @@ impl OctoPrintInstance {
         .await
     }
 
-    /// Freezes it: it accepts connections and answers nothing. `cont` wakes it.
+    /// Freezes the process: it accepts connections and answers nothing. `cont` wakes it.
     pub fn stop(&self) {
         signal("STOP", &[self.pid]);
     }
 
-    /// Wakes it after `stop`.
+    /// Wakes the process after `stop`.
     pub fn cont(&self) {
         signal("CONT", &[self.pid]);
     }
 
-    /// Ends it as a power cut would: from now on connections are refused, and the print is lost.
+    /// Ends the process as a power cut would: connections are refused, and the print is lost.
     pub fn kill(&mut self) {
         self.child.kill().expect("a process of our own can be killed");
         self.child.wait().expect("a child can be waited for");
     }
 
-    /// Starts it again on the same port and folder, and waits for Operational. Ends it first if it still runs.
+    /// Starts the instance again on the same port and folder, and waits for Operational. Kills it first if it still
+    /// runs.
     pub async fn restart(&mut self) {
         self.kill();
         self.child = spawn(&self.executable, self.basedir.path(), self.port, &self.api_key);
@@ -151,17 +153,18 @@ impl OctoPrintInstance {
         }
     }
 
-    /// Sends lines of gcode past any print, as its terminal does. `!!DEBUG:…` reaches the virtual printer itself.
+    /// Sends G-code lines outside any print, as OctoPrint's terminal does. `!!DEBUG:…` reaches the virtual printer
+    /// itself.
     pub async fn gcode(&self, lines: &[&str]) {
         self.post("/api/printer/command", json!({ "commands": lines })).await;
     }
 
-    /// Sets one of its gcode scripts, `beforePrintStarted` or `afterPrintPaused` say, which makes a short state last.
+    /// Sets a G-code script, for example `beforePrintStarted` or `afterPrintPaused`, which makes a short state last.
     pub async fn set_script(&self, name: &str, gcode: &str) {
         self.post("/api/settings", json!({ "scripts": { "gcode": { name: gcode } } })).await;
     }
 
-    /// Puts a file into its local storage, in the folders that the path names, and selects it where asked to.
+    /// Uploads a file to local storage, with the folders of its path. Selects it if `select` is true.
     pub async fn upload(&self, path: &str, content: impl Into<String>, select: bool) {
         let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
         let file = reqwest::multipart::Part::text(content.into()).file_name(name.to_owned());
@@ -173,26 +176,26 @@ impl OctoPrintInstance {
         assert_eq!(status(request).await, 201, "upload of {path}");
     }
 
-    /// Deletes a file from its local storage.
+    /// Deletes a file from local storage.
     pub async fn delete(&self, path: &str) {
         let request = self.request(reqwest::Method::DELETE, &format!("/api/files/local/{path}"));
         assert_eq!(status(request).await, 204, "deletion of {path}");
     }
 
-    /// What `GET /api/job` says now.
+    /// Returns the body of `GET /api/job`.
     ///
     /// # Panics
-    /// If it does not answer; `try_job` is for an instance that may not.
+    /// If there is no response; use `try_job` for an instance that may not respond.
     pub async fn job(&self) -> Value {
         self.try_job().await.expect("the job of a healthy OctoPrint")
     }
 
-    /// What `GET /api/job` says now, or why there is no answer within 10 s.
+    /// Returns the body of `GET /api/job`, or the reason why there is no response within 10 s.
     pub async fn try_job(&self) -> Result<Value, String> {
         get(&self.client, &format!("{}/api/job", self.url), &self.api_key).await
     }
 
-    /// Waits until the state begins with `state`.
+    /// Waits until the state text begins with `state`.
     pub async fn until_state(&self, state: &str, deadline: Duration) {
         wait::until(&format!("{} is {state}", self.url), deadline, async || {
             let job = self.try_job().await?;
@@ -202,7 +205,7 @@ impl OctoPrintInstance {
         .await;
     }
 
-    /// Sends a command to `/api/job`, past Printyard, as a person at the printer would; gives the status.
+    /// Sends a command to `/api/job` without Printyard, as a person at the printer would. Returns the status.
     pub async fn post_job(&self, command: &str, action: Option<&str>) -> u16 {
         let mut body = json!({ "command": command });
         if let Some(action) = action {
@@ -211,7 +214,7 @@ impl OctoPrintInstance {
         status(self.request(reqwest::Method::POST, "/api/job").json(&body)).await
     }
 
-    /// A request to this instance with its key, for what has no method here.
+    /// Builds a request to this instance with its API key, for requests without a method here.
     pub fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
         self.client
             .request(method, format!("{}{path}", self.url))
@@ -226,7 +229,8 @@ impl OctoPrintInstance {
 }
 
 impl Drop for OctoPrintInstance {
-    /// Asks it to end, and makes it end. A frozen one is woken first, else it could not hear.
+    /// Ends the process with SIGTERM, and with SIGKILL after the deadline. A frozen process is woken first, because it
+    /// could not react to SIGTERM.
     fn drop(&mut self) {
         if let Ok(Some(_)) = self.child.try_wait() {
             return;
@@ -241,7 +245,7 @@ impl Drop for OctoPrintInstance {
     }
 }
 
-/// Starts the container's entry point with the Python that this OctoPrint is installed for.
+/// Starts the container's entry point with the Python in which this OctoPrint is installed.
 fn spawn(executable: &Path, basedir: &Path, port: u16, api_key: &str) -> Child {
     let python = executable.with_file_name("python");
     let entrypoint = Path::new(env!("CARGO_MANIFEST_DIR")).join("docker/octoprint/entrypoint.py");
@@ -258,7 +262,7 @@ fn spawn(executable: &Path, basedir: &Path, port: u16, api_key: &str) -> Child {
         .stderr(output)
         .spawn()
         .unwrap_or_else(|error| panic!("{} does not start: {error}", python.display()));
-    // `tests/run` ends by this what a killed test binary leaves behind.
+    // With this file `tests/run` ends the processes of a killed test binary.
     std::fs::write(basedir.join("pid"), child.id().to_string()).expect("a pid file");
     child
 }
@@ -277,7 +281,7 @@ async fn status(request: reqwest::RequestBuilder) -> u16 {
     request.send().await.expect("an answer from a healthy OctoPrint").status().as_u16()
 }
 
-/// The last lines that the process printed.
+/// Returns the last lines of the process output.
 fn printed(basedir: &Path) -> String {
     let text = std::fs::read_to_string(basedir.join("output.log")).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();

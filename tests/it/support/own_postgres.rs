@@ -1,4 +1,4 @@
-//! A PostgreSQL server of one test, which the test kills, pauses and breaks.
+//! A PostgreSQL server for one test, which the test kills, pauses and breaks.
 
 use std::{
     fs::File,
@@ -14,21 +14,21 @@ use tempfile::TempDir;
 
 use super::{port, process::signal, wait};
 
-/// A start or a stop, on a busy machine too.
+/// Deadline for a start or a stop on a busy machine.
 const STARTED_WITHIN: Duration = Duration::from_secs(60);
 
-/// A server with an empty database `postgres`. It ends with this value.
+/// A server with an empty database `postgres`. Dropping it ends the server.
 pub struct OwnPostgres {
     programs: PathBuf,
     account: Option<Account>,
     port: u16,
     server: Child,
     paused: Vec<u32>,
-    // Last, so that it is removed after the server has ended.
+    // The last field, so the folder is removed after the server has ended.
     folder: TempDir,
 }
 
-/// PostgreSQL refuses to run as root: user id and group id of the account under which root runs it.
+/// User id and group id for the server if the test runs as root, because PostgreSQL refuses to run as root.
 type Account = (u32, u32);
 
 impl OwnPostgres {
@@ -52,12 +52,12 @@ impl OwnPostgres {
         Some(own)
     }
 
-    /// The url of its database.
+    /// Returns the URL of its database.
     pub fn url(&self) -> String {
         format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
     }
 
-    /// Ends it as a crash does: every session is cut at once, and what was not committed is lost.
+    /// Crashes the server: every session is cut at once, and uncommitted changes are lost.
     pub async fn crash(&mut self) {
         signal("QUIT", &[self.server.id()]);
         let server = &mut self.server;
@@ -70,7 +70,7 @@ impl OwnPostgres {
         self.until_started().await;
     }
 
-    /// Stops each of its processes where it is: connections stay open, and nothing answers.
+    /// Stops all of its processes with SIGSTOP: connections stay open, and nothing answers.
     pub async fn pause(&mut self) {
         let mut session = self.connect().await.expect("a session");
         let postmaster = self.server.id();
@@ -88,14 +88,14 @@ impl OwnPostgres {
         signal("CONT", &std::mem::take(&mut self.paused));
     }
 
-    /// Runs one statement, also where new sessions may only read.
+    /// Runs one statement, even when new sessions are read-only.
     pub async fn execute(&self, sql: &str) {
         let mut session = self.connect().await.expect("a session");
         session.execute(AssertSqlSafe(sql.to_owned())).await.expect("the statement runs");
         session.close().await.expect("a good end");
     }
 
-    /// The number that a statement returns.
+    /// Returns the number that a statement selects.
     pub async fn number(&self, sql: &str) -> i64 {
         let mut session = self.connect().await.expect("a session");
         let (number,) =
@@ -133,7 +133,7 @@ fn spawn(programs: &Path, account: Option<Account>, folder: &Path, port: u16) ->
     let log = File::options().create(true).append(true).open(folder.join("log")).expect("a log");
     let mut command = program(&programs.join("postgres"), account, folder);
     command.args(["-D", "data", "-p", &port.to_string()]);
-    // Not `synchronous_commit=off`: what was committed has to survive a crash of the server.
+    // Not `synchronous_commit=off`, because committed data must survive a crash of the server.
     for setting in ["listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=50", "fsync=off"] {
         command.args(["-c", setting]);
     }
@@ -150,7 +150,7 @@ fn program(path: &Path, account: Option<Account>, folder: &Path) -> Command {
     command
 }
 
-/// None where this process is not root's.
+/// Returns the account for the server, or `None` if this process does not run as root.
 fn account() -> Option<Account> {
     let id = |arguments: &[&str]| -> Option<u32> {
         let output = Command::new("id").args(arguments).output().ok().filter(|output| output.status.success())?;

@@ -1,25 +1,24 @@
-//! Ports for servers that must be told a number, because they cannot bind port 0 and say what they got.
+//! Ports for servers that need a fixed number, because they cannot bind port 0 and report the result.
 //!
-//! A port from "bind 0, note, close" comes from the ephemeral range, so any connection or any
-//! other test may be given the same one a moment later, and a server that is killed and started
-//! again on its port finds it taken. The numbers here lie below that range (Linux: 32768), and
-//! each is handed out once in this process.
+//! A port from "bind 0, note, close" comes from the ephemeral range. Any connection or test may get the same port a
+//! moment later, and a server that restarts on its port finds it in use. The numbers here are below that range (Linux:
+//! 32768), and each is returned once in this process.
 
 use std::{
     net::TcpListener,
     sync::atomic::{AtomicU16, Ordering},
 };
 
-/// First number that is handed out; below it live the well-known servers.
+/// The first number. Below it are well-known servers.
 const FIRST: u16 = 18_000;
-/// How many numbers there are before it begins again.
+/// How many numbers there are before they repeat.
 const SPAN: u16 = 14_000;
 
-/// Next offset; 0 until the first caller sets it somewhere by its process id, so that two test
-/// binaries at a time begin at different places.
+/// Next offset. The first caller replaces 0 by an offset from its process id, so that two test binaries start at
+/// different numbers.
 static NEXT: AtomicU16 = AtomicU16::new(0);
 
-/// A loopback port that nobody listens on now, and that nobody else in this process is given.
+/// Returns a loopback port without a listener, which this process uses only once.
 pub fn free() -> u16 {
     let begin = u16::try_from(std::process::id().wrapping_mul(7919) % u32::from(SPAN)).unwrap_or(0).max(1);
     let _ = NEXT.compare_exchange(0, begin, Ordering::SeqCst, Ordering::SeqCst);

@@ -1,12 +1,12 @@
-//! A database of its own for each test, on the PostgreSQL that `tests/run` started or that you name.
+//! A separate database for each test, on the PostgreSQL server that `tests/run` started or that you configured.
 
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use url::Url;
 use uuid::Uuid;
 
-/// An empty database that is dropped when this is.
+/// An empty database that is deleted on drop.
 pub struct FreshDatabase {
-    /// Where it is, credentials included.
+    /// Its URL with credentials.
     pub url: String,
     name: String,
     server: String,
@@ -18,16 +18,16 @@ pub async fn fresh_database() -> Option<FreshDatabase> {
     let name = format!("printyard_test_{}", Uuid::now_v7().simple());
     let mut url = Url::parse(&server).expect("PRINTYARD_TEST_POSTGRES is a url");
     url.set_path(&name);
-    // Not template1: a person's psql in it would make every creation fail.
+    // Not template1: an open psql session in it would make every creation fail.
     execute(&server, format!("create database {name} template template0")).await.expect("a fresh database");
     Some(FreshDatabase { url: url.into(), name, server })
 }
 
 impl Drop for FreshDatabase {
-    /// Drops the database, pools that are still open notwithstanding. A failure harms nobody, so it is only told.
+    /// Deletes the database, even with open connection pools. A failure is harmless, so it is only printed.
     fn drop(&mut self) {
         let (server, statement) = (self.server.clone(), format!("drop database {} with (force)", self.name));
-        // A thread of its own, because a runtime that is being left cannot block on a future.
+        // A separate thread, because a runtime that is ending cannot block on a future.
         let dropped = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(execute(&server, statement)).map_err(std::io::Error::other)
@@ -40,7 +40,7 @@ impl Drop for FreshDatabase {
 
 async fn execute(server: &str, statement: String) -> Result<(), sqlx::Error> {
     let mut connection = PgConnection::connect(server).await?;
-    // The only variable part is a name made here of letters and digits; names cannot be bound.
+    // Names cannot be bound. The only variable part is a generated name of letters and digits.
     sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut connection).await?;
     connection.close().await
 }

@@ -1,4 +1,4 @@
-//! The server as a process of its own, to be killed.
+//! The server as a separate process that a test can kill.
 
 use std::{
     path::Path,
@@ -13,10 +13,10 @@ use super::{client, port, wait};
 
 /// The program under test.
 pub const PRINTYARD: &str = env!("CARGO_BIN_EXE_printyard");
-/// The admin token of servers started here.
+/// The admin token of servers that start here.
 pub const TOKEN: &str = "test-admin-token-0123456789";
 
-/// `printyard serve` with its data in a folder of the test's. Killed with this value.
+/// `printyard serve` with its data in a folder of the test. Dropping it kills the process.
 pub struct ServerProcess {
     child: Child,
     url: String,
@@ -29,7 +29,7 @@ impl ServerProcess {
         Self::with(dir, &[("RUST_LOG", "printyard=error")], Stdio::inherit()).await
     }
 
-    /// As [`Self::start`], with further variables, and with its log going where the test wants it.
+    /// Like [`Self::start`], with further environment variables and another target for the log.
     pub async fn with(dir: &Path, variables: &[(&str, &str)], log: Stdio) -> Self {
         let server = Self::spawn(dir, &sqlite_in(dir), &[], variables, log);
         server.await_ready().await;
@@ -43,12 +43,13 @@ impl ServerProcess {
         server
     }
 
-    /// Starts the server and waits for nothing.
+    /// Starts the server without waiting.
     pub fn spawn(dir: &Path, database_url: &str, flags: &[&str], variables: &[(&str, &str)], log: Stdio) -> Self {
         Self::spawn_by(Command::new(PRINTYARD), dir, database_url, flags, variables, log)
     }
 
-    /// As [`Self::spawn`], by a program that prepares something and then runs [`PRINTYARD`] with its arguments in its place.
+    /// Like [`Self::spawn`], through a program that prepares something and then runs [`PRINTYARD`] with its arguments
+    /// in its place.
     pub fn spawn_by(
         program: Command,
         dir: &Path,
@@ -67,20 +68,20 @@ impl ServerProcess {
         Self { child, url: format!("http://{listen}"), client: client() }
     }
 
-    /// Runs a server that is expected to end by itself, and returns its exit code and what it wrote.
+    /// Runs a server that is expected to end by itself. Returns its exit code and its output.
     pub async fn run_to_end(dir: &Path, database_url: &str, flags: &[&str]) -> Output {
         let listen = format!("127.0.0.1:{}", port::free());
         output(serve_by(Command::new(PRINTYARD), dir, database_url, &listen, flags)).await
     }
 
-    /// Runs `printyard audit verify` beside a server, and returns its exit code and what it wrote.
+    /// Runs `printyard audit verify` beside a server. Returns its exit code and its output.
     pub async fn verify_audit(dir: &Path, database_url: &str) -> Output {
         let mut command = with_settings(Command::new(PRINTYARD), dir, database_url);
         command.args(["audit", "verify"]);
         output(command).await
     }
 
-    /// Waits until it is ready.
+    /// Waits until the server is ready.
     pub async fn await_ready(&self) {
         wait::until("the server is ready", Duration::from_secs(60), async || match self.status("/readyz").await {
             Some(StatusCode::OK) => Ok(()),
@@ -89,7 +90,7 @@ impl ServerProcess {
         .await;
     }
 
-    /// The status of a path; none where nothing answers.
+    /// Returns the status of a path, or `None` if there is no response.
     pub async fn status(&self, path: &str) -> Option<StatusCode> {
         let answer = self.client.get(format!("{}{path}", self.url)).send().await.ok()?;
         Some(answer.status())
@@ -104,39 +105,39 @@ impl ServerProcess {
             .expect("no panic")
     }
 
-    /// Its process id.
+    /// Returns the process id.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// Sends its process a signal by name, as in `STOP`.
+    /// Sends the process a signal by name, for example `STOP`.
     pub fn signal(&self, name: &str) {
         assert!(signal(name, &[self.id()]), "SIG{name} was not sent");
     }
 
-    /// Waits until the process has ended; its exit code.
+    /// Waits until the process has ended. Returns its exit code.
     pub async fn ended(&mut self, deadline: Duration) -> Option<i32> {
         let child = &mut self.child;
         wait::until("the server has ended", deadline, async || child.try_wait().expect("a child")).await.code()
     }
 
-    /// Where it listens.
+    /// Returns the server's URL.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// A request, without credentials.
+    /// Builds a request without credentials.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.client.request(method, format!("{}{path}", self.url))
     }
 
-    /// A GET below `/api/v1`.
+    /// Sends a GET below `/api/v1`.
     pub async fn get(&self, path: &str) -> Value {
         let request = self.client.get(format!("{}/api/v1{path}", self.url)).bearer_auth(TOKEN);
         request.send().await.expect("an answer").json().await.expect("JSON")
     }
 
-    /// A POST below `/api/v1`; `None` when the server died meanwhile.
+    /// Sends a POST below `/api/v1`; `None` if the server died meanwhile.
     pub async fn post(&self, path: &str, body: &Value) -> Option<(StatusCode, Value)> {
         let request = self.client.post(format!("{}/api/v1{path}", self.url)).bearer_auth(TOKEN).json(body);
         let answer = request.send().await.ok()?;
@@ -144,17 +145,17 @@ impl ServerProcess {
         Some((status, answer.json().await.ok()?))
     }
 
-    /// Ends the server as a power cut does.
+    /// Kills the server, as a power cut would.
     pub fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Sends processes a signal by name. False: to at least one it could not be sent.
+/// Sends processes a signal by name. Returns false if at least one did not get it.
 pub fn signal(name: &str, processes: &[u32]) -> bool {
     let ids: Vec<String> = processes.iter().map(u32::to_string).collect();
-    // The shell's own `kill`, because a small machine may lack the program of that name.
+    // Uses the shell's own `kill`, because a small machine may lack that program.
     let sent =
         Command::new("sh").args(["-c", &format!("kill -{name} {}", ids.join(" "))]).stderr(Stdio::null()).status();
     sent.is_ok_and(|status| status.success())
@@ -163,7 +164,7 @@ pub fn signal(name: &str, processes: &[u32]) -> bool {
 fn serve_by(program: Command, dir: &Path, database_url: &str, listen: &str, flags: &[&str]) -> Command {
     let mut command = with_settings(program, dir, database_url);
     command.arg("serve").args(flags).env("PRINTYARD_LISTEN", listen).env("PRINTYARD_ADMIN_TOKEN", TOKEN);
-    // The receivers of the tests are on this machine.
+    // The webhook receivers of the tests are on this machine.
     command.env("PRINTYARD_WEBHOOK_NETWORKS", "127.0.0.0/8");
     command
 }
@@ -177,7 +178,7 @@ async fn output(mut command: Command) -> Output {
     tokio::task::spawn_blocking(move || command.output().expect("the program runs")).await.expect("no panic")
 }
 
-/// The url of the database of [`ServerProcess::start`].
+/// Returns the database URL of [`ServerProcess::start`].
 pub fn sqlite_in(dir: &Path) -> String {
     format!("sqlite:{}", dir.join("printyard.db").display())
 }

@@ -1,4 +1,4 @@
-//! HTTP as bytes: what a client library would never send, would hide, or would tidy up before a test sees it.
+//! HTTP as bytes: requests that client libraries never send, and responses that they hide or correct.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,16 +12,16 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::server::{DEADLINE, TestServer};
 
-/// Writes these bytes to a server and reads until it closes.
+/// Sends these bytes to a server and reads until it closes the connection.
 pub async fn raw(server: &TestServer, bytes: &[u8]) -> String {
     String::from_utf8_lossy(&raw_bytes(server, bytes).await).into_owned()
 }
 
-/// As [`raw`], for whom every byte counts.
+/// Like [`raw`], but returns the exact bytes.
 pub async fn raw_bytes(server: &TestServer, bytes: &[u8]) -> Vec<u8> {
     let address = server.url.split_once("://").expect("a url").1;
     let mut stream = TcpStream::connect(address).await.expect("a connection");
-    // The server may have closed by then.
+    // The server may have closed the connection already.
     let _ = stream.write_all(bytes).await;
     let mut answer = Vec::new();
     let read = timeout(DEADLINE, stream.read_to_end(&mut answer)).await.expect("the server closes in time");
@@ -29,17 +29,17 @@ pub async fn raw_bytes(server: &TestServer, bytes: &[u8]) -> Vec<u8> {
     answer
 }
 
-/// A request that a [`RawPrinter`] got.
+/// A request that a [`RawPrinter`] received.
 #[derive(Debug, Clone)]
 pub struct Got {
     /// Request line and headers, without the empty line.
     pub head: Vec<u8>,
-    /// As long as the head said.
+    /// The body, with the length from the head.
     pub body: Vec<u8>,
 }
 
 impl Got {
-    /// The method and the target, as they were sent.
+    /// Returns the method and the target as they were sent.
     pub fn line(&self) -> (String, String) {
         let head = String::from_utf8_lossy(&self.head);
         let mut words = head.lines().next().unwrap_or_default().split(' ');
@@ -48,21 +48,21 @@ impl Got {
     }
 }
 
-/// An OctoPrint that is a listener and nothing more: it takes every request for what its bytes are, writes them down,
-/// and answers what keeps Printyard content.
+/// A minimal OctoPrint on a raw listener: it records the exact bytes of every request, and sends the responses that
+/// Printyard needs.
 pub struct RawPrinter {
-    /// With a path of its own, so that whatever leads out of it shows.
+    /// The URL has a path, so that a request outside that path is found.
     pub url: String,
     got: Arc<Mutex<Vec<Got>>>,
     picture: Arc<Mutex<Vec<u8>>>,
     _end: DropGuard,
 }
 
-/// Where the printer's OctoPrint lies on its host.
+/// The path of the printer's OctoPrint on its host.
 pub const BASE: &str = "/farm/one";
 
 impl RawPrinter {
-    /// Begins to listen.
+    /// Starts to listen.
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}{BASE}", listener.local_addr().expect("an address"));
@@ -77,17 +77,17 @@ impl RawPrinter {
         Self { url, got, picture, _end: end.drop_guard() }
     }
 
-    /// Every request so far.
+    /// Returns every request so far.
     pub fn got(&self) -> Vec<Got> {
         self.got.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The whole answer of its camera from now on, as bytes.
+    /// Sets the complete response of its camera from now on, as bytes.
     pub fn set_picture(&self, answer: impl Into<Vec<u8>>) {
         *self.picture.lock().unwrap_or_else(PoisonError::into_inner) = answer.into();
     }
 
-    /// Registers it; the id.
+    /// Registers it. Returns its id.
     pub async fn register(&self, server: &TestServer) -> String {
         let body = json!({"name": "raw", "url": self.url, "api_key": "K3Y"});
         let (status, printer, _) = server.post("/api/v1/printers", body).await;
@@ -100,7 +100,7 @@ async fn serve(mut stream: TcpStream, all: Arc<Mutex<Vec<Got>>>, camera: Arc<Mut
     let mut pending = Vec::new();
     while let Some(got) = next(&mut stream, &mut pending).await {
         let (method, target) = got.line();
-        // A print of a file is refused, so that no command waits for an effect.
+        // Refuses to print a file, so that no command waits for its effect.
         let prints = got.body.windows(12).any(|bytes| bytes == b"\"print\":true");
         all.lock().unwrap_or_else(PoisonError::into_inner).push(got);
         let answer = if target.ends_with("/picture") {
@@ -114,7 +114,7 @@ async fn serve(mut stream: TcpStream, all: Arc<Mutex<Vec<Got>>>, camera: Arc<Mut
     }
 }
 
-/// Reads one request, with the body that its head announces.
+/// Reads one request, with the body length from its head.
 async fn next(stream: &mut TcpStream, pending: &mut Vec<u8>) -> Option<Got> {
     loop {
         if let Some(at) = pending.windows(4).position(|bytes| bytes == b"\r\n\r\n") {

@@ -1,8 +1,9 @@
-//! The routes of the pages, for tests that have to hold for every one of them.
+//! The routes of the pages, for tests that cover all of them.
 
 use std::collections::BTreeSet;
 
-/// Verb and path of each, as the router's own text has them: it has no document.
+/// Returns method and path of each page. They come from the source of the router, because the pages have no OpenAPI
+/// document.
 pub fn of_pages() -> BTreeSet<(String, String)> {
     let text = include_str!("../../../src/http/dashboard/mod.rs");
     let mut routes = BTreeSet::new();

@@ -1,4 +1,4 @@
-//! A whole Printyard in the test's own process, on a port of its own, spoken to over HTTP.
+//! A whole Printyard in the test's own process, on its own port, used over HTTP.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -18,31 +18,31 @@ use tokio_util::sync::CancellationToken;
 
 use super::wait;
 
-/// The token that is always valid.
+/// The admin token, which is always valid.
 pub const ADMIN: &str = "test-admin-token-0123456789";
-/// A printer is seen online within this, on a busy machine too.
+/// Deadline for a printer to be online on a busy machine.
 const ONLINE_WITHIN: Duration = Duration::from_secs(20);
-/// No request of a test takes longer; one that does hangs.
+/// Deadline for every request of a test. A longer request hangs.
 pub const DEADLINE: Duration = Duration::from_secs(60);
 
-/// What a test may choose.
+/// Settings that a test can choose.
 #[derive(Clone)]
 pub struct Options {
-    /// Whether an occupied plate stops a start.
+    /// Whether an occupied plate prevents a start.
     pub plate_gate: bool,
-    /// A database of its own where absent: SQLite in a temporary folder.
+    /// The database URL. Without one the server uses SQLite in a temporary folder.
     pub database_url: Option<String>,
-    /// How fast one token may ask.
+    /// The rate limit of a token.
     pub limits: Limits,
-    /// What one asker may hold.
+    /// The limits of one client.
     pub bounds: Bounds,
-    /// Proxies whose word counts, as the setting has them.
+    /// Trusted proxies, as in the setting.
     pub trusted_proxies: Option<String>,
     /// Certificate and key, as PEM files.
     pub tls: Option<(PathBuf, PathBuf)>,
-    /// When webhooks are sent again.
+    /// The retry schedule of webhooks.
     pub webhooks: Schedule,
-    /// An upload ends when its printer takes nothing for this long.
+    /// An upload ends when its printer accepts no data for this long.
     pub upload_silence: Option<Duration>,
     /// Settings that the fields above do not cover.
     pub given: Given,
@@ -64,9 +64,9 @@ impl Default for Options {
     }
 }
 
-/// A server that is running. Dropping it ends it.
+/// A running server. Dropping it ends it.
 pub struct TestServer {
-    /// Without a slash at its end.
+    /// Has no slash at its end.
     pub url: String,
     pub services: Services,
     client: reqwest::Client,
@@ -76,7 +76,7 @@ pub struct TestServer {
     options: Options,
 }
 
-/// An answer: status, body as JSON (null where there is none), headers.
+/// A response: status, body as JSON (null without a body), and headers.
 pub type Answer = (StatusCode, Value, HeaderMap);
 
 impl TestServer {
@@ -105,24 +105,24 @@ impl TestServer {
         Self { url, services, client, stop, task: Some(task), folder: Some(folder), options }
     }
 
-    /// Ends the server in good order.
+    /// Stops the server cleanly.
     pub async fn stop(mut self) {
         self.end().await;
     }
 
-    /// Ends the server in good order, and starts it again over the same data, on another port.
+    /// Stops the server cleanly, and starts it again on the same data and another port.
     pub async fn restart(mut self) -> Self {
         self.end().await;
         let folder = self.folder.take().expect("the folder of a server that runs");
         Self::over(folder, self.options.clone(), "127.0.0.1:0").await
     }
 
-    /// Ends the server in good order, for the time being.
+    /// Stops the server cleanly; `come_back` starts it again.
     pub async fn go_away(&mut self) {
         self.end().await;
     }
 
-    /// Starts a server that went away again over the same data, where it was.
+    /// Starts a server again after `go_away`, on the same data and the same port.
     pub async fn come_back(mut self) -> Self {
         let folder = self.folder.take().expect("the folder of a server that went away");
         Self::over(folder, self.options.clone(), self.url.trim_start_matches("http://")).await
@@ -135,54 +135,54 @@ impl TestServer {
         }
     }
 
-    /// A request as the admin, for what the helpers below do not cover.
+    /// Builds a request as the admin, for requests without a helper below.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.bare(method, path).bearer_auth(ADMIN)
     }
 
-    /// A request without credentials.
+    /// Builds a request without credentials.
     pub fn bare(&self, method: Method, path: &str) -> RequestBuilder {
         self.client.request(method, format!("{}{path}", self.url)).timeout(DEADLINE)
     }
 
-    /// `GET` as the admin.
+    /// Sends a `GET` as the admin.
     pub async fn get(&self, path: &str) -> Answer {
         answer(self.request(Method::GET, path)).await
     }
 
-    /// `POST` of JSON as the admin.
+    /// Sends a `POST` with JSON as the admin.
     pub async fn post(&self, path: &str, body: Value) -> Answer {
         answer(self.request(Method::POST, path).json(&body)).await
     }
 
-    /// `POST` of JSON as the admin that waits for the end, for at most 30 s.
+    /// Sends a `POST` with JSON as the admin, and waits up to 30 s for the end of the batch.
     pub async fn post_and_wait(&self, path: &str, body: Value) -> Answer {
         answer(self.request(Method::POST, path).header("Prefer", "wait=30").json(&body)).await
     }
 
-    /// `PATCH` of JSON as the admin.
+    /// Sends a `PATCH` with JSON as the admin.
     pub async fn patch(&self, path: &str, body: Value) -> Answer {
         answer(self.request(Method::PATCH, path).json(&body)).await
     }
 
-    /// `DELETE` as the admin.
+    /// Sends a `DELETE` as the admin.
     pub async fn delete(&self, path: &str) -> Answer {
         answer(self.request(Method::DELETE, path)).await
     }
 
-    /// A new token of a role, for all printers.
+    /// Creates a token of a role for all printers.
     pub async fn token(&self, role: &str) -> String {
         self.token_for(role, &[]).await
     }
 
-    /// A new token of a role, for printers with any of these tags.
+    /// Creates a token of a role for printers with any of these tags.
     pub async fn token_for(&self, role: &str, tags: &[&str]) -> String {
         let (status, body, _) = self.post("/api/v1/tokens", json!({"name": role, "role": role, "tags": tags})).await;
         assert_eq!(status, StatusCode::CREATED, "{body}");
         body["token"].as_str().expect("a secret").to_owned()
     }
 
-    /// A session that was opened with a token: the secret of its cookie.
+    /// Opens a session with a token. Returns the secret of its cookie.
     pub async fn session_of(&self, token: &str) -> String {
         match self.services.log_in_by_token(token, Default::default()).await.expect("a ledger") {
             LogIn::In { session: secret, .. } => secret,
@@ -190,24 +190,24 @@ impl TestServer {
         }
     }
 
-    /// An admin's token whose time is over, and a session that was opened with it before.
+    /// Returns an expired admin token, and the secret of a session that was opened with it before.
     pub async fn expired_admin(&self) -> (String, String) {
         let (status, body, _) = self.post("/api/v1/tokens", json!({"name": "expires", "role": "admin"})).await;
         assert_eq!(status, StatusCode::CREATED, "{body}");
         let token = body["token"].as_str().expect("a secret").to_owned();
         let cookie = self.session_of(&token).await;
-        // A successor without overlap ends it now, on a machine of any speed.
+        // Rotation without overlap ends the token now, so the test does not depend on the machine's speed.
         let path = format!("/api/v1/tokens/{}/rotate", body["id"].as_str().expect("an id"));
         assert_eq!(self.post(&path, json!({"overlap_s": 0})).await.0, StatusCode::CREATED);
         (token, cookie)
     }
 
-    /// Registers a simulated printer; returns its id.
+    /// Registers a simulated printer. Returns its id.
     pub async fn register(&self, printer: &SimulatedPrinter) -> String {
         self.register_as(printer, json!({})).await
     }
 
-    /// Registers a simulated printer with further fields; returns its id.
+    /// Registers a simulated printer with further fields. Returns its id.
     pub async fn register_as(&self, printer: &SimulatedPrinter, fields: Value) -> String {
         let mut body = json!({"name": printer.name(), "url": printer.url(), "api_key": printer.api_key()});
         for (name, value) in fields.as_object().expect("fields") {
@@ -218,7 +218,7 @@ impl TestServer {
         body["id"].as_str().expect("an id").to_owned()
     }
 
-    /// Waits until a printer is seen online.
+    /// Waits until a printer is online.
     pub async fn until_online(&self, id: &str) {
         let path = format!("/api/v1/printers/{id}");
         wait::until("the printer is online", ONLINE_WITHIN, async || {
@@ -228,7 +228,7 @@ impl TestServer {
         .await;
     }
 
-    /// Waits until a printer is seen in a state; returns it.
+    /// Waits until a printer is in a state. Returns the printer.
     pub async fn until_state(&self, id: &str, state: &str) -> Value {
         let path = format!("/api/v1/printers/{id}");
         wait::until(&format!("the printer is {state}"), ONLINE_WITHIN, async || {
@@ -252,7 +252,7 @@ fn config(folder: &TempDir, options: &Options) -> Config {
         database_url: Some(options.database_url.clone().unwrap_or_else(database)),
         data_dir: Some(folder.path().to_owned()),
         admin_token: Some(ADMIN.to_owned()),
-        // The receivers of the tests are on this machine.
+        // The webhook receivers of the tests are on this machine.
         webhook_networks: options.given.webhook_networks.clone().or_else(|| Some("127.0.0.0/8".to_owned())),
         plate_gate: Some(if options.plate_gate { "on" } else { "off" }.to_owned()),
         trusted_proxies: options.trusted_proxies.clone(),
@@ -266,7 +266,7 @@ fn config(folder: &TempDir, options: &Options) -> Config {
     config
 }
 
-/// Sends a request and reads its answer.
+/// Sends a request and reads its response.
 pub async fn answer(request: RequestBuilder) -> Answer {
     let response = request.send().await.expect("an answer");
     let (status, headers) = (response.status(), response.headers().clone());
@@ -275,8 +275,8 @@ pub async fn answer(request: RequestBuilder) -> Answer {
     (status, body, headers)
 }
 
-/// A farm of simulated printers with sample files of which `bracket.gcode` is selected, a hundred times faster than
-/// real ones.
+/// Starts a farm of simulated printers with sample files, of which `bracket.gcode` is selected. It runs a hundred times
+/// faster than real printers.
 pub async fn farm(printers: usize) -> Farm {
     Farm::start(FarmConfig {
         printers,
@@ -289,7 +289,7 @@ pub async fn farm(printers: usize) -> Farm {
     .expect("a farm")
 }
 
-/// A server with a farm that it has registered and sees; the ids are in the order of the printers.
+/// Starts a server with a registered farm whose printers are online. The ids are in the order of the printers.
 pub async fn yard(printers: usize) -> (TestServer, Farm, Vec<String>) {
     let (server, farm) = (TestServer::start().await, farm(printers).await);
     let mut ids = Vec::new();

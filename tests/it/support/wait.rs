@@ -1,23 +1,23 @@
-//! Waiting for what is seen, never for a guessed time. The one place in the tests with a sleep.
+//! Waits for observed conditions instead of a guessed time. This is the only place in the tests with a sleep.
 //!
-//! A fixed sleep is too short on a busy machine and too long on every other. These ask again,
-//! at first every 5 ms, later every 50 ms, and end at a deadline with what they saw last.
+//! A fixed sleep is too short on a busy machine and too long on every other. These functions check a condition every
+//! 5 ms at first and every 50 ms later. At the deadline they fail with the last value that they saw.
 
 use std::{
     fmt::Debug,
     time::{Duration, Instant},
 };
 
-/// Pause before the second question.
+/// Pause before the second check.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
-/// Longest pause between two questions.
+/// Longest pause between two checks.
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
-/// What a condition may answer: `bool`, `Option<T>`, or `Result<T, E>` whose error is what was seen instead.
+/// The result of a condition: `bool`, `Option<T>`, or `Result<T, E>` whose error is the value that was seen instead.
 pub trait Answer {
-    /// What the waiting ends with.
+    /// The value of a condition that holds.
     type Value;
-    /// The value if the condition holds, else words for what was seen.
+    /// Returns the value if the condition holds, else a description of what was seen.
     fn settle(self) -> Result<Self::Value, String>;
 }
 
@@ -42,10 +42,10 @@ impl<T, E: Debug> Answer for Result<T, E> {
     }
 }
 
-/// Asks `condition` until it holds and gives its value. A condition that itself hangs is cut off too.
+/// Checks `condition` until it holds and returns its value. A check that hangs ends at the deadline too.
 ///
 /// # Panics
-/// At the deadline, with `what` and the last thing seen.
+/// At the deadline, with `what` and the last value.
 pub async fn until<A: Answer>(what: &str, deadline: Duration, mut condition: impl AsyncFnMut() -> A) -> A::Value {
     match poll(deadline, &mut condition).await {
         Ok(value) => value,
@@ -53,10 +53,10 @@ pub async fn until<A: Answer>(what: &str, deadline: Duration, mut condition: imp
     }
 }
 
-/// Proves an absence: `condition` must hold at every look for as long as `time`.
+/// Checks that nothing changes: `condition` must hold at every check for the whole `time`.
 ///
 /// # Panics
-/// At the first look at which it does not hold.
+/// At the first check that fails.
 pub async fn throughout<A: Answer>(what: &str, time: Duration, mut condition: impl AsyncFnMut() -> A) {
     let begun = Instant::now();
     while begun.elapsed() < time {
@@ -67,7 +67,7 @@ pub async fn throughout<A: Answer>(what: &str, time: Duration, mut condition: im
     }
 }
 
-/// The same for `Drop` and other places that cannot await; says whether the condition came to hold.
+/// Like `until`, for `Drop` and other places that cannot await. Returns whether the condition held in time.
 pub fn until_blocking(deadline: Duration, mut condition: impl FnMut() -> bool) -> bool {
     let begun = Instant::now();
     while !condition() {
@@ -98,7 +98,7 @@ async fn poll<A: Answer>(deadline: Duration, condition: &mut impl AsyncFnMut() -
     }
 }
 
-/// Lets a random time pass: for tests whose subject is the moment at which something happens, never to wait for it.
+/// Waits for a random time, for tests about the time of an event. Never use it to wait for a condition.
 pub async fn pause(time: Duration) {
     tokio::time::sleep(time).await;
 }
