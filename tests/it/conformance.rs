@@ -1,8 +1,9 @@
-//! One suite, two kinds of printers: what the fast tests assume of the simulator is measured on real OctoPrints.
+//! Conformance suite for the simulator and for real OctoPrints: it checks on real OctoPrints what the fast tests assume
+//! about the simulator.
 //!
-//! `table` holds the client against every state and command of the measured table; what is observed of a real OctoPrint
-//! and of the simulator is compared with the same expectation, so a difference reads as a line of a table. The rest
-//! goes through a whole Printyard: the same scenarios, by the same code, on both kinds.
+//! `table` runs the job client in every state with every command of the measured table. Both kinds of printers are
+//! compared with the same expected rows, so a difference shows as a row of the table. The other modules run the same
+//! scenarios through a whole Printyard, by the same code, on both kinds.
 
 mod channels;
 mod farm;

@@ -1,4 +1,4 @@
-//! Event sockets and states that mislead, on real OctoPrints: what was observed is what the printer did.
+//! Misleading event sockets and states on real OctoPrints: Printyard still observes what the printer did.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::support::{needs, octoprint::Version, server::TestServer};
 
-/// OctoPrint drops the login of a user with a colon in the name, and answers the pings on its socket.
+/// OctoPrint drops the login of a user whose name has a colon, and still answers pings on that socket.
 async fn a_user_whose_login_is_dropped_is_polled_and_a_cancel_ends_the_print(mut subject: Subject) {
     let user = json!({
         "name": "hall:a", "password": "not needed", "active": true, "groups": ["admins", "users"], "permissions": [],
@@ -27,7 +27,7 @@ async fn a_user_whose_login_is_dropped_is_polled_and_a_cancel_ends_the_print(mut
     let printer = yard.until("the login is not confirmed", unconfirmed).await;
     assert_eq!((&printer["status"]["channel"], &printer["status"]["reachability"]), (&json!("poll"), &json!("online")));
     assert_eq!(printer["status"]["state"], "operational");
-    // At OctoPrint, past Printyard, and at once after: only a new reading shows it.
+    // The start goes directly to OctoPrint, and the cancel follows at once. So only a new poll shows the print.
     assert_eq!(yard.subject.post("/api/job", json!({"command": "start"})).await, 204);
     yard.subject.until_state("Printing").await;
     yard.says("cancel", "confirmed").await;
@@ -47,7 +47,7 @@ async fn a_user_with_a_colon_is_polled_on_octoprint_2() {
     a_user_whose_login_is_dropped_is_polled_and_a_cancel_ends_the_print(subject).await;
 }
 
-/// OctoPrint 2 has no upload to the SD card under this address.
+/// OctoPrint 2 has no upload to the SD card at this URL.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_goes_to_the_sd_card_is_no_print_and_a_cancel_ends_the_transfer() {
     let yard = Yard::over(needs!(Subject::real(Version::V1).await)).await;
@@ -77,7 +77,7 @@ async fn temperatures_end_with_the_printer(subject: Subject) {
     yard.subject.gcode(&["M104 S240"]).await;
     let id = yard.id.parse().expect("an id");
     let heats = |printer: &Value| {
-        // As a page that shows it: an idle printer is read once a minute otherwise.
+        // Watches the printer as an open page does. An idle printer is otherwise polled only once a minute.
         yard.server.services.fleet().watch(id);
         printer["status"]["temperatures"]["tool0"]["target"] == 240.0
     };

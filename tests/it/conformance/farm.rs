@@ -1,4 +1,4 @@
-//! Several printers at once: one printer never costs another anything, and every row tells the truth about its own.
+//! Several printers at once: no printer affects another one, and each row has the verified result of its own printer.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ use crate::support::{
 
 const FILE: &str = "long.gcode";
 
-/// Three printers behind a server, idle with a file selected.
+/// Three idle printers behind a server, each with a selected file.
 struct Hall {
     server: TestServer,
     subjects: Vec<Subject>,
@@ -59,7 +59,7 @@ impl Hall {
         }
     }
 
-    /// A batch over all three, in their order, to its end.
+    /// Sends a batch to all three printers in their order, and returns it after its end.
     async fn all(&self, mut body: Value) -> Value {
         body["select"] = json!({ "printer_ids": self.ids });
         batch(&self.server, body).await
@@ -72,7 +72,7 @@ impl Hall {
         made["id"].as_str().expect("an id").to_owned()
     }
 
-    /// No printer does anything for a while.
+    /// Checks that no printer does anything for `time`.
     async fn stays_idle(&self, time: Duration) {
         wait::throughout("all are idle", time, async || {
             for subject in &self.subjects {
@@ -91,7 +91,7 @@ fn outcomes(batch: &Value) -> Vec<String> {
     batch["commands"].as_array().expect("rows").iter().map(ended).collect()
 }
 
-/// `start` to all, one of them in the middle of the spacing: what was to start later never does.
+/// Starts all printers in intervals and cancels between two starts. The later starts must not happen.
 async fn a_cancel_amid_a_staggered_start_leaves_nothing_that_starts_later(hall: &Hall) {
     let starts = hall.post(json!({ "command": "start", "interval_ms": 1_500 })).await;
     wait::until("the first prints", SOON, async || hall.subjects[0].job().await["state"] == "Printing").await;
@@ -118,7 +118,7 @@ async fn a_stop_amid_a_staggered_start_leaves_nothing_that_starts_later(hall: &H
     hall.stays_idle(Duration::from_millis(3_200)).await;
 }
 
-/// One healthy, one frozen a moment ago, one dead.
+/// The first printer is healthy, the second one has just been frozen, and the third one is dead.
 async fn every_row_tells_the_truth_about_its_own_printer(hall: &mut Hall) {
     let start = hall.all(json!({ "command": "start" })).await;
     assert_eq!(outcomes(&start), ["confirmed"; 3], "{start}");
@@ -127,7 +127,7 @@ async fn every_row_tells_the_truth_about_its_own_printer(hall: &mut Hall) {
     hall.subjects[2].kill();
     let begun = Instant::now();
     let pause = hall.post(json!({ "command": "pause", "confirm_within_s": 5 })).await;
-    // The healthy one is done while the others are still being waited for.
+    // The command of the healthy printer ends while the others still run.
     let healthy = wait::until("the healthy one is paused", SOON, async || {
         let (_, batch, _) = hall.server.get(&format!("/api/v1/batches/{pause}")).await;
         let row = batch["commands"][0].clone();
@@ -139,17 +139,18 @@ async fn every_row_tells_the_truth_about_its_own_printer(hall: &mut Hall) {
     let batch = end_of(&hall.server, &pause).await;
     eprintln!("{}: {:?} after {:?}", hall.subjects[0].name, outcomes(&batch), begun.elapsed());
     assert_eq!(outcomes(&batch)[2], "unreachable", "{batch}");
-    // Sent to a socket that still seemed open, or read first where the silence had been noticed.
+    // The pause was sent to a socket that still seemed open. Or the printer was read first, because the silence had
+    // been noticed.
     let frozen = outcomes(&batch)[1].clone();
     assert!(["unknown/no_answer", "unreachable"].contains(&frozen.as_str()), "{batch}");
-    // Where the loss of the socket told of it, not even a connection was tried twice.
+    // If the lost socket has already shown that the printer is gone, nothing was sent.
     let attempts = u64::from(!hall.subjects[2].has_socket());
     assert!(batch["commands"][2]["attempts"].as_u64().is_some_and(|seen| seen <= attempts), "{batch}");
     assert_eq!(batch["result"], if frozen == "unreachable" { "partial" } else { "uncertain" }, "{batch}");
     hall.subjects[1].thaw();
     if frozen == "unknown/no_answer" {
-        // A stopped OctoPrint carries out what it was asked when it goes on. A print this young may be taken for another
-        // one after the gap; then nothing is added, and never that the pause had no effect.
+        // A frozen OctoPrint executes the request when it continues. Printyard may take such a young print for another
+        // one after the gap. Then the row stays unsettled. It must never say that the pause had no effect.
         let id = hall.ids[1].clone();
         hall.until(&id, "paused", |printer| printer["status"]["state"] == "paused").await;
         wait::throughout("the row is true", Duration::from_millis(500), async || {
@@ -161,7 +162,7 @@ async fn every_row_tells_the_truth_about_its_own_printer(hall: &mut Hall) {
         .await;
         assert_eq!(hall.subjects[1].job().await["state"], "Paused");
     }
-    // By now the dead one is known to be dead, and is tried once, at once.
+    // The dead printer is now known to be unreachable. It is tried once, without a delay.
     let begun = Instant::now();
     let cancel = hall.all(json!({ "command": "cancel" })).await;
     assert_eq!(outcomes(&cancel), ["confirmed", "confirmed", "unreachable"], "{cancel}");

@@ -1,4 +1,5 @@
-//! One printer through a whole Printyard: what is promised of every command, on real OctoPrints and on the simulator.
+//! One printer through a whole Printyard: the documented behaviour of every command, on real OctoPrints and on the
+//! simulator.
 
 use printyard::{domain::audit::ActorKind, service::access::Principal};
 use serde_json::{Value, json};
@@ -124,7 +125,7 @@ async fn a_pause_while_starting_ends_paused(yard: &Yard) {
 
 async fn a_resume_while_pausing_ends_printing(yard: &Yard) {
     yard.printing().await;
-    // A poller has to meet it.
+    // Lasts longer than a poll interval if the printer is polled.
     let lasting = if yard.subject.has_socket() { "G4 S2" } else { "G4 S5" };
     yard.subject.scripts(&[("afterPrintPaused", lasting)]).await;
     yard.subject.job_answer("pause", Some("pause")).await;
@@ -153,7 +154,7 @@ async fn a_print_paused_at_the_printer_is_resumed_by_its_id_only(yard: &Yard) {
         let batch = yard.batch(json!({ "command": "resume", "select": { "printer_ids": [&yard.id] } })).await;
         assert_eq!(ended(&batch["commands"][0]), "confirmed", "{batch}");
     }
-    // What Printyard paused, a batch over a tag resumes.
+    // A batch that selects by tag resumes a print that Printyard paused.
     yard.says("pause", "confirmed").await;
     let batch = yard.batch(json!({ "command": "resume", "select": { "tags_all": ["hall"] } })).await;
     assert_eq!(ended(&batch["commands"][0]), "confirmed", "{batch}");
@@ -220,7 +221,7 @@ async fn a_command_in_flight_refuses_others_and_lets_its_like_wait(yard: &Yard) 
 async fn a_print_started_at_the_printer_is_kept_too(yard: &Yard) {
     yard.idle_with(SHORT).await;
     let before = yard.prints().await.len();
-    // Longer than the pace of a poller, which must see it begin.
+    // Lasts longer than a poll interval, because a poll must find the print.
     yard.subject.scripts(&[("afterPrintDone", "G4 S7")]).await;
     assert_eq!(yard.subject.job_answer("start", None).await.0, 204);
     let printer = yard.until("a print is seen", |printer| !printer["job"]["print_id"].is_null()).await;
@@ -239,7 +240,7 @@ async fn a_print_that_ends_at_once_is_confirmed(yard: &Yard) {
         let print = yard.until_result(&row["print_id"], "done").await;
         assert_eq!(print["started_by"]["command_id"], row["id"], "{print}");
         yard.until_state("operational").await;
-        // The same file at 100 % again, from the start before.
+        // The same file again, still at 100 % from the print before.
         yard.says("start", "rejected/plate_not_clear").await;
     }
 }
@@ -284,7 +285,7 @@ async fn a_refused_key_is_unauthorized(yard: &Yard) {
     yard.server.delete(&format!("/api/v1/printers/{id}")).await;
 }
 
-/// Runs scenarios one after the other on one printer, and says which one it was that failed.
+/// Runs scenarios one after the other on one printer, and logs the name and the time of each.
 macro_rules! scenarios {
     ($subject:expr, $($scenario:ident),+ $(,)?) => {{
         let yard = Yard::over($subject).await;
@@ -331,7 +332,7 @@ async fn what_its_heaters_had_lately_is_told(yard: &Yard) {
     })
     .await;
     assert!(past.is_sorted_by_key(|moment| moment.at), "{past:?}");
-    // Of a connection that is just made OctoPrint tells no tool yet.
+    // OctoPrint reports no tools for a connection that was just made.
     let tools: Vec<_> = past.iter().filter_map(|moment| moment.temperatures.get("tool0")).collect();
     assert!(!tools.is_empty() && tools.iter().all(|tool| tool.actual.is_some()), "{past:?}");
     yard.subject.gcode(&["M140 S0"]).await;
@@ -365,7 +366,7 @@ async fn keeps_every_promise(subject: Subject) {
     );
 }
 
-/// At the same time, since most of it is waiting.
+/// These run at the same time, because they mostly wait.
 #[tokio::test]
 async fn every_promise_is_kept_on_the_simulator_also_where_the_event_socket_is_refused() {
     let polled = async { keeps_every_promise(Subject::simulated(Version::V1).await.without_socket()).await };

@@ -1,4 +1,4 @@
-//! Application keys: asked for by a whole Printyard, allowed or denied by somebody at OctoPrint.
+//! Application keys: a whole Printyard requests them, and a user of OctoPrint allows or denies them.
 
 use printyard::{
     domain::{audit::ActorKind, printer_access::PrinterAccess},

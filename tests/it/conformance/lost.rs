@@ -1,5 +1,5 @@
-//! Replies that never come, on the simulator, which can lose them where it is told to: nothing is started twice, what
-//! does no harm is sent again, and nothing is said that was not seen.
+//! Lost replies, on the simulator: a start is never sent twice, harmless commands are sent again, and an outcome
+//! reports only observed effects.
 
 use printyard::simulator::{Fault, Received};
 use serde_json::json;
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::support::{octoprint::Version, wait};
 
-/// What reached the printer's job since `from`, in order.
+/// Returns the job requests that the printer has received since `from`, in order.
 fn sent(yard: &Yard, from: usize) -> Vec<String> {
     let of_the_job = |received: &&Received| received.path == "/api/job" || received.command == "select";
     let log = yard.subject.simulated_printer().received();
@@ -25,7 +25,7 @@ fn log_length(yard: &Yard) -> usize {
     yard.subject.simulated_printer().received().len()
 }
 
-/// A command meets the fault, and must end so after exactly these requests.
+/// Sends a command with this fault. Checks its outcome and the exact requests.
 async fn meets(yard: &Yard, fault: Fault, command: &str, outcome: &str, requests: &[&str]) {
     let from = log_length(yard);
     yard.subject.simulated_printer().fault_next_command(fault.clone());
@@ -81,14 +81,15 @@ async fn a_pause_that_is_refused_again_and_again_is_given_up(yard: &Yard) {
     assert_eq!(yard.subject.job().await["state"], "Printing");
 }
 
-/// The first one may still act: what became of the second says nothing about it.
+/// The first send may still take effect, so the response to the second one does not decide the outcome.
 async fn a_refusal_of_the_second_send_is_no_word_about_the_first(yard: &Yard) {
     yard.printing().await;
     yard.subject.simulated_printer().fault_next_command(Fault::Reset);
     meets(yard, Fault::WrongKey, "pause", "unknown", &["pause", "pause"]).await;
 }
 
-/// The start was lost, and somebody selects its file while nobody watches: a selection is no print.
+/// The start was lost, and a user selects its file while the printer is unreachable. A selection must not confirm the
+/// start.
 async fn a_selection_behind_our_back_confirms_no_start(yard: &Yard) {
     yard.idle_with(LONG).await;
     let printer = yard.subject.simulated_printer();

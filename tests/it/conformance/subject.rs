@@ -1,5 +1,5 @@
-//! A printer under test: a real OctoPrint with its virtual printer, or a simulated one. Both are steered over HTTP only,
-//! by what OctoPrint itself offers, so that no scenario knows which it has.
+//! A printer under test: a real OctoPrint with its virtual printer, or a simulated one. Scenarios control both over
+//! OctoPrint's HTTP API only, so they run unchanged on either kind.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::support::{
     wait,
 };
 
-/// Bound on what takes two seconds at most where nothing is wrong.
+/// Deadline for steps that take two seconds at most without a fault.
 pub const SOON: Duration = Duration::from_secs(30);
 
 /// One printer.
@@ -27,12 +27,12 @@ pub struct Subject {
 
 enum Kind {
     Real(Box<OctoPrintInstance>),
-    // A farm that is dropped stops.
+    // Dropping the farm stops its printers.
     Simulated { printer: SimulatedPrinter, _farm: Farm },
 }
 
 impl Subject {
-    /// A real OctoPrint; `None` where that version is not there.
+    /// Starts a real OctoPrint; `None` where that version is not installed.
     pub async fn real(version: Version) -> Option<Self> {
         let instance = OctoPrintInstance::start(version).await?;
         let name = format!("OctoPrint {version:?} at {}", instance.url);
@@ -41,7 +41,7 @@ impl Subject {
         Some(Self { name, url, api_key, version, client: crate::support::client(), kind, socket: true })
     }
 
-    /// A simulated one, in real time.
+    /// Starts a simulated printer in real time.
     pub async fn simulated(version: Version) -> Self {
         let flavor = match version {
             Version::V1 => Flavor::V1_11,
@@ -55,12 +55,12 @@ impl Subject {
         Self { name, url, api_key, version, client: crate::support::client(), kind, socket: true }
     }
 
-    /// Its event socket can be opened.
+    /// Whether its event socket can be opened.
     pub fn has_socket(&self) -> bool {
         self.socket
     }
 
-    /// The simulator's own handle.
+    /// Returns the handle of the simulated printer.
     ///
     /// # Panics
     /// For a real OctoPrint.
@@ -71,7 +71,8 @@ impl Subject {
         }
     }
 
-    /// Somebody with a browser decides on the request for an application key that waits. False: there is none yet.
+    /// Decides on the pending request for an application key, as a user in a browser. Returns false if there is no
+    /// request yet.
     pub async fn decide_app_key(&self, grant: bool) -> bool {
         let instance = match &self.kind {
             Kind::Simulated { printer, .. } => return printer.decide_app_key(grant),
@@ -86,7 +87,7 @@ impl Subject {
         true
     }
 
-    /// Freezes it: it accepts connections and answers nothing.
+    /// Freezes the printer: it accepts connections and answers nothing.
     pub fn freeze(&self) {
         match &self.kind {
             Kind::Real(instance) => instance.stop(),
@@ -94,7 +95,7 @@ impl Subject {
         }
     }
 
-    /// Wakes it after `freeze`.
+    /// Ends the effect of `freeze`.
     pub fn thaw(&self) {
         match &self.kind {
             Kind::Real(instance) => instance.cont(),
@@ -102,7 +103,7 @@ impl Subject {
         }
     }
 
-    /// Ends it as a power cut would: connections are refused.
+    /// Ends the printer as a power cut would: connections are refused.
     pub fn kill(&mut self) {
         match &mut self.kind {
             Kind::Real(instance) => instance.kill(),
@@ -110,7 +111,7 @@ impl Subject {
         }
     }
 
-    /// The same printer without an event socket, which only the simulator can be.
+    /// Returns the same printer without an event socket. Only the simulator supports this.
     pub fn without_socket(mut self) -> Self {
         if let Kind::Simulated { printer, .. } = &self.kind {
             printer.set_fault(Some(Fault::DropSocket));
@@ -120,13 +121,13 @@ impl Subject {
         self
     }
 
-    /// Lines past any print; `!!DEBUG:…` reaches the virtual printer itself.
+    /// Sends G-code lines outside any print; `!!DEBUG:…` reaches the virtual printer itself.
     pub async fn gcode(&self, lines: &[&str]) {
         let sent = self.post("/api/printer/command", json!({ "commands": lines })).await;
         assert_eq!(sent, 204, "{}: {lines:?}", self.name);
     }
 
-    /// Sets gcode scripts, which make short states last.
+    /// Sets G-code scripts, which make short states last.
     pub async fn scripts(&self, scripts: &[(&str, &str)]) {
         let scripts: serde_json::Map<_, _> =
             scripts.iter().map(|(name, gcode)| ((*name).to_owned(), Value::from(*gcode))).collect();
@@ -134,7 +135,7 @@ impl Subject {
         assert_eq!(set, 200, "{}: scripts", self.name);
     }
 
-    /// Puts a file into its local storage.
+    /// Uploads a file to its local storage.
     pub async fn upload(&self, path: &str, content: impl Into<String>) {
         let file = reqwest::multipart::Part::text(content.into()).file_name(path.to_owned());
         let form = reqwest::multipart::Form::new().part("file", file);
@@ -143,13 +144,13 @@ impl Subject {
         assert_eq!(status, 201, "{}: upload of {path}", self.name);
     }
 
-    /// Selects a file, as at OctoPrint's own page.
+    /// Selects a file, as OctoPrint's own page does.
     pub async fn select(&self, path: &str) {
         let status = self.post(&format!("/api/files/local/{path}"), json!({ "command": "select" })).await;
         assert_eq!(status, 204, "{}: selection of {path}", self.name);
     }
 
-    /// What somebody at OctoPrint's own page does to the job; gives the status and the text of an error.
+    /// Sends a job command as OctoPrint's own page does. Returns the status and the text of an error.
     pub async fn job_answer(&self, command: &str, action: Option<&str>) -> (u16, String) {
         let mut body = json!({ "command": command });
         if let Some(action) = action {
@@ -162,18 +163,18 @@ impl Subject {
         (status, text["error"].as_str().unwrap_or_default().to_owned())
     }
 
-    /// `connect` or `disconnect` of OctoPrint and its printer, at OctoPrint's own page.
+    /// Sends `connect` or `disconnect` for the printer, as OctoPrint's own page does.
     pub async fn connection(&self, command: &str) {
         assert_eq!(self.post("/api/connection", json!({ "command": command })).await, 204, "{}", self.name);
     }
 
-    /// What `GET /api/job` says.
+    /// Returns the body of `GET /api/job`.
     pub async fn job(&self) -> Value {
         let request = self.request(reqwest::Method::GET, "/api/job");
         request.send().await.expect("an answer").json().await.expect("json")
     }
 
-    /// Waits until OctoPrint's word for the state is this.
+    /// Waits until OctoPrint reports this state.
     pub async fn until_state(&self, state: &str) {
         wait::until(&format!("{} is {state}", self.name), SOON, async || {
             let job = self.job().await;
@@ -182,13 +183,13 @@ impl Subject {
         .await;
     }
 
-    /// Gives the status of a POST.
+    /// Sends a POST and returns its status.
     pub async fn post(&self, path: &str, body: Value) -> u16 {
         let request = self.request(reqwest::Method::POST, path).json(&body);
         request.send().await.unwrap_or_else(|error| panic!("{}: {path}: {error}", self.name)).status().as_u16()
     }
 
-    /// A request with its key.
+    /// Builds a request with its API key.
     pub fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
         self.client.request(method, format!("{}{path}", self.url)).header("X-Api-Key", &self.api_key).timeout(SOON)
     }

@@ -1,9 +1,10 @@
-//! `POST /api/job` through the job client: every state and command of `octoprint.md`, section 2.
+//! Sends `POST /api/job` through the job client: every state and command of `octoprint.md`, section 2.
 //!
-//! A row is what a client can know: the answer, the states that follow, and the events of the print. States come from
-//! the event socket, so that those that last 10 ms are in the table too. Scripts make each state last while the command
-//! is sent. On a busy machine a state ends between the look and the command all the same, or news of the cell before
-//! comes late: a cell that differs is visited again, and only what differs each time is the printer's own.
+//! A row has what a client can observe: the response, the states that follow, and the events of the print. States come
+//! from the event socket, so states of 10 ms are included. Scripts make each state last while the command is sent.
+//!
+//! On a busy machine a state can still end before the command arrives, and events of the cell before can be late. So a
+//! cell that differs is tried again. Only a difference in every try fails the test.
 
 use std::time::{Duration, Instant};
 
@@ -16,13 +17,13 @@ use printyard::{
 use super::subject::{SOON, Subject};
 use crate::support::octoprint::Version;
 
-/// Without news for this long a settled printer is taken to stay as it is; what follows begins within 20 ms.
+/// A settled printer without events for this long stays in its state. Changes begin within 20 ms.
 const QUIET: Duration = Duration::from_millis(300);
-/// The same after a refusal.
+/// The same limit after a refusal.
 const REFUSED: Duration = Duration::from_millis(60);
-/// What has to follow is waited for this long on a machine that is slow to tell.
+/// Deadline for expected events on a slow machine.
 const LATE: Duration = Duration::from_secs(10);
-/// Visits to one cell, should the machine be too busy to send a command while the state lasts.
+/// Tries per cell, because a busy machine may send a command after the state has ended.
 const VISITS: usize = 5;
 const SCRIPT: &str = "G4 S1";
 
@@ -48,14 +49,14 @@ const D_CANCEL: &str = "409 Printer is neither printing nor paused, 'cancel' com
 const E: &str = "400 Unknown action";
 const OK: &str = "204";
 
-/// (state, command, answer, states that follow, events of the print).
+/// State, command, response, following states, and events of the print.
 type Row = (String, String, String, String, String);
 
 fn row(state: &str, command: &str, answer: &str, follows: &str, told: &str) -> Row {
     (state.to_owned(), command.to_owned(), answer.to_owned(), follows.to_owned(), told.to_owned())
 }
 
-/// The table of the document.
+/// Returns the table of the document.
 fn expected(version: Version) -> Vec<Row> {
     let mut rows = Vec::new();
     for state in ["Offline", "Offline after error"] {
@@ -77,7 +78,7 @@ fn expected(version: Version) -> Vec<Row> {
         rows.push(row(state, START, OK, follows, told));
     }
     const CANCELLED: &str = "PrintCancelled PrintFailed";
-    // What comes by itself after each state was reached, and with it.
+    // States that end by themselves, with the next state and its events.
     let passing = [
         ("Starting", "Printing", "PrintStarted"),
         ("Printing", "", ""),
@@ -96,7 +97,7 @@ fn expected(version: Version) -> Vec<Row> {
     }
     let pauses = [BARE, TOGGLE, PAUSE];
     for pause in pauses {
-        // Measured: shown as pausing, prints on, and told as paused all the same.
+        // Measured: OctoPrint shows the pausing state, continues to print, and still sends `PrintPaused`.
         rows.push(row("Starting", pause, OK, "Pausing Printing", "PrintPaused PrintStarted"));
         rows.push(row("Printing", pause, OK, "Pausing Paused", "PrintPaused"));
         rows.push(row("Pausing", pause, OK, "Paused", "PrintPaused"));
@@ -104,7 +105,7 @@ fn expected(version: Version) -> Vec<Row> {
     }
     rows.push(row("Paused", PAUSE, OK, "", ""));
     for resume in [RESUME, TOGGLE, BARE] {
-        // Measured on 2.0.0rc7: a toggle takes the paused print for a printing one.
+        // Measured on 2.0.0rc7: a toggle handles a paused print as if it were printing.
         let lost = version == Version::V2 && resume != RESUME;
         let (follows, told) = if lost { ("", "") } else { ("Resuming Printing", "PrintResumed") };
         rows.push(row("Paused", resume, OK, follows, told));
@@ -119,7 +120,7 @@ fn expected(version: Version) -> Vec<Row> {
             rows.push(row("Finishing", command, OK, "Operational", ""));
         }
     }
-    // Measured on both: Printing shows for some 8 ms.
+    // Measured on both: the state Printing lasts about 8 ms.
     let told = "PrintCancelled PrintFailed PrintStarted";
     rows.push(row("Starting", CANCEL, OK, "Cancelling Printing Operational", told));
     for (state, told) in [
@@ -138,13 +139,13 @@ fn expected(version: Version) -> Vec<Row> {
     rows
 }
 
-/// The job client at one printer, with its ear at the event socket.
+/// A job client for one printer, with an open event socket.
 struct Visitor<'a> {
     subject: &'a Subject,
     octoprint: OctoPrint,
     push: Push,
     state: S,
-    /// The connection was closed by an error.
+    /// Whether an error closed the connection to the printer.
     failed: bool,
     scripts: Vec<&'static str>,
 }
@@ -160,7 +161,7 @@ impl<'a> Visitor<'a> {
         Self { subject, octoprint, push, state, failed: false, scripts: Vec::new() }
     }
 
-    /// The next event; notes the state.
+    /// Returns the next event, and stores its state.
     async fn event(&mut self) -> PrinterEvent {
         loop {
             if let Some(event) = self.frame().await {
@@ -169,7 +170,7 @@ impl<'a> Visitor<'a> {
         }
     }
 
-    /// The next frame: an event, whose state is noted, or the answer to a ping.
+    /// Returns the next event after storing its state, or `None` for the response to a ping.
     async fn frame(&mut self) -> Option<PrinterEvent> {
         loop {
             let frame = tokio::time::timeout(SOON, self.push.next()).await;
@@ -187,31 +188,31 @@ impl<'a> Visitor<'a> {
         }
     }
 
-    /// The next event of a printer that has settled, if one comes. The ping at the end proves that the silence was the
-    /// printer's, and not that of a machine too busy to speak.
+    /// Returns the next event of a settled printer, if there is one. The ping proves that the printer sent nothing, and
+    /// that the machine was not just slow.
     async fn event_within(&mut self, quiet: Duration) -> Option<PrinterEvent> {
         if let Ok(event) = tokio::time::timeout(quiet, self.event()).await {
             return Some(event);
         }
         self.push.ping().await.expect("an open socket");
         let event = self.frame().await?;
-        // The pong is still to come, and is skipped.
+        // The pong arrives later and is skipped.
         Some(event)
     }
 
-    /// Takes in news until the printer is in this state.
+    /// Reads events until the printer is in this state.
     async fn until(&mut self, state: S) {
         while self.state != state {
             self.event().await;
         }
     }
 
-    /// Takes in news until the printer has settled and nothing more comes.
+    /// Reads events until the printer has settled and no more events arrive.
     async fn rest(&mut self, quiet: Duration) -> (Vec<String>, Vec<String>) {
         self.rest_after(quiet, 0).await
     }
 
-    /// The same, where so much news has to come.
+    /// The same, but waits for at least `due` states and events.
     async fn rest_after(&mut self, quiet: Duration, due: usize) -> (Vec<String>, Vec<String>) {
         let (mut states, mut told) = (Vec::new(), Vec::new());
         let late = Instant::now() + LATE;
@@ -241,7 +242,7 @@ impl<'a> Visitor<'a> {
         (states, told)
     }
 
-    /// Exactly these scripts are set, to last.
+    /// Sets exactly these scripts, so that their states last.
     async fn lasting(&mut self, scripts: &[&'static str]) {
         let off = self.scripts.iter().filter(|name| !scripts.contains(name)).map(|name| (*name, ""));
         let on = scripts.iter().filter(|name| !self.scripts.contains(name)).map(|name| (*name, SCRIPT));
@@ -261,7 +262,7 @@ impl<'a> Visitor<'a> {
             PAUSE => job.pause(&options).await,
             RESUME => job.resume(&options).await,
             TOGGLE => job.toggle_pause(&options).await,
-            // What the client never sends: a pause without an action, and an action that does not exist.
+            // Requests that the client never sends: a pause without an action, and an unknown action.
             BARE => return self.bare(None).await,
             _ => return self.bare(Some("none")).await,
         };
@@ -279,7 +280,7 @@ impl<'a> Visitor<'a> {
         }
     }
 
-    /// Idle with this file selected, and everything at rest.
+    /// Makes the printer idle with this file selected, and waits until no more events arrive.
     async fn idle(&mut self, file: &str) {
         if self.state.is_active() {
             if matches!(self.state, S::Starting | S::Printing | S::Pausing | S::Paused | S::Resuming) {
@@ -318,8 +319,8 @@ impl<'a> Visitor<'a> {
         }
     }
 
-    /// Brings the printer into a state that lasts. All that came before has been taken in; what came with the state
-    /// itself has not.
+    /// Brings the printer into a state that lasts. Earlier events have been read. Events of the new state itself have
+    /// not been read.
     async fn reach(&mut self, state: &str) {
         match state {
             "Offline" => {
@@ -378,7 +379,8 @@ impl<'a> Visitor<'a> {
                 self.idle(SLOW).await;
                 self.send(START).await;
                 self.until(S::Printing).await;
-                // For as long as the line in flight takes: no script holds it (measured on both).
+                // The state lasts as long as the line that is being printed. No script can make it longer (measured on
+                // both).
                 self.send(CANCEL).await;
                 self.until(S::Cancelling).await;
             }
@@ -392,7 +394,7 @@ impl<'a> Visitor<'a> {
         }
     }
 
-    /// One cell, or several that are refused, as they were seen.
+    /// Returns the observed rows for one cell, or for several cells whose commands are refused.
     async fn observe(&mut self, expected: &[Row]) -> Vec<Row> {
         let (state, _, _, follows, tells) = &expected[0];
         let shown = state.split(',').next().unwrap_or(state);
@@ -406,7 +408,7 @@ impl<'a> Visitor<'a> {
                 lasted &= self.subject.job().await["state"] == shown;
                 answers.push(self.send(command).await);
             }
-            // Left between the look and the last command: what is refused leaves the state as it is.
+            // Checks that the state lasted until the last command: a refused command does not change the state.
             lasted &= answers.last().is_some_and(|answer| answer == OK) || self.subject.job().await["state"] == shown;
             let quiet = if answers.iter().any(|answer| answer == OK) { QUIET } else { REFUSED };
             let (states, told) = self.rest_after(quiet, due).await;
@@ -425,7 +427,7 @@ impl<'a> Visitor<'a> {
     }
 }
 
-/// Visits every cell of these rows, and puts what was seen side by side with what the document says.
+/// Tries every cell of these rows, and compares the observed rows with the document.
 async fn conforms(subject: &Subject, rows: &[Row]) {
     subject.upload(LONG, "G4 P20\n".repeat(6_000)).await;
     subject.upload(SLOW, "G4 P1500\n".repeat(100)).await;
@@ -433,7 +435,7 @@ async fn conforms(subject: &Subject, rows: &[Row]) {
     subject.upload(EMPTY, "").await;
     let mut visitor = Visitor::new(subject).await;
     let mut observed = Vec::with_capacity(rows.len());
-    // What is refused changes nothing, so one visit will do for it.
+    // Refused commands change nothing, so they share one try.
     let one_visit = |one: &Row, next: &Row| one.0 == next.0 && one.2 != OK && next.2 != OK;
     for visit in rows.chunk_by(one_visit) {
         observed.extend(visitor.observe(visit).await);
@@ -445,7 +447,7 @@ async fn conforms(subject: &Subject, rows: &[Row]) {
     assert_eq!(lines(&observed, rows), lines(rows, &observed), "{}: left is what was seen", subject.name);
 }
 
-/// The table over two printers of a kind, which share the visits.
+/// Splits the table over two printers of the same kind.
 async fn both_conform(subjects: &[Subject; 2], version: Version) {
     let first_half = ["Printing", "Pausing", "Resuming", "Cancelling"];
     let (first, second): (Vec<Row>, Vec<Row>) =
@@ -466,7 +468,7 @@ async fn real_and_simulated_answer_as_the_document_says(version: Version) {
     tokio::join!(simulated, real);
 }
 
-/// Both generations at the same time, since most of it is waiting.
+/// Both versions run at the same time, because they mostly wait.
 #[tokio::test]
 async fn octoprint_and_the_simulator_answer_as_the_document_says() {
     let [first, second] = Version::ALL.map(real_and_simulated_answer_as_the_document_says);

@@ -1,4 +1,4 @@
-//! A whole Printyard with printers under test, as a program uses it: over its REST API.
+//! A whole Printyard with printers under test, used over its REST API as a program would.
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use crate::support::{
     wait,
 };
 
-/// A print that no scenario waits for: ten minutes.
+/// A file that prints for ten minutes. No scenario waits for its end.
 pub const LONG: &str = "long.gcode";
 /// Three lines of 0.1 s.
 pub const SHORT: &str = "short.gcode";
@@ -22,7 +22,7 @@ pub struct Yard {
 }
 
 impl Yard {
-    /// Registers the printer, tagged `hall`, and waits until it is seen.
+    /// Registers the printer with the tag `hall`, and waits until it is online.
     pub async fn over(subject: Subject) -> Self {
         let server = TestServer::start().await;
         for (path, lines) in [(LONG, 6_000), (SHORT, 3)] {
@@ -31,14 +31,14 @@ impl Yard {
         let id = register(&server, &subject).await;
         server.until_online(&id).await;
         let yard = Self { server, subject, id };
-        // Events are told from the first one on when the socket is open.
+        // Events arrive only after the socket has opened.
         if yard.subject.has_socket() {
             yard.until("the event socket is open", |printer| printer["status"]["channel"] == "push").await;
         }
         yard
     }
 
-    /// Sends a command to the printer, and waits for its end.
+    /// Sends a command to the printer, and returns its row after it has ended.
     pub async fn job(&self, body: Value) -> Value {
         let path = format!("/api/v1/printers/{}/job", self.id);
         let (status, row, _) = self.server.post_and_wait(&path, body.clone()).await;
@@ -46,19 +46,19 @@ impl Yard {
         row
     }
 
-    /// Sends a command, which must end so; `outcome` is `rejected/not_active` where there is a reason.
+    /// Sends a command and checks its outcome. With a reason the outcome is written as `rejected/not_active`.
     pub async fn expect(&self, body: Value, outcome: &str) -> Value {
         let row = self.job(body.clone()).await;
         assert_eq!(ended(&row), outcome, "{}: {body}: {row}", self.subject.name);
         row
     }
 
-    /// A command without more.
+    /// Sends a command without further fields and checks its outcome.
     pub async fn says(&self, command: &str, outcome: &str) -> Value {
         self.expect(json!({ "command": command }), outcome).await
     }
 
-    /// Sends a command and does not wait; gives its batch.
+    /// Sends a command without waiting. Returns the id of its batch.
     pub async fn post(&self, body: Value) -> String {
         let path = format!("/api/v1/printers/{}/job", self.id);
         let (status, row, _) = self.server.post(&path, body).await;
@@ -66,22 +66,22 @@ impl Yard {
         row["batch_id"].as_str().expect("a batch").to_owned()
     }
 
-    /// A batch over a selection, to its end.
+    /// Sends a batch and returns it after its end.
     pub async fn batch(&self, body: Value) -> Value {
         batch(&self.server, body).await
     }
 
-    /// The only command of a batch, when it has ended.
+    /// Returns the only command of a batch after the batch has ended.
     pub async fn end_of(&self, batch_id: &str) -> Value {
         end_of(&self.server, batch_id).await["commands"][0].clone()
     }
 
-    /// What the server says of the printer.
+    /// Returns the printer from the server.
     pub async fn printer(&self) -> Value {
         self.server.get(&format!("/api/v1/printers/{}", self.id)).await.1
     }
 
-    /// Waits until what the server says of the printer is so.
+    /// Waits until the printer from the server meets a condition.
     pub async fn until(&self, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
         wait::until(&format!("{}: {what}", self.subject.name), SOON, async || {
             let printer = self.printer().await;
@@ -90,12 +90,12 @@ impl Yard {
         .await
     }
 
-    /// Waits until the server sees this state.
+    /// Waits until the server reports this state.
     pub async fn until_state(&self, state: &str) -> Value {
         self.until(state, |printer| printer["status"]["state"] == state).await
     }
 
-    /// A print, as it is kept.
+    /// Returns the record of a print.
     pub async fn print(&self, id: &Value) -> Value {
         let id = id.as_str().unwrap_or_else(|| panic!("{}: no print id", self.subject.name));
         self.server.get(&format!("/api/v1/prints/{id}")).await.1
@@ -110,13 +110,13 @@ impl Yard {
         .await
     }
 
-    /// The prints of the printer, newest first.
+    /// Returns the prints of the printer, newest first.
     pub async fn prints(&self) -> Vec<Value> {
         let (_, page, _) = self.server.get(&format!("/api/v1/prints?printer_id={}&limit=100", self.id)).await;
         page["items"].as_array().cloned().unwrap_or_else(|| panic!("{page}"))
     }
 
-    /// Says that the plate is clear; gives what became of that.
+    /// Confirms that the plate is clear. Returns the result.
     pub async fn clear_plate(&self) -> String {
         let (status, body, _) = self.server.post("/api/v1/plates/clear", json!({ "printer_ids": [&self.id] })).await;
         assert_eq!(status, StatusCode::MULTI_STATUS, "{body}");
@@ -124,7 +124,8 @@ impl Yard {
         items[0]["result"].as_str().unwrap_or_else(|| panic!("{body}")).to_owned()
     }
 
-    /// Idle, with this file selected, a clear plate and no scripts: where every scenario begins.
+    /// Prepares the start of a scenario: the printer is idle, the file is selected, the plate is clear, and no scripts
+    /// are set.
     pub async fn idle_with(&self, file: &str) {
         let scripts = ["beforePrintStarted", "afterPrintPaused", "beforePrintResumed", "afterPrintDone"];
         self.subject.scripts(&scripts.map(|name| (name, ""))).await;
@@ -144,7 +145,7 @@ impl Yard {
         self.until("the file is selected", selected).await;
     }
 
-    /// The long file prints, begun by Printyard; gives the row of the start.
+    /// Starts the long file with Printyard. Returns the row of the start.
     pub async fn printing(&self) -> Value {
         self.idle_with(LONG).await;
         let row = self.says("start", "confirmed").await;
@@ -153,7 +154,7 @@ impl Yard {
     }
 }
 
-/// Registers a printer, tagged `hall`.
+/// Registers a printer with the tag `hall`. Returns its id.
 pub async fn register(server: &TestServer, subject: &Subject) -> String {
     let name = subject.url.rsplit(':').next().unwrap_or_default();
     let body = json!({ "name": name, "url": subject.url, "api_key": subject.api_key, "tags": ["hall"] });
@@ -162,14 +163,14 @@ pub async fn register(server: &TestServer, subject: &Subject) -> String {
     body["id"].as_str().expect("an id").to_owned()
 }
 
-/// A batch, to its end.
+/// Sends a batch and returns it after its end.
 pub async fn batch(server: &TestServer, body: Value) -> Value {
     let (status, made, _) = server.post("/api/v1/batches", body).await;
     assert!(status.is_success(), "{status}: {made}");
     end_of(server, made["id"].as_str().expect("an id")).await
 }
 
-/// A batch, when its last command has ended.
+/// Returns a batch after its last command has ended.
 pub async fn end_of(server: &TestServer, id: &str) -> Value {
     wait::until("the batch ends", 2 * SOON, async || {
         let request = server.request(Method::GET, &format!("/api/v1/batches/{id}")).header("Prefer", "wait=10");
@@ -179,7 +180,7 @@ pub async fn end_of(server: &TestServer, id: &str) -> Value {
     .await
 }
 
-/// `outcome`, or `outcome/reason`.
+/// Returns `outcome`, or `outcome/reason`.
 pub fn ended(row: &Value) -> String {
     let outcome = row["outcome"].as_str().unwrap_or("none");
     match row["reason"].as_str() {
