@@ -1,5 +1,5 @@
-//! The store, on SQLite and, where one is given, on PostgreSQL: every function is called on both, so every statement
-//! is prepared by both.
+//! The storage layer on SQLite and, where a server is configured, on PostgreSQL. Every function runs on both, so both
+//! prepare every statement.
 
 mod audit;
 pub mod databases;

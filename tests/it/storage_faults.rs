@@ -1,9 +1,10 @@
-//! The n-th use of the database fails: before it runs, before its commit, or after its commit, when the reply is lost. It
-//! fails once, or until a script ends. Then the failure is lifted and the server restarted, and everything must hold that
-//! `checks.rs` has.
+//! Fault injection in storage: the n-th use of the database fails, once or until the script ends.
 //!
-//! 40 random cases on each database. The seed is printed. `PRINTYARD_TEST_SEED` repeats a run, `PRINTYARD_TEST_FAULTS` is the
-//! number of cases. The complete loop, every use with every moment and both durations:
+//! The use fails before it runs, before its commit, or after its commit, when the reply is lost. Then the failure ends,
+//! the server restarts, and all checks of `checks.rs` must pass.
+//!
+//! Runs 40 random cases on each database and prints the seed. `PRINTYARD_TEST_SEED` repeats a run, and
+//! `PRINTYARD_TEST_FAULTS` sets the number of cases. This runs every use with every moment and both durations:
 //!
 //! ```sh
 //! PRINTYARD_TEST_FAULTS=all cargo test --test it storage_faults -- --nocapture
@@ -30,7 +31,7 @@ use crate::support::{
 
 const MOMENTS: [Moment; 3] = [Moment::Before, Moment::BeforeCommit, Moment::AfterCommit];
 const DURATIONS: [Lasts; 2] = [Lasts::OneUse, Lasts::UntilLifted];
-/// Cases on each database where `PRINTYARD_TEST_FAULTS` does not say otherwise.
+/// Cases on each database if `PRINTYARD_TEST_FAULTS` sets no other number.
 const CASES: u64 = 40;
 
 /// A fresh database of one kind.
@@ -73,7 +74,7 @@ async fn run(database: Database, failure: Option<Failure>) -> Effect {
     effect
 }
 
-/// The cases to run, where the script uses the database `uses` times.
+/// Returns the cases to run, where the script uses the database `uses` times.
 fn cases(uses: u64, database: &str) -> Vec<Failure> {
     let case = |nth, i: u64| {
         let index = usize::try_from(i).expect("small");
@@ -92,7 +93,7 @@ fn cases(uses: u64, database: &str) -> Vec<Failure> {
     (0..number).map(|i| case(1 + dice.below(uses), i)).collect()
 }
 
-/// As `PRINTYARD_TEST_FAULTS` takes it.
+/// Returns the name of a case, as `PRINTYARD_TEST_FAULTS` accepts it.
 fn name_of(Failure { nth, moment, lasts }: Failure) -> String {
     format!("{nth}/{moment:?}/{lasts:?}")
 }
@@ -100,10 +101,11 @@ fn name_of(Failure { nth, moment, lasts }: Failure) -> String {
 /// Runs the script without a failure, then all cases, `at_once` at the same time.
 async fn fail_uses(name: &str, at_once: usize, database: impl AsyncFn() -> Database) {
     let begun = Instant::now();
-    // As busy as the cases will be: what is read while the script waits is counted too.
+    // Runs with the same load as the cases, because polls of the waiting script count as uses too.
     let whole = stream::iter(0..at_once).map(async |_| run(database().await, None).await);
     let whole: Vec<Effect> = whole.buffer_unordered(at_once).collect().await;
-    // The number varies with how long is waited. Each case is to meet its failure.
+    // The number of uses depends on how long the script waits. The smallest one ensures that each case can meet its
+    // failure.
     let uses = whole.iter().map(|effect| effect.uses).min().unwrap_or_default();
     println!("{name}: the script uses the database {uses} times and takes {:?}", begun.elapsed());
     assert!(uses > 100 && whole.iter().all(|effect| effect.hits == 0), "{whole:?}");
@@ -126,7 +128,7 @@ async fn fail_uses(name: &str, at_once: usize, database: impl AsyncFn() -> Datab
     println!("{name}: {hits:?}, {missed} cases without a failure, {:?}", begun.elapsed());
     assert!(failed.is_empty(), "{name}: {} cases failed\n{}", failed.len(), failed.join("\n"));
     let ran: u64 = hits.values().sum();
-    // The last uses may be missing in a run that waits less, or whose writes share more statements.
+    // A run that waits less, or whose writes share more statements, may not reach the last uses.
     assert!(missed * 5 <= ran, "{missed} cases of {} met no failure", ran + missed);
     assert!(ran < 20 || hits.len() == 6, "{hits:?}");
 }
@@ -144,6 +146,6 @@ async fn a_failure_of_any_use_of_sqlite_leaves_no_command_open_and_no_record_wro
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failure_of_any_use_of_postgresql_leaves_no_command_open_and_no_record_wrong() {
     drop(needs!(fresh_database().await));
-    // Every server has its own connections, and PostgreSQL takes a hundred.
+    // Every server has its own connections, and PostgreSQL allows a hundred.
     fail_uses("PostgreSQL", 6, async || Database::Postgres(fresh_database().await.expect("as before"))).await;
 }

@@ -1,4 +1,4 @@
-//! The audit: in the transaction of the change, chained, and whatever is done to it shows.
+//! The audit: rows are written in the transaction of the change and chained, so every later change of them is found.
 
 use printyard::{
     clock::new_id,
@@ -79,7 +79,7 @@ async fn a_page_shows_what_is_asked_for() {
     .await;
 }
 
-/// The rows that concern a printer, newest first.
+/// Returns the rows that concern a printer, newest first.
 async fn of_printer(db: &Db, id: Uuid, before: Option<i64>) -> Vec<i64> {
     let filter = AuditFilter { printer_id: Some(id), ..Default::default() };
     let page = audit::page(db, &filter, before, 10).await.expect("read");
@@ -90,7 +90,7 @@ async fn of_printer(db: &Db, id: Uuid, before: Option<i64>) -> Vec<i64> {
 async fn the_rows_of_a_printer_are_found_before_and_after_they_are_listed() {
     on_each(async |db| {
         let (id, other) = (new_id(), new_id());
-        // Named twice, and named in what changed only.
+        // The printer is listed twice in the first entry, and appears only in the changes of the second one.
         audit::add(&db, &Entry { printer_ids: vec![id, other, id], ..note(1) }).await.expect("written");
         let mut aside = note(2);
         aside.changes.insert("of".into(), id.to_string().into());
@@ -105,11 +105,11 @@ async fn the_rows_of_a_printer_are_found_before_and_after_they_are_listed() {
         found().await;
         assert_eq!(audit::catch_up(&db).await.expect("listed"), 3);
         found().await;
-        // What the list says counts now, and it is held against the records.
+        // The filter reads the index, and verification compares that index with the records.
         execute(&db, "delete from audit_printers where seq = 1").await;
         assert_eq!(of_printer(&db, id, None).await, [3]);
         assert_eq!(faults(&db).await, ["row 1 is not listed under the printers that it names"]);
-        // More than are listed at once.
+        // More rows than the index task handles at once.
         for n in 4..600 {
             audit::add(&db, &note(n)).await.expect("written");
         }
@@ -145,7 +145,7 @@ async fn a_damaged_row_hides_no_other_and_is_told() {
         })
         .await;
     }
-    // What PostgreSQL does not let happen.
+    // Damage that only SQLite allows.
     on_sqlite(async |db| {
         written(&db, 3).await;
         execute(&db, "update audit set at = 'yesterday', record = x'ff' where seq = 2").await;
@@ -230,13 +230,13 @@ async fn old_records_go_and_the_rest_of_the_chain_holds() {
         assert_eq!((verified.rows, verified.faults.len()), (5, 0), "{verified:?}");
         let first = Removal { at: at(50), first_seq: 1, last_seq: 2, rows: 2 };
         assert_eq!((verified.removed_up_to, verified.removed), (2, vec![first]));
-        // The last one stays, however old it is.
+        // The last row stays, however old it is.
         assert_eq!(audit::delete_older_than(&db, at(100), at(200)).await.expect("deleted"), 4);
         let verified = audit::verify(&db).await.expect("walked");
         assert_eq!(verified.faults, Vec::<String>::new());
         let second = Removal { at: at(200), first_seq: 3, last_seq: 6, rows: 4 };
         assert_eq!((verified.removed_up_to, verified.removed), (6, vec![second]));
-        // Rows that go without an entry are noticed, also at the beginning.
+        // Verification reports rows that were deleted without an entry, including those at the beginning.
         execute(&db, "delete from audit where seq = 7").await;
         execute(&db, "update audit_head set base_seq = 7, base_hash = 'x'").await;
         let found = faults(&db).await;

@@ -1,7 +1,7 @@
-//! A fresh database for each test: a SQLite file, and a PostgreSQL database where a server is given.
+//! Fresh databases for each test: a SQLite file, and a PostgreSQL database where a server is configured.
 //!
-//! `PRINTYARD_TEST_POSTGRES` is the url of a server's maintenance database. `PRINTYARD_TEST_REQUIRE=all` makes its
-//! absence a failure.
+//! `PRINTYARD_TEST_POSTGRES` is the URL of a server's maintenance database. With `PRINTYARD_TEST_REQUIRE=all` a missing
+//! server is a failure.
 
 use std::{io::Write, panic::AssertUnwindSafe, str::FromStr, sync::Once};
 
@@ -56,7 +56,7 @@ fn postgres_server() -> Option<String> {
         let required = std::env::var("PRINTYARD_TEST_REQUIRE").is_ok_and(|required| required == "all");
         assert!(!required, "PRINTYARD_TEST_REQUIRE=all, and PRINTYARD_TEST_POSTGRES is not set");
         TOLD.call_once(|| {
-            // Not by a macro: the test harness would keep it to itself.
+            // Not `eprintln!`, because the test runner captures its output.
             let told = writeln!(
                 std::io::stderr(),
                 "left out: the storage tests on PostgreSQL (PRINTYARD_TEST_POSTGRES is not set)"
@@ -67,7 +67,7 @@ fn postgres_server() -> Option<String> {
     server
 }
 
-/// Runs one statement past the store, to break what is stored.
+/// Runs one statement directly, without the storage layer, to damage stored data.
 pub async fn execute(db: &Db, sql: &str) {
     let sql = AssertSqlSafe(sql.to_owned());
     match db.engine() {

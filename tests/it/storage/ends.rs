@@ -1,4 +1,4 @@
-//! Ends of commands that the database refuses to record as they are, and batches that cannot be read.
+//! Outcomes that the database refuses to store, and batches that cannot be read.
 
 use printyard::{
     domain::{

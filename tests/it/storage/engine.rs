@@ -1,4 +1,4 @@
-//! The database itself: opening it, its version, and what it says about stored values that nobody can read.
+//! The database: opening it, its version, and errors for stored values that cannot be read.
 
 use printyard::{
     domain::batch::BatchState,

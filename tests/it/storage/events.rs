@@ -1,4 +1,4 @@
-//! The feed: one order without gaps, of whatever commits, with many writers and one reader.
+//! The event feed: one order without gaps, with many writers and one reader.
 
 use std::collections::HashSet;
 
@@ -117,7 +117,7 @@ fn register(id: &Uuid) -> printyard::domain::audit::Entry {
     printyard::domain::audit::Entry { printer_ids: vec![*id], action, ..entry() }
 }
 
-/// One transaction with so many events: prints that began.
+/// Writes one transaction with `n` events of started prints.
 async fn write(db: &Db, n: usize) {
     let began = || PrintFact::Began { id: clock::new_id(), file: None, at: clock::now(), by: By::printer() };
     let facts: Vec<(Uuid, PrintFact)> = (0..n).map(|_| (clock::new_id(), began())).collect();
@@ -132,7 +132,7 @@ async fn a_reader_beside_two_writers_misses_nothing_and_sees_nothing_twice_in_10
         let writer = |db: Db| {
             tokio::spawn(async move {
                 for n in 0..TRANSACTIONS {
-                    // Of many lengths, so that transactions overtake each other.
+                    // The lengths differ, so that transactions overtake each other.
                     write(&db, if n % 2 == 0 { EACH - n % 100 } else { EACH + n % 100 - 1 }).await;
                 }
             })
@@ -185,7 +185,7 @@ async fn a_page_looks_through_a_bounded_number_of_events_and_says_how_far_it_cam
     .await;
 }
 
-/// A feed with so many events, written past the store.
+/// Fills a feed with `n` events by plain SQL.
 async fn fill(db: &Db, n: i64) {
     let (id, at, numbers) = match db.engine() {
         Engine::Sqlite { .. } => (

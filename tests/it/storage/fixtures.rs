@@ -1,4 +1,4 @@
-//! Values to store: full ones, in which no optional field is absent, and bare ones.
+//! Values to store: full ones with every optional field, and minimal ones.
 
 use chrono::{DateTime, Duration, Utc};
 use printyard::{
@@ -20,7 +20,7 @@ use printyard::{
 };
 use uuid::Uuid;
 
-/// A fixed moment, plus seconds. Its microseconds are not zero, because those of real times are not.
+/// Returns a fixed time plus seconds. Its microseconds are not zero, like those of real times.
 pub fn at(seconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_790_000_000, 123_456_000).expect("a time") + Duration::seconds(seconds)
 }
@@ -46,12 +46,12 @@ pub async fn insert(db: &Db, printer: &Printer, sealed_key: Option<&[u8]>, entry
     printers::insert(db, &[NewPrinter { printer: printer.clone(), sealed, entry: entry.clone() }]).await
 }
 
-/// A sealed API key and nothing else.
+/// Returns a sealed API key without other secrets.
 pub fn with_key(sealed: &[u8]) -> SealedAccess {
     SealedAccess { api_key: Some(sealed.to_vec()), secrets: Vec::new() }
 }
 
-/// The sealed API key of a printer.
+/// Returns the sealed API key of a printer.
 pub async fn sealed_key(db: &Db, id: Uuid) -> Result<Option<Vec<u8>>, Error> {
     let found = printers::with_secrets(db, &[id]).await?;
     Ok(found.into_iter().next().and_then(|(_, sealed)| sealed.api_key))
@@ -100,7 +100,7 @@ pub fn row(batch: &Batch, position: i64) -> CommandRow {
     }
 }
 
-/// A stored batch with this many queued rows.
+/// Stores a batch with this many queued rows.
 pub async fn stored(db: &Db, rows: i64) -> (Batch, Vec<CommandRow>) {
     let batch = batch(Command::Pause);
     let rows: Vec<CommandRow> = (0..rows).map(|position| row(&batch, position)).collect();
@@ -148,13 +148,13 @@ pub fn ids(touched: &[Touched]) -> Vec<Uuid> {
     ids
 }
 
-/// A print begins on a printer, and occupies its plate.
+/// Records a started print, which occupies the plate of its printer.
 pub async fn occupy(db: &Db, printer_id: Uuid, print_id: Uuid, since: DateTime<Utc>) {
     let fact = PrintFact::Began { id: print_id, file: None, at: since, by: By::unknown() };
     sights::record(db, new_id(), &[(printer_id, fact)], &[]).await.expect("recorded");
 }
 
-/// What the audit is told of a change in which a test is not interested.
+/// Returns an audit entry for a change that the test does not check.
 pub fn entry() -> Entry {
     Entry {
         at: at(0),

@@ -1,4 +1,4 @@
-//! Keys of requests that may be repeated: bound with the effect or not at all, by one request, for a day.
+//! Idempotency keys: each is bound together with the effect of one request, for a day.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ fn key() -> KeyUse {
     KeyUse { scope: Uuid::nil(), key: "MO/1".into(), use_id: new_id(), fingerprint: vec![1] }
 }
 
-/// What is written down of a batch that was made with a key.
+/// Returns the audit entry of a batch that was created with a key.
 fn made(key: &KeyUse) -> Entry {
     Entry { action: Action::BatchCreated, subject: Some(new_id()), key: Some(Arc::new(key.clone())), ..entry() }
 }
@@ -86,7 +86,7 @@ async fn the_oldest_answers_of_a_scope_are_dropped_and_their_keys_stay() {
         }
         let bound = idempotency::get(&db, other.scope, &other.key, at(60)).await.expect("read").expect("bound");
         assert_eq!(bound.body.as_deref(), Some("theirs"), "another scope has its own bytes");
-        // A key that is used anew after its time has an answer again.
+        // After its time is over, a key can be used again and gets a new response.
         let later = at(0) + TimeDelta::hours(25);
         idempotency::note_answer(&db, &KeyUse { use_id: new_id(), ..answers(0) }, 207, Some("new"), later)
             .await

@@ -1,4 +1,4 @@
-//! Sealed keys are replaced where they are what was read, and nowhere else.
+//! Replacing sealed keys: only rows that still have the value that was read are changed.
 
 use printyard::{
     clock::new_id,

@@ -1,4 +1,4 @@
-//! The ledger: what is written is read back, by compare and set, and a final outcome never changes.
+//! The command log: stored values are read back, writes are compare-and-set, and a final outcome never changes.
 
 use printyard::{
     clock::new_id,
@@ -35,7 +35,7 @@ fn full_batch() -> Batch {
     full
 }
 
-/// Everything that a row can have when it is made: it was refused, or it is released with its batch.
+/// Returns a row with every field that a new row can have. A new row may be rejected, or released with its batch.
 fn full_row(batch: &Batch, position: i64) -> CommandRow {
     CommandRow {
         expected_job: None,
@@ -60,7 +60,7 @@ async fn a_batch_and_its_rows_read_back_as_they_were_written() {
             assert_eq!(commands::get(&db, row.id).await.expect("read").as_ref(), Some(row));
         }
         assert_eq!(commands::of_batch(&db, full.id, None, 500, None, &Visible::default()).await.expect("read"), rows);
-        // Whole seconds and milliseconds have shorter texts on SQLite.
+        // SQLite stores whole seconds and milliseconds as shorter texts.
         let mut round = batch(Command::Cancel);
         round.created_at = chrono::DateTime::from_timestamp(1_790_000_000, 0).expect("a time");
         let mut tenth = row(&round, 0);
@@ -141,7 +141,7 @@ async fn an_expired_row_is_not_sent() {
     on_each(async |db| {
         let (_, rows) = stored(&db, 3).await;
         let (early, late, whole) = (rows[0].id, rows[1].id, rows[2].id);
-        // A send at 10.123456 s against the same moment, the next microsecond, and the whole second before.
+        // A send at 10.123456 s is compared with the same time, the next microsecond, and the whole second before.
         let next = at(10) + chrono::Duration::microseconds(1);
         let second = at(10) - chrono::Duration::microseconds(123_456);
         let released = commands::release(&db, &[(early, at(10)), (late, next), (whole, second)], at(1)).await;
@@ -347,7 +347,7 @@ async fn a_stop_skips_what_is_queued_and_the_batch_ends_with_its_last_row() {
         assert_eq!(batches::finish_done(&db, &[batch.id], at(20)).await.expect("finished"), [batch.id]);
         assert!(batches::finish_done(&db, &[batch.id], at(21)).await.expect("asked").is_empty());
         assert_eq!((read().await.state, read().await.finished_at), (BatchState::Stopped, Some(at(20))));
-        // The end is in the audit, once, with the printers on which it is not done.
+        // The audit has the end of the batch once, with the printers on which the command did not succeed.
         let filter = AuditFilter { action: Some(Action::BatchFinished), ..Default::default() };
         let ends = audit::page(&db, &filter, None, 10).await.expect("read");
         let [Found::Whole(end)] = ends.as_slice() else { panic!("{ends:?}") };

@@ -1,4 +1,4 @@
-//! Tokens, users and sessions.
+//! Storage of tokens, users and sessions.
 
 use printyard::{
     clock::new_id,
@@ -160,7 +160,7 @@ async fn a_name_is_one_persons_whatever_the_case_of_its_letters() {
     .await;
 }
 
-/// A change of version 1 without a new password.
+/// Returns a change of version 1 that sets no new password.
 fn change_of(user: &User) -> UserUpdate<'_> {
     let (password_hash, sessions) = (None, EndSessions::None);
     UserUpdate { user, expected_version: 1, password_hash, sessions, keep_an_admin: false }
@@ -249,7 +249,7 @@ async fn an_identity_is_one_users_and_goes_with_a_new_user_or_not_at_all() {
             None,
             "the same subject of another issuer"
         );
-        // The identity is taken, or the name: nothing of it is kept.
+        // The identity or the name is already in use. Nothing of the new user is stored.
         for (name, identity) in [("bob", &ann), ("Ann", &elsewhere)] {
             let other = user(name, Role::Admin);
             let refused = identities::insert(&db, &other, identity, &entry()).await;

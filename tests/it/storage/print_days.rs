@@ -1,4 +1,4 @@
-//! What was printed on which day: the same before and after it was counted, and each print once.
+//! Print statistics by day: the same before and after counting, with each print counted once.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ use super::{
 
 const HOUR: i64 = 3_600;
 
-/// A print from one hour to another, counted from a fixed moment, and how it ended.
+/// Stores a print between two hours after a fixed time, with its result.
 async fn print(db: &Db, printer_id: Uuid, from: i64, until: i64, result: Option<PrintResult>) {
     let (id, by) = (new_id(), By::printer());
     let mut facts = vec![(printer_id, PrintFact::Began { id, file: None, at: at(from * HOUR), by })];
@@ -41,7 +41,7 @@ async fn print(db: &Db, printer_id: Uuid, from: i64, until: i64, result: Option<
 async fn each_print_counts_once_whether_it_was_counted_before_or_not() {
     on_each(async |db| {
         let (a, b) = (new_id(), new_id());
-        // The fixed moment is within the afternoon of a day.
+        // The fixed time is in the afternoon.
         let first = day_of(at(0));
         print(&db, a, 0, 2, Some(PrintResult::Done)).await;
         print(&db, a, 24, 27, Some(PrintResult::Failed)).await;
@@ -63,7 +63,7 @@ async fn each_print_counts_once_whether_it_was_counted_before_or_not() {
         assert_eq!(print_days::catch_up(&db).await.expect("nothing left"), 0);
         assert_eq!(read(1, None).await, expected, "counted");
 
-        // More of the same day, some of it counted and some not.
+        // More prints of the same day. Some of them are counted already.
         print(&db, a, 3, 4, Some(PrintResult::Done)).await;
         assert_eq!(print_days::catch_up(&db).await.expect("counted"), 1);
         print(&db, a, 5, 6, Some(PrintResult::Done)).await;

@@ -1,4 +1,4 @@
-//! Races of the ledger: whoever comes first wins, and nobody is told that they won who did not.
+//! Races in the command log: exactly one writer wins, and the others learn that they lost.
 
 use std::collections::HashSet;
 
@@ -22,7 +22,7 @@ use super::{
     fixtures::{self, at, create, entry, ids, outcome, printer, report, row, send, stored},
 };
 
-/// Repetitions of a race: enough that both orders come up.
+/// Repetitions of a race, enough for both orders.
 const ROUNDS: usize = 12;
 
 #[tokio::test]
@@ -46,7 +46,7 @@ async fn of_stop_send_and_expiry_exactly_one_wins_each_row() {
         for _ in 0..ROUNDS {
             let (batch, rows) = stored(&db, 40).await;
             let all: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
-            // In halves and from the other end, so that the three meet in the middle.
+            // The sends begin at the first row and the expiry at the last one, both in parts. So all three meet in the middle.
             let sends = async {
                 let mut won = Vec::new();
                 for part in all.chunks(10) {

@@ -1,4 +1,4 @@
-//! The register: what is read back, what is taken, what is found, and what a removal takes along.
+//! The printer registry: reading, filtering, unique names and addresses, and the data that a removal deletes.
 
 use printyard::{
     clock::new_id,
@@ -61,7 +61,7 @@ async fn a_taken_name_and_a_taken_address_are_told_apart() {
         assert!(matches!(fixtures::insert(&db, &same_url, None, &entry()).await, Err(Error::UrlTaken)));
         b.details.name = "a".into();
         assert!(matches!(printers::update(&db, &b, 1, KeyChange::Keep, &entry()).await, Err(Error::NameTaken)));
-        // The same id again is neither: a defect.
+        // The same id again is neither of these errors, because it is a defect.
         assert!(matches!(fixtures::insert(&db, &a, None, &entry()).await, Err(Error::Database(_))));
         let other_case = printer("A");
         fixtures::insert(&db, &other_case, None, &entry()).await.expect("names are told apart by case");
@@ -213,7 +213,7 @@ async fn removing_a_printer_ends_its_commands_and_takes_all_that_was_known_of_it
         }
         assert_eq!(sightings::get_many(&db, &[gone.id, stays.id]).await.expect("read"), [sighting(&stays)]);
         assert_eq!(plates::get_many(&db, &[gone.id]).await.expect("read"), []);
-        // What comes late from its actor changes nothing and fails nothing.
+        // Late observations of a removed printer change nothing and cause no error.
         sightings::save(&db, &[sighting(&gone), sighting(&stays)], &[], &[]).await.expect("saved");
         occupy(&db, gone.id, new_id(), at(31)).await;
         assert_eq!(plates::get_many(&db, &[gone.id]).await.expect("read"), []);
@@ -239,7 +239,7 @@ async fn tags_of_many_are_written_whole_or_not_at_all() {
         }
         assert!(printers::retag(&db, &printers[..2], &entry()).await.expect("written"));
         assert_eq!(printers::get_many(&db, &all).await.expect("read"), printers);
-        // One of two has another version by now.
+        // One of the two printers has another version by now.
         let mut late = printers[1..].to_vec();
         for printer in &mut late {
             printer.version = 2;

@@ -1,4 +1,4 @@
-//! Retention goes by position: one wrong time takes no other row with it, and a time from the future blocks nothing.
+//! Retention deletes by position, so a wrong time deletes no other row, and a time from the future blocks nothing.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use printyard::{
@@ -19,15 +19,15 @@ use super::{
     fixtures::{batch, create, entry, insert, occupy, printer},
 };
 
-/// How long rows are kept here.
+/// How long rows are kept in these tests.
 const KEPT: TimeDelta = TimeDelta::days(30);
 
 fn days(n: i64) -> TimeDelta {
     TimeDelta::days(n)
 }
 
-/// Writes a row of the audit and an event for each of these ages, and removes what is too old. Returns how many rows of the
-/// audit and how many events went.
+/// Writes an audit row and an event for each of these ages, and runs retention. Returns how many audit rows and how
+/// many events were deleted.
 async fn removed(db: &Db, now: DateTime<Utc>, ages: impl IntoIterator<Item = TimeDelta>) -> (u64, u64) {
     for age in ages {
         let cleared = Entry { at: now - age, action: Action::PlateCleared, printer_ids: vec![new_id()], ..entry() };
@@ -78,7 +78,7 @@ async fn a_row_from_the_future_that_no_old_row_follows_may_be_new_and_stays() {
 async fn a_batch_goes_only_with_all_that_were_made_before_it() {
     on_each(async |db| {
         let now = clock::now();
-        // Age of the creation, age of the end.
+        // Age of the creation, and age of the end.
         let cases = [
             (90, Some(89)),
             (-1_000, Some(88)),
@@ -133,7 +133,7 @@ async fn prints_go_by_position_once_they_are_counted_and_not_while_they_are_on_a
         let printer = printer("P1");
         insert(&db, &printer, None, &entry()).await.expect("registered");
         let mut ids = Vec::new();
-        // Age of the start, and whether it ended an hour later.
+        // Age of the start, and whether the print ended an hour later.
         for (age, has_ended) in [(90, true), (80, false), (70, true), (60, true), (29, true), (50, true)] {
             let (id, by, began) = (new_id(), By::printer(), now - days(age));
             let mut facts = vec![(printer.id, PrintFact::Began { id, file: None, at: began, by })];

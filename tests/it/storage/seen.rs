@@ -1,4 +1,4 @@
-//! What is seen of printers: sightings, plates, prints.
+//! Observed data of printers: observations, plates and prints.
 
 use printyard::{
     clock::new_id,
@@ -101,7 +101,7 @@ async fn a_plate_is_cleared_of_the_print_that_was_meant_and_of_no_other() {
         assert_eq!((now().await, last_cleared().await), (vec![(a.id, is_clear)], vec![(a.id, cleared)]));
         occupy(&db, a.id, one, at(6)).await;
         assert_eq!((now().await, last_cleared().await), (vec![(a.id, Plate::occupied(one, at(6)))], vec![]));
-        // An earlier print of the printer that has no end keeps no plate occupied.
+        // An earlier print without an end does not keep the plate occupied.
         let three = new_id();
         occupy(&db, a.id, three, at(7)).await;
         end(&db, three).await;

@@ -1,4 +1,4 @@
-//! Webhooks in the ledger: deliveries are made once and taken by one, secrets are few, and nothing grows without end.
+//! Webhook storage: each delivery is created once and taken once, secrets are limited, and old rows are removed.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use printyard::{
@@ -228,7 +228,7 @@ async fn there_is_an_end_to_webhooks_and_to_what_is_kept_of_their_deliveries() {
 
         let (from, now) = (position(&db, id).await, clock::now());
         webhooks::advance(&db, &[step(id, from, 14)], now).await.expect("written");
-        // The first four events are not kept any more.
+        // The first four events are no longer stored.
         execute(&db, "delete from events").await;
         execute(&db, &format!("update events_head set seq = {}", from + 4)).await;
         let cleared = Entry { action: Action::PlateCleared, printer_ids: vec![new_id()], ..entry() };

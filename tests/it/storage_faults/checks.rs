@@ -1,4 +1,4 @@
-//! What holds after each case.
+//! Checks after each case of fault injection.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -18,10 +18,10 @@ use super::{
 };
 use crate::support::{server::TestServer, wait};
 
-/// What the restarted server does by itself, on a busy machine too.
+/// Deadline for what the restarted server does without a request, on a busy machine.
 const SOON: Duration = Duration::from_secs(45);
 
-/// Checks everything, on a server that was restarted after the failure was lifted.
+/// Checks everything on a server that was restarted after the end of the failure.
 pub async fn check(yard: &Yard, log: &mut Log, url: &str) {
     let server = &yard.server;
     repeat_unanswered(server, log).await;
@@ -49,14 +49,14 @@ pub async fn check(yard: &Yard, log: &mut Log, url: &str) {
     the_feed_is_complete(url, &batches, &rows, &prints).await;
 }
 
-/// All items of a list.
+/// Returns all items of a list.
 async fn items(server: &TestServer, list: &str) -> Vec<Value> {
     let (_, page, _) = server.get(&format!("/api/v1/{list}?limit=500")).await;
     assert_eq!(page["next_cursor"], Value::Null, "one page has all: {page}");
     page["items"].as_array().unwrap_or_else(|| panic!("{list}: {page}")).clone()
 }
 
-/// The client asks again for what was not answered, with the same keys. Batches that are to be stopped are stopped.
+/// Repeats unanswered requests with the same keys. Stops the batches that the script wanted to stop.
 async fn repeat_unanswered(server: &TestServer, log: &mut Log) {
     for request in std::mem::take(&mut log.unanswered) {
         let answer = request.send(server).await.unwrap_or_else(|| panic!("{request:?} fails on a sound database"));
@@ -89,7 +89,7 @@ async fn every_command_is_final(server: &TestServer) {
     .await;
 }
 
-/// A pause without an effect so far is settled once its print is seen paused.
+/// Waits until a pause with an unknown effect is settled, if its printer is paused.
 async fn the_pause_is_settled(server: &TestServer, printer: &SimulatedPrinter) {
     let batches = items(server, "batches").await;
     let Some(batch) = batches.iter().find(|batch| batch["external_ref"] == "pause") else { return };
@@ -106,7 +106,8 @@ async fn the_pause_is_settled(server: &TestServer, printer: &SimulatedPrinter) {
     .await;
 }
 
-/// Every printer is registered and in touch, but for the one that was removed. Returns those that are registered.
+/// Waits until every registered printer is online. All printers must be registered except the removed one. Returns them
+/// by id.
 async fn every_printer_is_online(yard: &Yard, log: &Log) -> BTreeMap<String, SimulatedPrinter> {
     let mut found = BTreeMap::new();
     wait::until("every printer is online", SOON, async || {
@@ -126,7 +127,7 @@ async fn every_printer_is_online(yard: &Yard, log: &Log) -> BTreeMap<String, Sim
     found
 }
 
-/// A cancel, then a start of every printer end as they should.
+/// Checks that a cancel and then a start of every printer end as expected.
 async fn no_queue_is_blocked(server: &TestServer, printers: &BTreeMap<String, SimulatedPrinter>) {
     let ids: Vec<&String> = printers.keys().collect();
     let cancel = json!({"command": "cancel", "select": {"printer_ids": ids}, "external_ref": "cancel"});
@@ -145,7 +146,7 @@ async fn no_queue_is_blocked(server: &TestServer, printers: &BTreeMap<String, Si
     until_idle(server, printers).await;
 }
 
-/// Waits until every printer is idle, by its own word and by the server's, and every print has ended.
+/// Waits until every printer is idle, in the simulator and in the server, and every print has ended.
 async fn until_idle(server: &TestServer, printers: &BTreeMap<String, SimulatedPrinter>) {
     wait::until("every printer is idle and no print is open", SOON, async || {
         let seen = items(server, "printers").await;
@@ -160,7 +161,7 @@ async fn until_idle(server: &TestServer, printers: &BTreeMap<String, SimulatedPr
     .await;
 }
 
-/// What the printers received is what the command log and the record of prints say. Returns the prints.
+/// Checks that the command log and the record of prints match what the printers received. Returns the prints.
 async fn prints_agree_with_printers(yard: &Yard, batches: &[Value], rows: &[Value]) -> Vec<Value> {
     let prints = items(&yard.server, "prints").await;
     let names: HashMap<String, &SimulatedPrinter> =
@@ -190,7 +191,7 @@ async fn prints_agree_with_printers(yard: &Yard, batches: &[Value], rows: &[Valu
         let (file, reference) = file_of(batch);
         let path = format!("/api/files/local/{file}");
         let acted = printer.received().iter().filter(|one| one.path == path && one.acted).count();
-        // Two batches name the same file; only one of them is ever due.
+        // Two batches start the same file, and only one of them is ever due.
         let expected = match row["effect"].as_str() {
             Some("done") => Some(1),
             Some("none") if reference != "far" => Some(0),
@@ -211,7 +212,7 @@ async fn prints_agree_with_printers(yard: &Yard, batches: &[Value], rows: &[Valu
     prints
 }
 
-/// The file and the reference of a batch of starts.
+/// Returns the file and the reference of a batch of starts.
 fn file_of(batch: &Value) -> (&'static str, &str) {
     let reference = batch["external_ref"].as_str().expect("a reference");
     let file = match reference {
@@ -225,7 +226,7 @@ fn file_of(batch: &Value) -> (&'static str, &str) {
     (file, reference)
 }
 
-/// The last print of each printer is on its plate.
+/// Checks that the last print of each printer is on its plate.
 async fn plates_agree_with_prints(
     server: &TestServer,
     printers: &BTreeMap<String, SimulatedPrinter>,
@@ -234,7 +235,7 @@ async fn plates_agree_with_prints(
     let seen = items(server, "printers").await;
     assert_eq!(seen.len(), printers.len());
     for printer in seen {
-        // Newest first.
+        // The newest print is first.
         let last = prints.iter().find(|print| print["printer_id"] == printer["id"]).expect("a print");
         assert_eq!(printer["plate"]["state"], "occupied", "{printer}");
         assert_eq!(printer["plate"]["print_id"], last["id"], "{printer}\n{last}");
@@ -248,7 +249,7 @@ async fn the_audit_verifies(url: &str) {
     db.close().await;
 }
 
-/// The feed has no gap, and each fact once.
+/// Checks that the feed has no gap, and each fact exactly once.
 async fn the_feed_is_complete(url: &str, batches: &[Value], rows: &[Value], prints: &[Value]) {
     let db = Db::open(url).await.expect("the database");
     let feed = read_feed(&db).await;
@@ -294,14 +295,14 @@ async fn the_feed_is_complete(url: &str, batches: &[Value], rows: &[Value], prin
     assert_eq!(number(EventType::PrintStarted), prints.len());
     assert_eq!(number(EventType::CommandFinished), rows.len());
     assert_eq!(number(EventType::PrinterRegistered), PRINTERS);
-    // A person pauses one print, once.
+    // In the script a person pauses one print, once.
     let pauses: Vec<&Event> =
         feed.iter().filter(|event| matches!(event.kind, EventType::PrintPaused | EventType::PrintResumed)).collect();
     assert!(matches!(pauses[..], [] | [Event { kind: EventType::PrintPaused, .. }]), "{pauses:#?}\n{prints:#?}");
     assert_eq!(number(EventType::PlateClearNeeded), prints.len());
 }
 
-/// Each change of a printer's state and of its reachability follows the one before.
+/// Checks that each change of a printer's state or reachability begins where the change before it ended.
 fn changes_follow_each_other(feed: &[Event]) {
     let mut before = HashMap::new();
     for event in feed {
@@ -317,7 +318,7 @@ fn changes_follow_each_other(feed: &[Event]) {
     }
 }
 
-/// Every event that is kept. Its numbers have no gap.
+/// Returns every stored event. Checks that the numbers have no gap.
 async fn read_feed(db: &Db) -> Vec<Event> {
     let mut after = events::kept(db, 0).await.expect("read").start();
     let mut feed: Vec<Event> = Vec::new();

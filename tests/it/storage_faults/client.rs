@@ -1,4 +1,4 @@
-//! A client that repeats what was not answered, with the same key.
+//! A client that repeats unanswered requests with the same idempotency key.
 
 use std::time::Duration;
 
@@ -12,9 +12,9 @@ use crate::support::{
     wait,
 };
 
-/// Requests until the client gives up for now.
+/// Tries of a request before the client gives up for now.
 const TRIES: usize = 3;
-/// A server that recovers by itself does it within this, on a busy machine too.
+/// Deadline for a server that recovers without a restart, on a busy machine.
 const RECOVERS_WITHIN: Duration = Duration::from_secs(30);
 
 /// A request that changes something.
@@ -26,7 +26,7 @@ pub enum Request {
         body: Value,
         key: String,
     },
-    /// A list of printers, of which so many are new.
+    /// A list of printers, with the number of new ones in it.
     Import {
         list: String,
         printers: usize,
@@ -42,7 +42,7 @@ impl Request {
         Self::Api { method, path: path.to_owned(), body: Value::Null, key: String::new() }
     }
 
-    /// Sends it once. `None`: the server failed, and may have done it.
+    /// Sends the request once. Returns `None` if the server failed; it may have executed the request.
     pub async fn send(&self, server: &TestServer) -> Option<Value> {
         match self {
             Self::Api { method, path, body, key } => {
@@ -66,30 +66,30 @@ impl Request {
     }
 }
 
-/// The script asks for nothing that a server may refuse.
+/// Whether the server refused a request that it must accept.
 fn is_refusal(status: StatusCode, body: &Value) -> bool {
-    // A repeated request finds its effect.
+    // A repeated request may find that its effect exists already.
     let found =
         ["name_taken", "url_taken", "not_found", "batch_finished"].contains(&body["code"].as_str().unwrap_or(""));
     status.is_client_error() && !found
 }
 
-/// Of many printers at once, some may have failed.
+/// Whether one item of a bulk response failed.
 fn has_failed_item(body: &Value) -> bool {
     let items = body["items"].as_array().map(Vec::as_slice).unwrap_or_default();
     items.iter().any(|item| item["status"].as_u64().is_some_and(|status| status >= 500))
 }
 
-/// What the client asked for and what it knows.
+/// The requests of the client and their results.
 #[derive(Debug, Default)]
 pub struct Log {
-    /// Requests without an answer.
+    /// Requests without a response.
     pub unanswered: Vec<Request>,
-    /// Batches that were acknowledged.
+    /// Batches that the server acknowledged.
     pub batches: Vec<String>,
 }
 
-/// The client at work.
+/// A client with its log.
 pub struct Client<'a> {
     pub server: &'a TestServer,
     pub failure: Option<Failure>,
@@ -97,7 +97,8 @@ pub struct Client<'a> {
 }
 
 impl Client<'_> {
-    /// Sends a request, and again where the server fails. `None`: it was not answered, and is noted.
+    /// Sends a request, and repeats it while the server fails. Returns `None` and logs the request if there was no
+    /// response.
     pub async fn send(&mut self, request: Request) -> Option<Value> {
         for _ in 0..TRIES {
             if let Some(body) = request.send(self.server).await {
@@ -125,14 +126,14 @@ impl Client<'_> {
         if status.is_success() { body } else { Value::Null }
     }
 
-    /// The database fails until the script ends.
+    /// Whether the database fails until the script ends.
     pub fn is_hopeless(&self) -> bool {
         let lasts = self.failure.is_some_and(|failure| failure.lasts == Lasts::UntilLifted);
         lasts && self.server.services.faults().hits() > 0
     }
 
-    /// Waits until a condition holds. It must, also where one use of the database failed. While the database fails for
-    /// good, nothing is waited for.
+    /// Waits until a condition holds, also after one failed use of the database. Returns at once while the database
+    /// fails permanently.
     pub async fn until<T: std::fmt::Debug>(&self, what: &str, mut condition: impl AsyncFnMut() -> Result<(), T>) {
         wait::until(what, RECOVERS_WITHIN, async || match condition().await {
             Err(_) if self.is_hopeless() => Ok(()),

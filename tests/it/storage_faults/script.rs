@@ -1,5 +1,5 @@
-//! The script: printers are registered, imported, changed and removed; they print, are cleared, scheduled, paused and
-//! stopped; a command without a reply is settled; retention runs.
+//! The script for fault injection. Printers are registered, imported, changed and removed. Batches are started,
+//! scheduled, paused and stopped, and plates are cleared. A command without a reply is settled, and retention runs.
 
 use std::collections::BTreeMap;
 
@@ -27,17 +27,17 @@ use uuid::Uuid;
 use super::client::{Client, Log, Request};
 use crate::support::server::{Options, TestServer};
 
-/// Printers of the farm. The last one is removed.
+/// Printers of the farm. The script removes the last one.
 pub const PRINTERS: usize = 6;
-/// The printer whose pause is not answered.
+/// The printer that never receives its pause.
 pub const SETTLED: usize = 3;
-/// Files of which a print takes a moment. Each is started by one batch only.
+/// Files with a short print. The script starts each of them with one batch only.
 pub const FILES: [&str; 4] = ["first.gcode", "scheduled.gcode", "stopped.gcode", "last.gcode"];
-/// A file of which a print does not end by itself.
+/// A file whose print does not end during the script.
 pub const LONG: &str = "long/vase.gcode";
 /// The creator of the batch that retention removes.
 pub const OLD: &str = "an earlier process";
-/// The periodic tasks that remove and count.
+/// The periodic tasks that remove and count rows.
 const RETENTION: [&str; 8] = [
     "batch_retention",
     "event_retention",
@@ -58,7 +58,7 @@ pub struct Yard {
 }
 
 impl Yard {
-    /// Starts a server on a database that has old rows. From here on the database fails.
+    /// Starts a server on a database with old rows. From here on the database fails.
     pub async fn start(url: &str, failure: Option<Failure>) -> Self {
         add_old_rows(url).await;
         let farm = Farm::start(FarmConfig {
@@ -83,13 +83,13 @@ impl Yard {
         Self { farm, failure, uses_before, server }
     }
 
-    /// Uses of the database so far.
+    /// Returns the uses of the database so far.
     pub fn uses(&self) -> u64 {
         self.server.services.faults().uses() - self.uses_before
     }
 }
 
-/// Stores rows that retention removes.
+/// Stores rows that retention must remove.
 async fn add_old_rows(url: &str) {
     let db = Db::connect(url).await.expect("a database");
     let days_ago = |days| clock::now() - TimeDelta::days(days);
@@ -108,13 +108,13 @@ async fn add_old_rows(url: &str) {
         .await
         .expect("a batch");
     audit::add(&db, &entry(Action::BatchStopped, 499)).await.expect("an entry");
-    // The clock was right until a moment ago.
+    // The stored clock is correct, so retention may run.
     let right = StoredClock { newest: days_ago(0), steady: STEADY_FOR };
     retention::store_clock(&db, right).await.expect("the clock");
     db.close().await;
 }
 
-/// Plays the script, as far as the database lets it.
+/// Plays the script as far as the database allows it.
 pub async fn play(yard: &mut Yard) -> Log {
     let client = Client { server: &yard.server, failure: yard.failure, log: Log::default() };
     let mut script = Script { client, printers: yard.farm.printers(), ids: BTreeMap::new() };
@@ -140,7 +140,7 @@ impl Script<'_> {
         self.printers[printers].iter().filter_map(|printer| self.ids.get(printer.name())).collect()
     }
 
-    /// One printer by itself, two together, three from a list.
+    /// Registers the first printer alone, the next two together, and the last three from a list.
     async fn register(&mut self) {
         let [one, two, three, listed @ ..] = self.printers else { panic!("at least three printers") };
         let body = |printer: &SimulatedPrinter| json!({"name": printer.name(), "url": printer.url(), "api_key": printer.api_key()});
@@ -169,7 +169,7 @@ impl Script<'_> {
         }
     }
 
-    /// A start of a file on some printers; `more` fields are added.
+    /// Starts a file on some printers, with the additional fields of `more`.
     async fn start(&mut self, name: &str, file: &str, printers: std::ops::Range<usize>, more: Value) -> Option<String> {
         let ids = self.ids(printers);
         if ids.is_empty() {
@@ -214,7 +214,7 @@ impl Script<'_> {
         }
     }
 
-    /// A batch that is due in a moment. The reply of one printer is lost.
+    /// Schedules a batch that is due soon. The reply of one printer is lost.
     async fn schedule(&mut self) {
         self.printers[1].fault_next_command(Fault::ResetAfterActing);
         let due = clock::now() + TimeDelta::milliseconds(300);
@@ -223,7 +223,7 @@ impl Script<'_> {
         self.until_printed(&batch).await;
     }
 
-    /// A pause that never reaches its printer ends as unknown. Then a person pauses the print.
+    /// Sends a pause that never reaches its printer and ends as unknown. Then a person pauses the print.
     async fn lose_a_reply(&mut self) {
         let printer = &self.printers[SETTLED];
         let batch = self.start("long", LONG, SETTLED..SETTLED + 1, json!({})).await;
@@ -256,7 +256,7 @@ impl Script<'_> {
             .await;
     }
 
-    /// A batch is stopped between two starts, another one long before it is due.
+    /// Stops a batch between two starts, and another one long before it is due.
     async fn stop(&mut self) {
         let stopped = self.start("stopped", FILES[2], 4..PRINTERS, json!({"interval_ms": 3_600_000})).await;
         let due = clock::now() + TimeDelta::hours(1);
@@ -289,7 +289,7 @@ pub async fn retain(server: &TestServer) {
     }
 }
 
-/// The text of a field, or an empty one.
+/// Returns the text of a field, or an empty text.
 pub fn text(value: &Value, field: &str) -> String {
     value[field].as_str().unwrap_or_default().to_owned()
 }
