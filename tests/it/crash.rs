@@ -1,7 +1,7 @@
-//! The server is killed at a random moment while a batch goes out, and started again: every command has one final outcome
-//! that agrees with what its printer received, and no start was received twice.
+//! Kills the server at a random time during a batch and restarts it. Each command must have one final outcome that
+//! matches what its printer received. No printer may receive a start twice.
 //!
-//! 60 kills; `PRINTYARD_TEST_KILLS=1000 cargo test --test it crash` makes it more.
+//! Kills 60 times by default. `PRINTYARD_TEST_KILLS=1000 cargo test --test it crash` sets another number.
 
 use std::{collections::HashMap, path::Path, time::Duration};
 
@@ -19,13 +19,13 @@ use crate::support::{
     wait::{self, until},
 };
 
-/// Farms beside each other: a kill is mostly waiting.
+/// Farms that run at the same time, because a kill is mostly waiting.
 const FARMS: u64 = 3;
 const PRINTERS: usize = 40;
-/// A batch ends well within: confirmation is waited for 3 s, an answer 10 s.
+/// Deadline for a batch. Confirmation takes up to 3 s, and an answer up to 10 s.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// Open rows that kills left behind, by their outcome.
+/// Counts the open rows that kills left behind, by their outcome.
 #[derive(Debug, Default)]
 struct Hits(HashMap<Outcome, usize>);
 
@@ -59,7 +59,7 @@ async fn kill_often(seed: u64, kills: u64) -> Hits {
     hits
 }
 
-/// One batch, one kill, one look at how it ended.
+/// Runs one batch with one kill, and checks how it ended.
 async fn crash_once(
     mut server: ServerProcess,
     dir: &Path,
@@ -91,7 +91,7 @@ async fn crash_once(
     }
     let delay = Duration::from_millis(dice.below(180));
     let killed = async {
-        // The moment of the kill is the random variable of this test, not something waited for.
+        // The time of the kill is the random variable of this test. The test does not wait for anything here.
         wait::pause(delay).await;
     };
     let answer = {
@@ -126,7 +126,7 @@ async fn crash_once(
     server
 }
 
-/// What the kill left open, read before the next start.
+/// Counts the open rows after a kill, before the next start.
 async fn note_open_rows(dir: &Path, hits: &mut Hits) {
     let db = Db::open(&sqlite_in(dir)).await.expect("the database");
     for row in commands::open(&db).await.expect("open rows") {

@@ -15,13 +15,13 @@ use crate::support::{
 
 const SOON: Duration = Duration::from_secs(30);
 
-/// The prints that a query finds, newest first.
+/// Returns the prints that match a query, newest first.
 async fn prints(server: &TestServer, query: &str) -> Vec<Value> {
     let (_, page, _) = server.get(&format!("/api/v1/prints?limit=500&{query}")).await;
     page["items"].as_array().unwrap_or_else(|| panic!("{page}")).clone()
 }
 
-/// Every event of the feed so far, of these types.
+/// Returns every event of these types in the feed.
 async fn events(server: &TestServer, types: &str) -> Vec<Value> {
     let (mut after, mut found) = (String::new(), Vec::new());
     loop {

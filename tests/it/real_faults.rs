@@ -1,7 +1,7 @@
-//! Faults of a machine, caused for real: a full disk, a missing file, a wrong clock, a PostgreSQL that does not work.
+//! Real faults of a machine: a full disk, a missing file, a wrong clock, and a PostgreSQL that does not work.
 //!
-//! Each test looks from outside: at the server as a process, its API, and simulated printers of the test. Each asserts
-//! that the fault hit, and that the server works again by itself when the fault is over.
+//! Each test uses the server as a process, its API, and simulated printers. Each asserts that the fault had an effect,
+//! and that the server recovers by itself when the fault ends.
 
 mod clock;
 mod disk;

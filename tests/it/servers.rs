@@ -1,5 +1,5 @@
-//! One farm, one sending server: a second server ends with exit code 3, a standby takes over, and what an overtaken
-//! server was about to send is not sent.
+//! Only one server of a farm sends commands: a second server ends with exit code 3, a standby takes over, and a server
+//! that was overtaken sends nothing.
 
 mod takeover;
 
@@ -23,9 +23,9 @@ use crate::support::{
     wait::until,
 };
 
-/// A start of the server, on a busy machine too.
+/// Deadline for a start of the server on a busy machine.
 const STARTED_WITHIN: Duration = Duration::from_secs(60);
-/// The promise is 15 s after the holder's death, on a machine that does nothing else.
+/// Deadline for a take-over on a busy machine. On an idle one it takes 15 s after the holder's death.
 const TAKEN_OVER_WITHIN: Duration = Duration::from_secs(60);
 
 async fn on_each_database(test: impl AsyncFn(&Path, &str)) {
@@ -124,7 +124,7 @@ async fn a_start_right_after_a_kill_is_not_refused() {
     on_each_database(async |dir, url| {
         let killed = ServerProcess::on(dir, url, &[]).await;
         killed.signal("KILL");
-        // Its lock ends with the process, a moment after the signal was sent.
+        // The process ends shortly after the signal, and its lock with it.
         drop(ServerProcess::on(dir, url, &[]).await);
     })
     .await;

@@ -1,4 +1,4 @@
-//! The server is killed within moments of a start, and started again: the print belongs to its command all the same.
+//! Kills the server shortly after a start and restarts it. The print must still belong to its command.
 
 use std::{collections::HashMap, path::Path, time::Duration};
 
@@ -21,7 +21,7 @@ const PRINTERS: usize = 40;
 const ROUNDS: u64 = 6;
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The starts that a printer has carried out.
+/// Counts the starts that a printer has executed.
 fn started(printer: &SimulatedPrinter) -> usize {
     printer.received().iter().filter(|one| one.acted && one.command == "start").count()
 }
@@ -47,7 +47,7 @@ async fn a_print_belongs_to_its_command_when_the_server_is_killed_after_the_star
     let mut server = ServerProcess::start(dir.path()).await;
     let mut ids = HashMap::new();
     for (n, printer) in farm.printers().iter().enumerate() {
-        // Half of the prints are over before the server is there again.
+        // Half of the prints end before the server runs again.
         let lines = if n % 2 == 0 { 600 } else { 8 };
         printer.put_file("part.gcode", "G4 P100\n".repeat(lines));
         printer.select("part.gcode");
@@ -67,7 +67,7 @@ async fn a_print_belongs_to_its_command_when_the_server_is_killed_after_the_star
         });
         let (status, batch) = server.post("/batches", &wish).await.expect("an answer");
         assert!(status.is_success(), "{batch}");
-        // The moment of the kill is the random variable of this test, not something waited for.
+        // The time of the kill is the random variable of this test. The test does not wait for anything here.
         let within = if round % 2 == 0 { 120 } else { 1_500 };
         wait::pause(Duration::from_millis((seed >> (round * 9)) % within)).await;
         server.kill();
@@ -92,7 +92,7 @@ async fn a_print_belongs_to_its_command_when_the_server_is_killed_after_the_star
             let (of_printer, started) = (rows.get(id).map_or(&[][..], Vec::as_slice), started(&ids[id]));
             assert_eq!(of_printer.len(), started, "round {round}: one row for each print: {of_printer:?}");
             if started == before[&id.to_owned()] {
-                // The kill came before the printer had received the start.
+                // The server was killed before the printer had received the start.
                 assert!(!of_printer.iter().any(|row| row["command_id"] == command["id"]), "{of_printer:?}");
                 continue;
             }
@@ -110,7 +110,7 @@ async fn a_print_belongs_to_its_command_when_the_server_is_killed_after_the_star
     assert!(open > 0, "no kill came after a print was recorded");
 }
 
-/// What a server that was killed has stored: starts that were sent and whose prints are not recorded, and open prints.
+/// Counts in the database of a killed server: sent starts without a recorded print, and open prints.
 async fn stored(dir: &Path) -> (usize, usize) {
     let db = Db::connect(&sqlite_in(dir)).await.expect("the database");
     let printers: Vec<Uuid> = printers::versions(&db).await.expect("read").into_keys().collect();

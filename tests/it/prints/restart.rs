@@ -1,5 +1,5 @@
-//! The server ends and starts again between prints, by SIGTERM and by SIGKILL: it records nothing anew, and plates stay
-//! clear.
+//! Stops the server between prints, by SIGTERM and by SIGKILL, and restarts it. It must not record old prints again,
+//! and plates must stay clear.
 
 use std::time::Duration;
 
@@ -49,7 +49,7 @@ enum Stop {
     Terminate,
 }
 
-/// Printers behind a server that ends and starts again.
+/// Printers behind a server that is stopped and restarted.
 struct Hall {
     subjects: Vec<Subject>,
     ids: Vec<String>,
@@ -88,7 +88,7 @@ impl Hall {
         .await;
     }
 
-    /// Prints that end so, all started by one batch; their rows, when every one of them has ended.
+    /// Runs prints on all printers with one batch. Returns their rows after every print has ended with this result.
     async fn round(&self, number: usize, end: End) -> Vec<Value> {
         let file = if matches!(end, End::Done) { SHORT } else { LONG };
         let order = format!("MO/{number}");
@@ -122,7 +122,7 @@ impl Hall {
         self.server.get("/prints?limit=500").await["items"].as_array().expect("prints").clone()
     }
 
-    /// Events of prints that began, and that ended.
+    /// Counts the events of prints that started, and of prints that ended.
     async fn events(&self) -> (usize, usize) {
         let count = async |types: &str| {
             let page = self.server.get(&format!("/events?limit=500&types={types}")).await;
@@ -144,7 +144,7 @@ impl Hall {
         assert_eq!(self.plates().await, vec![json!("clear"); self.ids.len()]);
     }
 
-    /// Ends the server and starts it again, until it has read every printer.
+    /// Stops the server and starts it again, and waits until it has read every printer.
     async fn restart(&mut self, stop: Stop) {
         match stop {
             Stop::Kill => self.server.kill(),
@@ -157,7 +157,7 @@ impl Hall {
         self.until_online().await;
     }
 
-    /// A failed print has closed the connection to the printer, which a person opens again.
+    /// Connects OctoPrint to the printer again, because a failed print has closed that connection.
     async fn reconnect(&self) {
         for subject in &self.subjects {
             subject.connection("connect").await;
@@ -173,8 +173,8 @@ impl Hall {
     }
 }
 
-/// The rows stay as they are, whenever the server ends: at the moment at which the end of a print is recorded, before the
-/// printer is read again; later; and with clear plates.
+/// The recorded rows do not change when the server stops: directly after the end of a print is recorded and before the
+/// next poll, later, and with clear plates.
 async fn records_nothing_anew(mut hall: Hall) {
     let printers = hall.subjects.len();
     for (number, end) in End::ALL.into_iter().enumerate() {

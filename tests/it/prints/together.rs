@@ -1,4 +1,4 @@
-//! Many prints end at the same time, and the events of it come later than readings: each print ends once.
+//! Many prints end at the same time, and their events arrive later than polls. Each print must end once.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ async fn prints_that_end_together_end_once_each_however_late_their_events_are() 
     let (_, batch, _) = server.post_and_wait("/api/v1/batches", wish).await;
     assert_eq!(batch["result"], "ok", "{batch}");
     for (n, printer) in farm.printers().iter().enumerate() {
-        // Some are waited for, and some come when the reading has been believed.
+        // Some events arrive while the server waits for them. Others arrive after it has accepted the polled state.
         let late = if n % 2 == 0 { 1_500 } else { 6_000 };
         printer.set_fault(Some(Fault::LateEvents(Duration::from_millis(late))));
         server.services.fleet().watch(ids[n].parse().expect("an id"));
@@ -46,7 +46,7 @@ async fn prints_that_end_together_end_once_each_however_late_their_events_are() 
     assert!(most_overtaken >= PRINTERS / 8, "readings were before the events of {most_overtaken} printers only");
     let last = prints(&server, "").await.iter().filter_map(|print| print["ended_at"].as_str().map(str::to_owned)).max();
     assert!(last.is_some());
-    // The latest events have come when another print has been observed from its beginning to its end.
+    // All late events have arrived when another print has been observed from its start to its end.
     for printer in farm.printers() {
         printer.set_fault(None);
     }

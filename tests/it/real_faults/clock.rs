@@ -1,4 +1,4 @@
-//! A wall clock that is wrong for a while: what is kept for a limited time is still there afterwards.
+//! A wall clock that is wrong for a while: retention must not delete rows because of it.
 
 use std::{
     fs,
@@ -18,18 +18,19 @@ use crate::support::{
     wait::{throughout, until},
 };
 
-/// A condition of these tests, on a busy machine too.
+/// Deadline for a condition on a busy machine.
 const SOON: Duration = Duration::from_secs(60);
 
-/// The wall clock of servers that are started by it, which a test moves while they run. Their monotonic clock is real.
+/// The wall clock of servers that `start_server` starts. A test can change it while they run. Their monotonic clock is
+/// real.
 struct Clock {
     library: String,
-    /// What libfaketime reads at each look at the clock: the difference from the real time.
+    /// The difference from the real time. libfaketime reads this file each time.
     file: PathBuf,
 }
 
 impl Clock {
-    /// A clock that is right. `None` where libfaketime is missing.
+    /// Creates a correct clock. `None` where libfaketime is missing.
     fn new(dir: &Path) -> Option<Self> {
         let library = provided("PRINTYARD_TEST_FAKETIME", "the library of libfaketime")?;
         let clock = Self { library, file: dir.join("clock") };
@@ -37,9 +38,9 @@ impl Clock {
         Some(clock)
     }
 
-    /// Moves the clock to this difference, as in `-9000d`.
+    /// Sets the difference from the real time, as in `-9000d`.
     fn set(&self, difference: &str) {
-        // Renamed, because a server may read it at any moment.
+        // The file is replaced by a rename, because a server may read it at any time.
         let next = self.file.with_extension("next");
         fs::write(&next, difference).expect("written");
         fs::rename(&next, &self.file).expect("renamed");
@@ -70,7 +71,7 @@ async fn a_clock_that_was_in_the_past_for_one_change_costs_no_record() {
     let at = rows["items"][0]["at"].as_str().expect("a time");
     assert!(at < "2015", "the clock was moved: {at}");
     clock.set("+0");
-    // The row from the past is not the last one.
+    // Further rows follow, so the row from the past is not the last one.
     change_something(&yard.server).await;
     change_something(&yard.server).await;
     let before = Records::of(&yard.server).await;
@@ -114,7 +115,7 @@ async fn a_clock_that_jumps_ahead_makes_no_part_of_the_server_look_dead() {
     }
 }
 
-/// A farm with rows of every kind that is kept for a limited time.
+/// Starts a farm with rows of every kind that retention deletes.
 async fn farm_with_records(clock: &Clock, dir: &Path) -> Yard {
     let yard = Yard::around(clock.start_server(dir)).await;
     yard.assert_works().await;
@@ -138,7 +139,7 @@ async fn restart(mut yard: Yard, clock: &Clock, dir: &Path) -> Yard {
     yard
 }
 
-/// A change with a row in the audit.
+/// Makes a change that adds a row to the audit.
 async fn change_something(server: &ServerProcess) {
     let printers = server.get("/printers?limit=1").await;
     let printer = &printers["items"][0];
@@ -148,7 +149,7 @@ async fn change_something(server: &ServerProcess) {
     assert_eq!(answer.status(), 200);
 }
 
-/// The numbers of all rows that are kept for a limited time.
+/// The numbers or ids of all rows that retention can delete.
 struct Records([(&'static str, Vec<String>); 3]);
 
 impl Records {
@@ -163,7 +164,7 @@ impl Records {
         Self(records)
     }
 
-    /// Every row of an earlier look is still there.
+    /// Asserts that every row of `before` still exists.
     fn assert_has(&self, before: &Self) {
         for ((list, now), (_, before)) in self.0.iter().zip(&before.0) {
             assert!(!before.is_empty(), "there were no {list}");

@@ -1,4 +1,4 @@
-//! Faults of the disk under SQLite: a full disk, and a database file that is gone.
+//! Disk faults with SQLite: a full disk, and a missing database file.
 
 use std::{
     fs::{self, File},
@@ -16,7 +16,7 @@ use crate::support::{
     process::{PRINTYARD, ServerProcess, sqlite_in},
 };
 
-/// How long each fault lasts after `/readyz` has noticed it.
+/// How long each fault lasts after `/readyz` has reported it.
 const LASTS: Duration = Duration::from_secs(1);
 
 #[tokio::test(flavor = "multi_thread")]
@@ -40,7 +40,7 @@ async fn a_full_disk_for_a_moment_costs_no_command_and_no_print() {
     let Some(server) = server_on_small_disk(dir.path()) else { return };
     let yard = Yard::around(server).await;
     let starts = yard.start_prints().await;
-    // The disk as the server sees it: nobody else does.
+    // The disk is visible only in the mount namespace of the server.
     let disk = PathBuf::from(format!("/proc/{}/root{}", yard.server.id(), dir.path().display()));
     let filler = fill(&disk);
     yard.assert_hit_in_the_middle(&starts);
@@ -63,7 +63,7 @@ async fn a_database_file_that_is_gone_takes_no_writes_until_it_is_back() {
     assert_eq!(yard.probe().await, Some(StatusCode::SERVICE_UNAVAILABLE), "no batch goes into a file that is gone");
     let answer = yard.until_not_ready("database").await;
     assert!(answer["detail"].as_str().is_some_and(|detail| detail.contains("database file")), "{answer}");
-    // Another file at its place is not the database either.
+    // A copy in the same place is not the database.
     fs::copy(&elsewhere, &file).expect("copied");
     assert_eq!(
         yard.probe().await,
@@ -76,14 +76,14 @@ async fn a_database_file_that_is_gone_takes_no_writes_until_it_is_back() {
     yard.recovers(&starts).await;
 }
 
-/// Sets the limit of file sizes of a process: soft and hard, in bytes.
+/// Sets the file size limit of a process: soft and hard, in bytes.
 fn limit_file_size(process: u32, limit: &str) {
     let limited = Command::new("prlimit").args(["--pid", &process.to_string(), &format!("--fsize={limit}")]).status();
     assert!(limited.expect("prlimit of util-linux").success());
 }
 
-/// Starts a server whose folder is a small disk of its own, in a mount namespace that ends with it. None, aloud, where this
-/// user may not mount one.
+/// Starts a server whose folder is a small disk of its own, in a mount namespace that ends with the server. Returns
+/// `None` with a message where this user may not mount a disk.
 fn server_on_small_disk(dir: &Path) -> Option<ServerProcess> {
     let namespace = |command: &str| {
         let mut unshare = Command::new("unshare");
@@ -100,7 +100,7 @@ fn server_on_small_disk(dir: &Path) -> Option<ServerProcess> {
     Some(ServerProcess::spawn_by(program, dir, &sqlite_in(dir), &[], &[("RUST_LOG", "off")], Stdio::inherit()))
 }
 
-/// Fills a disk to its last byte, and returns the file that does.
+/// Fills a disk completely. Returns the path of the file that uses the space.
 fn fill(disk: &Path) -> PathBuf {
     let path = disk.join("filler");
     let mut file = File::create(&path).expect("a file");

@@ -8,18 +8,18 @@ use crate::support::{
     wait::{self, until},
 };
 
-/// A condition of these tests, on a busy machine too.
+/// Deadline for a condition on a busy machine.
 const SOON: Duration = Duration::from_secs(60);
-/// PostgreSQL ends the session of the farm's lock after 10 s of silence.
+/// PostgreSQL ends the session that holds the farm's lock after 10 s of silence.
 const LONGER_THAN_THE_LOCK: Duration = Duration::from_secs(12);
-/// An actor does not use a permit that was requested longer ago than this.
+/// Seconds after which an actor no longer uses a requested permit.
 const LONGER_THAN_A_PERMIT: &str = "6";
 
-/// A farm on a PostgreSQL of its own.
+/// A farm with its own PostgreSQL server.
 struct OnPostgres {
     yard: Yard,
     postgres: OwnPostgres,
-    // Last, so that it is removed after the server has ended.
+    // The last field, so the folder is removed after the server has ended.
     _folder: tempfile::TempDir,
 }
 
@@ -32,7 +32,7 @@ impl OnPostgres {
         Some(Self { yard, postgres, _folder: folder })
     }
 
-    /// The server holds the lock of the farm, and the epoch has grown by so much at most.
+    /// Asserts that the server holds the farm's lock, and that the epoch has grown by at most `grown`.
     async fn assert_lock_is_held(&self, grown: i64) {
         let locks = "select count(*) from pg_locks where locktype = 'advisory' and granted";
         until("the lock is held", SOON, async || self.postgres.number(locks).await == 1).await;
@@ -109,7 +109,7 @@ async fn a_slow_postgresql_delays_starts_and_loses_none() {
     let starts = farm.yard.order_starts(serde_json::json!({})).await;
     let asleep = "select count(*) from pg_stat_activity where wait_event = 'PgSleep'";
     until("a statement is slow", SOON, async || farm.postgres.number(asleep).await > 0).await;
-    // One statement releases the rows, the next one commits their sends: its permits come too late.
+    // One statement releases the rows, and the next one commits their sends. So the permits arrive too late.
     wait::throughout("no late permit is used", LONGER_THAN_THE_LOCK + Duration::from_secs(2), async || {
         farm.yard.received_starts(&starts) == 0
     })
@@ -120,7 +120,7 @@ async fn a_slow_postgresql_delays_starts_and_loses_none() {
     farm.assert_lock_is_held(0).await;
 }
 
-/// Each statement that updates commands does this, too.
+/// Makes every update of commands run this statement too.
 async fn on_updates_of_commands(postgres: &OwnPostgres, statement: &str) {
     let function = "create function fault() returns trigger language plpgsql as $$ begin";
     postgres.execute(&format!("{function} {statement}; return null; end $$")).await;

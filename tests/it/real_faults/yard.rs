@@ -1,4 +1,4 @@
-//! A farm at work, and what has to be true of it after any fault.
+//! A farm at work, and the checks that must pass after any fault.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -18,14 +18,14 @@ use crate::support::{
 
 /// Printers that print.
 pub const PRINTING: usize = 12;
-/// Printers of a farm. The last one only takes part in [`Yard::probe`].
+/// Printers of a farm. The last one is used only by [`Yard::probe`].
 const PRINTERS: usize = PRINTING + 1;
-/// Whatever a fault delayed is done within this after its end, on a busy machine too.
+/// Deadline for work that a fault delayed, counted from its end, on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(90);
-/// The file of every start: two seconds of printing, a hundred times faster than real.
+/// The file of every start: it prints for two seconds at a hundred times the real speed.
 const FILE: &str = "part.gcode";
 
-/// A server as a process, with a farm of simulated printers in this one.
+/// A server process, with a farm of simulated printers in the test's process.
 pub struct Yard {
     pub server: ServerProcess,
     farm: Farm,
@@ -33,10 +33,10 @@ pub struct Yard {
     ids: Vec<String>,
 }
 
-/// A batch of starts that a fault is to hit in its middle.
+/// A batch of starts that a fault must interrupt.
 pub struct Starts {
     id: String,
-    /// Requests that each printer had received before.
+    /// The number of requests that each printer had received before the batch.
     before: Vec<usize>,
 }
 
@@ -47,7 +47,7 @@ impl Yard {
         Self::around(ServerProcess::spawn(dir, url, &[], &log, Stdio::inherit())).await
     }
 
-    /// Registers the printers of a new farm at a server that has begun to start.
+    /// Registers the printers of a new farm at a server that is starting.
     pub async fn around(server: ServerProcess) -> Self {
         let farm = FarmConfig {
             printers: PRINTERS,
@@ -71,7 +71,7 @@ impl Yard {
         yard
     }
 
-    /// Uses another server on the same database.
+    /// Switches to another server on the same database.
     pub async fn served_by(self, server: ServerProcess) -> Self {
         server.await_ready().await;
         let yard = Self { server, ..self };
@@ -79,7 +79,7 @@ impl Yard {
         yard
     }
 
-    /// Waits until every printer is seen online and without a print.
+    /// Waits until every printer is online and has no print.
     pub async fn until_idle(&self) {
         until("every printer is idle", DEADLINE, async || {
             let list = self.server.get("/printers?limit=500").await;
@@ -91,14 +91,14 @@ impl Yard {
         .await;
     }
 
-    /// Starts a print on every printer, one printer after the other, and returns when the first have received it.
+    /// Starts a print on every printer in intervals. Returns when the first printers have received their start.
     pub async fn start_prints(&self) -> Starts {
         let starts = self.order_starts(json!({"interval_ms": 100, "expires_in_s": 300})).await;
         until("the batch is under way", DEADLINE, async || self.received_starts(&starts) > 1).await;
         starts
     }
 
-    /// Orders a start from every printer, in a batch with further fields.
+    /// Sends a batch of starts to every printer, with the fields of `batch`.
     pub async fn order_starts(&self, mut batch: Value) -> Starts {
         let before = self.workers().map(|(_, printer)| printer.received().len()).collect();
         batch["command"] = "start".into();
@@ -109,7 +109,7 @@ impl Yard {
         Starts { id: batch["id"].as_str().expect("an id").to_owned(), before }
     }
 
-    /// Waits until the starts that were under way when the database hung have been sent; returns how many.
+    /// Waits until no more starts of a batch arrive. Returns how many printers have received one.
     pub async fn until_sends_stop(&self, starts: &Starts) -> usize {
         let mut last = (usize::MAX, Instant::now());
         until("nothing more is sent", DEADLINE, async || {
@@ -122,18 +122,18 @@ impl Yard {
         .await
     }
 
-    /// How many printers of a batch have received their start.
+    /// Returns how many printers have received a start of a batch.
     pub fn received_starts(&self, starts: &Starts) -> usize {
         self.received(starts).filter(|received| !received.is_empty()).count()
     }
 
-    /// The fault came while some printers had received their start and others had not.
+    /// Asserts that some printers had not received their start when the fault began.
     pub fn assert_hit_in_the_middle(&self, starts: &Starts) {
         let received = self.received_starts(starts);
         assert!(received < PRINTING, "the fault came when all {received} starts were sent");
     }
 
-    /// Waits until the first print of a batch has ended, which the server may not have been able to record.
+    /// Waits until the first print of a batch has ended. The server may have been unable to record that end.
     pub async fn until_a_print_ends(&self, starts: &Starts) {
         until("a print ends", DEADLINE, async || {
             let has_ended = |(printer, received): (&SimulatedPrinter, Vec<Received>)| {
@@ -144,8 +144,8 @@ impl Yard {
         .await;
     }
 
-    /// Waits until a batch has ended, and compares each of its rows with what its printer received. Returns how many starts
-    /// were confirmed.
+    /// Waits until a batch has ended, and compares each of its rows with what its printer received. Returns how many
+    /// starts were confirmed.
     pub async fn end_of(&self, starts: &Starts) -> usize {
         let path = format!("/batches/{}", starts.id);
         until("the batch has ended", DEADLINE, async || {
@@ -169,7 +169,7 @@ impl Yard {
         rows.iter().filter(|row| row["outcome"] == "confirmed").count()
     }
 
-    /// Waits until the record of prints has each print of the farm once, with its end, and until the feed tells so.
+    /// Waits until each print is recorded once and with its end. Checks that the feed has each start and each end.
     pub async fn assert_prints_are_recorded_once(&self) {
         self.until_idle().await;
         let expected: Vec<usize> = self.workers().map(|(_, printer)| started(&printer.received())).collect();
@@ -189,7 +189,7 @@ impl Yard {
         }
     }
 
-    /// The server works again by itself: it is ready, and a batch to every printer is confirmed.
+    /// Asserts that the server works again: it is ready, and a batch to every printer is confirmed.
     pub async fn assert_works(&self) {
         self.server.await_ready().await;
         self.until_idle().await;
@@ -198,8 +198,8 @@ impl Yard {
         self.assert_prints_are_recorded_once().await;
     }
 
-    /// After a fault: the server is ready again, every start and print is recorded as it was, and a further batch works.
-    /// Returns how many of the starts were confirmed.
+    /// Asserts the recovery after a fault: the server is ready, each start and print is recorded correctly, and a
+    /// further batch works. Returns how many of the starts were confirmed.
     pub async fn recovers(&self, starts: &Starts) -> usize {
         self.server.await_ready().await;
         let confirmed = self.end_of(starts).await;
@@ -209,7 +209,7 @@ impl Yard {
         confirmed
     }
 
-    /// One write: a batch that changes nothing. Returns the status; none where the server did not answer.
+    /// Writes once: sends a batch that changes nothing. Returns the status, or `None` where the server did not answer.
     pub async fn probe(&self) -> Option<StatusCode> {
         let batch = json!({"command": "cancel", "select": {"printer_ids": [self.ids[PRINTING]]}});
         Some(self.server.post("/batches", &batch).await?.0)
@@ -224,7 +224,7 @@ impl Yard {
         .await;
     }
 
-    /// Waits until `/readyz` says that this part does not work; returns its answer.
+    /// Waits until `/readyz` reports that this part does not work. Returns its response.
     pub async fn until_not_ready(&self, part: &str) -> Value {
         until(&format!("the part {part:?} is not ready"), DEADLINE, async || {
             let answer = self
@@ -241,7 +241,7 @@ impl Yard {
         .await
     }
 
-    /// Proves that a fault lasts: `/readyz` refuses at every look.
+    /// Asserts that the fault lasts: `/readyz` fails each time.
     pub async fn stays_not_ready(&self, time: Duration) {
         wait::throughout("the server is not ready", time, async || match self.server.status("/readyz").await {
             Some(StatusCode::OK) => Err("ready"),
@@ -250,12 +250,12 @@ impl Yard {
         .await;
     }
 
-    /// The printers that print, with their ids.
+    /// Returns the printers that print, with their ids.
     fn workers(&self) -> impl Iterator<Item = (&str, &SimulatedPrinter)> {
         self.ids.iter().map(String::as_str).zip(self.farm.printers()).take(PRINTING)
     }
 
-    /// The starts that each printer received of a batch.
+    /// Returns the requests that each printer has received since the batch was sent.
     fn received(&self, starts: &Starts) -> impl Iterator<Item = Vec<Received>> {
         let later = |(printer, before): (&SimulatedPrinter, &usize)| printer.received().split_off(*before);
         self.workers().map(|(_, printer)| printer).zip(&starts.before).map(later)
@@ -266,7 +266,7 @@ fn started(received: &[Received]) -> usize {
     received.iter().filter(|one| one.command == "start" && one.acted).count()
 }
 
-/// The row of a start says what its printer saw, and the printer saw it once at most.
+/// Asserts that the row of a start matches what its printer received, and that the printer received at most one start.
 fn agree(row: &Value, received: &[Received]) {
     let both = || format!("{row}\nthe printer received {received:?}");
     assert_eq!(row["final"], true, "{}", both());

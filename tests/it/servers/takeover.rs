@@ -1,7 +1,9 @@
-//! Two and three servers on one database; the one that sends is killed or stopped at random moments of batches. Every
-//! command ends with an outcome that agrees with what its printer received, and no start is received twice.
+//! Take-overs: two or three servers on one database, and the sending one is killed or stopped at random times during
+//! batches. Every command must end with an outcome that matches what its printer received. No printer may receive a
+//! start twice.
 //!
-//! 20 rounds over both databases; `PRINTYARD_TEST_TAKEOVERS=1000 cargo test --test it takeover` makes it more.
+//! Runs 20 rounds over both databases by default. `PRINTYARD_TEST_TAKEOVERS=1000 cargo test --test it takeover` sets
+//! another number.
 
 use std::{collections::HashMap, path::Path, process::Stdio, time::Duration};
 
@@ -18,9 +20,9 @@ use crate::support::{
 };
 
 const PRINTERS: usize = 20;
-/// A take-over, and a batch that waits for what an earlier server may still send.
+/// Deadline for a take-over and a batch. The batch waits for commands that an earlier server may still send.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// A holder that is stopped on SQLite keeps its lock for as long as this at least.
+/// Minimum time for which a stopped server on SQLite keeps its lock.
 const KEPT_FOR: Duration = Duration::from_millis(1_500);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +45,7 @@ struct Yard {
 async fn servers_that_take_over_from_each_other_settle_every_command_and_repeat_no_start() {
     let seed = seed("takeover");
     let rounds = times("PRINTYARD_TEST_TAKEOVERS", 20);
-    // PostgreSQL has more farms: a stopped server is overtaken only after 10 s, and waiting costs nothing.
+    // PostgreSQL gets more farms, because a take-over from a stopped server takes 10 s of waiting.
     let on_postgres = (0..3).map(|n| {
         let rounds = (rounds - rounds / 2).div_ceil(3);
         take_over_often(Database::Postgres, 2 + n % 2, seed.wrapping_add(1 + n), rounds)
@@ -80,7 +82,7 @@ fn start(dir: &Path, url: &str) -> ServerProcess {
 }
 
 impl Yard {
-    /// The server that sends, by its place.
+    /// Returns the index of the server that sends.
     async fn sending(&self) -> usize {
         until("a server is ready", PATIENCE, async || {
             for (n, server) in self.servers.iter().enumerate() {
@@ -93,7 +95,7 @@ impl Yard {
         .await
     }
 
-    /// The status of a path. A stopped server answers nothing.
+    /// Returns the status of a path, or `None` from a stopped server.
     async fn answers(&self, server: &ServerProcess, path: &str) -> Option<StatusCode> {
         tokio::time::timeout(Duration::from_millis(500), server.status(path)).await.ok().flatten()
     }
@@ -125,7 +127,7 @@ impl Yard {
         }
         let sending = self.sending().await;
         let server = &self.servers[sending];
-        // The standby's last connections end when it takes over.
+        // The standby cuts its connections when it takes over, so the request is repeated.
         let path = format!("/api/v1/batches?external_ref={}", context.replace(' ', "%20"));
         let found = until("an answer", PATIENCE, async || {
             let request = server.request(reqwest::Method::GET, &path).bearer_auth(TOKEN);
@@ -152,17 +154,18 @@ impl Yard {
         }
     }
 
-    /// The holder dies; another server takes over, and the dead one comes back as a standby.
+    /// Kills the sending server and restarts it as a standby after another server has taken over.
     async fn kill(&mut self, sending: usize) {
         self.servers[sending].kill();
         self.sending().await;
         self.servers[sending] = start(self.dir.path(), &self.url);
     }
 
-    /// The holder hangs. On PostgreSQL it is overtaken, and becomes a standby when it wakes. On SQLite it keeps its lock.
+    /// Stops the sending server and wakes it. On PostgreSQL another server takes over, and the stopped one becomes a
+    /// standby when it wakes. On SQLite it keeps its lock.
     async fn stop_and_wake(&mut self, sending: usize) {
         self.servers[sending].signal("STOP");
-        // A process with several threads stops a moment after the signal was sent.
+        // A process with several threads stops shortly after the signal.
         until("the holder answers no more", PATIENCE, async || {
             self.answers(&self.servers[sending], "/readyz").await.is_none()
         })
