@@ -1,8 +1,8 @@
-//! The dashboard in a real browser, against whoever can write a text: nothing that a person, a program or a printer puts
-//! in is ever run, on any page, before and after it was made live.
+//! Cross-site scripting in a real browser: no text from a user, a program or a printer may run as script on any page,
+//! before or after live updates.
 //!
-//! Where the texts go is not listed here but read: from the API's document, from the router, and from the forms of the
-//! pages themselves, so that what is added later is held to it too.
+//! The places for texts are read from the OpenAPI document, the router and the forms of the pages. So the tests cover
+//! later additions.
 
 use std::time::Duration;
 
@@ -24,11 +24,11 @@ use detector::Detector;
 use payload::{KINDS, Plant, all_in_one};
 use printers::{MODES, Printers};
 
-/// For whatever a page has to show on a busy machine.
+/// Deadline for a page to show something on a busy machine.
 const SOON: Duration = Duration::from_secs(60);
 const PASSWORD: &str = "correct horse battery";
 
-/// What has to be seen on some page, or the proof proves nothing about it.
+/// Places whose text must appear on some page. Otherwise the test proves nothing about them.
 const SHOWN: &[&str] = &[
     "PATCH /api/v1/printers/{id} /material",
     "PATCH /api/v1/printers/{id} /model",
@@ -71,7 +71,7 @@ async fn nothing_that_anybody_writes_is_run_on_any_page() {
     let plant = Plant::default();
     let detector = Detector::new(browser, plant.clone()).await;
 
-    // As long as there is nobody: the link of the set-up, and the login by token.
+    // Before the first user exists: the set-up link and the login by token.
     let key = server.services.setup_link().await.expect("a ledger").expect("a link");
     for path in ["/login".to_owned(), format!("/setup?key={key}")] {
         detector.visit(&format!("{}{path}", server.url)).await;
@@ -84,8 +84,8 @@ async fn nothing_that_anybody_writes_is_run_on_any_page() {
     printers.until_seen(&server).await;
     let batches = commanded(&server, &plant, &ids).await;
 
-    // Everybody's pages, as an admin whose name, and as an operator whose tags are texts too. The pages of a printer have
-    // shown the admin every text: the operator sees one of each mode, each with another kind of text.
+    // Pages as seen by an admin and by an operator, whose name and tags are texts too. The admin sees all pages of all
+    // printers. The operator sees one printer of each mode, each with another kind of text.
     let of_each_mode: Vec<String> =
         (0..MODES.len()).map(|mode| ids[mode % KINDS.len() * MODES.len() + mode].clone()).collect();
     let visits = [
@@ -119,7 +119,7 @@ async fn nothing_that_anybody_writes_is_run_on_any_page() {
         &format!("/batches/{}", batches[0]),
         "/login",
     ] {
-        // A test of a connection needs values that hold.
+        // A connection test needs valid values.
         let known = [
             ("url", format!("{}/1/ready/of-forms", printers.url)),
             ("api_key", "K3Y".to_owned()),
@@ -133,10 +133,10 @@ async fn nothing_that_anybody_writes_is_run_on_any_page() {
     server.stop().await;
 }
 
-/// The addresses of a route, or the reason why it is no page.
+/// Returns the addresses of a route, or no address if the route is not a page. Each case states the reason.
 pub fn addresses(verb: &str, route: &str, printers: &[String], planted: &[String], batches: &[String]) -> Vec<String> {
     if verb != "GET" {
-        // Forms: sent from the pages that have them.
+        // Forms are sent from the pages that contain them.
         return Vec::new();
     }
     let each = |ids: &[String], before: &str| ids.iter().map(|id| format!("{before}{id}")).collect();
@@ -144,16 +144,16 @@ pub fn addresses(verb: &str, route: &str, printers: &[String], planted: &[String
         "/printers/{id}/settings" => {
             [printers, planted].concat().iter().map(|id| format!("/printers/{id}/settings")).collect()
         }
-        // A picture of a page, and a part of one.
+        // These return a picture and a fragment of a page.
         "/printers/{id}/camera" | "/printers/keys/{id}" => Vec::new(),
-        // Goes on to the one that follows by itself.
+        // Redirects to another page.
         "/printers/discover" => Vec::new(),
         "/printers/{id}/files" => {
             [printers, planted].concat().iter().map(|id| format!("/printers/{id}/files")).collect()
         }
         "/printers/{id}" => each(&[printers, planted].concat(), "/printers/"),
         "/batches/{id}" => each(batches, "/batches/"),
-        // Read by the pages that they belong to.
+        // Pages load these themselves.
         "/stream" | "/wall/stream" | "/batches/{id}/stream" | "/static/{*path}" => Vec::new(),
         plain => {
             assert!(!plain.contains('{'), "which pages has {plain}?");
@@ -162,7 +162,7 @@ pub fn addresses(verb: &str, route: &str, printers: &[String], planted: &[String
     }
 }
 
-/// Pages with texts in their addresses.
+/// Returns pages with texts in their URLs.
 fn strange_addresses() -> Vec<String> {
     let text: String = url::form_urlencoded::byte_serialize(all_in_one(0).as_bytes()).collect();
     let names = ["q", "tag", "show", "view", "next", "key", "back", "since", "name", "id", "x"];
@@ -184,7 +184,7 @@ fn strange_addresses() -> Vec<String> {
     all
 }
 
-/// Somebody logged in with a browser whose name is a text.
+/// Creates a user and logs in with a browser whose `User-Agent` is a text. Returns the session cookie.
 async fn session(server: &TestServer, plant: &Plant, name: &str, body: Value) -> String {
     let (status, user, _) = server.post("/api/v1/users", body).await;
     assert_eq!(status, 201, "{user}");
@@ -208,7 +208,7 @@ async fn operator(server: &TestServer, plant: &Plant) -> String {
     session(server, plant, &name, body).await
 }
 
-/// Batches over printers that refuse in texts; the ids, when all have ended.
+/// Sends batches to printers whose refusals contain texts. Returns the ids after all batches have ended.
 async fn commanded(server: &TestServer, plant: &Plant, ids: &[String]) -> Vec<String> {
     let mut batches = Vec::new();
     for (kind, command) in (0..KINDS.len()).zip(["start", "pause", "cancel"].into_iter().cycle()) {
@@ -228,7 +228,7 @@ async fn commanded(server: &TestServer, plant: &Plant, ids: &[String]) -> Vec<St
     batches
 }
 
-/// What the streams bring onto pages that are open.
+/// Checks the texts that streams insert into open pages.
 async fn live(server: &TestServer, detector: &Detector, printers: &Printers, ids: &[String], plant: &Plant) {
     let changing = ["printing: its file", "strange: its state", "failed: its error"];
     let changed = async |what: &[&str], since: usize, kinds: usize| {
@@ -243,7 +243,7 @@ async fn live(server: &TestServer, detector: &Detector, printers: &Printers, ids
     detector.visit(&format!("{}/", server.url)).await;
     let since = printers.say_something_else();
     changed(&changing, since, KINDS.len()).await;
-    // What would happen comes as HTML too.
+    // The dry run before a batch is HTML too.
     let tick = "document.querySelectorAll('.farm .pick').forEach((box) => { if (!box.checked) box.click(); })";
     detector.browser.run(tick, Vec::new()).await.expect("ticked");
     wait::until("the forecast is there", SOON, async || {

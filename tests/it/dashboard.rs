@@ -1,4 +1,4 @@
-//! The dashboard over HTTP, as a browser without a script would use it, and its streams.
+//! The dashboard over HTTP, as a browser without scripts uses it, and its live streams.
 
 mod app_keys;
 mod discover;
@@ -80,7 +80,7 @@ impl Site {
             site.ids.push(id);
         }
         site.cookie = site.log_in(TOKEN).await;
-        // Until nothing more is learnt of a printer at rest: its state, and then its temperatures.
+        // Waits until each tile shows all data of an idle printer: its state, then its temperatures.
         let known = |tile: &str| tile.contains("is-ready") && tile.contains('°');
         let online = || async { site.page("/").await.split("<li").filter(|tile| known(tile)).count() >= printers };
         wait::until("every printer is ready", SOON, online).await;
@@ -108,7 +108,7 @@ impl Site {
         self.http.get(format!("{}{path}", self.base)).header("cookie", &self.cookie)
     }
 
-    /// A form of one of our own pages.
+    /// Builds a form request to a page.
     fn post(&self, path: &str, fields: &[(&str, &str)]) -> RequestBuilder {
         let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
         self.http
@@ -128,7 +128,7 @@ impl Site {
         answer.text().await.expect("a page")
     }
 
-    /// Sends a command to printers and waits for the page of its batch to say that it has ended.
+    /// Sends a command to printers and waits until the page of its batch shows the end.
     async fn command(&self, fields: &[(&str, &str)]) -> String {
         let answer = self.submit("/batches", fields).await;
         assert_eq!(answer.status(), StatusCode::SEE_OTHER, "{fields:?}");
@@ -166,7 +166,7 @@ fn header<'a>(answer: &'a Response, name: &str) -> &'a str {
     answer.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
-/// Reads a stream until what has come holds `text`.
+/// Reads a stream until the received data contains `text`.
 async fn read_until(stream: &mut Response, text: &str) -> String {
     let mut seen = String::new();
     let read = async {

@@ -1,4 +1,4 @@
-//! The dashboard in a real browser, as people work with it.
+//! The dashboard in a real browser, used as people use it.
 
 use crate::support::{browser::Browser, server::TestServer};
 

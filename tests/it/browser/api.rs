@@ -1,4 +1,4 @@
-//! Texts in every field of the API that takes one, as its document has them.
+//! Sends texts in every API field that accepts text, as the OpenAPI document lists them.
 
 use std::cell::Cell;
 
@@ -8,16 +8,17 @@ use serde_json::{Value, json};
 use super::{KINDS, PASSWORD, Plant, Printers};
 use crate::support::server::{TestServer, answer};
 
-/// What one kind of text is planted into.
+/// Resources that receive one kind of text.
 struct Targets {
     printer: String,
     user: String,
     webhook: String,
-    /// Printers of no address, so that each body names another one.
+    /// Number for the address of the next printer, so that each body has a new address.
     next: Cell<u32>,
 }
 
-/// Sends every body of the API once for each of its text fields and each kind of text. Ids of printers that took some.
+/// Sends every body of the API once for each text field and each kind of text. Returns the ids of printers that
+/// accepted some.
 pub async fn plant(server: &TestServer, plant: &Plant, printers: &Printers) -> Vec<String> {
     let (_, document, _) = answer(server.bare(Method::GET, "/api/openapi.json")).await;
     let mut pages = Vec::new();
@@ -51,13 +52,13 @@ pub async fn plant(server: &TestServer, plant: &Plant, printers: &Printers) -> V
         upload(server, plant, kind, printers).await;
     }
     assert!(fields > 300, "the document was not read: {fields}");
-    // Whatever sorts before every text: the forms of the page try themselves on somebody who is nobody else's concern.
+    // This user sorts before all others. So the page's forms act on a user that no other test step needs.
     let first = json!({"name": "!", "role": "viewer", "password": PASSWORD});
     assert_eq!(server.post("/api/v1/users", first).await.0, 201);
     pages
 }
 
-/// Path, verb and schema of every JSON body.
+/// Returns path, method and schema of every JSON body.
 fn bodies(document: &Value) -> Vec<(String, String, &Value)> {
     let mut bodies = Vec::new();
     for (path, item) in document["paths"].as_object().expect("paths") {
@@ -72,7 +73,7 @@ fn bodies(document: &Value) -> Vec<(String, String, &Value)> {
     bodies
 }
 
-/// Pointers to the strings of a schema that take any text; `*` is any item of a list.
+/// Returns pointers to the free-text strings of a schema; `*` stands for any item of a list.
 fn texts(document: &Value, schema: &Value) -> Vec<String> {
     fn walk(document: &Value, schema: &Value, at: &str, found: &mut Vec<String>) {
         if let Some(name) = schema["$ref"].as_str() {
@@ -101,7 +102,7 @@ fn texts(document: &Value, schema: &Value) -> Vec<String> {
     found
 }
 
-/// A body that would be taken. An operation that is not here has to be added, so that its texts are planted.
+/// Returns a valid body. A new operation must be added here so that its texts are tested.
 fn base(verb: &str, path: &str, targets: &Targets, kind: usize) -> Value {
     let printer = &targets.printer;
     targets.next.set(targets.next.get() + 1);
@@ -131,7 +132,7 @@ fn base(verb: &str, path: &str, targets: &Targets, kind: usize) -> Value {
     }
 }
 
-/// Puts a text where a pointer points, making what is missing on the way.
+/// Sets the text at a pointer, and creates missing parents.
 fn put(body: &mut Value, pointer: &str, text: String) {
     let mut at = body;
     for part in pointer.split('/').skip(1) {
@@ -153,7 +154,7 @@ fn put(body: &mut Value, pointer: &str, text: String) {
     *at = text.into();
 }
 
-/// The one body that is no JSON.
+/// Sends the only body that is not JSON.
 async fn upload(server: &TestServer, plant: &Plant, kind: usize, printers: &Printers) {
     let body = json!({"name": format!("uploads {kind}"), "url": format!("{}/{kind}/ready/of-uploads", printers.url), "api_key": "K3Y", "enabled": false});
     let (_, printer, _) = server.post("/api/v1/printers", body).await;

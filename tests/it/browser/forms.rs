@@ -1,4 +1,4 @@
-//! Every form of a page, filled with texts and sent from the page itself: what it answers is a page, too.
+//! Fills every form of a page with texts and sends it from the page itself. The response is a page that is checked too.
 
 use std::time::Duration;
 
@@ -9,8 +9,9 @@ use crate::support::wait;
 
 const SOON: Duration = Duration::from_secs(60);
 
-/// The buttons of a page that send a form, one of each kind: forms of many rows differ in their ids. A logout or
-/// a removal would end what is looked at; what is sent without leaving the page shows nothing of its answer.
+/// Finds the submit buttons of a page, one of each kind: forms in many rows differ only by their ids. Leaves out logout
+/// and removal, which would end the session or the subject of the test. Leaves out requests that do not show their
+/// response.
 const KINDS: &str = r#"
 const kinds = new Map();
 for (const button of document.querySelectorAll("button")) {
@@ -23,8 +24,8 @@ for (const button of document.querySelectorAll("button")) {
 }
 "#;
 
-/// Fills the form of a button with a text and sends it by that button. The fields that nobody sees are filled as well
-/// where `all` says so, the button's own value included; where not, what counts is left out and what is known stays true.
+/// Fills the form of a button with a text and sends it with that button. With `all`, hidden fields and the button's
+/// value are filled too. Without it, numbers are left out and known values stay valid.
 const SEND: &str = r#"
 const [kind, text, all, known] = arguments;
 const button = kinds.get(kind);
@@ -41,14 +42,14 @@ for (const field of form.elements) {
   field.value = (all ? undefined : known[field.name]) ?? text;
 }
 form.noValidate = true;
-// Into the page, where it is seen: not into a frame of it, and not by a script.
+// Shows the response as a page, not in a frame and not by a script.
 button.removeAttribute("formtarget");
 form.removeAttribute("data-upload");
 window.__left = true;
 form.requestSubmit(button);
 "#;
 
-/// Sends each form of a page, twice: with texts where people write, and with texts everywhere.
+/// Sends each form of a page twice: with texts in visible fields, and with texts in all fields.
 pub async fn send_each(detector: &Detector, url: &str, known: &[(&str, String)]) {
     let known: Value = known.iter().map(|(name, value)| ((*name).to_owned(), Value::from(value.clone()))).collect();
     detector.visit(url).await;

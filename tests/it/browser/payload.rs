@@ -1,8 +1,9 @@
-//! The texts: each says by a number of its own where it was planted, and what has become of it when it is run.
+//! Test texts for cross-site scripting. Each contains a number that identifies where it was inserted, and reports that
+//! number if it runs.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Texts that leave, each in its way, where a template has put them. At most 50 characters, as a tag may have.
+/// Texts that break out of a template, each in its own way. At most 50 characters, the maximum length of a tag.
 pub const KINDS: [fn(usize) -> String; 10] = [
     |n| format!("<script data-xss>__xss({n})</script>"),
     |n| format!("\"><img src=x onerror=__xss({n}) data-xss>"),
@@ -13,38 +14,38 @@ pub const KINDS: [fn(usize) -> String; 10] = [
     |n| format!("</script><script>__xss({n})</script>"),
     |n| format!("{{{{__xss({n})}}}}${{__xss({n})}}"),
     |n| format!("--><img src=x onerror=__xss({n}) data-xss>"),
-    // For whoever decodes once too often.
+    // For code that decodes once too often.
     |n| format!("&lt;img src=x onerror=__xss({n}) data-xss&gt;"),
 ];
 
-/// Every kind in one, for what takes texts of any length.
+/// Joins all kinds into one text, for fields without a small length limit.
 pub fn all_in_one(n: usize) -> String {
     KINDS.iter().map(|kind| kind(n)).collect::<Vec<_>>().join(" ")
 }
 
-/// Where each number was planted.
+/// The place where each number was inserted.
 #[derive(Clone, Default)]
 pub struct Plant(Arc<Mutex<Vec<String>>>);
 
 impl Plant {
-    /// A text of a kind for a place.
+    /// Records a place and returns a text of this kind for it.
     pub fn put(&self, kind: usize, place: &str) -> String {
         let mut places = self.places();
         places.push(place.to_owned());
         KINDS[kind](places.len() - 1)
     }
 
-    /// How many there are; the next number.
+    /// Returns how many texts there are, which is also the next number.
     pub fn len(&self) -> usize {
         self.places().len()
     }
 
-    /// The place of a number.
+    /// Returns the place of a number.
     pub fn place(&self, n: usize) -> String {
         self.places().get(n).cloned().unwrap_or_default()
     }
 
-    /// The numbers of a place.
+    /// Returns the numbers of a place.
     pub fn numbers_of(&self, place: &str) -> impl Iterator<Item = usize> {
         let places = self.places();
         let numbers: Vec<usize> = (0..places.len()).filter(|n| places[*n] == place).collect();

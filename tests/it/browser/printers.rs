@@ -1,4 +1,4 @@
-//! Printers that say nothing but texts: in their states, errors, files, versions, refusals.
+//! Printers that return test texts in their states, errors, files, versions and refusals.
 
 use std::{
     collections::HashMap,
@@ -18,18 +18,18 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::{KINDS, Plant};
 use crate::support::{server::TestServer, wait};
 
-/// How a printer behaves; there is one of each for every kind of text.
+/// How a printer behaves. Each kind of text has a printer of each mode.
 pub const MODES: [&str; 6] = ["ready", "printing", "failed", "strange", "refusing", "moved"];
 
-/// What a key has to allow, or a test of the connection ends there.
+/// Permissions that an API key must have. Without them the connection test ends early.
 const PERMISSIONS: [&str; 8] =
     ["STATUS", "CONNECTION", "PRINT", "FILES_LIST", "FILES_UPLOAD", "FILES_SELECT", "FILES_DELETE", "CONTROL"];
 
 const SOON: Duration = Duration::from_secs(60);
 
-/// One listener for all of them: each has its path.
+/// One listener for all printers. Each printer has its own path.
 pub struct Printers {
-    /// `{url}/{kind}/{mode}` is an OctoPrint.
+    /// `{url}/{kind}/{mode}` is the address of an OctoPrint.
     pub url: String,
     speech: Arc<Speech>,
     _end: DropGuard,
@@ -41,7 +41,7 @@ struct Speech {
 }
 
 impl Speech {
-    /// What this printer says in this place; the same until it shall say something else.
+    /// Returns the text of this printer at this place. The text stays the same until `say_something_else`.
     fn text(&self, kind: usize, place: &str) -> String {
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         said.entry((kind, place.to_owned())).or_insert_with(|| self.plant.put(kind, place)).clone()
@@ -49,7 +49,7 @@ impl Speech {
 }
 
 impl Printers {
-    /// Begins to listen.
+    /// Starts to listen.
     pub async fn start(plant: Plant) -> Self {
         let speech = Arc::new(Speech { plant, said: Mutex::default() });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -61,7 +61,7 @@ impl Printers {
         Self { url, speech, _end: end.drop_guard() }
     }
 
-    /// Registers all; the ids by kind, within a kind by mode.
+    /// Registers all printers. Returns their ids by kind, and within a kind by mode.
     pub async fn register(&self, server: &TestServer) -> Vec<String> {
         let mut ids = Vec::new();
         for kind in 0..KINDS.len() {
@@ -91,7 +91,7 @@ impl Printers {
         .await;
     }
 
-    /// From now on every text is another one; the first number of the new ones.
+    /// Changes every text from now on. Returns the first number of the new texts.
     pub fn say_something_else(&self) -> usize {
         let mut said = self.speech.said.lock().unwrap_or_else(PoisonError::into_inner);
         said.clear();
@@ -103,7 +103,7 @@ async fn answer(State(speech): State<Arc<Speech>>, method: Method, uri: Uri) -> 
     let mut parts = uri.path().splitn(4, '/').skip(1);
     let kind: usize = parts.next().and_then(|part| part.parse().ok()).unwrap_or_default();
     let (mode, rest) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-    // Several can be registered of one, each with a path behind it.
+    // Several printers can be registered for one kind and mode. Each has another path before `api/`.
     let rest = rest.find("api/").map_or(rest, |at| &rest[at..]);
     let text = |place: &str| speech.text(kind, &format!("{mode}: {place}"));
     let state = match mode {

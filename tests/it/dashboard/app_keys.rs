@@ -1,4 +1,4 @@
-//! A key that nobody copies: asked of OctoPrint, allowed there, stored here.
+//! Application keys in the dashboard: Printyard requests a key, a user of OctoPrint allows it, and Printyard stores it.
 
 use printyard::simulator::{Farm, FarmConfig, Fault};
 use reqwest::StatusCode;
@@ -10,7 +10,7 @@ async fn text(answer: reqwest::Response) -> String {
     answer.text().await.expect("a page")
 }
 
-/// The value of a hidden field.
+/// Returns the value of a hidden field.
 fn hidden(page: &str, name: &str) -> String {
     let from = page.split(&format!("name=\"{name}\" value=\"")).nth(1).unwrap_or_else(|| panic!("no {name}: {page}"));
     from.split('"').next().unwrap_or_default().to_owned()
@@ -25,10 +25,10 @@ async fn a_key_is_asked_for_allowed_and_stored_and_nobody_sees_it() {
     let page = text(site.submit("/printers/new", &fields).await).await;
     assert!(page.contains("was asked for a key") && page.contains("value=\"hall-a\""), "{page}");
     let asked = hidden(&page, "asked");
-    // Asked again, by a page that is loaded once more: the same request.
+    // A reload of the page sends the form again. It must find the same request.
     let page = text(site.submit("/printers/new", &fields).await).await;
     assert_eq!(hidden(&page, "asked"), asked);
-    // Too early.
+    // The key is not granted yet.
     fields.retain(|(name, _)| *name != "act");
     fields.push(("asked", asked.as_str()));
     let early = site.submit("/printers/new", &fields).await;
@@ -44,7 +44,7 @@ async fn a_key_is_asked_for_allowed_and_stored_and_nobody_sees_it() {
     })
     .await;
     assert!(!part.contains("data-again"), "there is nothing to wait for any more");
-    // Without a script, by the button.
+    // A page without scripts uses the button.
     let page = text(site.submit("/printers/new", &[&fields[..], &[("act", "check")]].concat()).await).await;
     assert!(page.contains("gave a key"), "{page}");
     let sealed = hidden(&page, "kept_key");
@@ -74,7 +74,7 @@ async fn a_refused_key_is_replaced_on_the_page_of_the_settings() {
     assert!(printer.decide_app_key(true));
     fields.retain(|(name, _)| *name != "act");
     fields.push(("asked", asked.as_str()));
-    // Saved before the page has heard of it: what counts is what OctoPrint said.
+    // The form is saved before the page shows the key. Only OctoPrint's response counts.
     wait::until("it is saved", SOON, async || {
         let answer = site.submit(&path, &fields).await;
         if answer.status() == StatusCode::SEE_OTHER { Ok(()) } else { Err(text(answer).await) }

@@ -1,4 +1,4 @@
-//! OctoPrints that announce themselves: found by whoever looks, and added by the form.
+//! Discovery in the dashboard: the page finds OctoPrints that announce themselves, and a form adds them.
 
 use printyard::config::Given;
 

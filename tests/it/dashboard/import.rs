@@ -1,4 +1,4 @@
-//! Printers out of a list: every row is looked at before anything is written, and then all are, or none.
+//! Printer import from a list: all rows are checked before any is written, and then all or none are written.
 
 use printyard::simulator::{Farm, FarmConfig};
 use reqwest::{Response, StatusCode, multipart};
@@ -38,7 +38,7 @@ async fn a_list_is_looked_at_and_then_imported_as_it_was_looked_at() {
     let farm = Farm::start(FarmConfig { printers: 2, ..FarmConfig::default() }).await.expect("a farm");
     let [one, two] = farm.printers() else { panic!("two printers") };
     let here = site.farm.printers()[0].url();
-    // As a German spreadsheet writes it: Windows-1252, semicolons, commas in numbers, an empty row at the end.
+    // A list as a German spreadsheet saves it: Windows-1252, semicolons, decimal commas, an empty last row.
     let list = format!(
         "Name;URL;API key;Tags;Nozzle mm;Notes\r\nHalle ö;{};{};\"halle-a, petg\";0,6;\"by the \"\"door\"\"\"\r\n\
          P-1;{here};;;;\r\nMK4;{};;;;\r\n;;;;;\r\n",
@@ -73,7 +73,7 @@ async fn a_list_is_looked_at_and_then_imported_as_it_was_looked_at() {
     let audit = api(&site, "audit?action=printer.registered").await;
     assert_eq!(audit["items"].as_array().map(Vec::len), Some(3), "one row for each: {audit}");
 
-    // Sent once more, by a page that is loaded again: nothing happens, and what is so is shown.
+    // A reload of the page sends the form again. Nothing changes, and the page shows the existing printers.
     let (status, page) = text(site.submit("/printers/import/confirm", &fields).await).await;
     assert!(status == StatusCode::CONFLICT && page.contains("3 are there already"), "{page}");
     assert_eq!(count(&site).await, 3);
@@ -135,7 +135,7 @@ async fn a_list_that_cannot_be_read_is_told_so_and_nobody_elses_is_imported() {
         assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{words}: {page}");
         assert!(page.contains(words), "{words}: {page}");
     }
-    // The most that one list may be, in the form of the second step too.
+    // A list of the maximum size must fit into the form of the second step too.
     let full: String = (0..1_000).map(|n| format!("P{n},http://p{n},{}\n", "\"\"".repeat(490))).collect();
     let (status, page) = text(upload(&site, "file", format!("name,url,notes\n{full}")).await).await;
     assert!(status.is_success() && page.contains("1000 printers will be added"), "{status}");

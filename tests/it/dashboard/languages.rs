@@ -1,4 +1,4 @@
-//! Pages in the language of who reads them: their browser's, or what they chose.
+//! Languages of the pages: the browser's language, or the one that the user chose.
 
 use printyard::simulator::Fault;
 use reqwest::{StatusCode, header};

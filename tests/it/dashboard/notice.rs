@@ -1,5 +1,5 @@
-//! What users see while a part of the server does not work: one line on every page, which live pages show and remove by
-//! themselves; readiness and metrics say the same.
+//! The notice about a failed part of the server. Every page shows it, and live pages show and remove it without a
+//! reload. Readiness and metrics report the same failure.
 
 use reqwest::StatusCode;
 use serde_json::Value;
@@ -11,7 +11,7 @@ const ENGLISH: &str = "The database file was deleted, moved or replaced.";
 const GERMAN: &str = "Die Datenbankdatei wurde gelöscht, verschoben oder ersetzt.";
 
 impl Site {
-    /// Runs the write that readiness reports.
+    /// Runs the health task, whose write decides what readiness reports.
     async fn write_health(&self) {
         self.services.background().run_now("health").await.expect("the task is there");
     }
@@ -95,7 +95,7 @@ async fn a_page_that_needs_a_database_that_is_away_says_so_and_what_to_do() {
     assert_eq!(page.status(), StatusCode::SERVICE_UNAVAILABLE);
     let page = page.text().await.expect("a page");
     assert!(page.contains("The database is not available") && page.contains("Try again"), "{page}");
-    // It learns of the cause within one period.
+    // The health task finds the cause within one period.
     let named = async || send(site.get("/login")).await.text().await.is_ok_and(|page| page.contains("does not answer"));
     wait::until("the page names the cause", SOON, named).await;
     assert_eq!(site.readiness().await.0, StatusCode::SERVICE_UNAVAILABLE);

@@ -1,4 +1,4 @@
-//! One printer in the dashboard: added, looked at, changed, removed, and its files.
+//! One printer in the dashboard: adding, viewing, changing and removing it, and its files.
 
 use std::time::Duration;
 
@@ -50,7 +50,7 @@ async fn the_settings_of_a_printer_are_changed_and_it_is_removed() {
     assert!(page.contains("hall-a, petg") && page.contains("250 x 210 x 210") && page.contains("two\nlines"), "{page}");
     let stale = site.submit(&path, &fields("1", "")).await;
     assert_eq!(stale.status(), StatusCode::CONFLICT, "somebody else was quicker");
-    // The key that was there stays: it takes commands.
+    // The stored key is unchanged, because the printer accepts commands.
     site.command(&[("printer_id", id), ("command", "start")]).await;
     let remove = format!("/printers/{id}/remove");
     assert_eq!(site.submit(&remove, &[]).await.status(), StatusCode::UNPROCESSABLE_ENTITY, "it asks once");
@@ -70,7 +70,7 @@ async fn a_file_is_uploaded_selected_and_deleted_by_forms() {
     assert_eq!(empty.status(), StatusCode::UNPROCESSABLE_ENTITY);
     let page = empty.text().await.expect("a page");
     assert!(page.contains("The file was not taken") && page.contains("must be given"), "{page}");
-    // Larger than a form may be.
+    // Larger than the size limit of other forms.
     let content = "G1 X1\n".repeat(500_000);
     let file = |name: &'static str| reqwest::multipart::Part::text(content.clone()).file_name(name);
     for name in ["gear.gcode", "other.gcode"] {
@@ -88,7 +88,7 @@ async fn a_file_is_uploaded_selected_and_deleted_by_forms() {
     assert!(page.contains("<b>1</b> disconnected"), "{page}");
 }
 
-/// The list of files comes after this: longer than a page waits for anything else of a printer.
+/// Delay of the list of files: longer than a page waits for any other response of a printer.
 const SLOW: Duration = Duration::from_secs(4);
 
 fn files(fault: Fault) -> Fault {
@@ -156,7 +156,7 @@ async fn the_commands_and_the_prints_of_a_printer_are_on_its_page_back_to_the_ol
     let path = format!("/printers/{}", site.ids[1]);
     let page = site.page(&path).await;
     assert!(page.contains("It was given none yet.") && page.contains("None was seen yet."), "{page}");
-    // In a batch of both, the second printer's row is not the first one.
+    // In a batch of both printers, the row of the second printer is not the first one.
     site.command(&[("printer_id", site.ids[0].as_str()), ("printer_id", &site.ids[1]), ("command", "start")]).await;
     let page = site.page(&path).await;
     let commands = &page[page.find("id=\"commands\"").expect("a list")..page.find("id=\"prints\"").expect("a list")];
@@ -214,7 +214,7 @@ async fn the_farm_is_in_the_order_that_is_asked_for() {
     assert!(page.contains("/?sort=left&#38;view=rows") && page.contains("&#38;sort=left"), "{page}");
 }
 
-/// Lines of G-code past any print.
+/// Sends G-code lines to a printer outside any print.
 async fn gcode(site: &Site, number: usize, lines: &[&str]) {
     let printer = &site.farm.printers()[number];
     let request = site.http.post(format!("{}/api/printer/command", printer.url()));
@@ -241,10 +241,10 @@ async fn the_temperatures_of_a_printer_are_told_in_numbers_and_go_on_by_its_stre
     let news = read_until(&mut stream, "event: heat\n").await + &read_until(&mut stream, "\n\n").await;
     let news = news.split("event: heat").nth(1).and_then(|rest| rest.split("data: ").nth(1)).expect("news");
     let news: Value = serde_json::from_str(news.split('\n').next().expect("a line")).expect("JSON");
-    // Of a reading since, and not what was known long before.
+    // The values must come from a new reading, not from an old one.
     let bed = &news["heaters"][1];
     assert_eq!((&bed["name"], &bed["label"], &bed["target"]), (&json!("bed"), &json!("Bed"), &json!([60.0])), "{news}");
-    // A page of the whole farm has no use for it.
+    // Pages of the whole farm receive no temperatures.
     let mut farm = send(site.get("/stream")).await;
     let seen = read_until(&mut farm, "event: strip").await + &read_until(&mut farm, "event: beat").await;
     assert!(!seen.contains("event: heat"), "{seen}");

@@ -1,4 +1,4 @@
-//! A new printer is tried before it is added: each way of not working is told in a sentence, with a step of its own.
+//! Connection test before a printer is added: each failure has its own sentence and its own next step.
 
 use std::collections::HashSet;
 
@@ -17,10 +17,10 @@ use crate::support::{
     server::{TestServer, farm},
 };
 
-/// A web server that wants a login and says so in no header and on no page.
+/// Response of a web server that requires a login, but sends no `WWW-Authenticate` header and no page.
 const REFUSAL: &str = "HTTP/1.1 401 Unauthorized\r\ncontent-type: application/json";
 
-/// A listener on loopback that gives each connection to `then`; its address.
+/// Starts a listener on loopback that passes each connection to `then`. Returns its address.
 async fn listening<F, Fut>(then: F) -> String
 where
     F: Fn(tokio::net::TcpStream) -> Fut + Send + 'static,
@@ -36,7 +36,7 @@ where
     address
 }
 
-/// A web server that knows no path.
+/// Starts a web server that sends the same page for every path.
 async fn another_web_server() -> String {
     listening(async |mut stream| {
         let _ = stream.read(&mut [0; 4096]).await;
@@ -47,7 +47,7 @@ async fn another_web_server() -> String {
     .await
 }
 
-/// A server that speaks TLS with a certificate for these names that nobody vouches for.
+/// Starts a TLS server with a self-signed certificate for these names.
 async fn secured(names: &[&str]) -> String {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
@@ -124,7 +124,7 @@ async fn the_page_of_a_test_says_what_is_wrong_and_what_to_do() {
     assert!(answer.contains("does not accept this API key") && answer.contains("class=\"todo\""), "{answer}");
 }
 
-/// The hidden field of a form that carries a key on.
+/// Returns the hidden field that keeps a key between two forms.
 fn kept(page: &str) -> String {
     let from = page.split("name=\"kept_key\" value=\"").nth(1).unwrap_or_else(|| panic!("no kept key: {page}"));
     from.split('"').next().unwrap_or_default().to_owned()
@@ -135,7 +135,7 @@ async fn a_key_survives_a_refused_form_and_is_never_readable() {
     let site = Site::with(1).await;
     let another = Farm::start(FarmConfig::default()).await.expect("a farm");
     let printer = &another.printers()[0];
-    // The name is taken.
+    // The name is already in use, so the form is refused.
     let mut fields = vec![("name", "P-1"), ("url", printer.url()), ("api_key", printer.api_key()), ("act", "add")];
     let refused = site.submit("/printers/new", &fields).await;
     assert_eq!(refused.status(), 422);
@@ -166,7 +166,7 @@ async fn a_key_survives_a_refused_form_and_is_never_readable() {
     assert!(!send(site.get("/")).await.text().await.expect("a page").contains("P-3"));
 }
 
-/// The value of a hidden field.
+/// Returns the value of a hidden field.
 fn hidden(page: &str, name: &str) -> String {
     let from = page.split(&format!("name=\"{name}\" value=\"")).nth(1).unwrap_or_else(|| panic!("no {name}: {page}"));
     from.split('"').next().unwrap_or_default().to_owned()
@@ -178,7 +178,7 @@ async fn proxy_settings_survive_a_refused_form_and_are_changed_without_being_sho
     let (password, token) = ("form-password-1", "form-token-1");
     let headers = format!("X-Access-Token: {token}");
     let camera = "http://cam:form-camera-1@127.0.0.1:9/shot";
-    // The name is taken.
+    // The name is already in use, so the form is refused.
     let fields = [
         ("name", "P-1"),
         ("url", "127.0.0.1:9/#temp"),
@@ -285,7 +285,7 @@ async fn the_settings_page_tests_what_was_typed_and_keeps_stored_secrets() {
     assert!(settings.contains(&url) && hidden(&settings, "version") == version, "nothing was stored: {settings}");
 }
 
-/// The hidden fields of a page, and the address of its button.
+/// Returns the hidden fields of a page, and the address on its button.
 fn suggestion(page: &str) -> Vec<(String, String)> {
     let inputs = page.split("<input type=\"hidden\" name=\"").skip(1);
     let pair = |part: &str| {

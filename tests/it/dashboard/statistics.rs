@@ -1,4 +1,4 @@
-//! What was printed, in pictures, numbers and a file, and the list of prints.
+//! Print statistics as charts, numbers and a file, and the list of prints.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use printyard::{
@@ -18,14 +18,14 @@ use uuid::Uuid;
 use super::{Site, header, send};
 
 impl Site {
-    /// The ledger of the server, by a way of the test's own.
+    /// Opens the server's database on a separate connection.
     async fn ledger(&self) -> Db {
         let url = format!("sqlite:{}", self._folder.path().join("test.db").display());
         Db::connect(&url).await.expect("the ledger")
     }
 }
 
-/// Prints that ended so, an hour each, the last one at a time.
+/// Stores prints of one hour each with these results. The first ended at `last`, and each further one an hour earlier.
 async fn printed(db: &Db, printer: &str, results: &[PrintResult], last: DateTime<Utc>) {
     let (printer, by): (Uuid, By) = (printer.parse().expect("an id"), By::printer());
     let facts: Vec<_> = results
@@ -41,7 +41,7 @@ async fn printed(db: &Db, printer: &str, results: &[PrintResult], last: DateTime
     sights::record(db, clock::new_id(), &facts, &[]).await.expect("recorded");
 }
 
-/// What stands behind a name of the sums at the top.
+/// Returns the value of a name in the totals at the top.
 fn sum<'a>(page: &'a str, name: &str) -> &'a str {
     let from = page.split(&format!("<dt>{name}</dt><dd>")).nth(1).unwrap_or_else(|| panic!("no {name}: {page}"));
     from.split("</dd>").next().expect("an end")
@@ -58,7 +58,7 @@ async fn what_was_printed_is_told_in_pictures_and_in_numbers() {
     let results = [done, done, done, failed, PrintResult::Unknown];
     printed(&db, &site.ids[0], &results, noon - TimeDelta::days(2)).await;
     printed(&db, &site.ids[1], &[PrintResult::Cancelled], noon - TimeDelta::days(20)).await;
-    // What is counted before somebody looks, and what is not, is told alike.
+    // The totals are the same before and after the background task has counted the prints.
     for counted in [false, true] {
         if counted {
             assert_eq!(print_days::catch_up(&db).await.expect("counted"), 6);

@@ -1,4 +1,4 @@
-//! Tags of many printers at once, by a form.
+//! A form that changes the tags of many printers at once.
 
 use reqwest::StatusCode;
 use serde_json::json;
@@ -28,7 +28,7 @@ async fn the_ticked_printers_get_some_tags_and_lose_others() {
     let (status, page) = text(site.submit("/printers/tags", &[&ticked[..], &change].concat()).await).await;
     assert!(status.is_success() && page.contains("2 printers were changed."), "{page}");
     assert_eq!(tags(&site).await, ["hall-a petg", "hall-a petg", "all"]);
-    // All that match, disabled ones among them; those that have them already are said.
+    // Selects all printers, including disabled ones. The page reports those that had the tag before.
     let all = [("all", "1"), ("act", "save"), ("add", "petg")];
     let (_, page) = text(site.submit("/printers/tags", &all).await).await;
     assert!(page.contains("1 printer was changed. 2 had their tags so already."), "{page}");
@@ -89,7 +89,7 @@ async fn nobody_takes_off_the_tag_by_which_they_see_a_printer() {
     let (status, page) = text(site.submit("/printers/tags", &fields).await).await;
     assert!(status == 422 && page.contains("limited to"), "{page}");
     assert_eq!(tags(&site).await, ["all"]);
-    // Two at once: each finds what the other left, and neither is lost.
+    // Two concurrent changes: each one sees the result of the other, and both are kept.
     let id = vec![site.ids[0].parse().expect("an id")];
     let put = |tag: &str| Retag { add: vec![tag.to_owned()], remove: Vec::new() };
     let (one, two) = (put("one"), put("two"));

@@ -1,4 +1,5 @@
-//! Every page held to axe-core: names, roles, contrast and focus, in both themes, on a desk and on a phone.
+//! Accessibility of every page, checked with axe-core: names, roles, contrast and focus, in both themes, on a desktop
+//! and on a phone.
 
 use printyard::simulator::{Act, Fault};
 use serde_json::json;
@@ -10,12 +11,12 @@ use crate::{
 };
 
 const AXE: &str = include_str!("../vendor/axe.min.js");
-/// What the level AA of WCAG 2.2 asks for, and what axe holds for good practice.
+/// Runs axe-core with the rules of WCAG 2.2 level AA and its best practices.
 const RUN: &str = "return axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] })
     .then(({ violations }) => violations.map(({ id, help, nodes }) =>
         [id, help, ...nodes.slice(0, 3).map(({ html, failureSummary }) => `${html.slice(0, 200)}\\n      ${failureSummary.slice(0, 300)}`)]))";
 
-/// What axe finds on the page that is shown, in each theme and at each width.
+/// Returns the violations on the current page, in each theme and at each width.
 async fn violations(browser: &Browser, page: &str) -> Vec<String> {
     let mut found = Vec::new();
     for (width, theme) in [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")] {
@@ -30,7 +31,7 @@ async fn violations(browser: &Browser, page: &str) -> Vec<String> {
     found
 }
 
-/// Leaves a page as a user who goes on by its button.
+/// Leaves a page by its button, and waits until the next page is loaded.
 async fn go_on(browser: &Browser, script: &str, arrived: &str) {
     browser.value(script).await;
     browser.until(arrived, &format!("return {arrived}")).await;
@@ -46,11 +47,11 @@ async fn no_page_violates_what_axe_knows_in_either_theme() {
     farm.printers()[1].at_printer(Act::Pause);
     farm.printers()[3].at_printer(Act::FirmwareError("Thermal runaway".to_owned()));
     farm.printers()[4].set_fault(Some(Fault::Refuse));
-    // A failure of its own, for the page of a batch.
+    // A batch that fails, so that the page of a batch shows a failure.
     let again = json!({"command": "start", "select": {"printer_ids": ids[..1]}});
     let failed = server.post_and_wait("/api/v1/batches", again).await.1;
     let batches = [batches, vec![failed["id"].as_str().expect("an id").to_owned()]].concat();
-    // One that is failing, with a delivery, and one that is off.
+    // One webhook that fails and has a delivery, and one that is disabled.
     for enabled in [true, false] {
         let hook = json!({"url": "http://127.0.0.1:1/", "description": "ERP", "ordered": true, "enabled": enabled});
         assert_eq!(server.post("/api/v1/webhooks", hook).await.0, 201);
@@ -68,7 +69,7 @@ async fn no_page_violates_what_axe_knows_in_either_theme() {
         routes::of_pages().into_iter().flat_map(|(verb, route)| addresses(&verb, &route, &ids[..1], &[], &batches));
     for path in pages.chain(more).filter(|path| !path.ends_with(".csv") && !path.starts_with("/login/oidc")) {
         browser.open(&format!("{}{path}", server.url)).await;
-        // A file, or what is part of a page.
+        // A file, or a fragment of a page.
         if browser.value("return document.contentType !== 'text/html'").await == true {
             continue;
         }

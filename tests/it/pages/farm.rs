@@ -1,4 +1,4 @@
-//! The farm page under somebody's hands: selection, order, and what it says when it is not live.
+//! The farm page in use: selection, order, and its notice while it is not live.
 
 use printyard::simulator::{Act, Fault};
 use serde_json::json;
@@ -8,7 +8,7 @@ use crate::support::{browser::Browser, needs, server::yard};
 
 const SHIFT: u8 = 8;
 const CTRL: u8 = 2;
-/// The places of the printers that are selected, in the order of the page.
+/// Returns the positions of the selected printers, in the order of the page.
 const SELECTED: &str =
     "return [...document.querySelectorAll('.farm .pick')].map((box, at) => box.checked ? at + 1 : 0).filter(Boolean)";
 
@@ -74,7 +74,7 @@ async fn what_becomes_urgent_moves_up_while_nobody_uses_the_list_and_stays_while
     farm.printers()[2].at_printer(Act::FirmwareError("Thermal runaway".to_owned()));
     let shows = format!("return document.querySelector('#p-{} .needs')?.innerText.includes('Thermal')", ids[2]);
     browser.until("its tile tells of it", &shows).await;
-    // The next beats have come, and were left alone.
+    // The page has received further ticks, and has not moved the tile.
     let beats = "window.beats ??= (() => { let n = 0; const on = putAges; putAges = (ages) => { n += 1; on(ages); };
         return () => n; })(); return window.beats() > 2";
     browser.until("some beats", beats).await;

@@ -1,4 +1,4 @@
-//! A live page shows the notice of the server, and removes it, without being loaded again.
+//! A live page shows and removes the server's notice without a reload.
 
 use super::visit;
 use crate::support::{

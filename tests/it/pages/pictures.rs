@@ -1,5 +1,5 @@
-//! Every page as pictures, to be looked at: in both themes, on a phone, a desk and a wall, on farms of every size and
-//! mood.
+//! Screenshots of every page for review: in both themes, on a phone, a desktop and a wall screen, with farms of several
+//! sizes and states.
 //!
 //! `tests/run --quick pictures --ignored` writes them to `target/pictures`.
 
@@ -23,7 +23,7 @@ use crate::{
 const SCREENS: [(u32, u32); 3] = [(390, 844), (1280, 800), (3840, 2160)];
 const THEMES: [&str; 2] = ["light", "dark"];
 
-/// A farm of some size in some mood.
+/// A farm of a certain size and state.
 struct Scene {
     name: &'static str,
     server: TestServer,
@@ -48,7 +48,7 @@ impl Scene {
         scene
     }
 
-    /// One of each trouble, the same again after every twelve printers.
+    /// Causes one failure of each kind in the first twelve printers, and again in twelve of each further sixty.
     async fn break_some(&self) {
         for (at, printer) in self.farm.printers().iter().enumerate().filter(|(at, _)| at % 60 < 12) {
             match at % 12 {
@@ -65,10 +65,10 @@ impl Scene {
         self.server.post_and_wait("/api/v1/batches", stop).await;
     }
 
-    /// The pages of this scene: those of the farm, or of everything.
+    /// Returns the farm pages of this scene, or all pages.
     async fn pages(&self, everything: bool) -> Vec<String> {
         let mut pages: Vec<String> = ["/", "/?view=rows", "/?view=cameras"].map(str::to_owned).into();
-        // What hundreds of cameras show differs from what sixty do in its waiting alone.
+        // With hundreds of cameras the page looks the same as with sixty, and only takes longer.
         pages.retain(|path| self.ids.len() < 500 || !path.contains("cameras"));
         if everything {
             let batches = self.server.get("/api/v1/batches").await.1;
@@ -95,7 +95,7 @@ async fn picture(browser: &Browser, folder: &Path, name: &str) {
     std::fs::write(folder.join(format!("{name}.png")), bytes).expect("a place for pictures");
 }
 
-/// A file's name out of an address; ids are told by their kind alone.
+/// Returns a file name for a URL. Each id becomes the same word.
 fn plain(path: &str) -> String {
     let parts = path.split(['/', '?', '=', '&']).filter(|part| !part.is_empty());
     let name = parts.map(|part| if part.len() == 36 { "one" } else { part }).collect::<Vec<_>>().join("-");

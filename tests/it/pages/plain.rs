@@ -1,4 +1,4 @@
-//! The pages where no script runs: everything reads, and the work of a day can be done by forms.
+//! The pages without scripts: every page is readable, and forms cover the daily work.
 
 use printyard::simulator::{Farm, FarmConfig};
 use serde_json::json;
@@ -8,13 +8,13 @@ use crate::{
     support::{browser::Browser, needs, routes, server::yard},
 };
 
-/// Types into the field of a form, as its value.
+/// Sets the value of a form field.
 async fn fill(browser: &Browser, name: &str, text: &str) {
     let script = "document.querySelector(`main [name=${arguments[0]}]`).value = arguments[1]; return true";
     assert_eq!(browser.run(script, vec![json!(name), json!(text)]).await, Ok(json!(true)));
 }
 
-/// Presses what a selector finds, with the mouse, and waits until the page that it leads to shows a text.
+/// Clicks an element with the mouse, and waits until the next page shows a text.
 async fn press(browser: &Browser, selector: &str, shown: &str) {
     let view = "document.querySelector(arguments[0]).scrollIntoView({ block: 'center' }); return true";
     assert_eq!(browser.run(view, vec![json!(selector)]).await, Ok(json!(true)));
@@ -36,7 +36,7 @@ async fn without_a_script_every_page_reads_and_the_work_of_a_day_is_done_by_form
     let untouched = "return typeof follow === 'undefined' && !document.querySelector('#picker button')";
     assert_eq!(browser.value(untouched).await, true, "no script has run");
 
-    // Two of three are ticked, started, and followed by loading their batch again.
+    // Selects two of three printers, starts them, and follows their batch by reloading its page.
     for id in &ids[..2] {
         browser.draw(&[format!("#p-{id} .hit").as_str()], 0).await;
     }
@@ -58,7 +58,7 @@ async fn without_a_script_every_page_reads_and_the_work_of_a_day_is_done_by_form
     };
     done(2).await;
 
-    // All that match, by the box that stands for them; the page asks, and leaves out the one without a print.
+    // Selects all printers with one box. The page asks for confirmation, and leaves out the printer without a print.
     browser.open(&format!("{}/", server.url)).await;
     browser.draw(&["#picker [name=all]"], 0).await;
     press(&browser, "#act [value=cancel]", "Cancel 2 prints?").await;

@@ -1,5 +1,5 @@
-//! How printers come to the farm, by hand in the pages: out of a list, found on the network, with a key that nobody
-//! copies, and the tags of many at once.
+//! Adding printers in the pages: from a list, from network discovery, and with a key that OctoPrint grants. Also the
+//! tags of many printers at once.
 
 use printyard::simulator::{Farm, FarmConfig};
 use serde_json::json;
@@ -13,20 +13,20 @@ use crate::support::{
     server::{TestServer, yard},
 };
 
-/// Fills a field of a form as somebody who types does.
+/// Fills a field of a form, with the event that typing causes.
 async fn fill(browser: &Browser, name: &str, value: &str) {
     let script = "const field = document.querySelector(`main [name=${arguments[0]}]`); field.value = arguments[1];
         field.dispatchEvent(new Event('input', { bubbles: true })); return true";
     assert_eq!(browser.run(script, vec![json!(name), json!(value)]).await, Ok(json!(true)), "{name}");
 }
 
-/// Clicks on what a selector finds.
+/// Clicks an element.
 async fn click(browser: &Browser, selector: &str) {
     let script = "document.querySelector(arguments[0]).click(); return true";
     assert_eq!(browser.run(script, vec![json!(selector)]).await, Ok(json!(true)), "{selector}");
 }
 
-/// Waits until the page is another one, and shows this text in its main part.
+/// Waits until the page shows this text in its main part.
 async fn until_says(browser: &Browser, text: &str) {
     let script = format!("return document.querySelector('main')?.innerText.includes({}) ?? false", json!(text));
     browser.until(&format!("the page says {text}"), &script).await;

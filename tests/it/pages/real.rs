@@ -1,4 +1,4 @@
-//! A working day on a real OctoPrint: from the empty farm to a cancelled print, with nothing but the pages.
+//! A working day on a real OctoPrint with the pages only, from the empty farm to a cancelled print.
 
 use serde_json::json;
 
@@ -13,7 +13,7 @@ use crate::support::{
 /// Fills the field of a form.
 const FILL: &str = "const field = document.querySelector(`[name=${arguments[0]}]`); field.value = arguments[1];
     field.dispatchEvent(new Event('input', { bubbles: true })); return true";
-/// Presses the button of a command on a printer's page, and answers the page that asks.
+/// Clicks the button of a command on a printer's page, and confirms it.
 async fn command(browser: &Browser, page: &str, word: &str, seen: &str) {
     browser.open(page).await;
     browser.value(&format!("document.querySelector('#act [value={word}]').click()")).await;

@@ -1,4 +1,4 @@
-//! The wall screen, which nobody touches: it turns its leaves, stays logged in, and heals by itself.
+//! The wall screen without user input: it changes its pages, stays logged in, and recovers from failures without help.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use printyard::{
@@ -38,7 +38,7 @@ async fn a_wall_says_what_needs_somebody_turns_its_leaves_and_outlives_its_serve
     browser.value("window.first = document.querySelector('.leaf:not([hidden])').innerText").await;
     browser.until("it turns", "return document.querySelector('.leaf:not([hidden])').innerText !== window.first").await;
 
-    // Away for a while, and back as another version.
+    // The server stops, and returns as another version.
     browser.value("document.body.dataset.version = 'another'").await;
     server.go_away().await;
     browser.until("it says that it is not live", "return !document.getElementById('lost').hidden").await;
@@ -52,7 +52,7 @@ async fn a_wall_says_what_needs_somebody_turns_its_leaves_and_outlives_its_serve
     assert_eq!(browser.value("return document.getElementById('lost').hidden").await, true);
     assert_eq!(ids.len(), 8);
 
-    // Only where its session is over it has to be logged in again.
+    // A new login is required only when the session has ended.
     let (_, tokens, _) = server.get("/api/v1/tokens").await;
     for token in tokens["items"].as_array().expect("tokens") {
         server.delete(&format!("/api/v1/tokens/{}", token["id"].as_str().expect("an id"))).await;
@@ -62,8 +62,8 @@ async fn a_wall_says_what_needs_somebody_turns_its_leaves_and_outlives_its_serve
     server.stop().await;
 }
 
-/// Looks at the wall with a session of so many hours that began a while ago; when it ends after that, and whether the
-/// browser was told to keep its cookie.
+/// Opens the wall with a session of `life_h` hours that has `left_h` hours left. Returns the new end of the session,
+/// and whether the response renews the cookie.
 async fn use_session(server: &TestServer, db: &Db, role: &str, life_h: i64, left_h: i64) -> (DateTime<Utc>, bool) {
     let body = json!({"name": format!("{role} {life_h}"), "password": "correct horse battery", "role": role});
     let (status, user, _) = server.post("/api/v1/users", body).await;
