@@ -1,4 +1,4 @@
-//! The periodic tasks: their status in the API and in the metrics, and their independence.
+//! Periodic tasks: their status in the API and in the metrics, and their independence.
 
 use printyard::storage::Db;
 use reqwest::{Method, StatusCode};
@@ -10,7 +10,7 @@ use crate::{
     support::server::{Options, TestServer},
 };
 
-/// The task of this name in `GET /background`.
+/// Returns the task of this name from `GET /background`.
 async fn task(server: &TestServer, name: &str) -> Value {
     let (status, body, _) = server.get("/api/v1/background").await;
     assert_eq!(status, StatusCode::OK, "{body}");
@@ -23,7 +23,7 @@ async fn run(server: &TestServer, name: &str) -> Value {
     task(server, name).await
 }
 
-/// A server over a SQLite file, and the same file past the server.
+/// Starts a server on a SQLite file. Also opens that file directly, without the server.
 async fn over(folder: &TempDir) -> (TestServer, Db) {
     let url = format!("sqlite:{}", folder.path().join("test.db").display());
     let server = TestServer::with(Options { database_url: Some(url.clone()), ..Options::default() }).await;
@@ -88,7 +88,7 @@ async fn after_a_jump_of_the_clock_nothing_is_removed_and_it_says_until_when() {
     for name in REMOVALS {
         assert_eq!(run(&server, name).await["last_error"], Value::Null, "the clock is right");
     }
-    // To the next start the clock is years past all that is stored.
+    // At its next start the server sees a clock that is years ahead of all stored times.
     server.go_away().await;
     execute(&db, "update events set at = '2020-01-01T00:00:00+00:00'").await;
     execute(&db, "update retention_clock set checked_at = '2020-01-01T00:00:00+00:00'").await;

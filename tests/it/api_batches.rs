@@ -1,4 +1,4 @@
-//! Batches, the job of one printer, plates and prints, over HTTP and with a simulated farm.
+//! Batches, the job endpoint of a printer, plates and prints, over HTTP with a simulated farm.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// Every field of a command's row that the contract names.
+/// Every field of a command's row that the contract lists.
 const ROW: [&str; 20] = [
     "id",
     "batch_id",
@@ -482,7 +482,7 @@ async fn a_principal_has_100_scheduled_batches_and_nobody_else_is_refused_for_it
     let schedule = async |token: &str| {
         answer(server.bare(Method::POST, "/api/v1/batches").bearer_auth(token).json(&scheduled(&later))).await
     };
-    // Several at once: check and count are one step.
+    // Several requests at once: the server must check the limit and count the batch in one step.
     let mut accepted = 0;
     for _ in 0..3 {
         let answers = futures_util::future::join_all((0..40).map(|_| schedule(&greedy))).await;
@@ -490,17 +490,17 @@ async fn a_principal_has_100_scheduled_batches_and_nobody_else_is_refused_for_it
     }
     assert_eq!(accepted, 100);
     is_problem(&schedule(&greedy).await, 409, "too_many_scheduled");
-    // Its successor is the same principal.
+    // The token's successor is the same principal.
     let (_, rotated, _) = server.post(&format!("/api/v1/tokens/{id}/rotate"), json!({"overlap_s": 3_600})).await;
     let successor = rotated["token"].as_str().expect("a token");
     is_problem(&schedule(successor).await, 409, "too_many_scheduled");
-    // Another principal can do everything, and so can this one at once.
+    // The limit does not affect other principals. This principal can still send a batch that starts at once.
     let other = server.token("operator").await;
     assert_eq!(schedule(&other).await.0, StatusCode::ACCEPTED);
     let cancel = json!({"command": "cancel", "select": {"all": true}});
     let now = server.bare(Method::POST, "/api/v1/batches").bearer_auth(&greedy).json(&cancel);
     assert!(answer(now).await.0.is_success());
-    // Also after a restart, which reads them from the command log.
+    // The limit still holds after a restart, when the server reads the scheduled batches from the command log.
     let server = server.restart().await;
     let again = server.bare(Method::POST, "/api/v1/batches").bearer_auth(successor).json(&scheduled(&later));
     is_problem(&answer(again).await, 409, "too_many_scheduled");

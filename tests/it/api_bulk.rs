@@ -1,4 +1,4 @@
-//! Many printers in one request: each has its own answer, and what is wrong with one costs the others nothing.
+//! Bulk requests: each printer has its own result, and an invalid item does not affect the others.
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -103,7 +103,7 @@ async fn the_request_as_a_whole_is_held_to_its_rules() {
 #[tokio::test(flavor = "multi_thread")]
 async fn five_hundred_at_once_are_registered_and_a_tag_limit_holds_for_each() {
     let server = TestServer::start().await;
-    // Every hundredth is there: the others are registered all the same.
+    // Every hundredth printer exists already. The others are registered all the same.
     for n in (0..500).step_by(100) {
         server.post("/api/v1/printers", printer(n)).await;
     }

@@ -1,4 +1,5 @@
-//! Clients that are generated from the document: made anew from the running server, and put to work on a simulated farm.
+//! Clients generated from the OpenAPI document: the test generates them from the running server and uses them with a
+//! simulated farm.
 
 use std::{
     ffi::OsStr,
@@ -19,7 +20,7 @@ fn sources(language: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(language)
 }
 
-/// Runs a program to its end, beside the server; returns what it said.
+/// Runs a program to its end while the server runs. Returns its output.
 async fn run<S: AsRef<OsStr>>(folder: &Path, program: &Path, arguments: &[S]) -> String {
     let mut command = Command::new(program);
     command.args(arguments).current_dir(folder).env("PYTHONPATH", folder).env("NO_COLOR", "1");
@@ -31,7 +32,7 @@ async fn run<S: AsRef<OsStr>>(folder: &Path, program: &Path, arguments: &[S]) ->
     said
 }
 
-/// The printers of a farm, as a scenario takes them.
+/// Returns the printers of a farm as JSON, as a scenario takes them.
 fn printers(farm: &Farm) -> String {
     let printer = |printer: &printyard::simulator::SimulatedPrinter| json!({"name": printer.name(), "url": printer.url(), "api_key": printer.api_key()});
     Value::from_iter(farm.printers().iter().map(printer)).to_string()
@@ -80,7 +81,7 @@ async fn a_generated_typescript_client_is_checked_by_the_compiler_and_works() {
     let said = run(folder.path(), Path::new("node"), &["scenario.js", &server.url, ADMIN, &printers(&farm)]).await;
     assert!(said.contains("the scenario holds"), "{said}");
 
-    // The compiler would see a word that there is not, and fields.
+    // The TypeScript compiler must reject unknown enum values and unknown fields.
     let path = folder.path().join("scenario.ts");
     let mut scenario = std::fs::read_to_string(&path).expect("the scenario");
     for (good, bad) in [

@@ -1,7 +1,7 @@
-//! What was released stays: the document of now is held against that of the last release, and what would break a client of
-//! it fails.
+//! API compatibility: compares the current OpenAPI document with that of the last release, and fails on changes that
+//! would break a client.
 //!
-//! A release takes the document over with `PRINTYARD_RELEASE_CONTRACT=1 cargo test api_contract`.
+//! A release stores the current document with `PRINTYARD_RELEASE_CONTRACT=1 cargo test api_contract`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,23 +11,24 @@ use serde_json::{Value, json};
 use crate::support::server::{TestServer, answer};
 
 const RELEASED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/contract/released.json");
-/// Vocabularies that clients act on: nothing may be added to them.
+/// Enums that clients act on. No value may be added to them.
 const CLOSED: [&str; 2] = ["Effect", "BatchResult"];
 
-/// Who reads a value decides what may become of it: a server that takes more, and a client that is told less, break nothing.
+/// The direction of a value decides which changes are compatible. A server may accept more in requests, and may return
+/// less optional data in responses.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Way {
     Request,
     Response,
 }
 
-/// A schema with its references followed and its parts put together.
+/// A schema after its references are resolved and its parts are merged.
 #[derive(Default)]
 struct Shape<'a> {
-    /// Empty: anything.
+    /// Empty means any type.
     types: BTreeSet<&'a str>,
     words: BTreeSet<&'a str>,
-    /// The words are all there will ever be.
+    /// No word may be added to this enum.
     is_closed: bool,
     properties: BTreeMap<&'a str, &'a Value>,
     required: BTreeSet<&'a str>,
@@ -82,12 +83,12 @@ fn entries(value: &Value) -> impl Iterator<Item = (&str, &Value)> {
 struct Comparison<'a> {
     old: &'a Value,
     new: &'a Value,
-    /// References under way: types that contain themselves come to an end.
+    /// References that are being compared. They stop the recursion at types that contain themselves.
     seen: BTreeSet<String>,
     broken: Vec<String>,
 }
 
-/// Everything that would break a client of the old document.
+/// Lists every change that would break a client of the old document.
 fn broken(old: &Value, new: &Value) -> Vec<String> {
     let mut comparison = Comparison { old, new, seen: BTreeSet::new(), broken: Vec::new() };
     for (path, item) in entries(&old["paths"]) {
@@ -158,7 +159,7 @@ impl<'a> Comparison<'a> {
             return;
         }
         let (was, now) = (Shape::of(self.old, old), Shape::of(self.new, new));
-        // Whoever sends must be able to go on doing so, whoever reads must meet nothing that was not there.
+        // A request may only accept more types than before. A response may only return types that it had before.
         let (less, more) = if way == Way::Request { (&was.types, &now.types) } else { (&now.types, &was.types) };
         if !more.is_empty() && (less.is_empty() || !less.is_subset(more)) {
             self.broken.push(format!("{place} is {:?} and was {:?}", now.types, was.types));
@@ -222,7 +223,7 @@ async fn nothing_that_was_released_is_broken() {
     assert!(broken.is_empty(), "clients of the last release would break:\n{}", broken.join("\n"));
 }
 
-/// A small document, and one change of it.
+/// Returns the breaking changes when one place of a small document changes.
 fn changed(pointer: &str, value: Value) -> Vec<String> {
     let old = json!({
         "paths": {"/things": {"post": {

@@ -1,5 +1,4 @@
-//! The feed over HTTP: lists that say where to follow, pages, waiting, streams, and what happens to a cursor of another
-//! past.
+//! The event feed over HTTP: cursors in lists, pages, long polling, streams, and a cursor of another feed.
 
 use std::time::Duration;
 
@@ -19,7 +18,7 @@ async fn cursor_of(server: &TestServer, list: &str) -> String {
     headers["x-events-cursor"].to_str().expect("a text").to_owned()
 }
 
-/// Follows the feed from a cursor until an event of this type has come; all that came.
+/// Follows the feed from a cursor until an event of this type arrives. Returns all events up to it.
 async fn follow(server: &TestServer, cursor: &str, last: &str) -> Vec<Value> {
     let (mut cursor, mut events) = (cursor.to_owned(), Vec::new());
     wait::until(&format!("{last} is told"), DEADLINE, async || {
@@ -69,7 +68,7 @@ async fn whoever_reads_a_list_and_follows_from_there_hears_of_everything_after_i
         again["items"].as_array().expect("items").iter().filter_map(|event| event["cursor"].as_str()).collect();
     assert_eq!(again[..seqs.len()], seqs[..], "the same again, in the same order");
 
-    // Somebody pauses at the printer itself, and cancels.
+    // A user pauses and cancels the print at the printer itself.
     let cursor = cursor_of(&server, "/api/v1/prints").await;
     farm.printers()[0].at_printer(Act::Pause);
     let events = follow(&server, &cursor, "print.paused").await;
@@ -134,7 +133,7 @@ async fn a_cursor_of_another_past_is_gone_and_nonsense_is_refused() {
     let (status, problem, _) = server.get("/api/v1/events?wait=-1").await;
     assert_eq!((status, &problem["parameter"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("wait")));
 
-    // Of another server, which had the same numbers: as after a backup was restored.
+    // A cursor of another server with the same event numbers, as after a restored backup.
     let (other, _other_farm, _) = yard(1).await;
     let (_, page, _) = other.get("/api/v1/events?limit=1").await;
     let strange = page["next_cursor"].as_str().expect("a cursor");
@@ -159,7 +158,7 @@ async fn the_feed_is_read_from_a_time_on() {
     let all = all["items"].as_array().expect("items");
     let created = all.iter().position(|event| event["type"] == "batch.created").expect("it was created");
     let at = all[created]["at"].as_str().expect("a time");
-    // By position: the first event of that time or later, and everything behind it.
+    // The page begins at the position of the first event at or after that time, and has every event that follows it.
     let first = all.iter().position(|event| event["at"].as_str() >= Some(at)).expect("at least this one");
     let (status, page, _) = server.get(&format!("/api/v1/events?after_time={at}&limit=500")).await;
     assert_eq!((status, &page["items"][0]["id"]), (StatusCode::OK, &all[first]["id"]), "{page}");
@@ -185,7 +184,7 @@ async fn the_feed_is_read_from_a_time_on() {
     server.stop().await;
 }
 
-/// Reads a stream of events until so many have come: the id and the data of each.
+/// Reads a stream until `n` events have arrived. Returns the id and the data of each.
 async fn streamed(server: &TestServer, query: &str, last: Option<&str>, n: usize) -> Vec<(String, Value)> {
     let mut request = server.request(Method::GET, &format!("/api/v1/events/stream{query}"));
     if let Some(last) = last {
@@ -272,7 +271,8 @@ async fn whoever_may_see_some_printers_hears_of_those_alone() {
     server.stop().await;
 }
 
-/// Holds what events carry against the document's schemas: nothing is missing, nothing is told that is not described.
+/// Compares the data of events with the schemas of the document. Required fields must be present, and each field must
+/// be described.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_events_carry_is_what_the_document_says() {
     let (server, farm, ids) = yard(2).await;
@@ -307,7 +307,7 @@ async fn what_events_carry_is_what_the_document_says() {
         for field in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
             assert!(data.contains_key(field), "{kind} lacks {field}: {event}");
         }
-        // A batch tells of whatever was asked for.
+        // `batch.created` contains further fields of the request, which its schema does not list.
         for field in data.keys().filter(|_| kind != "batch.created") {
             assert!(properties.contains_key(field), "{name} does not describe {field}: {event}");
         }

@@ -1,4 +1,5 @@
-//! Whole lists as files: every item, in either form, and a file that ends well is whole.
+//! Exports of whole lists: each file has every item in either format, and a file that ends without an error is
+//! complete.
 
 use std::collections::BTreeSet;
 
@@ -7,12 +8,12 @@ use serde_json::{Value, json};
 
 use crate::support::server::TestServer;
 
-/// More than what is read at once.
+/// More items than the server reads from the database at once.
 const MANY: usize = 620;
 const CSV: &str = "text/csv";
 const NDJSON: &str = "application/x-ndjson";
 
-/// Registers printers with notes of so many characters; returns their ids.
+/// Registers printers with notes of `notes` characters. Returns their ids.
 async fn fill(server: &TestServer, printers: usize, notes: usize) -> Vec<String> {
     let mut ids = Vec::new();
     let all: Vec<usize> = (0..printers).collect();
@@ -134,13 +135,13 @@ async fn a_file_has_all_there_is_and_a_page_has_what_was_asked_for() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_goes_wrong_on_the_way_cuts_the_file_off() {
     let server = TestServer::start().await;
-    // More than a connection holds by itself: the server has to wait for its reader.
+    // More data than the socket buffers hold, so that the server has to wait for the client.
     let printers = fill(&server, 3_000, 4_000).await.len();
     let path = "/api/v1/printers";
     let mut response = server.request(Method::GET, path).header("Accept", NDJSON).send().await.expect("an answer");
     assert_eq!(response.status(), StatusCode::OK);
     let mut read = response.chunk().await.expect("a piece").expect("a piece").len();
-    // The ledger goes away while the file is being read.
+    // The database is closed while the client reads the file.
     server.services.close().await;
     let ended = loop {
         match response.chunk().await {

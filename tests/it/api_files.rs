@@ -1,4 +1,4 @@
-//! Files on a printer, over HTTP: there and back, whatever the order of the form's parts.
+//! Files on a printer, over HTTP: uploads and downloads, with the form's parts in any order.
 
 use printyard::simulator::{Farm, FarmConfig, Fault};
 use reqwest::{
@@ -149,7 +149,7 @@ async fn a_file_that_was_selected_at_the_printer_a_moment_ago_is_started() {
     let farm = Farm::start(FarmConfig { printers: 1, with_sample_files: true, ..FarmConfig::default() });
     let (server, farm) = (TestServer::start().await, farm.await.expect("a farm"));
     let printer = &farm.printers()[0];
-    // Nobody tells of the selection: it shows with the next reading alone.
+    // No event reports the selection, because the event socket is closed. Only the next poll shows it.
     printer.set_fault(Some(Fault::DropSocket));
     let id = server.register(printer).await;
     server.until_online(&id).await;

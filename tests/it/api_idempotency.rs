@@ -1,4 +1,5 @@
-//! Requests that are repeated with their key: one effect, whoever repeats it, however often, and whenever the server dies.
+//! Idempotency keys: a repeated request has one effect, even with many repetitions and when the server is killed in
+//! between.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -20,7 +21,7 @@ use crate::{
     },
 };
 
-/// A POST with a key and a token.
+/// Sends a POST with a key and a token.
 async fn post_as(server: &TestServer, token: &str, path: &str, key: &str, body: &Value) -> Answer {
     let request = server.bare(Method::POST, path).bearer_auth(token).header("Idempotency-Key", key);
     answer(request.json(body)).await
@@ -46,7 +47,7 @@ async fn a_repetition_has_no_second_effect_and_is_answered_with_what_is_there_no
     assert_eq!((status, is_replayed(&headers)), (StatusCode::ACCEPTED, false), "{first}");
     let location = headers["location"].clone();
     server.get(&format!("/api/v1/batches/{}", first["id"].as_str().expect("an id"))).await;
-    // In other words: quoted, and with its fields in another order.
+    // The same request in another form: a quoted key, and fields in another order.
     let text = format!(r#"{{ "reason":"shift end", "select":{{"printer_ids":{}}},"command":"cancel"}}"#, json!(ids));
     let request = server.request(Method::POST, "/api/v1/batches").header("Idempotency-Key", "\"MO/1\"");
     let (status, second, headers) = answer(request.header("Content-Type", "application/json").body(text)).await;
@@ -61,14 +62,14 @@ async fn a_repetition_has_no_second_effect_and_is_answered_with_what_is_there_no
     assert_eq!((status, &problem["code"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("idempotency_key_reused")));
     assert_eq!(count(&server, "/api/v1/batches").await, 1);
 
-    // The key of one token is not that of another.
+    // Another token can use the same key for another request.
     let (status, third, _) = post_as(&server, &server.token("operator").await, "/api/v1/batches", "MO/1", &wish).await;
     assert_eq!(status, StatusCode::ACCEPTED);
     assert_ne!(third["id"], first["id"]);
     server.stop().await;
 }
 
-/// Fields that the document promises in an answer to a POST.
+/// Returns the fields that the document requires in a response to this POST.
 fn required(document: &Value, path: &str, status: StatusCode) -> Vec<String> {
     let is_id = |part: &str| part.len() == 36 && part.contains('-');
     let template = path.split('/').map(|part| if is_id(part) { "{id}" } else { part }).collect::<Vec<_>>().join("/");
@@ -98,7 +99,7 @@ async fn every_kind_of_post_is_repeatable() {
         let second = post(&server, path, path, &body).await;
         assert!(first.0.is_success(), "{path}: {}", first.1);
         assert_eq!((second.0, is_replayed(&second.2)), (first.0, true), "{path}: {}", second.1);
-        // The document knows that a replay has no secret.
+        // The document must not require the secret, because a replay leaves it out.
         for name in required(&document, path, first.0) {
             assert!(second.1.get(&name).is_some(), "a replay of {path} has no {name}: {}", second.1);
         }
@@ -147,7 +148,7 @@ async fn nothing_is_kept_of_a_request_that_was_refused() {
     let (status, _, headers) = post(&server, "/api/v1/batches", "k", &good).await;
     assert_eq!((status, is_replayed(&headers)), (StatusCode::ACCEPTED, false));
 
-    // A conflict is a refusal, too.
+    // A conflict is a refused request too, so its key is not stored.
     let printer = json!({"name": "P", "url": "http://10.0.0.8"});
     let (_, made, _) = server.post("/api/v1/printers", printer.clone()).await;
     let (status, problem, _) = post(&server, "/api/v1/printers", "p", &printer).await;
@@ -195,7 +196,7 @@ async fn a_replay_waits_for_the_end_as_the_first_request_would() {
         assert_eq!(headers.get("preference-applied").and_then(|value| value.to_str().ok()), wait);
         (status, body)
     };
-    // Scheduled for later: no wait is long enough.
+    // The batch is scheduled for tomorrow, so no wait sees its end.
     let body =
         json!({"command": "cancel", "select": {"printer_ids": ids}, "not_before": clock::now() + TimeDelta::days(1)});
     let (_, first, _) = post(&server, "/api/v1/batches", "/api/v1/batches", &body).await;
@@ -213,7 +214,7 @@ async fn a_replay_waits_for_the_end_as_the_first_request_would() {
     let (status, again) = replay("/api/v1/batches", &body, None).await;
     assert_eq!((status, &again["id"]), (StatusCode::ACCEPTED, &first["id"]), "the first status");
 
-    // A command to one printer is answered by its row.
+    // The response to a command for one printer is its row.
     let (path, body) = (format!("/api/v1/printers/{}/job", ids[0]), json!({"command": "cancel"}));
     let (_, first, _) = post(&server, &path, &path, &body).await;
     let (status, row) = replay(&path, &body, Some("wait=30")).await;
@@ -305,12 +306,12 @@ async fn a_key_outlives_the_server() {
     server.stop().await;
 }
 
-/// Moments at which the server is killed.
+/// How often the server is killed.
 const KILLS: u64 = 10;
-/// Effects that the client wants.
+/// Effects that the client requests.
 const WISHES: usize = 120;
 
-/// Sends until it is answered with a success, as a program does that retries blindly.
+/// Repeats a request until the response is a success, as a program with blind retries does.
 async fn insist(url: &std::sync::Mutex<String>, path: &str, key: &str, body: &Value) -> Value {
     let http = crate::support::client();
     let what = format!("{key} is answered");
@@ -352,7 +353,7 @@ async fn a_client_that_retries_while_the_server_is_killed_gets_every_effect_exac
     let killer = async {
         for seed in 0..KILLS {
             let chance = seed * 7_919 + u64::from(clock::now().timestamp_subsec_micros());
-            // The moment of the kill is the random variable of this test, not something waited for.
+            // The time of the kill is the random variable of this test. The test does not wait for anything here.
             wait::pause(Duration::from_millis(20 + chance % 250)).await;
             server.kill();
             server = ServerProcess::start(dir.path()).await;
@@ -391,7 +392,7 @@ async fn an_upload_is_repeatable_by_its_length() {
     let first = upload().await;
     assert_eq!(first.0, StatusCode::CREATED, "{}", first.1);
     let second = upload().await;
-    // The boundary of a form is another one each time, and as long as before.
+    // A new multipart boundary has the same length, so the length of the body is the same.
     assert_eq!((second.0, is_replayed(&second.2), &second.1), (StatusCode::CREATED, true, &first.1));
     server.stop().await;
 }

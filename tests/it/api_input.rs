@@ -1,4 +1,4 @@
-//! Whatever a client sends: an answer comes in time, and it is never the server that failed.
+//! Fuzzed input: any request gets a response in time, and never a 5xx status.
 
 use proptest::{
     prelude::{Just, Strategy, any, prop, prop_oneof},
@@ -13,9 +13,9 @@ use crate::support::{
     server::{Options, TestServer},
 };
 
-/// Characters of a cursor. A longer address is refused by hyper, in words of its own, before there is a request.
+/// Longest cursor in characters. hyper refuses a longer URL with its own error, before there is a request.
 const LONGEST_CURSOR: usize = 20_000;
-/// Cases of each property: enough to find what is common, few enough for every run.
+/// Cases per property: enough for common errors, and few enough to run each time.
 const CASES: u32 = 150;
 
 /// Sends each case to one server.
@@ -48,7 +48,7 @@ where
     result.unwrap_or_else(|error| panic!("{error}"));
 }
 
-/// Texts, odd ones preferred.
+/// Generates texts, mostly unusual ones.
 fn text() -> impl Strategy<Value = String> {
     prop_oneof![
         any::<String>(),
@@ -61,7 +61,7 @@ fn text() -> impl Strategy<Value = String> {
     ]
 }
 
-/// JSON of any shape, not too deep.
+/// Generates JSON values of any shape and limited depth.
 fn value() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -79,7 +79,7 @@ fn value() -> impl Strategy<Value = Value> {
     })
 }
 
-/// An object with some of these fields, each with anything in it.
+/// Generates objects with some of these fields and any values.
 fn object(fields: &'static [&'static str]) -> impl Strategy<Value = Value> {
     let field = prop::sample::select(fields);
     prop::collection::vec((field, value()), 0..5)

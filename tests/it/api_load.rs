@@ -1,4 +1,4 @@
-//! Too much at once: who holds on to what they have costs the others nothing, and is told so at once.
+//! Overload: a token that holds many requests open does not affect other tokens, and the server refuses it at once.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// Sends the beginning of a request, and leaves it at that.
+/// Sends the beginning of a request and nothing more.
 async fn stuck(server: &TestServer, request: &str) -> TcpStream {
     let mut stream = TcpStream::connect(server.url.trim_start_matches("http://")).await.expect("a connection");
     stream.write_all(request.as_bytes()).await.expect("the server takes it");
@@ -27,8 +27,8 @@ async fn ask(server: &TestServer, token: &str, path: &str, accept: &str) -> Answ
     answer(server.bare(Method::GET, path).bearer_auth(token).header("Accept", accept)).await
 }
 
-/// Holds on to more and more until the server says that this token has as much under way as it may: one that came while
-/// a question of ours took its place was refused.
+/// Opens requests until the server refuses this token with `overloaded`. An opened request is refused if it arrives
+/// while the probe uses the last place, so the loop repeats.
 async fn until_overloaded(server: &TestServer, token: &str, accept: &str, request: &str) -> Vec<TcpStream> {
     let mut held = Vec::new();
     let refused = wait::until("no more is let in", DEADLINE, async || {
@@ -55,7 +55,7 @@ async fn until_admitted(server: &TestServer, token: &str, accept: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bodies_that_never_end_take_up_what_their_own_token_may_have_and_no_more() {
-    // Few: a body that never ends is waited for a while only.
+    // The limit is small because the server waits only a limited time for a body that never ends.
     let rooms = Capacity { all: 64, each: 4 };
     let bounds = Bounds { requests: rooms, ..Bounds::default() };
     let server = TestServer::with(Options { bounds, ..Options::default() }).await;
@@ -65,7 +65,7 @@ async fn bodies_that_never_end_take_up_what_their_own_token_may_have_and_no_more
          Content-Length: 100\r\n\r\n{{"
     );
     let held = until_overloaded(&server, &greedy, "*/*", &half).await;
-    // Who has to be refused is refused before anything is read.
+    // The server refuses the request before it reads the body.
     let early = server.bare(Method::POST, "/api/v1/batches").bearer_auth(&greedy).body("no JSON at all");
     is_problem(&answer(early).await, 503, "overloaded");
     for _ in 0..3 {
@@ -74,7 +74,7 @@ async fn bodies_that_never_end_take_up_what_their_own_token_may_have_and_no_more
     for path in ["/healthz", "/readyz", "/metrics"] {
         assert_eq!(ask(&server, &greedy, path, "*/*").await.0, StatusCode::OK, "{path}");
     }
-    // What takes long has room of its own.
+    // Long requests have their own limit.
     assert_eq!(ask(&server, &greedy, "/api/v1/me", "text/csv").await.0, StatusCode::OK);
     drop(held);
     until_admitted(&server, &greedy, "*/*").await;
@@ -100,7 +100,7 @@ async fn answers_that_are_never_read_are_held_for_a_while_and_then_cut_off() {
     let held = until_overloaded(&server, &greedy, "text/csv", &whole).await;
     assert_eq!(ask(&server, &greedy, "/api/v1/me", "*/*").await.0, StatusCode::OK, "what is short has room of its own");
     assert_eq!(ask(&server, &other, "/api/v1/me", "text/csv").await.0, StatusCode::OK, "another token");
-    // Nobody reads, nobody goes: the server makes an end of it.
+    // No client reads or closes these connections. The server ends them.
     until_admitted(&server, &greedy, "text/csv").await;
     drop(held);
 }
@@ -146,7 +146,7 @@ async fn however_many_tokens_hold_reserved_places_a_newcomer_can_stop_printers()
         )
     };
     let (mut held, stop) = (Vec::new(), format!("/api/v1/batches/{}/stop", uuid::Uuid::nil()));
-    // More than 256 places: the shared ones, then four reserved ones of each token.
+    // More than 256 requests: 4 shared places, then four reserved places for each token.
     for greedy in tokens {
         let half = half(&greedy);
         held.extend(join_all((0..4).map(|_| stuck(&server, &half))).await);
@@ -155,7 +155,7 @@ async fn however_many_tokens_hold_reserved_places_a_newcomer_can_stop_printers()
             if got.0 == StatusCode::SERVICE_UNAVAILABLE {
                 return Ok(());
             }
-            // This request itself may have taken the place of one that was refused.
+            // This probe may have taken the place of a request that was refused.
             held.push(stuck(&server, &half).await);
             Err(got.1)
         })

@@ -1,4 +1,4 @@
-//! The register over HTTP: printers come, change and go, and nobody overwrites what somebody else wrote.
+//! The printer registry over HTTP: adding, changing and removing printers, and concurrent changes.
 
 use std::time::Duration;
 
@@ -262,7 +262,7 @@ async fn metrics_count_the_printers() {
     assert!(text.contains("printyard_printers{reachability=\"online\"} 2"), "{text}");
 }
 
-/// A damaged row is one printer's trouble.
+/// A damaged row affects only its own printer.
 #[tokio::test]
 async fn a_printer_whose_stored_address_is_broken_is_left_out_and_mended_by_a_new_one() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -306,7 +306,7 @@ async fn a_printer_whose_stored_address_is_broken_is_left_out_and_mended_by_a_ne
     server.stop().await;
 }
 
-/// Of two changes at once, one comes last in the register; the live side must not follow the other one last.
+/// Two concurrent changes are stored in some order. The fleet must apply the one that the registry stored last.
 #[tokio::test]
 async fn the_live_side_follows_the_change_that_the_register_has_last() {
     let (server, farm, ids) = yard(1).await;

@@ -1,11 +1,11 @@
-//! Everything below `/api` that fails says so as problem+json, with one request id, and never with an internal text.
+//! Errors below `/api`: each is problem+json with one request id, and without internal text.
 
 use reqwest::{Method, StatusCode, header::HeaderMap};
 use serde_json::{Value, json};
 
 use crate::support::server::{TestServer, answer};
 
-/// What every problem has.
+/// Checks the fields and headers that every problem has.
 #[track_caller]
 pub fn is_problem(answer: &(StatusCode, Value, HeaderMap), status: u16, code: &str) {
     let (got, body, headers) = answer;

@@ -1,5 +1,5 @@
-//! The document and the server, held against each other by a stranger: schemathesis makes requests of all kinds out of the
-//! document, chains them as a program would, and looks whether every answer is one that the document has.
+//! Schemathesis generates requests from the OpenAPI document, chains them as a program would, and checks that the
+//! document describes every response.
 
 use std::{path::Path, process::Command};
 
@@ -15,7 +15,7 @@ use crate::support::{
 #[tokio::test(flavor = "multi_thread")]
 async fn no_request_that_the_document_allows_or_forbids_is_answered_otherwise_than_it_says() {
     let program = needs!(provided("PRINTYARD_TEST_SCHEMATHESIS", "schemathesis"));
-    // Addresses are made up: nothing outside this machine is asked.
+    // Schemathesis makes up addresses. The server must not send requests outside this machine.
     let given = Given { printer_networks: Some("127.0.0.0/8".to_owned()), ..Given::default() };
     let server = TestServer::with(Options { given, ..Options::default() }).await;
     let farm = farm(3).await;
@@ -28,7 +28,7 @@ async fn no_request_that_the_document_allows_or_forbids_is_answered_otherwise_th
     let mut command = Command::new(program);
     command.arg("--config-file").arg(settings).arg("run").arg(format!("{}/api/openapi.json", server.url));
     command.args(["--header", &format!("Authorization: Bearer {ADMIN}")]);
-    // It keeps notes where it is started.
+    // schemathesis writes files into the folder where it starts.
     command.current_dir(folder.path());
     let output = tokio::task::spawn_blocking(move || command.output()).await.expect("no panic").expect("schemathesis");
     let said = String::from_utf8_lossy(&output.stdout);
