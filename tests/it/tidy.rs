@@ -1,7 +1,7 @@
-//! The laws of the house that no compiler knows: who may name whom, where SQL lives, what is documented.
+//! Checks of rules that the compiler does not know: module dependencies, the place of SQL, and documentation.
 //!
-//! A table in a document is forgotten; one that fails the build is kept. Each rule is a function
-//! over one file's text, so that a test beside it can show that it is able to fail.
+//! A rule in a document is forgotten, and a rule that fails the build is followed. Each rule is a function over the
+//! text of one file. A second test shows that the rule can fail.
 
 use std::path::Path;
 
@@ -21,10 +21,10 @@ const LONG_FOR_A_REASON: [(&str, &str); 2] = [
     ),
     ("src/domain/print/tests/interleaving/client.rs", "a whole client in one place, as the actor and the recorder are"),
 ];
-/// Lines past which a file of `src/` is asked why.
+/// Files of `src/` with more lines need a reason.
 const LONGEST: usize = 400;
 
-/// Every file below a folder of the project, sorted; none where the folder is not there.
+/// Returns every file below a folder of the project, sorted. Returns nothing if the folder does not exist.
 fn files(folder: &str, extensions: &[&str]) -> Vec<Source> {
     fn collect(root: &Path, folder: &Path, extensions: &[&str], found: &mut Vec<Source>) {
         let Ok(entries) = std::fs::read_dir(folder) else { return };
@@ -46,7 +46,7 @@ fn files(folder: &str, extensions: &[&str]) -> Vec<Source> {
     found
 }
 
-/// Fails with every violation at once, so that one run tells all.
+/// Fails with all violations at once, so that one run shows them all.
 fn hold(folders: &[&str], rule: impl Fn(&Source) -> Vec<String>) {
     let extension = if folders == ["templates"] { ["html", "svg", "txt"].as_slice() } else { &["rs"] };
     let violations: Vec<String> =
@@ -54,7 +54,7 @@ fn hold(folders: &[&str], rule: impl Fn(&Source) -> Vec<String>) {
     assert!(violations.is_empty(), "\n{}\n", violations.join("\n"));
 }
 
-/// What a rule says about a text: for the tests that show that it can fail, and that it need not.
+/// Asserts that a rule finds a violation in each text.
 #[track_caller]
 fn fails(rule: impl Fn(&Source) -> Vec<String>, path: &str, texts: &[&str]) {
     for text in texts {
@@ -107,14 +107,14 @@ fn is_public_item(line: &str) -> bool {
     words.next().is_some_and(|word| kinds.contains(&word))
 }
 
-/// Whether the lines above an item end in a doc comment, attributes in between notwithstanding.
+/// Whether the lines above an item end in a doc comment, even with attributes in between.
 fn has_doc(above: &[&str]) -> bool {
     let mut above = above.iter().rev();
     while let Some(line) = above.next() {
         if line.starts_with("///") || line.ends_with("*/") || line.starts_with("#[doc") || line.starts_with("$(#[") {
             return true;
         }
-        // An attribute, perhaps of several lines: on to where it begins. A plain comment may stand between, too.
+        // Skips an attribute up to its first line, because it can have several lines. A plain comment is allowed too.
         let attribute = line.starts_with("#[") || line.ends_with(']') && above.any(|line| line.starts_with("#["));
         if !attribute && !line.starts_with("//") {
             return false;
@@ -203,7 +203,7 @@ fn a_sleeping_test_is_found() {
 
 // --- Templates -------------------------------------------------------------------------------------------------------
 
-/// What a Content-Security-Policy without `unsafe-inline` would stop in the browser, found before it gets there.
+/// Finds code and styles that a Content-Security-Policy without `unsafe-inline` would block in the browser.
 fn inline_free(file: &Source) -> Vec<String> {
     let text = file.text.to_ascii_lowercase();
     let mut found = Vec::new();

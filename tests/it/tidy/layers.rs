@@ -1,8 +1,8 @@
-//! Every arrow between modules points downwards, as the table in ARCHITECTURE.md draws them.
+//! Module dependencies: each module uses only the modules that the table in ARCHITECTURE.md allows.
 
 use super::{fails, hold, passes, source::Source};
 
-/// Which layer may name which others. Itself it may always name. The four that everybody needs are in `SHARED`.
+/// Which layers each layer may use. Every layer may use itself and the modules in `SHARED`.
 const MAY_NAME: [(&str, &[&str]); 13] = [
     ("http", &["service", "domain"]),
     ("service", &["storage", "fleet", "octoprint", "oidc", "outbound", "secrets", "domain"]),
@@ -18,9 +18,9 @@ const MAY_NAME: [(&str, &[&str]); 13] = [
     ("telemetry", &["domain"]),
     ("lifecycle", &["domain"]),
 ];
-/// Named by each other and by anyone but the domain.
+/// These may be used by each other and by every layer except the domain.
 const SHARED: [&str; 4] = ["clock", "config", "telemetry", "lifecycle"];
-/// Where everything is put together: these may name everything.
+/// These compose the program and may use everything.
 const ABOVE: [&str; 4] = ["main", "lib", "cli", "standby"];
 
 fn may_name(from: &str, to: &str) -> bool {
@@ -31,7 +31,7 @@ fn may_name(from: &str, to: &str) -> bool {
     listed.is_some_and(|(_, lower)| lower.contains(&to) || SHARED.contains(&to))
 }
 
-/// The arrows of one file that the table lacks.
+/// Returns the dependencies of a file that the table does not allow.
 fn arrows(file: &Source) -> Vec<String> {
     let Some(from) = file.layer() else { return vec![] };
     let module = file.module();
@@ -41,10 +41,10 @@ fn arrows(file: &Source) -> Vec<String> {
             continue;
         }
         let behind = |offset: usize| file.tokens.get(at + offset).map_or("", |token| token.text.as_str());
-        // Where the path goes on below the crate's root, if it reaches it.
+        // Index of the first name below the crate's root, if the path reaches the root.
         let below_root = match token.text.as_str() {
             "crate" if behind(1) == "::" => at + 2,
-            // A chain of `super`, seen at its first link.
+            // The first link of a chain of `super`.
             "super" if at < 2 || file.tokens[at - 2].text != "super" || file.tokens[at - 1].text != "::" => {
                 let links = (0..).take_while(|link| behind(2 * link) == "super").count();
                 if links < module.len() + token.modules.len() {
@@ -63,7 +63,7 @@ fn arrows(file: &Source) -> Vec<String> {
     found
 }
 
-/// The names with which a path goes on: one, or each of a group in braces.
+/// Returns the next names of a path: one, or each name of a group in braces.
 fn first_names(file: &Source, at: usize) -> Vec<(usize, String)> {
     let Some(first) = file.tokens.get(at) else { return vec![] };
     if first.text != "{" {

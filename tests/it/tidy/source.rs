@@ -1,49 +1,48 @@
-//! Rust source as the rules of the house need it: code without comments and strings, the strings
-//! themselves, and where the unit tests are.
+//! Rust source for the rules: code without comments and strings, the strings themselves, and the lines of unit tests.
 //!
-//! A full parser would be one more dependency for less than it costs: the rules ask for names and
-//! lines only, and this much of the language's lexical grammar has not changed in ten years.
+//! A full parser would be another dependency, and the rules only need names and lines. This part of the lexical grammar
+//! has not changed in ten years.
 
-/// One file, taken apart. Every text keeps its line breaks, so that lines can be told.
+/// One parsed file. Every text keeps its line breaks, so that line numbers are known.
 pub struct Source {
     /// The path below the project's root, with `/`.
     pub path: String,
-    /// The text as it is.
+    /// The original text.
     pub text: String,
-    /// The text with comments, and what stands between quotes, made blank.
+    /// The text with blanks in place of comments and string contents.
     pub code: String,
-    /// What stands between quotes, each with the line on which it begins (from 1).
+    /// The contents of string literals, each with its first line number (from 1).
     pub strings: Vec<(usize, String)>,
     /// Identifiers and punctuation of the code, each with its line and its enclosing inline modules.
     pub tokens: Vec<Token>,
 }
 
-/// An identifier, or one character of punctuation (`::` is one).
+/// An identifier, or one punctuation character (`::` counts as one).
 #[derive(Debug)]
 pub struct Token {
-    /// The text of it.
+    /// The text of the token.
     pub text: String,
     /// The line, from 1.
     pub line: usize,
-    /// The inline modules around it, outermost first.
+    /// The enclosing inline modules, outermost first.
     pub modules: Vec<String>,
 }
 
 impl Source {
-    /// Takes a text apart.
+    /// Parses a file.
     pub fn new(path: &str, text: &str) -> Self {
         let (code, strings) = strip(text);
         let tokens = tokens(&code);
         Self { path: path.into(), text: text.into(), code, strings, tokens }
     }
 
-    /// The first part of the path below `src/`: the layer. `None` outside `src/`.
+    /// Returns the first part of the path below `src/`, which is the layer. Returns `None` outside `src/`.
     pub fn layer(&self) -> Option<&str> {
         let inner = self.path.strip_prefix("src/")?;
         Some(inner.split('/').next().unwrap_or(inner).trim_end_matches(".rs"))
     }
 
-    /// The module path of the file, as in `crate::a::b`.
+    /// Returns the module path of the file, as in `crate::a::b`.
     pub fn module(&self) -> Vec<String> {
         let inner = self.path.strip_prefix("src/").unwrap_or(&self.path).trim_end_matches(".rs");
         let mut parts: Vec<String> = inner.split('/').map(str::to_owned).collect();
@@ -64,12 +63,12 @@ impl Source {
 }
 
 impl Token {
-    /// Whether it stands in an inline `mod tests`.
+    /// Whether the token is in an inline `mod tests`.
     pub fn in_tests(&self) -> bool {
         self.modules.iter().any(|module| module == "tests")
     }
 
-    /// Whether it is a name or a number, not punctuation.
+    /// Whether the token is a name or a number, not punctuation.
     pub fn is_word(&self) -> bool {
         self.text.starts_with(is_word)
     }
@@ -79,7 +78,7 @@ fn is_word(character: char) -> bool {
     character.is_alphanumeric() || character == '_'
 }
 
-/// Blanks comments and strings, and gives the strings.
+/// Replaces comments and strings by blanks, and returns the strings.
 fn strip(text: &str) -> (String, Vec<(usize, String)>) {
     let characters: Vec<char> = text.chars().collect();
     let (mut code, mut strings) = (String::with_capacity(text.len()), Vec::new());
@@ -127,7 +126,7 @@ fn block_comment(rest: &[char]) -> usize {
     rest.len()
 }
 
-/// Length of a string with escapes that begins at `rest[0]`.
+/// Returns the length of a string with escapes that begins at `rest[0]`.
 fn quoted(rest: &[char]) -> usize {
     let mut at = 1;
     while at < rest.len() {
@@ -141,7 +140,7 @@ fn quoted(rest: &[char]) -> usize {
     rest.len()
 }
 
-/// Length of `r"…"` or `r#"…"#`; 0 for a raw identifier such as `r#type`.
+/// Returns the length of `r"…"` or `r#"…"#`; 0 for a raw identifier such as `r#type`.
 fn raw(rest: &[char]) -> usize {
     let hashes = rest[1..].iter().take_while(|character| **character == '#').count();
     let start = 2 + hashes;
@@ -154,14 +153,14 @@ fn raw(rest: &[char]) -> usize {
     (start..rest.len()).find(closes).map_or(rest.len(), |end| end + 1 + hashes)
 }
 
-/// Length of an escaped character from after the backslash to behind the closing quote.
+/// Returns the length of an escaped character from after the backslash to after the closing quote.
 fn quoted_char(rest: &[char]) -> usize {
     rest.iter().skip(1).position(|character| *character == '\'').map_or(rest.len(), |at| at + 2)
 }
 
 fn tokens(code: &str) -> Vec<Token> {
     let mut tokens: Vec<Token> = Vec::new();
-    // The inline modules around, each with the depth of braces outside it.
+    // The enclosing inline modules, each with the depth of braces outside it.
     let (mut modules, mut depth): (Vec<(String, usize)>, usize) = (Vec::new(), 0);
     for (number, line) in code.lines().enumerate() {
         let mut rest = line.trim_start();

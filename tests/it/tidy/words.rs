@@ -1,25 +1,26 @@
-//! Words that belong to one layer: SQL to the storage, axum to http, sockets to the outbound side.
+//! Restricted crates: SQL only in storage, axum only in http and the simulator, and sockets only in octoprint and
+//! outbound.
 
 use super::{fails, hold, passes, source::Source};
 
-/// Crates, and the folders in which they may be named.
+/// Crates, and the folders that may use them.
 const HOMES: [(&[&str], &[&str]); 3] = [
     (&["axum"], &["http", "simulator"]),
     (&["sqlx"], &["storage"]),
     (&["reqwest", "tungstenite", "tokio_tungstenite"], &["octoprint", "outbound"]),
 ];
-/// What makes a domain impure: crates, and clocks with their method.
+/// Crates and clocks that the domain must not use, because they read the time or do I/O.
 const IMPURE_CRATES: [&str; 5] = ["tokio", "sqlx", "reqwest", "axum", "tungstenite"];
 const CLOCKS: [&str; 3] = ["Utc", "Instant", "SystemTime"];
 
-/// Crates that are named outside their home. Unit tests keep to it too.
+/// Returns the uses of crates outside their folders. The rule applies to unit tests too.
 fn homes(file: &Source) -> Vec<String> {
     let Some(layer) = file.layer() else { return vec![] };
-    // The simulator's own tests have to speak to its event socket, and may not borrow Printyard's client for that.
+    // The simulator's own tests need an event socket client, and must not use Printyard's client for it.
     let is_client = file.path.starts_with("src/simulator/tests/");
     let mut found = Vec::new();
     for (at, token) in file.tokens.iter().enumerate() {
-        // The crate, not a module or a field of ours that has the same name.
+        // Matches the crate, not a module or a field with the same name.
         let before = at.checked_sub(1).map_or("", |before| file.tokens[before].text.as_str());
         let deeper = at.checked_sub(2).map(|before| &file.tokens[before]);
         let deeper =
@@ -53,7 +54,7 @@ fn a_crate_away_from_home_is_found() {
     passes(homes, "src/service/a.rs", &["self.reqwest; outbound::reqwest::x()"]);
 }
 
-/// A domain that knows the time or the world cannot be tested over every case.
+/// A domain that reads the time or does I/O cannot be tested over every case.
 fn purity(file: &Source) -> Vec<String> {
     if file.layer() != Some("domain") {
         return vec![];
@@ -65,7 +66,7 @@ fn purity(file: &Source) -> Vec<String> {
         IMPURE_CRATES.contains(&text(at)) || reads_clock || waits
     };
     (0..file.tokens.len())
-        // Its unit tests may take a moment to count from, which no constructor gives.
+        // Unit tests may read `Instant::now()`, because an `Instant` has no other constructor.
         .filter(|at| impure(*at) && !file.is_test(file.tokens[*at].line))
         .map(|at| format!("{}:{}: `{}` in the domain", file.path, file.tokens[at].line, text(at)))
         .collect()
@@ -85,7 +86,7 @@ fn an_impure_domain_is_found() {
     passes(purity, "src/fleet/a.rs", &["tokio::spawn(a)"]);
 }
 
-/// SQL in a string outside the storage.
+/// Finds SQL strings outside storage.
 fn sql(file: &Source) -> Vec<String> {
     if file.layer().is_none_or(|layer| layer == "storage") {
         return vec![];
@@ -94,7 +95,7 @@ fn sql(file: &Source) -> Vec<String> {
     statements.map(|(line, _)| format!("{}:{line}: SQL lives in storage only", file.path)).collect()
 }
 
-/// Whether a text is a statement, not an English sentence that begins with the same word.
+/// Whether a text is a statement, and not an English sentence that begins with the same word.
 fn is_sql(text: &str) -> bool {
     let text = text.to_ascii_lowercase().replace(['\\', '\n'], " ").replace("( ", "(");
     let words: Vec<&str> = text.split_whitespace().collect();
@@ -116,7 +117,8 @@ fn is_sql(text: &str) -> bool {
     }
 }
 
-/// `select` is SQL when columns follow: a number, a call, a star, or names with commas between them up to `from`.
+/// Whether `select` begins SQL: columns must follow. Columns are a number, a call, a star, or names with commas up to
+/// `from`.
 fn is_select(words: &[&str]) -> bool {
     let columns: Vec<&str> = words.iter().copied().take_while(|word| *word != "from").collect();
     let first = columns.first().copied().unwrap_or_default();
