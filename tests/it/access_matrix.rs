@@ -1,5 +1,5 @@
-//! Every route of the API and of the pages, for everybody who may come: the table below says what is open, and a route
-//! that it lacks fails.
+//! Access matrix: checks every route of the API and of the pages with every role and with missing or invalid
+//! credentials. The table below lists the role that each route needs; a route without a row fails the test.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use crate::support::{
     server::{ADMIN, TestServer, answer},
 };
 
-/// Method, path as the document or the router has it, and the smallest role; `open`: nobody has to say who they are.
+/// Method, path as in the OpenAPI document or the router, and the lowest role. `open` routes need no credentials.
 pub const TABLE: &[(&str, &str, &str)] = &[
     ("GET", "/healthz", "open"),
     ("GET", "/readyz", "open"),
@@ -121,7 +121,7 @@ pub const TABLE: &[(&str, &str, &str)] = &[
     ("GET", "/static/{*path}", "open"),
 ];
 
-/// Routes whose figures are of the whole farm: a token that is limited by tags is refused.
+/// Routes that return figures of the whole farm. They refuse a token that is limited by tags.
 const WHOLE_FARM: [&str; 2] = ["/metrics", "/api/v1/background"];
 const ROLES: [&str; 4] = ["viewer", "operator", "manager", "admin"];
 const NOWHERE: &str = "0193e1c7-7d1c-7a52-9a3e-2f3b5a0c9e11";
@@ -130,7 +130,7 @@ fn is_api(path: &str) -> bool {
     path.starts_with("/api/") || path == "/metrics"
 }
 
-/// The path with something in the place of its parameters.
+/// Replaces the parameters of a path by values.
 fn filled(path: &str) -> String {
     let mut path = path.replace("{*path}", "app.css").replace("{origin}", "local").replace("{path}", "a.gcode");
     for id in ["{id}", "{session_id}", "{delivery_id}"] {
@@ -143,7 +143,8 @@ fn method(name: &str) -> Method {
     name.parse().expect("a method")
 }
 
-/// A request with a token in the API, with a cookie on a page, and from our own page.
+/// Sends a request as from a page of the same origin: with the token to the API, with the cookie to a page. Returns the
+/// status and the redirect target.
 async fn status(
     server: &TestServer,
     verb: &str,
@@ -164,11 +165,12 @@ async fn status(
     let response = request.send().await.expect("an answer");
     let location = response.headers().get("location").and_then(|value| value.to_str().ok()).unwrap_or_default();
     let location = location.to_owned();
-    // Not read to its end: a stream has none.
+    // The body is not read to its end, because a stream has no end.
     (response.status(), location)
 }
 
-/// Refused for want of credentials: 401 in the API, off to the login on a page.
+/// Whether the request was refused for missing or invalid credentials: 401 in the API, a redirect to the login on a
+/// page.
 fn is_unknown(path: &str, (status, location): &(StatusCode, String)) -> bool {
     if is_api(path) { *status == StatusCode::UNAUTHORIZED } else { location.starts_with("/login") }
 }
@@ -190,7 +192,7 @@ async fn the_table_has_every_route_and_no_other() {
     assert_eq!(table.difference(&routes).collect::<Vec<_>>(), Vec::<&(String, String)>::new(), "no route for a row");
 }
 
-/// A token, and a session that was opened with it.
+/// Creates a token and opens a session with it. Returns the token's id, the token and the cookie.
 async fn pair(server: &TestServer, wish: Value) -> (String, String, String) {
     let (status, body, _) = server.post("/api/v1/tokens", wish).await;
     assert_eq!(status, StatusCode::CREATED, "{body}");
@@ -227,7 +229,7 @@ async fn nothing_is_open_that_should_not_be_and_nothing_shut_that_should_be_open
             let shut = is_unknown(path, &got) && *path != "/logout";
             assert_eq!(shut, *needed != "open", "{name}: {verb} {path}: {got:?}");
         }
-        // A login and a logout would end the session that they come with.
+        // `open` routes include the login and the logout, which would end the session of the request.
         if *needed == "open" {
             continue;
         }
@@ -241,6 +243,6 @@ async fn nothing_is_open_that_should_not_be_and_nothing_shut_that_should_be_open
             assert_eq!(got.0 == StatusCode::FORBIDDEN, shut, "{case}");
         }
     }
-    // And each still holds: nothing above was a matter of chance.
+    // The admin token is still valid, so the refusals above have no other cause.
     assert_eq!(answer(server.bare(Method::GET, "/api/v1/me").bearer_auth(ADMIN)).await.0, StatusCode::OK);
 }

@@ -1,4 +1,4 @@
-//! The audit, seen from outside: what nobody commanded is in it, too.
+//! The audit over HTTP and on its page, with changes that no Printyard user made.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use crate::support::{
     wait,
 };
 
-/// What was recorded shows within this.
+/// Time within which a recorded row must be visible.
 const SOON: Duration = Duration::from_secs(20);
 
-/// Rows, oldest first.
+/// Returns the rows, oldest first.
 async fn rows(server: &TestServer, query: &str) -> Vec<Value> {
     let (_, page, _) = server.get(&format!("/api/v1/audit?limit=500&{query}")).await;
     page["items"].as_array().expect("items").iter().rev().cloned().collect()
@@ -66,7 +66,7 @@ async fn what_happens_at_the_printer_is_in_the_audit_and_what_commands_did_stand
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_that_stops_on_a_failure_says_that_the_scheduler_stopped_it_and_on_which_printers_it_is_not_done() {
     let (server, _farm, ids) = yard(2).await;
-    // Neither prints: the first is refused, the second is not sent any more.
+    // No printer prints. So the first command is rejected, and the second one is skipped.
     let body = json!({"command": "pause", "select": {"printer_ids": ids}, "max_in_flight": 1, "on_failure": "stop"});
     let (_, batch, _) = server.post_and_wait("/api/v1/batches", body).await;
     assert_eq!(batch["counts"]["skipped"], 1, "{batch}");
@@ -77,14 +77,14 @@ async fn a_batch_that_stops_on_a_failure_says_that_the_scheduler_stopped_it_and_
     assert_eq!((&rows[1]["changes"], &rows[1]["printer_ids"]), (&told, &json!(ids)));
 }
 
-/// A page as the admin sees it in a browser.
+/// Loads a page with the admin's session cookie.
 async fn page(server: &TestServer, cookie: &str, path: &str) -> (StatusCode, String) {
     let request = server.bare(Method::GET, path).header("Cookie", format!("printyard_session={cookie}"));
     let response = request.send().await.expect("an answer");
     (response.status(), response.text().await.expect("text"))
 }
 
-/// The rows that a page shows, as they stand on it.
+/// Returns the row numbers that a page shows, in their order on the page.
 fn shown(page: &str) -> Vec<i64> {
     page.split("<li id=\"row-").skip(1).filter_map(|part| part.split('"').next()?.parse().ok()).collect()
 }
@@ -124,7 +124,7 @@ async fn the_page_tells_who_did_what_and_finds_it() {
     ] {
         assert!(page(&server, &cookie, &format!("/audit?{query}")).await.1.contains(words), "{query}");
     }
-    // A page ends, the file does not.
+    // A page has a limited number of rows. The file has all rows.
     for n in 0..50 {
         server.post("/api/v1/users", json!({"name": format!("user-{n}"), "role": "viewer"})).await;
     }

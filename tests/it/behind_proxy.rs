@@ -1,4 +1,5 @@
-//! OctoPrint behind a web server: user and password, headers, certificates of a farm, cameras elsewhere, pasted addresses.
+//! OctoPrint behind a reverse proxy: basic authentication, extra headers, private certificates, cameras on other hosts,
+//! and pasted addresses.
 
 mod nginx;
 
@@ -26,7 +27,7 @@ use crate::support::{
 const TOKEN_HEADER: &str = "x-access-token: front-token-1";
 const WANTS_LOGIN: &str = "HTTP/1.1 401 Unauthorized\r\nwww-authenticate: Basic realm=\"farm\"";
 
-/// The proxy settings of a front that wants `ann`, `front-password-1` and the token.
+/// Returns the proxy settings for a `Front` that requires `ann`, `front-password-1` and the token.
 fn settings() -> Value {
     json!({
         "proxy_auth": {"user": "ann", "password": "front-password-1"},
@@ -47,7 +48,7 @@ async fn test(server: &TestServer, body: Value) -> Value {
     report
 }
 
-/// Pauses, uploads, and looks through the camera; waits for the event socket first.
+/// Pauses, uploads and loads a camera picture, after the event socket is open.
 async fn use_printer(server: &TestServer, id: &str) {
     let path = format!("/api/v1/printers/{id}");
     wait::until("events come by the socket", Duration::from_secs(20), async || {
@@ -292,7 +293,8 @@ async fn pasted_addresses_and_keys_are_understood_and_a_redirect_is_offered() {
     }
 }
 
-/// An OctoPrint of which only the settings answer, and its camera under the same address. Its port, and its task.
+/// Starts an OctoPrint that answers only its settings, with its camera under the same address. Returns its port and its
+/// task.
 async fn camera(snapshot: String, stream: &'static str) -> (u16, tokio::task::JoinHandle<()>) {
     let settings = json!({"webcam": {"webcamEnabled": true, "snapshotUrl": snapshot, "streamUrl": stream}});
     let webcam = async |Query(query): Query<Vec<(String, String)>>| {
@@ -328,7 +330,7 @@ async fn a_stream_or_an_address_of_its_own_stands_in_for_a_snapshot_address() {
         assert_eq!(seen, (StatusCode::OK, "picture".to_owned()), "{at:?}");
         task.abort();
     }
-    // The address that an operator set wins over OctoPrint's, and is judged by the same guard.
+    // A camera address that the operator sets takes precedence over OctoPrint's. The address guard checks both.
     let (port, task) = camera(String::new(), "").await;
     let own = format!("http://127.0.0.1:{port}/webcam/?action=snapshot");
     let body = json!({"name": "own", "url": "http://127.0.0.1:9", "enabled": false, "camera_url": own,

@@ -1,4 +1,4 @@
-//! One broken channel is not a broken printer: whatever is missing, the outcome is what the printer did.
+//! Broken channels: while one endpoint of a printer fails, each outcome still matches what the printer did.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ fn reading(path: &str, fault: Fault) -> Fault {
     Fault::Reading(path.to_owned(), Box::new(fault))
 }
 
-/// The channels that are broken, by what the printer's page has to name.
+/// Returns each fault with the channel error that the printer's page must show.
 fn broken() -> Vec<(&'static str, Fault, Option<&'static str>)> {
     vec![
         ("socket 401", reading("/sockjs", Fault::Status(401)), Some("socket_refused")),
@@ -44,7 +44,7 @@ enum Job {
     Paused,
 }
 
-/// What a command has to end as, and the state that it leaves.
+/// Returns the expected outcome of a command, and the state after it.
 fn expected(command: &str, job: Job) -> (&'static str, &'static str) {
     match (command, job) {
         ("start", Job::Idle) => ("confirmed", "Printing"),
@@ -58,7 +58,7 @@ fn expected(command: &str, job: Job) -> (&'static str, &'static str) {
     }
 }
 
-/// A print that was begun and paused at the printer.
+/// Starts a print at the printer itself, and pauses it if `job` asks for that.
 async fn bring_to(printer: &SimulatedPrinter, job: Job) {
     if job == Job::Idle {
         return;
@@ -143,7 +143,7 @@ async fn whatever_channel_is_broken_the_outcome_is_what_the_printer_did() {
     }
 }
 
-/// A printer without events whose job cannot be read either: only `GET /api/printer` shows its state.
+/// Returns a fault that leaves only `GET /api/printer` to read the state: neither event socket nor job work.
 fn state_alone() -> Fault {
     Fault::Readings(vec![reading("/sockjs", Fault::Status(401)), reading("/api/job", Fault::Status(500))])
 }
@@ -171,7 +171,7 @@ async fn a_start_that_octoprint_accepted_is_confirmed_by_the_state_alone() {
     for id in &ids {
         server.until_state(id, "operational").await;
     }
-    // The other file that was selected is what is known of the job.
+    // Printyard knows only the previously selected file, which is another one.
     breaks.set_fault(Some(state_alone()));
     for (printer, id) in farm.printers().iter().zip(&ids) {
         let (_, row, _) = server.post_and_wait(&format!("/api/v1/printers/{id}/job"), named_start()).await;
@@ -198,7 +198,7 @@ async fn a_start_without_a_reply_is_not_confirmed_by_the_state_alone_and_waits_n
     let (_, row, _) = server.post_and_wait(&format!("/api/v1/printers/{id}/job"), named_start()).await;
     assert_eq!((&row["outcome"], &row["reason"]), (&json!("unknown"), &json!("no_answer")), "{row}");
     assert_eq!(printer.state_text(), "Printing");
-    // The job can be read again: it was this file.
+    // The job can be read again, and shows this file.
     printer.set_fault(None);
     let batch = format!("/api/v1/batches/{}", row["batch_id"].as_str().expect("a batch"));
     wait::until("it is settled", SOON, async || {
@@ -220,7 +220,7 @@ async fn nothing_is_unchanged_by_a_socket_that_went_deaf() {
     })
     .await;
     server.until_state(&id, "operational").await;
-    // From now on its events come to nothing, and it answers pings.
+    // From now on the socket answers pings, but its events are late.
     printer.set_fault(Some(Fault::LateEvents(Duration::from_secs(600))));
     printer.at_printer(Act::StartSelected);
     until_text(printer, "Printing").await;

@@ -1,7 +1,8 @@
-//! What is compressed on its way out and what is not, and pages that the browser has already.
+//! Compression and caching: which responses are compressed, and conditional requests for pages that the browser has
+//! already.
 //!
-//! The sizes as sent, with 300 printers: `printyard demo --printers 300`, open its link with `curl -c jar`, then
-//! `curl --compressed -b jar -so /dev/null -w '%{size_download}\n' http://127.0.0.1:8080/`.
+//! To measure the sent sizes with 300 printers: run `printyard demo --printers 300`, open its link with `curl -c jar`,
+//! then `curl --compressed -b jar -so /dev/null -w '%{size_download}\n' http://127.0.0.1:8080/`.
 
 use std::{io::Read, time::Duration};
 
@@ -21,7 +22,7 @@ use crate::support::{
 };
 
 const SOON: Duration = Duration::from_secs(20);
-/// Smaller responses are not compressed, so they prove nothing.
+/// Smaller responses are never compressed, so a test needs a body of this size.
 const LARGE: usize = 2_048;
 
 fn header(response: &Response, name: HeaderName) -> String {
@@ -35,7 +36,7 @@ fn unpacked(bytes: &[u8]) -> String {
     text
 }
 
-/// A server with a browser that has a session.
+/// A server and the cookie of a session.
 struct Site {
     server: TestServer,
     cookie: String,
@@ -57,7 +58,7 @@ impl Site {
         self.send(Method::GET, path, &[(ACCEPT_ENCODING, accepted)]).await
     }
 
-    /// Sends a form of one of the server's own pages.
+    /// Sends a form as from one of the server's own pages.
     async fn submit(&self, path: &str, form: &'static str) -> Response {
         let request = self.server.bare(Method::POST, path).header(COOKIE, &self.cookie);
         let request = request.header("Sec-Fetch-Site", "same-origin").header(ACCEPT_ENCODING, "gzip");
@@ -106,10 +107,10 @@ async fn responses_that_may_show_a_secret_are_not_compressed() {
         let page = response.text().await.expect("a page");
         assert!(page.contains(secret) && page.len() > least, "{page}");
     }
-    // The part of a form with a key that OctoPrint granted.
+    // This fragment of a form contains a key that OctoPrint granted.
     let part = site.get("/printers/keys/0190a0a0-0000-7000-8000-000000000000", "gzip").await;
     assert_eq!((part.status(), header(&part, CACHE_CONTROL)), (StatusCode::OK, "no-store".to_owned()));
-    // No response to an unsafe request is, however large.
+    // Responses to unsafe requests are not compressed, even when they are large.
     let body: Vec<_> = (0..40).map(|n| json!({"name": format!("p-{n}"), "url": format!("http://127.0.0.1:{n}"), "api_key": "k", "enabled": false})).collect();
     let request = site.server.request(Method::POST, "/api/v1/printers/bulk").header(ACCEPT_ENCODING, "gzip");
     let bulk = request.json(&json!({ "items": body })).send().await.expect("a response");
@@ -127,14 +128,14 @@ async fn streams_and_pictures_are_not_compressed_again() {
     assert_eq!((feed.status(), header(&feed, CONTENT_ENCODING)), (StatusCode::OK, String::new()));
     let picture = site.get(&format!("/api/v1/printers/{}/snapshot", ids[0]), "gzip").await;
     assert_eq!((picture.status(), header(&picture, CONTENT_ENCODING)), (StatusCode::OK, String::new()));
-    // A live page compresses its events itself, each so that the browser can read it at once.
+    // A live page compresses its events itself and flushes after each, so the browser can read it at once.
     let mut live = site.get("/stream", "gzip").await;
     assert_eq!(header(&live, CONTENT_ENCODING), "gzip");
     let mut bytes = Vec::new();
     let first = wait::until("an event", SOON, async || {
         bytes.extend(live.chunk().await.expect("a stream").unwrap_or_default());
         let mut text = Vec::new();
-        // The stream has no end yet.
+        // An error is expected here, because the stream has not ended.
         let _ = GzDecoder::new(&*bytes).read_to_end(&mut text);
         Some(String::from_utf8(text).expect("text")).filter(|text| text.ends_with("\n\n"))
     });
@@ -226,12 +227,12 @@ async fn static_files_are_sent_as_they_were_compressed_by_the_build() {
         assert_eq!(plain.text().await.expect("a body"), stored, "{name}");
         let known = site.send(Method::GET, path, &[(IF_NONE_MATCH, &tag)]).await;
         assert_eq!(known.status(), StatusCode::NOT_MODIFIED, "{name}");
-        // A part of it was asked for: the whole is a valid answer, and the head has the same headers.
+        // A range of the file is requested; the whole file is a valid response too. HEAD has the same headers.
         let part = site.send(Method::GET, path, &[(RANGE, "bytes=0-9"), (ACCEPT_ENCODING, "identity")]).await;
         assert_eq!((part.status(), header(&part, CONTENT_LENGTH)), (StatusCode::OK, stored.len().to_string()));
         let head = site.send(Method::HEAD, path, &[(ACCEPT_ENCODING, "gzip")]).await;
         assert_eq!((header(&head, CONTENT_LENGTH), header(&head, ETAG)), (length, tag), "{name}");
-        // Without the hash the content may change.
+        // Without the hash in the URL the content may change.
         let (bare, _) = path.split_once('?').expect("a hash");
         assert!(!header(&site.get(bare, "gzip").await, CACHE_CONTROL).contains("immutable"), "{name}");
     }

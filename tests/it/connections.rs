@@ -1,4 +1,4 @@
-//! Connections survive refusals, and waiting clients get their answer when the server ends.
+//! Connections stay open after refusals, and waiting clients get their response when the server stops.
 
 use std::time::Duration;
 
@@ -14,7 +14,8 @@ use crate::support::{
     wait::until,
 };
 
-/// A POST with such a body and without a token, then another request on the same connection.
+/// Returns the bytes of a POST with such a body and without a token, followed by another request on the same
+/// connection.
 fn refused_then_asked(length: usize, sent: usize) -> Vec<u8> {
     let head = format!(
         "POST /api/v1/batches HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n"

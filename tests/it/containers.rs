@@ -1,4 +1,4 @@
-//! The containers, as far as they can be proved without an engine to run them.
+//! Container files: the checks that need no container engine.
 
 use std::{
     path::{Path, PathBuf},
@@ -19,7 +19,7 @@ fn read(inside: &str) -> String {
     std::fs::read_to_string(path(inside)).unwrap_or_else(|error| panic!("{inside}: {error}"))
 }
 
-/// Runs a command line that `tests/run` gave, with more arguments. Its own words are split at spaces.
+/// Runs a command line from `tests/run` with additional arguments. Splits the command line at spaces.
 fn run(command: &str, arguments: &[&str]) -> Output {
     let mut words = command.split_whitespace();
     let program = words.next().expect("a command");
@@ -34,7 +34,7 @@ fn succeeds(output: &Output) -> String {
     out.into_owned()
 }
 
-/// A compose file with a mistake, to show that a checker sees one.
+/// Writes a compose file with an error, to show that the checker finds errors.
 fn mistaken_compose_file() -> tempfile::NamedTempFile {
     let file = tempfile::Builder::new().suffix(".yml").tempfile().expect("a temporary file");
     std::fs::write(file.path(), "services:\n  printyard:\n    imagee: printyard\n").expect("a written file");
@@ -104,8 +104,8 @@ fn the_image_is_built_with_the_rust_that_the_manifest_asks_for() {
     assert!(builders.iter().all(|line| line.starts_with(&from)), "{builders:?} should begin with {from}");
 }
 
-/// The build context has no tests and benchmarks. Cargo refuses a manifest that names files which are not there, so the
-/// image takes those sections out; this runs the line that does it.
+/// The build context has no tests and no benchmarks, and Cargo refuses a manifest that lists missing files. So the
+/// image removes those sections. This test runs the line that removes them.
 #[test]
 fn the_manifest_of_the_image_does_without_tests_and_benchmarks() {
     let dockerfile = read("Dockerfile");

@@ -1,5 +1,5 @@
-//! The dispatcher and a database that fails: an error is not an answer, a refused row stops no other, and every command
-//! ends without a restart.
+//! The dispatcher with a failing database: an error does not count as a reply, a refused row does not block other rows,
+//! and every command ends without a restart.
 
 use std::time::{Duration, Instant};
 
@@ -17,14 +17,14 @@ use crate::support::{
 
 const SOON: Duration = Duration::from_secs(30);
 
-/// A database beside its server, to break it.
+/// The server's database, with methods to break it.
 enum Database {
     Sqlite(TempDir),
     Postgres(FreshDatabase),
 }
 
 impl Database {
-    /// One of each kind that there is.
+    /// Returns one database of each available kind.
     async fn each() -> Vec<Self> {
         let sqlite = Self::Sqlite(tempfile::tempdir().expect("a folder"));
         std::iter::once(sqlite).chain(fresh_database().await.map(Self::Postgres)).collect()
@@ -41,7 +41,7 @@ impl Database {
         TestServer::with(Options { database_url: Some(self.url()), plate_gate: false, ..Options::default() }).await
     }
 
-    /// Runs statements past the server.
+    /// Runs SQL directly on the database.
     async fn run(&self, sql: &str) {
         let sql = sqlx::raw_sql(AssertSqlSafe(sql.to_owned()));
         match self {
@@ -58,7 +58,7 @@ impl Database {
         }
     }
 
-    /// Has the database refuse updates of a table for good, where `condition` holds for the row `new`.
+    /// Makes the database refuse updates of a table permanently, where `condition` holds for the row `new`.
     async fn refuse(&self, table: &str, condition: &str) {
         self.refuse_with(table, condition, "P0001").await;
     }
@@ -85,7 +85,7 @@ impl Database {
         self.run(&format!("drop trigger refused{on}")).await;
     }
 
-    /// The printer of a row, as the database writes an id.
+    /// Returns a condition on the printer of a row, with the id as this database writes it.
     fn is_of(&self, printer_id: &str) -> String {
         match self {
             Self::Sqlite(_) => format!("new.printer_id = x'{}'", printer_id.replace('-', "")),
@@ -94,7 +94,7 @@ impl Database {
     }
 }
 
-/// A server on this database that sees so many printers.
+/// Starts a server on this database with `printers` online printers.
 async fn farm_on(database: &Database, printers: usize) -> (TestServer, Farm, Vec<String>) {
     let (server, farm) = (database.server().await, farm(printers).await);
     let mut ids = Vec::new();
@@ -107,14 +107,14 @@ async fn farm_on(database: &Database, printers: usize) -> (TestServer, Farm, Vec
     (server, farm, ids)
 }
 
-/// Outcome and reason of the command to a printer.
+/// Returns outcome and reason of the command to a printer.
 fn ended<'a>(batch: &'a Value, printer_id: &str) -> (&'a str, Option<&'a str>) {
     let rows = batch["commands"].as_array().expect("commands");
     let row = rows.iter().find(|row| row["printer_id"] == printer_id).expect("a row");
     (row["outcome"].as_str().expect("an outcome"), row["reason"].as_str())
 }
 
-/// How often a printer received `start`.
+/// Counts the `start` requests that a printer has received.
 fn starts(farm: &Farm, printer: usize) -> usize {
     farm.printers()[printer].received().iter().filter(|request| request.command == "start").count()
 }
@@ -139,7 +139,7 @@ async fn a_command_whose_permit_is_refused_for_good_is_rejected_and_the_others_g
         assert_eq!(ended(&batch, &ids[2]), ("rejected", Some("not_recorded")));
         assert_eq!((&batch["counts"]["confirmed"], &batch["counts"]["rejected"]), (&json!(7), &json!(1)), "{batch}");
         assert_eq!(starts(&farm, 2), 0, "nothing was sent");
-        // Its queue is free.
+        // The queue of this printer is free again.
         database.accept("commands").await;
         let path = format!("/api/v1/printers/{}/job", ids[2]);
         let (status, row, _) = server.post_and_wait(&path, json!({"command": "start"})).await;
@@ -222,11 +222,11 @@ async fn a_print_whose_printer_cannot_be_read_is_not_missing() {
 async fn a_command_that_expires_while_writes_are_refused_leaves_its_queue_free() {
     for database in Database::each().await {
         if matches!(database, Database::Sqlite(_)) {
-            // A trigger of SQLite knows no transient refusal: see the tests beside the dispatcher.
+            // A SQLite trigger cannot raise a transient error. The unit tests of the dispatcher cover that case.
             continue;
         }
         let (server, farm, ids) = farm_on(&database, 1).await;
-        // What a full disk says: no row can be written, and all can be read.
+        // The error of a full disk: rows can be read but not written.
         database.refuse_with("commands", "true", "53100").await;
         let start = json!({"command": "start", "select": {"all": true}, "expires_in_s": 1});
         let (_, batch, _) = server.post("/api/v1/batches", start).await;
@@ -263,7 +263,7 @@ async fn a_batch_whose_checks_fail_when_it_is_due_stays_scheduled_and_runs_later
             let stays = batch["state"] == "scheduled" && batch["counts"]["queued"] == 3;
             if stays { Ok(()) } else { Err(batch) }
         };
-        // First the creator's rights cannot be read, then the start cannot be recorded.
+        // First the creator's rights cannot be read. Then the start of the batch cannot be stored.
         database.run("alter table tokens rename to tokens_away").await;
         wait::throughout("it stays scheduled", Duration::from_secs(3), stays_scheduled).await;
         database.refuse("batches", "new.state = 'running'").await;

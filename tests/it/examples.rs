@@ -1,4 +1,4 @@
-//! The examples of the guide for ERP systems, run as a reader would run them.
+//! Runs the examples of the guide for ERP systems as a reader would run them.
 
 use std::{
     path::{Path, PathBuf},
@@ -14,10 +14,10 @@ use crate::support::{
     server::{ADMIN, TestServer, farm, yard},
 };
 
-/// For an example that waits for the farm.
+/// Deadline for an example that waits for the farm.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// What the examples need beside Printyard.
+/// Returns the programs that the examples need besides Printyard.
 fn tools() -> Option<String> {
     provided("PRINTYARD_TEST_EXAMPLES", "Python 3 and curl")
 }
@@ -26,7 +26,7 @@ fn example(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/erp").join(name)
 }
 
-/// Runs an example to its end: whether it succeeded, and what it printed.
+/// Runs an example to its end. Returns whether it succeeded, and its output.
 async fn run(server: &TestServer, name: &str, arguments: &[&str]) -> (bool, String) {
     let output = Command::new(example(name))
         .args(arguments)
@@ -86,7 +86,7 @@ async fn who_follows_the_feed_goes_on_where_it_stopped() {
         let lines: Vec<&str> = text.lines().collect();
         assert!(good && lines.len() == 1 && lines[0].contains(&format!("batch.finished MO/{n}")), "{text}");
     }
-    // As after a backup was restored: a cursor of another feed.
+    // A cursor of another feed, as after a restored backup.
     std::fs::write(cursor, "AAAAAAAAAAGaPi87WgyeEQ").expect("written");
     let (good, text) = run(&server, "follow_events.py", &[cursor, "batch.finished", "3"]).await;
     assert!(good && text.starts_with("the feed has moved on") && text.contains("MO/3"), "{text}");

@@ -1,4 +1,4 @@
-//! The live side by itself: its printers are simulated, and the test is the ledger that gives leave to send.
+//! The fleet alone, with simulated printers. The test takes the dispatcher's part and grants the permits to send.
 
 use std::time::{Duration, Instant};
 
@@ -26,7 +26,7 @@ use crate::support::{server::farm, wait};
 const PRINTER: Uuid = Uuid::from_u128(1);
 const LONG: Duration = Duration::from_secs(60);
 
-/// A live side with one printer that prints.
+/// A fleet with one printer that is printing.
 struct Desk {
     fleet: Fleet,
     inbox: Inbox,
@@ -79,7 +79,7 @@ impl Desk {
         self.fleet.perform(PRINTER, order)
     }
 
-    /// What the actor says next.
+    /// Returns the next event of the actor.
     async fn next(&mut self) -> ActorEvent {
         tokio::time::timeout(LONG, self.inbox.ledger.recv()).await.expect("in time").expect("an actor")
     }
@@ -98,7 +98,7 @@ impl Desk {
         }
     }
 
-    /// Commands of the job client that came to the printer.
+    /// Returns the commands that the printer has received from the job client.
     fn came(&self) -> Vec<String> {
         self.farm.printers()[0].received().into_iter().map(|received| received.command).collect()
     }
@@ -108,7 +108,7 @@ impl Desk {
 async fn a_command_whose_leave_comes_after_its_time_is_not_sent() {
     let mut desk = Desk::new().await;
     let mut time = Duration::from_millis(250);
-    // On a slow machine it may be over before the actor has asked: then with more time.
+    // On a slow machine the command may expire before the actor requests its permit. Then the loop allows more time.
     let (ready, expires) = loop {
         let expires = Instant::now() + time;
         desk.perform(1, Command::Pause, expires);
@@ -122,7 +122,7 @@ async fn a_command_whose_leave_comes_after_its_time_is_not_sent() {
     ready.permit.send(true).expect("it waits");
     assert_eq!(desk.reports().await.outcome, Outcome::Expired);
     assert!(desk.came().is_empty(), "{:?}", desk.came());
-    // The next one goes as usual.
+    // The next command is sent as usual.
     desk.perform(2, Command::Pause, Instant::now() + LONG);
     desk.asks().await.permit.send(true).expect("it waits");
     assert_eq!(desk.reports().await.outcome, Outcome::Accepted);
@@ -135,7 +135,7 @@ async fn a_command_whose_leave_comes_after_its_time_is_not_sent() {
 async fn an_actor_keeps_reading_its_printer_while_the_dispatcher_takes_nothing() {
     let mut desk = Desk::new().await;
     let all = u128::try_from(UP_QUEUE + OUTBOX + MAILBOX).expect("a number");
-    // Each of these expired before it came, and is reported at once.
+    // Each of these commands has expired before the actor receives it, and is reported at once.
     let past = Instant::now();
     for id in 0..all {
         wait::until("there is room in the mailbox", LONG, async || desk.try_perform(id, Command::Pause, past)).await;
@@ -156,7 +156,7 @@ async fn a_permit_that_comes_late_is_not_used_and_is_asked_for_again() {
     desk.perform(1, Command::Pause, Instant::now() + LONG);
     let first = desk.asks().await;
     assert!(!first.is_repeated);
-    // Another server may have taken over meanwhile.
+    // By then another server may have taken over.
     let too_old = Instant::now() + PERMIT_AGE;
     wait::until("the permit is too old", LONG, async || Instant::now() >= too_old).await;
     first.permit.send(true).expect("it waits");

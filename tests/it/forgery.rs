@@ -1,4 +1,4 @@
-//! Forged requests: another site's page may make a browser send a form with its cookie, and nothing comes of it.
+//! Cross-site request forgery: forms that another site sends with the user's cookie are refused.
 
 use reqwest::{Method, StatusCode};
 
@@ -7,7 +7,7 @@ use crate::support::{
     server::{ADMIN, TestServer},
 };
 
-/// What a browser says of a request that a page of another site began; the last is that of an old browser, over HTTP.
+/// Headers of a request that a page of another site started. The last one comes from an old browser over HTTP.
 const FOREIGN: [(&str, &str); 4] = [
     ("Sec-Fetch-Site", "cross-site"),
     ("Sec-Fetch-Site", "same-site"),
@@ -39,8 +39,8 @@ async fn no_route_that_changes_anything_takes_a_form_of_another_site() {
             assert!(status == StatusCode::FORBIDDEN && page.contains("came from another site"), "{path}: {header:?}");
             assert!(!cookie, "{path}: {header:?} changes the session");
         }
-        // The same request from a page of ours comes further: it was refused for where it came from and nothing else.
-        // A logout would end the session that the others need.
+        // The same request from the server's own page is not refused as foreign, so the origin was the only reason.
+        // Logout is left out, because it would end the session of the other requests.
         if path != "/logout" {
             let own = send(Some(("Sec-Fetch-Site", "same-origin"))).await;
             assert!(!own.2.contains("came from another site"), "{path}");

@@ -1,4 +1,4 @@
-//! Guessing passwords and tokens is slow, and never locks out the people and programs that need not guess.
+//! Guessing of passwords and tokens is slowed down. It never locks out users and programs with valid credentials.
 
 use futures_util::{
     StreamExt,
@@ -42,7 +42,7 @@ async fn guesses_of_others_keep_no_device_out_that_has_logged_in_before() {
     assert_eq!(log_in(&server, GOOD, None).await.0, StatusCode::TOO_MANY_REQUESTS, "a stranger has to wait");
     assert_eq!(log_in(&server, GOOD, Some("forged")).await.0, StatusCode::TOO_MANY_REQUESTS);
     assert_eq!(log_in(&server, GOOD, Some(&device)).await.0, StatusCode::SEE_OTHER);
-    // A device that was stolen guesses no faster than a stranger.
+    // A stolen device cookie allows no faster guessing than a request without one.
     let mut tries = 0;
     while log_in(&server, "wrong password here", Some(&device)).await.0 != StatusCode::TOO_MANY_REQUESTS {
         tries += 1;
@@ -61,7 +61,7 @@ async fn unknown_tokens_are_slowed_down_by_address_and_known_ones_are_not() {
     for _ in 0..25 {
         assert_eq!(ask("pyd_guess").await.0, StatusCode::UNAUTHORIZED, "one after the other they are only slowed down");
     }
-    // Many at once are refused before they are compared.
+    // Many guesses at once are refused before they are compared.
     let guesses = join_all((0..60).map(|_| ask("pyd_guess")));
     let (guesses, known) = join(guesses, ask(&token)).await;
     let refused = guesses.iter().filter(|guess| **guess == (StatusCode::TOO_MANY_REQUESTS, true)).count();

@@ -1,4 +1,4 @@
-//! What one user, token, printer or address takes never costs the others their place.
+//! Limits per user, token, printer and address: one of them at its limit does not affect the others.
 
 mod flood;
 
@@ -105,7 +105,7 @@ async fn a_form_without_a_part_within_64_kb_is_refused() {
     let files = format!("/api/v1/printers/{}/files", ids[0]);
     let header = format!("--x\r\nContent-Disposition: form-data; name=\"file\"; {}", "a".repeat(1024 * 1024));
     for body in ["a".repeat(1024 * 1024), header] {
-        // The body does not end: whoever waits for a part would wait for good.
+        // The body does not end, so a server that waits for a complete part would wait forever.
         let body = stream::iter([Ok::<_, std::io::Error>(body)]).chain(stream::pending());
         let request = server.request(Method::POST, &files).header("Content-Type", "multipart/form-data; boundary=x");
         is_problem(&answer(request.body(reqwest::Body::wrap_stream(body))).await, 400, "malformed_multipart");

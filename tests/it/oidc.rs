@@ -1,4 +1,4 @@
-//! Single sign-on against a real provider: who comes in, as whom, with which role, and who does not.
+//! Single sign-on with a real provider: who can log in, with which name and role, and who is refused.
 
 use std::process::Stdio;
 
@@ -15,10 +15,10 @@ use crate::support::{
     server::{Options, TestServer},
 };
 
-/// Where the provider believes this server to be; the tests' browser knows where it really is.
+/// The server's address as the provider knows it. The tests' browser uses the real address.
 const PUBLIC: &str = "http://farm.example";
 
-/// What a browser holds of this server.
+/// A browser with its cookies of this server.
 struct Browser<'a> {
     server: &'a TestServer,
     journey: String,
@@ -30,7 +30,7 @@ impl<'a> Browser<'a> {
         Self { server, journey: String::new(), session: String::new() }
     }
 
-    /// Asks for a page, and takes the cookies that come with it.
+    /// Loads a page and stores its cookies.
     async fn get(&mut self, path: &str) -> Response {
         let cookies = format!("printyard_journey={}; printyard_session={}", self.journey, self.session);
         let request = self.server.bare(Method::GET, path).header(header::COOKIE, cookies);
@@ -51,20 +51,20 @@ impl<'a> Browser<'a> {
         response
     }
 
-    /// Sets out for the provider. Returns where it is.
+    /// Starts a sign-on. Returns the provider's authorization URL.
     async fn depart(&mut self, next: &str) -> String {
         let response = self.get(&format!("/login/oidc?next={next}")).await;
         assert_eq!(response.status(), StatusCode::SEE_OTHER);
         location(&response)
     }
 
-    /// Comes back from the provider.
+    /// Opens the callback URL to which the provider has redirected.
     async fn arrive(&mut self, back: &Url) -> Response {
         assert_eq!(back.origin().ascii_serialization(), PUBLIC, "{back}");
         self.get(&format!("{}?{}", back.path(), back.query().unwrap_or_default())).await
     }
 
-    /// There and back.
+    /// Runs a complete sign-on.
     async fn sign_on(&mut self, person: &mut Person, next: &str) -> Response {
         let there = self.depart(next).await;
         let back = person.go(&there).await;
@@ -103,7 +103,7 @@ async fn audited(server: &TestServer, action: &str) -> Vec<Value> {
     body["items"].as_array().expect("records").clone()
 }
 
-/// A server that knows this provider under this issuer.
+/// Starts a server with this issuer as its provider.
 async fn yard(issuer: &str) -> TestServer {
     let text = |text: &str| Some(text.to_owned());
     let given = Given {
@@ -127,7 +127,7 @@ async fn a_provider_vouches_for_who_comes_in_and_with_which_role() {
     }
     provider.group("staff", &["ann", "cid", "dan"]);
     let server = yard(&provider.url).await;
-    // Somebody of the same name was here before: nobody becomes another by a name.
+    // A local user with the same name exists already. A sign-on must not take over that user by its name.
     let local = json!({"name": "Ann@farm.example", "role": "viewer", "password": "correct horse battery"});
     assert_eq!(server.post("/api/v1/users", local).await.0, StatusCode::CREATED);
 
@@ -136,7 +136,8 @@ async fn a_provider_vouches_for_who_comes_in_and_with_which_role() {
     refused(for_nobody, StatusCode::BAD_GATEWAY, "did not sign you on").await;
     provider.be_meant();
     newcomers_get_the_role_of_their_claim(&server, &mut ann, &mut at_home).await;
-    // Canaille makes the same access token twice for one person within one second, and stumbles over it.
+    // Canaille creates the same access token for two logins of a person within one second, and then fails. So this test
+    // uses another person.
     let mut cid = Person::named("cid");
     an_answer_counts_once_and_only_where_its_journey_began(&server, &mut cid).await;
     the_role_is_that_of_the_last_sign_on(&provider, &server, &mut ann, &mut at_home).await;
@@ -184,14 +185,14 @@ async fn an_answer_counts_once_and_only_where_its_journey_began(server: &TestSer
     let there = browser.depart("/").await;
     let journey = browser.journey.clone();
     let back = cid.go(&there).await;
-    // A browser that never set out: somebody else's link, made to log them in as another.
+    // A browser without a login state: an attacker's link that would log the user in as somebody else.
     refused(Browser::new(server).arrive(&back).await, StatusCode::BAD_REQUEST, "That sign-on is over").await;
-    // One that is on a journey of its own.
+    // A browser with a login state of its own.
     let mut other = Browser::new(server);
     let elsewhere = other.depart("/").await;
     let kept = other.journey.clone();
     refused(other.arrive(&back).await, StatusCode::BAD_REQUEST, "not yours").await;
-    // The same, with the code of another journey put into its own answer: PKCE and the nonce hold.
+    // The same browser, with the code of another login in its own response. PKCE and the nonce must reject it.
     other.journey = kept;
     let own_state = elsewhere.parse::<Url>().expect("a url");
     let own_state = own_state.query_pairs().find(|(name, _)| name == "state").expect("a state").1.into_owned();
@@ -204,21 +205,21 @@ async fn an_answer_counts_once_and_only_where_its_journey_began(server: &TestSer
     forged.query_pairs_mut().clear().extend_pairs(injected);
     refused(other.arrive(&forged).await, StatusCode::BAD_GATEWAY, "did not sign you on").await;
     assert_eq!(other.session, "");
-    // A journey that was tampered with.
+    // A manipulated login state.
     let mut tampered = Browser::new(server);
-    // In its middle: the last letter holds bits that do not count, and may have been that letter before.
+    // The change is in the middle, because some bits of the last letter do not count.
     let (before, after) = journey.split_at(journey.len() / 2);
     let other_letter = if after.starts_with('A') { "B" } else { "A" };
     tampered.journey = format!("{before}{other_letter}{}", &after[1..]);
     refused(tampered.arrive(&back).await, StatusCode::BAD_REQUEST, "That sign-on is over").await;
-    // An answer that claims to come from another provider (RFC 9207).
+    // A response with the issuer of another provider (RFC 9207).
     let there = browser.depart("/").await;
     let journey = browser.journey.clone();
     let back = cid.go(&there).await;
     let elsewhere = back.as_str().replace("iss=http", "iss=https");
     assert_ne!(elsewhere, back.as_str(), "it names itself");
     refused(browser.arrive(&elsewhere.parse().expect("a url")).await, StatusCode::BAD_REQUEST, "not yours").await;
-    // The right one, and the same again.
+    // The correct response, and the same response again.
     browser.journey.clone_from(&journey);
     assert_eq!(browser.arrive(&back).await.status(), StatusCode::SEE_OTHER);
     let mut replayed = Browser::new(server);
@@ -262,7 +263,7 @@ async fn who_is_disabled_stays_outside(server: &TestServer, cid: &mut Person) {
     let user =
         body["items"].as_array().expect("users").iter().find(|user| user["name"] == "cid@farm.example").expect("him");
     let path = format!("/api/v1/users/{}", user["id"].as_str().expect("an id"));
-    // An admin is left who can log in by a password.
+    // Another admin with a password must exist before this user can be disabled.
     let chief = json!({"name": "chief", "role": "admin", "password": "correct horse battery"});
     assert_eq!(server.post("/api/v1/users", chief).await.0, StatusCode::CREATED);
     assert_eq!(server.patch(&path, json!({"enabled": false})).await.0, StatusCode::OK);
@@ -278,7 +279,7 @@ async fn an_issuer_that_says_nothing_of_itself_is_told(provider: &Canaille) {
     refused(response, StatusCode::BAD_GATEWAY, "did not sign you on").await;
 }
 
-/// With everything logged that anybody logs, libraries included.
+/// Checks a log at the finest level, including the logs of libraries.
 async fn no_secret_of_a_sign_on_is_logged(provider: &Canaille) {
     let dir = tempfile::tempdir().expect("a folder");
     let log = dir.path().join("log");

@@ -1,4 +1,4 @@
-//! What anybody outside may take of the server, whom it believes, and what its answers tell a browser.
+//! The server and untrusted clients: resource limits, trusted proxies, and security headers of responses.
 
 use std::time::Duration;
 
@@ -57,7 +57,7 @@ async fn a_request_that_is_not_answered_in_time_is_told_so() {
     let bounds = Bounds { answer_within: Duration::from_millis(200), ..Bounds::default() };
     let server = TestServer::with(Options { bounds, ..Options::default() }).await;
     let token = crate::support::server::ADMIN;
-    // A body that never comes.
+    // The announced body never arrives.
     let head = format!(
         "POST /api/v1/batches HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n\
          Content-Length: 100\r\nConnection: close\r\n\r\n{{"
@@ -112,7 +112,7 @@ async fn what_a_header_claims_about_the_client_counts_from_trusted_proxies_alone
     }
 }
 
-/// A certificate for localhost that nobody vouches for, as two files.
+/// Creates a self-signed certificate for localhost. Returns the paths of the certificate and its key.
 fn certificate(folder: &std::path::Path) -> (std::path::PathBuf, std::path::PathBuf) {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
     let (certificate, key) = (folder.join("cert.pem"), folder.join("key.pem"));

@@ -1,4 +1,4 @@
-//! People: the first admin, logging in, what a password change does, and that guessing is slow.
+//! Users: the first admin, logins, password changes, and slow guessing.
 
 use reqwest::{Method, Response, StatusCode, header};
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use crate::support::server::{ADMIN, TestServer, answer};
 
 const GOOD: &str = "correct horse battery";
 
-/// A form as browsers send it.
+/// Encodes a form as browsers do.
 fn form<T: AsRef<str>>(fields: &[(&str, T)]) -> String {
     let pairs = fields.iter().map(|(name, value)| (name, value.as_ref()));
     url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
@@ -70,7 +70,7 @@ async fn the_link_of_the_set_up_makes_the_first_admin_and_is_dead_after_that() {
     assert_eq!(send(fields(GOOD, GOOD)).await.status(), StatusCode::GONE, "a replayed link");
     assert_eq!(page(&server, &format!("/setup?key={key}"), "").await, StatusCode::GONE);
     assert_eq!(server.services.setup_link().await.expect("a ledger"), None);
-    // With a user there, a token opens no session any more.
+    // After the first user exists, a token no longer opens a session.
     assert_eq!(post_form(&server, "/login", "", &[("token", ADMIN)]).await.status(), StatusCode::UNAUTHORIZED);
 }
 
@@ -145,7 +145,7 @@ async fn who_is_disabled_is_out_at_once_and_the_last_admin_stays() {
     assert_eq!((status, &body["code"]), (StatusCode::CONFLICT, &json!("last_admin")));
     assert_eq!(server.patch(&path, json!({"role": "viewer"})).await.0, StatusCode::CONFLICT);
     add(&server, json!({"name": "ben", "password": GOOD, "role": "admin"})).await;
-    // A smaller role holds from the next request on.
+    // A lower role takes effect with the next request.
     assert_eq!(page(&server, "/users", &session).await, StatusCode::OK);
     assert_eq!(server.patch(&path, json!({"role": "viewer"})).await.0, StatusCode::OK);
     assert_eq!(page(&server, "/users", &session).await, StatusCode::FORBIDDEN);

@@ -1,4 +1,4 @@
-//! Plates: the database decides, the fleet follows, and a failure in between changes nothing for good.
+//! Plates: the database decides, the fleet follows, and a failure between the two has no lasting effect.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::support::{
     wait,
 };
 
-/// A server over a SQLite file with a printer whose print has ended, and a connection of another process to that file.
+/// A server on a SQLite file with a printer whose print has ended, and a separate connection to that file.
 struct Scene {
     server: TestServer,
     printer: String,
@@ -78,7 +78,7 @@ async fn a_plate_that_the_database_does_not_clear_stays_occupied_and_refuses_a_s
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plate_that_only_the_database_knows_as_clear_is_brought_in_line() {
     let mut scene = Scene::new().await;
-    // As after a commit whose reply was lost.
+    // The same state as after a commit whose reply was lost.
     let clear = "update plates set state = 'clear', cleared_by = 'ann', since = '2026-12-03T10:15:00+00:00'";
     scene.other.execute(clear).await.expect("cleared");
     scene.server.services.background().run_now("plates").await.expect("the task is there");
@@ -87,7 +87,7 @@ async fn a_plate_that_only_the_database_knows_as_clear_is_brought_in_line() {
         if plate["state"] == "clear" && plate["cleared_by"] == "ann" { Ok(()) } else { Err(plate) }
     })
     .await;
-    // The print that is on it now is another one than the one that was removed.
+    // The print on the plate is not the one that the database has cleared.
     assert_eq!(scene.start().await["outcome"], "confirmed");
     let stale = "update plates set state = 'clear', print_id = x'0193e1c77d1c7a529a3e2f3b5a0c9e11', cleared_by = 'ann'";
     scene.other.execute(stale).await.expect("cleared");

@@ -1,8 +1,8 @@
-//! Two requests at the same moment: whatever the order in which they are carried out, no rule is broken.
+//! Two concurrent requests: in any order of execution, no rule is broken.
 //!
-//! What is checked before it is written: names and addresses of printers, names of users, the last admin, versions (`If-Match`),
-//! the removal of what is changed, plates, the stop of a batch. Set-up links, bounds of webhooks and idempotency keys are checked
-//! in `storage/` and `api_idempotency.rs`.
+//! Checked before writing: names and addresses of printers, names of users, the last admin, versions (`If-Match`),
+//! removal during a change, plates, and the stop of a batch. `storage/` and `api_idempotency.rs` test set-up links,
+//! limits of webhooks and idempotency keys.
 
 use futures_util::future::join;
 use printyard::simulator::Act;
@@ -14,10 +14,10 @@ use crate::support::{
     wait::until,
 };
 
-/// Each race is run so many times.
+/// How often each race runs.
 const ROUNDS: usize = 12;
 
-/// The statuses of both answers, the smaller one first.
+/// Returns the statuses of both responses, the smaller one first.
 fn statuses(both: (Answer, Answer)) -> [StatusCode; 2] {
     let mut statuses = [both.0.0, both.1.0];
     statuses.sort();
@@ -103,7 +103,7 @@ async fn what_is_removed_while_it_is_changed_is_gone() {
 async fn until_occupied(server: &TestServer, id: &str) {
     until("the print is on the plate", DEADLINE, async || {
         let (_, printer, _) = server.get(&format!("/api/v1/printers/{id}")).await;
-        // The plate is occupied as soon as the print has begun, and the state may follow it.
+        // The plate is occupied when the print starts, and the printer's state may change later.
         let (_, prints, _) = server.get(&format!("/api/v1/prints?printer_id={id}")).await;
         let mut of_plate = prints["items"]
             .as_array()

@@ -1,4 +1,4 @@
-//! The recorder: what actors observe is stored once and in order, whatever the database does meanwhile.
+//! The recorder: the actors' observations are stored once and in order, even when the database fails.
 
 use std::{
     collections::HashMap,
@@ -46,7 +46,7 @@ use crate::{
 
 const SOON: Duration = Duration::from_secs(30);
 
-/// A recorder with its queue; the test is the actors.
+/// A recorder with its queue. The test sends what actors would send.
 struct Desk {
     db: Db,
     queue: RecorderQueue,
@@ -66,7 +66,7 @@ impl Desk {
         tokio::spawn(recorder::run(db, queue, self.status.clone(), self.stop.clone()))
     }
 
-    /// From now on every use of the database fails.
+    /// Makes every use of the database fail from now on.
     fn fail(&self, moment: Moment, lasts: Lasts) {
         self.db.faults().inject(Failure { nth: 1, moment, lasts });
     }
@@ -239,7 +239,7 @@ async fn a_state_that_was_published_before_a_restart_is_not_published_again() {
             octoprint_version: None,
         };
         sightings::save(&db, &[before], &[], &[]).await.expect("saved");
-        // What was published before cannot be read at first.
+        // At first the previously published state cannot be read.
         desk.fail(Moment::Before, Lasts::UntilLifted);
         desk.queue.add_observation(observation(printer.id, PrinterState::Printing));
         let task = desk.run();
@@ -323,9 +323,9 @@ async fn a_database_that_stays_away_does_not_hold_up_the_stop() {
 
 /// Makes a server's database refuse to store observations.
 enum Outage {
-    /// Another process holds SQLite's write lock.
+    /// Another connection holds SQLite's write lock.
     Locked(Box<SqliteConnection>),
-    /// PostgreSQL answers that its disk is full.
+    /// PostgreSQL reports a full disk.
     Full(Box<PgConnection>),
 }
 
@@ -363,13 +363,13 @@ impl Outage {
     }
 }
 
-/// Every event of these types.
+/// Returns every event of these types.
 async fn feed(server: &TestServer, types: &str) -> Vec<Value> {
     let (_, page, _) = server.get(&format!("/api/v1/events?limit=500&types={types}")).await;
     page["items"].as_array().unwrap_or_else(|| panic!("{page}")).clone()
 }
 
-/// Prints start and end at printers while the database is away, for at least this long.
+/// Starts and ends prints at printers while the database fails, for at least this time.
 async fn outage(database_url: Option<String>, at_least: Duration) {
     let folder = tempfile::tempdir().expect("a folder");
     let url = database_url.unwrap_or_else(|| format!("sqlite:{}", folder.path().join("printyard.db").display()));
@@ -382,7 +382,7 @@ async fn outage(database_url: Option<String>, at_least: Duration) {
     for id in &ids {
         server.until_state(id, "operational").await;
     }
-    // The state before is stored, so that the outage begins with the prints.
+    // The states before the outage are stored, so only the prints happen during it.
     wait::until("the states are stored", SOON, async || feed(&server, "printer.state_changed").await.len() == 2).await;
     let (outage, begun) = (Outage::begin(&url).await, Instant::now());
     let mut rounds = 0;
@@ -395,7 +395,7 @@ async fn outage(database_url: Option<String>, at_least: Duration) {
             assert!(seen["status"]["age_ms"].as_i64().is_some_and(|age| age < 6_000), "{seen}");
         }
         rounds += 1;
-        // Few enough that nothing is merged.
+        // Slow enough that the recorder merges nothing.
         if rounds > 10 {
             wait::pause(Duration::from_millis(400)).await;
         }

@@ -1,4 +1,5 @@
-//! Registry → fleet: whatever happens to the requests, each enabled printer gets an actor that applies its newest row.
+//! From the printer registry to the fleet: after any interrupted request, each enabled printer has an actor with its
+//! newest row.
 
 use std::{
     collections::{BTreeSet, HashSet},
@@ -24,12 +25,12 @@ use crate::{
 /// Longer than the period of the task, on a busy machine too.
 const SOON: Duration = Duration::from_secs(20);
 
-/// The printers of a tag, by their ids.
+/// Returns the ids of the printers with a tag.
 async fn registered(server: &TestServer, tag: &str) -> HashSet<Uuid> {
     found(server, &format!("/api/v1/printers?limit=500&tag={tag}")).await
 }
 
-/// All printers, by their ids.
+/// Returns the ids of all printers.
 async fn all_registered(server: &TestServer) -> HashSet<Uuid> {
     found(server, "/api/v1/printers?limit=500").await
 }
@@ -41,7 +42,7 @@ async fn found(server: &TestServer, path: &str) -> HashSet<Uuid> {
     items.iter().map(|item| item["id"].as_str().and_then(|id| id.parse().ok()).expect("an id")).collect()
 }
 
-/// Polls a future until a condition holds, then drops it. True: that was before its end.
+/// Polls a future until a condition holds, then drops it. Returns whether the future was still pending.
 async fn dropped_once(condition: impl AsyncFn() -> bool, future: impl Future) -> bool {
     let mut future = pin!(future);
     while !condition().await {
@@ -52,7 +53,7 @@ async fn dropped_once(condition: impl AsyncFn() -> bool, future: impl Future) ->
     true
 }
 
-/// Polls a future so many times, then drops it.
+/// Polls a future `polls` times, then drops it.
 async fn dropped_after(polls: usize, future: impl Future) {
     let left = AtomicUsize::new(polls);
     dropped_once(async || left.fetch_sub(1, Ordering::Relaxed) == 0, future).await;
@@ -176,7 +177,7 @@ async fn of_many_changes_at_once_all_are_stored_and_the_newest_address_is_used()
     server.until_online(&id).await;
 }
 
-/// The printers that the task has not applied.
+/// Returns how many printers the task could not apply.
 async fn behind(server: &TestServer) -> Option<u64> {
     server.services.background().run_now("printer_registry").await.expect("the task is there").behind
 }
@@ -207,7 +208,7 @@ async fn a_damaged_row_leaves_out_its_printer_only_until_it_is_mended() {
     assert_eq!(server.patch(&path, json!({"api_key": key})).await.0, StatusCode::OK);
     server.until_online(&damaged).await;
     assert_eq!(behind(&server).await, Some(0));
-    // A row that cannot be read at all hides no other from the fleet either.
+    // A row that cannot be read at all does not hide other rows from the fleet.
     execute(&db, &format!("update printers set bed_mm = '[1]', version = version + 1 where name = '{name}'")).await;
     let (status, body, _) = server.patch(&format!("/api/v1/printers/{other}"), json!({"enabled": false})).await;
     assert_eq!((status, &body["enabled"]), (StatusCode::OK, &Value::Bool(false)), "{body}");

@@ -1,4 +1,5 @@
-//! The key that seals can be changed while the server runs, and a wrong one is told before anything is touched.
+//! Rotation of the key that seals secrets while the server runs, and the check for a wrong key before anything is
+//! changed.
 
 mod canary;
 
@@ -32,7 +33,7 @@ fn given(dir: &Path) -> Given {
     }
 }
 
-/// What a start of the server says; none when it starts.
+/// Starts the server. Returns its error, or `None` if it starts.
 async fn refusal(given: Given) -> Option<String> {
     match Server::start(&given.checked().expect("settings that hold")).await {
         Err(error) => Some(format!("{error:#}")),
@@ -44,7 +45,7 @@ async fn refusal(given: Given) -> Option<String> {
     }
 }
 
-/// `printyard secrets …` on the data of a folder.
+/// Runs `printyard secrets …` on the data of a folder.
 async fn secrets(dir: &Path, action: &str, keys: Option<&str>) -> (bool, String) {
     let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_printyard"));
     command
@@ -62,7 +63,7 @@ async fn secrets(dir: &Path, action: &str, keys: Option<&str>) -> (bool, String)
     (status.success(), said)
 }
 
-/// What is stored for each printer, by its name.
+/// Returns the sealed key of each printer, with the printer's name.
 async fn stored(dir: &Path) -> Vec<(String, Vec<u8>)> {
     let url = format!("sqlite:{}", dir.join("printyard.db").display());
     let db = printyard::storage::Db::connect(&url).await.expect("a database");
@@ -73,15 +74,15 @@ async fn stored(dir: &Path) -> Vec<(String, Vec<u8>)> {
     keys.into_iter().map(|key| (key.name, key.sealed)).collect()
 }
 
-/// A file of keys that was last changed a while ago.
+/// Makes the key file look as if it was changed an hour ago.
 fn age(dir: &Path) {
     let file = std::fs::File::options().append(true).open(dir.join("secret.key")).expect("a key");
     file.set_modified(SystemTime::now() - Duration::from_secs(3_600)).expect("its time is ours");
 }
 
-/// What the server answers for the job of a printer, which it asks with the key that is stored.
+/// Returns the status of a request for a printer's job, for which the server uses the stored API key.
 async fn job(server: &ServerProcess, id: &str) -> StatusCode {
-    // Who has just asked much is told to wait, and is not told of the job.
+    // After many requests the server answers 429, which says nothing about the job.
     wait::until("an answer about the job", Duration::from_secs(30), async || {
         let path = format!("/api/v1/printers/{id}/job");
         let (status, ..) = answer(server.request(Method::GET, &path).bearer_auth(TOKEN)).await;
@@ -90,7 +91,7 @@ async fn job(server: &ServerProcess, id: &str) -> StatusCode {
     .await
 }
 
-/// A folder with a database in which one printer's key is sealed.
+/// Creates a folder with a database that has one sealed API key.
 async fn folder(keys: Option<&str>) -> TempDir {
     let dir = tempfile::tempdir().expect("a folder");
     let mut server = ServerProcess::with(
@@ -164,7 +165,7 @@ async fn a_running_server_goes_on_through_rotations_and_what_it_stores_is_sealed
         assert_eq!(std::fs::read_to_string(&file).expect("a file").lines().count(), round + 1);
         let after = stored(dir.path()).await;
         assert!(before.iter().zip(&after).all(|(a, b)| a.0 == b.0 && a.1 != b.1), "every key is sealed anew");
-        // The server has not been told.
+        // The running server gets no signal.
         for id in &ids {
             assert_eq!(job(&server, id).await, StatusCode::OK);
         }
@@ -207,7 +208,7 @@ async fn keys_that_are_stored_while_the_seal_changes_are_not_lost() {
         ids.push(body["id"].as_str().expect("an id").to_owned());
     }
     let over = AtomicBool::new(false);
-    // Each printer's key is given again and again, until the seal has changed several times under it.
+    // Stores each printer's key repeatedly until the sealing key has been rotated several times.
     let storing = futures_util::future::join_all(ids.iter().zip(farm.printers()).map(|(id, printer)| {
         let (server, over) = (&server, &over);
         async move {
@@ -241,7 +242,7 @@ async fn keys_that_are_stored_while_the_seal_changes_are_not_lost() {
         assert_eq!(job(&server, id).await, StatusCode::OK);
     }
     server.kill();
-    // With the newest key alone, once all is sealed with it.
+    // After everything is sealed with the newest key, the server works with that key alone.
     let (well, said) = secrets(dir.path(), "rotate", None).await;
     assert!(well, "{said}");
     age(dir.path());
@@ -278,7 +279,8 @@ async fn what_signs_for_webhooks_is_sealed_anew_and_signs_on_when_the_former_key
     age(dir.path());
     let (well, said) = secrets(dir.path(), "prune", None).await;
     assert!(well && said.contains("1 former key(s) forgotten"), "{said}");
-    // Signed, and sent to where nobody is: by the server that runs, and by one that knows the new key alone.
+    // The server signs a delivery to an address without a listener: first the running server, then one that has only
+    // the new key.
     for _ in 0..2 {
         let (status, report) = server.post(&test, &json!({})).await.expect("an answer");
         assert_eq!((status, &report["delivered"]), (StatusCode::OK, &json!(false)), "{report}");

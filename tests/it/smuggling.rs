@@ -1,5 +1,5 @@
-//! Smuggling: whatever somebody writes into a text, no head of an answer and no request to a printer says it as a header
-//! of its own. Held over raw sockets, because every client library tidies up before a test could see.
+//! Header injection: no text from outside may become a header of a response or of a request to a printer. Uses raw
+//! sockets, because every HTTP library corrects the bytes before a test can see them.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::support::{
 };
 
 const SOON: Duration = Duration::from_secs(30);
-/// The header that must not come to be.
+/// The header that must never appear.
 const SMUGGLED: &str = "x-smuggled";
 /// Every header that Printyard sends to a printer.
 const TO_PRINTERS: &[&str] = &[
@@ -29,7 +29,7 @@ const TO_PRINTERS: &[&str] = &[
     "x-api-key",
 ];
 
-/// Texts that end a header, a head, or an answer where somebody puts them into one unasked.
+/// Texts that end a header, a head or a response if they are inserted without a check.
 fn texts() -> Vec<String> {
     let ends = [
         "\r\n",
@@ -47,10 +47,10 @@ fn texts() -> Vec<String> {
     texts
 }
 
-/// Reads bytes as exactly one answer, and holds its head against the rules.
+/// Parses bytes as exactly one response, and checks its head.
 fn check_answer(bytes: &[u8], case: &str) {
     if bytes.is_empty() {
-        // Closed without a word: nothing was smuggled either.
+        // The server closed the connection without a response, so nothing was injected.
         return;
     }
     let at = bytes.windows(4).position(|end| end == b"\r\n\r\n").unwrap_or_else(|| panic!("no head: {case}"));
@@ -58,7 +58,7 @@ fn check_answer(bytes: &[u8], case: &str) {
     check_head(head, case);
     let text = String::from_utf8_lossy(head).to_lowercase();
     assert!(text.starts_with("http/1.1 "), "{case}: {text}");
-    // `Connection: close` and one request: what follows the body would be a second answer.
+    // The request has `Connection: close`. Bytes after the body would be a second response.
     let length = text.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
     match length {
         Some(length) => assert_eq!(body.len(), length, "{case}: {text}"),
@@ -66,7 +66,7 @@ fn check_answer(bytes: &[u8], case: &str) {
     }
 }
 
-/// Lines end in CRLF and in nothing else, nothing in them is a control character, and none is what was smuggled.
+/// Lines must end in CRLF, must have no control characters, and must not be the injected header.
 fn check_head(head: &[u8], case: &str) {
     let text = String::from_utf8_lossy(head);
     for line in text.split("\r\n") {
@@ -75,7 +75,7 @@ fn check_head(head: &[u8], case: &str) {
     }
 }
 
-/// What a printer got has no header but those that are meant for it.
+/// Checks that a request to a printer has only the allowed headers.
 fn check_request(got: &Got, case: &str) {
     check_head(&got.head, case);
     let text = String::from_utf8_lossy(&got.head).to_lowercase();
@@ -89,7 +89,7 @@ fn check_request(got: &Got, case: &str) {
     }
 }
 
-/// One request as bytes; `fields` are lines of its head.
+/// Returns the bytes of a request. `fields` are header lines.
 fn request(line: &str, fields: &[u8], body: &str) -> Vec<u8> {
     let mut bytes =
         format!("{line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n", body.len()).into_bytes();
@@ -229,7 +229,7 @@ async fn a_line_break_in_what_is_one_line_is_refused_by_the_name_of_its_field() 
             );
         }
     }
-    // What people write in several lines stays so.
+    // A text with several lines stays valid.
     let (path, body) = printer("notes", json!("belt is worn\nnozzle: 0.4\t(new)"));
     assert_eq!(server.post(path, body).await.0, StatusCode::CREATED);
 }
@@ -272,7 +272,7 @@ async fn a_header_of_any_bytes_comes_back_as_none() {
             }
         }
     }
-    // Two lengths, or a length and chunks, are what one proxy and the next would cut differently.
+    // Proxies disagree about requests with two lengths, or with a length and chunks.
     for fields in [
         "Content-Length: 5\r\nContent-Length: 6\r\n",
         "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n",

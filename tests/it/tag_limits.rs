@@ -1,5 +1,5 @@
-//! A printer outside somebody's tag limit does not exist for them: every route that reads is asked for everything, and
-//! nothing of it may be in any answer.
+//! Tag limits: a printer outside a user's limit must not appear to exist. The tests request every readable route, and
+//! no response may contain data of that printer.
 
 use std::time::Duration;
 
@@ -17,10 +17,10 @@ use crate::{
 
 const SOON: Duration = Duration::from_secs(20);
 const NOWHERE: &str = "0193e1c7-7d1c-7a52-9a3e-2f3b5a0c9e11";
-/// What the hidden printer is called, prints, and is tagged with.
+/// The name, the file and the tag of the hidden printer.
 const WORDS: [&str; 3] = ["HIDDEN-017", "secret-part.gcode", "hall-of-others"];
 
-/// Somebody who sees one printer of two, by token and by session.
+/// A user who may see one of two printers, with a token and a session.
 struct Limited {
     server: TestServer,
     token: String,
@@ -28,7 +28,7 @@ struct Limited {
 }
 
 impl Limited {
-    /// The answer of a route, whole; of a stream, until it has told of everything once.
+    /// Returns the whole response of a route, or the first events of a stream.
     async fn get(&self, path: &str) -> (StatusCode, String) {
         let request = self.server.bare(Method::GET, path);
         let request = if path.starts_with("/api/") || path == "/metrics" {
@@ -40,12 +40,12 @@ impl Limited {
         let (status, mut text) = (response.status(), format!("{:?}", response.headers()));
         while let Some(chunk) = response.chunk().await.expect("a whole answer") {
             text.push_str(&String::from_utf8_lossy(&chunk));
-            // It has no end, and tells the same as its pages.
+            // This stream has no end. It has the same content as the pages of the feed.
             if path == "/api/v1/events/stream" {
                 break;
             }
             if path.contains("/stream") && (text.contains("event: beat") || text.contains("event: batch")) {
-                // The first look of the farm's stream comes before or after its first beat.
+                // The first data of the farm's stream can arrive before or after its first tick.
                 if !path.starts_with("/stream") || text.contains("event: strip") {
                     break;
                 }
@@ -61,12 +61,12 @@ impl Limited {
     }
 }
 
-/// What differs between two answers in any case.
+/// Removes parts that always differ between two responses.
 fn comparable(text: &str, id: &str) -> String {
     let text = text.replace(id, "ID");
     let mut parts = text.split("request").map(str::to_owned);
     let first = parts.next().unwrap_or_default();
-    // `x-request-id` and `request_id`: what follows each, up to the end of the value.
+    // Removes the value after each `x-request-id` and `request_id`.
     let rest = parts.map(|part| {
         part.splitn(3, '"')
             .last()
@@ -90,7 +90,7 @@ async fn nothing_of_a_printer_outside_the_limit_is_in_any_answer() {
     for id in [&seen_id, &hidden_id] {
         server.until_online(id).await;
     }
-    // Prints on both, a batch over both, and one of each alone.
+    // Starts prints on both printers, then sends a batch to both and one to the hidden printer.
     for (printer, id) in [(open, &seen_id), (hidden, &hidden_id)] {
         printer.at_printer(Act::StartSelected);
         server.until_state(id, "printing").await;
@@ -136,19 +136,19 @@ async fn nothing_of_a_printer_outside_the_limit_is_in_any_answer() {
         for id in [&seen_id, &mixed] {
             clean(&path, &limited.get(&path.replace("{id}", id)).await.1);
         }
-        // What they may not see is as what does not exist.
+        // The response must be the same as for an id that does not exist.
         let (nothing, blank) = limited.get(&path.replace("{id}", NOWHERE)).await;
         for id in &strange {
             let (status, text) = limited.get(&path.replace("{id}", id)).await;
             assert_eq!(status, nothing, "{path} with {id}: {text}");
             assert_eq!(comparable(&text, id), comparable(&blank, NOWHERE), "{path} with {id}");
-            // What became of a request for a key is said also where nobody knows of one: it names no printer.
+            // The state of a key request returns 200 for unknown ids too. It contains no printer name.
             let refused =
                 path == "/printers/keys/{id}" || matches!(status, StatusCode::NOT_FOUND | StatusCode::FORBIDDEN);
             assert!(refused, "{path} with {id}, for {needed}: {status}");
         }
     }
-    // Found by no filter, and counted nowhere.
+    // No filter finds the hidden printer, and no count includes it.
     for query in [
         format!("printers?q={}", WORDS[0]),
         format!("printers?q={}", WORDS[1]),
@@ -174,7 +174,7 @@ async fn nothing_of_a_printer_outside_the_limit_is_in_any_answer() {
     let (_, farm_page) = limited.get("/").await;
     assert!(farm_page.contains("<b>1</b>") && !farm_page.contains("<b>2</b>"), "{farm_page}");
 
-    // Selectors, a retry, a stop.
+    // Selectors, a retry and a stop.
     for select in
         [json!({"all": true}), json!({"states": ["paused"]}), json!({"batch_id": mixed, "outcomes": ["confirmed"]})]
     {
@@ -196,7 +196,7 @@ async fn nothing_of_a_printer_outside_the_limit_is_in_any_answer() {
             limited.post(&format!("/api/v1/batches/{}/{path}", strange[1]), json!({"outcomes": ["confirmed"]})).await;
         assert!(matches!(status, StatusCode::NOT_FOUND | StatusCode::UNPROCESSABLE_ENTITY), "{path}: {status}");
     }
-    // Named by id it is a refusal, without its name.
+    // Selecting the hidden printer by its id is refused, and the row does not contain its name.
     let select = json!({"printer_ids": [hidden_id, seen_id]});
     let (_, body) = limited.post("/api/v1/batches", json!({"command": "pause", "select": select})).await;
     let row = &body["commands"][0];

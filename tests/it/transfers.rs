@@ -1,5 +1,5 @@
-//! Uploads and lists of files end by the silence of their printer, and not by their length. A file that goes to the SD card
-//! is no print.
+//! Uploads and file lists time out when their printer is silent, not because they are long. A file transfer to the SD
+//! card is not a print.
 
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ use crate::{
     },
 };
 
-/// A server that gives up a silent upload after this, in place of 30 s.
+/// Starts a server that ends a silent upload after this time instead of 30 s.
 async fn server(silence: Duration) -> TestServer {
     TestServer::with(Options { upload_silence: Some(silence), ..Options::default() }).await
 }
@@ -69,7 +69,7 @@ async fn printers_that_hang_in_an_upload_end_by_silence_and_delay_no_other_print
     for printer in hanging {
         printer.set_fault(Some(Fault::StopReading(256 * 1024)));
     }
-    // More than the operating system keeps on its way.
+    // More data than the operating system buffers.
     let content = gcode(8);
     let hung = futures_util::future::join_all(ids[..HANGING].iter().map(|id| upload(&server, id, content.clone())));
     let healthy = async {
@@ -94,7 +94,7 @@ async fn printers_that_hang_in_an_upload_end_by_silence_and_delay_no_other_print
         is_problem(refused, 504, "printer_unreachable");
         assert_eq!(refused.1["detail"], "The printer sent and took no data for 5 s.");
     }
-    // Their places are free again.
+    // The server has freed the places of the ended uploads.
     for (printer, id) in hanging.iter().zip(&ids) {
         printer.set_fault(None);
         let (status, uploaded, _) = upload(&server, id, gcode(1)).await;
@@ -118,7 +118,7 @@ async fn a_list_of_files_takes_as_long_as_its_printer_sends() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_transfer_to_the_sd_card_is_no_print_and_a_cancel_ends_it() {
     let (server, farm) = (TestServer::start().await, farm(2).await);
-    // By events, and by readings alone.
+    // The first printer is observed by events, and the second one only by polling.
     farm.printers()[1].set_fault(Some(Fault::DropSocket));
     for printer in farm.printers() {
         let id = server.register(printer).await;

@@ -1,5 +1,4 @@
-//! Paths that lead elsewhere: out of the files that the binary holds, out of a printer's files into its other endpoints,
-//! out of the folder that an upload is kept in.
+//! Path traversal: paths must not leave the embedded files, a printer's files, or the folder of an upload.
 
 use std::time::Duration;
 
@@ -48,7 +47,7 @@ async fn what_is_static_comes_from_the_binary_and_from_nowhere_else() {
             raw(&server, format!("GET /static/{path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes())
                 .await;
         let status = got.split(' ').nth(1).unwrap_or_default();
-        // 303: no path of ours, so off to the login.
+        // 303 redirects to the login, because the path is unknown.
         assert!(matches!(status, "400" | "404" | "303"), "{path}: {got}");
         assert!(!got.contains("[package]") && !got.contains("root:"), "{path}: {got}");
     }
@@ -56,7 +55,7 @@ async fn what_is_static_comes_from_the_binary_and_from_nowhere_else() {
     assert!(there.starts_with("HTTP/1.1 200"), "{there}");
 }
 
-/// Paths that would lead to `api/users/admin` where a part went up.
+/// Returns paths that would reach `api/users/admin` if a part went up one folder.
 fn hostile() -> Vec<String> {
     let mut paths = Vec::new();
     for up in [
@@ -103,7 +102,7 @@ fn hostile() -> Vec<String> {
     paths
 }
 
-/// What Printyard asks of a printer by itself.
+/// Whether Printyard sends this request without a user's command.
 fn is_routine(method: &str, path: &str) -> bool {
     matches!(
         (method, path),
@@ -120,7 +119,8 @@ fn is_routine(method: &str, path: &str) -> bool {
     )
 }
 
-/// The target stays below the printer's files, for whoever tidies paths and for whoever decodes them first.
+/// Checks that the target stays below the printer's files, both for servers that normalize paths first and for servers
+/// that decode them first.
 fn check_target(method: &str, target: &str) {
     let tidied = url::Url::parse(&format!("http://x{target}")).expect("a target");
     let path = target.split('?').next().unwrap_or_default();
@@ -146,13 +146,13 @@ async fn a_path_of_a_file_reaches_no_other_endpoint_of_its_printer() {
     let form =
         |pairs: &[(&str, &str)]| url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
     for path in hostile() {
-        // In the body of the API.
+        // In the body of an API request.
         for body in [json!({"path": path}), json!({"path": "x", "origin": path}), json!({"path": path, "origin": ".."})]
         {
             let (status, answer, _) = server.post(&format!("/api/v1/printers/{id}/files/select"), body.clone()).await;
             assert!([204, 422].contains(&status.as_u16()), "{body}: {answer}");
         }
-        // In the address: as it is, and encoded in two ways.
+        // In the URL: unchanged, and encoded in two ways.
         let whole = percent_encoding::percent_encode(path.as_bytes(), percent_encoding::NON_ALPHANUMERIC).to_string();
         let plain = whole.replace("%2E", ".").replace("%2F", "/");
         let visible: String = path.chars().filter(|c| c.is_ascii_graphic()).collect();
@@ -173,7 +173,7 @@ async fn a_path_of_a_file_reaches_no_other_endpoint_of_its_printer() {
             assert!([303, 400, 422].contains(&status.as_u16()), "{fields:?}: {status}");
         }
     }
-    // In a batch, whose sending nobody waits for but this test. One at a time: a printer has one command in flight.
+    // In a batch. Each batch must end before the next one, because a printer has one command in flight.
     for path in hostile() {
         let body = json!({"command": "start", "select": {"printer_ids": [id]}, "file": {"path": path},
             "plate": "assume_clear", "reason": "the test", "confirm_within_s": 1, "expires_in_s": 5});
@@ -189,7 +189,7 @@ async fn a_path_of_a_file_reaches_no_other_endpoint_of_its_printer() {
         })
         .await;
     }
-    // A harmless odd name, as the proof that something would have been seen.
+    // A harmless unusual name proves that the test would see a request.
     let odd = json!({"path": "a b/ü?#%2e.gcode"});
     assert_eq!(server.post(&format!("/api/v1/printers/{id}/files/select"), odd).await.0, 204);
     let lines: Vec<(String, String)> = printer.got().iter().map(|got| got.line()).collect();

@@ -1,4 +1,4 @@
-//! Webhooks from the event to its receiver: what is sent, how often, in which order, to whom, and what survives a crash.
+//! Webhooks from the event to the receiver: content, retries, order, recipients, and delivery after a crash.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -24,7 +24,7 @@ mod receiver;
 
 use receiver::{Got, Receiver};
 
-/// Pauses that a test can wait for.
+/// Returns a schedule with short pauses.
 fn soon() -> Schedule {
     Schedule { pauses: [Duration::from_millis(20); 9], ..Schedule::default() }
 }
@@ -33,7 +33,7 @@ async fn server_with(webhooks: Schedule) -> TestServer {
     TestServer::with(Options { webhooks, ..Options::default() }).await
 }
 
-/// Makes a webhook; it and its secret.
+/// Creates a webhook. Returns it and its secret.
 async fn hook(server: &TestServer, url: &str, more: Value) -> (Value, String) {
     let mut body = json!({"url": url, "types": ["printer.registered"]});
     for (name, value) in more.as_object().expect("fields") {
@@ -46,7 +46,7 @@ async fn hook(server: &TestServer, url: &str, more: Value) -> (Value, String) {
     (made, secret.as_str().expect("a text").to_owned())
 }
 
-/// Makes an event.
+/// Causes an event by registering a printer.
 async fn register(server: &TestServer, name: &str, tags: &[&str]) {
     let url = format!("http://{}.invalid", printyard::clock::new_id());
     let body = json!({"name": name, "url": url, "enabled": false, "tags": tags});
@@ -65,7 +65,7 @@ async fn deliveries(server: &TestServer, hook: &Value, query: &str) -> Vec<Value
     page["items"].as_array().expect("items").clone()
 }
 
-/// Waits until a receiver was sent so much.
+/// Waits until a receiver has received `n` requests.
 async fn until_got(receiver: &Receiver, n: usize) -> Vec<Got> {
     wait::until(&format!("{n} requests"), DEADLINE, async || {
         let got = receiver.got();
@@ -78,7 +78,7 @@ fn names(got: &[Got]) -> Vec<String> {
     got.iter().map(|got| got.body["data"]["printer_name"].as_str().expect("a name").to_owned()).collect()
 }
 
-/// What the reference library makes of a request: the type of the event that it verified.
+/// Verifies a request with the reference library. Returns the type of the event.
 fn verified(python: &str, secret: &str, got: &Got) -> Result<String, String> {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/webhooks/verify.py");
     let command =
@@ -157,7 +157,7 @@ async fn an_event_is_sent_once_as_the_feed_tells_it_and_only_what_is_wanted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn receivers_that_hang_delay_nobody() {
-    // Nothing times out while the test runs.
+    // No delivery times out during the test.
     let never = Schedule { timeout: Duration::from_secs(3_600), ..Schedule::default() };
     let (server, hung, well) = (server_with(never).await, Receiver::start().await, Receiver::start().await);
     hung.answer(|_, _| None);
@@ -196,7 +196,7 @@ async fn an_ordered_webhook_keeps_the_order_of_the_feed_whatever_fails() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_not_taken_is_sent_again_with_the_same_id_also_after_a_restart() {
-    // Long enough for the restart to come in between, many times over.
+    // The pauses are much longer than the restart.
     let later = Schedule { pauses: [Duration::from_secs(3); 9], ..Schedule::default() };
     let (server, receiver) = (server_with(later).await, Receiver::start().await);
     receiver.answer(|_, _| Some(500));
@@ -466,7 +466,7 @@ async fn nothing_is_lost_when_the_server_is_killed_between_an_event_and_its_deli
     assert_eq!(server.post("/webhooks", &body).await.expect("an answer").0, 201);
     let mut made = BTreeSet::new();
     for round in 0..4 {
-        // What is on its way at the kill gets no answer: it is sent again when its lease is over.
+        // Deliveries in flight at the kill get no response, and are sent again after their lease ends.
         receiver.answer(move |n, _| if n % 5 == round { None } else { Some(204) });
         for n in 0..12 {
             let name = format!("r{round}-{n}");
@@ -526,7 +526,7 @@ async fn a_server_that_takes_over_sends_each_event_once() {
     second.stop().await;
 }
 
-/// A form as a browser sends it from our own page: the status, and the page or where it leads.
+/// Sends a form as a browser does from the server's own page. Returns the status, and the page or the redirect target.
 async fn submit(server: &TestServer, cookie: &str, path: &str, fields: &[(&str, &str)]) -> (StatusCode, String) {
     let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
     let request = server.bare(Method::POST, path).header("Cookie", format!("printyard_session={cookie}"));

@@ -1,4 +1,4 @@
-//! The proxy that most people have: nginx with a login before a real OctoPrint.
+//! A real OctoPrint behind nginx with a login, which is the most common proxy.
 
 use std::{
     path::Path,
@@ -19,7 +19,7 @@ use crate::support::{
     wait,
 };
 
-/// A process that ends with the test.
+/// An nginx process that is killed on drop.
 struct Nginx(Child);
 
 impl Drop for Nginx {
@@ -29,7 +29,7 @@ impl Drop for Nginx {
     }
 }
 
-/// An nginx with these servers.
+/// Starts an nginx with these `server` blocks.
 fn nginx(program: &str, folder: &Path, servers: &str) -> Nginx {
     let config = format!(
         "daemon off; master_process off; pid nginx.pid; error_log stderr;
@@ -51,7 +51,7 @@ fn nginx(program: &str, folder: &Path, servers: &str) -> Nginx {
     Nginx(command.spawn().expect("nginx starts"))
 }
 
-/// A server before an OctoPrint, as its documentation recommends it, with the login and the token of `settings`.
+/// Returns the `server` block that OctoPrint's documentation recommends, with the login and the token of `settings`.
 fn with_login(folder: &Path, port: u16, upstream: &str) -> String {
     std::fs::write(folder.join("users"), "ann:{PLAIN}front-password-1\n").expect("written");
     format!(
@@ -114,7 +114,7 @@ async fn octoprint_2_works_behind_nginx() {
     a_real_octoprint_works_behind_nginx(Version::V2).await;
 }
 
-/// A server for event sockets that accepts each one and closes it at once, or never replies. Its port.
+/// Starts a server for event sockets that accepts each one and closes it at once, or never replies. Returns its port.
 async fn socket_server(accepts: bool) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let port = listener.local_addr().expect("an address").port();

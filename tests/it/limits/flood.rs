@@ -1,4 +1,5 @@
-//! A printer that floods: what it costs, which printers it delays, and that its real prints are recorded.
+//! A printer that floods the server with events: its cost, the delay of other printers, and the record of its real
+//! prints.
 
 use std::{
     path::Path,
@@ -20,12 +21,12 @@ use crate::support::{
 
 /// How long the printer floods.
 const FLOOD: Duration = Duration::from_secs(8);
-/// How long the commands to the other printer are measured without a flood.
+/// How long commands to the other printer are measured without a flood.
 const BASELINE: Duration = Duration::from_secs(2);
-/// What the flood of one printer may add to the database, in bytes per second.
+/// Growth of the database, in bytes per second, that the flood of one printer may cause.
 const GROWTH_PER_S: u64 = 50 * 1024;
 
-/// A server as a process, whose plates need no clearing, and simulated printers.
+/// A server process without plate checks, and simulated printers.
 struct Yard {
     folder: TempDir,
     server: ServerProcess,
@@ -60,13 +61,14 @@ impl Yard {
         .await;
     }
 
-    /// A batch, when it has ended.
+    /// Sends a batch and returns it after its end.
     async fn command(&self, body: Value) -> Value {
         let request = self.server.request(Method::POST, "/api/v1/batches").bearer_auth(TOKEN);
         answer(request.header("Prefer", "wait=30").json(&body)).await.1
     }
 
-    /// A start that is confirmed. The printer is taken for printing for as long as its flood says so.
+    /// Starts a print and repeats the start until it is confirmed. During its flood the printer can appear to be
+    /// printing.
     async fn start(&self, id: &str, file: &str) -> Value {
         let body =
             json!({"command": "start", "select": {"printer_ids": [id]}, "file": {"path": file, "origin": "local"}});
@@ -77,7 +79,7 @@ impl Yard {
         .await
     }
 
-    /// Bytes of the database, and bytes that the process wrote to files, pipes and sockets since it runs.
+    /// Returns the bytes of the database, and the bytes that the process has written to files, pipes and sockets.
     async fn bytes(&self) -> (u64, u64) {
         let written = std::fs::read_to_string(format!("/proc/{}/io", self.server.id())).expect("its counters");
         let written = written.lines().find_map(|line| line.strip_prefix("wchar: ")?.parse().ok());
@@ -96,7 +98,7 @@ fn send_state(printer: &SimulatedPrinter, state: &str) {
     printer.send_event("PrinterStateChanged", json!({"state_id": state, "state_string": state}));
 }
 
-/// A print that starts and fails, in four events.
+/// Sends the four events of a print that starts and fails.
 fn send_failed_print(printer: &SimulatedPrinter) {
     let file = json!({"path": "bracket.gcode", "origin": "local", "name": "bracket.gcode"});
     send_state(printer, "PRINTING");
@@ -105,7 +107,7 @@ fn send_failed_print(printer: &SimulatedPrinter) {
     send_state(printer, "OPERATIONAL");
 }
 
-/// As many failed prints as an event socket may send at once, at a pace that the simulator's own queue keeps up with.
+/// Sends failed prints as fast as an event socket allows, and not faster than the simulator's queue can send.
 async fn send_failed_prints(printer: &SimulatedPrinter, prints: usize) {
     let mut tick = tokio::time::interval(Duration::from_millis(50));
     for number in 0..prints {
@@ -116,7 +118,7 @@ async fn send_failed_prints(printer: &SimulatedPrinter, prints: usize) {
     }
 }
 
-/// Sends commands to a healthy printer, until the flood is over; the longest time that one took.
+/// Sends commands to a healthy printer until the flood is over. Returns the longest time of a command.
 async fn use_healthy(yard: &Yard, id: &str, is_over: impl Fn() -> bool) -> Duration {
     let mut slowest = Duration::ZERO;
     let mut tick = tokio::time::interval(Duration::from_secs(1));
@@ -132,7 +134,7 @@ async fn use_healthy(yard: &Yard, id: &str, is_over: impl Fn() -> bool) -> Durat
     slowest
 }
 
-/// Two printers, of which the first floods for [`FLOOD`]: `prints` that start and fail, every `pause`.
+/// Runs two printers, of which the first floods for [`FLOOD`]: `prints` that start and fail, every `pause`.
 async fn flood(prints: usize, pause: Duration) {
     let yard = Yard::with(2).await;
     let noisy = yard.farm.printers()[0].clone();
@@ -162,7 +164,7 @@ async fn flood(prints: usize, pause: Duration) {
     );
     assert!(growth <= GROWTH_PER_S, "{growth} bytes per second");
     assert!(slowest < Duration::from_secs(3), "{slowest:?}");
-    // The last state, and the end of a real print, are not lost.
+    // The last state and the end of a real print are still recorded.
     yard.until_online(noisy_id).await;
     yard.start(noisy_id, "bracket.gcode").await;
     wait::until("its end is recorded", DEADLINE, async || {
@@ -182,12 +184,12 @@ async fn a_printer_that_starts_and_fails_all_the_time_costs_little_and_delays_no
     flood(1, Duration::from_millis(50)).await;
 }
 
-/// Facts wait before the print, change while it runs, and come after its end, more than are kept each time.
+/// Before, during and after the real print, the printer sends more facts than the recorder queue holds.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_real_print_that_ends_during_a_flood_is_recorded_once_with_its_end() {
     let yard = Yard::with(1).await;
     let (printer, id) = (&yard.farm.printers()[0], &yard.ids[0]);
-    // Two seconds, a hundred times faster than real time.
+    // Takes two seconds at a hundred times the real speed.
     printer.put_file("real.gcode", "G4 P1000\n".repeat(190));
     send_failed_prints(printer, 100).await;
     let batch = yard.start(id, "real.gcode").await;
@@ -211,7 +213,7 @@ async fn a_real_print_that_ends_during_a_flood_is_recorded_once_with_its_end() {
     let [print] = &print["items"].as_array().expect("prints")[..] else { panic!("once: {print}") };
     assert_eq!((&print["result"], &print["file"]["path"]), (&json!("done"), &json!("real.gcode")), "{print}");
     assert_eq!(print["started_by"]["command_id"], batch["commands"][0]["id"], "{print}");
-    // All that waited is stored, or merged.
+    // All waiting facts are stored or merged.
     let events = wait::until("prints were merged", DEADLINE, async || {
         let events = yard.server.get("/events?limit=500").await["items"].take();
         let is_merged = events.as_array().is_some_and(|events| {

@@ -1,5 +1,5 @@
-//! Secrets are planted, everything is driven, and then they are looked for: in every answer, in every log line at the
-//! finest level, and in every file but the one that is made to hold them.
+//! Searches for leaked secrets: the test stores known secrets and uses all functions. It then searches every response,
+//! every log line at the finest level, and every file except the key file.
 
 use std::{fs::File, process::Stdio};
 
@@ -26,7 +26,7 @@ const HEADER_VALUE: &str = "CanaryHeaderValue4c9e";
 const CAMERA_PASSWORD: &str = "CanaryCameraPassword77";
 const SECRET_KEY: &str = "c0ffee11c0ffee22c0ffee33c0ffee44c0ffee55c0ffee66c0ffee77c0ffee88";
 
-/// What was planted: a name for the report, and the secret.
+/// The stored secrets, each with a name for the report.
 #[derive(Default)]
 struct Canaries(Vec<(&'static str, String)>);
 
@@ -36,20 +36,20 @@ impl Canaries {
         self.0.push((name, secret.to_owned()));
     }
 
-    /// The names of those that are in these bytes: as they are, in base64, or as a list of numbers.
+    /// Returns the names of the secrets in these bytes: as plain text, in base64, or as a list of numbers.
     fn found(&self, bytes: &[u8]) -> Vec<&'static str> {
         let holds = |part: &str| bytes.windows(part.len()).any(|window| window == part.as_bytes());
         let seen = |secret: &str| {
             let numbers = format!("{:?}", secret.as_bytes());
             let encoded = STANDARD.encode(secret);
-            // The last group depends on what follows.
+            // The last base64 group depends on the bytes that follow.
             holds(secret) || holds(&encoded[..encoded.len() / 4 * 4 - 4]) || holds(numbers.trim_matches(['[', ']']))
         };
         self.0.iter().filter(|(_, secret)| seen(secret)).map(|(name, _)| *name).collect()
     }
 }
 
-/// Sends requests and keeps what leaked into the answers.
+/// Sends requests and records secrets in their responses.
 struct Prober {
     server: ServerProcess,
     canaries: Canaries,
@@ -68,13 +68,13 @@ impl Prober {
         request.header(header::COOKIE, format!("printyard_session={}", self.cookie))
     }
 
-    /// Sends a request; returns its status and its body. Nothing in the answer may hold a secret.
+    /// Sends a request and records a leak if the response contains a secret. Returns status and body.
     async fn ask(&mut self, what: &str, request: RequestBuilder) -> (StatusCode, Value) {
         self.asked += 1;
         let mut answer = request.send().await.expect("an answer");
         let (status, headers) = (answer.status(), answer.headers().clone());
         let mut body = Vec::new();
-        // A stream of events does not end: its beginning is read.
+        // A stream of events does not end, so only its beginning is read.
         let endless = headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/event"));
         while let Some(chunk) = answer.chunk().await.expect("a body") {
             body.extend_from_slice(&chunk);
@@ -122,7 +122,7 @@ async fn no_secret_is_in_an_answer_a_log_line_or_the_database() {
     }
     let mut prober = Prober { server, canaries, leaks: Vec::new(), cookie: String::new(), asked: 0 };
 
-    // The three answers that may show a secret, looked at by nobody but their owner.
+    // The three responses that may show a secret to its owner. They are not checked for leaks.
     let request = prober.api(Method::POST, "/api/v1/tokens").json(&json!({"name": "erp", "role": "viewer"}));
     let token: Value = request.send().await.expect("an answer").json().await.expect("JSON");
     let token = token["token"].as_str().expect("a token").to_owned();
@@ -172,7 +172,7 @@ async fn no_secret_is_in_an_answer_a_log_line_or_the_database() {
     assert!(leaks.is_empty(), "{} leaks:\n{}", leaks.len(), leaks.join("\n"));
 }
 
-/// The headers of an answer, whose redirect is not followed.
+/// Returns the headers of a response without following its redirect.
 async fn no_redirects(request: RequestBuilder) -> reqwest::header::HeaderMap {
     let request = request.build().expect("a request");
     #[expect(clippy::disallowed_methods, reason = "the test is a browser, and looks at a redirect")]
@@ -180,13 +180,13 @@ async fn no_redirects(request: RequestBuilder) -> reqwest::header::HeaderMap {
     client.expect("a client").execute(request).await.expect("an answer").headers().clone()
 }
 
-/// A form as a browser sends it.
+/// Encodes a form as a browser does.
 fn form(request: RequestBuilder, fields: &[(&str, &str)]) -> RequestBuilder {
     let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
     request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded").body(body)
 }
 
-/// What a web server before OctoPrint asks for, and a camera that is not there.
+/// Returns the credentials for a web server in front of OctoPrint, and a camera that does not exist.
 fn proxy_settings() -> Value {
     json!({
         "proxy_auth": {"user": "ann", "password": PROXY_PASSWORD},
@@ -232,7 +232,7 @@ async fn drive_register(prober: &mut Prober, printers: &[printyard::simulator::S
         let request = prober.api(Method::PATCH, &path).json(&change);
         assert_eq!(prober.ask("PATCH of a secret", request).await.0, StatusCode::OK);
     }
-    // Nobody is there.
+    // Addresses without an OctoPrint.
     for url in ["http://127.0.0.1:9", "http://no-such-host.invalid", "http://169.254.169.254"] {
         prober.post("/api/v1/printers/test", json!({"url": url, "api_key": WRONG_KEY})).await;
     }
@@ -353,7 +353,7 @@ async fn drive_pages(prober: &mut Prober, ids: &[String]) {
     }
 }
 
-/// Whether a type can be written by `{:?}`: what holds a secret in the clear cannot, or leaves it out.
+/// Checks `{:?}` of the types that hold secrets: their output must not contain a secret.
 #[test]
 fn no_debug_output_shows_a_secret() {
     let outbound = Outbound::new(Networks::default()).expect("a maker of connections");
@@ -371,7 +371,7 @@ fn no_debug_output_shows_a_secret() {
     for secret in [WRONG_KEY, PASSWORD, HEADER_VALUE, SECRET_KEY] {
         assert!(!shown.contains(secret), "{shown}");
     }
-    // These have no Debug at all, which their definitions say and the compiler keeps.
+    // These types do not implement `Debug`, so the compiler ensures that they cannot be printed.
     let given = Given { secret_key: Some(SECRET_KEY.to_owned()), ..Given::default() };
     let refused = given.checked().map(|_| ()).err();
     assert!(refused.is_none());

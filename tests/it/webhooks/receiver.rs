@@ -1,4 +1,4 @@
-//! A receiver of webhooks: it keeps what it is sent, and answers as the test wants.
+//! A webhook receiver: it records requests, and answers as the test wants.
 
 use std::{
     collections::BTreeMap,
@@ -13,13 +13,13 @@ use axum::{
 use serde_json::Value;
 use tokio::{net::TcpListener, task::JoinHandle};
 
-/// One request.
+/// A received request.
 #[derive(Debug, Clone)]
 pub struct Got {
     pub headers: BTreeMap<String, String>,
     pub text: String,
     pub body: Value,
-    /// What it was answered.
+    /// The status of the response.
     pub answer: u16,
 }
 
@@ -33,10 +33,10 @@ impl Got {
     }
 }
 
-/// What a receiver answers to a request, which is the n-th; none: never anything.
+/// Returns the status for the n-th request, or `None` for no response.
 type Answers = dyn Fn(usize, &Value) -> Option<u16> + Send + Sync;
 
-/// It ends with this value.
+/// A receiver. Dropping it ends it.
 pub struct Receiver {
     pub url: String,
     shared: Arc<Shared>,
@@ -49,7 +49,7 @@ struct Shared {
 }
 
 impl Receiver {
-    /// One that takes everything.
+    /// Starts a receiver that accepts every request.
     pub async fn start() -> Self {
         let answers: Arc<Answers> = Arc::new(|_, _| Some(204));
         let shared = Arc::new(Shared { got: Mutex::default(), answers: Mutex::new(answers) });
@@ -60,12 +60,12 @@ impl Receiver {
         Self { url, shared, task }
     }
 
-    /// What it answers from now on.
+    /// Sets its responses from now on.
     pub fn answer(&self, answers: impl Fn(usize, &Value) -> Option<u16> + Send + Sync + 'static) {
         *self.shared.answers.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(answers);
     }
 
-    /// Everything that it was sent.
+    /// Returns every request that it has received.
     pub fn got(&self) -> Vec<Got> {
         self.shared.got.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
