@@ -7,9 +7,9 @@
 //! 7.5 % with 20. Compressing each stream by itself would add 0.16 to 0.26 % for each browser (zlib, levels 1 and 4).
 
 #[path = "../tests/it/support/mod.rs"]
-#[expect(dead_code, unused_imports, unused_macros, reason = "of what the tests stand on, the browser alone is used")]
+#[expect(dead_code, unused_imports, unused_macros, reason = "only the browser of the test support is used")]
 mod it;
-#[expect(dead_code, reason = "each benchmark uses a part of what they share")]
+#[expect(dead_code, reason = "each benchmark uses a part of it")]
 mod support;
 
 use std::{
@@ -92,7 +92,7 @@ async fn measure(farm: &Farm) {
     let tasks = browser.value("return tasks").await;
     let tasks: Vec<f64> = tasks.as_array().expect("a list").iter().filter_map(serde_json::Value::as_f64).collect();
     let changed = browser.value("return others()").await;
-    assert!(changed.as_u64().is_some_and(|n| n as usize > PRINTERS * 9 / 10), "the page followed: {changed}");
+    assert!(changed.as_u64().is_some_and(|n| n as usize > PRINTERS * 9 / 10), "too few tiles changed: {changed}");
 
     println!("{PRINTERS} printers that change every 2 s, {} pages that follow them", READERS + 1);
     println!("page, CSS, JavaScript     {:.1}, {:.1}, {:.1} kB as sent", sizes[0], sizes[1], sizes[2]);

@@ -3,7 +3,7 @@
 //!
 //! `cargo bench --bench feed`
 
-#[expect(dead_code, reason = "each benchmark uses a part of what they share")]
+#[expect(dead_code, reason = "each benchmark uses a part of it")]
 mod support;
 
 use std::time::Instant;

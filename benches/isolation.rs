@@ -6,7 +6,7 @@
 //!
 //! `cargo bench --bench isolation`
 
-#[expect(dead_code, reason = "each benchmark uses a part of what they share")]
+#[expect(dead_code, reason = "each benchmark uses a part of it")]
 mod support;
 
 use std::{collections::HashSet, time::Duration};
@@ -66,8 +66,8 @@ async fn rounds(server: &Server, dead: &HashSet<&str>) -> Vec<f64> {
             .max()
             .expect("rows");
         if round > 0 {
-            let microseconds = (accepted - made).num_microseconds().expect("short");
-            figures.push(f64::from(i32::try_from(microseconds).expect("short")) / 1_000.0);
+            let microseconds = (accepted - made).num_microseconds().expect("a short time");
+            figures.push(f64::from(i32::try_from(microseconds).expect("a short time")) / 1_000.0);
         }
         tokio::time::sleep(Duration::from_secs(2)).await;
     }

@@ -28,7 +28,7 @@ fn main() {
             data_dir: Some(folder.path().to_owned()),
             ..Given::default()
         };
-        let server = Server::start(&given.checked().expect("settings")).await.expect("a server");
+        let server = Server::start(&given.checked().expect("valid settings")).await.expect("a server");
         let services = &server.services;
         let who = Principal::operator_of_the_server(ActorKind::Terminal);
         for i in 0..ROUNDS {
@@ -50,7 +50,7 @@ fn main() {
 
 async fn refused(services: &Services, name: &str) -> Duration {
     let begun = Instant::now();
-    let result = services.log_in(name, "not the right password", Browser::default()).await.expect("a ledger");
+    let result = services.log_in(name, "not the right password", Browser::default()).await.expect("no error");
     assert_eq!(result, LogIn::Refused);
     begun.elapsed()
 }

@@ -117,7 +117,7 @@ impl Server {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         let count = farm.printers.len();
-        until("every printer is watched", || async {
+        until("every printer is online", || async {
             // Polls rarely: each request costs the server memory that it keeps, and this memory would be measured too.
             tokio::time::sleep(Duration::from_millis(500)).await;
             server.online().await == count
