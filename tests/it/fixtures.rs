@@ -52,7 +52,7 @@ async fn a_frozen_octoprint_answers_nothing_and_goes_on_where_it_was() {
         let url = format!("{}/api/job", printer.url);
         let answer = crate::support::client().get(&url).timeout(Duration::from_millis(700)).send().await;
         assert!(answer.is_err_and(|error| error.is_timeout()), "{version:?} answered while frozen");
-        assert!(frozen.elapsed() >= Duration::from_millis(700), "it was a wait, not a refusal");
+        assert!(frozen.elapsed() >= Duration::from_millis(700), "a frozen printer must time out, not refuse");
 
         printer.cont();
         printer.until_state("Printing", SOON).await;
@@ -71,8 +71,8 @@ async fn a_killed_octoprint_refuses_connections_and_comes_back_on_the_same_port_
         let (port, pid) = (printer.port, printer.pid);
 
         printer.kill();
-        assert!(printer.try_job().await.is_err(), "a connection kept alive is dead, too");
-        let refused = std::net::TcpStream::connect(("127.0.0.1", port)).expect_err("nobody is there");
+        assert!(printer.try_job().await.is_err(), "an open connection must be dead, too");
+        let refused = std::net::TcpStream::connect(("127.0.0.1", port)).expect_err("the port refuses connections");
         assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
 
         printer.restart().await;
@@ -109,7 +109,7 @@ async fn the_end_of_an_instance_leaves_neither_process_nor_port() {
     let (pid, port) = (printer.pid, printer.port);
     printer.stop();
     drop(printer);
-    assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists(), "even a frozen one ends");
+    assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists(), "even a frozen process ends");
     assert!(std::net::TcpListener::bind(("127.0.0.1", port)).is_ok());
 }
 
@@ -160,7 +160,7 @@ async fn an_absence_is_watched_for_as_long_as_it_is_claimed() {
 #[tokio::test]
 async fn a_wait_gives_the_value_that_it_waited_for() {
     let mut looks = 0;
-    let seen = wait::until("a third look", Duration::from_secs(5), async || {
+    let seen = wait::until("a third check", Duration::from_secs(5), async || {
         looks += 1;
         (looks == 3).then_some(looks)
     })

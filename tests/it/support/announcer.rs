@@ -21,11 +21,11 @@ impl Announcer {
         let info = ServiceInfo::new(SERVICE, &announced, &format!("h{port}.local."), address, port, &texts[..]);
         let one = Self(ServiceDaemon::new().expect("a thread"));
         // No other machine may receive the announcement.
-        one.0.disable_interface(IfKind::All).expect("told");
-        one.0.enable_interface(IfKind::LoopbackV4).expect("told");
+        one.0.disable_interface(IfKind::All).expect("the daemon runs");
+        one.0.enable_interface(IfKind::LoopbackV4).expect("the daemon runs");
         one.0.register(info.expect("an announcement")).expect("announced");
         let ear = ServiceDaemon::new().expect("a thread");
-        let events = ear.browse(SERVICE).expect("asked");
+        let events = ear.browse(SERVICE).expect("the daemon runs");
         let is_heard = std::iter::from_fn(|| events.recv_timeout(Duration::from_secs(10)).ok())
             .any(|event| matches!(event, ServiceEvent::ServiceResolved(found) if found.fullname.contains(name)));
         let _ = ear.shutdown();

@@ -177,7 +177,7 @@ impl Browser {
     /// Closes the browser.
     pub async fn end(mut self) {
         if let Some(driver) = self.driver.take() {
-            driver.close().await.expect("a good end");
+            driver.close().await.expect("a clean end");
         }
     }
 }

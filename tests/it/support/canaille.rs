@@ -51,12 +51,12 @@ impl Canaille {
             )
         };
         let file = folder.path().join("canaille.toml");
-        fs::write(&file, settings("")).expect("settings");
+        fs::write(&file, settings("")).expect("written");
         let command = |arguments: &[&str]| command(&program, &file, arguments);
         let key = command(&["jwk", "create", "rsa"]).output().expect("a key");
         let key: BTreeMap<String, Value> = serde_json::from_slice(&key.stdout).expect("a key as JSON");
         let key: Vec<String> = key.iter().map(|(name, value)| format!("{name} = {value}")).collect();
-        fs::write(&file, settings(&format!("ACTIVE_JWKS = [{{ {} }}]\n", key.join(", ")))).expect("settings");
+        fs::write(&file, settings(&format!("ACTIVE_JWKS = [{{ {} }}]\n", key.join(", ")))).expect("written");
         let log = fs::File::create(folder.path().join("log")).expect("a log");
         let provider = |child| Self { url: format!("http://{bind}"), program: program.clone(), child, folder };
         run(command(&["install"]));
@@ -203,7 +203,7 @@ impl Person {
             let (status, page) = (response.status(), response.text().await.expect("a page"));
             form = Some(self.filled(&page).unwrap_or_else(|| panic!("{status} at {at}, and no form:\n{page}")));
         }
-        panic!("the provider leads in circles, at last to {at}");
+        panic!("the provider redirects in circles, at last to {at}");
     }
 
     /// Fills in the form of a page of the provider.

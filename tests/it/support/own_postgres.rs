@@ -38,7 +38,7 @@ impl OwnPostgres {
         let (programs, account) = (PathBuf::from(programs), account());
         let folder = tempfile::Builder::new().prefix("printyard-postgres-").tempdir().expect("a temporary folder");
         if let Some((user, group)) = account {
-            chown(folder.path(), Some(user), Some(group)).expect("root may give a folder away");
+            chown(folder.path(), Some(user), Some(group)).expect("root can change the owner");
         }
         let mut create = program(&programs.join("initdb"), account, folder.path());
         create.args(["-D", "data", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]);
@@ -92,7 +92,7 @@ impl OwnPostgres {
     pub async fn execute(&self, sql: &str) {
         let mut session = self.connect().await.expect("a session");
         session.execute(AssertSqlSafe(sql.to_owned())).await.expect("the statement runs");
-        session.close().await.expect("a good end");
+        session.close().await.expect("a clean end");
     }
 
     /// Returns the number that a statement selects.
@@ -100,7 +100,7 @@ impl OwnPostgres {
         let mut session = self.connect().await.expect("a session");
         let (number,) =
             sqlx::query_as(AssertSqlSafe(sql.to_owned())).fetch_one(&mut session).await.expect("the statement runs");
-        session.close().await.expect("a good end");
+        session.close().await.expect("a clean end");
         number
     }
 

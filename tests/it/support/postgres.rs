@@ -12,7 +12,7 @@ pub struct FreshDatabase {
     server: String,
 }
 
-/// Creates an empty database on the server in `PRINTYARD_TEST_POSTGRES`; `None` where there is none.
+/// Creates an empty database on the server in `PRINTYARD_TEST_POSTGRES`; `None` without such a server.
 pub async fn fresh_database() -> Option<FreshDatabase> {
     let server = super::provided("PRINTYARD_TEST_POSTGRES", "a PostgreSQL server")?;
     let name = format!("printyard_test_{}", Uuid::now_v7().simple());

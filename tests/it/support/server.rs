@@ -131,7 +131,7 @@ impl TestServer {
     async fn end(&mut self) {
         self.stop.cancel();
         if let Some(task) = self.task.take() {
-            task.await.expect("no panic").expect("a good end");
+            task.await.expect("no panic").expect("a clean end");
         }
     }
 
@@ -184,7 +184,7 @@ impl TestServer {
 
     /// Opens a session with a token. Returns the secret of its cookie.
     pub async fn session_of(&self, token: &str) -> String {
-        match self.services.log_in_by_token(token, Default::default()).await.expect("a ledger") {
+        match self.services.log_in_by_token(token, Default::default()).await.expect("no error") {
             LogIn::In { session: secret, .. } => secret,
             other => panic!("{other:?}"),
         }
@@ -260,7 +260,7 @@ fn config(folder: &TempDir, options: &Options) -> Config {
         tls_key: options.tls.as_ref().map(|(_, key)| key.clone()),
         ..options.given.clone()
     };
-    let mut config = given.checked().expect("settings that hold");
+    let mut config = given.checked().expect("valid settings");
     config.settings.webhooks = options.webhooks;
     config.settings.upload_silence = options.upload_silence;
     config
