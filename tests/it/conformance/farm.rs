@@ -94,7 +94,7 @@ fn outcomes(batch: &Value) -> Vec<String> {
 /// Starts all printers in intervals and cancels between two starts. The later starts must not happen.
 async fn a_cancel_amid_a_staggered_start_leaves_nothing_that_starts_later(hall: &Hall) {
     let starts = hall.post(json!({ "command": "start", "interval_ms": 1_500 })).await;
-    wait::until("the first prints", SOON, async || hall.subjects[0].job().await["state"] == "Printing").await;
+    wait::until("the first printer prints", SOON, async || hall.subjects[0].job().await["state"] == "Printing").await;
     let cancel = hall.all(json!({ "command": "cancel" })).await;
     let done = |row: &Value| row["effect"] == "done";
     assert!(cancel["commands"].as_array().is_some_and(|rows| rows.iter().all(done)), "{cancel}");
@@ -109,7 +109,7 @@ async fn a_cancel_amid_a_staggered_start_leaves_nothing_that_starts_later(hall: 
 
 async fn a_stop_amid_a_staggered_start_leaves_nothing_that_starts_later(hall: &Hall) {
     let starts = hall.post(json!({ "command": "start", "interval_ms": 1_500 })).await;
-    wait::until("the first prints", SOON, async || hall.subjects[0].job().await["state"] == "Printing").await;
+    wait::until("the first printer prints", SOON, async || hall.subjects[0].job().await["state"] == "Printing").await;
     let (status, stopped, _) = hall.server.post(&format!("/api/v1/batches/{starts}/stop"), json!({})).await;
     assert!(status.is_success(), "{stopped}");
     let starts = end_of(&hall.server, &starts).await;
@@ -128,14 +128,14 @@ async fn every_row_tells_the_truth_about_its_own_printer(hall: &mut Hall) {
     let begun = Instant::now();
     let pause = hall.post(json!({ "command": "pause", "confirm_within_s": 5 })).await;
     // The command of the healthy printer ends while the others still run.
-    let healthy = wait::until("the healthy one is paused", SOON, async || {
+    let healthy = wait::until("the healthy printer is paused", SOON, async || {
         let (_, batch, _) = hall.server.get(&format!("/api/v1/batches/{pause}")).await;
         let row = batch["commands"][0].clone();
         if row["final"] == true { Ok(batch) } else { Err(batch) }
     })
     .await;
     assert_eq!(ended(&healthy["commands"][0]), "confirmed", "{healthy}");
-    assert!(healthy["finished_at"].is_null(), "the frozen one takes its own time, and nobody else's: {healthy}");
+    assert!(healthy["finished_at"].is_null(), "the batch waits for the frozen printer: {healthy}");
     let batch = end_of(&hall.server, &pause).await;
     eprintln!("{}: {:?} after {:?}", hall.subjects[0].name, outcomes(&batch), begun.elapsed());
     assert_eq!(outcomes(&batch)[2], "unreachable", "{batch}");

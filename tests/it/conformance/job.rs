@@ -22,7 +22,7 @@ async fn a_start_is_confirmed_with_its_print(yard: &Yard) {
         (&row["effect"], &row["attempts"], &row["state_before"]),
         (&json!("done"), &json!(1), &json!("operational"))
     );
-    let print = wait::until("the print is kept", SOON, async || {
+    let print = wait::until("the print is recorded", SOON, async || {
         let print = yard.print(&row["print_id"]).await;
         if print["id"] == row["print_id"] { Ok(print) } else { Err(print) }
     })
@@ -224,7 +224,7 @@ async fn a_print_started_at_the_printer_is_kept_too(yard: &Yard) {
     // Lasts longer than a poll interval, because a poll must find the print.
     yard.subject.scripts(&[("afterPrintDone", "G4 S7")]).await;
     assert_eq!(yard.subject.job_answer("start", None).await.0, 204);
-    let printer = yard.until("a print is seen", |printer| !printer["job"]["print_id"].is_null()).await;
+    let printer = yard.until("a print is observed", |printer| !printer["job"]["print_id"].is_null()).await;
     let print = yard.until_result(&printer["job"]["print_id"], "done").await;
     assert_eq!(print["started_by"], json!({ "kind": "printer", "command_id": null }), "{print}");
     assert_eq!(yard.prints().await.len(), before + 1);
@@ -325,8 +325,8 @@ async fn what_its_heaters_had_lately_is_told(yard: &Yard) {
     yard.subject.gcode(&["M140 S50"]).await;
     let id = yard.id.parse().expect("an id");
     let who = Principal::operator_of_the_server(ActorKind::Terminal);
-    let past = wait::until("the past has the new target", SOON, async || {
-        let past = yard.server.services.past_temperatures(&who, id).await.expect("a past");
+    let past = wait::until("the past temperatures have the new target", SOON, async || {
+        let past = yard.server.services.past_temperatures(&who, id).await.expect("no error");
         let targets = past.last().and_then(|newest| newest.temperatures.get("bed")).and_then(|bed| bed.target);
         if targets == Some(50.0) { Ok(past) } else { Err(format!("{past:?}")) }
     })

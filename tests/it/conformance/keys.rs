@@ -12,9 +12,9 @@ async fn a_key_is_asked_for(subject: &Subject) {
     let server = TestServer::start().await;
     let who = Principal::operator_of_the_server(ActorKind::AdminToken);
     for grant in [false, true] {
-        let id = server.services.ask_for_key(&who, &subject.url, PrinterAccess::default()).await.expect("asked");
-        wait::until("it waits for somebody", SOON, async || subject.decide_app_key(grant).await).await;
-        let asked = wait::until("it is decided", SOON, async || match server.services.asked_for_key(&who, id) {
+        let id = server.services.ask_for_key(&who, &subject.url, PrinterAccess::default()).await.expect("requested");
+        wait::until("the request is pending", SOON, async || subject.decide_app_key(grant).await).await;
+        let asked = wait::until("a decision", SOON, async || match server.services.asked_for_key(&who, id) {
             Some(Asked::Waiting) => Err("waiting"),
             other => Ok(other),
         })
@@ -29,7 +29,7 @@ async fn a_key_is_asked_for(subject: &Subject) {
                     .expect("tested");
                 assert_eq!((report.diagnosis, report.user.as_deref()), (None, Some("admin")), "{}", subject.name);
             }
-            _ => panic!("{}: granted {grant}, and it ended otherwise", subject.name),
+            _ => panic!("{}: granted {grant}, but the request ended otherwise", subject.name),
         }
     }
 }

@@ -152,7 +152,7 @@ struct Visitor<'a> {
 
 impl<'a> Visitor<'a> {
     async fn new(subject: &'a Subject) -> Self {
-        let outbound = Outbound::new(Networks::default()).expect("set-up");
+        let outbound = Outbound::new(Networks::default()).expect("a client");
         let octoprint =
             OctoPrint::new(subject.url.parse().expect("url"), &PrinterAccess::with_key(&subject.api_key), outbound);
         let octoprint = octoprint.expect("a key");
@@ -174,7 +174,7 @@ impl<'a> Visitor<'a> {
     async fn frame(&mut self) -> Option<PrinterEvent> {
         loop {
             let frame = tokio::time::timeout(SOON, self.push.next()).await;
-            match frame.unwrap_or_else(|_| panic!("{}: no news in {:?}", self.subject.name, self.state)) {
+            match frame.unwrap_or_else(|_| panic!("{}: no event in state {:?}", self.subject.name, self.state)) {
                 Ok(PushFrame::Event(event)) => {
                     if let PrinterEvent::StateChanged { state, .. } = &event {
                         self.state = *state;
@@ -444,7 +444,7 @@ async fn conforms(subject: &Subject, rows: &[Row]) {
         let differs = rows.iter().zip(others).filter(|(one, other)| one != other);
         differs.map(|(row, _)| format!("{row:?}")).collect()
     };
-    assert_eq!(lines(&observed, rows), lines(rows, &observed), "{}: left is what was seen", subject.name);
+    assert_eq!(lines(&observed, rows), lines(rows, &observed), "{}: left is observed, right is expected", subject.name);
 }
 
 /// Splits the table over two printers of the same kind.
