@@ -77,7 +77,7 @@ async fn run(database: Database, failure: Option<Failure>) -> Effect {
 /// Returns the cases to run, where the script uses the database `uses` times.
 fn cases(uses: u64, database: &str) -> Vec<Failure> {
     let case = |nth, i: u64| {
-        let index = usize::try_from(i).expect("small");
+        let index = usize::try_from(i).expect("a small number");
         Failure { nth, moment: MOMENTS[index % 3], lasts: DURATIONS[index / 3 % 2] }
     };
     let wanted = std::env::var("PRINTYARD_TEST_FAULTS").unwrap_or_default();
@@ -147,5 +147,5 @@ async fn a_failure_of_any_use_of_sqlite_leaves_no_command_open_and_no_record_wro
 async fn a_failure_of_any_use_of_postgresql_leaves_no_command_open_and_no_record_wrong() {
     drop(needs!(fresh_database().await));
     // Every server has its own connections, and PostgreSQL allows a hundred.
-    fail_uses("PostgreSQL", 6, async || Database::Postgres(fresh_database().await.expect("as before"))).await;
+    fail_uses("PostgreSQL", 6, async || Database::Postgres(fresh_database().await.expect("a database"))).await;
 }

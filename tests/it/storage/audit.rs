@@ -30,7 +30,7 @@ async fn written(db: &Db, rows: i64) {
 }
 
 async fn faults(db: &Db) -> Vec<String> {
-    audit::verify(db).await.expect("walked").faults
+    audit::verify(db).await.expect("verified").faults
 }
 
 #[track_caller]
@@ -44,9 +44,9 @@ fn whole(found: &Found) -> &Record {
 #[tokio::test]
 async fn what_is_written_down_reads_back_in_order_and_the_chain_holds() {
     on_each(async |db| {
-        assert_eq!(faults(&db).await, Vec::<String>::new(), "an empty chain is whole");
+        assert_eq!(faults(&db).await, Vec::<String>::new(), "an empty chain is valid");
         written(&db, 5).await;
-        let verified = audit::verify(&db).await.expect("walked");
+        let verified = audit::verify(&db).await.expect("verified");
         assert_eq!((verified.rows, verified.last_seq, verified.faults.len()), (5, 5, 0), "{verified:?}");
         let page = audit::page(&db, &AuditFilter::default(), None, 3).await.expect("read");
         assert_eq!(page.iter().map(Found::seq).collect::<Vec<_>>(), [5, 4, 3]);
@@ -116,9 +116,9 @@ async fn the_rows_of_a_printer_are_found_before_and_after_they_are_listed() {
         execute(&db, "delete from audit_printers").await;
         execute(&db, "update audit_indexed set seq = 0").await;
         assert_eq!(audit::catch_up(&db).await.expect("listed"), 599);
-        assert_eq!(audit::catch_up(&db).await.expect("nothing left"), 0);
+        assert_eq!(audit::catch_up(&db).await.expect("no error"), 0);
         audit::add(&db, &Entry { printer_ids: vec![other], ..note(600) }).await.expect("written");
-        assert_eq!(of_printer(&db, other, None).await, [600, 1], "one of each kind");
+        assert_eq!(of_printer(&db, other, None).await, [600, 1], "one indexed row and one new row");
         assert_eq!(of_printer(&db, id, None).await, [3, 1]);
         assert_eq!(audit::delete_older_than(&db, at(2), at(1_000)).await.expect("deleted"), 1);
         assert_eq!((of_printer(&db, id, None).await, of_printer(&db, other, None).await), (vec![3], vec![600]));
@@ -191,8 +191,8 @@ async fn a_change_that_fails_leaves_no_entry_and_one_that_succeeds_leaves_one() 
         fixtures::insert(&db, &kept, None, &entry()).await.expect("inserted");
         let again = fixtures::insert(&db, &kept, None, &entry()).await;
         assert!(again.is_err());
-        assert!(!tokens::revoke(&db, new_id(), at(1), &entry()).await.expect("asked"));
-        assert_eq!(audit::verify(&db).await.expect("walked").rows, 1);
+        assert!(!tokens::revoke(&db, new_id(), at(1), &entry()).await.expect("no error"));
+        assert_eq!(audit::verify(&db).await.expect("verified").rows, 1);
     })
     .await;
 }
@@ -213,7 +213,7 @@ async fn writers_at_once_make_one_chain() {
         for writer in writers {
             writer.await.expect("no panic");
         }
-        let verified = audit::verify(&db).await.expect("walked");
+        let verified = audit::verify(&db).await.expect("verified");
         assert_eq!((verified.rows, verified.faults.len()), (80, 0), "{verified:?}");
     })
     .await;
@@ -226,13 +226,13 @@ async fn old_records_go_and_the_rest_of_the_chain_holds() {
         assert_eq!(audit::delete_older_than(&db, at(3), at(50)).await.expect("deleted"), 2);
         assert_eq!(audit::delete_older_than(&db, at(3), at(51)).await.expect("deleted"), 0);
         audit::add(&db, &note(6)).await.expect("written");
-        let verified = audit::verify(&db).await.expect("walked");
+        let verified = audit::verify(&db).await.expect("verified");
         assert_eq!((verified.rows, verified.faults.len()), (5, 0), "{verified:?}");
         let first = Removal { at: at(50), first_seq: 1, last_seq: 2, rows: 2 };
         assert_eq!((verified.removed_up_to, verified.removed), (2, vec![first]));
         // The last row stays, however old it is.
         assert_eq!(audit::delete_older_than(&db, at(100), at(200)).await.expect("deleted"), 4);
-        let verified = audit::verify(&db).await.expect("walked");
+        let verified = audit::verify(&db).await.expect("verified");
         assert_eq!(verified.faults, Vec::<String>::new());
         let second = Removal { at: at(200), first_seq: 3, last_seq: 6, rows: 4 };
         assert_eq!((verified.removed_up_to, verified.removed), (6, vec![second]));

@@ -31,14 +31,14 @@ async fn a_row_that_is_not_recorded_is_rejected_where_nothing_was_sent_and_unkno
                 (accepted, Outcome::Unknown),
                 (ended, Outcome::Confirmed),
             ];
-            assert_eq!(now, expected.into(), "also when its reply was lost the first time");
+            assert_eq!(now, expected.into(), "the second call returns the same result");
         }
         for id in [queued, sent, accepted] {
-            let row = commands::get(&db, id).await.expect("read").expect("there");
+            let row = commands::get(&db, id).await.expect("read").expect("a row");
             assert_eq!((row.reason, row.finished_at), (Some(Reason::NotRecorded), Some(at(30))));
         }
         let page = events::page(&db, 0, Some(&[EventType::CommandFinished]), 500).await.expect("read");
-        assert_eq!(page.events.len(), 4, "each end once");
+        assert_eq!(page.events.len(), 4, "each outcome has one event");
     })
     .await;
 }

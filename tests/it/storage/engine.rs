@@ -31,7 +31,7 @@ async fn what_was_written_is_there_after_the_database_was_closed_and_opened_agai
     fixtures::insert(&db, &printer, None, &entry()).await.expect("inserted");
     db.close().await;
     let files = std::fs::read_dir(dir.path()).expect("read").count();
-    assert_eq!(files, 1, "the log is folded into the file, which is complete in itself");
+    assert_eq!(files, 1, "the log is merged into the file");
     let db = Db::connect(&url).await.expect("opened");
     assert_eq!(printers::get(&db, printer.id).await.expect("read"), Some(printer));
     db.close().await;
@@ -132,7 +132,7 @@ async fn a_long_read_lets_the_log_grow_and_after_its_end_it_is_small_again() {
     while log() <= 2 * KEPT {
         execute(&db, "insert into filler values (randomblob(4000000))").await;
     }
-    assert!(db.shrink_wal().await.expect("no error") > KEPT, "the reader still needs it");
+    assert!(db.shrink_wal().await.expect("no error") > KEPT, "the reader still needs the log");
     reading.rollback().await.expect("ended");
     assert!(db.shrink_wal().await.expect("shrunk") < KEPT);
     assert!(log() < KEPT, "{}", log());

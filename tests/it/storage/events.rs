@@ -87,7 +87,7 @@ async fn a_time_is_found_by_position_also_where_the_clock_was_set_back() {
         let before = async |seconds| events::before_time(&db, at(seconds)).await.expect("read");
         assert_eq!(before(0).await, Cursor::default());
         assert_eq!(before(20).await, told[0].cursor());
-        assert_eq!(before(35).await, told[1].cursor(), "nothing of that time is left out");
+        assert_eq!(before(35).await, told[1].cursor(), "no event of that time is missing");
         assert_eq!(before(91).await, told[4].cursor(), "the end");
     })
     .await;
@@ -99,7 +99,7 @@ async fn what_is_rolled_back_is_not_told_and_leaves_no_gap() {
         let one = printer("one");
         super::fixtures::insert(&db, &one, None, &register(&one.id)).await.expect("inserted");
         let same = printer("one");
-        super::fixtures::insert(&db, &same, None, &register(&same.id)).await.expect_err("the name is taken");
+        super::fixtures::insert(&db, &same, None, &register(&same.id)).await.expect_err("the name is already in use");
         let action = printyard::domain::audit::Action::PrinterRemoved;
         let gone = printyard::domain::audit::Entry { printer_ids: vec![one.id], action, ..entry() };
         assert!(printers::remove(&db, one.id, at(1), &gone).await.expect("removed").is_some());
@@ -147,7 +147,7 @@ async fn a_reader_beside_two_writers_misses_nothing_and_sees_nothing_twice_in_10
             for event in &page.events {
                 assert_eq!(event.seq, after + 1, "no number is skipped");
                 after = event.seq;
-                assert!(ids.insert(event.id), "no event twice");
+                assert!(ids.insert(event.id), "an event occurs twice");
                 seen += 1;
             }
             if page.events.is_empty() {
@@ -164,7 +164,7 @@ async fn a_reader_beside_two_writers_misses_nothing_and_sees_nothing_twice_in_10
         for writer in writers {
             writer.await.expect("written");
         }
-        assert_eq!(events::head(&db).await.expect("read").seq, i64::try_from(wanted).expect("small"));
+        assert_eq!(events::head(&db).await.expect("read").seq, i64::try_from(wanted).expect("a small number"));
     })
     .await;
 }
@@ -218,7 +218,7 @@ async fn old_events_are_removed_and_the_last_one_stays() {
         let kept = events::kept(&db, head.seq).await.expect("read");
         assert_eq!((kept.oldest, Cursor::behind(kept.head, kept.there)), (Some(12_003), head));
         write(&db, 1).await;
-        assert_eq!(all(&db).await.last().map(|event| event.seq), Some(12_004), "it goes on");
+        assert_eq!(all(&db).await.last().map(|event| event.seq), Some(12_004), "the feed continues");
     })
     .await;
 }

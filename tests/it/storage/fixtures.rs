@@ -139,7 +139,7 @@ pub fn report(id: Uuid, outcome: Outcome) -> Report {
 }
 
 pub async fn outcome(db: &Db, id: Uuid) -> Outcome {
-    commands::get(db, id).await.expect("read").expect("there").outcome
+    commands::get(db, id).await.expect("read").expect("a row").outcome
 }
 
 pub fn ids(touched: &[Touched]) -> Vec<Uuid> {

@@ -32,25 +32,25 @@ async fn a_key_is_bound_by_one_request_and_free_again_after_a_day() {
     on_each(async |db| {
         let (first, second) = (key(), key());
         let batch = made(&first);
-        audit::add(&db, &batch).await.expect("bound");
-        let bound = idempotency::get(&db, first.scope, &first.key, at(60)).await.expect("read").expect("bound");
-        assert_eq!((bound.location, bound.status), (batch.location(), None), "without an answer yet");
-        audit::add(&db, &made(&first)).await.expect("the same request may write more");
+        audit::add(&db, &batch).await.expect("written");
+        let bound = idempotency::get(&db, first.scope, &first.key, at(60)).await.expect("read").expect("a key");
+        assert_eq!((bound.location, bound.status), (batch.location(), None), "no response is stored yet");
+        audit::add(&db, &made(&first)).await.expect("a second entry of the same request");
         assert!(matches!(audit::add(&db, &made(&second)).await, Err(Error::KeyTaken)));
-        idempotency::note_answer(&db, &second, 200, None, at(1)).await.expect("asked");
-        idempotency::note_answer(&db, &first, 202, None, at(1)).await.expect("noted");
-        let bound = idempotency::get(&db, first.scope, &first.key, at(60)).await.expect("read").expect("bound");
+        idempotency::note_answer(&db, &second, 200, None, at(1)).await.expect("no error");
+        idempotency::note_answer(&db, &first, 202, None, at(1)).await.expect("stored");
+        let bound = idempotency::get(&db, first.scope, &first.key, at(60)).await.expect("read").expect("a key");
         assert_eq!(
             (bound.location, bound.status),
             (batch.location(), Some(202)),
-            "the first, and what it was bound to"
+            "the first response, with its resource"
         );
 
         let later = at(0) + TimeDelta::hours(25);
         assert_eq!(idempotency::get(&db, first.scope, &first.key, later).await.expect("read"), None);
         let again = Entry { at: later, ..made(&second) };
-        audit::add(&db, &again).await.expect("bound anew");
-        let bound = idempotency::get(&db, first.scope, &first.key, later).await.expect("read").expect("bound");
+        audit::add(&db, &again).await.expect("bound again");
+        let bound = idempotency::get(&db, first.scope, &first.key, later).await.expect("read").expect("a key");
         assert_eq!((bound.location, bound.status), (again.location(), None));
         assert_eq!(idempotency::delete_outdated(&db, later + TimeDelta::hours(25)).await.expect("deleted"), 1);
     })
@@ -72,26 +72,26 @@ async fn what_has_no_place_in_the_api_binds_no_key() {
 async fn the_oldest_answers_of_a_scope_are_dropped_and_their_keys_stay() {
     on_each(async |db| {
         let other = KeyUse { scope: new_id(), ..key() };
-        idempotency::note_answer(&db, &other, 207, Some("theirs"), at(0)).await.expect("noted");
+        idempotency::note_answer(&db, &other, 207, Some("theirs"), at(0)).await.expect("stored");
         let answers = |n: i64| KeyUse { key: format!("MO/{n}"), ..key() };
         let body = "x".repeat(1024 * 1024);
         for n in 0..12 {
-            idempotency::note_answer(&db, &answers(n), 207, Some(&body), at(n)).await.expect("noted");
+            idempotency::note_answer(&db, &answers(n), 207, Some(&body), at(n)).await.expect("stored");
         }
         for n in 0..12 {
             let of = answers(n);
-            let bound = idempotency::get(&db, of.scope, &of.key, at(60)).await.expect("read").expect("bound");
+            let bound = idempotency::get(&db, of.scope, &of.key, at(60)).await.expect("read").expect("a key");
             assert_eq!((bound.body.is_some(), bound.body_gone), (n >= 4, n < 4), "answer {n}");
             assert_eq!(bound.status, Some(207));
         }
-        let bound = idempotency::get(&db, other.scope, &other.key, at(60)).await.expect("read").expect("bound");
-        assert_eq!(bound.body.as_deref(), Some("theirs"), "another scope has its own bytes");
+        let bound = idempotency::get(&db, other.scope, &other.key, at(60)).await.expect("read").expect("a key");
+        assert_eq!(bound.body.as_deref(), Some("theirs"), "another scope has its own limit");
         // After its time is over, a key can be used again and gets a new response.
         let later = at(0) + TimeDelta::hours(25);
         idempotency::note_answer(&db, &KeyUse { use_id: new_id(), ..answers(0) }, 207, Some("new"), later)
             .await
-            .expect("noted");
-        let bound = idempotency::get(&db, answers(0).scope, "MO/0", later).await.expect("read").expect("bound");
+            .expect("stored");
+        let bound = idempotency::get(&db, answers(0).scope, "MO/0", later).await.expect("read").expect("a key");
         assert_eq!((bound.body.as_deref(), bound.body_gone), (Some("new"), false));
     })
     .await;

@@ -77,9 +77,9 @@ async fn a_batch_is_written_whole_or_not_at_all() {
     on_each(async |db| {
         let broken = batch(Command::Pause);
         let rows = [row(&broken, 0), row(&broken, 0)];
-        assert!(create(&db, &broken, &rows, &entry()).await.is_err(), "two rows at one position");
+        assert!(create(&db, &broken, &rows, &entry()).await.is_err(), "two rows at one position are refused");
         assert_eq!(batches::get(&db, broken.id).await.expect("read"), None);
-        create(&db, &broken, &[], &entry()).await.expect("the database goes on");
+        create(&db, &broken, &[], &entry()).await.expect("the database works");
         assert!(batches::counts(&db, &[broken.id], &Visible::default()).await.expect("read").is_empty());
     })
     .await;
@@ -97,10 +97,10 @@ async fn a_send_is_committed_once_and_keeps_what_was_first() {
             print_id: Some(print_id),
             ..send(id, 1)
         };
-        let won = commands::commit_sends(&db, &[first.clone(), first.clone(), send(bare, 1)]).await.expect("asked");
+        let won = commands::commit_sends(&db, &[first.clone(), first.clone(), send(bare, 1)]).await.expect("no error");
         assert_eq!(won, [id, bare]);
-        assert!(commands::commit_sends(&db, &[first]).await.expect("asked").is_empty());
-        assert!(commands::commit_sends(&db, &[send(id, 3)]).await.expect("asked").is_empty());
+        assert!(commands::commit_sends(&db, &[first]).await.expect("no error").is_empty());
+        assert!(commands::commit_sends(&db, &[send(id, 3)]).await.expect("no error").is_empty());
         let second = Send {
             step: Step::Start,
             state_before: Some(PrinterState::Paused),
@@ -108,8 +108,8 @@ async fn a_send_is_committed_once_and_keeps_what_was_first() {
             at: at(12),
             ..send(id, 2)
         };
-        assert_eq!(commands::commit_sends(&db, &[second]).await.expect("asked"), [id]);
-        let row = commands::get(&db, id).await.expect("read").expect("there");
+        assert_eq!(commands::commit_sends(&db, &[second]).await.expect("no error"), [id]);
+        let row = commands::get(&db, id).await.expect("read").expect("a row");
         let expected = CommandRow {
             outcome: Outcome::Sent,
             attempts: 2,
@@ -122,7 +122,7 @@ async fn a_send_is_committed_once_and_keeps_what_was_first() {
             ..rows[0].clone()
         };
         assert_eq!(row, expected);
-        let row = commands::get(&db, bare).await.expect("read").expect("there");
+        let row = commands::get(&db, bare).await.expect("read").expect("a row");
         let expected = CommandRow {
             outcome: Outcome::Sent,
             attempts: 1,
@@ -147,13 +147,13 @@ async fn an_expired_row_is_not_sent() {
         let released = commands::release(&db, &[(early, at(10)), (late, next), (whole, second)], at(1)).await;
         assert_eq!(released.expect("released").len(), 3);
         let sends = [send(early, 1), send(late, 1), send(whole, 1)];
-        assert_eq!(commands::commit_sends(&db, &sends).await.expect("asked"), [late]);
-        let row = commands::get(&db, early).await.expect("read").expect("there");
+        assert_eq!(commands::commit_sends(&db, &sends).await.expect("no error"), [late]);
+        let row = commands::get(&db, early).await.expect("read").expect("a row");
         assert_eq!((row.released_at, row.expires_at), (Some(at(1)), Some(at(10))));
-        assert_eq!(commands::release(&db, &[(late, at(99))], at(2)).await.expect("asked"), [], "it is sent");
+        assert_eq!(commands::release(&db, &[(late, at(99))], at(2)).await.expect("no error"), [], "it is sent");
         let ended = commands::end_queued(&db, &[early, late], Outcome::Expired, None, Some("too late"), at(11)).await;
         assert_eq!(ids(&ended.expect("ended")), [early]);
-        let row = commands::get(&db, early).await.expect("read").expect("there");
+        let row = commands::get(&db, early).await.expect("read").expect("a row");
         assert_eq!(
             (row.outcome, row.detail.as_deref(), row.finished_at),
             (Outcome::Expired, Some("too late"), Some(at(11)))
@@ -172,15 +172,15 @@ async fn a_final_outcome_never_changes() {
             assert_eq!(commands::report(&db, &[report(id, *outcome)], &[]).await.expect("reported").changed, 1);
             let before = commands::get(&db, id).await.expect("read");
             for other in Outcome::ALL {
-                let again = commands::report(&db, &[report(id, *other)], &[]).await.expect("asked");
+                let again = commands::report(&db, &[report(id, *other)], &[]).await.expect("no error");
                 assert_eq!(again, Reported::default(), "{outcome} {other}");
             }
-            assert!(commands::commit_sends(&db, &[send(id, 1), send(id, 2)]).await.expect("asked").is_empty());
-            assert!(commands::commit_sends(&db, &[send(id, 2)]).await.expect("asked").is_empty());
-            assert_eq!(commands::skip_queued(&db, &[id], Reason::BatchStopped, None, at(9)).await.expect("asked"), []);
-            assert_eq!(commands::release(&db, &[(id, at(9))], at(9)).await.expect("asked"), []);
+            assert!(commands::commit_sends(&db, &[send(id, 1), send(id, 2)]).await.expect("no error").is_empty());
+            assert!(commands::commit_sends(&db, &[send(id, 2)]).await.expect("no error").is_empty());
+            assert_eq!(commands::skip_queued(&db, &[id], Reason::BatchStopped, None, at(9)).await.expect("saved"), []);
+            assert_eq!(commands::release(&db, &[(id, at(9))], at(9)).await.expect("no error"), []);
             assert!(
-                batches::stop(&db, batch.id, at(9), &entry()).await.expect("asked").expect("there").skipped.is_empty()
+                batches::stop(&db, batch.id, at(9), &entry()).await.expect("saved").expect("a row").skipped.is_empty()
             );
             assert_eq!(commands::get(&db, id).await.expect("read"), before);
         }
@@ -194,7 +194,7 @@ async fn a_row_never_goes_back_and_is_sent_by_commit_alone() {
         let (_, rows) = stored(&db, 1).await;
         let id = rows[0].id;
         let reported =
-            async |outcome| commands::report(&db, &[report(id, outcome)], &[]).await.expect("asked").changed == 1;
+            async |outcome| commands::report(&db, &[report(id, outcome)], &[]).await.expect("no error").changed == 1;
         assert!(!reported(Outcome::Sent).await);
         assert!(!reported(Outcome::Accepted).await);
         assert!(reported(Outcome::Queued).await, "a waiting row can say why");
@@ -202,7 +202,7 @@ async fn a_row_never_goes_back_and_is_sent_by_commit_alone() {
         assert!(!reported(Outcome::Queued).await);
         assert!(reported(Outcome::Accepted).await);
         assert!(!reported(Outcome::Sent).await);
-        assert_eq!(commands::commit_sends(&db, &[send(id, 2)]).await.expect("asked"), [id]);
+        assert_eq!(commands::commit_sends(&db, &[send(id, 2)]).await.expect("no error"), [id]);
         assert!(reported(Outcome::Unconfirmed).await);
     })
     .await;
@@ -230,13 +230,13 @@ async fn reports_of_one_row_in_one_group_count_in_their_order() {
         ];
         let touched = commands::report(&db, &group, &[]).await.expect("reported");
         assert_eq!((touched.changed, touched.ended), (3, [id, twice].into()));
-        let row = commands::get(&db, id).await.expect("read").expect("there");
+        let row = commands::get(&db, id).await.expect("read").expect("a row");
         assert_eq!((row.outcome, row.reason), (Outcome::Unconfirmed, Some(Reason::NoEffect)));
         assert_eq!(row.detail.as_deref(), Some("nothing\u{fffd} moved"));
         assert_eq!((row.accepted_at, row.finished_at), (Some(at(11)), Some(at(20))));
         assert_eq!((row.print_id, row.state_after), (Some(print_id), Some(PrinterState::Printing)));
         assert_eq!(outcome(&db, twice).await, Outcome::Confirmed);
-        let row = commands::get(&db, bare).await.expect("read").expect("there");
+        let row = commands::get(&db, bare).await.expect("read").expect("a row");
         assert_eq!((row.outcome, row.reason, row.accepted_at, row.finished_at), (Outcome::Accepted, None, None, None));
     })
     .await;
@@ -245,11 +245,11 @@ async fn reports_of_one_row_in_one_group_count_in_their_order() {
 #[tokio::test]
 async fn an_empty_group_is_nothing_to_do() {
     on_each(async |db| {
-        assert_eq!(commands::release(&db, &[], at(0)).await.expect("asked"), []);
-        assert!(commands::commit_sends(&db, &[]).await.expect("asked").is_empty());
-        assert_eq!(commands::report(&db, &[], &[]).await.expect("asked"), Reported::default());
-        assert_eq!(commands::skip_queued(&db, &[], Reason::BatchStopped, None, at(0)).await.expect("asked"), []);
-        assert!(batches::finish_done(&db, &[], at(0)).await.expect("asked").is_empty());
+        assert_eq!(commands::release(&db, &[], at(0)).await.expect("no error"), []);
+        assert!(commands::commit_sends(&db, &[]).await.expect("no error").is_empty());
+        assert_eq!(commands::report(&db, &[], &[]).await.expect("no error"), Reported::default());
+        assert_eq!(commands::skip_queued(&db, &[], Reason::BatchStopped, None, at(0)).await.expect("no error"), []);
+        assert!(batches::finish_done(&db, &[], at(0)).await.expect("no error").is_empty());
     })
     .await;
 }
@@ -271,10 +271,10 @@ async fn a_late_effect_is_added_once_to_an_unknown_one_or_to_one_that_was_undone
         let settled = Settled { effect: Effect::Done, state: PrinterState::Paused, at: at(90) };
         assert!(commands::settle(&db, maybe, &settled).await.expect("settled"));
         let other = Settled { effect: Effect::None, ..settled };
-        assert!(!commands::settle(&db, maybe, &other).await.expect("asked"));
-        assert!(commands::settle(&db, done, &other).await.expect("settled"), "a pause that was undone");
-        assert!(!commands::settle(&db, done, &settled).await.expect("asked"));
-        assert_eq!(commands::get(&db, maybe).await.expect("read").expect("there").settled, Some(settled));
+        assert!(!commands::settle(&db, maybe, &other).await.expect("no error"));
+        assert!(commands::settle(&db, done, &other).await.expect("settled"), "a done command can be settled as undone");
+        assert!(!commands::settle(&db, done, &settled).await.expect("no error"));
+        assert_eq!(commands::get(&db, maybe).await.expect("read").expect("a row").settled, Some(settled));
         assert!(unsettled().await.is_empty());
     })
     .await;
@@ -327,25 +327,25 @@ async fn a_stop_skips_what_is_queued_and_the_batch_ends_with_its_last_row() {
     on_each(async |db| {
         let (batch, rows) = stored(&db, 3).await;
         commands::commit_sends(&db, &[send(rows[0].id, 1)]).await.expect("sent");
-        let stopped = batches::stop(&db, batch.id, at(15), &entry()).await.expect("stopped").expect("there");
+        let stopped = batches::stop(&db, batch.id, at(15), &entry()).await.expect("stopped").expect("a row");
         assert_eq!((stopped.before, stopped.skipped.len(), stopped.finished), (BatchState::Running, 2, false));
-        let read = async || batches::get(&db, batch.id).await.expect("read").expect("there");
+        let read = async || batches::get(&db, batch.id).await.expect("read").expect("a row");
         assert_eq!((read().await.state, read().await.finished_at), (BatchState::Stopped, None));
-        let row = commands::get(&db, rows[1].id).await.expect("read").expect("there");
+        let row = commands::get(&db, rows[1].id).await.expect("read").expect("a row");
         assert_eq!(
             (row.outcome, row.reason, row.finished_at),
             (Outcome::Skipped, Some(Reason::BatchStopped), Some(at(15)))
         );
-        assert!(commands::commit_sends(&db, &[send(rows[0].id, 2)]).await.expect("asked").is_empty(), "no second send");
+        assert!(commands::commit_sends(&db, &[send(rows[0].id, 2)]).await.expect("saved").is_empty(), "no second send");
         let unfinished = batches::unfinished(&db).await.expect("read");
         let unfinished: Vec<Batch> = unfinished.into_iter().map(|(_, batch)| batch.expect("readable")).collect();
         assert_eq!(unfinished, [read().await]);
-        let again = batches::stop(&db, batch.id, at(16), &entry()).await.expect("asked");
+        let again = batches::stop(&db, batch.id, at(16), &entry()).await.expect("no error");
         assert_eq!(again, Some(StopResult { before: BatchState::Stopped, skipped: vec![], finished: false }));
-        assert!(batches::finish_done(&db, &[batch.id], at(17)).await.expect("asked").is_empty());
+        assert!(batches::finish_done(&db, &[batch.id], at(17)).await.expect("no error").is_empty());
         commands::report(&db, &[report(rows[0].id, Outcome::Confirmed)], &[]).await.expect("reported");
         assert_eq!(batches::finish_done(&db, &[batch.id], at(20)).await.expect("finished"), [batch.id]);
-        assert!(batches::finish_done(&db, &[batch.id], at(21)).await.expect("asked").is_empty());
+        assert!(batches::finish_done(&db, &[batch.id], at(21)).await.expect("no error").is_empty());
         assert_eq!((read().await.state, read().await.finished_at), (BatchState::Stopped, Some(at(20))));
         // The audit has the end of the batch once, with the printers on which the command did not succeed.
         let filter = AuditFilter { action: Some(Action::BatchFinished), ..Default::default() };
@@ -363,9 +363,9 @@ async fn a_stop_skips_what_is_queued_and_the_batch_ends_with_its_last_row() {
 async fn a_stop_of_a_batch_of_which_nothing_was_sent_ends_it_at_once() {
     on_each(async |db| {
         let (batch, _) = stored(&db, 3).await;
-        let stopped = batches::stop(&db, batch.id, at(15), &entry()).await.expect("stopped").expect("there");
+        let stopped = batches::stop(&db, batch.id, at(15), &entry()).await.expect("stopped").expect("a row");
         assert!(stopped.finished);
-        let read = batches::get(&db, batch.id).await.expect("read").expect("there");
+        let read = batches::get(&db, batch.id).await.expect("read").expect("a row");
         assert_eq!((read.state, read.finished_at), (BatchState::Stopped, Some(at(15))));
     })
     .await;
@@ -377,9 +377,9 @@ async fn a_finished_batch_cannot_be_stopped() {
         let (batch, rows) = stored(&db, 1).await;
         commands::report(&db, &[report(rows[0].id, Outcome::Unreachable)], &[]).await.expect("reported");
         assert_eq!(batches::finish_done(&db, &[batch.id], at(20)).await.expect("finished"), [batch.id]);
-        let stopped = batches::stop(&db, batch.id, at(30), &entry()).await.expect("asked").expect("there");
+        let stopped = batches::stop(&db, batch.id, at(30), &entry()).await.expect("no error").expect("a row");
         assert_eq!(stopped.before, BatchState::Finished);
-        let read = batches::get(&db, batch.id).await.expect("read").expect("there");
+        let read = batches::get(&db, batch.id).await.expect("read").expect("a row");
         assert_eq!((read.state, read.finished_at), (BatchState::Finished, Some(at(20))));
     })
     .await;
@@ -410,9 +410,9 @@ async fn batches_are_paged_newest_first_and_filtered() {
         assert_eq!(count(BatchFilter { command: Some(Command::Pause), ..some() }).await, 6);
         assert_eq!(count(BatchFilter { external_ref: Some("PP-100234".into()), ..some() }).await, 1);
         assert_eq!(count(BatchFilter { since: Some(at(4)), ..some() }).await, 2);
-        let full = all.last().expect("there");
+        let full = all.last().expect("a row");
         assert!(batches::run(&db, full.id).await.expect("runs"));
-        assert!(!batches::run(&db, full.id).await.expect("asked"));
+        assert!(!batches::run(&db, full.id).await.expect("no error"));
         assert_eq!(count(BatchFilter { state: Some(BatchState::Scheduled), ..some() }).await, 0);
     })
     .await;

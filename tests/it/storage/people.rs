@@ -67,12 +67,12 @@ async fn a_token_is_found_by_its_hash_until_it_is_revoked() {
         tokens::insert(&db, &kept, &hash, &entry()).await.expect("inserted");
         assert_eq!(tokens::by_hash(&db, &token_hash(&secret)).await.expect("read").as_ref(), Some(&kept));
         assert_eq!(tokens::by_hash(&db, &token_hash("pyd_other")).await.expect("read"), None);
-        tokens::touch(&db, kept.id, at(7)).await.expect("noted");
-        tokens::touch(&db, kept.id, at(5)).await.expect("noted");
+        tokens::touch(&db, kept.id, at(7)).await.expect("stored");
+        tokens::touch(&db, kept.id, at(5)).await.expect("stored");
         kept.last_used_at = Some(at(7));
         assert_eq!(tokens::get(&db, kept.id).await.expect("read"), Some(kept.clone()));
         assert!(tokens::revoke(&db, kept.id, at(9), &entry()).await.expect("revoked"));
-        assert!(!tokens::revoke(&db, kept.id, at(10), &entry()).await.expect("asked"));
+        assert!(!tokens::revoke(&db, kept.id, at(10), &entry()).await.expect("no error"));
         assert_eq!(tokens::by_hash(&db, &hash).await.expect("read"), None);
         assert_eq!(tokens::get(&db, kept.id).await.expect("read"), None);
     })
@@ -118,12 +118,12 @@ async fn sessions_end_when_they_are_deleted_expire_or_are_not_used() {
         }
         assert_eq!(sessions::delete_expired(&db, at(2), at(-1)).await.expect("deleted"), 2);
         assert!(sessions::delete(&db, b"c", &entry()).await.expect("deleted"));
-        assert!(!sessions::delete(&db, b"c", &entry()).await.expect("asked"));
+        assert!(!sessions::delete(&db, b"c", &entry()).await.expect("no error"));
         let used = Session { last_seen_at: at(10), ..session(None, 50) };
         sessions::insert(&db, b"d", &used, None, &entry()).await.expect("inserted");
-        sessions::touch(&db, used.id, at(20), at(60)).await.expect("noted");
-        sessions::touch(&db, used.id, at(15), at(55)).await.expect("noted");
-        let noted = sessions::by_hash(&db, b"d").await.expect("read").expect("there");
+        sessions::touch(&db, used.id, at(20), at(60)).await.expect("stored");
+        sessions::touch(&db, used.id, at(15), at(55)).await.expect("stored");
+        let noted = sessions::by_hash(&db, b"d").await.expect("read").expect("a row");
         assert_eq!((noted.last_seen_at, noted.expires_at), (at(20), at(60)));
         assert_eq!(sessions::delete_expired(&db, at(21), at(19)).await.expect("deleted"), 0);
         assert_eq!(sessions::delete_expired(&db, at(21), at(20)).await.expect("deleted"), 1);
@@ -177,7 +177,7 @@ async fn of_two_admins_who_demote_each_other_at_once_one_stays() {
                 let mut viewer = User { version: 2, ..admin.clone() };
                 viewer.details.role = Role::Viewer;
                 let change = UserUpdate { keep_an_admin: true, ..change_of(&viewer) };
-                users::update(&db, &change, &entry()).await.expect("asked")
+                users::update(&db, &change, &entry()).await.expect("no error")
             };
             let (one, two) = tokio::join!(demote(&ann), demote(&ben));
             let both = [one, two];
@@ -185,7 +185,7 @@ async fn of_two_admins_who_demote_each_other_at_once_one_stays() {
             let left = if one == Updated::LastAdmin { ann } else { ben };
             let mut viewer = User { version: 2, ..left };
             viewer.details.role = Role::Viewer;
-            assert_eq!(users::update(&db, &change_of(&viewer), &entry()).await.expect("asked"), Updated::Yes);
+            assert_eq!(users::update(&db, &change_of(&viewer), &entry()).await.expect("no error"), Updated::Yes);
         }
     })
     .await;
@@ -204,11 +204,11 @@ async fn a_changed_password_ends_the_users_other_sessions_and_a_stale_change_not
         let sessions_but_this = EndSessions::Others(this.id);
         let change = UserUpdate { password_hash: Some("new"), sessions: sessions_but_this, ..change_of(&changed) };
         let stale = UserUpdate { expected_version: 7, ..change };
-        assert_eq!(users::update(&db, &stale, &entry()).await.expect("asked"), Updated::Stale);
+        assert_eq!(users::update(&db, &stale, &entry()).await.expect("no error"), Updated::Stale);
         assert_eq!(sessions::of_user(&db, ann.id, at(1)).await.expect("read").len(), 2);
         assert_eq!(users::update(&db, &change, &entry()).await.expect("changed"), Updated::Yes);
         assert_eq!(sessions::of_user(&db, ann.id, at(1)).await.expect("read"), [this]);
-        assert_eq!(users::by_name(&db, "ann").await.expect("read").expect("there").1.as_deref(), Some("new"));
+        assert_eq!(users::by_name(&db, "ann").await.expect("read").expect("a row").1.as_deref(), Some("new"));
     })
     .await;
 }
@@ -216,20 +216,20 @@ async fn a_changed_password_ends_the_users_other_sessions_and_a_stale_change_not
 #[tokio::test]
 async fn the_link_of_the_set_up_makes_one_admin_once_and_in_time() {
     on_each(async |db| {
-        users::keep_setup_link(&db, b"old", at(10)).await.expect("kept");
-        users::keep_setup_link(&db, b"link", at(10)).await.expect("kept");
+        users::keep_setup_link(&db, b"old", at(10)).await.expect("stored");
+        users::keep_setup_link(&db, b"link", at(10)).await.expect("stored");
         let admin = user("ann", Role::Admin);
         for (link, when) in [(b"old ".as_slice(), 5), (b"old", 5), (b"link", 10)] {
-            assert!(!users::set_up(&db, link, &admin, "hash", at(when), &entry()).await.expect("asked"));
+            assert!(!users::set_up(&db, link, &admin, "hash", at(when), &entry()).await.expect("no error"));
         }
         assert!(users::is_setup_link(&db, b"link", at(5)).await.expect("read"));
         assert!(users::set_up(&db, b"link", &admin, "hash", at(5), &entry()).await.expect("made"));
         let second = user("ben", Role::Admin);
-        assert!(!users::set_up(&db, b"link", &second, "hash", at(5), &entry()).await.expect("asked"));
-        users::keep_setup_link(&db, b"another", at(10)).await.expect("kept");
+        assert!(!users::set_up(&db, b"link", &second, "hash", at(5), &entry()).await.expect("no error"));
+        users::keep_setup_link(&db, b"another", at(10)).await.expect("stored");
         assert!(
-            !users::set_up(&db, b"another", &second, "hash", at(5), &entry()).await.expect("asked"),
-            "there is one"
+            !users::set_up(&db, b"another", &second, "hash", at(5), &entry()).await.expect("no error"),
+            "there is a user already"
         );
     })
     .await;
@@ -242,7 +242,7 @@ async fn an_identity_is_one_users_and_goes_with_a_new_user_or_not_at_all() {
         let elsewhere = Identity { issuer: "https://other.example".into(), ..ann.clone() };
         assert_eq!(identities::user_of(&db, &ann).await.expect("read"), None);
         let user_ann = user("ann", Role::Operator);
-        identities::insert(&db, &user_ann, &ann, &entry()).await.expect("kept");
+        identities::insert(&db, &user_ann, &ann, &entry()).await.expect("stored");
         assert_eq!(identities::user_of(&db, &ann).await.expect("read"), Some(user_ann.id));
         assert_eq!(
             identities::user_of(&db, &elsewhere).await.expect("read"),
@@ -256,7 +256,7 @@ async fn an_identity_is_one_users_and_goes_with_a_new_user_or_not_at_all() {
             assert!(matches!(refused, Err(Error::NameTaken)), "{name}: {refused:?}");
             assert_eq!(users::get(&db, other.id).await.expect("read"), None);
         }
-        users::insert(&db, &user("chief", Role::Admin), Some("a hash"), &entry()).await.expect("kept");
+        users::insert(&db, &user("chief", Role::Admin), Some("a hash"), &entry()).await.expect("stored");
         let from_there = vec![(user_ann.id, ann.issuer.clone())];
         assert_eq!(identities::issuers(&db, None).await.expect("read"), from_there);
         assert_eq!(identities::issuers(&db, Some(user_ann.id)).await.expect("read"), from_there);

@@ -60,14 +60,14 @@ async fn each_print_counts_once_whether_it_was_counted_before_or_not() {
         .into();
         assert_eq!(read(1, None).await, expected, "not counted yet");
         assert_eq!(print_days::catch_up(&db).await.expect("counted"), 4);
-        assert_eq!(print_days::catch_up(&db).await.expect("nothing left"), 0);
+        assert_eq!(print_days::catch_up(&db).await.expect("no error"), 0);
         assert_eq!(read(1, None).await, expected, "counted");
 
         // More prints of the same day. Some of them are counted already.
         print(&db, a, 3, 4, Some(PrintResult::Done)).await;
         assert_eq!(print_days::catch_up(&db).await.expect("counted"), 1);
         print(&db, a, 5, 6, Some(PrintResult::Done)).await;
-        let day = expected.get_mut(&(a, 0)).expect("there");
+        let day = expected.get_mut(&(a, 0)).expect("a day");
         *day = Tally { printed_s: 4 * HOUR, done: 3, ..Tally::default() };
         assert_eq!(read(1, None).await, expected);
 

@@ -30,10 +30,10 @@ async fn a_send_before_the_stop_is_kept_and_one_after_it_is_refused() {
     on_each(async |db| {
         let (batch, rows) = stored(&db, 2).await;
         let (before, after) = (rows[0].id, rows[1].id);
-        assert_eq!(commands::commit_sends(&db, &[send(before, 1)]).await.expect("asked"), [before]);
-        let stopped = batches::stop(&db, batch.id, at(1), &entry()).await.expect("stopped").expect("there");
+        assert_eq!(commands::commit_sends(&db, &[send(before, 1)]).await.expect("no error"), [before]);
+        let stopped = batches::stop(&db, batch.id, at(1), &entry()).await.expect("stopped").expect("a row");
         assert_eq!(stopped.skipped, [after]);
-        assert!(commands::commit_sends(&db, &[send(after, 1)]).await.expect("asked").is_empty());
+        assert!(commands::commit_sends(&db, &[send(after, 1)]).await.expect("no error").is_empty());
         assert_eq!(outcome(&db, before).await, Outcome::Sent);
         assert_eq!(outcome(&db, after).await, Outcome::Skipped);
     })
@@ -51,7 +51,7 @@ async fn of_stop_send_and_expiry_exactly_one_wins_each_row() {
                 let mut won = Vec::new();
                 for part in all.chunks(10) {
                     let sends: Vec<Send> = part.iter().map(|id| send(*id, 1)).collect();
-                    won.extend(commands::commit_sends(&db, &sends).await.expect("asked"));
+                    won.extend(commands::commit_sends(&db, &sends).await.expect("no error"));
                 }
                 won
             };
@@ -59,13 +59,13 @@ async fn of_stop_send_and_expiry_exactly_one_wins_each_row() {
                 let mut won = Vec::new();
                 for part in all.rchunks(10) {
                     let ended = commands::end_queued(&db, part, Outcome::Expired, None, None, at(9)).await;
-                    won.extend(ids(&ended.expect("asked")));
+                    won.extend(ids(&ended.expect("no error")));
                 }
                 won
             };
             let stop = async {
                 tokio::task::yield_now().await;
-                batches::stop(&db, batch.id, at(9), &entry()).await.expect("asked").expect("there").skipped
+                batches::stop(&db, batch.id, at(9), &entry()).await.expect("no error").expect("a row").skipped
             };
             let (sent, expired, skipped) = tokio::join!(sends, expiry, stop);
             let mut union: Vec<Uuid> = [&sent[..], &expired, &skipped].concat();
@@ -89,13 +89,13 @@ async fn two_sends_of_one_row_are_one() {
             let (_, rows) = stored(&db, 30).await;
             for before in 1..attempt {
                 let sends: Vec<Send> = rows.iter().map(|row| send(row.id, before)).collect();
-                assert_eq!(commands::commit_sends(&db, &sends).await.expect("asked").len(), 30);
+                assert_eq!(commands::commit_sends(&db, &sends).await.expect("no error").len(), 30);
             }
             let forward: Vec<Send> = rows.iter().map(|row| send(row.id, attempt)).collect();
             let backward: Vec<Send> = forward.iter().rev().cloned().collect();
             let (one, two) =
                 tokio::join!(commands::commit_sends(&db, &forward), commands::commit_sends(&db, &backward));
-            let (one, two) = (one.expect("asked"), two.expect("asked"));
+            let (one, two) = (one.expect("no error"), two.expect("no error"));
             assert_eq!(one.len() + two.len(), 30);
             let union: HashSet<Uuid> = one.into_iter().chain(two).collect();
             assert_eq!(union.len(), 30);
@@ -117,7 +117,7 @@ async fn when_a_stop_has_returned_no_further_send_is_committed() {
             };
             let again = async {
                 for row in &rows {
-                    commands::commit_sends(&db, &[send(row.id, 2)]).await.expect("asked");
+                    commands::commit_sends(&db, &[send(row.id, 2)]).await.expect("no error");
                 }
             };
             let stop = async {
@@ -161,11 +161,11 @@ async fn groups_that_share_rows_wait_for_each_other_and_never_fail() {
                 batches::stop(&db, batch.id, at(4), &note),
             );
             results.0.expect("reported");
-            results.1.expect("asked");
+            results.1.expect("no error");
             results.2.expect("released");
             results.3.expect("skipped");
-            results.4.expect("removed").expect("there");
-            results.5.expect("stopped").expect("there");
+            results.4.expect("removed").expect("a row");
+            results.5.expect("stopped").expect("a row");
             assert!(commands::open_of_batch(&db, batch.id).await.expect("read").is_empty());
         }
     })
@@ -181,10 +181,10 @@ async fn a_batch_ends_once_whoever_ends_its_last_row() {
             commands::commit_sends(&db, &[send(a, 1), send(b, 1)]).await.expect("sent");
             let end = async |id: Uuid| {
                 commands::report(&db, &[report(id, Outcome::Confirmed)], &[]).await.expect("reported");
-                batches::finish_done(&db, &[batch.id], at(20)).await.expect("asked").len()
+                batches::finish_done(&db, &[batch.id], at(20)).await.expect("no error").len()
             };
             let stop = async {
-                let stopped = batches::stop(&db, batch.id, at(20), &entry()).await.expect("stopped").expect("there");
+                let stopped = batches::stop(&db, batch.id, at(20), &entry()).await.expect("stopped").expect("a row");
                 usize::from(stopped.finished)
             };
             let (one, two, three) = tokio::join!(end(a), end(b), stop);
@@ -214,14 +214,14 @@ async fn all_who_write_the_audit_at_once_make_one_chain_and_none_fails() {
                 audit::catch_up(&db),
                 audit::delete_older_than(&db, at(-1), at(9)),
             );
-            let by_stop = stopped.expect("asked").is_some_and(|result| result.finished);
-            let ends = one.expect("asked").len() + two.expect("asked").len() + usize::from(by_stop);
-            assert_eq!(ends, 1, "it ends once");
+            let by_stop = stopped.expect("no error").is_some_and(|result| result.finished);
+            let ends = one.expect("no error").len() + two.expect("no error").len() + usize::from(by_stop);
+            assert_eq!(ends, 1, "the batch ends once");
             recorded.expect("recorded");
             assert!(listed.is_ok() && again.is_ok() && removed.is_ok(), "{listed:?} {again:?} {removed:?}");
         }
         audit::catch_up(&db).await.expect("listed");
-        let verified = audit::verify(&db).await.expect("walked");
+        let verified = audit::verify(&db).await.expect("verified");
         assert_eq!(verified.faults, Vec::<String>::new());
     })
     .await;
@@ -233,12 +233,12 @@ async fn a_permit_that_was_not_used_is_committed_again_and_a_used_one_is_not() {
         let (_, rows) = stored(&db, 1).await;
         let id = rows[0].id;
         let repeated = Send { is_repeated: true, ..send(id, 1) };
-        let commit = async |send: &Send| commands::commit_sends(&db, std::slice::from_ref(send)).await.expect("asked");
-        assert!(commit(&repeated).await.is_empty(), "it was never granted");
+        let commit = async |send: &Send| commands::commit_sends(&db, std::slice::from_ref(send)).await.expect("saved");
+        assert!(commit(&repeated).await.is_empty(), "the permit was never granted");
         assert_eq!(commit(&send(id, 1)).await, [id]);
-        assert!(commit(&send(id, 1)).await.is_empty(), "it was granted");
+        assert!(commit(&send(id, 1)).await.is_empty(), "the permit was granted");
         assert_eq!(commit(&repeated).await, [id]);
-        let row = commands::get(&db, id).await.expect("read").expect("there");
+        let row = commands::get(&db, id).await.expect("read").expect("a row");
         assert_eq!(row.attempts, 1);
     })
     .await;

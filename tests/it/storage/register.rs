@@ -64,7 +64,7 @@ async fn a_taken_name_and_a_taken_address_are_told_apart() {
         // The same id again is neither of these errors, because it is a defect.
         assert!(matches!(fixtures::insert(&db, &a, None, &entry()).await, Err(Error::Database(_))));
         let other_case = printer("A");
-        fixtures::insert(&db, &other_case, None, &entry()).await.expect("names are told apart by case");
+        fixtures::insert(&db, &other_case, None, &entry()).await.expect("names are case-sensitive");
     })
     .await;
 }
@@ -208,7 +208,7 @@ async fn removing_a_printer_ends_its_commands_and_takes_all_that_was_known_of_it
             (Outcome::Queued, None),
         ];
         for (row, (outcome, reason)) in rows.iter().zip(expected) {
-            let row = commands::get(&db, row.id).await.expect("read").expect("kept");
+            let row = commands::get(&db, row.id).await.expect("read").expect("a row");
             assert_eq!((row.outcome, row.reason), (outcome, reason));
         }
         assert_eq!(sightings::get_many(&db, &[gone.id, stays.id]).await.expect("read"), [sighting(&stays)]);
@@ -217,7 +217,7 @@ async fn removing_a_printer_ends_its_commands_and_takes_all_that_was_known_of_it
         sightings::save(&db, &[sighting(&gone), sighting(&stays)], &[], &[]).await.expect("saved");
         occupy(&db, gone.id, new_id(), at(31)).await;
         assert_eq!(plates::get_many(&db, &[gone.id]).await.expect("read"), []);
-        assert!(commands::commit_sends(&db, &[send(rows[0].id, 1)]).await.expect("asked").is_empty());
+        assert!(commands::commit_sends(&db, &[send(rows[0].id, 1)]).await.expect("no error").is_empty());
         assert_eq!(outcome(&db, rows[0].id).await, Outcome::Skipped);
         fixtures::insert(&db, &full_printer("gone"), None, &entry())
             .await

@@ -45,7 +45,7 @@ async fn a_clock_that_was_years_back_for_one_change_costs_no_other_row() {
         let now = clock::now();
         let ages = std::iter::repeat_n(days(0), 20).chain([days(9_000), days(0), days(0)]);
         assert_eq!(removed(&db, now, ages).await, (0, 0));
-        let verified = audit::verify(&db).await.expect("walked");
+        let verified = audit::verify(&db).await.expect("verified");
         assert_eq!((verified.rows, verified.removed_up_to, verified.faults.len()), (23, 0, 0), "{verified:?}");
         assert_eq!(events::page(&db, 0, None, 50).await.expect("read").events.len(), 23);
     })
@@ -60,9 +60,9 @@ async fn old_rows_go_up_to_the_first_row_that_is_kept_and_a_row_from_the_future_
         assert_eq!(removed(&db, now, ages).await, (4, 4));
         let left = events::page(&db, 0, None, 50).await.expect("read").events;
         assert_eq!(left.iter().map(|event| event.seq).collect::<Vec<_>>(), [5, 6, 7]);
-        let verified = audit::verify(&db).await.expect("walked");
+        let verified = audit::verify(&db).await.expect("verified");
         assert_eq!(verified.faults, Vec::<String>::new());
-        let removal = verified.removed.first().expect("an entry of the removal");
+        let removal = verified.removed.first().expect("a recorded removal");
         assert_eq!((removal.first_seq, removal.last_seq, removal.rows, removal.at), (1, 4, 4, now));
     })
     .await;

@@ -72,8 +72,8 @@ async fn the_last_sighting_of_each_printer_is_kept() {
         };
         sightings::save(&db, &[later], &[], &[]).await.expect("saved");
         (first.state, first.mark, first.observed_at) = (PrinterState::Offline, Mark::default(), at(3));
-        assert_eq!(all().await, [bare, first], "a version that was known stays known");
-        sightings::save(&db, &[], &[], &[]).await.expect("nothing to do");
+        assert_eq!(all().await, [bare, first], "a known OctoPrint version is kept");
+        sightings::save(&db, &[], &[], &[]).await.expect("no error");
     })
     .await;
 }
@@ -86,7 +86,7 @@ async fn a_plate_is_cleared_of_the_print_that_was_meant_and_of_no_other() {
         let (one, two) = (new_id(), new_id());
         occupy(&db, a.id, one, at(1)).await;
         occupy(&db, a.id, two, at(2)).await;
-        let clear = async |named, by, n| plates::clear(&db, a.id, named, by, at(n), &entry()).await.expect("asked");
+        let clear = async |named, by, n| plates::clear(&db, a.id, named, by, at(n), &entry()).await.expect("no error");
         let now = async || plates::get_many(&db, &[a.id]).await.expect("read");
         let last_cleared = async || plates::cleared(&db, &[a.id]).await.expect("read");
         assert_eq!(clear(Some(two), "anna", 3).await, Err(ClearResult::Printing));
@@ -97,7 +97,7 @@ async fn a_plate_is_cleared_of_the_print_that_was_meant_and_of_no_other() {
         let cleared = ClearedPlate { print_id: Some(two), by: "anna".into(), at: at(4) };
         assert_eq!(clear(Some(two), "anna", 4).await, Ok(cleared.clone()));
         assert_eq!(clear(Some(two), "bert", 5).await, Err(ClearResult::AlreadyClear));
-        let is_clear = Plate::occupied(two, at(2)).without(&cleared).expect("it was on it");
+        let is_clear = Plate::occupied(two, at(2)).without(&cleared).expect("the print was on the plate");
         assert_eq!((now().await, last_cleared().await), (vec![(a.id, is_clear)], vec![(a.id, cleared)]));
         occupy(&db, a.id, one, at(6)).await;
         assert_eq!((now().await, last_cleared().await), (vec![(a.id, Plate::occupied(one, at(6)))], vec![]));
@@ -108,7 +108,7 @@ async fn a_plate_is_cleared_of_the_print_that_was_meant_and_of_no_other() {
         let cleared = ClearedPlate { print_id: Some(three), by: "bert".into(), at: at(8) };
         assert_eq!(clear(None, "bert", 8).await, Ok(cleared));
         let never = printer("never");
-        let never = plates::clear(&db, never.id, None, "anna", at(9), &entry()).await.expect("asked");
+        let never = plates::clear(&db, never.id, None, "anna", at(9), &entry()).await.expect("no error");
         assert_eq!(never, Err(ClearResult::AlreadyClear));
     })
     .await;
@@ -282,7 +282,7 @@ async fn every_row_and_event_of_a_print_names_the_order_of_the_command_that_star
         }
         let manual = print(0);
         begin(&db, &Print { started_by: By::printer(), ..manual.clone() }).await;
-        let stored = prints::get(&db, id).await.expect("read").expect("there");
+        let stored = prints::get(&db, id).await.expect("read").expect("a row");
         assert_eq!((stored.started_by, stored.batch_id), (by, Some(ours.id)));
         assert_eq!(stored.external_ref.as_deref(), Some("MO/1"));
         let found = async |filter: PrintFilter| {
@@ -291,13 +291,13 @@ async fn every_row_and_event_of_a_print_names_the_order_of_the_command_that_star
         };
         let by_ref = |text: &str| PrintFilter { external_ref: Some(text.to_owned()), ..PrintFilter::default() };
         assert_eq!(found(by_ref("MO/1")).await, [id]);
-        assert!(found(by_ref("MO/2")).await.is_empty(), "a pause makes no print its own");
+        assert!(found(by_ref("MO/2")).await.is_empty(), "a pause does not link the print to its command");
         assert_eq!(found(PrintFilter { batch_id: Some(ours.id), ..PrintFilter::default() }).await, [id]);
         assert!(found(PrintFilter { batch_id: Some(other.id), ..PrintFilter::default() }).await.is_empty());
         let page = events::page(&db, 0, None, 500).await.expect("read");
         let of = |id| move |event: &&Event| event.subject == Some(id);
         let told: Vec<&Event> = page.events.iter().filter(of(id)).collect();
-        assert_eq!(told.len(), 6, "with that of the plate: {told:?}");
+        assert_eq!(told.len(), 6, "six events, with that of the plate: {told:?}");
         for event in told {
             assert_eq!(event.external_ref.as_deref(), Some("MO/1"), "{event:?}");
             if event.kind != EventType::PlateClearNeeded {
@@ -306,7 +306,7 @@ async fn every_row_and_event_of_a_print_names_the_order_of_the_command_that_star
                 assert_eq!(event.data["external_ref"], "MO/1");
             }
         }
-        let began = page.events.iter().find(of(manual.id)).expect("the other print");
+        let began = page.events.iter().find(of(manual.id)).expect("the print without a command");
         assert_eq!((&began.external_ref, &began.data["batch_id"]), (&None, &serde_json::Value::Null));
         assert!(began.data["command_id"].is_null() && began.data["external_ref"].is_null(), "{began:?}");
     })

@@ -47,11 +47,11 @@ async fn insert(db: &Db, ordered: bool) -> Uuid {
         updated_at: at(0),
     };
     assert!(webhooks::insert(db, &webhook, &secret(b"one"), 3, &entry()).await.expect("inserted"));
-    let position = webhooks::get(db, webhook.id).await.expect("read").expect("there").position;
+    let position = webhooks::get(db, webhook.id).await.expect("read").expect("a row").position;
     assert_eq!(
         webhooks::get(db, webhook.id).await.expect("read"),
         Some(Webhook { position, ..webhook.clone() }),
-        "what was written"
+        "the stored position"
     );
     webhook.id
 }
@@ -63,7 +63,7 @@ fn step(webhook_id: Uuid, from: i64, n: i64) -> Advance {
 }
 
 async fn position(db: &Db, id: Uuid) -> i64 {
-    webhooks::get(db, id).await.expect("read").expect("there").position
+    webhooks::get(db, id).await.expect("read").expect("a row").position
 }
 
 async fn count(db: &Db, id: Uuid) -> usize {
@@ -117,7 +117,7 @@ async fn a_place_moves_with_its_deliveries_and_of_two_that_move_it_one_does() {
         assert!(webhooks::disable(&db, id, DisabledReason::Gone, at(2), &entry()).await.expect("written"));
         assert!(!webhooks::disable(&db, id, DisabledReason::Failing, at(2), &entry()).await.expect("written"));
         assert!(webhooks::advance(&db, &[step(id, start + 60, 1)], at(1)).await.expect("written").is_empty());
-        assert!(webhooks::claim(&db, id, false, 9, at(9), at(30)).await.expect("taken").is_empty(), "it is off");
+        assert!(webhooks::claim(&db, id, false, 9, at(9), at(30)).await.expect("claimed").is_empty(), "it is disabled");
     })
     .await;
 }
@@ -130,7 +130,7 @@ async fn a_delivery_is_taken_by_one_and_taken_again_when_nothing_was_heard_of_it
         webhooks::advance(&db, &[step(id, from, 30)], at(1)).await.expect("written");
         let takers = (0..6).map(|_| {
             let db = db.clone();
-            tokio::spawn(async move { webhooks::claim(&db, id, false, 10, at(2), at(40)).await.expect("taken") })
+            tokio::spawn(async move { webhooks::claim(&db, id, false, 10, at(2), at(40)).await.expect("claimed") })
         });
         let mut taken = Vec::new();
         for task in takers.collect::<Vec<_>>() {
@@ -140,25 +140,25 @@ async fn a_delivery_is_taken_by_one_and_taken_again_when_nothing_was_heard_of_it
         seqs.sort_unstable();
         seqs.dedup();
         assert_eq!(seqs.len(), taken.len(), "none twice");
-        taken.extend(webhooks::claim(&db, id, false, 30, at(2), at(40)).await.expect("taken"));
+        taken.extend(webhooks::claim(&db, id, false, 30, at(2), at(40)).await.expect("claimed"));
         assert_eq!((taken.len(), webhooks::next_due(&db, id, false).await.expect("read")), (30, Some(at(40))));
-        let lost = webhooks::claim(&db, id, false, 1, at(41), at(80)).await.expect("taken");
+        let lost = webhooks::claim(&db, id, false, 1, at(41), at(80)).await.expect("claimed");
         assert_eq!(lost[0].attempts, 2);
-        let first = taken.iter().find(|delivery| delivery.id == lost[0].id).expect("taken before");
+        let first = taken.iter().find(|delivery| delivery.id == lost[0].id).expect("claimed before");
         let late = webhooks::report(&db, &attempt(first, DeliveryState::Delivered, None)).await.expect("written");
-        let now = webhooks::delivery(&db, id, first.id).await.expect("read").expect("there");
-        assert_eq!((late, now.state), (None, DeliveryState::Pending), "another attempt is under way");
+        let now = webhooks::delivery(&db, id, first.id).await.expect("read").expect("a row");
+        assert_eq!((late, now.state), (None, DeliveryState::Pending), "another attempt is in flight");
         let since = webhooks::report(&db, &attempt(&lost[0], DeliveryState::Pending, Some(at(200)))).await;
         assert_eq!(since.expect("written"), Some(at(100)));
-        let now = webhooks::delivery(&db, id, first.id).await.expect("read").expect("there");
+        let now = webhooks::delivery(&db, id, first.id).await.expect("read").expect("a row");
         assert_eq!((now.status, now.error.as_deref(), now.next_at), (Some(500), Some("no\u{fffd}good"), Some(at(200))));
-        let hook = webhooks::get(&db, id).await.expect("read").expect("there");
+        let hook = webhooks::get(&db, id).await.expect("read").expect("a row");
         assert_eq!((hook.failing_since, hook.last_error.as_deref()), (Some(at(100)), Some("no\u{fffd}good")));
-        let sent = webhooks::redeliver(&db, id, first.id, at(101), &entry()).await.expect("written").expect("there");
+        let sent = webhooks::redeliver(&db, id, first.id, at(101), &entry()).await.expect("written").expect("a row");
         assert_eq!((sent.attempts, sent.next_at), (0, Some(at(101))));
-        let again = webhooks::claim(&db, id, false, 1, at(102), at(140)).await.expect("taken");
+        let again = webhooks::claim(&db, id, false, 1, at(102), at(140)).await.expect("claimed");
         let under_way = webhooks::redeliver(&db, id, again[0].id, at(103), &entry()).await.expect("written");
-        assert_eq!(under_way.expect("there").next_at, Some(at(140)), "what is on its way stays so");
+        assert_eq!(under_way.expect("a row").next_at, Some(at(140)), "a delivery in flight is unchanged");
         assert_eq!(webhooks::redeliver(&db, id, new_id(), at(103), &entry()).await.expect("read"), None);
     })
     .await;
@@ -170,10 +170,10 @@ async fn where_order_counts_the_oldest_alone_is_taken_and_holds_up_the_others() 
         let id = insert(&db, true).await;
         let from = position(&db, id).await;
         webhooks::advance(&db, &[step(id, from, 3)], at(1)).await.expect("written");
-        let take = async |now, lost_at| webhooks::claim(&db, id, true, 4, now, lost_at).await.expect("taken");
+        let take = async |now, lost_at| webhooks::claim(&db, id, true, 4, now, lost_at).await.expect("claimed");
         let first = take(at(2), at(40)).await;
         assert_eq!(first.iter().map(|delivery| delivery.event_seq).collect::<Vec<_>>(), [from + 1]);
-        assert!(take(at(3), at(40)).await.is_empty(), "it is under way");
+        assert!(take(at(3), at(40)).await.is_empty(), "the delivery is in flight");
         webhooks::report(&db, &attempt(&first[0], DeliveryState::Pending, Some(at(50)))).await.expect("written");
         assert!(take(at(49), at(90)).await.is_empty(), "it waits");
         assert_eq!(webhooks::next_due(&db, id, true).await.expect("read"), Some(at(50)));
@@ -220,10 +220,10 @@ async fn there_is_an_end_to_webhooks_and_to_what_is_kept_of_their_deliveries() {
         for _ in 0..2 {
             insert(&db, false).await;
         }
-        let webhook = Webhook { id: new_id(), ..webhooks::get(&db, id).await.expect("read").expect("there") };
+        let webhook = Webhook { id: new_id(), ..webhooks::get(&db, id).await.expect("read").expect("a row") };
         assert!(
             !webhooks::insert(&db, &webhook, &secret(b"x"), 3, &entry()).await.expect("read"),
-            "three are the most"
+            "three webhooks are the limit"
         );
 
         let (from, now) = (position(&db, id).await, clock::now());
@@ -233,8 +233,8 @@ async fn there_is_an_end_to_webhooks_and_to_what_is_kept_of_their_deliveries() {
         execute(&db, &format!("update events_head set seq = {}", from + 4)).await;
         let cleared = Entry { action: Action::PlateCleared, printer_ids: vec![new_id()], ..entry() };
         audit::add(&db, &cleared).await.expect("written");
-        assert_eq!(webhooks::delete_old(&db, 3).await.expect("deleted"), 4, "what waits is kept");
-        for delivery in webhooks::claim(&db, id, false, 10, now, now + TimeDelta::minutes(1)).await.expect("taken") {
+        assert_eq!(webhooks::delete_old(&db, 3).await.expect("deleted"), 4, "waiting deliveries are kept");
+        for delivery in webhooks::claim(&db, id, false, 10, now, now + TimeDelta::minutes(1)).await.expect("claimed") {
             webhooks::report(&db, &attempt(&delivery, DeliveryState::Abandoned, None)).await.expect("written");
         }
         assert_eq!(webhooks::delete_old(&db, 3).await.expect("deleted"), 7);

@@ -39,9 +39,9 @@ pub async fn check(yard: &Yard, log: &mut Log, url: &str) {
     for batch in &batches {
         rows.extend(items(server, &format!("batches/{}/commands", text(batch, "id"))).await);
     }
-    assert!(!batches.iter().any(|batch| batch["created_by"] == OLD), "what is old is removed");
+    assert!(!batches.iter().any(|batch| batch["created_by"] == OLD), "old batches are removed");
     for id in &log.batches {
-        assert!(batches.iter().any(|batch| batch["id"] == **id), "batch {id} was acknowledged, and is lost");
+        assert!(batches.iter().any(|batch| batch["id"] == **id), "batch {id} was acknowledged, but is missing");
     }
     let prints = prints_agree_with_printers(yard, &batches, &rows).await;
     plates_agree_with_prints(server, &printers, &prints).await;
@@ -52,14 +52,14 @@ pub async fn check(yard: &Yard, log: &mut Log, url: &str) {
 /// Returns all items of a list.
 async fn items(server: &TestServer, list: &str) -> Vec<Value> {
     let (_, page, _) = server.get(&format!("/api/v1/{list}?limit=500")).await;
-    assert_eq!(page["next_cursor"], Value::Null, "one page has all: {page}");
+    assert_eq!(page["next_cursor"], Value::Null, "one page has all items: {page}");
     page["items"].as_array().unwrap_or_else(|| panic!("{list}: {page}")).clone()
 }
 
 /// Repeats unanswered requests with the same keys. Stops the batches that the script wanted to stop.
 async fn repeat_unanswered(server: &TestServer, log: &mut Log) {
     for request in std::mem::take(&mut log.unanswered) {
-        let answer = request.send(server).await.unwrap_or_else(|| panic!("{request:?} fails on a sound database"));
+        let answer = request.send(server).await.unwrap_or_else(|| panic!("{request:?} fails on a working database"));
         if matches!(&request, Request::Api { path, .. } if path == "/api/v1/batches") {
             log.batches.push(text(&answer, "id"));
         }
@@ -67,7 +67,7 @@ async fn repeat_unanswered(server: &TestServer, log: &mut Log) {
     for batch in items(server, "batches").await {
         if batch["finished_at"].is_null() && ["stopped", "far"].iter().any(|name| batch["external_ref"] == *name) {
             let stop = Request::post(&format!("/api/v1/batches/{}/stop", text(&batch, "id")), json!({}));
-            stop.send(server).await.expect("a sound database");
+            stop.send(server).await.expect("a working database");
         }
     }
 }
@@ -175,7 +175,7 @@ async fn prints_agree_with_printers(yard: &Yard, batches: &[Value], rows: &[Valu
         for one in received.iter().filter(|one| one.command == "select") {
             assert_eq!(starts(&one.path), 1, "a start was sent twice to {}: {received:#?}", printer.name());
         }
-        assert!(!received.iter().any(|one| one.command == "start"), "no start without a file was asked for");
+        assert!(!received.iter().any(|one| one.command == "start"), "a start without a file was sent");
         real_prints += received.iter().filter(|one| one.command == "select" && one.acted).count();
     }
     for row in rows {

@@ -59,7 +59,7 @@ impl Request {
             }
             Self::Import { list, printers } => {
                 let who =
-                    server.services.principal_by_token(ADMIN, None).await.expect("no database").expect("the admin");
+                    server.services.principal_by_token(ADMIN, None).await.expect("no DB error").expect("the admin");
                 server.services.import_printers(&who, list, *printers).await.ok().map(|_| Value::Null)
             }
         }

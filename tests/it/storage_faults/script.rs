@@ -276,7 +276,7 @@ impl Script<'_> {
 
     async fn retain(&mut self) {
         for task in RETENTION {
-            self.client.server.services.background().run_now(task).await.expect("the task is there");
+            self.client.server.services.background().run_now(task).await.expect("the task exists");
         }
     }
 }
@@ -284,7 +284,7 @@ impl Script<'_> {
 /// Runs retention, which must succeed.
 pub async fn retain(server: &TestServer) {
     for task in RETENTION {
-        let status = server.services.background().run_now(task).await.expect("the task is there");
+        let status = server.services.background().run_now(task).await.expect("the task exists");
         assert_eq!((status.last_error, status.failures), (None, 0), "{task}");
     }
 }
