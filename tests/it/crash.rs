@@ -79,7 +79,7 @@ async fn crash_once(
             _ => {}
         }
     }
-    let command = ["start", "cancel", "start", "restart"][usize::try_from(round % 4).expect("small")];
+    let command = ["start", "cancel", "start", "restart"][usize::try_from(round % 4).expect("a small number")];
     let ids: Vec<&String> = by_id.keys().collect();
     let external_ref = format!("round-{round}");
     let mut batch = json!({

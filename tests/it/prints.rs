@@ -62,7 +62,7 @@ async fn the_prints_of_an_order_and_their_events_are_found_by_its_reference() {
     let told = events(&server, "print.started,print.finished").await;
     assert_eq!(told.len(), 4, "{told:?}");
     for event in told {
-        let print = done.iter().find(|print| print["id"] == event["data"]["print_id"]).expect("one of the prints");
+        let print = done.iter().find(|print| print["id"] == event["data"]["print_id"]).expect("a print of the batch");
         assert_eq!((&event["external_ref"], &event["data"]["external_ref"]), (&json!("MO/7"), &json!("MO/7")));
         assert_eq!((&event["data"]["batch_id"], &event["data"]["command_id"]), (&batch["id"], &print["command_id"]));
     }

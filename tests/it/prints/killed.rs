@@ -124,7 +124,7 @@ async fn stored(dir: &Path) -> (usize, usize) {
 }
 
 async fn until_idle(server: &ServerProcess) {
-    until("every printer is idle and watched", PATIENCE, async || {
+    until("every printer is idle with an open event socket", PATIENCE, async || {
         let list = server.get("/printers?limit=500").await;
         let items = list["items"].as_array().expect("printers").clone();
         let ready = |item: &Value| item["status"]["state"] == "operational" && item["status"]["channel"] == "push";

@@ -43,7 +43,7 @@ async fn prints_that_end_together_end_once_each_however_late_their_events_are() 
         if done.len() == PRINTERS { Ok(done) } else { Err(done.len()) }
     })
     .await;
-    assert!(most_overtaken >= PRINTERS / 8, "readings were before the events of {most_overtaken} printers only");
+    assert!(most_overtaken >= PRINTERS / 8, "polls were earlier than events at only {most_overtaken} printers");
     let last = prints(&server, "").await.iter().filter_map(|print| print["ended_at"].as_str().map(str::to_owned)).max();
     assert!(last.is_some());
     // All late events have arrived when another print has been observed from its start to its end.

@@ -105,7 +105,7 @@ impl Yard {
         until_online(&self.servers[sending], PRINTERS, PATIENCE).await;
         let before: HashMap<String, usize> =
             self.by_id.iter().map(|(id, printer)| (id.clone(), printer.received().len())).collect();
-        let command = ["start", "cancel", "restart"][usize::try_from(round % 3).expect("small")];
+        let command = ["start", "cancel", "restart"][usize::try_from(round % 3).expect("a small number")];
         let ids: Vec<&String> = self.by_id.keys().collect();
         let mut batch = json!({
             "command": command, "select": {"printer_ids": ids}, "confirm_within_s": 3, "external_ref": context,
@@ -166,7 +166,7 @@ impl Yard {
     async fn stop_and_wake(&mut self, sending: usize) {
         self.servers[sending].signal("STOP");
         // A process with several threads stops shortly after the signal.
-        until("the holder answers no more", PATIENCE, async || {
+        until("the holder no longer answers", PATIENCE, async || {
             self.answers(&self.servers[sending], "/readyz").await.is_none()
         })
         .await;
@@ -182,7 +182,7 @@ impl Yard {
                 })
                 .await;
                 self.servers[sending].signal("CONT");
-                assert_eq!(self.sending().await, sending, "the woken holder goes on");
+                assert_eq!(self.sending().await, sending, "the woken holder continues");
             }
             Database::Postgres => {
                 let next = self.sending().await;
