@@ -72,7 +72,7 @@ async fn nothing_that_anybody_writes_is_run_on_any_page() {
     let detector = Detector::new(browser, plant.clone()).await;
 
     // Before the first user exists: the set-up link and the login by token.
-    let key = server.services.setup_link().await.expect("a ledger").expect("a link");
+    let key = server.services.setup_link().await.expect("no error").expect("a link");
     for path in ["/login".to_owned(), format!("/setup?key={key}")] {
         detector.visit(&format!("{}{path}", server.url)).await;
         forms::send_each(&detector, &format!("{}{path}", server.url), &[]).await;
@@ -156,7 +156,7 @@ pub fn addresses(verb: &str, route: &str, printers: &[String], planted: &[String
         // Pages load these themselves.
         "/stream" | "/wall/stream" | "/batches/{id}/stream" | "/static/{*path}" => Vec::new(),
         plain => {
-            assert!(!plain.contains('{'), "which pages has {plain}?");
+            assert!(!plain.contains('{'), "no addresses are listed for {plain}");
             vec![plain.to_owned()]
         }
     }
@@ -189,7 +189,7 @@ async fn session(server: &TestServer, plant: &Plant, name: &str, body: Value) ->
     let (status, user, _) = server.post("/api/v1/users", body).await;
     assert_eq!(status, 201, "{user}");
     let comes = Comes { agent: plant.put(1, "the name of a browser"), ..Comes::default() };
-    match server.services.log_in(name, PASSWORD, comes).await.expect("a ledger") {
+    match server.services.log_in(name, PASSWORD, comes).await.expect("no error") {
         LogIn::In { session: secret, .. } => secret,
         other => panic!("{other:?}"),
     }
@@ -246,7 +246,7 @@ async fn live(server: &TestServer, detector: &Detector, printers: &Printers, ids
     // The dry run before a batch is HTML too.
     let tick = "document.querySelectorAll('.farm .pick').forEach((box) => { if (!box.checked) box.click(); })";
     detector.browser.run(tick, Vec::new()).await.expect("ticked");
-    wait::until("the forecast is there", SOON, async || {
+    wait::until("the buttons show the dry run", SOON, async || {
         let titles = "return [...document.querySelectorAll('.bar .act')].some((button) => button.title)";
         detector.browser.run(titles, Vec::new()).await.map(|there| there == true).unwrap_or(false)
     })

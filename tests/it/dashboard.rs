@@ -56,7 +56,7 @@ impl Site {
             admin_token: Some(TOKEN.to_owned()),
             ..Given::default()
         };
-        let config = config.checked().expect("good settings");
+        let config = config.checked().expect("valid settings");
         let listener = TcpListener::bind(config.listen).await.expect("a port");
         let base = format!("http://{}", listener.local_addr().expect("an address"));
         let server = Server::start(&config).await.expect("a server");
@@ -245,7 +245,7 @@ async fn a_form_of_another_site_is_refused() {
         let request = headers.iter().fold(site.post("/batches", &fields), |r, (name, value)| r.header(*name, *value));
         assert_eq!(send(request).await.status(), StatusCode::FORBIDDEN, "{headers:?}");
     }
-    assert!(site.page("/batches").await.contains("None yet"), "nothing was made");
+    assert!(site.page("/batches").await.contains("None yet"), "no batch was created");
     let own = site.post("/batches", &fields).header("origin", format!("http://{host}"));
     assert_eq!(send(own).await.status(), StatusCode::SEE_OTHER);
 }
@@ -296,7 +296,7 @@ async fn assets_are_kept_for_good_under_the_name_of_their_content() {
     let site = Site::with(0).await;
     let page = site.page("/").await;
     for name in ["app.css", "app.js"] {
-        let from = page.find(&format!("/static/{name}?v=")).expect("linked");
+        let from = page.find(&format!("/static/{name}?v=")).expect("a link");
         let path = page[from..].split('"').next().expect("an address");
         let answer = send(site.http.get(format!("{}{path}", site.base))).await;
         assert_eq!(answer.status(), StatusCode::OK);
@@ -402,7 +402,7 @@ async fn a_stream_ends_with_its_server() {
     read_until(&mut stream, "event: beat").await;
     drop(site.end.take());
     let to_the_end = async { while stream.chunk().await.ok().flatten().is_some() {} };
-    assert!(tokio::time::timeout(SOON, to_the_end).await.is_ok(), "the stream went on");
+    assert!(tokio::time::timeout(SOON, to_the_end).await.is_ok(), "the stream ended");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -473,7 +473,7 @@ async fn a_restart_goes_once_somebody_has_looked_at_the_plate() {
     site.command(&[("printer_id", id), ("command", "start")]).await;
     let fields = [("printer_id", id), ("command", "restart"), ("confirm", "1"), ("plates_clear", "1")];
     let refused = site.submit("/batches", &fields).await;
-    assert_eq!(refused.status(), StatusCode::UNPROCESSABLE_ENTITY, "a reason has to be given");
+    assert_eq!(refused.status(), StatusCode::UNPROCESSABLE_ENTITY, "a reason is required");
     let page = site.command(&[&fields[..], &[("reason", "I stand in front of it")]].concat()).await;
     assert!(page.contains("<b>1</b> restarted"), "{page}");
 }

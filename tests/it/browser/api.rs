@@ -128,7 +128,7 @@ fn base(verb: &str, path: &str, targets: &Targets, kind: usize) -> Value {
         ("post", "/api/v1/batches/{id}/retry" | "/api/v1/batches/{id}/stop" | "/api/v1/tokens/{id}/rotate") => {
             json!({})
         }
-        other => panic!("a body for {other:?} is missing here: its texts have to be planted"),
+        other => panic!("no body for {other:?}: add one here"),
     }
 }
 

@@ -80,7 +80,7 @@ impl Printers {
 
     /// Waits until every printer was read once.
     pub async fn until_seen(&self, server: &TestServer) {
-        wait::until("every printer was seen", SOON, async || {
+        wait::until("every printer was read", SOON, async || {
             let (_, page, _) = server.get("/api/v1/printers?limit=500&tag=seen-by-all").await;
             let items = page["items"].as_array().cloned().unwrap_or_default();
             let online = items.iter().filter(|item| item["status"]["reachability"] == "online").count();

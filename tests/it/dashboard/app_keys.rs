@@ -38,12 +38,12 @@ async fn a_key_is_asked_for_allowed_and_stored_and_nobody_sees_it() {
     let part = format!("/printers/keys/{asked}");
     assert!(site.page(&part).await.contains("data-again"));
     assert!(printer.decide_app_key(true));
-    let part = wait::until("the page has heard of it", SOON, async || {
+    let part = wait::until("the page shows the key", SOON, async || {
         let part = site.page(&part).await;
         if part.contains("gave a key") { Ok(part) } else { Err(part) }
     })
     .await;
-    assert!(!part.contains("data-again"), "there is nothing to wait for any more");
+    assert!(!part.contains("data-again"), "the page must not poll any more");
     // A page without scripts uses the button.
     let page = text(site.submit("/printers/new", &[&fields[..], &[("act", "check")]].concat()).await).await;
     assert!(page.contains("gave a key"), "{page}");
@@ -55,7 +55,7 @@ async fn a_key_is_asked_for_allowed_and_stored_and_nobody_sees_it() {
     let added = site.submit("/printers/new", &fields).await;
     assert_eq!(added.status(), StatusCode::SEE_OTHER);
     let path = header(&added, "location").to_owned();
-    wait::until("it takes the key", SOON, async || {
+    wait::until("the printer accepts the key", SOON, async || {
         let page = site.page(&path).await;
         if page.contains("is-ready") { Ok(()) } else { Err(page) }
     })
@@ -75,7 +75,7 @@ async fn a_refused_key_is_replaced_on_the_page_of_the_settings() {
     fields.retain(|(name, _)| *name != "act");
     fields.push(("asked", asked.as_str()));
     // The form is saved before the page shows the key. Only OctoPrint's response counts.
-    wait::until("it is saved", SOON, async || {
+    wait::until("the form is saved", SOON, async || {
         let answer = site.submit(&path, &fields).await;
         if answer.status() == StatusCode::SEE_OTHER { Ok(()) } else { Err(text(answer).await) }
     })
@@ -91,7 +91,7 @@ async fn a_denial_and_an_octoprint_that_cannot_be_asked_are_told() {
     let fields = [("name", "MK4"), ("url", printer.url()), ("act", "ask")];
     let asked = hidden(&text(site.submit("/printers/new", &fields).await).await, "asked");
     assert!(printer.decide_app_key(false));
-    wait::until("the denial is told", SOON, async || {
+    wait::until("the page shows the denial", SOON, async || {
         let part = site.page(&format!("/printers/keys/{asked}")).await;
         if part.contains("denied it") && !part.contains("data-again") { Ok(()) } else { Err(part) }
     })
@@ -109,7 +109,7 @@ async fn a_denial_and_an_octoprint_that_cannot_be_asked_are_told() {
     }
     let typed = [&fields[..], &[("api_key", "typed")]].concat();
     let page = text(site.submit("/printers/new", &typed).await).await;
-    assert!(page.contains("kept_key"), "what was typed is not lost by asking in vain: {page}");
+    assert!(page.contains("kept_key"), "the typed key is kept after a failed request: {page}");
     let nowhere = [("url", "nowhere"), ("act", "ask")];
     assert!(text(site.submit("/printers/new", &nowhere).await).await.contains("must be an address"));
 }

@@ -18,12 +18,12 @@ async fn an_octoprint_that_announces_itself_is_found_and_known_again() {
     };
     let page = site.page("/printers/discover/found").await;
     let shown = name.replace('<', "&#60;").replace('>', "&#62;");
-    let row = page.split("<tr>").find(|row| row.contains(&shown)).unwrap_or_else(|| panic!("not heard: {page}"));
+    let row = page.split("<tr>").find(|row| row.contains(&shown)).unwrap_or_else(|| panic!("not found: {page}"));
     assert!(row.contains(here) && row.contains("1.11.8") && row.contains("Registered as P-1"), "{row}");
     site.submit(&format!("/printers/{}/remove", site.ids[0]), &[("sure", "1")]).await;
     let page = site.page("/printers/discover/found").await;
-    let row = page.split("<tr>").find(|row| row.contains(&shown)).unwrap_or_else(|| panic!("not heard: {page}"));
-    let form = row.split("href=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a way to add it");
+    let row = page.split("<tr>").find(|row| row.contains(&shown)).unwrap_or_else(|| panic!("not found: {page}"));
+    let form = row.split("href=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a link to add it");
     let form = site.page(&form.replace("&#38;", "&").replace("&amp;", "&")).await;
     assert!(form.contains(&format!("value=\"{shown}\"")) && form.contains(&format!("value=\"{here}\"")), "{form}");
 }

@@ -52,8 +52,8 @@ async fn a_list_is_looked_at_and_then_imported_as_it_was_looked_at() {
     for part in ["2 printers will be added", "1 is there already", "Halle ö", "with a key · halle-a · petg"] {
         assert!(page.contains(part), "{part}: {page}");
     }
-    assert!(!page.contains(one.api_key()), "no key is readable: {page}");
-    assert_eq!(count(&site).await, 1, "nothing is written by looking");
+    assert!(!page.contains(one.api_key()), "the page shows no API key: {page}");
+    assert_eq!(count(&site).await, 1, "the preview stores nothing");
 
     let (sealed, number) = (hidden(&page, "list"), hidden(&page, "number"));
     assert_eq!(number, "2");
@@ -65,13 +65,13 @@ async fn a_list_is_looked_at_and_then_imported_as_it_was_looked_at() {
     let added = added.expect("it was added");
     assert_eq!((&added["nozzle_mm"], &added["notes"]), (&0.6.into(), &"by the \"door\"".into()), "{added}");
     let path = format!("printers/{}", added["id"].as_str().expect("an id"));
-    wait::until("its key is good", SOON, async || {
+    wait::until("the API key works", SOON, async || {
         let seen = api(&site, &path).await["status"]["reachability"].clone();
         if seen == "online" { Ok(()) } else { Err(seen) }
     })
     .await;
     let audit = api(&site, "audit?action=printer.registered").await;
-    assert_eq!(audit["items"].as_array().map(Vec::len), Some(3), "one row for each: {audit}");
+    assert_eq!(audit["items"].as_array().map(Vec::len), Some(3), "one audit row for each printer: {audit}");
 
     // A reload of the page sends the form again. Nothing changes, and the page shows the existing printers.
     let (status, page) = text(site.submit("/printers/import/confirm", &fields).await).await;
@@ -113,7 +113,7 @@ async fn each_row_says_what_is_wrong_with_it_and_is_left_out() {
     ] {
         assert!(page.contains(words), "{words}: {page}");
     }
-    assert!(!page.contains("two words"), "not even a key that is none");
+    assert!(!page.contains("two words"), "an invalid key is not shown either");
     let fields = [("list", hidden(&page, "list")), ("number", "1".to_owned())];
     let fields: Vec<_> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
     assert!(site.submit("/printers/import/confirm", &fields).await.status().is_success());
@@ -144,7 +144,7 @@ async fn a_list_that_cannot_be_read_is_told_so_and_nobody_elses_is_imported() {
         let answer = site.submit("/printers/import/confirm", &[("list", list), ("number", number)]).await;
         assert!(answer.status().is_client_error(), "{number}");
     }
-    assert_eq!(count(&site).await, 0, "another number than was seen is no consent");
+    assert_eq!(count(&site).await, 0, "a different number of printers is refused");
 }
 
 #[tokio::test(flavor = "multi_thread")]

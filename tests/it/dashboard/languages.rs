@@ -14,15 +14,15 @@ async fn a_page_speaks_the_browsers_language_until_somebody_chooses() {
         let cookie = format!("{}{chosen}", site.cookie);
         let request = site.http.get(format!("{}/", site.base)).header(header::COOKIE, cookie);
         let answer = request.header(header::ACCEPT_LANGUAGE, accepted).send().await.expect("an answer");
-        let language = answer.headers()[header::CONTENT_LANGUAGE].to_str().expect("a tag").to_owned();
+        let language = answer.headers()[header::CONTENT_LANGUAGE].to_str().expect("a language").to_owned();
         (language, answer.text().await.expect("a page"))
     };
     let (language, german) = page("de-CH, en;q=0.5", "").await;
     assert_eq!(language, "de");
-    assert!(german.contains("<html lang=\"de\">") && german.contains("Bereit"), "with the tiles: {german}");
+    assert!(german.contains("<html lang=\"de\">") && german.contains("Bereit"), "German tiles: {german}");
     let (language, english) = page("fr", "").await;
     assert_eq!(language, "en");
-    assert!(english.contains("<html lang=\"en\">") && english.contains("Ready"), "another language's tiles: {english}");
+    assert!(english.contains("<html lang=\"en\">") && english.contains("Ready"), "English tiles: {english}");
 
     let choice = site.http.post(format!("{}/language", site.base)).header("sec-fetch-site", "same-origin");
     let choice = choice
@@ -31,10 +31,10 @@ async fn a_page_speaks_the_browsers_language_until_somebody_chooses() {
         .body("language=de");
     let answer = choice.send().await.expect("an answer");
     assert_eq!(answer.status(), StatusCode::SEE_OTHER);
-    assert_eq!(answer.headers()[header::LOCATION], "/batches?x=1", "back to where they chose");
+    assert_eq!(answer.headers()[header::LOCATION], "/batches?x=1", "returns to the page of the form");
     let cookie = answer.headers()[header::SET_COOKIE].to_str().expect("a cookie").to_owned();
     let cookie = format!("; {}", cookie.split(';').next().expect("its value"));
-    assert_eq!(page("en", &cookie).await.0, "de", "the choice counts before the browser");
+    assert_eq!(page("en", &cookie).await.0, "de", "the user's choice has priority over the browser");
     assert_eq!(page("en", "; printyard_language=<script>").await.0, "en");
 
     let strange = site.http.post(format!("{}/language", site.base)).header("sec-fetch-site", "same-origin");
@@ -43,7 +43,7 @@ async fn a_page_speaks_the_browsers_language_until_somebody_chooses() {
         .header(header::CONTENT_TYPE, FORM)
         .body("language=de");
     let answer = strange.send().await.expect("an answer");
-    assert_eq!(answer.headers()[header::LOCATION], "/", "to no other site");
+    assert_eq!(answer.headers()[header::LOCATION], "/", "no redirect to another site");
 }
 
 #[tokio::test(flavor = "multi_thread")]

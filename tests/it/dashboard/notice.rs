@@ -13,7 +13,7 @@ const GERMAN: &str = "Die Datenbankdatei wurde gelöscht, verschoben oder ersetz
 impl Site {
     /// Runs the health task, whose write decides what readiness reports.
     async fn write_health(&self) {
-        self.services.background().run_now("health").await.expect("the task is there");
+        self.services.background().run_now("health").await.expect("the task exists");
     }
 
     async fn readiness(&self) -> (StatusCode, Value) {

@@ -26,7 +26,7 @@ async fn a_test_of_a_connection_answers_into_a_frame_and_leaves_the_form_as_it_i
         );
     }
     let page = send(site.get("/printers/new")).await;
-    assert!(header(&page, "content-security-policy").contains("frame-ancestors 'none'"), "no other page");
+    assert!(header(&page, "content-security-policy").contains("frame-ancestors 'none'"), "no page may embed it");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -49,11 +49,11 @@ async fn the_settings_of_a_printer_are_changed_and_it_is_removed() {
     let page = site.page(&path).await;
     assert!(page.contains("hall-a, petg") && page.contains("250 x 210 x 210") && page.contains("two\nlines"), "{page}");
     let stale = site.submit(&path, &fields("1", "")).await;
-    assert_eq!(stale.status(), StatusCode::CONFLICT, "somebody else was quicker");
+    assert_eq!(stale.status(), StatusCode::CONFLICT, "a stale version is refused");
     // The stored key is unchanged, because the printer accepts commands.
     site.command(&[("printer_id", id), ("command", "start")]).await;
     let remove = format!("/printers/{id}/remove");
-    assert_eq!(site.submit(&remove, &[]).await.status(), StatusCode::UNPROCESSABLE_ENTITY, "it asks once");
+    assert_eq!(site.submit(&remove, &[]).await.status(), StatusCode::UNPROCESSABLE_ENTITY, "it asks first");
     assert_eq!(site.submit(&remove, &[("sure", "1")]).await.status(), StatusCode::SEE_OTHER);
     assert_eq!(send(site.get(&path)).await.status(), StatusCode::NOT_FOUND);
 }
@@ -147,7 +147,7 @@ async fn the_farm_with_cameras_shows_pictures_and_says_where_there_is_none() {
     site.farm.printers()[1].set_fault(Some(Fault::Status(500)));
     let none = send(site.get(&format!("/printers/{}/camera", site.ids[1]))).await;
     assert_eq!(none.status(), StatusCode::BAD_GATEWAY);
-    assert!(none.text().await.expect("a sentence").starts_with("No picture: "));
+    assert!(none.text().await.expect("a text").starts_with("No picture: "));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -169,7 +169,7 @@ async fn the_commands_and_the_prints_of_a_printer_are_on_its_page_back_to_the_ol
     let again = site.command(&[("printer_id", site.ids[1].as_str()), ("command", "start")]).await;
     assert!(again.contains("Nothing was done"), "{again}");
     let page = site.page(&path).await;
-    assert!(page.contains(">Refused</span> <span class=\"hint\">"), "with the reason: {page}");
+    assert!(page.contains(">Refused</span> <span class=\"hint\">"), "the refusal has a reason: {page}");
 
     for _ in 0..16 {
         let fields = [("printer_id", site.ids[1].as_str()), ("command", "connect")];
@@ -177,7 +177,7 @@ async fn the_commands_and_the_prints_of_a_printer_are_on_its_page_back_to_the_ol
     }
     let page = site.page(&path).await;
     let older =
-        page.split('"').find(|part| part.starts_with(&format!("{path}?commands="))).expect("a way to older ones");
+        page.split('"').find(|part| part.starts_with(&format!("{path}?commands="))).expect("a link to older ones");
     assert_eq!(page.matches(">Connect</a>").count(), 15);
     let page = site.page(older.split('#').next().expect("an address")).await;
     assert_eq!((page.matches(">Connect</a>").count(), page.matches(">Start</a>").count()), (1, 2), "{page}");
@@ -204,12 +204,12 @@ async fn the_farm_is_in_the_order_that_is_asked_for() {
     site.command(&[("printer_id", site.ids[2].as_str()), ("command", "start")]).await;
     site.command(&[("printer_id", site.ids[1].as_str()), ("command", "start")]).await;
     let left = || async { site.page("/").await.matches(" left</span>").count() == 2 };
-    wait::until("both know how long they take", SOON, left).await;
-    assert_eq!(order("/?sort=left").await, [2, 3, 1], "what ends first, then what does not end");
+    wait::until("both prints have a remaining time", SOON, left).await;
+    assert_eq!(order("/?sort=left").await, [2, 3, 1], "by remaining time, then printers without one");
     site.farm.printers()[2].set_fault(Some(printyard::simulator::Fault::Refuse));
-    wait::until("one is silent", SOON, || async { site.page("/").await.contains("body is-silent") }).await;
-    assert_eq!(order("/").await, [3, 1, 2], "what needs somebody, then by name");
-    assert_eq!(order("/?sort=news").await[0], 3, "who has not been heard of for the longest");
+    wait::until("one printer is unreachable", SOON, || async { site.page("/").await.contains("body is-silent") }).await;
+    assert_eq!(order("/").await, [3, 1, 2], "printers that need action first, then by name");
+    assert_eq!(order("/?sort=news").await[0], 3, "by the age of the last observation, oldest first");
     let page = site.page("/?sort=left&show=printing&view=rows").await;
     assert!(page.contains("/?sort=left&#38;view=rows") && page.contains("&#38;sort=left"), "{page}");
 }
@@ -269,7 +269,7 @@ async fn the_chart_of_temperatures_is_drawn_within_the_policy_and_follows() {
         return [document.querySelectorAll('.plot:not([hidden]) canvas').length, window.stopped ?? null,
             row.querySelector('[data-now]').textContent, row.querySelector('[data-range]').textContent]";
     let expected = json!([1, null, "60.0 °C", "21.3 – 60.0 °C"]);
-    wait::until("the chart has followed", SOON, async || {
+    wait::until("the chart is updated", SOON, async || {
         let found = browser.run(script, Vec::new()).await;
         if found.as_ref() == Ok(&expected) { Ok(()) } else { Err(format!("{found:?}")) }
     })

@@ -112,7 +112,7 @@ async fn each_way_of_not_working_has_its_own_sentence_and_next_step() {
         assert!(!detail.contains('{') && !advice.contains('{'), "{case}: {report}");
         said.insert((detail.to_owned(), advice.to_owned()));
     }
-    assert_eq!(said.len(), 10, "each has its own words");
+    assert_eq!(said.len(), 10, "each failure has its own sentence");
 }
 
 #[tokio::test(flavor = "multi_thread")]

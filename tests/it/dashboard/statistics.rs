@@ -21,7 +21,7 @@ impl Site {
     /// Opens the server's database on a separate connection.
     async fn ledger(&self) -> Db {
         let url = format!("sqlite:{}", self._folder.path().join("test.db").display());
-        Db::connect(&url).await.expect("the ledger")
+        Db::connect(&url).await.expect("the database")
     }
 }
 
@@ -137,7 +137,7 @@ async fn prints_are_listed_by_printer_tag_result_and_time_back_to_the_oldest() {
     let rows = |page: &str| page.matches("<td class=\"path\">not known</td>").count();
     let page = site.page("/prints").await;
     assert_eq!((rows(&page), page.contains("a printer that was removed")), (50, true));
-    let older = page.split('"').find(|part| part.starts_with("/prints?before=")).expect("a way to older ones");
+    let older = page.split('"').find(|part| part.starts_with("/prints?before=")).expect("a link to older ones");
     let page = site.page(older).await;
     assert_eq!((rows(&page), page.contains(">Newest<"), page.contains(">Older<")), (7, true, false));
     let day = |days: i64| (now - TimeDelta::days(days)).date_naive().to_string();

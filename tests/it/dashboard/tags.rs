@@ -7,7 +7,7 @@ use super::{Site, TOKEN};
 
 async fn tags(site: &Site) -> Vec<String> {
     let ids: Vec<_> = site.ids.iter().map(|id| id.parse().expect("an id")).collect();
-    let printers = site.services.registered(&ids).await.expect("the register");
+    let printers = site.services.registered(&ids).await.expect("the printers");
     printers.into_iter().map(|printer| printer.details.tags.join(" ")).collect()
 }
 

@@ -62,7 +62,7 @@ async fn no_page_violates_what_axe_knows_in_either_theme() {
     let mut found = violations(&browser, "/login").await;
     visit(&browser, &server, "admin", "/").await;
     let troubled = "return document.querySelectorAll('.tile .needs').length >= 3";
-    browser.until("what is wrong shows", troubled).await;
+    browser.until("the tiles show the failures", troubled).await;
     let mut seen = 0;
     let more = ["/?view=rows", "/?view=cameras", "/?q=nobody", "/nowhere"].map(str::to_owned);
     let pages =
@@ -76,7 +76,7 @@ async fn no_page_violates_what_axe_knows_in_either_theme() {
         found.extend(violations(&browser, &path).await);
         seen += 1;
     }
-    assert!(seen > 10, "only {seen} pages were looked at");
+    assert!(seen > 10, "only {seen} pages were checked");
 
     browser.open(&format!("{}/", server.url)).await;
     browser.value("document.querySelectorAll('.farm .pick').forEach((box) => box.click())").await;

@@ -26,15 +26,15 @@ async fn printers_are_selected_by_shift_by_drawing_and_by_keyboard() {
 
     browser.draw(&[at(2)], 0).await;
     browser.draw(&[at(4)], SHIFT).await;
-    assert_eq!(browser.value(SELECTED).await, json!([2, 3, 4]), "a click, and one with shift");
+    assert_eq!(browser.value(SELECTED).await, json!([2, 3, 4]), "a click, then a click with Shift");
     browser.draw(&[at(3)], 0).await;
-    assert_eq!(browser.value(SELECTED).await, json!([2, 4]), "a click takes away again");
+    assert_eq!(browser.value(SELECTED).await, json!([2, 4]), "a click deselects");
     browser.draw(&[at(1), at(6), at(5)], 0).await;
-    assert_eq!(browser.value(SELECTED).await, json!([1, 2, 3, 4, 5]), "what was drawn over and left again is not");
+    assert_eq!(browser.value(SELECTED).await, json!([1, 2, 3, 4, 5]), "dragging back deselects");
     browser.draw(&[at(6), at(5), at(6)], 0).await;
-    assert_eq!(browser.value(SELECTED).await, json!([1, 2, 3, 4, 5, 6]), "a way out and back");
+    assert_eq!(browser.value(SELECTED).await, json!([1, 2, 3, 4, 5, 6]), "dragging forward and back");
     browser.draw(&[at(2), at(3)], 0).await;
-    assert_eq!(browser.value(SELECTED).await, json!([1, 4, 5, 6]), "from a selected one, drawing takes away");
+    assert_eq!(browser.value(SELECTED).await, json!([1, 4, 5, 6]), "dragging from a selected printer deselects");
 
     browser.press("Escape", 0).await;
     assert_eq!(browser.value(SELECTED).await, json!([]));
@@ -46,19 +46,19 @@ async fn printers_are_selected_by_shift_by_drawing_and_by_keyboard() {
     for key in ["ArrowDown", "ArrowDown", " "] {
         browser.press(key, 0).await;
     }
-    assert_eq!(browser.value(SELECTED).await, json!([2]), "from the first in view");
+    assert_eq!(browser.value(SELECTED).await, json!([2]), "from the first visible printer");
     for key in ["ArrowDown", "ArrowDown", "ArrowUp"] {
         browser.press(key, SHIFT).await;
     }
-    assert_eq!(browser.value(SELECTED).await, json!([2, 3]), "with shift, as far as the last arrow");
+    assert_eq!(browser.value(SELECTED).await, json!([2, 3]), "with Shift, up to the last arrow key");
     browser.press("/", 0).await;
     assert_eq!(browser.value("return document.activeElement.name").await, "q");
     browser.value("document.activeElement.blur()").await;
     browser.press("?", SHIFT).await;
     assert_eq!(browser.value("return document.getElementById('keys').open").await, true);
     browser.press("Escape", 0).await;
-    browser.until("the list of keys is away", "return !document.getElementById('keys').open").await;
-    assert_eq!(browser.value(SELECTED).await, json!([2, 3]), "the key that closed the list did nothing else");
+    browser.until("the list of keys is closed", "return !document.getElementById('keys').open").await;
+    assert_eq!(browser.value(SELECTED).await, json!([2, 3]), "the key that closed the list has no other effect");
     browser.end().await;
     server.stop().await;
 }
@@ -73,21 +73,21 @@ async fn what_becomes_urgent_moves_up_while_nobody_uses_the_list_and_stays_while
     browser.draw(&[tile(&ids[0]).as_str()], 0).await;
     farm.printers()[2].at_printer(Act::FirmwareError("Thermal runaway".to_owned()));
     let shows = format!("return document.querySelector('#p-{} .needs')?.innerText.includes('Thermal')", ids[2]);
-    browser.until("its tile tells of it", &shows).await;
+    browser.until("the tile shows the failure", &shows).await;
     // The page has received further ticks, and has not moved the tile.
     let beats = "window.beats ??= (() => { let n = 0; const on = putAges; putAges = (ages) => { n += 1; on(ages); };
         return () => n; })(); return window.beats() > 2";
-    browser.until("some beats", beats).await;
-    assert_eq!(browser.value(&in_list(&ids[2], "others")).await, true, "nothing moves in a list that is used");
-    assert_eq!(browser.value(SELECTED).await, json!([1]), "the selection survives");
+    browser.until("some ticks", beats).await;
+    assert_eq!(browser.value(&in_list(&ids[2], "others")).await, true, "nothing moves while the list is used");
+    assert_eq!(browser.value(SELECTED).await, json!([1]), "the selection is kept");
 
     browser.press("Escape", 0).await;
     browser.value("document.activeElement.blur()").await;
-    browser.until("it moves up", &in_list(&ids[2], "needy")).await;
+    browser.until("the tile moves up", &in_list(&ids[2], "needy")).await;
     farm.printers()[2].at_printer(Act::Connect);
-    browser.until("and back", &in_list(&ids[2], "others")).await;
+    browser.until("the tile moves back", &in_list(&ids[2], "others")).await;
     let last = format!("return document.querySelector('#others').lastElementChild.id === 'p-{}'", ids[2]);
-    assert_eq!(browser.value(&last).await, true, "to its place by name");
+    assert_eq!(browser.value(&last).await, true, "back in the order by name");
     browser.end().await;
     server.stop().await;
 }
@@ -104,8 +104,8 @@ async fn each_tile_tells_what_became_of_its_last_command_also_after_a_restart_of
         format!("return document.querySelector('#p-{id} .last')?.innerText.includes('{says}') ?? false")
     };
     let all = async || {
-        browser.until("one had nothing to do", &last(&ids[0], "Cancel print: Nothing to do")).await;
-        browser.until("one did not answer", &last(&ids[1], "Cancel print: No answer")).await;
+        browser.until("one printer was unchanged", &last(&ids[0], "Cancel print: Nothing to do")).await;
+        browser.until("one printer did not answer", &last(&ids[1], "Cancel print: No answer")).await;
     };
     all().await;
     let server = server.restart().await;
@@ -125,12 +125,12 @@ async fn a_page_that_is_not_live_says_so_and_heals_by_itself_with_its_selection(
     visit(&browser, &server, "operator", "/").await;
     browser.draw(&[tile(&ids[1]).as_str()], 0).await;
     server.go_away().await;
-    browser.until("it says that it is not live", "return !document.getElementById('lost').hidden").await;
+    browser.until("the page shows that it is not live", "return !document.getElementById('lost').hidden").await;
     farm.printers()[0].set_fault(Some(Fault::Refuse));
     let server = server.come_back().await;
-    browser.until("it is live again", "return document.getElementById('lost').hidden").await;
+    browser.until("the page is live again", "return document.getElementById('lost').hidden").await;
     let shows = format!("return Boolean(document.querySelector('#p-{} .is-silent'))", ids[0]);
-    browser.until("what happened meanwhile shows", &shows).await;
+    browser.until("the page shows the missed changes", &shows).await;
     assert_eq!(browser.value(SELECTED).await, json!([2]));
     browser.end().await;
     server.stop().await;

@@ -14,7 +14,7 @@ async fn a_live_page_shows_and_removes_the_notice_by_itself() {
     let (file, aside) = (folder.path().join("farm.db"), folder.path().join("aside.db"));
     let database_url = Some(format!("sqlite:{}", file.display()));
     let server = TestServer::with(Options { database_url, ..Options::default() }).await;
-    let write = async || server.services.background().run_now("health").await.expect("the task is there");
+    let write = async || server.services.background().run_now("health").await.expect("the task exists");
     for path in ["/", "/wall"] {
         visit(&browser, &server, "viewer", path).await;
         browser.until("nothing is wrong", "window.first = true; return document.getElementById('notice').hidden").await;
@@ -22,11 +22,11 @@ async fn a_live_page_shows_and_removes_the_notice_by_itself() {
         write().await;
         let shows = "const notice = document.getElementById('notice');
             return !notice.hidden && notice.textContent.startsWith('The database file was deleted') && window.first";
-        browser.until("it says what is wrong", shows).await;
+        browser.until("the notice shows the failure", shows).await;
         std::fs::rename(&aside, &file).expect("moved back");
         write().await;
         let gone = "return document.getElementById('notice').hidden && window.first";
-        browser.until("it goes", gone).await;
+        browser.until("the notice is hidden again", gone).await;
     }
     browser.end().await;
     server.stop().await;

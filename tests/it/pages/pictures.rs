@@ -92,7 +92,7 @@ impl Scene {
 async fn picture(browser: &Browser, folder: &Path, name: &str) {
     let shot = browser.own("Page.captureScreenshot", json!({"format": "png"})).await;
     let bytes = STANDARD.decode(shot["data"].as_str().expect("a picture")).expect("as base64");
-    std::fs::write(folder.join(format!("{name}.png")), bytes).expect("a place for pictures");
+    std::fs::write(folder.join(format!("{name}.png")), bytes).expect("written");
 }
 
 /// Returns a file name for a URL. Each id becomes the same word.
@@ -127,7 +127,7 @@ async fn pictures_of_every_page() {
                     browser.open(&format!("{}{path}", scene.server.url)).await;
                     browser
                         .until(
-                            "what is in view is loaded",
+                            "every visible picture is loaded",
                             "return [...document.images].filter((one) => {
                         const box = one.getBoundingClientRect(); return box.top < innerHeight && box.bottom > 0;
                     }).every((one) => one.complete)",

@@ -57,12 +57,12 @@ async fn a_list_is_chosen_looked_at_and_imported() {
     click(&browser, "main form button").await;
     until_says(&browser, "2 printers will be added").await;
     until_says(&browser, "url must begin with http").await;
-    assert_eq!(server.get("/api/v1/printers").await.1["items"], json!([]), "nothing is written by looking");
+    assert_eq!(server.get("/api/v1/printers").await.1["items"], json!([]), "the preview stores nothing");
     click(&browser, "main form button").await;
     until_says(&browser, "2 printers were imported").await;
     browser.open(&format!("{}/?tag=hall-a", server.url)).await;
     let ready = "return document.querySelectorAll('.farm .is-ready').length === 2";
-    browser.until("both are there and answer", ready).await;
+    browser.until("both printers are registered and online", ready).await;
     browser.end().await;
     server.stop().await;
 }
@@ -83,7 +83,7 @@ async fn a_printer_is_found_on_the_network_and_added_with_a_key_that_nobody_copi
         );
         browser.value(&add).await;
         let filled = format!("return document.querySelector('main [name=url]')?.value === '{}'", printer.url());
-        browser.until("the form has its address", &filled).await;
+        browser.until("the form has the printer's address", &filled).await;
     } else {
         eprintln!("left out: this machine has no multicast, so the address is typed");
         fill(&browser, "name", &name).await;
@@ -93,12 +93,12 @@ async fn a_printer_is_found_on_the_network_and_added_with_a_key_that_nobody_copi
     click(&browser, "main [value=ask]").await;
     until_says(&browser, "OctoPrint was asked for a key").await;
     let kept = "return document.querySelector('main [name=tags]').value === 'hall-b'";
-    browser.until("what was typed is still there", kept).await;
-    assert!(printer.decide_app_key(true), "OctoPrint has been asked");
+    browser.until("the form keeps the typed text", kept).await;
+    assert!(printer.decide_app_key(true), "Printyard has requested a key");
     until_says(&browser, "OctoPrint gave a key").await;
     click(&browser, "main [value=add]").await;
     let ready = "return location.pathname.length > 30 && Boolean(document.querySelector('.tile .is-ready'))";
-    browser.until("its page shows it ready", ready).await;
+    browser.until("the printer's page shows it as ready", ready).await;
     browser.end().await;
     server.stop().await;
 }
@@ -138,7 +138,7 @@ async fn a_printer_behind_a_login_is_tested_and_added_with_the_folded_settings()
     let front = Front::start(printer.url(), &[&basic("ann", "page-password-1")], refusal, None).await;
     visit(&browser, &server, "manager", "/printers/new").await;
     let open = "return document.querySelector('main details.more').open";
-    assert_eq!(browser.value(open).await, json!(false), "few printers need it");
+    assert_eq!(browser.value(open).await, json!(false), "proxy settings are collapsed");
     fill(&browser, "name", "Behind").await;
     fill(&browser, "url", &format!("127.0.0.1:{}/#temp", front.port)).await;
     fill(&browser, "api_key", printer.api_key()).await;
@@ -157,10 +157,10 @@ async fn a_printer_behind_a_login_is_tested_and_added_with_the_folded_settings()
     browser.until("the test finds OctoPrint", &found("knows the key")).await;
     click(&browser, "main [value=add]").await;
     let ready = "return location.pathname.length > 30 && Boolean(document.querySelector('.tile .is-ready'))";
-    browser.until("its page shows it ready", ready).await;
+    browser.until("the printer's page shows it as ready", ready).await;
     let settings = format!("{}/settings", browser.url().await);
     browser.open(&settings).await;
-    assert_eq!(browser.value(open).await, json!(true), "what is set is shown");
+    assert_eq!(browser.value(open).await, json!(true), "existing settings are shown");
     let shown = "return [...document.querySelectorAll('main [name=proxy_user], main [name=proxy_password]')].map((one) => one.value)";
     assert_eq!(browser.value(shown).await, json!(["ann", ""]));
     browser.end().await;

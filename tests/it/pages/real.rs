@@ -18,7 +18,7 @@ async fn command(browser: &Browser, page: &str, word: &str, seen: &str) {
     browser.open(page).await;
     browser.value(&format!("document.querySelector('#act [value={word}]').click()")).await;
     let asked = "return location.pathname.startsWith('/batches')";
-    browser.until("a batch, or the question before it", asked).await;
+    browser.until("the page of the batch or its confirmation", asked).await;
     if browser.value("return !document.getElementById('live')").await == true {
         browser.value("document.querySelector('main form button:not([disabled])').click()").await;
     }
@@ -42,7 +42,7 @@ async fn a_printer_is_added_fed_and_commanded_with_nothing_but_the_pages() {
     browser.value("document.querySelector('[value=add]').click()").await;
     let shown =
         "return location.pathname.length > 30 && document.querySelector('.tile .state')?.innerText.includes('Ready')";
-    browser.until("its page shows it ready", shown).await;
+    browser.until("the printer's page shows it as ready", shown).await;
     let page = browser.url().await;
 
     let choose = "const files = new DataTransfer();
@@ -54,7 +54,7 @@ async fn a_printer_is_added_fed_and_commanded_with_nothing_but_the_pages() {
     browser.value(choose).await;
     let selected =
         "return document.querySelector('.mark-good')?.closest('tr')?.innerText.includes('part.gcode') ?? false";
-    browser.until("the file is there and selected", selected).await;
+    browser.until("the file is uploaded and selected", selected).await;
 
     command(&browser, &page, "start", "Started").await;
     browser.open(&page).await;
@@ -67,7 +67,7 @@ async fn a_printer_is_added_fed_and_commanded_with_nothing_but_the_pages() {
     command(&browser, &page, "toggle", "Paused").await;
     command(&browser, &page, "cancel", "Cancelled").await;
     browser.open(&page).await;
-    browser.until("the plate waits for somebody", &state("Plate to clear")).await;
+    browser.until("the plate is occupied", &state("Plate to clear")).await;
     browser.value("document.querySelector('.plate button').click()").await;
     browser.until("the plate is clear", &state("Ready")).await;
 

@@ -32,23 +32,23 @@ async fn a_wall_says_what_needs_somebody_turns_its_leaves_and_outlives_its_serve
     for printer in farm.printers() {
         printer.at_printer(Act::FirmwareError("Thermal runaway".to_owned()));
     }
-    browser.until("it counts them", &SHOWS.replace(".trim()", ".trim() === '8need you'")).await;
+    browser.until("the wall counts them", &SHOWS.replace(".trim()", ".trim() === '8need you'")).await;
     let one = "return document.querySelectorAll('.leaf').length === 2 && document.querySelectorAll('.leaf:not([hidden])').length === 1";
-    assert_eq!(browser.value(one).await, true, "six of them on a leaf, and one leaf at a time");
+    assert_eq!(browser.value(one).await, true, "six printers per page, one page at a time");
     browser.value("window.first = document.querySelector('.leaf:not([hidden])').innerText").await;
     browser.until("it turns", "return document.querySelector('.leaf:not([hidden])').innerText !== window.first").await;
 
     // The server stops, and returns as another version.
     browser.value("document.body.dataset.version = 'another'").await;
     server.go_away().await;
-    browser.until("it says that it is not live", "return !document.getElementById('lost').hidden").await;
-    assert_eq!(browser.value("return window.first !== undefined").await, true, "it stays while nobody answers");
+    browser.until("the wall shows that it is not live", "return !document.getElementById('lost').hidden").await;
+    assert_eq!(browser.value("return window.first !== undefined").await, true, "the wall stays without a server");
     let server = server.come_back().await;
     browser
-        .until("it loads itself anew", "return window.first === undefined && document.querySelector('.wall') !== null")
+        .until("the wall reloads", "return window.first === undefined && document.querySelector('.wall') !== null")
         .await;
     farm.printers()[0].at_printer(Act::Connect);
-    browser.until("it is live", &SHOWS.replace(".trim()", ".trim() === '7need you'")).await;
+    browser.until("the wall is live", &SHOWS.replace(".trim()", ".trim() === '7need you'")).await;
     assert_eq!(browser.value("return document.getElementById('lost').hidden").await, true);
     assert_eq!(ids.len(), 8);
 
@@ -57,7 +57,7 @@ async fn a_wall_says_what_needs_somebody_turns_its_leaves_and_outlives_its_serve
     for token in tokens["items"].as_array().expect("tokens") {
         server.delete(&format!("/api/v1/tokens/{}", token["id"].as_str().expect("an id"))).await;
     }
-    browser.until("it leads to the login", "return location.pathname === '/login'").await;
+    browser.until("the wall redirects to the login", "return location.pathname === '/login'").await;
     browser.end().await;
     server.stop().await;
 }
@@ -90,7 +90,7 @@ async fn use_session(server: &TestServer, db: &Db, role: &str, life_h: i64, left
         let cookie = cookie.to_str().expect("a text");
         cookie.starts_with(&format!("printyard_session={secret};")) && cookie.contains("Max-Age=2592000")
     });
-    (sessions::by_hash(db, &hash).await.expect("read").expect("there").expires_at, kept)
+    (sessions::by_hash(db, &hash).await.expect("read").expect("a row").expires_at, kept)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -104,8 +104,8 @@ async fn a_viewers_session_goes_on_with_its_use_and_nobody_elses_does() {
     let (ends, kept) = use_session(&server, &db, "viewer", month_h, 5).await;
     assert!(ends > in_days(29) && ends < in_days(31) && kept, "{ends}");
     let (ends, kept) = use_session(&server, &db, "operator", month_h, 5).await;
-    assert!(ends < in_days(1) && !kept, "whoever commands logs in again: {ends}");
+    assert!(ends < in_days(1) && !kept, "an operator's session is not extended: {ends}");
     let (ends, _) = use_session(&server, &db, "viewer", 12, 5).await;
-    assert!(ends < in_days(1), "the provider is asked again: {ends}");
+    assert!(ends < in_days(1), "a 12 h session is not extended: {ends}");
     server.stop().await;
 }
