@@ -19,7 +19,7 @@ async fn task(server: &TestServer, name: &str) -> Value {
 }
 
 async fn run(server: &TestServer, name: &str) -> Value {
-    server.services.background().run_now(name).await.expect("the task is there");
+    server.services.background().run_now(name).await.expect("the task exists");
     task(server, name).await
 }
 

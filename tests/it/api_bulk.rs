@@ -77,7 +77,7 @@ async fn each_printer_has_its_own_answer_in_the_order_asked() {
     let names: Vec<_> = list["items"].as_array().expect("items").iter().map(|item| item["name"].clone()).collect();
     assert_eq!(names, ["P0", "P1", "P2", "last", "there"]);
     let (_, audit, _) = server.get("/api/v1/audit?action=printer.registered").await;
-    assert_eq!(audit["items"].as_array().map(Vec::len), Some(5), "a row for each that was registered, and no other");
+    assert_eq!(audit["items"].as_array().map(Vec::len), Some(5), "one audit row for each registered printer");
 }
 
 #[tokio::test]

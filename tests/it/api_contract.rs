@@ -52,7 +52,7 @@ impl<'a> Shape<'a> {
     fn add(&mut self, document: &'a Value, schema: &'a Value) {
         if let Some(reference) = schema["$ref"].as_str() {
             self.is_closed |= CLOSED.iter().any(|name| reference.ends_with(&format!("/{name}")));
-            self.add(document, document.pointer(reference.trim_start_matches('#')).expect("what is referred to"));
+            self.add(document, document.pointer(reference.trim_start_matches('#')).expect("a resolved reference"));
         }
         for part in ["allOf", "oneOf", "anyOf"].iter().flat_map(|key| list(&schema[*key])) {
             self.add(document, part);
@@ -218,7 +218,7 @@ async fn nothing_that_was_released_is_broken() {
     }
     let released = std::fs::read_to_string(RELEASED).expect("the document of the last release");
     let released: Value = serde_json::from_str(&released).expect("JSON");
-    assert!(entries(&released["paths"]).count() > 20, "the whole document");
+    assert!(entries(&released["paths"]).count() > 20, "the document is complete");
     let broken = broken(&released, &now);
     assert!(broken.is_empty(), "clients of the last release would break:\n{}", broken.join("\n"));
 }
@@ -253,7 +253,7 @@ fn changed(pointer: &str, value: Value) -> Vec<String> {
         }},
     });
     let mut new = old.clone();
-    assert_eq!(broken(&old, &new), [""; 0], "what is the same breaks nothing");
+    assert_eq!(broken(&old, &new), [""; 0], "an unchanged document breaks nothing");
     let (parent, name) = pointer.rsplit_once('/').expect("a pointer");
     let parent = new.pointer_mut(parent).unwrap_or_else(|| panic!("{pointer}"));
     match (parent, value) {

@@ -24,7 +24,7 @@ async fn follow(server: &TestServer, cursor: &str, last: &str) -> Vec<Value> {
     wait::until(&format!("{last} is told"), DEADLINE, async || {
         let (status, page, _) = server.get(&format!("/api/v1/events?after={cursor}&wait=5")).await;
         assert_eq!(status, StatusCode::OK, "{page}");
-        cursor = page["next_cursor"].as_str().expect("always there").to_owned();
+        cursor = page["next_cursor"].as_str().expect("a cursor").to_owned();
         events.extend(page["items"].as_array().expect("items").iter().cloned());
         if events.iter().any(|event| event["type"] == last) { Ok(()) } else { Err(events.len()) }
     })
@@ -66,7 +66,7 @@ async fn whoever_reads_a_list_and_follows_from_there_hears_of_everything_after_i
     let (_, again, _) = server.get(&format!("/api/v1/events?after={cursor}&limit=500")).await;
     let again: Vec<&str> =
         again["items"].as_array().expect("items").iter().filter_map(|event| event["cursor"].as_str()).collect();
-    assert_eq!(again[..seqs.len()], seqs[..], "the same again, in the same order");
+    assert_eq!(again[..seqs.len()], seqs[..], "the same events in the same order");
 
     // A user pauses and cancels the print at the printer itself.
     let cursor = cursor_of(&server, "/api/v1/prints").await;
@@ -85,7 +85,7 @@ async fn whoever_reads_a_list_and_follows_from_there_hears_of_everything_after_i
 async fn a_printer_is_told_from_its_registration_to_its_removal() {
     let (server, farm, ids) = yard(1).await;
     let (_, start, _) = server.get("/api/v1/events?limit=1").await;
-    assert_eq!(start["items"][0]["type"], "printer.registered", "from the oldest that is kept");
+    assert_eq!(start["items"][0]["type"], "printer.registered", "starts at the oldest stored event");
     assert!(start["items"][0]["data"].get("api_key").is_none());
     let path = format!("/api/v1/printers/{}", ids[0]);
     let cursor = start["next_cursor"].as_str().expect("a cursor");
@@ -111,7 +111,7 @@ async fn a_wait_ends_with_the_first_event_and_an_empty_answer_says_where_to_go_o
     let (server, _farm, ids) = yard(1).await;
     let (_, now, _) = server.get("/api/v1/events?after=now&types=batch.created").await;
     assert_eq!(now["items"], json!([]));
-    let cursor = now["next_cursor"].as_str().expect("always there").to_owned();
+    let cursor = now["next_cursor"].as_str().expect("a cursor").to_owned();
     let path = format!("/api/v1/events?after={cursor}&types=batch.created&wait=30");
     let waiting = server.get(&path);
     let command = server.post("/api/v1/batches", json!({"command": "cancel", "select": {"printer_ids": ids}}));
@@ -139,7 +139,7 @@ async fn a_cursor_of_another_past_is_gone_and_nonsense_is_refused() {
     let strange = page["next_cursor"].as_str().expect("a cursor");
     let (status, problem, _) = server.get(&format!("/api/v1/events?after={strange}")).await;
     assert_eq!((status, &problem["code"]), (StatusCode::GONE, &json!("cursor_expired")), "{problem}");
-    let restart = problem["restart_cursor"].as_str().expect("where to go on");
+    let restart = problem["restart_cursor"].as_str().expect("a cursor");
     let (status, page, _) = server.get(&format!("/api/v1/events?after={restart}&limit=1")).await;
     assert_eq!((status, &page["items"][0]["data"]["printer_id"]), (StatusCode::OK, &json!(ids[0])));
     let (status, _, _) = server.get(&format!("/api/v1/events/stream?after={strange}")).await;
@@ -165,7 +165,7 @@ async fn the_feed_is_read_from_a_time_on() {
     let streamed = streamed(&server, &format!("?after_time={at}"), None, 1).await;
     assert_eq!(streamed[0].1["id"], all[first]["id"]);
     let (status, page, _) = server.get("/api/v1/events?after_time=2000-01-01T00:00:00Z&limit=1").await;
-    assert_eq!((status, &page["items"][0]["id"]), (StatusCode::OK, &all[0]["id"]), "all of it");
+    assert_eq!((status, &page["items"][0]["id"]), (StatusCode::OK, &all[0]["id"]), "the whole feed");
     let later = printyard::clock::now() + chrono::TimeDelta::days(1);
     let later = later.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
     let (status, page, _) = server.get(&format!("/api/v1/events?after_time={later}")).await;
@@ -196,7 +196,7 @@ async fn streamed(server: &TestServer, query: &str, last: Option<&str>, n: usize
     let (mut text, mut events) = (String::new(), Vec::new());
     let read = async {
         while events.len() < n {
-            text += &String::from_utf8_lossy(&bytes.next().await.expect("goes on").expect("bytes"));
+            text += &String::from_utf8_lossy(&bytes.next().await.expect("more data").expect("bytes"));
             while let Some((block, rest)) = text.split_once("\n\n") {
                 let field = |name: &str| block.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
                 if let Some(data) = field("data:") {
@@ -208,14 +208,14 @@ async fn streamed(server: &TestServer, query: &str, last: Option<&str>, n: usize
             }
         }
     };
-    tokio::time::timeout(DEADLINE, read).await.expect("they come");
+    tokio::time::timeout(DEADLINE, read).await.expect("events in time");
     events
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_goes_on_behind_the_last_event_that_a_client_has_seen() {
     let (server, _farm, ids) = yard(2).await;
-    let page = wait::until("both printers are told of", DEADLINE, async || {
+    let page = wait::until("events of both printers arrive", DEADLINE, async || {
         let (_, page, _) = server.get("/api/v1/events?limit=500").await;
         let states = page["items"].as_array().expect("items").iter().filter(|e| e["type"] == "printer.state_changed");
         if states.count() == 2 { Ok(page) } else { Err(page) }
@@ -241,7 +241,7 @@ async fn a_server_that_ends_ends_its_streams_and_waits() {
     let waiting =
         tokio::spawn(server.request(Method::GET, "/api/v1/events?after=now&types=batch.created&wait=30").send());
     let stopped = tokio::time::timeout(Duration::from_secs(25), server.stop());
-    stopped.await.expect("it does not wait for them");
+    stopped.await.expect("the server stops");
     let _ = stream.bytes().await;
     let _ = waiting.await.expect("no panic");
 }

@@ -69,7 +69,7 @@ async fn every_list_is_there_as_a_file_with_the_fields_of_its_items() {
         let (headers, text) = file(&server, path, NDJSON).await;
         assert_eq!(headers["content-type"], NDJSON);
         let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
-        assert_eq!(lines, list, "{path}: the lines are the items");
+        assert_eq!(lines, list, "{path}: each line is an item");
 
         let (headers, text) = file(&server, path, CSV).await;
         assert_eq!(headers["content-type"], "text/csv; charset=utf-8");
@@ -103,7 +103,7 @@ async fn a_file_has_all_there_is_and_a_page_has_what_was_asked_for() {
         let (_, text) = file(&server, path, NDJSON).await;
         let found = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON")[field].clone());
         let found: Vec<String> = found.filter_map(|id| id.as_str().map(str::to_owned)).collect();
-        assert_eq!(found, ids, "{path}: each once, in the order of the list");
+        assert_eq!(found, ids, "{path}: each item once, in the order of the list");
         assert_eq!(records(&file(&server, path, CSV).await.1).len(), MANY + 1, "{path}");
     }
     let ends = "/api/v1/events?types=command.finished";
@@ -140,7 +140,7 @@ async fn what_goes_wrong_on_the_way_cuts_the_file_off() {
     let path = "/api/v1/printers";
     let mut response = server.request(Method::GET, path).header("Accept", NDJSON).send().await.expect("an answer");
     assert_eq!(response.status(), StatusCode::OK);
-    let mut read = response.chunk().await.expect("a piece").expect("a piece").len();
+    let mut read = response.chunk().await.expect("a chunk").expect("a chunk").len();
     // The database is closed while the client reads the file.
     server.services.close().await;
     let ended = loop {
@@ -150,5 +150,5 @@ async fn what_goes_wrong_on_the_way_cuts_the_file_off() {
             Err(error) => break Err(error),
         }
     };
-    assert!(ended.is_err(), "{read} bytes, and an end as if they were all of {printers} printers");
+    assert!(ended.is_err(), "{read} bytes of {printers} printers, and the response ended without an error");
 }

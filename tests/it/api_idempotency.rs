@@ -126,7 +126,7 @@ async fn every_kind_of_post_is_repeatable() {
     let (first, second) = again("/api/v1/webhooks", hook).await;
     assert!(first.1["secret"].is_string() && second.1.get("secret").is_none(), "a secret is shown once: {}", second.1);
     let (first, second) = again("/api/v1/plates/clear", json!({"printer_ids": ids})).await;
-    assert_eq!(second.1, first.1, "an answer that is no resource is given again as it was");
+    assert_eq!(second.1, first.1, "a response without a resource is repeated unchanged");
     let wish = json!({"command": "cancel", "select": {"printer_ids": ids}, "not_before": "2027-06-01T00:00:00Z"});
     let (planned, _) = again("/api/v1/batches", wish).await;
     let planned = planned.1["id"].as_str().expect("an id").to_owned();
@@ -212,7 +212,7 @@ async fn a_replay_waits_for_the_end_as_the_first_request_would() {
     let stop = format!("/api/v1/batches/{}/stop", first["id"].as_str().expect("an id"));
     tokio::join!(waiting, server.post(&stop, json!({})));
     let (status, again) = replay("/api/v1/batches", &body, None).await;
-    assert_eq!((status, &again["id"]), (StatusCode::ACCEPTED, &first["id"]), "the first status");
+    assert_eq!((status, &again["id"]), (StatusCode::ACCEPTED, &first["id"]), "the status of the first response");
 
     // The response to a command for one printer is its row.
     let (path, body) = (format!("/api/v1/printers/{}/job", ids[0]), json!({"command": "cancel"}));

@@ -194,7 +194,7 @@ fn headers_of_any_bytes() {
     let bytes = prop::collection::vec(any::<u8>(), 0..60);
     hold((prop::sample::select(names), bytes), |server, (name, bytes)| {
         let printable: Vec<u8> = bytes.into_iter().filter(|byte| *byte >= 32 && *byte != 127).collect();
-        let value = HeaderValue::from_bytes(&printable).expect("visible bytes are a value");
+        let value = HeaderValue::from_bytes(&printable).expect("a valid header value");
         let body = json!({"command": "pause", "select": {"printer_ids": [uuid::Uuid::nil()]}}).to_string();
         let mut request = server.request(Method::POST, "/api/v1/batches");
         if name != "Content-Type" {

@@ -19,7 +19,7 @@ use crate::{
 /// Sends the beginning of a request and nothing more.
 async fn stuck(server: &TestServer, request: &str) -> TcpStream {
     let mut stream = TcpStream::connect(server.url.trim_start_matches("http://")).await.expect("a connection");
-    stream.write_all(request.as_bytes()).await.expect("the server takes it");
+    stream.write_all(request.as_bytes()).await.expect("sent");
     stream
 }
 
@@ -31,7 +31,7 @@ async fn ask(server: &TestServer, token: &str, path: &str, accept: &str) -> Answ
 /// while the probe uses the last place, so the loop repeats.
 async fn until_overloaded(server: &TestServer, token: &str, accept: &str, request: &str) -> Vec<TcpStream> {
     let mut held = Vec::new();
-    let refused = wait::until("no more is let in", DEADLINE, async || {
+    let refused = wait::until("the server refuses a request", DEADLINE, async || {
         let got = ask(server, token, "/api/v1/me", accept).await;
         if got.0 != StatusCode::OK {
             return Ok(got);
@@ -46,7 +46,7 @@ async fn until_overloaded(server: &TestServer, token: &str, accept: &str, reques
 }
 
 async fn until_admitted(server: &TestServer, token: &str, accept: &str) {
-    wait::until("there is room again", DEADLINE, async || {
+    wait::until("the server accepts a request again", DEADLINE, async || {
         let got = ask(server, token, "/api/v1/me", accept).await;
         if got.0 == StatusCode::OK { Ok(()) } else { Err(got.1) }
     })
@@ -98,7 +98,7 @@ async fn answers_that_are_never_read_are_held_for_a_while_and_then_cut_off() {
         "GET /api/v1/printers HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {greedy}\r\nAccept: application/x-ndjson\r\n\r\n"
     );
     let held = until_overloaded(&server, &greedy, "text/csv", &whole).await;
-    assert_eq!(ask(&server, &greedy, "/api/v1/me", "*/*").await.0, StatusCode::OK, "what is short has room of its own");
+    assert_eq!(ask(&server, &greedy, "/api/v1/me", "*/*").await.0, StatusCode::OK, "short requests are still accepted");
     assert_eq!(ask(&server, &other, "/api/v1/me", "text/csv").await.0, StatusCode::OK, "another token");
     // No client reads or closes these connections. The server ends them.
     until_admitted(&server, &greedy, "text/csv").await;
@@ -150,7 +150,7 @@ async fn however_many_tokens_hold_reserved_places_a_newcomer_can_stop_printers()
     for greedy in tokens {
         let half = half(&greedy);
         held.extend(join_all((0..4).map(|_| stuck(&server, &half))).await);
-        wait::until("this token has all that it may", DEADLINE, async || {
+        wait::until("this token has reached its limit", DEADLINE, async || {
             let got = answer(server.bare(Method::POST, &stop).bearer_auth(&greedy)).await;
             if got.0 == StatusCode::SERVICE_UNAVAILABLE {
                 return Ok(());

@@ -302,7 +302,7 @@ async fn a_printer_whose_stored_address_is_broken_is_left_out_and_mended_by_a_ne
     assert_eq!(status, StatusCode::OK, "{told}");
     server.until_online(&bad_id).await;
     let (_, printer, _) = server.get(&path).await;
-    assert_eq!(printer["plate"]["state"], "occupied", "what was known is kept: {printer}");
+    assert_eq!(printer["plate"]["state"], "occupied", "the plate's state is kept: {printer}");
     server.stop().await;
 }
 
@@ -320,7 +320,7 @@ async fn the_live_side_follows_the_change_that_the_register_has_last() {
     }
     let (_, printer, _) = server.get(&path).await;
     let (meant, other) = if printer["url"] == a.url() { (a, b) } else { (b, a) };
-    wait::until("the printer that the register has is listened to", Duration::from_secs(30), async || {
+    wait::until("only the registered printer has an event socket", Duration::from_secs(30), async || {
         let listeners = (meant.listeners(), other.listeners(), farm.printers()[0].listeners());
         if listeners == (1, 0, 0) { Ok(()) } else { Err(format!("{listeners:?}")) }
     })

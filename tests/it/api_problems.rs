@@ -219,7 +219,7 @@ async fn a_ledger_that_is_gone_is_503_without_its_words() {
     is_problem(&failed, 503, "unavailable");
     assert!(failed.2.contains_key("retry-after"));
     assert!(!failed.1.to_string().to_lowercase().contains("sql"), "{}", failed.1);
-    server.services.background().run_now("health").await.expect("the task is there");
+    server.services.background().run_now("health").await.expect("the task exists");
     is_problem(&server.get("/readyz").await, 503, "not_ready");
     assert_eq!(server.get("/healthz").await.0, StatusCode::OK);
 }
