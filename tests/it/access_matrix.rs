@@ -187,9 +187,9 @@ async fn the_table_has_every_route_and_no_other() {
     }
     let table: BTreeSet<(String, String)> =
         TABLE.iter().map(|(verb, path, _)| ((*verb).to_owned(), (*path).to_owned())).collect();
-    assert_eq!(table.len(), TABLE.len(), "a row stands twice");
-    assert_eq!(routes.difference(&table).collect::<Vec<_>>(), Vec::<&(String, String)>::new(), "no row for a route");
-    assert_eq!(table.difference(&routes).collect::<Vec<_>>(), Vec::<&(String, String)>::new(), "no route for a row");
+    assert_eq!(table.len(), TABLE.len(), "no row occurs twice");
+    assert_eq!(routes.difference(&table).collect::<Vec<_>>(), Vec::<&(String, String)>::new(), "every route has a row");
+    assert_eq!(table.difference(&routes).collect::<Vec<_>>(), Vec::<&(String, String)>::new(), "every row has a route");
 }
 
 /// Creates a token and opens a session with it. Returns the token's id, the token and the cookie.

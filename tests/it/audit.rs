@@ -132,6 +132,6 @@ async fn the_page_tells_who_did_what_and_finds_it() {
     assert_eq!(shown(&first), (5..=54).rev().collect::<Vec<i64>>());
     assert!(first.contains("/audit?who=admin&#38;before=5\""), "{first}");
     let (_, file) = page(&server, &cookie, "/audit.csv?who=admin").await;
-    assert_eq!(file.lines().count(), 55, "a line of names and every row");
+    assert_eq!(file.lines().count(), 55, "a header line and every row");
     assert_eq!(page(&server, &cookie, "/audit.csv?printer=MK9").await.0, StatusCode::UNPROCESSABLE_ENTITY);
 }

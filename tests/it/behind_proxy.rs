@@ -51,7 +51,7 @@ async fn test(server: &TestServer, body: Value) -> Value {
 /// Pauses, uploads and loads a camera picture, after the event socket is open.
 async fn use_printer(server: &TestServer, id: &str) {
     let path = format!("/api/v1/printers/{id}");
-    wait::until("events come by the socket", Duration::from_secs(20), async || {
+    wait::until("the event socket is open", Duration::from_secs(20), async || {
         let (_, body, _) = server.get(&path).await;
         if body["status"]["channel"] == "push" { Ok(()) } else { Err(body["status"].clone()) }
     })
@@ -88,7 +88,7 @@ async fn user_and_headers_go_with_every_request_and_show_nowhere() {
     assert_eq!(status, StatusCode::CREATED, "{made}");
     let id = made["id"].as_str().expect("an id");
     use_printer(&server, id).await;
-    assert_eq!(front.heads(false).len(), refused, "every request has them: {:?}", front.heads(false).last());
+    assert_eq!(front.heads(false).len(), refused, "every request has the headers: {:?}", front.heads(false).last());
     let heads = front.heads(true);
     for (what, start) in
         [("socket", "GET /sockjs/websocket"), ("upload", "POST /api/files/local"), ("camera", "GET /webcam/")]
@@ -152,7 +152,7 @@ async fn a_changed_password_reaches_the_printer_at_once() {
         merged(json!({"url": url}), &merged(settings(), &json!({"proxy_auth": {"user": "ann", "password": "old"}})));
     let id = server.register_as(printer, fields).await;
     let path = format!("/api/v1/printers/{id}");
-    wait::until("the front refuses", Duration::from_secs(20), async || {
+    wait::until("the proxy refuses", Duration::from_secs(20), async || {
         let (_, body, _) = server.get(&path).await;
         let status = &body["status"];
         if status["reachability"] == "unauthorized" { Ok(status["error"].clone()) } else { Err(status.clone()) }
@@ -289,7 +289,7 @@ async fn pasted_addresses_and_keys_are_understood_and_a_redirect_is_offered() {
         let report = test(&server, json!({"url": format!("127.0.0.1:{}", front.port), "api_key": "k"})).await;
         assert_eq!((&report["code"], &report["suggested_url"]), (&json!(code), &suggested), "{report}");
         assert!(!report.to_string().contains("secret"), "{report}");
-        assert_eq!(front.heads(false).len(), 1, "it is not followed, and nothing is repeated");
+        assert_eq!(front.heads(false).len(), 1, "the redirect is not followed, and the request is not repeated");
     }
 }
 

@@ -201,7 +201,7 @@ async fn a_start_without_a_reply_is_not_confirmed_by_the_state_alone_and_waits_n
     // The job can be read again, and shows this file.
     printer.set_fault(None);
     let batch = format!("/api/v1/batches/{}", row["batch_id"].as_str().expect("a batch"));
-    wait::until("it is settled", SOON, async || {
+    wait::until("the start is settled", SOON, async || {
         let row = server.get(&batch).await.1["commands"][0].take();
         if row["settled"]["effect"] == "done" { Ok(()) } else { Err(row) }
     })
@@ -242,7 +242,7 @@ async fn a_pause_that_is_undone_within_seconds_is_recorded_with_it() {
     assert_eq!((row["outcome"].as_str(), &row["settled"]), (Some("confirmed"), &Value::Null), "{row}");
     printer.at_printer(Act::Resume);
     let batch = format!("/api/v1/batches/{}", row["batch_id"].as_str().expect("a batch"));
-    wait::until("it is recorded", SOON, async || {
+    wait::until("the undone pause is recorded", SOON, async || {
         let row = server.get(&batch).await.1["commands"][0].take();
         let is_recorded = row["outcome"] == "confirmed" && row["settled"]["effect"] == "none";
         if is_recorded && row["settled"]["state"] == "printing" { Ok(()) } else { Err(row) }
@@ -282,7 +282,7 @@ async fn a_printer_that_fails_while_it_heats_blocks_its_power_group_for_half_a_m
     let mut ids = Vec::new();
     for printer in farm.printers() {
         ids.push(server.register_as(printer, json!({"power_group": "hall"})).await);
-        server.until_online(ids.last().expect("one")).await;
+        server.until_online(ids.last().expect("an id")).await;
     }
     let heating = &farm.printers()[0];
     heating.at_printer(Act::StartSelected);

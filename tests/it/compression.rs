@@ -177,7 +177,7 @@ async fn a_farm_in_which_nothing_shows_is_not_sent_again_and_a_change_is() {
     let id = server.register(&farm.printers()[0]).await;
     server.until_online(&id).await;
     let site = Site::of(server).await;
-    let tag = wait::until("the same page again", SOON, async || {
+    let tag = wait::until("the page is the same twice", SOON, async || {
         let tag = header(&site.get("/", "gzip").await, ETAG);
         let again = site.send(Method::GET, "/", &[(IF_NONE_MATCH, &tag)]).await;
         (again.status() == StatusCode::NOT_MODIFIED).then_some(tag)
@@ -210,7 +210,7 @@ async fn static_files_are_sent_as_they_were_compressed_by_the_build() {
     let site = Site::of(TestServer::start().await).await;
     let page = site.get("/login", "identity").await.text().await.expect("a page");
     for name in ["app.css", "icon.svg"] {
-        let from = page.find(&format!("/static/{name}?v=")).expect("linked");
+        let from = page.find(&format!("/static/{name}?v=")).expect("a link");
         let path = page[from..].split('"').next().expect("an address");
         let compressed = site.get(path, "gzip").await;
         assert_eq!(header(&compressed, CONTENT_ENCODING), "gzip", "{name}");

@@ -54,7 +54,7 @@ fn docker_compose_takes_the_compose_file_with_every_profile() {
     for service in ["printyard:", "octoprint-1:", "octoprint-2:", "postgres:"] {
         assert!(config.contains(&format!("\n  {service}\n")), "{service} is missing from:\n{config}");
     }
-    assert!(config.contains("sqlite:/data/printyard.db"), "SQLite unless told otherwise:\n{config}");
+    assert!(config.contains("sqlite:/data/printyard.db"), "SQLite is the default:\n{config}");
 
     let mistaken = mistaken_compose_file();
     assert!(!run(&compose, &["-f", text(mistaken.path()), "config"]).status.success());
@@ -109,7 +109,7 @@ fn the_image_is_built_with_the_rust_that_the_manifest_asks_for() {
 #[test]
 fn the_manifest_of_the_image_does_without_tests_and_benchmarks() {
     let dockerfile = read("Dockerfile");
-    let trim = dockerfile.lines().find_map(|line| line.strip_prefix("RUN awk")).expect("a line that trims");
+    let trim = dockerfile.lines().find_map(|line| line.strip_prefix("RUN awk")).expect("the awk line");
     let folder = tempfile::tempdir().expect("a folder");
     let manifest =
         "[package]\nname = \"a\"\n[[bench]]\nname = \"b\"\nharness = false\n[[test]]\nname = \"c\"\n[lints]\nd = 1\n";

@@ -121,7 +121,7 @@ fn starts(farm: &Farm, printer: usize) -> usize {
 
 async fn until_final(server: &TestServer, batch: &Value) -> Value {
     let path = format!("/api/v1/batches/{}", batch["id"].as_str().expect("an id"));
-    wait::until("the batch is over", SOON, async || {
+    wait::until("the batch has ended", SOON, async || {
         let (_, batch, _) = server.get(&path).await;
         if batch["finished_at"].is_string() { Ok(batch) } else { Err(batch) }
     })
@@ -180,7 +180,7 @@ async fn a_row_that_takes_no_update_at_all_waits_in_memory_and_stops_no_other_pr
 
         let before = Instant::now();
         server.go_away().await;
-        assert!(before.elapsed() < Duration::from_secs(10), "the stop waits for no retry");
+        assert!(before.elapsed() < Duration::from_secs(10), "the stop must not wait for a retry");
         let server = server.come_back().await;
         for id in &ids {
             server.until_online(id).await;

@@ -62,7 +62,7 @@ async fn a_command_for_an_order_says_what_to_do_about_each_printer_and_is_given_
     let (good, text) = run(&server, "command_farm.py", &["start", "MO/00412"]).await;
     assert!(good && text.contains(": ok") && text.matches("confirmed -> nothing to do").count() == 2, "{text}");
     let (good, again) = run(&server, "command_farm.py", &["start", "MO/00412"]).await;
-    assert!(good && again == text, "the same batch, told again: {again}");
+    assert!(good && again == text, "the second run reports the same batch: {again}");
     let (good, text) = run(&server, "command_farm.py", &["start", "MO/00413"]).await;
     assert!(!good && text.contains("already_printing") && text.contains("not done"), "{text}");
     let (good, text) = run(&server, "command_farm.py", &["pause", "MO/00413", "no-such-tag"]).await;
@@ -104,7 +104,7 @@ async fn the_receiver_believes_what_is_signed_with_its_secret_and_nothing_else()
     let (_, hook, _) = server.post("/api/v1/webhooks", wish).await;
     let mut receiver = Command::new(example("webhook_receiver.py"))
         .args([port.to_string(), "1".to_owned()])
-        .env("PRINTYARD_WEBHOOK_SECRET", hook["secret"].as_str().expect("shown once"))
+        .env("PRINTYARD_WEBHOOK_SECRET", hook["secret"].as_str().expect("a secret"))
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

@@ -39,7 +39,7 @@ impl Desk {
         let (farm, stop) = (farm(1).await, CancellationToken::new());
         let (fleet, inbox) = Fleet::new(Settings::default(), TaskTracker::new(), stop.clone());
         let printer = &farm.printers()[0];
-        let outbound = Outbound::new(Networks::default()).expect("set-up");
+        let outbound = Outbound::new(Networks::default()).expect("a client");
         let url = printer.url().parse().expect("a url");
         let octoprint = OctoPrint::new(url, &PrinterAccess::with_key(printer.api_key()), outbound).expect("a client");
         fleet.start_actor(ActorConfig::fresh(PRINTER, octoprint));
@@ -59,7 +59,7 @@ impl Desk {
     }
 
     fn perform(&self, id: u128, command: Command, expires: Instant) {
-        self.try_perform(id, command, expires).expect("taken");
+        self.try_perform(id, command, expires).expect("accepted");
     }
 
     fn try_perform(&self, id: u128, command: Command, expires: Instant) -> Result<(), NotTaken> {
@@ -87,14 +87,14 @@ impl Desk {
     async fn asks(&mut self) -> SendRequest {
         match self.next().await {
             ActorEvent::SendRequest(ready) => ready,
-            other => panic!("it does not ask: {other:?}"),
+            other => panic!("the actor requests no permit: {other:?}"),
         }
     }
 
     async fn reports(&mut self) -> Report {
         match self.next().await {
             ActorEvent::Report(report) => report,
-            other => panic!("it does not report: {other:?}"),
+            other => panic!("the actor sends no report: {other:?}"),
         }
     }
 
@@ -115,16 +115,16 @@ async fn a_command_whose_leave_comes_after_its_time_is_not_sent() {
         match desk.next().await {
             ActorEvent::SendRequest(ready) => break (ready, expires),
             ActorEvent::Report(report) if report.outcome == Outcome::Expired && time < LONG => time *= 2,
-            other => panic!("it does not ask: {other:?}"),
+            other => panic!("the actor requests no permit: {other:?}"),
         }
     };
     wait::until("the command has expired", LONG, async || Instant::now() >= expires).await;
-    ready.permit.send(true).expect("it waits");
+    ready.permit.send(true).expect("the actor waits");
     assert_eq!(desk.reports().await.outcome, Outcome::Expired);
     assert!(desk.came().is_empty(), "{:?}", desk.came());
     // The next command is sent as usual.
     desk.perform(2, Command::Pause, Instant::now() + LONG);
-    desk.asks().await.permit.send(true).expect("it waits");
+    desk.asks().await.permit.send(true).expect("the actor waits");
     assert_eq!(desk.reports().await.outcome, Outcome::Accepted);
     assert_eq!(desk.reports().await.outcome, Outcome::Confirmed);
     assert_eq!(desk.came(), ["pause"]);
@@ -159,11 +159,11 @@ async fn a_permit_that_comes_late_is_not_used_and_is_asked_for_again() {
     // By then another server may have taken over.
     let too_old = Instant::now() + PERMIT_AGE;
     wait::until("the permit is too old", LONG, async || Instant::now() >= too_old).await;
-    first.permit.send(true).expect("it waits");
+    first.permit.send(true).expect("the actor waits");
     let second = desk.asks().await;
     assert_eq!((second.is_repeated, second.attempt), (true, first.attempt));
     assert!(desk.came().is_empty(), "nothing was sent: {:?}", desk.came());
-    second.permit.send(true).expect("it waits");
+    second.permit.send(true).expect("the actor waits");
     assert_eq!(desk.reports().await.outcome, Outcome::Accepted);
     assert_eq!(desk.reports().await.outcome, Outcome::Confirmed);
     assert_eq!(desk.came(), ["pause"]);

@@ -57,7 +57,7 @@ async fn no_route_that_changes_anything_takes_a_form_of_another_site() {
             .expect("an answer")
             .status(),
         StatusCode::OK,
-        "the session still stands"
+        "the session is still valid"
     );
 }
 

@@ -39,7 +39,7 @@ async fn guesses_of_others_keep_no_device_out_that_has_logged_in_before() {
     assert_eq!(status, StatusCode::SEE_OTHER);
     let device = device.expect("a device");
     while log_in(&server, "wrong password here", None).await.0 != StatusCode::TOO_MANY_REQUESTS {}
-    assert_eq!(log_in(&server, GOOD, None).await.0, StatusCode::TOO_MANY_REQUESTS, "a stranger has to wait");
+    assert_eq!(log_in(&server, GOOD, None).await.0, StatusCode::TOO_MANY_REQUESTS, "an unknown device has to wait");
     assert_eq!(log_in(&server, GOOD, Some("forged")).await.0, StatusCode::TOO_MANY_REQUESTS);
     assert_eq!(log_in(&server, GOOD, Some(&device)).await.0, StatusCode::SEE_OTHER);
     // A stolen device cookie allows no faster guessing than a request without one.
@@ -59,14 +59,14 @@ async fn unknown_tokens_are_slowed_down_by_address_and_known_ones_are_not() {
         (response.status(), response.headers().contains_key(header::RETRY_AFTER))
     };
     for _ in 0..25 {
-        assert_eq!(ask("pyd_guess").await.0, StatusCode::UNAUTHORIZED, "one after the other they are only slowed down");
+        assert_eq!(ask("pyd_guess").await.0, StatusCode::UNAUTHORIZED, "sequential guesses are only slowed down");
     }
     // Many guesses at once are refused before they are compared.
     let guesses = join_all((0..60).map(|_| ask("pyd_guess")));
     let (guesses, known) = join(guesses, ask(&token)).await;
     let refused = guesses.iter().filter(|guess| **guess == (StatusCode::TOO_MANY_REQUESTS, true)).count();
     assert!(refused > 10, "{refused} of 60 guesses at once were refused: {guesses:?}");
-    assert_eq!(known.0, StatusCode::OK, "a token that Printyard made cannot be guessed");
+    assert_eq!(known.0, StatusCode::OK, "a valid token is never refused");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -83,7 +83,7 @@ async fn refusals_that_wait_take_no_places_of_other_requests() {
     let addresses: Vec<String> = (1..=3).map(|n| format!("10.0.0.{n}")).collect();
     for address in &addresses {
         for n in 0..20 {
-            assert_eq!(guess(address.clone(), n).await, StatusCode::UNAUTHORIZED, "a few mistakes are refused at once");
+            assert_eq!(guess(address.clone(), n).await, StatusCode::UNAUTHORIZED, "the first guesses do not wait");
         }
     }
     let (mut guesses, mut most) = (FuturesUnordered::new(), 0);
@@ -102,7 +102,7 @@ async fn refusals_that_wait_take_no_places_of_other_requests() {
             most = most.max(guesses.len());
         }
     }
-    assert!(most > places, "at most {most} guesses waited");
+    assert!(most > places, "only {most} guesses waited at once");
     let statuses: Vec<StatusCode> = guesses.collect().await;
     assert!(statuses.iter().all(|status| *status == StatusCode::UNAUTHORIZED), "{statuses:?}");
 }

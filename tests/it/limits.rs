@@ -36,9 +36,9 @@ async fn silent_connections_give_up_their_place_first() {
     }
     let asked = Instant::now();
     assert_eq!(server.get("/api/v1/me").await.0, StatusCode::OK);
-    assert!(asked.elapsed() < bounds.header_within, "a newcomer does not wait for the others' timeout");
+    assert!(asked.elapsed() < bounds.header_within, "a new client must not wait for the timeout of others");
     let mut byte = [0];
-    assert_eq!(silent[0].read(&mut byte).await.unwrap_or(0), 0, "the oldest one was closed");
+    assert_eq!(silent[0].read(&mut byte).await.unwrap_or(0), 0, "the oldest connection was closed");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -92,7 +92,7 @@ async fn one_principal_has_16_event_streams_and_others_are_not_refused() {
     }
     assert_eq!(open(&other).await.status(), StatusCode::OK);
     streams.pop();
-    wait::until("a closed stream gives its place back", DEADLINE, async || match open(greedy).await.status() {
+    wait::until("the place of a closed stream is free", DEADLINE, async || match open(greedy).await.status() {
         StatusCode::OK => Ok(()),
         status => Err(status),
     })

@@ -42,7 +42,7 @@ impl<'a> Browser<'a> {
             match name {
                 "printyard_journey" => value.clone_into(&mut self.journey),
                 "printyard_session" => {
-                    assert!(text.contains("Max-Age=43200"), "no longer than a shift: {text}");
+                    assert!(text.contains("Max-Age=43200"), "the session lasts 12 h: {text}");
                     value.clone_into(&mut self.session);
                 }
                 other => panic!("a cookie {other}"),
@@ -185,7 +185,7 @@ async fn an_answer_counts_once_and_only_where_its_journey_began(server: &TestSer
     let there = browser.depart("/").await;
     let journey = browser.journey.clone();
     let back = cid.go(&there).await;
-    // A browser without a login state: an attacker's link that would log the user in as somebody else.
+    // A browser without a login state: an attacker's link that would log the user in as another user.
     refused(Browser::new(server).arrive(&back).await, StatusCode::BAD_REQUEST, "That sign-on is over").await;
     // A browser with a login state of its own.
     let mut other = Browser::new(server);
@@ -217,7 +217,7 @@ async fn an_answer_counts_once_and_only_where_its_journey_began(server: &TestSer
     let journey = browser.journey.clone();
     let back = cid.go(&there).await;
     let elsewhere = back.as_str().replace("iss=http", "iss=https");
-    assert_ne!(elsewhere, back.as_str(), "it names itself");
+    assert_ne!(elsewhere, back.as_str(), "the response names its issuer");
     refused(browser.arrive(&elsewhere.parse().expect("a url")).await, StatusCode::BAD_REQUEST, "not yours").await;
     // The correct response, and the same response again.
     browser.journey.clone_from(&journey);
@@ -235,7 +235,7 @@ async fn the_role_is_that_of_the_last_sign_on(
     at_home: &mut Browser<'_>,
 ) {
     provider.group("leads", &["ann"]);
-    assert_eq!(at_home.page("/users").await, StatusCode::FORBIDDEN, "not before she comes again");
+    assert_eq!(at_home.page("/users").await, StatusCode::FORBIDDEN, "the role changes only at the next sign-on");
     let mut browser = Browser::new(server);
     assert_eq!(browser.sign_on(ann, "/users").await.status(), StatusCode::SEE_OTHER);
     assert_eq!(browser.page("/users").await, StatusCode::OK);
@@ -261,7 +261,7 @@ async fn who_has_no_role_or_does_not_consent_stays_outside(server: &TestServer) 
 async fn who_is_disabled_stays_outside(server: &TestServer, cid: &mut Person) {
     let (_, body, _) = server.get("/api/v1/users").await;
     let user =
-        body["items"].as_array().expect("users").iter().find(|user| user["name"] == "cid@farm.example").expect("him");
+        body["items"].as_array().expect("users").iter().find(|user| user["name"] == "cid@farm.example").expect("cid");
     let path = format!("/api/v1/users/{}", user["id"].as_str().expect("an id"));
     // Another admin with a password must exist before this user can be disabled.
     let chief = json!({"name": "chief", "role": "admin", "password": "correct horse battery"});
@@ -311,7 +311,7 @@ async fn no_secret_of_a_sign_on_is_logged(provider: &Canaille) {
     let code = back.query_pairs().find(|(name, _)| name == "code").expect("a code").1.into_owned();
     let basic = base64::engine::general_purpose::STANDARD.encode(format!("{}:{}", CLIENT.0, CLIENT.1));
     let log = std::fs::read_to_string(&log).expect("a log");
-    assert!(log.contains("user created at their first sign-on"), "the log is that of the sign-on");
+    assert!(log.contains("user created at their first sign-on"), "the log covers the sign-on");
     for (what, secret) in [
         ("the client's secret", CLIENT.1),
         ("the client's secret as it is sent", &basic),

@@ -33,7 +33,7 @@ async fn one_address_has_so_many_connections_and_a_trusted_proxy_as_many_as_ther
         let held = [TcpStream::connect(address).await.expect("one"), TcpStream::connect(address).await.expect("two")];
         assert_eq!(raw(&server, ask).await.starts_with("HTTP/1.1 200"), answered);
         drop(held);
-        wait::until("there is room again", DEADLINE, async || {
+        wait::until("the server accepts a connection again", DEADLINE, async || {
             let got = raw(&server, ask).await;
             if got.starts_with("HTTP/1.1 200") { Ok(()) } else { Err(got) }
         })
@@ -155,7 +155,7 @@ async fn a_certificate_that_cannot_be_used_stops_the_start_with_a_sentence() {
             tls_key: Some(key.clone()),
             ..Given::default()
         };
-        let Err(error) = Server::start(&given.checked().expect("settings")).await else { panic!("it starts") };
+        let Err(error) = Server::start(&given.checked().expect("valid settings")).await else { panic!("it starts") };
         assert!(format!("{error:#}").contains(named), "{error:#}");
     }
 }

@@ -43,7 +43,7 @@ async fn add(server: &TestServer, body: Value) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_link_of_the_set_up_makes_the_first_admin_and_is_dead_after_that() {
     let server = TestServer::start().await;
-    let key = server.services.setup_link().await.expect("a ledger").expect("a link");
+    let key = server.services.setup_link().await.expect("no error").expect("a link");
     assert_eq!(page(&server, "/setup?key=wrong", "").await, StatusCode::GONE);
     assert_eq!(page(&server, &format!("/setup?key={key}"), "").await, StatusCode::OK);
     let fields = |password: &'static str, again: &'static str| {
@@ -67,9 +67,9 @@ async fn the_link_of_the_set_up_makes_the_first_admin_and_is_dead_after_that() {
     assert_eq!(page(&server, "/users", &session).await, StatusCode::OK);
     let (_, users, _) = server.get("/api/v1/users").await;
     assert!(users["items"][0]["last_login_at"].is_string(), "the link logged them in: {users}");
-    assert_eq!(send(fields(GOOD, GOOD)).await.status(), StatusCode::GONE, "a replayed link");
+    assert_eq!(send(fields(GOOD, GOOD)).await.status(), StatusCode::GONE, "a used link is refused");
     assert_eq!(page(&server, &format!("/setup?key={key}"), "").await, StatusCode::GONE);
-    assert_eq!(server.services.setup_link().await.expect("a ledger"), None);
+    assert_eq!(server.services.setup_link().await.expect("no error"), None);
     // After the first user exists, a token no longer opens a session.
     assert_eq!(post_form(&server, "/login", "", &[("token", ADMIN)]).await.status(), StatusCode::UNAUTHORIZED);
 }
@@ -102,7 +102,7 @@ async fn guessing_is_slowed_down_and_says_how_long_to_wait() {
     let refused = refused.expect("a limit within 20 attempts");
     assert!(refused.headers()[header::RETRY_AFTER].to_str().expect("text").parse::<u64>().is_ok_and(|s| s >= 1));
     add(&server, json!({"name": "ben", "password": GOOD, "role": "operator"})).await;
-    assert_eq!(log_in(&server, "ben", GOOD).await.status(), StatusCode::SEE_OTHER, "another account is free");
+    assert_eq!(log_in(&server, "ben", GOOD).await.status(), StatusCode::SEE_OTHER, "another account is not limited");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -129,7 +129,7 @@ async fn a_new_password_ends_all_other_sessions() {
     assert_eq!(wrong.status(), StatusCode::UNPROCESSABLE_ENTITY);
     assert_eq!(page(&server, "/account", &two).await, StatusCode::OK);
     assert_eq!(post_form(&server, "/account/password", &one, &change(GOOD)).await.status(), StatusCode::OK);
-    assert_eq!(page(&server, "/account", &one).await, StatusCode::OK, "the one in which it was changed");
+    assert_eq!(page(&server, "/account", &one).await, StatusCode::OK, "the session of the change stays valid");
     assert_eq!(page(&server, "/account", &two).await, StatusCode::SEE_OTHER);
     assert_eq!(log_in(&server, "ann", GOOD).await.status(), StatusCode::UNAUTHORIZED);
     assert_eq!(log_in(&server, "ann", new).await.status(), StatusCode::SEE_OTHER);

@@ -81,7 +81,7 @@ async fn a_plate_that_only_the_database_knows_as_clear_is_brought_in_line() {
     // The same state as after a commit whose reply was lost.
     let clear = "update plates set state = 'clear', cleared_by = 'ann', since = '2026-12-03T10:15:00+00:00'";
     scene.other.execute(clear).await.expect("cleared");
-    scene.server.services.background().run_now("plates").await.expect("the task is there");
+    scene.server.services.background().run_now("plates").await.expect("the task exists");
     wait::until("the plate is clear", Duration::from_secs(20), async || {
         let plate = scene.plate().await;
         if plate["state"] == "clear" && plate["cleared_by"] == "ann" { Ok(()) } else { Err(plate) }
@@ -91,7 +91,7 @@ async fn a_plate_that_only_the_database_knows_as_clear_is_brought_in_line() {
     assert_eq!(scene.start().await["outcome"], "confirmed");
     let stale = "update plates set state = 'clear', print_id = x'0193e1c77d1c7a529a3e2f3b5a0c9e11', cleared_by = 'ann'";
     scene.other.execute(stale).await.expect("cleared");
-    scene.server.services.background().run_now("plates").await.expect("the task is there");
+    scene.server.services.background().run_now("plates").await.expect("the task exists");
     assert_eq!(scene.plate().await["state"], "occupied");
 }
 

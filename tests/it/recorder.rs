@@ -76,7 +76,7 @@ impl Desk {
     }
 
     async fn until_stored(&self) {
-        wait::until("all is stored", SOON, async || {
+        wait::until("everything is stored", SOON, async || {
             let behind = self.status.behind();
             if behind == 0 && self.status.is_ok() { Ok(()) } else { Err(behind) }
         })

@@ -73,7 +73,7 @@ async fn an_import_that_is_dropped_at_any_moment_leaves_no_printer_without_its_a
     }
     let is_stored = async || !registered(&server, "stored").await.is_empty();
     let list = list("stored");
-    assert!(dropped_once(is_stored, server.services.import_printers(&who, &list, 20)).await, "after its commit");
+    assert!(dropped_once(is_stored, server.services.import_printers(&who, &list, 20)).await, "after the commit");
     wait::until("every printer has an actor", SOON, async || {
         let (running, all) = (server.services.fleet().running(), all_registered(&server).await);
         if all.len() >= 20 && running == all { Ok(()) } else { Err((running.len(), all.len())) }
@@ -99,7 +99,7 @@ async fn a_removal_that_is_dropped_at_any_moment_leaves_no_actor_without_its_pri
     }
     let id = registered_now("removed").await;
     let is_gone = async || registered(&server, "removed").await.is_empty();
-    assert!(dropped_once(is_gone, server.services.remove_printer(&who, id)).await, "after its commit");
+    assert!(dropped_once(is_gone, server.services.remove_printer(&who, id)).await, "after the commit");
     wait::until("the actors are those of the registry", SOON, async || {
         let (running, all) = (server.services.fleet().running(), all_registered(&server).await);
         if !running.contains(&id) && running == all { Ok(()) } else { Err((running, all)) }
@@ -179,7 +179,7 @@ async fn of_many_changes_at_once_all_are_stored_and_the_newest_address_is_used()
 
 /// Returns how many printers the task could not apply.
 async fn behind(server: &TestServer) -> Option<u64> {
-    server.services.background().run_now("printer_registry").await.expect("the task is there").behind
+    server.services.background().run_now("printer_registry").await.expect("the task exists").behind
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -215,6 +215,6 @@ async fn a_damaged_row_leaves_out_its_printer_only_until_it_is_mended() {
     let other: Uuid = other.parse().expect("an id");
     wait::until("the other has no actor", SOON, async || !server.services.fleet().running().contains(&other)).await;
     assert_eq!(behind(&server).await, Some(1));
-    assert_eq!(behind(&server.restart().await).await, Some(1), "nor does it stop the start");
+    assert_eq!(behind(&server.restart().await).await, Some(1), "the damaged row does not prevent a start");
     db.close().await;
 }

@@ -35,11 +35,11 @@ fn given(dir: &Path) -> Given {
 
 /// Starts the server. Returns its error, or `None` if it starts.
 async fn refusal(given: Given) -> Option<String> {
-    match Server::start(&given.checked().expect("settings that hold")).await {
+    match Server::start(&given.checked().expect("valid settings")).await {
         Err(error) => Some(format!("{error:#}")),
         Ok(server) => {
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-            server.serve(listener, std::future::ready(())).await.expect("a good end");
+            server.serve(listener, std::future::ready(())).await.expect("a clean end");
             None
         }
     }
@@ -58,7 +58,7 @@ async fn secrets(dir: &Path, action: &str, keys: Option<&str>) -> (bool, String)
     let said = [stdout, stderr].concat();
     let said = String::from_utf8(said).expect("text");
     for key in std::fs::read_to_string(dir.join("secret.key")).unwrap_or_default().lines() {
-        assert!(!said.contains(key), "it prints a key");
+        assert!(!said.contains(key), "the output contains a key");
     }
     (status.success(), said)
 }
@@ -77,13 +77,13 @@ async fn stored(dir: &Path) -> Vec<(String, Vec<u8>)> {
 /// Makes the key file look as if it was changed an hour ago.
 fn age(dir: &Path) {
     let file = std::fs::File::options().append(true).open(dir.join("secret.key")).expect("a key");
-    file.set_modified(SystemTime::now() - Duration::from_secs(3_600)).expect("its time is ours");
+    file.set_modified(SystemTime::now() - Duration::from_secs(3_600)).expect("its time is changed");
 }
 
 /// Returns the status of a request for a printer's job, for which the server uses the stored API key.
 async fn job(server: &ServerProcess, id: &str) -> StatusCode {
     // After many requests the server answers 429, which says nothing about the job.
-    wait::until("an answer about the job", Duration::from_secs(30), async || {
+    wait::until("a status other than 429", Duration::from_secs(30), async || {
         let path = format!("/api/v1/printers/{id}/job");
         let (status, ..) = answer(server.request(Method::GET, &path).bearer_auth(TOKEN)).await;
         if status == StatusCode::TOO_MANY_REQUESTS { Err(status) } else { Ok(status) }
@@ -164,7 +164,7 @@ async fn a_running_server_goes_on_through_rotations_and_what_it_stores_is_sealed
         assert!(well && said.contains(&format!("{} stored secret(s) sealed", before.len())), "{said}");
         assert_eq!(std::fs::read_to_string(&file).expect("a file").lines().count(), round + 1);
         let after = stored(dir.path()).await;
-        assert!(before.iter().zip(&after).all(|(a, b)| a.0 == b.0 && a.1 != b.1), "every key is sealed anew");
+        assert!(before.iter().zip(&after).all(|(a, b)| a.0 == b.0 && a.1 != b.1), "every API key is sealed again");
         // The running server gets no signal.
         for id in &ids {
             assert_eq!(job(&server, id).await, StatusCode::OK);
@@ -237,7 +237,7 @@ async fn keys_that_are_stored_while_the_seal_changes_are_not_lost() {
         over.store(true, Ordering::SeqCst);
     };
     let (times, ()) = tokio::join!(storing, rotating);
-    assert!(times.iter().all(|times| *times > 4), "the two went on at the same time: {times:?}");
+    assert!(times.iter().all(|times| *times > 4), "both tasks ran at the same time: {times:?}");
     for id in &ids {
         assert_eq!(job(&server, id).await, StatusCode::OK);
     }
@@ -297,7 +297,7 @@ async fn keys_of_the_environment_are_changed_by_a_list() {
     assert!(!well && said.contains("still needed"), "{said}");
     let (well, said) = secrets(dir.path(), "rotate", Some(&list)).await;
     assert!(well && said.contains("1 stored secret(s) sealed"), "{said}");
-    assert!(!said.contains(ONE) && !said.contains(TWO), "it prints a key");
+    assert!(!said.contains(ONE) && !said.contains(TWO), "the output contains a key");
     let (well, said) = secrets(dir.path(), "prune", Some(&list)).await;
     assert!(well && said.contains("take them out of PRINTYARD_SECRET_KEY"), "{said}");
     assert!(!dir.path().join("secret.key").exists());

@@ -174,7 +174,7 @@ async fn a_text_of_any_kind_becomes_no_header_here_and_none_at_the_printer() {
         }
     }
     let got = printer.got();
-    assert!(got.iter().any(|got| got.line().0 == "POST"), "nothing of all that was sent to the printer");
+    assert!(got.iter().any(|got| got.line().0 == "POST"), "the printer received no POST");
     for got in &got {
         check_request(got, &String::from_utf8_lossy(&got.head));
     }
@@ -334,7 +334,7 @@ async fn the_name_of_an_upload_becomes_no_part_of_its_own() {
         assert!([201, 400, 422].contains(&status(&answer)), "{name}: {}", String::from_utf8_lossy(&answer));
     }
     let uploads = || printer.got().into_iter().filter(|got| got.line().1.ends_with("/api/files/local"));
-    wait::until("an upload has come", SOON, async || uploads().count() >= 3).await;
+    wait::until("the printer has received an upload", SOON, async || uploads().count() >= 3).await;
     for got in uploads() {
         check_request(&got, "an upload");
         let body = String::from_utf8_lossy(&got.body).into_owned();

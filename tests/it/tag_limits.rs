@@ -122,7 +122,7 @@ async fn nothing_of_a_printer_outside_the_limit_is_in_any_answer() {
     let limited = Limited { server, token, cookie };
     let clean = |case: &str, text: &str| {
         for secret in &secrets {
-            assert!(!text.contains(secret.as_str()), "{case} tells {secret}: {text}");
+            assert!(!text.contains(secret.as_str()), "{case} contains {secret}: {text}");
         }
     };
     for (_, path, needed) in TABLE.iter().filter(|(verb, ..)| *verb == "GET") {
@@ -215,7 +215,7 @@ async fn a_printer_that_leaves_the_limit_leaves_the_page() {
     let mut told = String::new();
     let mut until = async |words: &str| {
         while !told.contains(words) {
-            let chunk = stream.chunk().await.expect("more").expect("no end");
+            let chunk = stream.chunk().await.expect("no error").expect("more data");
             told.push_str(&String::from_utf8_lossy(&chunk));
         }
     };

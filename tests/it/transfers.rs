@@ -50,7 +50,7 @@ async fn an_upload_to_a_slow_printer_takes_as_long_as_the_printer_takes_bytes() 
     let (status, uploaded, _) = upload(&server, &id, gcode(12)).await;
     assert_eq!(status, StatusCode::CREATED, "{uploaded}");
     let took = begun.elapsed();
-    assert!(took > 3 * silence, "{took:?}: the printer was to be slow");
+    assert!(took > 3 * silence, "{took:?}: the printer was not slow");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -89,7 +89,7 @@ async fn printers_that_hang_in_an_upload_end_by_silence_and_delay_no_other_print
         (ended, Instant::now())
     };
     let (finished, (ended, ended_at)) = tokio::join!(healthy, ended);
-    assert!(finished < ended_at, "uploads to the other printer went past the hung ones");
+    assert!(finished < ended_at, "uploads to the other printer finish before the hung ones");
     for refused in &ended {
         is_problem(refused, 504, "printer_unreachable");
         assert_eq!(refused.1["detail"], "The printer sent and took no data for 5 s.");

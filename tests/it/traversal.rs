@@ -124,12 +124,12 @@ fn is_routine(method: &str, path: &str) -> bool {
 fn check_target(method: &str, target: &str) {
     let tidied = url::Url::parse(&format!("http://x{target}")).expect("a target");
     let path = target.split('?').next().unwrap_or_default();
-    assert_eq!(tidied.path(), path, "a path that means another one");
-    let path = path.strip_prefix(BASE).unwrap_or_else(|| panic!("out of the printer's own path: {method} {target}"));
+    assert_eq!(tidied.path(), path, "a path that changes when it is normalized");
+    let path = path.strip_prefix(BASE).unwrap_or_else(|| panic!("outside the printer's path: {method} {target}"));
     if is_routine(method, path) {
         return;
     }
-    let file = path.strip_prefix("/api/files/").unwrap_or_else(|| panic!("to another endpoint: {method} {target}"));
+    let file = path.strip_prefix("/api/files/").unwrap_or_else(|| panic!("another endpoint: {method} {target}"));
     assert!(file.split('/').count() >= 2 && file.split('/').all(|part| !part.is_empty()), "{method} {target}");
     for part in file.split('/') {
         let decoded = percent_encoding::percent_decode_str(part).decode_utf8().expect("UTF-8");
@@ -195,7 +195,7 @@ async fn a_path_of_a_file_reaches_no_other_endpoint_of_its_printer() {
     let lines: Vec<(String, String)> = printer.got().iter().map(|got| got.line()).collect();
     let arrived = format!("{BASE}/api/files/local/a%20b/%C3%BC%3F%23%252e.gcode");
     assert!(lines.contains(&("POST".to_owned(), arrived)), "{lines:?}");
-    assert!(lines.iter().any(|(method, _)| method == "DELETE"), "no deletion came through");
+    assert!(lines.iter().any(|(method, _)| method == "DELETE"), "the printer received no deletion");
     for (method, target) in &lines {
         check_target(method, target);
     }
@@ -245,7 +245,7 @@ async fn an_upload_stays_in_its_folder_and_leads_to_no_other_on_the_printer() {
         assert!(!place.join(format!("{mark}.gcode")).exists(), "{}", place.display());
     }
     let uploads: Vec<_> = printer.got().into_iter().filter(|got| got.line().1.ends_with("/api/files/local")).collect();
-    assert!(!uploads.is_empty(), "none came through");
+    assert!(!uploads.is_empty(), "the printer received no upload");
     for got in uploads {
         let body = String::from_utf8_lossy(&got.body).into_owned();
         let names = body.lines().filter_map(|line| line.split("filename=").nth(1));

@@ -42,7 +42,7 @@ async fn hook(server: &TestServer, url: &str, more: Value) -> (Value, String) {
     let (status, mut made, headers) = server.post("/api/v1/webhooks", body).await;
     assert_eq!(status, StatusCode::CREATED, "{made}");
     assert_eq!(headers["location"], format!("/api/v1/webhooks/{}", made["id"].as_str().expect("an id")));
-    let secret = made.as_object_mut().and_then(|made| made.remove("secret")).expect("shown once");
+    let secret = made.as_object_mut().and_then(|made| made.remove("secret")).expect("a secret");
     (made, secret.as_str().expect("a text").to_owned())
 }
 
@@ -132,7 +132,7 @@ async fn an_event_is_sent_once_as_the_feed_tells_it_and_only_what_is_wanted() {
         let signature = secrets::sign(std::slice::from_ref(&secret), got.id(), timestamp, &got.text).expect("signed");
         assert_eq!(got.headers["webhook-signature"], signature);
     }
-    let done = wait::until("both are written down", DEADLINE, async || {
+    let done = wait::until("both deliveries are stored", DEADLINE, async || {
         let done = deliveries(&server, &made, "?state=delivered&type=printer.registered").await;
         if done.len() == 2 { Ok(done) } else { Err(done) }
     })
@@ -175,7 +175,7 @@ async fn receivers_that_hang_delay_nobody() {
         register(&server, &format!("b{n}"), &[]).await;
     }
     assert_eq!(until_got(&well, 20).await.len(), 20);
-    assert!(hung.got().len() <= most, "no more than its places: {}", hung.got().len());
+    assert!(hung.got().len() <= most, "no more deliveries in flight than allowed: {}", hung.got().len());
     drop(hung);
     server.stop().await;
 }
@@ -190,7 +190,7 @@ async fn an_ordered_webhook_keeps_the_order_of_the_feed_whatever_fails() {
     }
     let got = until_got(&receiver, 18).await;
     let expected: Vec<String> = (0..18).map(|n| format!("p{}", n / 3)).collect();
-    assert_eq!(names(&got), expected, "each until it is taken, and none before its turn");
+    assert_eq!(names(&got), expected, "each event is repeated until it is accepted, in order");
     server.stop().await;
 }
 
@@ -203,16 +203,16 @@ async fn what_was_not_taken_is_sent_again_with_the_same_id_also_after_a_restart(
     let (made, _) = hook(&server, &receiver.url, json!({})).await;
     register(&server, "one", &[]).await;
     until_got(&receiver, 1).await;
-    let shown = wait::until("it is seen to fail", DEADLINE, async || {
+    let shown = wait::until("the webhook is shown as failing", DEADLINE, async || {
         let hook = read(&server, &made).await;
         if hook["failing_since"].is_string() { Ok(hook) } else { Err(hook) }
     })
     .await;
-    let error = shown["last_error"].as_str().expect("a sentence");
+    let error = shown["last_error"].as_str().expect("a text");
     assert!(error.contains("127.0.0.1") && error.contains("500"), "{error}");
     let server = server.restart().await;
     receiver.answer(|_, _| Some(200));
-    let done = wait::until("it is taken", DEADLINE, async || {
+    let done = wait::until("the delivery is accepted", DEADLINE, async || {
         let done = deliveries(&server, &made, "?state=delivered").await;
         if done.len() == 1 { Ok(done) } else { Err(done) }
     })
@@ -230,7 +230,7 @@ async fn after_the_last_attempt_a_delivery_is_given_up_and_can_be_sent_again() {
     receiver.answer(|_, _| Some(500));
     let (made, _) = hook(&server, &receiver.url, json!({})).await;
     register(&server, "one", &[]).await;
-    let given_up = wait::until("it is given up", DEADLINE, async || {
+    let given_up = wait::until("the delivery is given up", DEADLINE, async || {
         let list = deliveries(&server, &made, "?state=abandoned").await;
         list.first().cloned()
     })
@@ -257,7 +257,7 @@ async fn a_receiver_that_is_gone_is_left_alone_until_somebody_switches_it_on() {
     receiver.answer(|_, _| Some(410));
     let (made, _) = hook(&server, &receiver.url, json!({"ordered": true})).await;
     register(&server, "one", &[]).await;
-    let shown = wait::until("it is switched off", DEADLINE, async || {
+    let shown = wait::until("the webhook is disabled", DEADLINE, async || {
         let hook = read(&server, &made).await;
         if hook["enabled"] == false { Ok(hook) } else { Err(hook) }
     })
@@ -278,7 +278,7 @@ async fn a_receiver_that_is_gone_is_left_alone_until_somebody_switches_it_on() {
     let (status, shown, _) = server.patch(&path, json!({"enabled": true})).await;
     assert_eq!((status, &shown["disabled_reason"]), (StatusCode::OK, &Value::Null), "{shown}");
     register(&server, "three", &[]).await;
-    assert_eq!(names(&until_got(&receiver, 3).await), ["one", "two", "three"], "it goes on where it stopped");
+    assert_eq!(names(&until_got(&receiver, 3).await), ["one", "two", "three"], "it continues at its position");
     server.stop().await;
 }
 
@@ -289,7 +289,7 @@ async fn a_webhook_through_which_nothing_gets_for_days_is_switched_off() {
     receiver.answer(|_, _| Some(500));
     let (made, _) = hook(&server, &receiver.url, json!({})).await;
     register(&server, "one", &[]).await;
-    let shown = wait::until("it is switched off", DEADLINE, async || {
+    let shown = wait::until("the webhook is disabled", DEADLINE, async || {
         let hook = read(&server, &made).await;
         if hook["enabled"] == false { Ok(hook) } else { Err(hook) }
     })
@@ -308,7 +308,7 @@ async fn both_secrets_sign_while_one_replaces_the_other() {
         let (status, body, _) = server.post(&format!("{path}/rotate-secret"), json!({"overlap_s": overlap_s})).await;
         assert_eq!(status, StatusCode::OK, "{body}");
         assert_eq!(body["secret_overlap_until"].is_string(), overlap_s > 0);
-        body["secret"].as_str().expect("shown once").to_owned()
+        body["secret"].as_str().expect("a secret").to_owned()
     };
     let test = async || {
         let (status, report, _) = server.post(&format!("{path}/test"), json!({})).await;
@@ -333,7 +333,7 @@ async fn both_secrets_sign_while_one_replaces_the_other() {
     assert!(signed_by(&got, &third) && !signed_by(&got, &second) && !signed_by(&got, &first), "{:?}", got.headers);
     let (status, problem, _) = server.post(&format!("{path}/rotate-secret"), json!({"overlap_s": 2_592_001})).await;
     assert_eq!((status, &problem["errors"][0]["pointer"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("/overlap_s")));
-    assert!(deliveries(&server, &made, "").await.is_empty(), "a test is no delivery");
+    assert!(deliveries(&server, &made, "").await.is_empty(), "a test is not a delivery");
     server.stop().await;
 }
 
@@ -352,7 +352,7 @@ async fn a_network_that_is_not_allowed_is_not_called() {
         assert!(report["advice"].as_str().is_some_and(|advice| advice.contains("PRINTYARD_WEBHOOK_NETWORKS")));
     }
     register(&server, "one", &[]).await;
-    wait::until("it was tried", DEADLINE, async || {
+    wait::until("the delivery was tried", DEADLINE, async || {
         let (_, page, _) = server.get("/api/v1/webhooks").await;
         page["items"].as_array().expect("items").iter().all(|hook| hook["failing_since"].is_string())
     })
@@ -478,7 +478,7 @@ async fn nothing_is_lost_when_the_server_is_killed_between_an_event_and_its_deli
         server = ServerProcess::start(dir.path()).await;
     }
     receiver.answer(|_, _| Some(204));
-    let told = wait::until("everything is taken", Duration::from_secs(120), async || {
+    let told = wait::until("every event is accepted", Duration::from_secs(120), async || {
         let mut told: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for got in receiver.got().into_iter().filter(|got| got.answer == 204) {
             let name = got.body["data"]["printer_name"].as_str().expect("a name").to_owned();
@@ -488,7 +488,7 @@ async fn nothing_is_lost_when_the_server_is_killed_between_an_event_and_its_deli
     })
     .await;
     assert_eq!(told.keys().cloned().collect::<BTreeSet<_>>(), made);
-    assert!(told.values().all(|ids| ids.len() == 1), "whatever came twice came with one id: {told:?}");
+    assert!(told.values().all(|ids| ids.len() == 1), "a repeated delivery has the same id: {told:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -510,7 +510,7 @@ async fn a_server_that_takes_over_sends_each_event_once() {
     for n in 20..40 {
         register(&second, &format!("p{n}"), &[]).await;
     }
-    wait::until("all are delivered", DEADLINE, async || {
+    wait::until("every event is delivered", DEADLINE, async || {
         let mut open = deliveries(&second, &made, "?limit=500").await;
         let all: BTreeSet<String> = open.iter().map(|delivery| delivery["event_id"].to_string()).collect();
         open.retain(|delivery| delivery["state"] != "delivered");
@@ -550,7 +550,7 @@ async fn a_manager_adds_tests_mends_and_removes_webhooks_on_their_page() {
     assert!(status == 422 && told.contains("http://"), "{status} {told}");
     let fields = [("url", receiver.url.as_str()), ("types", "printer.registered"), ("description", "das ERP")];
     let (status, made) = submit(&server, &cookie, "/webhooks", &fields).await;
-    let secret = made.split("<code>").nth(1).and_then(|rest| rest.split('<').next()).expect("shown once");
+    let secret = made.split("<code>").nth(1).and_then(|rest| rest.split('<').next()).expect("a secret");
     assert!(status == 200 && secret.starts_with("whsec_") && made.contains("das ERP"), "{made}");
     assert!(!page().await.contains("whsec_"), "not again");
     let (_, list, _) = server.get("/api/v1/webhooks").await;
@@ -559,7 +559,7 @@ async fn a_manager_adds_tests_mends_and_removes_webhooks_on_their_page() {
     assert!(told.contains("angenommen"), "{told}");
     receiver.answer(|_, _| Some(410));
     register(&server, "one", &[]).await;
-    wait::until("the page says that it is off", DEADLINE, async || page().await.contains("gone for good")).await;
+    wait::until("the page shows it as disabled", DEADLINE, async || page().await.contains("gone for good")).await;
     let (_, told) = submit(&server, &cookie, &path, &[("act", "test")]).await;
     assert!(told.contains("gibt es nicht mehr") && told.contains("schalten ihn ein"), "{told}");
     receiver.answer(|_, _| Some(200));
@@ -568,7 +568,7 @@ async fn a_manager_adds_tests_mends_and_removes_webhooks_on_their_page() {
     let shown = page().await;
     let delivery = shown.split("name=\"delivery\" value=\"").nth(1).and_then(|rest| rest.split('"').next());
     let before = receiver.got().len();
-    let fields = [("act", "redeliver"), ("delivery", delivery.expect("the one that was not taken"))];
+    let fields = [("act", "redeliver"), ("delivery", delivery.expect("the failed delivery"))];
     assert_eq!(submit(&server, &cookie, &path, &fields).await.0, StatusCode::SEE_OTHER);
     assert_eq!(until_got(&receiver, before + 1).await[before].kind(), "printer.registered");
     let (_, told) = submit(&server, &cookie, &path, &[("act", "rotate")]).await;

@@ -87,7 +87,7 @@ async fn a_real_octoprint_works_behind_nginx(version: Version) {
     let (status, made, _) = server.post("/api/v1/printers", body).await;
     assert_eq!(status, StatusCode::CREATED, "{made}");
     let path = format!("/api/v1/printers/{}", made["id"].as_str().expect("an id"));
-    wait::until("events come by the socket", Duration::from_secs(30), async || {
+    wait::until("the event socket is open", Duration::from_secs(30), async || {
         let (_, body, _) = server.get(&path).await;
         if body["status"]["channel"] == "push" { Ok(()) } else { Err(body["status"].clone()) }
     })

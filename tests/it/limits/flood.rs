@@ -197,7 +197,7 @@ async fn a_real_print_that_ends_during_a_flood_is_recorded_once_with_its_end() {
         send_state(printer, "PAUSED");
         send_state(printer, "PRINTING");
     }
-    wait::until("the print is over", DEADLINE, async || {
+    wait::until("the print has ended", DEADLINE, async || {
         let state = printer.state_text();
         if state == "Operational" { Ok(()) } else { Err(state) }
     })

@@ -32,7 +32,7 @@ struct Canaries(Vec<(&'static str, String)>);
 
 impl Canaries {
     fn plant(&mut self, name: &'static str, secret: &str) {
-        assert!(secret.len() >= 8, "{name} is too short to be looked for");
+        assert!(secret.len() >= 8, "{name} is too short for a search");
         self.0.push((name, secret.to_owned()));
     }
 
@@ -155,7 +155,7 @@ async fn no_secret_is_in_an_answer_a_log_line_or_the_database() {
     let asked = prober.asked;
     prober.server.kill();
     let text = std::fs::read_to_string(&log).expect("a log");
-    assert!(text.lines().count() > asked && text.contains("TRACE"), "the log is that of trace");
+    assert!(text.lines().count() > asked && text.contains("TRACE"), "the log has the level trace");
     for line in text.lines() {
         for name in canaries.found(line.as_bytes()) {
             leaks.push(format!("{name} in the log: {line}"));
@@ -356,7 +356,7 @@ async fn drive_pages(prober: &mut Prober, ids: &[String]) {
 /// Checks `{:?}` of the types that hold secrets: their output must not contain a secret.
 #[test]
 fn no_debug_output_shows_a_secret() {
-    let outbound = Outbound::new(Networks::default()).expect("a maker of connections");
+    let outbound = Outbound::new(Networks::default()).expect("a client");
     let base = format!("http://ann:{PASSWORD}@127.0.0.1/").parse().expect("an address");
     let access = PrinterAccess {
         headers: [("x-access-token".to_owned(), HEADER_VALUE.to_owned())].into(),
