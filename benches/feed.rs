@@ -1,5 +1,5 @@
-//! Reads a feed of a million events: a page of 500 from its beginning, a page from its end, a walk through all of it,
-//! and a page of a type that has no events.
+//! Reads a feed of a million events. Measures a page of 500 from its beginning, a page from its end, and a walk through
+//! all of it. Also measures a page of a type that has no events.
 //!
 //! `cargo bench --bench feed`
 
