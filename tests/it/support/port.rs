@@ -1,8 +1,8 @@
 //! Ports for servers that need a fixed number, because they cannot bind port 0 and report the result.
 //!
 //! A port from "bind 0, note, close" comes from the ephemeral range. Any connection or test may get the same port a
-//! moment later, and a server that restarts on its port finds it in use. The numbers here are below that range (Linux:
-//! 32768), and each is returned once in this process.
+//! moment later, and a server that restarts on its port finds it in use. The numbers here are below that range
+//! (Linux: 32768), and each is returned once in this process.
 
 use std::{
     net::TcpListener,
