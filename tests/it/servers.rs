@@ -1,4 +1,4 @@
-//! Only one server of a farm sends commands: a second server ends with exit code 3, a standby takes over, and a server
+//! Only one server of a farm sends commands. A second server ends with exit code 3, a standby takes over, and a server
 //! that was overtaken sends nothing.
 
 mod takeover;

@@ -173,8 +173,8 @@ impl Hall {
     }
 }
 
-/// The recorded rows do not change when the server stops: directly after the end of a print is recorded and before the
-/// next poll, later, and with clear plates.
+/// The recorded rows do not change when the server stops. It stops directly after the end of a print is recorded and
+/// before the next poll, then again later, and then with clear plates.
 async fn records_nothing_anew(mut hall: Hall) {
     let printers = hall.subjects.len();
     for (number, end) in End::ALL.into_iter().enumerate() {
