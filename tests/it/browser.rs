@@ -1,4 +1,4 @@
-//! Cross-site scripting in a real browser: no text from a user, a program or a printer may run as script on any page,
+//! Cross-site scripting in a real browser. No text from a user, a program or a printer may run as script on any page,
 //! before or after live updates.
 //!
 //! The places for texts are read from the OpenAPI document, the router and the forms of the pages. So the tests cover
