@@ -1,5 +1,5 @@
-//! The dispatcher with a failing database: an error does not count as a reply, a refused row does not block other rows,
-//! and every command ends without a restart.
+//! The dispatcher with a failing database. An error does not count as a reply, and a refused row does not block other
+//! rows. Every command ends without a restart.
 
 use std::time::{Duration, Instant};
 
