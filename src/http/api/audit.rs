@@ -1,4 +1,4 @@
-//! The audit: what was changed, by whom, from where.
+//! The audit log in the API: who changed what, and from which address.
 
 use axum::{extract::State, response::Response};
 use chrono::{DateTime, Utc};
@@ -112,7 +112,7 @@ async fn list_audit(who: Admin, mut params: Params, State(services): State<Servi
         .await
 }
 
-/// All rows that a filter lets through, as CSV.
+/// Returns all rows that match the filter, as CSV.
 pub(in crate::http) async fn file(services: Services, who: Principal, filter: AuditFilter) -> Result<Response, Error> {
     let page = move |after, limit| page(services.clone(), who.clone(), filter.clone(), after, limit);
     export::whole(LIST, Form::Csv, page).await

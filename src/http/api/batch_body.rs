@@ -1,4 +1,4 @@
-//! A batch as programs ask for it.
+//! Request bodies that create a batch.
 
 use chrono::{DateTime, Utc};
 use serde::{
@@ -19,8 +19,8 @@ use crate::{
     service::batches::{NewBatch, Retry},
 };
 
-/// Declares a request with the fields of every batch, and with its own before them. (`flatten` would let unknown
-/// fields pass.)
+/// Declares a request body with the fields of every batch, after the fields of its own. (`flatten` would accept unknown
+/// fields.)
 macro_rules! batch_request {
     ($(#[$meta:meta])* $name:ident { $($(#[$own_meta:meta])* $own:ident: $kind:ty,)* }) => {
         #[derive(Debug, Deserialize, ToSchema)]
@@ -122,7 +122,7 @@ batch_request! {
 }
 
 impl NewBatchBody {
-    /// The wish for a batch. Fails where the selector says nothing, or too much.
+    /// Returns the batch to create. Fails if the selector is empty or contradicts itself.
     pub fn into_new(mut self) -> Result<NewBatch, Invalid> {
         let selector = std::mem::replace(&mut self.select, Object(SelectBody::default())).0.into_selector()?;
         Ok(self.with(selector))
@@ -130,7 +130,7 @@ impl NewBatchBody {
 }
 
 impl JobCommandBody {
-    /// The wish for a batch of one.
+    /// Returns the batch to create, with one printer.
     pub fn into_new(self, printer_id: Uuid) -> NewBatch {
         self.with(Selector::Printers(vec![Target { id: printer_id, expected_job: None }]))
     }
@@ -179,7 +179,7 @@ impl SelectBody {
         for (other, _, _) in ways.filter(|(_, _, other)| other != way) {
             invalid.add(format!("/select/{other}"), "mixed_selector", format!("cannot be combined with {first}"));
         }
-        // An empty list would mean everything to one reader, and nothing to another.
+        // An empty list is ambiguous: it could mean all printers or none.
         let empty = [
             ("tags_all", self.tags_all.as_ref().is_some_and(Vec::is_empty)),
             ("tags_any", self.tags_any.as_ref().is_some_and(Vec::is_empty)),
@@ -270,7 +270,7 @@ fn id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Uuid, D::Error> {
     uuid(&String::deserialize(deserializer)?)
 }
 
-/// Reads a time as RFC 3339 has it: chrono's own reading admits years beyond what a database keeps.
+/// Reads an RFC 3339 time. The parser of chrono would also accept years that no database can store.
 pub fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DateTime<Utc>>, D::Error> {
     let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
     let time = moment(&text);

@@ -1,4 +1,4 @@
-//! A batch as programs read it, and the rows of its commands.
+//! Response bodies for a batch and its command rows.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -17,7 +17,7 @@ use crate::{
     service::{batches::BatchView, forecast::DryRow},
 };
 
-/// What a cursor of a batch's commands belongs to.
+/// Name of the list that a cursor of batch commands belongs to.
 pub const COMMANDS: &str = "commands";
 
 /// A batch without its commands, as lists show it.
@@ -145,13 +145,13 @@ impl Line for CommandBody {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Would {
-    /// It would be sent.
+    /// The command would be sent.
     Send,
-    /// The printer is in a passing state: it would wait for its end.
+    /// The printer is in a transitional state. The command would wait until that state ends.
     Wait,
-    /// It is so already.
+    /// The printer is already in the requested state.
     Unchanged,
-    /// It would be refused, for `reason`.
+    /// The command would be rejected, for `reason`.
     Reject,
 }
 
@@ -161,7 +161,7 @@ impl From<(Batch, Counts)> for SummaryBody {
             id: Some(batch.id),
             command: batch.spec.command,
             state: batch.state,
-            // The last row ends a moment before its batch does: no result of what still runs.
+            // The last row ends shortly before its batch does. A running batch must not show a result.
             result: counts.result().filter(|_| batch.finished_at.is_some()),
             created_at: batch.created_at,
             finished_at: batch.finished_at,
@@ -185,7 +185,7 @@ impl From<BatchView> for BatchBody {
 }
 
 impl BatchBody {
-    /// What a batch would do. All of its rows: there is nothing to page through.
+    /// Returns the body for a dry run. It has all rows, so there is no next page.
     pub fn dry(created_by: String, spec: BatchSpec, rows: Vec<DryRow>) -> Self {
         let total = i64::try_from(rows.len()).unwrap_or(i64::MAX);
         let counts = BatchCounts { total, ..BatchCounts::from(&Counts::default()) };
@@ -239,7 +239,7 @@ impl From<CommandRow> for CommandBody {
 }
 
 impl CommandBody {
-    /// What a command would do.
+    /// Returns what a command would do.
     pub fn dry(command: Command, row: DryRow) -> Self {
         let (would, reason) = match row.decision {
             Decision::Send(_) => (Would::Send, None),

@@ -1,4 +1,4 @@
-//! Batches: one command to many printers.
+//! Batches in the API: one command to many printers.
 
 use axum::{
     Json,
@@ -32,7 +32,7 @@ use crate::{
 };
 
 const LIST: &str = "batches";
-/// Seconds after which a batch that had not ended may be asked for again.
+/// `Retry-After`, in seconds, while a batch has not ended.
 const ASK_AGAIN_S: u32 = 1;
 
 /// Routes of this resource.
@@ -171,7 +171,7 @@ async fn list_batch_commands(
     export::list(COMMANDS, asked, page).await
 }
 
-/// The outcomes that pass both filters; none where there is no filter.
+/// Returns the outcomes that pass both filters, or `None` without a filter.
 fn filtered(outcomes: Option<Vec<Outcome>>, effects: Option<Vec<Effect>>) -> Option<Vec<Outcome>> {
     if outcomes.is_none() && effects.is_none() {
         return None;
@@ -229,7 +229,7 @@ async fn retry_batch(
     Ok(created(view, ended, wait))
 }
 
-/// The answer to a request that created a batch: 207 if `ended`, else 202.
+/// Returns the response to a request that created a batch: 207 if `ended`, else 202.
 pub fn created(view: BatchView, ended: bool, wait: Option<Wait>) -> Response {
     let location = location(&view);
     let body = Json(BatchBody::from(view));
@@ -245,12 +245,12 @@ pub fn created(view: BatchView, ended: bool, wait: Option<Wait>) -> Response {
     response
 }
 
-/// Path of a batch.
+/// Returns the URL path of a batch.
 pub fn location(view: &BatchView) -> String {
     format!("/api/v1/batches/{}", view.batch.id)
 }
 
-/// What a batch of one row has instead of one: a defect.
+/// Returns the error for a batch of one printer that has no row. Only a defect can cause it.
 pub fn no_row() -> Problem {
     Error::Internal("a batch of one printer has no row".to_owned()).into()
 }

@@ -1,4 +1,4 @@
-//! Printers registered many at once: one request for a hall, and an answer for each of them.
+//! Bulk registration of printers: one request, one result per printer.
 
 use axum::{Extension, Json, extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
@@ -35,7 +35,7 @@ pub fn routes() -> OpenApiRouter<Services> {
 ]}))]
 struct NewPrintersBody {
     /// 1 to 500, each as for `POST /printers`.
-    // Read one by one: what is wrong with one is its own problem.
+    // Parsed one by one, so that an invalid item fails alone.
     #[schema(value_type = Vec<NewPrinterBody>, min_items = 1, max_items = 500)]
     items: Vec<Box<RawValue>>,
 }
@@ -103,7 +103,8 @@ async fn create_printers(
         Err(error) => refused(index, error.into()),
     }));
     items.sort_by_key(|item| item.index);
-    // Where the database failed, the same request with the same key is tried again. Refusals alone are not kept.
+    // After a database failure, the same request with the same key is executed again. A response with refusals only is
+    // not stored.
     let is_fresh = items.iter().any(|item| item.status >= 500) || items.iter().all(|item| item.problem.is_some());
     Ok((StatusCode::MULTI_STATUS, is_fresh.then_some(Extension(NotStored)), Json(CreatedBody { items })))
 }

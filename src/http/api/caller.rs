@@ -1,4 +1,4 @@
-//! Who asks, decided before anything else about a request is looked at: the token first, then its role, then the rest.
+//! Authentication of API requests. The token is checked first, then its role, then the rest of the request.
 
 use std::sync::{
     Arc,
@@ -19,7 +19,8 @@ use crate::{
     service::{Services, access::Principal},
 };
 
-/// Lets in who holds a valid bearer token, at no more than its rate. A session cookie never counts here.
+/// Admits requests with a valid bearer token, up to the rate limit of that token. Session cookies are not accepted
+/// here.
 pub async fn authenticate(
     State((services, rates)): State<(Services, RequestRates)>,
     mut request: Request,
@@ -30,7 +31,7 @@ pub async fn authenticate(
         Ok(Ok(principal)) => Principal { origin, ..principal },
         Ok(Err(refusal)) => {
             let mut response = Problem::unauthenticated().into_response();
-            // `load` sends it after its wait.
+            // `load` waits before it sends this response.
             response.extensions_mut().insert(refusal);
             return response;
         }
@@ -46,24 +47,25 @@ pub async fn authenticate(
     response
 }
 
-/// Asks whether a handler lets the caller in, and no more of it.
+/// Request extension that only tests whether the handler admits the caller. The handler does not run further.
 #[derive(Clone)]
 pub struct Asked(pub Arc<AtomicBool>);
 
-/// The principal that [`authenticate`] let in, if its role is enough.
+/// Returns the principal that [`authenticate`] admitted, if its role is sufficient.
 fn admitted(parts: &Parts, role: Role) -> Result<Principal, Problem> {
-    // Absent only where a route was put outside of the layer; then nobody gets in.
+    // Absent only if a route was added outside this layer. Such a route admits no request.
     let principal = parts.extensions.get::<Principal>().ok_or_else(Problem::unauthenticated)?;
     principal.require(role)?;
     if let Some(Asked(admitted)) = parts.extensions.get::<Asked>() {
         admitted.store(true, Ordering::Relaxed);
-        // It ends the handler; whoever asked takes no notice.
+        // Ends the handler. The code that set `Asked` ignores this response.
         return Err(Problem::not_found("path"));
     }
     Ok(principal.clone())
 }
 
-/// Declares extractors that admit a role. They come first in a handler: what follows is not looked at before.
+/// Declares extractors that require a role. They come first in a handler, so nothing else is read before the role is
+/// checked.
 macro_rules! roles {
     ($($(#[$doc:meta])* $name:ident,)+) => {$(
         $(#[$doc])*
@@ -80,12 +82,12 @@ macro_rules! roles {
 }
 
 roles! {
-    /// May look.
+    /// May read.
     Viewer,
-    /// May command printers.
+    /// May also command printers.
     Operator,
-    /// May change the register.
+    /// May also change the printer registry.
     Manager,
-    /// May make and revoke tokens.
+    /// May also create and revoke tokens.
     Admin,
 }

@@ -1,4 +1,4 @@
-//! What a JSON body did wrong, told by the field and in words that do not need serde to be understood.
+//! JSON decoding with errors that name the field and avoid serde's wording.
 
 use std::{fmt, marker::PhantomData};
 
@@ -11,16 +11,16 @@ use serde_path_to_error::Segment;
 use super::problem::Problem;
 use crate::domain::invalid::Invalid;
 
-/// Reads a body. Fails with 400 where it is no JSON, and with 422 and the field where it is not what was asked for.
+/// Decodes a body. Fails with 400 if it is not JSON, and with 422 and the field if it does not match the schema.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let text = std::str::from_utf8(bytes)
         .map_err(|_| Problem::malformed("malformed_json", "The body is not JSON: it is not UTF-8."))?;
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let Object(value) = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        // A rule that is broken early must not hide that the rest is no JSON: that is the first thing to be told.
+        // A rule that is broken early in the body must not hide a later syntax error. Syntax errors are reported first.
         let malformed = serde_json::from_str::<IgnoredAny>(text).err();
         let pointer = pointer(error.path());
-        // What serde says of an array that goes on where it had all it wanted.
+        // serde's message for an array with more items than expected.
         if malformed.is_none() && error.inner().to_string().starts_with("trailing characters") {
             return Invalid::one(pointer, "length", "has too many items").into();
         }
@@ -30,8 +30,8 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     Ok(value)
 }
 
-/// A structure that is written as an object. Left alone, serde takes an array of its fields in order as well, and a
-/// command that nobody spelled out would go to printers that nobody named.
+/// A struct that must be written as a JSON object. By default, serde also accepts an array of the fields in order. Then
+/// a request could command printers without naming the command or the printers.
 #[derive(Debug)]
 pub struct Object<T>(pub T);
 
@@ -59,7 +59,7 @@ fn explain(error: &serde_json::Error, pointer: String) -> Problem {
     let text = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
     let text = text.strip_suffix(&place).unwrap_or(&text);
-    // Not a number that any type of ours holds: well-formed all the same.
+    // Too large for every number type of the API, but well-formed JSON.
     if text == "number out of range" {
         return Invalid::one(pointer, "range", "is too large a number").into();
     }
@@ -71,7 +71,7 @@ fn explain(error: &serde_json::Error, pointer: String) -> Problem {
     Invalid::one(pointer, code, detail).into()
 }
 
-/// Which rule was broken, from the text of serde: it has no other form.
+/// Returns the broken rule: pointer, code and message. serde reports it as text only, so this parses the text.
 fn rule(text: &str, pointer: String) -> (String, &'static str, String) {
     let named = |pointer: String, name: &str| {
         let last = format!("/{}", escaped(name));
@@ -115,11 +115,11 @@ fn rule(text: &str, pointer: String) -> (String, &'static str, String) {
     if text.starts_with("UUID parsing failed") {
         return (pointer, "uuid", "must be a UUID".to_owned());
     }
-    // Words of our own readers.
+    // Messages of Printyard's own deserializers.
     (pointer, "value", text.to_owned())
 }
 
-/// What serde expected, in words of JSON.
+/// Describes an expected Rust type in JSON terms.
 fn in_words(expected: &str) -> String {
     match expected {
         "u32" => format!("a whole number, 0 to {}", u32::MAX),
@@ -149,7 +149,7 @@ fn pointer(path: &serde_path_to_error::Path) -> String {
     pointer
 }
 
-/// A name as a part of a JSON pointer (RFC 6901).
+/// Escapes a name for a JSON pointer (RFC 6901).
 fn escaped(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }

@@ -1,6 +1,6 @@
-//! What each event carries in `data`, for the document: a schema and an example by type.
+//! OpenAPI schemas and examples of event `data`, by event type.
 
-#![expect(dead_code, reason = "these describe what `domain/event.rs` and the ledger put together; nobody builds them")]
+#![expect(dead_code, reason = "they describe the `data` that `domain/event.rs` builds; no code constructs them")]
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
@@ -211,7 +211,7 @@ struct PlateData {
     print_id: Option<Uuid>,
 }
 
-/// The name of the schema of what an event carries.
+/// Returns the schema name of an event's `data`.
 pub fn schema_of(kind: EventType) -> &'static str {
     match kind {
         EventType::PrinterRegistered | EventType::PrinterRemoved => "PrinterEventData",
@@ -232,7 +232,7 @@ pub fn schema_of(kind: EventType) -> &'static str {
     }
 }
 
-/// What an event carries, as an example.
+/// Returns example `data` of an event.
 pub fn example_of(kind: EventType) -> Value {
     let (printer, print) = ("0193e1c7-7d1c-7a52-9a3e-2f3b5a0c9e11", "0193e1d2-4f6a-7d0b-b6a7-90c1d2e3f406");
     let mut data = match kind {
@@ -303,7 +303,7 @@ fn ended(print: &str, result: PrintResult, reason: Option<&str>) -> Value {
     json!({"print_id": print, "result": result, "reason": reason, "by": {"kind": "printer", "command_id": null}})
 }
 
-/// Adds the schemas, and those that they refer to.
+/// Adds the schemas of event `data`, and the schemas that they reference.
 pub fn add(components: &mut Components) {
     add_one::<PrinterData>(components, EventType::PrinterRegistered);
     add_one::<PrinterUpdatedData>(components, EventType::PrinterUpdated);

@@ -1,4 +1,4 @@
-//! The feed of what happened: read by pages, waited for, or streamed.
+//! The event feed in the API: paged, long-polled with `wait`, or streamed as server-sent events.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -44,31 +44,32 @@ use crate::{
     service::{Services, access::Principal},
 };
 
-/// What a list says of the feed: follow from here, and nothing is missed.
+/// Response header of lists: the feed cursor from before the list was read. A client that continues there misses
+/// nothing.
 pub const CURSOR_HEADER: HeaderName = HeaderName::from_static("x-events-cursor");
-/// The name of its file.
+/// File name of an exported feed.
 const LIST: &str = "events";
-/// The lists that say so.
+/// Lists that send [`CURSOR_HEADER`].
 const LISTS: [&str; 4] = ["/api/v1/printers", "/api/v1/batches", "/api/v1/batches/{id}/commands", "/api/v1/prints"];
-/// The longest wait for an event, in seconds. More may be asked for: many clients give up after 30 s.
+/// Longest wait for an event, in seconds. Requests may ask for more, but many clients time out after 30 s.
 const LONGEST_WAIT_S: u64 = 25;
-/// The longest wait that may be asked for.
+/// Largest `wait` that a request may ask for, in seconds.
 const LONGEST_ASKED_S: u64 = 30;
-/// A stream that tells nothing for so long sends a comment.
+/// A stream without events sends a comment after this long.
 const COMMENT_EVERY: Duration = Duration::from_secs(15);
-/// Events under way to one client, and at once out of the ledger.
+/// Maximum number of events queued for one client, and read from the database at once.
 const QUEUE: usize = 16;
 const AT_ONCE: i64 = 100;
-/// A client that takes nothing for so long is gone.
+/// A client that accepts no data for this long is disconnected.
 const STUCK: Duration = Duration::from_secs(30);
-/// Seconds after which a refused stream may be opened again.
+/// `Retry-After` of a refused stream, in seconds.
 const STREAM_RETRY_S: u32 = 5;
-/// Streams at once, in all and of one principal.
+/// Maximum number of open streams, in total and per principal.
 const STREAMS: Capacity = Capacity { all: 256, each: 16 };
-/// How often the token of a stream is looked at again.
+/// How often a stream checks its token again.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
-/// The streams that are open, by principal.
+/// The open streams, by principal.
 #[derive(Clone)]
 pub struct EventStreams(KeyedLimit<Option<Uuid>>);
 
@@ -114,7 +115,7 @@ impl Line for EventBody {
     const COLUMNS: &'static [&'static str] = &["id", "cursor", "type", "at", "actor", "external_ref", "data"];
 }
 
-/// What a request asks of the feed.
+/// What a request reads from the feed.
 struct FeedRequest {
     after: Cursor,
     kinds: Option<Vec<EventType>>,
@@ -124,14 +125,14 @@ struct FeedRequest {
 enum Start {
     Oldest,
     Now,
-    /// Behind a cursor, as text.
+    /// After a cursor, as text.
     After(String),
-    /// At the first event of this time or later, in the order of the feed.
+    /// At the first event of this time or later, in feed order.
     AtTime(DateTime<Utc>),
 }
 
 impl Start {
-    /// Reads `after` and `after_time`, of which one may be given.
+    /// Reads `after` and `after_time`. At most one of them may be given.
     fn from_params(params: &mut Params) -> Option<Self> {
         match (params.text("after"), params.time("after_time")) {
             (Some(_), Some(_)) => {
@@ -204,7 +205,8 @@ async fn list_events(who: Viewer, mut params: Params, State(services): State<Ser
     Ok(Json(EventPage { items, next_cursor }).into_response())
 }
 
-/// The feed as a file. It ends where the feed ends now: one that grows faster than it is read would have no end.
+/// Returns the feed as a file. It ends where the feed ends now. Otherwise a feed that grows faster than it is read
+/// would never end.
 async fn whole(services: Services, who: Principal, request: FeedRequest, form: Form) -> Result<Response, Problem> {
     let end = services.feed_end().await?.seq;
     let FeedRequest { after: start, kinds } = request;
@@ -257,7 +259,7 @@ async fn stream_events(
     Ok(Sse::new(stream::poll_fn(move |context| receiver.poll_recv(context))).keep_alive(keep).into_response())
 }
 
-/// The sending half of one client's stream.
+/// The sending half of a client's stream.
 struct Stream {
     services: Services,
     who: Principal,
@@ -267,7 +269,8 @@ struct Stream {
 }
 
 impl Stream {
-    /// Sends until the client, the token or the server is gone. What fails ends it: the client comes back.
+    /// Sends until the client disconnects, the token is no longer valid, or the server stops. Any error ends the
+    /// stream; the client reconnects.
     async fn run(self, request: FeedRequest) {
         let (stop, sender) = (self.services.stopping(), self.sender.clone());
         tokio::select! {
@@ -278,7 +281,7 @@ impl Stream {
     }
 
     async fn send(mut self, request: FeedRequest) -> Option<()> {
-        // So that whatever is in between passes on that the stream is open.
+        // Makes proxies forward the response headers, so the client sees that the stream is open.
         self.sender.send(Ok(sse::Event::default().comment("open"))).await.ok()?;
         let mut after = request.after;
         let mut look_at = Instant::now() + LOOK_EVERY;
@@ -301,7 +304,7 @@ impl Stream {
     }
 }
 
-/// Whether a request follows the feed, and lasts as long as its client likes.
+/// Returns whether a request follows the feed, so that it may last as long as the client wants.
 pub fn is_followed(route: Option<&str>, uri: &Uri) -> bool {
     match route {
         Some("/api/v1/events/stream") => true,
@@ -310,7 +313,7 @@ pub fn is_followed(route: Option<&str>, uri: &Uri) -> bool {
     }
 }
 
-/// Says with a list where the feed was before it was read.
+/// Adds [`CURSOR_HEADER`] to lists: the end of the feed before the list was read.
 pub async fn mark_lists(State(services): State<Services>, request: Request, next: Next) -> Response {
     let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
     if request.method() != Method::GET || !path.is_some_and(|path| LISTS.contains(&path)) {

@@ -1,7 +1,7 @@
-//! Lists in three forms: a page of JSON, or the whole of what the filters let through, as CSV or as lines of JSON.
+//! Lists in three formats: a page of JSON, or all matching items as CSV or NDJSON.
 //!
-//! A whole list is read page by page while it is sent, so neither side holds more than a page, and whoever reads slowly
-//! is read for slowly. What goes wrong on the way cuts the answer off: a file that ends well is whole.
+//! A whole list is read page by page while it is sent, so both sides hold at most one page. A slow client slows down
+//! the reads. An error during the transfer aborts the response, so a file that ends correctly is complete.
 
 use std::future::Future;
 
@@ -21,14 +21,14 @@ use super::{
 };
 use crate::{http::csv, service::Error};
 
-/// Items that are read at once for a whole list.
+/// Number of items per read of a whole list.
 const AT_ONCE: usize = page::MOST;
-/// The media type of lines of JSON.
+/// The media type of NDJSON (one JSON object per line).
 pub const NDJSON: &str = "application/x-ndjson";
 /// The media type of CSV.
 pub const CSV: &str = "text/csv";
 
-/// The form of an answer.
+/// The format of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
     Json,
@@ -36,23 +36,23 @@ pub enum Form {
     Ndjson,
 }
 
-/// What a request asks of a list.
+/// Format and range of a list request.
 #[derive(Debug)]
 pub struct Asked<P> {
     pub form: Form,
     pub limit: usize,
-    /// The page begins after this.
+    /// The page starts after this position.
     pub after: Option<P>,
-    /// Neither a limit nor a cursor was named: in CSV and lines of JSON that means all of it.
+    /// The request has neither a limit nor a cursor. As CSV or NDJSON it gets the whole list.
     pub whole: bool,
 }
 
-/// An item as a line of a spreadsheet.
+/// An item that can be a row of a spreadsheet.
 pub trait Line: Serialize {
-    /// The names of its cells, in their order.
+    /// The column names, in order.
     const COLUMNS: &'static [&'static str];
 
-    /// Its cells: by default the fields of these names, what is nested as JSON.
+    /// The cells of the row. By default the fields with these names; nested values are JSON.
     fn cells(&self) -> Vec<String> {
         let value = serde_json::to_value(self).unwrap_or_default();
         Self::COLUMNS.iter().map(|name| cell(value.get(name))).collect()
@@ -68,7 +68,7 @@ fn cell(value: Option<&Value>) -> String {
 }
 
 impl Form {
-    /// The form that a client likes best. What it names that is not there is passed over.
+    /// Returns the supported format that the `Accept` header prefers. Unknown media types are ignored.
     pub fn accepted(headers: &HeaderMap) -> Self {
         let mut best = (0.0, Self::Json);
         let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
@@ -91,7 +91,7 @@ impl Form {
     fn lines<B: Line>(self, items: &[B]) -> String {
         let line = |item: &B| match self {
             Self::Csv => csv::line(&item.cells()),
-            // Infallible for the items of lists.
+            // Infallible for list items.
             Self::Ndjson | Self::Json => serde_json::to_string(item).unwrap_or_default() + "\n",
         };
         items.iter().map(line).collect()
@@ -115,7 +115,7 @@ impl Form {
     }
 }
 
-/// Answers with a list in the form asked for. `page` reads so many items after a position.
+/// Responds with a list in the requested format. `page` reads up to a number of items after a position.
 pub async fn list<B, P, F, A>(list: &str, asked: Asked<P>, page: F) -> Result<Response, Problem>
 where
     B: Line + Send + 'static,
@@ -133,7 +133,7 @@ where
     Ok(part(list, asked.form, &page.items, page.next_cursor.as_deref()))
 }
 
-/// A page of a list as a file.
+/// Returns one page of a list as a file.
 pub fn part<B: Line>(list: &str, form: Form, items: &[B], next_cursor: Option<&str>) -> Response {
     let text = form.head::<B>() + &form.lines(items);
     let mut headers = form.headers(list);
@@ -143,8 +143,8 @@ pub fn part<B: Line>(list: &str, form: Form, items: &[B], next_cursor: Option<&s
     (headers, text).into_response()
 }
 
-/// A whole list as a file, read as it is sent. Fails where its first page cannot be read; after that it is too late to say
-/// anything, and the answer breaks off.
+/// Returns a whole list as a file that is read while it is sent. Fails if the first page cannot be read. A later error
+/// can only abort the response.
 pub async fn whole<B, P, F, A>(list: &str, form: Form, page: F) -> Result<Response, Error>
 where
     B: Line + Send + 'static,
@@ -159,7 +159,7 @@ where
         let coming = page(Some(next), AT_ONCE);
         let part = coming.await.inspect_err(|error| {
             let cause = error.to_string();
-            tracing::error!(cause, "a list broke off while it was sent");
+            tracing::error!(cause, "a list response was aborted: the next page could not be read");
         })?;
         Ok::<_, Error>(Some((form.lines(&part.items), (part.next, page))))
     });

@@ -1,4 +1,4 @@
-//! What handlers take in: path ids, query parameters and JSON bodies, each refused by a problem of its own.
+//! Extractors for path ids, query parameters and JSON bodies. Each rejects bad input with its own problem.
 
 use std::time::Duration;
 
@@ -20,24 +20,25 @@ use super::{
     problem::Problem,
 };
 
-/// The largest JSON body, in bytes: a batch that names 5,000 printers with a job each has less than a quarter of it.
+/// The largest JSON body, in bytes. A batch that names 5,000 printers with a job each needs less than a quarter of it.
 const LARGEST_JSON: usize = 2 * 1024 * 1024;
-/// Of a body that is too large this much more is read and thrown away: who is still sending does not read the answer.
+/// The server reads and discards this much more of a body that is too large. A client reads no response while it still
+/// sends.
 const DRAINED: usize = 8 * 1024 * 1024;
 const DRAIN_FOR: Duration = Duration::from_secs(2);
-/// A JSON body that has not come whole within this will not come.
+/// Deadline for a complete JSON body.
 const READ_WITHIN: Duration = Duration::from_secs(30);
 
-/// The parts of the path by name, percent-decoded.
+/// The path parameters by name, percent-decoded.
 pub struct PathParts(Vec<(String, String)>);
 
 impl PathParts {
-    /// One of them; empty where the route has none of that name.
+    /// Returns a path parameter, or an empty string if the route does not have it.
     pub fn get(&self, name: &str) -> &str {
         self.0.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
     }
 
-    /// The id in the path. What is no UUID names nothing.
+    /// Returns the id in the path. Responds with 404 if it is not a UUID.
     pub fn id(&self) -> Result<Uuid, Problem> {
         Uuid::try_parse(self.get("id")).map_err(|_| Problem::not_found("id"))
     }
@@ -57,7 +58,7 @@ impl<S: Send + Sync> FromRequestParts<S> for PathParts {
     }
 }
 
-/// The id of the path.
+/// The id in the path.
 pub struct Id(pub Uuid);
 
 impl<S: Send + Sync> FromRequestParts<S> for Id {
@@ -68,10 +69,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
     }
 }
 
-/// Query parameters, taken one by one; what is left over in the end was a typo.
+/// Query parameters, taken one by one. [`Params::finish`] rejects the rest, which catches typos.
 pub struct Params {
     pairs: Vec<(String, String)>,
-    /// What a list is answered as.
+    /// The format that the client accepts for a list.
     form: Form,
     errors: Vec<(String, &'static str, String)>,
 }
@@ -98,7 +99,7 @@ fn decoded(text: &str) -> Result<String, Problem> {
 }
 
 impl Params {
-    /// Notes that a parameter breaks a rule.
+    /// Records that a parameter breaks a rule.
     pub fn refuse(&mut self, name: &str, code: &'static str, rule: impl Into<String>) {
         self.errors.push((name.to_owned(), code, rule.into()));
     }
@@ -113,7 +114,7 @@ impl Params {
         Some(value)
     }
 
-    /// A reference of the client. An empty one is refused: read as absent, it would answer with everything.
+    /// Returns a reference of the client. An empty one is refused: treated as absent, it would match everything.
     pub fn reference(&mut self, name: &str) -> Option<String> {
         if self.pairs.iter().any(|(key, value)| key == name && value.is_empty()) {
             self.refuse(name, "empty", "must not be empty; leave it out to see everything");
@@ -121,7 +122,7 @@ impl Params {
         self.text(name)
     }
 
-    /// A text to search for. An empty one does not restrict.
+    /// Returns a search text. An empty text does not restrict.
     pub fn text(&mut self, name: &str) -> Option<String> {
         let text = self.take(name).filter(|text| !text.is_empty())?;
         if text.chars().count() > 500 || text.chars().any(char::is_control) {
@@ -131,7 +132,7 @@ impl Params {
         Some(text)
     }
 
-    /// A word of a vocabulary.
+    /// Returns a value from a fixed set of words.
     pub fn word<T>(&mut self, name: &str, parse: impl Fn(&str) -> Option<T>, known: &[&str]) -> Option<T> {
         let word = self.take(name)?;
         let value = parse(&word);
@@ -141,7 +142,7 @@ impl Params {
         value
     }
 
-    /// Words of a vocabulary with commas between them.
+    /// Returns values from a fixed set of words, separated by commas.
     pub fn words<T>(&mut self, name: &str, parse: impl Fn(&str) -> Option<T>, known: &[&str]) -> Option<Vec<T>> {
         let list = self.take(name)?;
         let values: Option<Vec<T>> = list.split(',').map(|word| parse(word.trim())).collect();
@@ -151,7 +152,7 @@ impl Params {
         values
     }
 
-    /// An id.
+    /// Returns an id.
     pub fn id(&mut self, name: &str) -> Option<Uuid> {
         let text = self.take(name)?;
         let id = Uuid::try_parse(&text).ok();
@@ -161,7 +162,7 @@ impl Params {
         id
     }
 
-    /// A time.
+    /// Returns a time.
     pub fn time(&mut self, name: &str) -> Option<DateTime<Utc>> {
         let text = self.take(name)?;
         let time = moment(&text);
@@ -171,12 +172,12 @@ impl Params {
         time
     }
 
-    /// Yes or no.
+    /// Returns `true` or `false`.
     pub fn flag(&mut self, name: &str) -> Option<bool> {
         self.word(name, |word| word.parse().ok(), &["true", "false"])
     }
 
-    /// A whole number within bounds.
+    /// Returns a whole number in the given range.
     pub fn number(&mut self, name: &str, least: u64, most: u64) -> Option<u64> {
         let text = self.take(name)?;
         let number = text.parse().ok().filter(|number| (least..=most).contains(number));
@@ -186,7 +187,7 @@ impl Params {
         number
     }
 
-    /// How many items a page has.
+    /// Returns the page size.
     pub fn limit(&mut self) -> usize {
         let Some(text) = self.take("limit") else { return page::DEFAULT_LIMIT };
         match text.parse() {
@@ -198,7 +199,7 @@ impl Params {
         }
     }
 
-    /// Where a page begins. `list` is what the cursor was made for.
+    /// Returns the position where a page starts. `list` is the list that the cursor was made for.
     pub fn cursor<T: DeserializeOwned>(&mut self, list: &str) -> Option<T> {
         let text = self.take("cursor")?;
         let position = page::position(list, &text);
@@ -208,23 +209,23 @@ impl Params {
         position
     }
 
-    /// Whether a parameter is given that has not been taken yet.
+    /// Returns whether a parameter is present and has not been taken yet.
     pub fn names(&self, name: &str) -> bool {
         self.pairs.iter().any(|(given, _)| given == name)
     }
 
-    /// What a list is to be answered as.
+    /// Returns the format that the client accepts for a list.
     pub fn form(&self) -> Form {
         self.form
     }
 
-    /// What is asked of a list: the form, and the page or all of it.
+    /// Returns format and range of a list request.
     pub fn asked<T: DeserializeOwned>(&mut self, list: &str) -> Asked<T> {
         let whole = !self.names("limit") && !self.names("cursor");
         Asked { form: self.form, limit: self.limit(), after: self.cursor(list), whole }
     }
 
-    /// Ends the reading: whatever is left over is not known here.
+    /// Rejects the request if a parameter broke a rule or was not taken.
     pub fn finish(mut self) -> Result<(), Problem> {
         for (name, _) in std::mem::take(&mut self.pairs) {
             self.refuse(&name, "unknown_parameter", "is not known here");
@@ -233,7 +234,7 @@ impl Params {
     }
 }
 
-/// For what takes no query: a parameter would be a misunderstanding (`?dry_run=true`), so it is refused.
+/// For routes without query parameters. A parameter there is a mistake (`?dry_run=true`), so it is refused.
 pub struct NoQuery;
 
 impl<S: Send + Sync> FromRequestParts<S> for NoQuery {
@@ -244,9 +245,9 @@ impl<S: Send + Sync> FromRequestParts<S> for NoQuery {
     }
 }
 
-/// A time as in RFC 3339, in UTC and whole microseconds.
+/// Parses an RFC 3339 time to UTC and whole microseconds.
 pub fn moment(text: &str) -> Option<DateTime<Utc>> {
-    // A plus sign that nobody encoded has become a space.
+    // A plus sign that was not percent-encoded has become a space.
     let text = text.replace(' ', "+");
     DateTime::parse_from_rfc3339(&text).ok().map(|time| time.to_utc().trunc_subsecs(6))
 }
@@ -275,7 +276,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Patch<T> {
     }
 }
 
-/// Whether a body is said to be JSON.
+/// Returns whether `Content-Type` declares a JSON body.
 pub fn is_json(headers: &HeaderMap) -> bool {
     check_media_type(headers, &["application/json", "application/merge-patch+json"]).is_ok()
 }
@@ -290,13 +291,13 @@ fn check_media_type(headers: &HeaderMap, accepted: &[&str]) -> Result<(), Proble
     Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail))
 }
 
-/// The whole of a JSON body.
+/// Reads a whole JSON body.
 pub async fn read(request: Request) -> Result<Bytes, Problem> {
     let declared = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     let asks_first = request.headers().contains_key(header::EXPECT);
     let mut stream = request.into_body().into_data_stream();
     if asks_first && declared.is_some_and(|length: u64| length > LARGEST_JSON as u64) {
-        // Nothing has been sent yet, and nothing need be.
+        // With `Expect: 100-continue` the client has not sent the body yet, so there is nothing to drain.
         return Err(too_large());
     }
     let mut bytes = BytesMut::new();
@@ -325,12 +326,12 @@ fn too_large() -> Problem {
     Problem::too_large("A JSON body has at most 2 MiB.")
 }
 
-/// The client began to send and went silent.
+/// The problem for a body that stopped arriving.
 pub fn too_slow() -> Problem {
     Problem::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", "The body did not come in time.")
 }
 
-/// Reads on for a while, so that the client comes to read the answer.
+/// Reads and discards the rest of the body for a while, so that the client gets to read the response.
 async fn drain(mut stream: axum::body::BodyDataStream) {
     let mut read = 0;
     let rest = async {
@@ -341,12 +342,12 @@ async fn drain(mut stream: axum::body::BodyDataStream) {
             }
         }
     };
-    // Who sends on is cut off: the limit is theirs to keep.
+    // A client that keeps sending past the limit is disconnected.
     let _ = tokio::time::timeout(DRAIN_FOR, rest).await;
 }
 
-/// The versions that `If-Match` names. None: any will do. What cannot be read names none, and so never matches:
-/// whoever sets a condition does not want to be let through because of a typo in it.
+/// Returns the versions in `If-Match`. `None`: any version matches. An unreadable value matches no version, because a
+/// typo in a condition must not disable the condition.
 pub fn expected_versions(headers: &HeaderMap) -> Option<Vec<i64>> {
     let mut values = headers.get_all(header::IF_MATCH).iter().peekable();
     values.peek()?;

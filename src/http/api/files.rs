@@ -1,4 +1,4 @@
-//! The files that a printer has.
+//! Files on a printer.
 
 use axum::{
     Json,
@@ -112,7 +112,7 @@ async fn upload_printer_file(
 ) -> Result<Response, Problem> {
     let wishes = upload::Wishes { folder: params.text("path"), select: params.flag("select") };
     params.finish()?;
-    // Before the body is read, which may take minutes.
+    // Checks before the body is read, which may take minutes.
     services.printer(&who.0, id).await?;
     let uploaded = upload::receive(&services, &who.0, id, wishes, request).await?;
     Ok((StatusCode::CREATED, Json(uploaded)).into_response())
@@ -160,13 +160,13 @@ async fn delete_printer_file(
 ) -> Result<StatusCode, Problem> {
     let id = parts.id()?;
     let file = FileRef { path: parts.get("path").to_owned(), origin: parts.get("origin").to_owned() };
-    // An address that leads to no file leads nowhere: there is no field to name.
+    // A URL without a file is 404: there is no input field that an error could name.
     let file = file.checked().map_err(|_| Problem::not_found("file"))?;
     services.delete_file(&who.0, id, file).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// A folder is a path, too, or empty.
+/// Returns whether a path is a valid folder. An empty path is the top folder.
 pub fn is_folder(path: &str) -> bool {
     path.is_empty() || leads_to_a_file(path)
 }

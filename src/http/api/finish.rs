@@ -1,6 +1,6 @@
-//! What all operations have in common, in the document: what can go wrong, headers, forms of lists, examples.
+//! Common parts of all operations in the OpenAPI document: errors, headers, list formats, examples.
 //!
-//! The handlers say what is theirs alone; the rest is added here, once.
+//! The handlers document what is specific to them. This module adds the rest.
 
 use serde_json::{Map, Value, json};
 use utoipa::{
@@ -19,13 +19,13 @@ use super::{
     problem::{MEDIA_TYPE, ProblemBody},
 };
 
-/// An item of each kind that answers have, by the name of its schema.
+/// Example items, by the name of their schema.
 const EXAMPLES: &str = include_str!("examples.json");
 const SCHEMAS: &str = "#/components/schemas/";
-/// What the name of a page begins with, before that of its items.
+/// Prefix of utoipa's schema names for pages.
 const PAGE: &str = "Page_";
 
-/// Headers of every answer to a token.
+/// Rate limit headers, in every response to a token.
 const TOLD: [(&str, &str); 4] = [
     ("RateLimit-Limit", "Requests that this token may send at once (draft-ietf-httpapi-ratelimit-headers-06)."),
     ("RateLimit-Remaining", "Requests that it may send now."),
@@ -36,9 +36,9 @@ const TOLD: [(&str, &str); 4] = [
     ),
 ];
 
-/// Adds to every operation what it has in common with others.
+/// Adds the common parts to every operation.
 pub fn finish(document: &mut OpenApi) {
-    // The router's sign for "the rest of the path" is none of OpenAPI's.
+    // OpenAPI has no equivalent of the router's `{*rest}` wildcard.
     let paths = std::mem::take(&mut document.paths.paths);
     document.paths.paths = paths.into_iter().map(|(path, item)| (path.replace("{*", "{"), item)).collect();
     meanings::add(document);
@@ -64,7 +64,7 @@ pub fn finish(document: &mut OpenApi) {
     }
 }
 
-/// A list's items are what they are elsewhere, and a page is called after them.
+/// Makes the items of a page reference the schema of the item, and names the page after it.
 fn name_pages(components: &mut Components) {
     let schemas = std::mem::take(&mut components.schemas);
     components.schemas = schemas
@@ -82,7 +82,7 @@ fn name_pages(components: &mut Components) {
         .collect();
 }
 
-/// An answer has to say what it is, and most are just what was asked for.
+/// Adds a default description to each response without one. OpenAPI requires a description.
 fn describe(operation: &mut Operation) {
     for (status, response) in &mut operation.responses.responses {
         if let RefOr::T(response) = response
@@ -133,7 +133,7 @@ fn add_headers(operation: &mut Operation) {
     }
 }
 
-/// Gives what answers carry its proper name, and an example.
+/// Replaces generated schema names of pages and adds examples to responses.
 fn add_examples(operation: &mut Operation, examples: &Map<String, Value>) {
     for response in operation.responses.responses.values_mut() {
         let RefOr::T(response) = response else { continue };
@@ -155,7 +155,7 @@ fn add_examples(operation: &mut Operation, examples: &Map<String, Value>) {
     }
 }
 
-/// An example by name; some are made of others.
+/// Returns an example by schema name. Some examples are composed of others.
 fn composed(name: &str, examples: &Map<String, Value>) -> Option<Value> {
     let with = |base: &str, fields: Value| {
         let mut whole = examples.get(base)?.as_object()?.clone();
@@ -183,7 +183,7 @@ fn composed(name: &str, examples: &Map<String, Value>) -> Option<Value> {
     }
 }
 
-/// A POST with an effect may be repeated.
+/// Documents the `Idempotency-Key` header of a POST that has an effect.
 fn add_key(operation: &mut Operation) {
     let key = ParameterBuilder::new()
         .name("Idempotency-Key")
@@ -268,7 +268,7 @@ fn add_problems(path: &str, operation: &mut Operation) {
     for (applies, status, description) in shared {
         match operation.responses.responses.get_mut(status) {
             _ if !applies => {}
-            // What is the operation's own stands first.
+            // Descriptions that are specific to the operation come first.
             Some(RefOr::T(own)) => {
                 let shared = problem(&format!("{}; {description}", own.description));
                 (own.description, own.content) = (shared.description, shared.content);
@@ -286,7 +286,7 @@ fn add_problems(path: &str, operation: &mut Operation) {
     }
 }
 
-/// An answer that is a problem.
+/// Returns a response whose body is a problem.
 pub fn problem(description: &str) -> openapi::Response {
     let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(ProblemBody::name()))).build();
     ResponseBuilder::new().description(description).content(MEDIA_TYPE, content).build()

@@ -1,4 +1,4 @@
-//! Liveness, readiness in parts, and metrics.
+//! Liveness, readiness by part, and metrics.
 
 use std::{collections::BTreeMap, fmt::Write};
 
@@ -22,7 +22,7 @@ use crate::{
     service::{Services, background::TaskStatus, health::Health},
 };
 
-/// Routes that are open to everybody.
+/// Routes that need no token.
 pub fn routes() -> OpenApiRouter<Services> {
     OpenApiRouter::new().routes(routes!(get_health)).routes(routes!(get_readiness))
 }
@@ -115,7 +115,7 @@ impl From<Health> for HealthParts {
 }
 
 impl HealthParts {
-    /// Each part by its name, and whether it works.
+    /// Returns the name of each part and whether it works.
     fn each(&self) -> [(&'static str, bool); 4] {
         [
             ("database", self.database.ok),
@@ -176,7 +176,7 @@ async fn get_metrics(who: Viewer, State(services): State<Services>) -> Result<Re
         .webhook_attempts()
         .map(|(result, count)| format!("printyard_webhook_attempts_total{{result=\"{result}\"}} {count}\n"));
     let attempts = attempts.concat();
-    // Writing into a string cannot fail.
+    // Writing to a `String` cannot fail.
     let _ = write!(
         text,
         "# HELP printyard_database_write_age_seconds Since the last successful write of the row that readiness reports.\n\
@@ -207,7 +207,7 @@ fn gauge(text: &mut String, name: &str, help: &str, label: &str, values: &BTreeM
     }
 }
 
-/// The periodic tasks. A task that has not succeeded yet, or that counts nothing, has no line.
+/// Writes the metrics of the periodic tasks. A task without a success or without a count has no line for it.
 fn background(text: &mut String, tasks: &[TaskStatus]) {
     let success = |task: &TaskStatus| task.last_success_at.map(|at| at.timestamp().to_string());
     let failures = |task: &TaskStatus| Some(task.failures.to_string());

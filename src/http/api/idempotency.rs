@@ -1,9 +1,9 @@
 //! `Idempotency-Key`: repeatable requests. The first request has the effect; a replay returns its result.
 //!
-//! The role is checked first, as everywhere: the handler decides whether it admits the caller before the key or the body
-//! is read. The effect's transaction binds the key (`storage::audit`). This module finds replays, answers them, and stores
-//! answers that cannot be read again. It stores no refusal: a request that was refused had no effect, so the same
-//! request with the same key is a first request.
+//! The role is checked first: the handler decides whether it admits the caller before the key or the body is read. The
+//! transaction of the effect binds the key (`storage::audit`). This module finds replays, answers them, and stores
+//! responses that cannot be read again. It stores no refusal. A refused request had no effect, so the same request with
+//! the same key is a first request.
 
 use std::sync::{
     Arc,
@@ -34,26 +34,26 @@ use crate::{
 };
 
 const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
-/// Says that an answer is that to an earlier request.
+/// Response header: this is a replay.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
-/// Looking has no effect.
+/// POST routes without an effect.
 const WITHOUT_EFFECT: [&str; 1] = ["/api/v1/printers/test"];
-/// Many effects, in one transaction or several: none of them is what a repetition asks for. Its answer is remembered as a
-/// whole; without one, a repetition does what is missing and refuses what is there.
+/// Routes with many effects, in one or several transactions. No single resource is the result, so the whole response is
+/// stored. Without a stored response, a replay creates what is missing and refuses what exists.
 const MANY_EFFECTS: [&str; 1] = ["/api/v1/printers/bulk"];
-/// The largest answer that is stored, in bytes.
+/// The largest response that is stored, in bytes.
 const LARGEST: usize = 1024 * 1024;
 
-/// Marks an answer that is not stored: a part of the request failed, and a repetition does it.
+/// Marks a response that is not stored, because a part of the request failed. A replay executes that part.
 #[derive(Debug, Clone, Copy)]
 pub struct NotStored;
 
-/// Whether a POST to this path has an effect.
+/// Returns whether a POST to this path has an effect.
 pub fn applies(path: &str) -> bool {
     !WITHOUT_EFFECT.contains(&path)
 }
 
-/// Carries out a request with a key once. `router` reads again what came of it.
+/// Executes a request with a key once. For a replay, `router` reads the resulting resource again.
 pub async fn once(State((services, router)): State<(Services, Router)>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
     let has_effect = request.method() == Method::POST && applies(path);
@@ -72,7 +72,7 @@ pub async fn once(State((services, router)): State<(Services, Router)>, request:
     }
 }
 
-/// Whether the handler lets the caller in. `Err`: its refusal.
+/// Returns whether the handler admits the caller. `Err` holds the refusal.
 async fn admits(parts: &Parts, next: Next) -> Result<(), Response> {
     let admitted = Arc::new(AtomicBool::new(false));
     let mut parts = parts.clone();
@@ -95,7 +95,7 @@ async fn keyed(
         let bytes = extract::read(Request::from_parts(parts.clone(), body)).await?;
         (Body::from(bytes.clone()), canonical(&bytes))
     } else {
-        // Streamed, and not read twice: its length has to do.
+        // The body is streamed and cannot be read twice, so the key is bound to its length only.
         let length = parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
         (body, length.unwrap_or_default().to_owned())
     };
@@ -131,7 +131,7 @@ fn key(parts: &Parts) -> Result<String, Problem> {
     key.map(str::to_owned).ok_or_else(|| Problem::malformed("malformed_idempotency_key", rule))
 }
 
-/// The body as it is read: neither spaces nor the order of fields make another request of it.
+/// Returns the body in a normal form: spaces and the order of fields do not change a request.
 fn canonical(bytes: &[u8]) -> String {
     match serde_json::from_slice::<Value>(bytes) {
         Ok(value) => value.to_string(),
@@ -159,7 +159,8 @@ async fn replay(services: &Services, router: &Router, parts: &Parts, bound: Boun
     Ok(response)
 }
 
-/// Reads the resource that the first request created or changed. `first` is None if the first answer was not delivered.
+/// Reads the resource that the first request created or changed. `first` is `None` if the first response was not
+/// delivered.
 async fn replay_resource(
     services: &Services,
     router: &Router,
@@ -168,7 +169,7 @@ async fn replay_resource(
     first: Option<StatusCode>,
 ) -> Result<Response, Problem> {
     let path = parts.uri.path();
-    // A stop names the batch in its own path; `POST /batches` does not.
+    // The path of a stop request contains its batch. The path of `POST /batches` does not.
     let is_new = !path.starts_with(location);
     if let Some(id) = location.strip_prefix("/api/v1/batches/").filter(|_| is_new) {
         let id = id.parse().map_err(|_| internal("a location is not a batch"))?;
@@ -189,8 +190,8 @@ async fn replay_resource(
     Ok(response)
 }
 
-/// Answers the replay of a request that created a batch. With `Prefer: wait` it waits as the first request would; without,
-/// it has the first status.
+/// Answers the replay of a request that created a batch. With `Prefer: wait` it waits like the first request would.
+/// Without it, the response has the first status.
 async fn replay_batch(
     services: &Services,
     who: &Principal,
@@ -212,7 +213,7 @@ async fn replay_batch(
     if is_row { job::answer(view, ended, wait) } else { Ok(batches::created(view, ended, wait)) }
 }
 
-/// Who sent a request, for the request that reads a resource again. Other extensions belong to the first path.
+/// Copies the caller for the request that reads a resource again. Other extensions belong to the first path.
 fn caller_of(parts: &Parts) -> Extensions {
     let mut own = Extensions::new();
     if let Some(who) = parts.extensions.get::<Principal>() {
@@ -228,8 +229,8 @@ fn internal(cause: &str) -> Problem {
     Problem::from(Error::Internal(format!("a replay could not be answered: {cause}")))
 }
 
-/// Stores the status of an answer for replays, and its body where no resource can be read again. A refusal had no effect
-/// and is not stored, nor is an answer with [`NotStored`].
+/// Stores the status of a response for replays, and its body if no resource can be read again. A refusal had no effect
+/// and is not stored, nor is a response with [`NotStored`].
 async fn store_answer(services: &Services, key: &KeyUse, response: Response) -> Response {
     let status = response.status();
     if !status.is_success() || response.extensions().get::<NotStored>().is_some() {
@@ -238,7 +239,7 @@ async fn store_answer(services: &Services, key: &KeyUse, response: Response) -> 
     let bound = match services.answered_before(key).await {
         Ok(bound) => bound,
         Err(error) => {
-            // Unknown whether the effect bound the key. Storing the body now could store a secret.
+            // It is unknown whether the effect bound the key. Storing the body now could store a secret.
             tracing::error!(?error, "the answer to a request with an idempotency key could not be stored");
             return response;
         }

@@ -1,4 +1,4 @@
-//! The job of one printer: read now, and commanded as a batch of one.
+//! The job of one printer: reads it from the printer, and sends commands as a batch of one.
 
 use axum::{
     Json,
@@ -66,7 +66,7 @@ async fn get_printer_job(
     }))
 }
 
-/// What was read, with what OctoPrint does not know: the print's identity, and who began it.
+/// Returns the job that was read. Adds the print's id and its origin, which OctoPrint does not know.
 fn job_of(view: &PrinterView, reading: JobReading) -> Option<JobBody> {
     if reading.file.is_none() && !reading.state.is_active() {
         return None;
@@ -114,7 +114,8 @@ async fn command_printer_job(
     headers: HeaderMap,
     Input(body): Input<JobCommandBody>,
 ) -> Result<Response, Problem> {
-    // A row that says `not_found` is for batches: here the resource itself is missing.
+    // A batch reports a missing printer as a row with `not_found`. Here the resource itself is missing, so the response
+    // is 404.
     services.check_printer(&who.0, id).await?;
     let wait = Wait::from_headers(&headers);
     let mut view = match services.create_batch(&who.0, body.into_new(id)).await? {
@@ -131,7 +132,7 @@ async fn command_printer_job(
     answer(view, ended, wait)
 }
 
-/// The answer to a command to one printer, its only row: 200 if `ended`, else 202.
+/// Returns the response to a command to one printer, its only row: 200 if `ended`, else 202.
 pub fn answer(view: BatchView, ended: bool, wait: Option<Wait>) -> Result<Response, Problem> {
     let location = location(&view);
     let row = CommandBody::from(view.commands.into_iter().next().ok_or_else(no_row)?);

@@ -1,4 +1,4 @@
-//! How often one token may send requests.
+//! Rate limit per token.
 
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
@@ -13,27 +13,27 @@ use uuid::Uuid;
 
 use super::problem::Problem;
 
-/// Tokens whose requests are counted. Beyond it, tokens that have their whole burst again are forgotten.
+/// Maximum number of tokens with a counter. Above it, counters of tokens that have their full burst again are removed.
 const MOST_TOKENS: usize = 10_000;
 
-/// The rate at which one token may send requests.
+/// The request rate of one token.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits(pub Quota);
 
 impl Limits {
-    /// This many requests a second, and this many at once after a pause.
+    /// Allows this many requests a second, and this many at once after a pause.
     pub const fn per_second(requests: NonZeroU32, burst: NonZeroU32) -> Self {
         Self(Quota::per_second(requests).allow_burst(burst))
     }
 
-    /// No limit that a client could reach: for measurements and tests.
+    /// A limit that no client can reach, for measurements and tests.
     pub const fn generous() -> Self {
         Self::per_second(NonZeroU32::MAX, NonZeroU32::MAX)
     }
 }
 
 impl Default for Limits {
-    /// The contract's numbers.
+    /// The documented limit of the API.
     fn default() -> Self {
         const REQUESTS: NonZeroU32 = NonZeroU32::new(50).expect("not zero");
         const BURST: NonZeroU32 = NonZeroU32::new(200).expect("not zero");
@@ -41,19 +41,20 @@ impl Default for Limits {
     }
 }
 
-/// What a token has left after a request.
+/// What a token may still send after a request.
 #[derive(Debug, Clone, Copy)]
 pub struct RequestAllowance {
     quota: Quota,
-    /// Requests that may come at once.
+    /// Requests that the token may send at once.
     left: u32,
-    /// Until the whole burst may come again.
+    /// Time until the full burst is available again.
     reset: Duration,
 }
 
 impl RequestAllowance {
-    /// Writes the headers of the IETF's drafts: `RateLimit-Limit`, `-Remaining` and `-Reset` as up to
-    /// draft-ietf-httpapi-ratelimit-headers-06, which most clients read, and `RateLimit-Policy` as since -08.
+    /// Writes the headers of the IETF drafts. `RateLimit-Limit`, `-Remaining` and `-Reset` follow
+    /// draft-ietf-httpapi-ratelimit-headers-06 and earlier, which most clients read. `RateLimit-Policy` follows -08 and
+    /// later.
     pub fn write_headers(self, headers: &mut HeaderMap) {
         let burst = self.quota.burst_size();
         let window = whole_seconds(self.quota.replenish_interval() * burst.get()).max(1);
@@ -70,14 +71,14 @@ impl RequestAllowance {
     }
 }
 
-/// Rounded up: a client that waits this long has waited long enough.
+/// Rounds up, so a client that waits this long is admitted.
 fn whole_seconds(duration: Duration) -> u32 {
     u32::try_from(duration.as_nanos().div_ceil(1_000_000_000)).unwrap_or(u32::MAX)
 }
 
 type Limiter<C> = RateLimiter<Option<Uuid>, HashMapStateStore<Option<Uuid>>, C, StateInformationMiddleware>;
 
-/// Counts the requests of every token. The token from the settings (`None`) is counted too.
+/// Counts the requests of each token. The token from the settings (`None`) is counted too.
 #[derive(Clone)]
 pub struct RequestRates<C: Clock = MonotonicClock> {
     quota: Quota,
@@ -86,7 +87,7 @@ pub struct RequestRates<C: Clock = MonotonicClock> {
 }
 
 impl RequestRates {
-    /// Nothing is counted yet.
+    /// Creates empty counters.
     pub fn new(limits: Limits) -> Self {
         Self::with_clock(limits, MonotonicClock)
     }
@@ -98,7 +99,7 @@ impl<C: Clock + Clone> RequestRates<C> {
         Self { quota, limiter: Arc::new(limiter), clock }
     }
 
-    /// Counts one request. Returns what its token has left, and the refusal where the request came too soon.
+    /// Counts one request. Returns what the token may still send, and a refusal if the request exceeds the rate.
     pub fn count(&self, token: Option<Uuid>) -> (RequestAllowance, Result<(), Problem>) {
         let quota = self.quota;
         if self.limiter.len() >= MOST_TOKENS {

@@ -1,8 +1,8 @@
-//! Limits the requests under way. One beyond the limit is refused before its body is read or the database is asked: a
-//! late answer is useless, and delays the next one.
+//! Limits the number of requests in progress. A request above the limit is refused before its body is read or the
+//! database is queried. A late response is useless, and delays the next one.
 //!
-//! Requests that take long (uploads, lists of files, whole lists, `Prefer: wait`) have a limit of their own. A request counts until its
-//! answer is sent, or its client has gone.
+//! Requests that take long (uploads, lists of files, whole lists, `Prefer: wait`) have a separate limit. A request
+//! counts until its response is sent, or its client has disconnected.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -27,13 +27,13 @@ use axum::{
 };
 use hyper::body::{Frame, SizeHint};
 
-/// Seconds after which somebody who was refused may come again.
+/// `Retry-After` of a refused request, in seconds.
 const AGAIN_S: u32 = 1;
 
-/// A token by its hash; requests without one share a key.
+/// The hash of a token. Requests without a token share one key.
 type Token = Option<u64>;
 
-/// What all requests share.
+/// Counters that all requests share.
 #[derive(Clone)]
 pub struct Load {
     short: KeyedLimit<Token>,
@@ -43,19 +43,19 @@ pub struct Load {
     hasher: RandomState,
 }
 
-/// The place of a request under way.
+/// The slot of a request in progress.
 enum Held {
     Shared {
         _place: Place<Token>,
     },
-    /// A place for a request that may stop printers.
+    /// A reserved slot for a request that may stop printers.
     Reserved {
         _place: Counted<Token>,
     },
 }
 
 impl Load {
-    /// Nothing is under way.
+    /// Creates the counters, all at zero.
     pub fn new(bounds: &Bounds) -> Self {
         Self {
             short: KeyedLimit::new(bounds.requests),
@@ -72,7 +72,7 @@ impl Load {
         match limit.admit(token) {
             Ok(place) => Ok(Held::Shared { _place: place }),
             Err(Full::Key) => Err("This token has as many under way as one may have."),
-            // The load of other tokens never refuses a request that may stop printers.
+            // The load of other tokens never causes the refusal of a request that may stop printers.
             Err(Full::All) if may_stop(request) => {
                 let place = self.reserved.admit(token, self.reserved_each);
                 let place =
@@ -84,7 +84,7 @@ impl Load {
     }
 }
 
-/// Requests that may stop printers. Their command is in the body, which is not read yet.
+/// Returns whether a request may stop printers. The command itself is in the body, which is not read yet.
 fn may_stop(request: &Request) -> bool {
     let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
     request.method() == Method::POST
@@ -100,7 +100,7 @@ fn may_stop(request: &Request) -> bool {
         )
 }
 
-/// Admits a request while there is a place for it. `/metrics` needs none: it is most useful when there is none.
+/// Admits a request if a slot is free. `/metrics` needs no slot: it is most useful when none is free.
 pub async fn bound(State(load): State<Load>, request: Request, next: Next) -> Response {
     let held = (request.uri().path() != "/metrics").then(|| load.admit(&request)).transpose();
     let held = match held {
@@ -113,7 +113,7 @@ pub async fn bound(State(load): State<Load>, request: Request, next: Next) -> Re
     };
     let mut response = next.run(request).await;
     if let Some(refusal) = response.extensions_mut().remove::<TokenRefusal>() {
-        // It waits without a place, so guesses at tokens take no places of other requests.
+        // The refusal waits without a slot, so attempts to guess a token do not block other requests.
         drop(held);
         refusal.wait().await;
         return response;
@@ -129,7 +129,7 @@ fn is_long(request: &Request) -> bool {
         || (request.method() == Method::GET && Form::accepted(request.headers()) != Form::Json)
 }
 
-/// The body of an answer, which holds its place until it is sent.
+/// A response body that holds its slot until it is sent.
 struct Sending {
     body: Body,
     _held: Option<Held>,

@@ -1,4 +1,4 @@
-//! Who am I: what a client can ask to try its token.
+//! Returns the identity and rights of the token. Clients use it to test their token.
 
 use axum::Json;
 use serde::Serialize;

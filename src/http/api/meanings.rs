@@ -1,4 +1,4 @@
-//! What the words of the API mean, in the document: an enum there is a list of words and nothing more.
+//! Descriptions of the enum values in the OpenAPI document. OpenAPI enums list values without descriptions.
 
 use std::fmt::Write;
 
@@ -11,7 +11,7 @@ use crate::domain::{
     state::Reachability,
 };
 
-/// Adds the meaning of each word to the description of its vocabulary.
+/// Appends the meaning of each value to the description of its enum.
 pub fn add(document: &mut OpenApi) {
     describe(document, "Outcome", Outcome::ALL, Outcome::as_str, outcome);
     describe(document, "Effect", Effect::ALL, Effect::as_str, effect);
@@ -24,7 +24,7 @@ pub fn add(document: &mut OpenApi) {
     }
 }
 
-/// Vocabularies whose words say nearly all by themselves.
+/// Enums whose values need only a short explanation.
 const PLAIN: [(&str, &[(&str, &str)]); 17] = [
     (
         "ActorKind",
@@ -210,7 +210,7 @@ fn describe<T: Copy>(
     let mut text = schema.description.take().unwrap_or_default();
     text.push('\n');
     for value in all {
-        // Writing into a string cannot fail.
+        // Writing to a `String` cannot fail.
         let _ = write!(text, "\n* `{}`: {}", word(*value), meaning(*value));
     }
     schema.description = Some(text);

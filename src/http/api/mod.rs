@@ -1,9 +1,14 @@
-//! The REST API, version 1: the contract that ERP systems rely on.
+//! The REST API, version 1. Other systems, such as ERP systems, depend on it.
 //!
-//! The order of things for a request: its id (`http::request`), who asks (`http::peer`), the time that it may take
-//! (`http::patience`), the skin of its problems (`problem`), room for it (`load`), the token and its rate (`caller`, `limits`), then the
-//! handler, whose extractors ask for the role first, and after that for the query, the path and the body (`extract`).
-//! Every route is below `documented`; the document shows exactly these.
+//! A request passes these steps in order:
+//!
+//! * its id (`http::request`) and the client address (`http::peer`),
+//! * the timeout (`http::patience`) and the problem format (`problem`),
+//! * the load limit (`load`),
+//! * the token and its rate limit (`caller`, `limits`),
+//! * the handler: its extractors check the role first, then the query, the path and the body (`extract`).
+//!
+//! `documented` lists every route, and the OpenAPI document shows exactly these.
 
 pub(in crate::http) mod audit;
 mod background;
@@ -66,7 +71,7 @@ use self::{
 use super::{bounds::Bounds, compression, patience};
 use crate::service::Services;
 
-/// Every route of the API.
+/// Returns the router with every API route.
 pub fn router(services: Services, limits: Limits, bounds: Bounds) -> Router {
     let (open, closed, document) = documented();
     let bound = from_fn_with_state(Load::new(&bounds), load::bound);
@@ -75,7 +80,7 @@ pub fn router(services: Services, limits: Limits, bounds: Bounds) -> Router {
         .route("/api/v1", any(nothing))
         .route("/api/v1/", any(nothing))
         .route("/api/v1/{*rest}", any(nothing))
-        // Each reader of a body has a limit of its own, and words for it.
+        // Each body reader has its own limit and error message.
         .layer(DefaultBodyLimit::disable())
         .layer(Extension(EventStreams::default()))
         .route_layer(from_fn_with_state(services.clone(), events::mark_lists));
@@ -99,7 +104,7 @@ pub fn router(services: Services, limits: Limits, bounds: Bounds) -> Router {
         .with_state(services)
 }
 
-/// The routes that are open to everybody, those that need a token, and the document of both.
+/// Returns the public routes, the routes that need a token, and the OpenAPI document of both.
 fn documented() -> (Router<Services>, Router<Services>, OpenApi) {
     let version_1 = OpenApiRouter::new()
         .merge(printers::routes())
@@ -126,7 +131,7 @@ fn documented() -> (Router<Services>, Router<Services>, OpenApi) {
     (open, closed, document)
 }
 
-/// What hangs is refused, and may be asked again.
+/// Responds with 503 to a request that exceeds its timeout. The client may retry.
 async fn in_time(State((services, bounds)): State<(Services, Bounds)>, request: Request, next: Next) -> Response {
     match patience::within(&services, bounds, request, next).await {
         Some(response) => response,
@@ -138,7 +143,7 @@ async fn in_time(State((services, bounds)): State<(Services, Bounds)>, request: 
     }
 }
 
-/// Where nothing is.
+/// Responds to unknown paths.
 async fn nothing() -> Problem {
     Problem::not_found("path")
 }

@@ -1,16 +1,16 @@
-//! Lists come in pages: a page, and an opaque cursor to the next one.
+//! Pagination of lists: a page, and an opaque cursor to the next one.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::{Serialize, de::DeserializeOwned};
 use utoipa::ToSchema;
 
-/// Items of a page where nobody says how many.
+/// Default page size.
 pub const DEFAULT_LIMIT: usize = 50;
-/// The most items of one page.
+/// Maximum page size.
 pub const MOST: usize = 500;
-/// The form of the cursors that this version makes and reads.
+/// Version of the cursor format.
 const VERSION: u8 = 1;
-/// The longest cursor that is read; those made here are shorter.
+/// Maximum length of a cursor that is read. Cursors of this server are shorter.
 const LONGEST: usize = 2_000;
 
 /// One page of a list.
@@ -21,23 +21,23 @@ pub struct Page<T> {
     pub next_cursor: Option<String>,
 }
 
-/// One page, before its position has become a cursor.
+/// One page whose next position is not encoded as a cursor yet.
 pub struct Part<T, P> {
     pub items: Vec<T>,
-    /// The next page begins after this. None: this is the last one.
+    /// The next page starts after this position. None: this is the last page.
     pub next: Option<P>,
 }
 
 impl<T, P: Serialize> Part<T, P> {
-    /// The page as it is answered with.
+    /// Converts to the page that is sent.
     pub fn page(self, list: &str) -> Page<T> {
         let next_cursor = self.next.map(|position| cursor(list, &position));
         Page { items: self.items, next_cursor }
     }
 }
 
-/// A page from up to one item more than `limit`: the surplus one says that there is a next page, which begins after the
-/// `position` of the last one shown.
+/// Cuts a page from up to `limit` + 1 rows. The extra row means that a next page exists. It starts after the `position`
+/// of the last row shown.
 pub fn cut<R, T, P>(
     mut rows: Vec<R>,
     limit: usize,
@@ -50,25 +50,25 @@ pub fn cut<R, T, P>(
     Part { items: rows.into_iter().map(item).collect(), next }
 }
 
-/// `limit` and one, as the storage counts.
+/// Returns `limit` + 1, in the type that the storage uses.
 pub fn one_more(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1)
 }
 
-/// A cursor of a list that goes on after a position.
+/// Returns a cursor that continues a list after a position.
 pub fn cursor<P: Serialize>(list: &str, position: &P) -> String {
-    // Infallible for the positions that lists have: names, ids and numbers.
+    // Infallible for positions of lists: names, ids and numbers.
     BASE64_URL_SAFE_NO_PAD.encode(serde_json::to_vec(&(VERSION, list, position)).unwrap_or_default())
 }
 
-/// Reads a cursor back. None: it was not made for this list.
+/// Decodes a cursor. None: it was not made for this list.
 pub fn position<P: DeserializeOwned>(list: &str, cursor: &str) -> Option<P> {
     if cursor.len() > LONGEST {
         return None;
     }
     let bytes = BASE64_URL_SAFE_NO_PAD.decode(cursor).ok()?;
     let (version, of, position): (u8, String, serde_json::Value) = serde_json::from_slice(&bytes).ok()?;
-    // PostgreSQL takes no U+0000 in a text.
+    // PostgreSQL accepts no U+0000 in a text.
     if version != VERSION || of != list || has_nul(&position) {
         return None;
     }

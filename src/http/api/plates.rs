@@ -1,4 +1,4 @@
-//! Plates: cleared by whoever has looked at them.
+//! Clearing of plates after a person has checked them.
 
 use axum::{Extension, Json, extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
@@ -99,7 +99,7 @@ async fn clear_plates(
         .into_iter()
         .map(|(plate, result)| ClearedItem { printer_id: plate.printer_id, print_id: plate.print_id, result })
         .collect();
-    // Refusals alone are not kept.
+    // A response with refusals only is not stored.
     let is_clear = |item: &ClearedItem| matches!(item.result, ClearResult::Cleared | ClearResult::AlreadyClear);
     let is_refused = !items.iter().any(is_clear);
     Ok((StatusCode::MULTI_STATUS, is_refused.then_some(Extension(NotStored)), Json(ClearedBody { items })))

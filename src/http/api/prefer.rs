@@ -1,38 +1,38 @@
-//! `Prefer: wait=n` (RFC 7240): whoever wants the outcome waits for it, within bounds.
+//! `Prefer: wait=n` (RFC 7240): the response waits for the outcome, up to a limit.
 
 use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
-/// The longest wait, in seconds: shorter than what proxies allow.
+/// The longest wait, in seconds. Shorter than common proxy timeouts.
 const LONGEST_S: u64 = 30;
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 const APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
-/// How long the client wants to wait for the end.
+/// How long the client wants to wait for the outcome, in seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wait(u64);
 
 impl Wait {
-    /// Reads the wish; one that cannot be understood is none, as RFC 7240 has it.
+    /// Reads the header. An unreadable preference is ignored, as RFC 7240 requires.
     pub fn from_headers(headers: &HeaderMap) -> Option<Self> {
         let wishes = headers.get_all(PREFER).iter().filter_map(|value| value.to_str().ok());
         wishes.flat_map(|value| value.split(',')).find_map(|wish| {
             let (name, value) = wish.split(';').next()?.split_once('=')?;
             let value = value.trim().trim_matches('"');
             let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
-            // More digits than a number holds are a long wait, too.
+            // A number with too many digits is a long wait, too.
             (name.trim().eq_ignore_ascii_case("wait") && digits)
                 .then(|| Self(value.parse().unwrap_or(LONGEST_S).min(LONGEST_S)))
         })
     }
 
-    /// As a time.
+    /// Returns the wait as a duration.
     pub fn patience(self) -> Duration {
         Duration::from_secs(self.0)
     }
 
-    /// What the answer says about the wish.
+    /// Writes `Preference-Applied` to the response.
     pub fn applied(self, headers: &mut HeaderMap) {
         if let Ok(value) = HeaderValue::from_str(&format!("wait={}", self.0)) {
             headers.insert(APPLIED, value);

@@ -1,4 +1,4 @@
-//! Secrets and certificates of a printer as programs write them.
+//! Request bodies for the secrets and certificates of a printer.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ pub struct ProxyAuthBody {
 }
 
 impl ProxyAuthBody {
-    /// The value for the registry.
+    /// Converts to the value that the printer registry stores.
     pub fn into_auth(self) -> ProxyAuth {
         ProxyAuth { user: self.user, password: self.password }
     }
@@ -49,7 +49,7 @@ pub struct ProxyAuthPatchBody {
 }
 
 impl ProxyAuthPatchBody {
-    /// The change; a field that is null is noted as wrong.
+    /// Converts to a patch. Records an error for each field that is null.
     pub fn into_patch(self, invalid: &mut Invalid) -> ProxyAuthPatch {
         let mut refuse = |field: &str| invalid.add(format!("/proxy_auth/{field}"), "null", "cannot be cleared");
         let user = kept(self.user, || refuse("user"));
@@ -58,7 +58,7 @@ impl ProxyAuthPatchBody {
     }
 }
 
-/// Values of headers by their names.
+/// Header values by header name.
 pub type Headers = BTreeMap<String, String>;
-/// As [`Headers`], where null removes one.
+/// Like [`Headers`]; null removes a header.
 pub type HeadersPatch = BTreeMap<String, Option<String>>;

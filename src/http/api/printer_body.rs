@@ -1,4 +1,4 @@
-//! A printer as programs write and read it. Secrets are write-only.
+//! Request and response bodies for printers. Secrets are write-only.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -90,7 +90,7 @@ pub struct NewPrinterBody {
 }
 
 impl NewPrinterBody {
-    /// Details and secrets for the registry.
+    /// Returns details and secrets for the printer registry.
     pub fn into_parts(self) -> (PrinterDetails, PrinterAccess) {
         let details = PrinterDetails {
             tags: self.tags.unwrap_or_default(),
@@ -179,7 +179,7 @@ pub struct PrinterPatchBody {
 }
 
 impl PrinterPatchBody {
-    /// What the register takes. Fails where null would clear what has to be there.
+    /// Converts to a patch for the printer registry. Fails if null would clear a required field.
     pub fn into_patch(self) -> Result<PrinterPatch, Invalid> {
         let mut invalid = Invalid::default();
         let mut refuse = |field: &str| invalid.add(format!("/{field}"), "null", "cannot be cleared");
@@ -374,7 +374,7 @@ impl From<PrinterView> for PrinterBody {
     }
 }
 
-/// The job that is known of a printer, without asking it.
+/// Returns the last observed job of a printer. Does not contact the printer.
 pub fn live_job(view: &PrinterView) -> Option<JobBody> {
     let job = view.live.job.as_ref()?;
     Some(JobBody {

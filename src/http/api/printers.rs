@@ -1,4 +1,4 @@
-//! The register of printers.
+//! The printer registry in the API.
 
 use axum::{
     Json,

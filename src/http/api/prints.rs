@@ -1,4 +1,4 @@
-//! The record of prints, whoever started them.
+//! The print history in the API. Includes prints that were started outside Printyard.
 
 use axum::{Json, extract::State, response::Response};
 use chrono::{DateTime, Utc};

@@ -1,7 +1,7 @@
-//! What went wrong, as a program reads it: `application/problem+json` (RFC 9457), with a stable `code`.
+//! Error responses: `application/problem+json` (RFC 9457) with a stable `code`.
 //!
-//! A [`Problem`] travels as an extension of its response and is written out by [`dress`], the outermost layer, which
-//! knows the request's id and path. So everything below `/api` that fails is one of these, whoever refused it.
+//! A [`Problem`] is an extension of its response. The outermost layer, [`dress`], knows the request's id and path, and
+//! writes the body. So every error below `/api` has this format, also errors of the router and of other layers.
 
 mod body;
 
@@ -26,10 +26,10 @@ use crate::{
 
 /// The media type of a problem.
 pub const MEDIA_TYPE: &str = "application/problem+json";
-/// Seconds after which a request that met a busy server may be repeated.
+/// `Retry-After` of a busy server, in seconds.
 const BUSY_RETRY_S: u32 = 5;
 
-/// A refusal or failure on its way to the client. Its texts are for the client; causes are in the log.
+/// A refusal or an error for the client. Its texts are for the client; causes are in the log.
 #[derive(Debug, Clone)]
 pub struct Problem(Box<Inner>);
 
@@ -46,7 +46,7 @@ struct Inner {
 }
 
 impl Problem {
-    /// A problem with a code and a sentence.
+    /// Creates a problem with a code and a sentence.
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
         let detail = detail.into();
         Self(Box::new(Inner {
@@ -61,28 +61,28 @@ impl Problem {
         }))
     }
 
-    /// Its status, its sentence, and what is wrong with which part, for a page.
+    /// Returns the status, the sentence, and the errors of single fields, for a page.
     pub fn words(&self) -> (StatusCode, &str, impl Iterator<Item = &str>) {
         (self.0.status, &self.0.detail, self.0.errors.iter().map(|error| error.detail.as_str()))
     }
 
-    /// There is nothing at this path, or not for this asker.
+    /// Nothing exists at this path, or the caller may not see it.
     pub fn not_found(what: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", format!("There is no such {what}."))
     }
 
-    /// No valid bearer token came with the request.
+    /// The request has no valid bearer token.
     pub fn unauthenticated() -> Self {
         let detail = "A valid token is needed: send `Authorization: Bearer <token>`.";
         Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail)
     }
 
-    /// Well-formed, but not as a request: the bytes are not UTF-8.
+    /// The server cannot parse the request, for example because its bytes are not UTF-8.
     pub fn malformed(code: &'static str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code, detail)
     }
 
-    /// The body is larger than what is read.
+    /// The body is larger than the limit.
     pub fn too_large(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
     }
@@ -100,7 +100,7 @@ impl Problem {
         problem
     }
 
-    /// What is wrong with one item of a body, told by its place in that body.
+    /// Converts to the problem of one item of a body. `place` is the JSON pointer of that item.
     pub fn of_item(mut self, place: &str) -> (StatusCode, ItemProblem) {
         for pointer in self.0.errors.iter_mut().filter_map(|error| error.pointer.as_mut()) {
             pointer.insert_str(0, place);
@@ -112,21 +112,21 @@ impl Problem {
         (status, ItemProblem { code, detail, errors })
     }
 
-    /// A part of the server does not work: `detail` says which, and what to do.
+    /// A part of the server does not work: `detail` says which one, and what to do.
     pub fn not_ready(detail: &str, parts: HealthParts) -> Self {
         let mut problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", detail);
         problem.0.parts = Some(parts);
         problem
     }
 
-    /// The database failed or did not answer.
+    /// The database failed or did not respond.
     pub fn database_away() -> Self {
         let detail = "The database is not available, and /readyz says why. A change may have been made all the same: repeat \
                       the request with the same Idempotency-Key.";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail).retry_after(BUSY_RETRY_S)
     }
 
-    /// The same problem, and when to try again.
+    /// Adds `Retry-After`.
     pub fn retry_after(mut self, seconds: u32) -> Self {
         self.0.retry_after_s = Some(seconds);
         self
@@ -153,7 +153,7 @@ impl Problem {
 
 impl From<Invalid> for Problem {
     fn from(invalid: Invalid) -> Self {
-        // The contract names this one as the code of the answer; every other rule is told by its field.
+        // The API documents this one as the code of the response. Every other rule is reported in `errors`.
         let code = if invalid.0.iter().any(|error| error.code == "duplicate_target") {
             "duplicate_target"
         } else {
@@ -181,7 +181,7 @@ fn sentence(errors: &[ProblemError]) -> String {
 }
 
 impl From<Error> for Problem {
-    /// The one place where what can go wrong with a use case becomes HTTP.
+    /// Maps all errors of use cases to HTTP.
     fn from(error: Error) -> Self {
         match error {
             Error::Invalid(invalid) => invalid.into(),
@@ -276,7 +276,7 @@ fn internal() -> Problem {
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
 }
 
-/// What a handler that panicked answers. The panic itself is in the log.
+/// The response of a handler that panicked. The panic itself is in the log.
 pub fn panicked(_: Box<dyn std::any::Any + Send + 'static>) -> Response {
     tracing::error!("a handler panicked");
     internal().into_response()
@@ -297,7 +297,7 @@ impl IntoResponse for Problem {
     }
 }
 
-/// Writes problems out, those of the router included, which have no body of their own.
+/// Writes the bodies of problems, and of errors by the router, which have no body.
 pub async fn dress(request: Request, next: Next) -> Response {
     let path = request.uri().path().to_owned();
     let id = request.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
@@ -308,19 +308,19 @@ pub async fn dress(request: Request, next: Next) -> Response {
     write(response, problem, path, id)
 }
 
-/// A response with the body of a problem.
+/// Replaces the body of a response by the problem.
 pub(in crate::http) fn write(response: Response, problem: Problem, path: String, id: String) -> Response {
     let (mut parts, _) = response.into_parts();
     parts.status = problem.0.status;
     parts.headers.remove(header::CONTENT_LENGTH);
     parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
     parts.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    // Infallible for these types; an empty body at worst.
+    // Infallible for these types. Otherwise the body would be empty.
     let body = serde_json::to_string(&problem.body(path, id)).unwrap_or_default();
     Response::from_parts(parts, Body::from(body))
 }
 
-/// A refusal that no handler of ours has worded.
+/// Returns the problem for an error response that no Printyard handler created.
 fn bare(response: &Response) -> Option<Problem> {
     let status = response.status();
     if !status.is_client_error() && !status.is_server_error() {

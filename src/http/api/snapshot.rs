@@ -1,4 +1,4 @@
-//! One picture of a printer's camera, passed on.
+//! Proxy for single images of a printer's camera.
 
 use axum::{
     extract::State,
@@ -41,7 +41,7 @@ async fn get_printer_snapshot(
     let picture = services.snapshot(&who.0, id).await?;
     let unknown = HeaderValue::from_static("application/octet-stream");
     let content_type = HeaderValue::from_str(&picture.content_type).unwrap_or(unknown);
-    // What a camera sends is somebody's input: a browser shall see a picture in it, or nothing.
+    // The camera's response is untrusted. These headers make a browser show an image or nothing.
     let confined = HeaderValue::from_static("default-src 'none'; sandbox");
     let headers: [(HeaderName, HeaderValue); 2] =
         [(header::CONTENT_TYPE, content_type), (header::CONTENT_SECURITY_POLICY, confined)];

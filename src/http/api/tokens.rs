@@ -1,4 +1,4 @@
-//! Tokens of the API. A secret is shown once, when it is made.
+//! API tokens. A secret is shown only once, when the token is created.
 
 use axum::{
     Json,
@@ -123,7 +123,7 @@ async fn create_token(
     Ok(created(token, secret))
 }
 
-/// A new token with its secret, shown this once.
+/// Returns the response with a new token and its secret, which is shown only once.
 fn created(token: Token, secret: String) -> Response {
     let location = [(header::LOCATION, format!("/api/v1/tokens/{}", token.id))];
     (StatusCode::CREATED, location, Json(CreatedBody { token: secret, rest: token.into() })).into_response()

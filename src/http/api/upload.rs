@@ -1,8 +1,8 @@
-//! A file on its way through to a printer: streamed to disk, and from there on.
+//! Uploads of files to a printer: received to disk, then streamed to the printer.
 //!
-//! OctoPrint takes an upload only with its length (measured on 1.11.8: 411 `Length Required` for a chunked one), which
-//! a form does not tell before its end. Nothing reaches the printer before the whole form was read and held against
-//! the rules.
+//! OctoPrint accepts an upload only with its length (measured on 1.11.8: 411 `Length Required` for a chunked one). The
+//! length of a form's file is known only at the end of the form. Nothing is sent to the printer before the whole form
+//! is read and validated.
 
 use std::time::Duration;
 
@@ -42,9 +42,9 @@ use crate::{
 
 /// The largest file, in bytes: OctoPrint's own limit.
 const LARGEST: u64 = 1024 * 1024 * 1024;
-/// The longest text of a part that is no file, in bytes.
+/// The longest text of a part that is not the file, in bytes.
 const LONGEST_TEXT: usize = 4_096;
-/// A client that sends nothing for this long has gone.
+/// A client that sends nothing for this long is disconnected.
 const SILENCE: Duration = Duration::from_secs(60);
 
 /// The form of an upload.
@@ -72,7 +72,7 @@ pub struct UploadedBody {
     size: u64,
 }
 
-/// What is wanted beside the content.
+/// The options of an upload.
 #[derive(Debug, Default)]
 pub struct Wishes {
     pub folder: Option<String>,
@@ -80,7 +80,7 @@ pub struct Wishes {
 }
 
 impl Wishes {
-    /// Reads one of the parts beside the file.
+    /// Reads one of the text parts.
     async fn read(&mut self, field: Field<'_>) -> Result<(), Problem> {
         let name = field.name().unwrap_or_default().to_owned();
         let text = text(field, &name).await?;
@@ -109,7 +109,7 @@ impl Wishes {
     }
 }
 
-/// Receives a form and passes its file on.
+/// Receives a form and uploads its file to the printer.
 pub async fn receive(
     services: &Services,
     who: &Principal,
@@ -121,7 +121,7 @@ pub async fn receive(
         let rule = "must name a folder, without . and .. as parts".to_owned();
         return Err(Problem::bad_query(vec![("path".to_owned(), "path", rule)]));
     }
-    // Before the body is read: what waits for a place takes no memory and no disk.
+    // Checks before the body is read. A request that waits for a slot uses no memory and no disk.
     let mut place = Some(services.admit_upload(who)?);
     let meter = HeaderMeter::default();
     let request = request.map(|body| RequestBody::from_stream(MeteredBody::new(body, meter.clone())));
@@ -154,7 +154,7 @@ pub async fn receive(
     }
 }
 
-/// A file that is coming in.
+/// A file that is being received.
 struct Incoming {
     size: u64,
     file: File,
@@ -168,7 +168,7 @@ impl Incoming {
         Ok(Self { size: 0, file, filename, place })
     }
 
-    /// Takes the next piece.
+    /// Appends a chunk.
     async fn push(&mut self, chunk: Bytes) -> Result<(), Problem> {
         let bytes = u64::try_from(chunk.len()).unwrap_or(u64::MAX);
         self.size += bytes;
@@ -179,7 +179,7 @@ impl Incoming {
         self.file.write_all(&chunk).await.map_err(|error| disk(&error))
     }
 
-    /// The form was read to its end: the file goes.
+    /// Uploads the file to the printer, after the form was read to its end.
     async fn finish(
         mut self,
         services: &Services,
@@ -202,7 +202,7 @@ impl Incoming {
     }
 }
 
-/// The name that the file is to have: folders in it are not for this field to say.
+/// Returns the name of the file. Folders in it are dropped: the part `path` names the folder.
 fn filename(field: &Field<'_>) -> Result<String, Problem> {
     let name = field.file_name().unwrap_or_default();
     let name = name.rsplit(['/', '\\']).next().unwrap_or_default().trim();
@@ -226,7 +226,7 @@ async fn text(mut field: Field<'_>, name: &str) -> Result<String, Problem> {
     String::from_utf8(bytes).map_err(|_| Problem::malformed("malformed_multipart", "A part of the form is not UTF-8."))
 }
 
-/// Waits for the next piece of a form: who has gone silent is not waited for.
+/// Waits for the next piece of a form, up to [`SILENCE`].
 async fn in_time<T>(piece: impl Future<Output = Result<T, MultipartError>>) -> Result<T, Problem> {
     let piece = tokio::time::timeout(SILENCE, piece).await.map_err(|_| too_slow())?;
     piece.map_err(|_| broken_form())

@@ -1,4 +1,4 @@
-//! The body of an upload, read with bounded memory.
+//! Upload body that is read with bounded memory.
 
 use std::{
     io,
@@ -16,7 +16,7 @@ use futures_util::{Stream, StreamExt};
 
 /// Bytes within which the header of the next part must be complete.
 const HEADER_WITHIN: usize = 64 * 1024;
-/// Nothing is counted: the content of a part is read.
+/// Counter value while the content of a part is read. Nothing is counted then.
 const WITHIN_PART: usize = usize::MAX;
 
 /// Counts the bytes between two parts of a form. Cheap to clone.
@@ -24,21 +24,22 @@ const WITHIN_PART: usize = usize::MAX;
 pub struct HeaderMeter(Arc<AtomicUsize>);
 
 impl HeaderMeter {
-    /// A part is searched for.
+    /// Starts to count: the parser searches for the next part.
     pub fn between_parts(&self) {
         self.0.store(0, Ordering::Relaxed);
     }
 
-    /// The content of a part is read.
+    /// Stops counting: the content of a part is read.
     pub fn within_part(&self) {
         self.0.store(WITHIN_PART, Ordering::Relaxed);
     }
 }
 
-/// A body that ends with an error where no part begins within [`HEADER_WITHIN`] bytes.
+/// A body that ends with an error if no part begins within [`HEADER_WITHIN`] bytes.
 ///
-/// The parser of forms reads all that is ready, and searches it from its start each time. So a piece is handed over
-/// at a time, and the parser looks at it before it gets the next one: memory and time stay proportional to the body.
+/// The form parser reads everything that is ready, and searches it from the start each time. So this body yields one
+/// chunk at a time, and the parser processes it before it gets the next one. Memory and time stay proportional to the
+/// body.
 pub struct MeteredBody {
     body: BodyDataStream,
     meter: HeaderMeter,
@@ -46,7 +47,7 @@ pub struct MeteredBody {
 }
 
 impl MeteredBody {
-    /// Meters a body.
+    /// Wraps a body.
     pub fn new(body: Body, meter: HeaderMeter) -> Self {
         Self { body: body.into_data_stream(), meter, has_given: false }
     }

@@ -1,4 +1,4 @@
-//! People who log in by name and password, and their sessions.
+//! Users who log in by name and password, and their sessions.
 
 use axum::{
     Json,
@@ -264,7 +264,7 @@ async fn delete_user_session(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// A user with the version of what can be written.
+/// Responds with a user and its version as `ETag`.
 fn tagged(user: User) -> Response {
     let etag = format!("\"v{}\"", user.version);
     let mut response = Json(UserBody::from(user)).into_response();

@@ -1,4 +1,4 @@
-//! Webhooks and their deliveries as programs write and read them. A secret goes out once.
+//! Request and response bodies for webhooks and deliveries. A secret is returned only once.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -35,7 +35,7 @@ pub struct NewWebhookBody {
 }
 
 impl NewWebhookBody {
-    /// What the use case takes.
+    /// Converts to the input of the use case.
     pub fn into_details(self) -> WebhookDetails {
         WebhookDetails {
             url: self.url,
@@ -74,7 +74,7 @@ pub struct WebhookPatchBody {
 }
 
 impl WebhookPatchBody {
-    /// What the use case takes. Fails where null would clear what has to be there.
+    /// Converts to the input of the use case. Fails if null would clear a required field.
     pub fn into_patch(self) -> Result<WebhookPatch, Invalid> {
         let mut invalid = Invalid::default();
         let mut refuse = |field: &str| invalid.add(format!("/{field}"), "null", "cannot be cleared");

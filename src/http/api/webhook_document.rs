@@ -1,4 +1,4 @@
-//! What a receiver is sent, in the document: the section `webhooks` of OpenAPI 3.1.
+//! The section `webhooks` of the OpenAPI 3.1 document: the request that a receiver gets.
 
 use utoipa::{
     ToSchema,
@@ -22,7 +22,7 @@ const DESCRIPTION: &str = "Each event that a webhook wants is sent to its `url`,
     to one receiver at once, so events may overtake each other unless the webhook is `ordered`: then an event that is \
     not taken holds up those behind it, until it is given up. `POST /webhooks/{id}/test` sends the type `webhook.test`.";
 
-/// Adds the request that a receiver is sent.
+/// Adds the request that a receiver gets.
 pub fn add(document: &mut OpenApi) {
     let header = |name: &str, text: &str| {
         let schema = ObjectBuilder::new().schema_type(Type::String).build();

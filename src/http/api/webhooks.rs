@@ -1,4 +1,4 @@
-//! Webhooks: receivers that are told of events, and what was sent to them.
+//! Webhooks in the API: receivers of events, and the deliveries to them.
 
 use axum::{
     Json,
