@@ -1,6 +1,6 @@
-//! What every answer tells a browser: believe the type, load nothing from elsewhere, show it in nobody's frame.
+//! Security headers of every response: no content sniffing, no content from other origins, no framing.
 //!
-//! Set last, where nothing has set it yet: pages have policies of their own, and whoever set a stricter one meant it.
+//! This layer sets a header only if it is missing. Pages set their own policies, and a handler may set a stricter one.
 
 use axum::{
     extract::Request,
@@ -11,7 +11,8 @@ use axum::{
 
 use super::peer::Client;
 
-/// For what is no page: data, pictures, style and script need nothing themselves. Pages bring a policy of their own.
+/// Defaults for responses that are not pages: data, images, style sheets and scripts need no other resources. Pages set
+/// their own policy.
 const DEFAULTS: [(HeaderName, HeaderValue); 6] = [
     (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'")),
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
@@ -23,10 +24,10 @@ const DEFAULTS: [(HeaderName, HeaderValue); 6] = [
     (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
     (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
 ];
-/// A year without plain HTTP; for this host alone, since its neighbours are not ours to speak for.
+/// HTTPS only, for one year. For this host alone: its subdomains may belong to other services.
 const HTTPS_ONLY: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
-/// Adds what an answer lacks.
+/// Adds the missing headers.
 pub async fn wear(request: Request, next: Next) -> Response {
     let secure = request.extensions().get::<Client>().is_some_and(|client| client.secure);
     let mut response = next.run(request).await;

@@ -1,5 +1,5 @@
-//! Who asks: a bearer token in the API, a session cookie on the pages. One never stands in for the other, so that
-//! no page of somebody else's can make a browser command a farm through the API.
+//! Authentication: a bearer token for the API, a session cookie for the pages. The API accepts no cookies and the pages
+//! accept no tokens. So a page of another site cannot make a browser send commands through the API.
 
 use axum::http::{Extensions, HeaderMap, header};
 
@@ -12,42 +12,42 @@ use crate::{
     },
 };
 
-/// The cookie of a browser session.
+/// The session cookie.
 pub const COOKIE: &str = "printyard_session";
-/// The cookie of a browser that has logged in with a password before.
+/// The cookie of a browser in which a user has logged in with a password before.
 const DEVICE_COOKIE: &str = "printyard_device";
-/// It lasts a year.
+/// Lifetime of the device cookie: one year.
 const DEVICE_AGE_S: i64 = 365 * 86_400;
-/// The cookie of a browser that is at the provider of single sign-on.
+/// The cookie of a browser during a single sign-on.
 const JOURNEY_COOKIE: &str = "printyard_journey";
-/// The cookie of whoever has chosen a language.
+/// The cookie with the chosen language.
 const LANGUAGE_COOKIE: &str = "printyard_language";
-/// A choice of language lasts a year.
+/// Lifetime of the language cookie: one year.
 const LANGUAGE_AGE_S: i64 = 365 * 86_400;
 
-/// The token of `Authorization: Bearer`.
+/// Returns the token of `Authorization: Bearer`.
 pub fn bearer(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     (scheme.eq_ignore_ascii_case("bearer") && !token.trim().is_empty()).then(|| token.trim())
 }
 
-/// The secret of the session cookie.
+/// Returns the secret in the session cookie.
 pub fn session_cookie(headers: &HeaderMap) -> Option<&str> {
     value_of(headers, COOKIE)
 }
 
-/// The sealed device of a browser that has logged in before.
+/// Returns the sealed value of the device cookie.
 pub fn device_cookie(headers: &HeaderMap) -> Option<&str> {
     value_of(headers, DEVICE_COOKIE)
 }
 
-/// The sealed journey of a browser that comes back from the provider.
+/// Returns the sealed login state of a browser that returns from the identity provider.
 pub fn journey_cookie(headers: &HeaderMap) -> Option<&str> {
     value_of(headers, JOURNEY_COOKIE)
 }
 
-/// The tag of the language that was chosen in a browser.
+/// Returns the language tag that the user has chosen in this browser.
 pub fn language_cookie(headers: &HeaderMap) -> Option<&str> {
     value_of(headers, LANGUAGE_COOKIE)
 }
@@ -62,7 +62,7 @@ fn value_of<'a>(headers: &'a HeaderMap, wanted: &str) -> Option<&'a str> {
         .find_map(|(name, value)| (name == wanted).then_some(value))
 }
 
-/// The principal of the bearer token of a request, or how to refuse the request.
+/// Returns the principal of a request's bearer token, or the refusal.
 pub async fn by_bearer(
     services: &Services,
     headers: &HeaderMap,
@@ -74,7 +74,7 @@ pub async fn by_bearer(
     }
 }
 
-/// Whose session a request belongs to.
+/// Returns the principal of a request's session.
 pub async fn by_session(services: &Services, headers: &HeaderMap) -> Result<Option<Principal>, Error> {
     match session_cookie(headers) {
         Some(secret) => services.principal_by_session(secret).await,
@@ -82,7 +82,7 @@ pub async fn by_session(services: &Services, headers: &HeaderMap) -> Result<Opti
     }
 }
 
-/// Where a request came from, for the audit.
+/// Returns the origin of a request, for the audit log.
 pub fn origin_of(extensions: &Extensions) -> Origin {
     Origin {
         request_id: extensions.get::<RequestId>().map(|id| id.0.clone()),
@@ -90,23 +90,23 @@ pub fn origin_of(extensions: &Extensions) -> Origin {
     }
 }
 
-/// The header that keeps a session in a browser for `age_s` seconds; 0 takes it away. Never sent over plain HTTP where it
-/// came over TLS.
+/// Returns the `Set-Cookie` header that keeps a session for `age_s` seconds; 0 deletes it. A cookie that was set over
+/// TLS is never sent over plain HTTP.
 pub fn keep_cookie(extensions: &Extensions, secret: &str, age_s: i64) -> String {
     cookie(extensions, COOKIE, "/", secret, age_s)
 }
 
-/// The header that keeps a journey to the provider of single sign-on; like [`keep_cookie`].
+/// Returns the `Set-Cookie` header for the state of a single sign-on. `age_s` is as in [`keep_cookie`].
 pub fn keep_journey(extensions: &Extensions, journey: &str, age_s: i64) -> String {
     cookie(extensions, JOURNEY_COOKIE, "/login/oidc", journey, age_s)
 }
 
-/// The header that keeps a device, which only the login reads.
+/// Returns the `Set-Cookie` header of a device. Only the login reads it.
 pub fn keep_device(extensions: &Extensions, device: &str) -> String {
     cookie(extensions, DEVICE_COOKIE, "/login", device, DEVICE_AGE_S)
 }
 
-/// The header that keeps the choice of a language.
+/// Returns the `Set-Cookie` header of a language choice.
 pub fn keep_language(extensions: &Extensions, tag: &str) -> String {
     cookie(extensions, LANGUAGE_COOKIE, "/", tag, LANGUAGE_AGE_S)
 }
@@ -114,6 +114,7 @@ pub fn keep_language(extensions: &Extensions, tag: &str) -> String {
 fn cookie(extensions: &Extensions, name: &str, path: &str, value: &str, age_s: i64) -> String {
     let secure = extensions.get::<Client>().is_some_and(|client| client.secure);
     let secure = if secure { "; Secure" } else { "" };
-    // Lax: the way back from a provider is a link of another site, on which a Strict cookie would not come along.
+    // `Lax`: the identity provider redirects back from another site, and browsers would not send a `Strict` cookie
+    // then.
     format!("{name}={value}; Path={path}; HttpOnly; SameSite=Lax; Max-Age={age_s}{secure}")
 }

@@ -1,43 +1,44 @@
-//! What anybody outside may take of the server: connections, header bytes, and time.
+//! Limits on what clients can use: connections, header bytes, and time.
 //!
-//! Without them one client that sends a byte a minute, or opens sockets and says nothing, would hold what all share.
+//! Without limits, a client that sends one byte a minute, or opens idle sockets, would use up shared resources.
 
 use std::time::Duration;
 
-/// How much of the server one asker, and all of them together, may hold. Tests shorten the times.
+/// Limits per client and in total. Tests shorten the times.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
-    /// Connections at once. Beyond it the oldest connection without a complete request is closed for a new one;
-    /// without one, the new one waits.
+    /// Open connections. At the limit, the oldest connection without a complete request is closed for a new one. If all
+    /// have sent one, the new connection waits.
     pub connections: usize,
-    /// Those of one address; a trusted proxy has no such limit. What comes beyond it is closed at once.
+    /// Open connections of one address, except trusted proxies. A connection above the limit is closed at once.
     pub connections_per_address: usize,
-    /// The header of a request comes whole within this; a kept connection is idle for at most as long.
+    /// Time for a complete request header, and idle time of a kept connection.
     pub header_within: Duration,
-    /// A TLS handshake is done within this.
+    /// Time for a TLS handshake.
     pub handshake_within: Duration,
-    /// The bytes of a header, with its first line. Its number of fields is bounded by hyper, at 100.
+    /// Bytes of a header, including the request line. hyper limits the number of fields to 100.
     pub header_bytes: usize,
-    /// Requests of the API under way at once, but for those that take long.
+    /// API requests in progress, except those in `long_requests`.
     pub requests: Capacity,
-    /// Those that take long by their nature: uploads, whole lists, and whoever waits for an end.
+    /// API requests in progress that take long: uploads, whole lists, and requests that wait for an outcome.
     pub long_requests: Capacity,
-    /// Requests of one token that may stop printers, when the places above are all taken. They have no common limit: the load
-    /// of other tokens never refuses them. The number of connections bounds them.
+    /// Requests of one token that may stop printers, while all slots above are taken. They have no common limit, so the
+    /// load of other tokens never causes a refusal. The number of connections limits them.
     pub reserved_requests_each: usize,
-    /// Some of what is sent is taken within this; who takes nothing is cut off.
+    /// Longest time without write progress. A client that reads nothing for this long is disconnected.
     pub taken_within: Duration,
-    /// A request is answered within this. Streams begin their answer at once, and go on for as long as they like.
+    /// Time until a response starts. Streams start their response at once, and then may last as long as they want.
     pub answer_within: Duration,
-    /// The same for uploads and lists of files, which end by the silence of the printer: a gigabyte at 50 KB/s takes 6 hours.
+    /// The same for uploads and lists of files. They end when the printer sends nothing: a gigabyte at 50 KB/s takes 6
+    /// hours.
     pub transfer_within: Duration,
 }
 
-/// How many there may be at once, in all and of one key.
+/// Maximum number at once, in total and per key.
 #[derive(Debug, Clone, Copy)]
 pub struct Capacity {
     pub all: usize,
-    /// Of one token, or one user.
+    /// Per token or user.
     pub each: usize,
 }
 

@@ -1,14 +1,15 @@
-//! Compresses pages and JSON on their way out. Static files come compressed (`build.rs`), live streams compress themselves
-//! (`dashboard/wire.rs`), and pictures gain nothing.
+//! Compresses pages and JSON. Static files are compressed at build time (`build.rs`), and live streams compress
+//! themselves (`dashboard/wire.rs`). Images would not get smaller.
 //!
-//! A page that shows a secret beside a text that an attacker chooses gives the secret away by its compressed size (BREACH). So
-//! responses with secrets are not compressed:
+//! The compressed size of a page can reveal a secret that is next to attacker-controlled text (BREACH). So responses
+//! with secrets are not compressed:
 //!
-//! * those to unsafe requests: new tokens, signing secrets of webhooks, forms that come back with sealed values,
-//! * those whose handler sets `Cache-Control: no-store`: the set-up link, a key that OctoPrint granted.
+//! * responses to unsafe requests: new tokens, signing secrets of webhooks, forms that are shown again with sealed
+//!   values,
+//! * responses whose handler sets `Cache-Control: no-store`: the set-up link, a key that OctoPrint granted.
 //!
-//! Forms have no CSRF token that could leak: `dashboard/guard.rs` checks `Sec-Fetch-Site` and `Origin`. The API reads its
-//! tokens from a header that no other site can make a browser send.
+//! Forms have no CSRF token that could leak: `dashboard/guard.rs` checks `Sec-Fetch-Site` and `Origin`. The API reads
+//! its tokens from a header that no other site can make a browser send.
 
 use axum::{
     body::Body,
@@ -26,11 +27,11 @@ use tower_http::{
     },
 };
 
-/// Smaller responses are sent as they are: they fit into a packet or two.
+/// Smaller responses are not compressed: they fit into one or two packets.
 const LEAST: u64 = 2_048;
-/// A farm page of 300 printers takes 2 ms. The next levels take longer and save almost nothing.
+/// Compressing a farm page of 300 printers takes 2 ms. Higher levels take longer and save almost nothing.
 const LEVEL: CompressionLevel = CompressionLevel::Precise(4);
-/// What is compressed. Streams (`text/event-stream`, NDJSON) and downloads are not.
+/// Compressed media types. Streams (`text/event-stream`, NDJSON) and downloads are not compressed.
 const TYPES: [&str; 6] = [
     "text/html",
     "text/css",
@@ -40,7 +41,7 @@ const TYPES: [&str; 6] = [
     "application/problem+json",
 ];
 
-/// Compresses the response where the client accepts it and no secret is in it.
+/// Compresses the response if the client accepts gzip and the response contains no secret.
 pub async fn compress(request: Request, next: Next) -> Response {
     if !request.method().is_safe() {
         return next.run(request).await;
@@ -60,7 +61,7 @@ fn is_compressible(_: StatusCode, _: Version, headers: &HeaderMap, _: &Extension
     is_stored && TYPES.contains(&kind)
 }
 
-/// Whether a client accepts gzip (RFC 9110, 12.5.3).
+/// Returns whether a client accepts gzip (RFC 9110, 12.5.3).
 pub fn accepts_gzip(headers: &HeaderMap) -> bool {
     let accepted = headers.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default();
     accepted.split(',').any(|coding| {

@@ -1,12 +1,12 @@
-//! Lines of files for spreadsheets (RFC 4180).
+//! CSV lines for spreadsheets (RFC 4180).
 
-/// A line with its end.
+/// Returns a line with its line end.
 pub fn line<S: AsRef<str>>(fields: &[S]) -> String {
     let cells: Vec<String> = fields.iter().map(|field| cell(field.as_ref())).collect();
     cells.join(",") + "\r\n"
 }
 
-/// A cell that a spreadsheet shows and never runs: what begins like a formula gets an apostrophe.
+/// Returns a cell that a spreadsheet does not execute: text that looks like a formula gets an apostrophe.
 fn cell(text: &str) -> String {
     let guard = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { "'" } else { "" };
     if guard.is_empty() && !text.contains([',', '"', '\r', '\n']) {

@@ -1,7 +1,7 @@
-//! Answers 304 where the browser has the same page already: when a page asks again, or a person goes back to it.
+//! Responds with 304 if the browser already has the same page, when it reloads or goes back.
 //!
-//! The tag is the hash of the page that was just made for this request. So a 304 says nothing about a page of another user,
-//! role or language: their page is another text.
+//! The tag is the hash of the page that was just rendered for this request. So a 304 reveals nothing about the page of
+//! another user, role or language, which has a different hash.
 
 use axum::{
     body::{Body, to_bytes},
@@ -12,10 +12,11 @@ use axum::{
 };
 use sha2::{Digest, Sha256};
 
-/// The browser may keep the page, and asks before each use.
+/// The browser may store the page, and must revalidate it before each use.
 const PRIVATE: HeaderValue = HeaderValue::from_static("private, max-age=0, must-revalidate");
 
-/// Tags the pages of these routes. For pages that show neither secrets nor personal data: the browser keeps them.
+/// Adds an `ETag` to the pages of these routes. Only for pages without secrets and personal data, because the browser
+/// stores them.
 pub async fn revalidate(request: Request, next: Next) -> Response {
     if !request.method().is_safe() {
         return next.run(request).await;
@@ -32,11 +33,11 @@ pub async fn revalidate(request: Request, next: Next) -> Response {
     headers.insert(header::CACHE_CONTROL, PRIVATE);
     headers.append(header::VARY, HeaderValue::from_static("Cookie, Accept-Language"));
     if !is_get {
-        // The body of an answer to HEAD is not there to be hashed.
+        // A response to HEAD has no body to hash.
         return response;
     }
     let (mut parts, body) = response.into_parts();
-    // A page is a string in memory, which is neither copied nor able to fail.
+    // A page is a string in memory: it is not copied, and reading it cannot fail.
     let Ok(page) = to_bytes(body, usize::MAX).await else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
@@ -58,7 +59,7 @@ fn tagged(mut response: Response, tag: &str) -> Response {
     response
 }
 
-/// Whether `If-None-Match` has a tag (RFC 9110, 13.1.2): compared weakly.
+/// Returns whether `If-None-Match` contains a tag (RFC 9110, 13.1.2), by weak comparison.
 pub fn is_known(request: &HeaderMap, tag: &str) -> bool {
     let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
     let known = request.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());

@@ -1,4 +1,4 @@
-//! Limits per key (an address, a token, a user), so that one of them cannot take what all share.
+//! Limits per key (an address, a token, a user), so that one key cannot use up shared capacity.
 
 use std::{
     collections::HashMap,
@@ -11,11 +11,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::bounds::Capacity;
 
-/// Counts what each key holds.
+/// Counts the items that each key holds.
 #[derive(Debug, Clone)]
 pub struct KeyedCount<K>(Arc<Mutex<HashMap<K, usize>>>);
 
-/// Counts for its key until it is dropped.
+/// One counted item. Dropping it decrements the counter of its key.
 #[derive(Debug)]
 pub struct Counted<K: Eq + Hash> {
     count: KeyedCount<K>,
@@ -29,7 +29,7 @@ impl<K> Default for KeyedCount<K> {
 }
 
 impl<K: Eq + Hash + Clone> KeyedCount<K> {
-    /// Counts one more of a key. `None`: the key has `most` already.
+    /// Counts one more item of a key. `None`: the key already holds `most`.
     pub fn admit(&self, key: K, most: usize) -> Option<Counted<K>> {
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let n = held.get(&key).copied().unwrap_or(0);
@@ -53,7 +53,7 @@ impl<K: Eq + Hash> Drop for Counted<K> {
     }
 }
 
-/// A limit for all, and a smaller one for each key.
+/// A total limit, and a smaller one per key.
 #[derive(Debug, Clone)]
 pub struct KeyedLimit<K> {
     limit: Capacity,
@@ -61,14 +61,14 @@ pub struct KeyedLimit<K> {
     each: KeyedCount<K>,
 }
 
-/// A place below a [`KeyedLimit`], until it is dropped.
+/// A slot of a [`KeyedLimit`]. Dropping it frees the slot.
 #[derive(Debug)]
 pub struct Place<K: Eq + Hash> {
     _all: OwnedSemaphorePermit,
     _own: Counted<K>,
 }
 
-/// The part of a [`KeyedLimit`] that has no place left.
+/// The limit that is exhausted: that of the key, or the total one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Full {
     Key,
@@ -76,12 +76,12 @@ pub enum Full {
 }
 
 impl<K: Eq + Hash + Clone> KeyedLimit<K> {
-    /// Every place is free.
+    /// Creates a limit with all slots free.
     pub fn new(limit: Capacity) -> Self {
         Self { limit, all: Arc::new(Semaphore::new(limit.all)), each: KeyedCount::default() }
     }
 
-    /// Takes a place for a key.
+    /// Takes a slot for a key.
     pub fn admit(&self, key: K) -> Result<Place<K>, Full> {
         let own = self.each.admit(key, self.limit.each).ok_or(Full::Key)?;
         let all = self.all.clone().try_acquire_owned().map_err(|_| Full::All)?;
@@ -89,7 +89,7 @@ impl<K: Eq + Hash + Clone> KeyedLimit<K> {
     }
 }
 
-/// The key of an address: of IPv6 its network of 64 bits, since one host has all of its addresses.
+/// Returns the key of an address. For IPv6 it is the /64 network, because one host can use all its addresses.
 pub fn network_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),

@@ -1,7 +1,7 @@
-//! The only module that knows axum: `api/` speaks JSON to programs, `dashboard/` speaks HTML to people.
+//! HTTP layer, the only module that uses axum: `api/` serves JSON to programs, `dashboard/` serves HTML to people.
 //!
-//! Handlers hold syntax against the contract, call one use case, and turn its result into an answer. Errors become
-//! HTTP here, last, in two skins: problem+json below `/api`, a page elsewhere.
+//! Handlers validate the syntax, call one use case, and convert its result to a response. Errors are converted to HTTP
+//! last, in two formats: problem+json below `/api`, a page elsewhere.
 
 pub mod api;
 mod armour;
@@ -32,7 +32,8 @@ pub use self::serve::serve;
 use self::{api::limits::Limits, bounds::Bounds, peer::Proxies};
 use crate::service::Services;
 
-/// The whole site. From the outside in: who asks, what every answer wears, then one of the two sides.
+/// Returns the router of the whole server. Its outer layers handle unread bodies, request ids, clients and security
+/// headers.
 pub fn router(services: Services, limits: Limits, bounds: Bounds, proxies: Proxies, stop: CancellationToken) -> Router {
     Router::new()
         .merge(api::router(services.clone(), limits, bounds))

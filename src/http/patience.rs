@@ -1,7 +1,7 @@
-//! How long a request may take to be answered. What hangs is told so, instead of holding a connection for ever.
+//! Request timeout. A request without a response in time gets an error instead of holding its connection.
 //!
-//! Only the time until the answer begins counts, so streams and downloads go on for as long as they like. Each side of
-//! the house words the refusal in its own skin.
+//! Only the time until the response starts counts, so streams and downloads may last longer. The API and the pages
+//! render the error in their own format.
 
 use std::time::Duration;
 
@@ -14,18 +14,18 @@ use axum::{
 use super::bounds::Bounds;
 use crate::service::Services;
 
-/// Routes of uploads and of lists of files, which take as long as the slowest line on their way.
+/// Routes of uploads and lists of files. They take as long as the slowest connection involved.
 const TRANSFERS: [&str; 2] = ["/api/v1/printers/{id}/files", "/printers/{id}/files"];
 
-/// The timeout while the database is known not to work: its statements would wait for nothing.
+/// The timeout while the database is known to be unavailable, because its statements would wait in vain.
 const DATABASE_AWAY: Duration = Duration::from_secs(5);
 
-/// It passes on a file to a printer, or the printer's list of files.
+/// Returns whether a route transfers a file to a printer, or reads the printer's list of files.
 pub fn is_transfer(route: Option<&str>) -> bool {
     route.is_some_and(|route| TRANSFERS.contains(&route))
 }
 
-/// The answer; `None` when it did not come in time. What the handler was doing is dropped, as when a client goes.
+/// Returns the response, or `None` after the timeout. The handler is dropped then, as after a client disconnect.
 pub async fn within(services: &Services, bounds: Bounds, request: Request, next: Next) -> Option<Response> {
     let route = request.extensions().get::<MatchedPath>();
     let is_transfer = is_transfer(route.map(MatchedPath::as_str));
@@ -38,7 +38,7 @@ pub async fn within(services: &Services, bounds: Bounds, request: Request, next:
     match tokio::time::timeout(patience, next.run(request)).await {
         Ok(response) => Some(response),
         Err(_) => {
-            tracing::warn!(seconds = patience.as_secs(), "a request was not answered in time");
+            tracing::warn!(seconds = patience.as_secs(), "a request timed out");
             None
         }
     }

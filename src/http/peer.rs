@@ -1,7 +1,7 @@
-//! Who asks: the other end of the connection, or whom a proxy that the operator trusts names in its place.
+//! Resolves the client of a request: the peer of the connection, or the client that a trusted proxy names.
 //!
-//! Anybody can write `X-Forwarded-For`. It is read from its right end, where our own proxies have written, only as far
-//! as they go; what stands further left is somebody's claim.
+//! Any client can send `X-Forwarded-For`. It is read from the right, where trusted proxies append, up to the first
+//! address that is not a trusted proxy. Addresses further left are not trusted.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -19,49 +19,49 @@ use ipnet::IpNet;
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// The other end of the connection; an extension of each request. It may be a proxy: ask [`Client`] who asks.
+/// The peer of the connection, as an extension of each request. It may be a proxy; [`Client`] is the client.
 #[derive(Debug, Clone, Copy)]
 pub struct Peer(pub SocketAddr);
 
-/// An extension of each request that came over TLS of our own.
+/// An extension of each request that arrived over TLS on this server's port.
 #[derive(Debug, Clone, Copy)]
 pub struct OverTls;
 
-/// Who asks; an extension of each request.
+/// The client, as an extension of each request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Client {
-    /// An IPv4 address inside an IPv6 one is given as the IPv4 address that it is.
+    /// An IPv4-mapped IPv6 address is converted to IPv4.
     pub address: IpAddr,
-    /// Whether nobody on the way can read along, as far as is known.
+    /// Whether the connection is encrypted, as far as is known.
     pub secure: bool,
 }
 
-/// The proxies whose word counts.
+/// The trusted proxies.
 #[derive(Debug, Clone, Default)]
 pub struct Proxies(Arc<[IpNet]>);
 
 impl Proxies {
-    /// Exactly these networks; nobody is trusted where there are none.
+    /// Trusts exactly these networks. An empty list trusts no proxy.
     pub fn new(networks: Vec<IpNet>) -> Self {
         Self(networks.into())
     }
 
-    /// Whether this is one of them.
+    /// Returns whether an address is a trusted proxy.
     pub fn trusts(&self, address: IpAddr) -> bool {
         self.0.iter().any(|network| network.contains(&address))
     }
 
-    /// Who asks, given the other end of the connection and what the headers claim.
+    /// Returns the client, from the peer of the connection and the headers.
     pub fn resolve(&self, peer: IpAddr, over_tls: bool, headers: &HeaderMap) -> Client {
         let mut client = Client { address: peer.to_canonical(), secure: over_tls };
         if !self.trusts(client.address) {
             return client;
         }
-        // Of several values the last one is the nearest proxy's own.
+        // The last of several values is that of the nearest proxy.
         let schemes = parts(headers, &FORWARDED_PROTO).next();
         client.secure |= schemes.is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"));
         for part in parts(headers, &FORWARDED_FOR) {
-            // Behind what cannot be read nothing can be believed.
+            // Values to the left of an unreadable part cannot be trusted.
             let Some(address) = address(part) else { break };
             client.address = address;
             if !self.trusts(address) {
@@ -72,22 +72,22 @@ impl Proxies {
     }
 }
 
-/// The parts of a list in a header, from the right. One that is no text ends it.
+/// Returns the parts of a header list, from the right. Ends at a value that is not text.
 fn parts<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
     let values: Vec<_> = headers.get_all(name).iter().collect();
     values.into_iter().rev().map_while(|value| value.to_str().ok()).flat_map(|value| value.rsplit(',')).map(str::trim)
 }
 
-/// An address as proxies write it: bare, in brackets, with or without a port.
+/// Parses an address in the forms that proxies write: bare, in brackets, with or without a port.
 fn address(text: &str) -> Option<IpAddr> {
     let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
     let address = bare.parse::<IpAddr>().or_else(|_| text.parse::<SocketAddr>().map(|socket| socket.ip()));
     address.ok().map(|address| address.to_canonical())
 }
 
-/// Gives a request its [`Client`].
+/// Adds the [`Client`] to a request.
 pub async fn introduce(State(proxies): State<Proxies>, mut request: Request, next: Next) -> Response {
-    // Absent only where a router is called without a connection.
+    // Absent only if a router is called without a connection.
     if let Some(Peer(peer)) = request.extensions().get().copied() {
         let over_tls = request.extensions().get::<OverTls>().is_some();
         let client = proxies.resolve(peer.ip(), over_tls, request.headers());

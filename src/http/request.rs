@@ -1,4 +1,4 @@
-//! What identifies a request: its id, taken or made, returned, and on every line that it logs.
+//! Request ids: taken from the request or generated, returned, and part of each log line of the request.
 
 use axum::{
     extract::Request,
@@ -10,16 +10,16 @@ use tracing::Instrument;
 
 use crate::clock;
 
-/// The header that carries the id, both ways.
+/// The header of the id, in requests and responses.
 pub const HEADER: HeaderName = HeaderName::from_static("x-request-id");
-/// The longest id that is taken over.
+/// The longest id that is accepted.
 const LONGEST: usize = 128;
 
-/// The id of a request; an extension of each.
+/// The id of a request, as an extension of it.
 #[derive(Debug, Clone)]
 pub struct RequestId(pub String);
 
-/// Gives a request its id, logs within it, and sends it back.
+/// Assigns an id to a request, logs in its span, and returns the id.
 pub async fn identify(mut request: Request, next: Next) -> Response {
     let id = taken(request.headers()).unwrap_or_else(|| clock::new_id().to_string());
     let trace = visible(request.headers(), "traceparent", LONGEST).unwrap_or_default().to_owned();
@@ -38,7 +38,8 @@ fn taken(headers: &HeaderMap) -> Option<String> {
     visible(headers, HEADER.as_str(), LONGEST).map(str::to_owned)
 }
 
-/// The value of a header, where it is 1 to `longest` visible ASCII characters: others have no place in a log.
+/// Returns the value of a header if it has 1 to `longest` visible ASCII characters. Other values must not be in the
+/// log.
 fn visible<'a>(headers: &'a HeaderMap, name: &str, longest: usize) -> Option<&'a str> {
     let value = headers.get(name)?.to_str().ok()?;
     let fits = !value.is_empty() && value.len() <= longest && value.bytes().all(|byte| byte.is_ascii_graphic());

@@ -1,7 +1,7 @@
-//! The accept loop: connections in, each with its bounds, and a good end for all of them.
+//! The accept loop: limits each connection, and shuts all of them down gracefully.
 //!
-//! `axum::serve` has no limit of connections, no time for a header and no TLS; hyper has all it takes. HTTP/1.1 only:
-//! the second version would bring limits of its own, and nothing here needs it.
+//! `axum::serve` has no connection limit, no header timeout and no TLS; hyper has them. HTTP/1.1 only: HTTP/2 would
+//! need limits of its own, and this server does not need it.
 
 use std::{
     collections::BTreeMap,
@@ -34,22 +34,22 @@ use super::{
     stall::Stalling,
 };
 
-/// How long requests under way may take to end when the server ends.
+/// Time for requests in progress to end on shutdown.
 const DRAIN: Duration = Duration::from_secs(10);
-/// After an accept that failed: descriptors come back by themselves, and until then nothing else helps.
+/// Pause after a failed accept. Usually no file descriptor is free, and only waiting helps.
 const RECOVERY: Duration = Duration::from_millis(500);
 /// The first byte of a TLS handshake.
 const HANDSHAKE: u8 = 0x16;
-/// What a browser that speaks plain HTTP to a TLS port is told, in the only language that it understands.
+/// Response to plain HTTP on a TLS port, in plain HTTP, because the client does not use TLS.
 const WRONG_SCHEME: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n\
     This port speaks HTTPS: the address begins with https://\n";
-/// So long, and for so many bytes, a request in plain HTTP is read: a socket closed with bytes in it takes back what it
-/// said.
+/// Time and bytes for which a plain HTTP request is still read. If a socket is closed with unread data, the client may
+/// not get the response.
 const PARTING: Duration = Duration::from_secs(1);
 const PARTING_BYTES: u64 = 64 * 1024;
 
-/// Connections without a complete request so far, by the order in which they came. When there is no room for a new one, the
-/// oldest of them is closed.
+/// Connections that have not sent a complete request yet, in the order of arrival. If no slot is free for a new
+/// connection, the oldest of them is closed.
 #[derive(Clone, Default)]
 struct Silent(Arc<Mutex<BTreeMap<u64, CancellationToken>>>);
 
@@ -73,7 +73,7 @@ impl Silent {
     }
 }
 
-/// What every connection needs.
+/// Shared context of all connections.
 #[derive(Clone)]
 struct Door {
     router: Router,
@@ -83,7 +83,7 @@ struct Door {
     silent: Silent,
 }
 
-/// Serves until `stop` falls, then lets requests under way end, for a bounded time. With an acceptor: TLS only.
+/// Serves until `stop` is cancelled, then lets requests in progress end within [`DRAIN`]. With an acceptor: TLS only.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
@@ -115,30 +115,30 @@ pub async fn serve(
             drop((place, slot));
         });
     }
-    // Who comes now is refused at once, and not left waiting.
+    // New connections are refused at once instead of waiting.
     drop(listener);
     open.close();
     if timeout(DRAIN, open.wait()).await.is_err() {
-        tracing::warn!(connections = open.len(), "connections were cut off that did not end in time");
+        tracing::warn!(connections = open.len(), "connections were closed because they did not end in time");
         cut.cancel();
     }
 }
 
-/// The next connection. A failed accept neither ends the server nor keeps it spinning.
+/// Returns the next connection. A failed accept neither ends the server nor makes it spin.
 async fn next(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
             Ok(accepted) => return accepted,
             Err(error) if is_theirs(&error) => {}
             Err(error) => {
-                tracing::warn!(%error, "no connection can be accepted for the moment");
+                tracing::warn!(%error, "no connection can be accepted at the moment");
                 sleep(RECOVERY).await;
             }
         }
     }
 }
 
-/// A slot for a connection. While all are taken, the oldest connection without a complete request gives up its own.
+/// Returns a slot for a connection. If all are taken, the oldest connection without a complete request is closed.
 async fn slot(slots: &Arc<Semaphore>, silent: &Silent) -> Option<OwnedSemaphorePermit> {
     if let Ok(slot) = slots.clone().try_acquire_owned() {
         return Some(slot);
@@ -147,13 +147,13 @@ async fn slot(slots: &Arc<Semaphore>, silent: &Silent) -> Option<OwnedSemaphoreP
     slots.clone().acquire_owned().await.ok()
 }
 
-/// The client went before it was accepted: nothing of ours.
+/// Returns whether the client disconnected before its connection was accepted. That is no error of the server.
 fn is_theirs(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-/// Answers plain HTTP where TLS is spoken. That the client has gone is as well.
+/// Responds to plain HTTP on a TLS port. The client may have disconnected already.
 async fn refuse(mut stream: TcpStream) -> io::Result<()> {
     stream.write_all(WRONG_SCHEME).await?;
     stream.shutdown().await?;
@@ -161,9 +161,9 @@ async fn refuse(mut stream: TcpStream) -> io::Result<()> {
 }
 
 impl Door {
-    /// One connection, from its first byte on.
+    /// Handles a connection from its first byte.
     async fn open(self, stream: TcpStream, peer: SocketAddr, number: u64) {
-        // Events are small and shall not wait for one another; without it they only come later.
+        // Events are small and must not wait for one another. If this fails, they only arrive later.
         let _ = stream.set_nodelay(true);
         let Some(first) = self.first_byte(&stream).await else { return };
         let Some(tls) = self.tls.clone() else {
@@ -181,8 +181,8 @@ impl Door {
         }
     }
 
-    /// Looks at the first byte without taking it. `None`: none came in time, or the server ends; browsers open
-    /// connections in advance, and those must not hold up the end.
+    /// Peeks at the first byte. `None`: none arrived in time, or the server stops. Browsers open connections in
+    /// advance, and those must not delay the shutdown.
     async fn first_byte(&self, stream: &TcpStream) -> Option<u8> {
         let mut byte = [0];
         let peek = timeout(self.bounds.header_within, stream.peek(&mut byte));
@@ -190,7 +190,7 @@ impl Door {
         (read > 0).then_some(byte[0])
     }
 
-    /// HTTP, until the connection ends, or after `stop` the request under way.
+    /// Serves HTTP until the connection ends. After `stop`, only the request in progress ends.
     async fn speak<S>(self, stream: S, peer: SocketAddr, number: u64, over_tls: bool)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,

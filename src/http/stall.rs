@@ -1,4 +1,4 @@
-//! An answer that nobody takes: without an end to it, a client that never reads would hold what its answer holds.
+//! Write timeout. Without it, a client that never reads would hold the memory and the slot of its response.
 
 use std::{
     io,
@@ -12,16 +12,16 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-/// A connection that breaks when none of what is to be sent is taken for a while. Silence on both sides is no stall.
+/// A connection that fails if no pending data is written for a while. An idle connection does not time out.
 pub struct Stalling<S> {
     stream: S,
     within: Duration,
-    /// Runs while something waits to be taken.
+    /// Runs while data waits to be written.
     patience: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> Stalling<S> {
-    /// Breaks after `within`.
+    /// Wraps a stream that fails after `within` without write progress.
     pub fn new(stream: S, within: Duration) -> Self {
         Self { stream, within, patience: None }
     }

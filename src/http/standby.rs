@@ -1,5 +1,5 @@
-//! What a standby answers: it lives, it is not ready, and everything else is refused with the name of the server that runs
-//! the farm.
+//! Routes of a standby server. It reports alive and not ready. It refuses all other requests and names the server that
+//! runs the farm.
 
 use axum::{
     Json, Router,
@@ -19,13 +19,13 @@ use super::{
 };
 use crate::domain::sending::Holder;
 
-/// Take-over is looked for every second; an asker need not ask more often than this.
+/// `Retry-After`, in seconds. The standby tries to take over every second, so clients need not retry more often.
 const RETRY_AFTER_S: u32 = 5;
 
-/// Who runs the farm, as the standby read it last.
+/// The server that runs the farm, as the standby last read it.
 pub type HolderWatch = watch::Receiver<Option<Holder>>;
 
-/// The whole site of a standby.
+/// Returns the router of a standby.
 pub fn router(holder: HolderWatch) -> Router {
     let refusals = Router::new()
         .route("/readyz", any(refuse))

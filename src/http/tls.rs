@@ -1,4 +1,4 @@
-//! TLS of our own, for a farm without a proxy in front: a certificate and its key out of two PEM files.
+//! Built-in TLS, for a farm without a proxy: reads a certificate and its key from two PEM files.
 
 use std::{path::Path, sync::Arc};
 
@@ -10,7 +10,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::config::TlsFiles;
 
-/// Why the server cannot speak TLS, for the person at the terminal.
+/// Why TLS cannot start, for the operator at the terminal.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     #[error("{setting}: {file} cannot be used as {what}: {source}")]
@@ -19,7 +19,7 @@ pub enum TlsError {
     Pair(rustls::Error),
 }
 
-/// Reads both files and holds them against each other.
+/// Reads both files and checks that they match.
 pub fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, TlsError> {
     let failed = |setting, path: &Path, what| {
         let file = path.display().to_string();

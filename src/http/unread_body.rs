@@ -1,4 +1,4 @@
-//! Keeps connections usable after a request whose body no handler has read, as when it was refused before.
+//! Keeps a connection usable after a request whose body was not read, for example because the request was refused.
 
 use std::{
     pin::Pin,
@@ -16,17 +16,17 @@ use axum::{
 use hyper::body::{Frame, SizeHint};
 use tokio::{sync::oneshot, time::timeout};
 
-/// Of an unread body this much is read and discarded. A larger one closes its connection.
+/// Bytes of an unread body that are read and discarded. A larger body closes its connection.
 const DISCARDED: usize = 64 * 1024;
-/// A rest that does not come within this closes its connection.
+/// Time for the rest of a body. If it takes longer, the connection is closed.
 const WITHIN: Duration = Duration::from_secs(1);
 
-/// Discards what was not read of a small body, or says that the connection closes.
+/// Discards the unread rest of a small body. Otherwise marks the connection to be closed.
 pub async fn discard(request: Request, next: Next) -> Response {
     if request.body().is_end_stream() {
         return next.run(request).await;
     }
-    // The client waits for a word before it sends its body: there is nothing to discard.
+    // With `Expect: 100-continue` the client has not sent the body yet, so there is nothing to discard.
     let asks_first = request.headers().contains_key(header::EXPECT);
     let (back, unread) = oneshot::channel();
     let request = request.map(|body| Body::new(Returning { body: Some(body), back: Some(back) }));
@@ -39,9 +39,9 @@ pub async fn discard(request: Request, next: Next) -> Response {
     response
 }
 
-/// A body that is given back where it is dropped before its end.
+/// A body that is returned to [`discard`] when it is dropped before its end.
 struct Returning {
-    /// `None` after its end.
+    /// `None` after the end of the body.
     body: Option<Body>,
     back: Option<oneshot::Sender<Body>>,
 }
@@ -73,7 +73,7 @@ impl Drop for Returning {
         if let (Some(body), Some(back)) = (self.body.take(), self.back.take())
             && !body.is_end_stream()
         {
-            // The request may be gone, too.
+            // The receiver may have been dropped with the request.
             let _ = back.send(body);
         }
     }
