@@ -1,7 +1,7 @@
 //! The section "Proxy, TLS, camera" in the forms of a printer.
 //!
-//! Secrets are never sent back in clear. A form that comes back carries those that were typed sealed; a header whose value
-//! is known shows a mask in its place, and keeps the value as long as the mask stays.
+//! Stored secrets are never sent to the browser in clear. A form that is shown again contains the typed secrets in
+//! sealed form. A known header value is shown as a mask, and is kept as long as the mask stays.
 
 use std::collections::BTreeMap;
 
@@ -22,29 +22,29 @@ use crate::{
     },
 };
 
-/// Stands for the value of a header that is known. No header can have this value.
+/// Placeholder for a known header value. No header can have this value.
 const MASK: &str = "••••••";
 
-/// What the section shows.
+/// The contents of the section.
 #[derive(Default)]
 pub(super) struct AccessFields {
     pub is_open: bool,
     pub proxy_user: String,
-    /// A password is stored, or was typed in the step before.
+    /// A password is stored, or was typed in the previous step.
     pub has_password: bool,
     /// One header per line.
     pub headers: String,
     pub ca_certificate: String,
-    /// A camera address is stored, or was typed in the step before.
+    /// A camera address is stored, or was typed in the previous step.
     pub has_camera_url: bool,
-    /// A camera address is stored, which can be removed.
+    /// A camera address is stored and can be removed.
     pub can_remove_camera: bool,
     pub remove_camera: bool,
-    /// Secrets that were typed in the step before, sealed.
+    /// Secrets that were typed in the previous step, sealed.
     pub kept: Option<String>,
 }
 
-/// Secrets of a form.
+/// The typed secrets of a form.
 #[derive(Default, Serialize, Deserialize)]
 struct Typed {
     password: Option<String>,
@@ -53,7 +53,7 @@ struct Typed {
 }
 
 impl Typed {
-    /// Those of this step, over those of the step before.
+    /// Merges the secrets of this step over those of the previous step.
     fn of(dashboard: &Dashboard, who: &Principal, form: &Form) -> Self {
         let sealed = form.text("kept_access");
         let kept = sealed.and_then(|sealed| dashboard.services.open_from_form(who, Purpose::Access, sealed));
@@ -65,7 +65,7 @@ impl Typed {
         if let Some(url) = form.text("camera_url") {
             typed.camera_url = Some(url.to_owned());
         }
-        // What breaks a rule is noted where the form is used.
+        // The caller reports invalid headers when it uses the form.
         let headers = lines(form).unwrap_or_default();
         typed.headers.retain(|name, _| headers.contains_key(name));
         typed.headers.extend(headers.into_iter().filter(|(_, value)| value != MASK));
@@ -77,7 +77,7 @@ impl Typed {
     }
 }
 
-/// The headers as they were written.
+/// Returns the headers as they were typed.
 fn lines(form: &Form) -> Result<BTreeMap<String, String>, Invalid> {
     let text = form.text("headers").unwrap_or_default();
     headers_of(text).map_err(|rule| Invalid::one("/headers", "headers", rule))
@@ -88,7 +88,7 @@ fn masked<'a>(names: impl IntoIterator<Item = &'a String>) -> String {
 }
 
 impl AccessFields {
-    /// Of a registered printer.
+    /// Shows the values of a registered printer.
     pub fn stored(details: &PrinterDetails) -> Self {
         Self {
             is_open: details.proxy_user.is_some()
@@ -105,7 +105,7 @@ impl AccessFields {
         }
     }
 
-    /// Of a form that comes back. `stored`: the printer that it is about, where that is registered.
+    /// Shows a submitted form again. `stored` is the registered printer that the form edits, if any.
     pub fn of(
         dashboard: &Dashboard,
         who: &Principal,
@@ -114,7 +114,7 @@ impl AccessFields {
     ) -> Result<Self, Failure> {
         let typed = Typed::of(dashboard, who, form);
         let text = |name: &str| form.text(name).unwrap_or_default().to_owned();
-        // Text that is no list of headers may hold a secret: it is not sent back.
+        // Text that is not a list of headers may hold a secret, so it is not sent back.
         let headers = lines(form).map(|headers| masked(headers.keys())).unwrap_or_default();
         let mut fields = Self {
             proxy_user: text("proxy_user"),
@@ -140,7 +140,7 @@ impl AccessFields {
     }
 }
 
-/// The access of a new printer.
+/// Returns the access settings of a new printer.
 pub(super) fn access(
     dashboard: &Dashboard,
     who: &Principal,
@@ -151,7 +151,7 @@ pub(super) fn access(
     invalid.or_ok(PrinterAccess { api_key, ..access })
 }
 
-/// The access that was typed, and what is missing of it.
+/// Returns the typed access settings, and an error for each missing value.
 pub(super) fn typed_access(
     dashboard: &Dashboard,
     who: &Principal,
@@ -178,7 +178,7 @@ pub(super) fn typed_access(
     Ok((access, invalid))
 }
 
-/// The change of a registered printer.
+/// Returns the change of a registered printer's access settings.
 pub(super) fn patch(
     dashboard: &Dashboard,
     who: &Principal,
@@ -187,7 +187,7 @@ pub(super) fn patch(
     api_key: Option<String>,
 ) -> Result<AccessPatch, Invalid> {
     let mut patch = AccessPatch { api_key: api_key.map(Some), ..AccessPatch::default() };
-    // A form without the section changes nothing of it.
+    // A form without this section changes none of its values.
     if !form.is_set("has_access") {
         return Ok(patch);
     }
@@ -219,7 +219,7 @@ pub(super) fn patch(
     Ok(patch)
 }
 
-/// A text as a browser may have changed its line ends.
+/// Normalises line ends, which a browser may have changed.
 fn normal(text: &str) -> String {
     text.trim().replace("\r\n", "\n")
 }

@@ -1,4 +1,4 @@
-//! One's own account: the password, and the browsers in which one is logged in.
+//! The page of the user's own account: the password, and the sessions in browsers.
 
 use askama::Template;
 use axum::{
@@ -25,9 +25,9 @@ use crate::{
 struct AccountPage {
     frame: Frame,
     tags: String,
-    /// Logged in as a user, who has a password and sessions.
+    /// The login belongs to a user, which has a password and sessions.
     is_user: bool,
-    /// The provider that has their password, if one has.
+    /// The identity provider that has the password, if there is one.
     issuer: Option<String>,
     sessions: Vec<SessionLine>,
     problems: Vec<String>,
@@ -109,7 +109,7 @@ pub(super) async fn end_session(
     Ok(Redirect::to("/account").into_response())
 }
 
-/// What a browser says it is, in two words. They all claim to be each other: the most particular name counts.
+/// Returns browser and system from a `User-Agent`. Browsers imitate each other, so the most specific name counts.
 fn browser(agent: &str) -> String {
     let among =
         |names: &[(&str, &'static str)]| names.iter().find(|(sign, _)| agent.contains(sign)).map(|(_, name)| *name);

@@ -1,4 +1,4 @@
-//! The audit, for admins: what was changed, by whom, from where; found by who, what, printer and time.
+//! The audit log page for admins: who changed what, from where. Filters by user, action, printer and time.
 
 use std::collections::HashMap;
 
@@ -27,18 +27,18 @@ use crate::{
     service::{access::Principal, audit::AuditFilter},
 };
 
-/// Rows of one page.
+/// Number of rows per page.
 const LISTED: usize = 50;
-/// Users whose names are known to the sentences.
+/// Maximum number of users whose names are resolved.
 const USERS: i64 = 500;
 
-/// What the address asks for. What cannot be read is told on the page, and then nothing is listed.
+/// Query parameters of the page. If one is invalid, the page reports it and lists nothing.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Asked {
     who: String,
     what: String,
-    /// A printer's name, or the id of one that is gone.
+    /// The name of a printer, or the id of a removed one.
     printer: String,
     from: String,
     to: String,
@@ -61,7 +61,7 @@ struct Line {
     seq: i64,
     at: Option<Moment>,
     who: String,
-    /// What they are, where it is not a user.
+    /// The kind of actor, if it is not a user.
     kind: &'static str,
     text: String,
     batch: Option<Uuid>,
@@ -75,7 +75,7 @@ impl Asked {
         [&self.who, &self.what, &self.printer, &self.from, &self.to].iter().any(|text| !text.trim().is_empty())
     }
 
-    /// An address with the same filter.
+    /// Returns a URL with the same filter.
     fn href(&self, path: &str, before: Option<i64>) -> String {
         let before = before.map(|before| before.to_string()).unwrap_or_default();
         let fields = [("who", &*self.who), ("what", &self.what), ("printer", &self.printer), ("from", &self.from)];
@@ -86,7 +86,7 @@ impl Asked {
         self.href("/audit.csv", None)
     }
 
-    /// The filter, and what of it could not be read.
+    /// Returns the filter, and the errors of invalid parameters.
     fn filter(&self, printers: &HashMap<Uuid, String>) -> (AuditFilter, Vec<String>) {
         let mut problems = Vec::new();
         let since = sift::day(&self.from, &mut problems).and_then(|day| sift::begin(day, 0));
@@ -108,7 +108,7 @@ pub(super) async fn list(
     let (filter, problems) = asked.filter(&names.printers);
     let limit = i64::try_from(LISTED + 1).unwrap_or(i64::MAX);
     let mut found = Vec::new();
-    // More than was asked for would be taken for what was asked for.
+    // Without the invalid part of the filter, the list would be too long and look correct.
     if problems.is_empty() {
         found = dashboard.services.list_audit(&who, &filter, asked.before.parse().ok(), limit).await?;
     }
@@ -128,7 +128,7 @@ pub(super) async fn list(
     })
 }
 
-/// The same as a file, to its end, read as it is sent.
+/// Returns the same rows as a file, read while it is sent.
 pub(super) async fn file(
     State(dashboard): State<Dashboard>,
     Visitor(who): Visitor,

@@ -1,4 +1,4 @@
-//! Batches: made from a selection, followed to each printer's outcome, stopped, retried.
+//! The pages of batches: create from a selection, follow each printer's outcome, stop, retry.
 
 use askama::Template;
 use axum::{
@@ -27,9 +27,9 @@ use crate::{
     },
 };
 
-/// Batches of the list.
+/// Number of batches in the list.
 const LISTED: i64 = 50;
-/// Commands of one batch that its page shows: all that one can have.
+/// Number of commands on the page of a batch: the maximum of a batch.
 const READ: i64 = 5_000;
 
 #[derive(Template)]
@@ -66,7 +66,7 @@ pub(super) async fn list(State(dashboard): State<Dashboard>, Visitor(who): Visit
     html(&ListPage { frame: Frame::of(&who, "batches"), lines })
 }
 
-/// What each command would do to what is selected now.
+/// Shows what each command would do to the selected printers.
 pub(super) async fn preview(
     State(dashboard): State<Dashboard>,
     Visitor(who): Visitor,
@@ -150,7 +150,7 @@ fn to(id: Uuid) -> Response {
     Redirect::to(&format!("/batches/{id}")).into_response()
 }
 
-/// A batch with all its commands, as far as somebody may see them.
+/// Returns a batch with all its commands that the user may see.
 pub(super) async fn visible(dashboard: &Dashboard, who: &Principal, id: Uuid) -> Result<BatchView, Failure> {
     let mut view = dashboard.services.batch(who, id).await?;
     if view.next.is_some() {

@@ -1,8 +1,8 @@
-//! The farm as the pages see it: every printer with its tile, made once per version however many browsers look. A version
-//! in which a tile would be the same (a print goes on within its percent) is none here.
+//! Shared cache of rendered tiles: each printer is rendered once per version, for all browsers. A new version that
+//! looks the same (progress within the same percent) does not count as a change.
 //!
-//! Nobody keeps it up to date in the background. Whoever looks brings it to the newest version first; the others
-//! then find nothing to do. A farm that nobody looks at costs nothing.
+//! No background task updates the cache. A request first brings it up to date, and then the other requests find nothing
+//! to do. Without open pages it costs nothing.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -25,22 +25,22 @@ use crate::{
     service::{Services, access::Principal, printers::PrinterView},
 };
 
-/// Removals that a page can catch up with.
+/// Number of removals that are kept for pages that catch up.
 const REMOVALS_KEPT: usize = 1_000;
 
 /// One printer with its tile.
 pub(super) struct Entry {
     pub view: PrinterView,
-    /// The version of the farm since which it looks so.
+    /// The farm version of the last visible change.
     pub version: u64,
     pub place: Show,
-    /// How it looks, in the language of the source.
+    /// The tile's contents in English, to detect visible changes.
     looks: Tile,
-    /// Its tile, in each language that somebody has looked at it in.
+    /// The rendered tile per language, rendered on first use.
     html: [OnceLock<Arc<str>>; Language::ALL.len()],
-    /// Sorts `p-2` before `p-10`.
+    /// Sort key that sorts `p-2` before `p-10`.
     order: String,
-    /// What a search looks into, in lower case.
+    /// The searchable text, in lower case.
     text: String,
 }
 
@@ -55,18 +55,18 @@ impl Entry {
         Self { version, place, looks, html: Default::default(), order, text, view }
     }
 
-    /// Whether a page that shows the other one would show nothing new.
+    /// Returns whether the tile looks the same as the old one.
     fn looks_like(&self, old: &Self) -> bool {
         self.looks == old.looks && self.view.printer.version == old.view.printer.version
     }
 
-    /// Its tile in the current language, made once.
+    /// Returns the tile in the current language. Renders it once.
     pub fn html(&self) -> Arc<str> {
         let made = &self.html[language::current() as usize];
         made.get_or_init(|| rendered(&Tile::of(&self.view, self.place))).clone()
     }
 
-    /// The tile with what the printer's camera shows, if it is in use.
+    /// Returns the tile with the camera image, if the printer is enabled.
     pub fn with_picture(&self) -> Arc<str> {
         if !self.view.printer.details.enabled {
             return self.html();
@@ -74,17 +74,17 @@ impl Entry {
         rendered(&Tile::of(&self.view, self.place).with_picture())
     }
 
-    /// When its job will be done, if it goes on.
+    /// Returns when the job will end if it continues.
     pub fn ends_at(&self) -> Option<DateTime<Utc>> {
         ends_at(&self.view)
     }
 
-    /// The printer.
+    /// Returns the id of the printer.
     pub fn id(&self) -> Uuid {
         self.view.printer.id
     }
 
-    /// Whether a filter shows it.
+    /// Returns whether a filter shows this printer.
     pub fn matches(&self, show: Show) -> bool {
         match show {
             Show::All => true,
@@ -93,7 +93,7 @@ impl Entry {
         }
     }
 
-    /// Whether it has this tag and these words, where any are asked for.
+    /// Returns whether the printer has this tag and matches this search. An empty tag or search matches all.
     pub fn is_among(&self, tag: &str, q: &str) -> bool {
         (tag.is_empty() || self.view.printer.details.tags.iter().any(|one| one == tag))
             && (q.is_empty() || self.text.contains(&q.to_lowercase()))
@@ -109,7 +109,7 @@ fn rendered(tile: &Tile) -> Arc<str> {
     html.replace('\r', " ").into()
 }
 
-/// A name that sorts as people count.
+/// Returns a key that sorts numbers in a name by their value.
 fn natural(name: &str) -> String {
     let mut order = String::with_capacity(name.len() + 16);
     let mut digits = String::new();
@@ -132,12 +132,13 @@ struct Inner {
     version: u64,
     entries: HashMap<Uuid, Arc<Entry>>,
     by_version: BTreeMap<u64, Uuid>,
-    /// Printers that were removed, or lost a tag, with the tags that they had until that version.
+    /// Printers that were removed or lost a tag, with the tags that they had before that version.
     left: BTreeMap<(u64, Uuid), Vec<String>>,
 }
 
 impl Inner {
-    /// The last version in which something showed: a page of it and one of the newest version are the same.
+    /// Returns the version of the last visible change. A page of that version looks the same as one of the newest
+    /// version.
     fn shown_version(&self) -> u64 {
         let changed = self.by_version.last_key_value().map_or(0, |(version, _)| *version);
         self.left.last_key_value().map_or(changed, |((version, _), _)| changed.max(*version))
@@ -148,31 +149,31 @@ impl Inner {
     }
 }
 
-/// What has changed for somebody since a version.
+/// Changes since a version that a user may see.
 #[derive(Default)]
 pub(super) struct News {
     pub version: u64,
-    /// All that they may see, in no order.
+    /// All printers that the user may see, unordered.
     pub all: Vec<Arc<Entry>>,
     pub changed: Vec<Arc<Entry>>,
     pub removed: Vec<Uuid>,
 }
 
-/// The shared tiles.
+/// The tile cache.
 pub(super) struct Board {
     services: Services,
-    /// Tells the versions of this life of the server from those of another.
+    /// Identifies this process, so that versions of a previous run are not mixed up with its own.
     life: String,
     inner: Mutex<Inner>,
 }
 
 impl Board {
-    /// An empty board; the first look fills it.
+    /// Creates an empty cache. The first request fills it.
     pub fn new(services: Services) -> Self {
         Self { services, life: clock::new_id().simple().to_string(), inner: Mutex::default() }
     }
 
-    /// Every printer that somebody may see, by name, as of a version.
+    /// Returns the version and every printer that the user may see, ordered by name.
     pub async fn all(&self, who: &Principal) -> Result<(u64, Vec<Arc<Entry>>), Failure> {
         let mut inner = self.inner.lock().await;
         self.catch_up(&mut inner).await?;
@@ -183,8 +184,8 @@ impl Board {
         Ok((version, entries))
     }
 
-    /// What has changed since a version, of what somebody may see, with everything up to the version of a round at least:
-    /// pages that ask in the same round get the same.
+    /// Returns the visible changes since a version, up to `round` or later. Pages that ask in the same round get the
+    /// same changes.
     pub async fn since(&self, who: &Principal, version: u64, round: u64) -> Result<News, Failure> {
         let mut inner = self.inner.lock().await;
         if inner.version < round {
@@ -193,8 +194,8 @@ impl Board {
         let after = (Bound::Excluded(version), Bound::Unbounded);
         let changed = inner.by_version.range(after).filter_map(|(_, id)| inner.entries.get(id)).cloned();
         let changed: Vec<_> = changed.filter(|entry| who.may_see(&entry.view.printer)).collect();
-        // Only those that this person could see until then: of others there is nothing to take away, and to name one
-        // would tell that it is there.
+        // Only printers that the user could see before. The page does not show other printers, and their ids would
+        // reveal that they exist.
         let left = inner.left.range((version + 1, Uuid::nil())..);
         let left = left.filter(|(_, tags)| who.tags.is_empty() || tags.iter().any(|tag| who.tags.contains(tag)));
         let sees = |id: &Uuid| inner.entries.get(id).is_some_and(|entry| who.may_see(&entry.view.printer));
@@ -211,7 +212,7 @@ impl Board {
         let registered = self.services.registered(&ids).await?;
         let mut registered: HashMap<_, _> = registered.into_iter().map(|printer| (printer.id, printer)).collect();
         for live in changes.changed {
-            // Not there any more: its removal follows.
+            // The printer is no longer registered. Its removal follows.
             let Some(printer) = registered.remove(&live.id) else { continue };
             let (id, version) = (live.id, live.version);
             let entry = Entry::new(PrinterView { printer, live }, version, self.services.plate_gate());
@@ -243,12 +244,12 @@ impl Board {
         Ok(())
     }
 
-    /// A version with the life of the server that it belongs to.
+    /// Returns a version with the id of this process.
     pub fn stamp(&self, version: u64) -> String {
         format!("{}-{version}", self.life)
     }
 
-    /// The version of a stamp; 0 where it is of another life, or none.
+    /// Returns the version of a stamp. Returns 0 if it is from another process or invalid.
     pub fn version_of(&self, stamp: Option<&str>) -> u64 {
         let here = stamp.and_then(|stamp| stamp.split_once('-')).filter(|(life, _)| *life == self.life);
         here.and_then(|(_, version)| version.parse().ok()).unwrap_or(0)

@@ -1,4 +1,4 @@
-//! What the camera of a printer shows: one still picture.
+//! Single images of a printer's camera.
 
 use axum::{
     extract::State,
@@ -12,7 +12,7 @@ use super::{
     page::{Failure, Id, Visitor},
 };
 
-/// One picture. What went wrong is in the text of the answer: it is shown in its place.
+/// Returns one image. On an error, the response text is the message that replaces the image.
 pub(super) async fn picture(
     State(dashboard): State<Dashboard>,
     Visitor(who): Visitor,

@@ -1,24 +1,24 @@
-//! Pictures of what goes over time, drawn by the server: they need no script, and carry no style but classes.
+//! Charts over time as SVG, rendered by the server: they need no script, and their only styling is CSS classes.
 
 use super::language::{fill, t};
 use crate::{domain::tally::share, service::statistics::Use};
 
-/// The height of a picture, in its own units.
+/// The height of a chart, in SVG units.
 const HEIGHT: f64 = 100.0;
-/// From one bar to the next, and the bar itself.
+/// Distance between two bars, and the width of a bar.
 const PITCH: f64 = 10.0;
 const WIDTH: f64 = 8.0;
 
-/// Bars beside each other, each of parts on top of each other.
+/// A bar chart with stacked bars.
 pub(super) struct Bars {
     pub bars: Vec<Bar>,
-    /// What the upper edge stands for.
+    /// The label of the upper edge.
     pub top: String,
     pub middle: String,
     pub width: f64,
 }
 
-/// One bar; its title is told where the pointer rests.
+/// One bar. Its title is its tooltip.
 pub(super) struct Bar {
     pub title: String,
     pub x: f64,
@@ -33,7 +33,7 @@ pub(super) struct Part {
 }
 
 impl Bars {
-    /// Prints by how they ended.
+    /// Charts prints by result.
     pub fn of_prints(labels: &[String], steps: &[Use]) -> Self {
         let most = steps.iter().map(|step| step.tally.prints()).max().unwrap_or(0);
         let top = round_up(most);
@@ -55,12 +55,12 @@ impl Bars {
             ];
             (fill(text, &values), parts.map(|(class, n)| (class, share(n, top).unwrap_or(0.0))).to_vec())
         });
-        // Halves of a print are none.
+        // An odd maximum has no whole number at half height.
         let middle = if top % 2 == 0 { grouped(top / 2) } else { String::new() };
         Self::of(bars.collect(), grouped(top), middle)
     }
 
-    /// How much of the printers' time they printed.
+    /// Charts the share of time in which the printers printed.
     pub fn of_utilisation(labels: &[String], steps: &[Use]) -> Self {
         let bars = labels.iter().zip(steps).map(|(label, step)| {
             let part = step.utilisation().unwrap_or(0.0);
@@ -88,7 +88,7 @@ impl Bars {
     }
 }
 
-/// A small picture of utilisation for a line of a table: the data of one path, 100 high and a unit wide for each step.
+/// Returns a sparkline of utilisation for a table row: SVG path data, 100 high, one unit per step.
 pub(super) fn strip(steps: &[Use]) -> String {
     use std::fmt::Write;
     let mut path = String::new();
@@ -101,7 +101,7 @@ pub(super) fn strip(steps: &[Use]) -> String {
     path
 }
 
-/// A whole number as people read it, in groups of three.
+/// Formats a whole number in groups of three digits.
 pub(super) fn grouped(n: i64) -> String {
     let digits = n.unsigned_abs().to_string();
     let mut text = if n < 0 { "-".to_owned() } else { String::new() };
@@ -114,12 +114,12 @@ pub(super) fn grouped(n: i64) -> String {
     text
 }
 
-/// A share in percent; a dash where there is nothing to share.
+/// Formats a share as percent. A dash if there is no value.
 pub(super) fn percent(share: Option<f64>) -> String {
     share.map_or_else(|| "–".to_owned(), |share| format!("{:.0} %", share * 100.0))
 }
 
-/// Hours, with a tenth where they are few.
+/// Formats hours, with one decimal if there are fewer than ten.
 pub(super) fn hours(seconds: i64) -> String {
     if seconds < 36_000 {
         return format!("{}.{} h", seconds / 3_600, seconds % 3_600 / 360);
@@ -131,7 +131,7 @@ fn hundredths(value: f64) -> f64 {
     (value * 100.0).round() / 100.0
 }
 
-/// The next number of the kind 1, 2, 4, 6, 8 and 10 times a power of ten.
+/// Rounds up to 1, 2, 4, 6, 8 or 10 times a power of ten.
 fn round_up(most: i64) -> i64 {
     let mut unit = 1;
     while unit * 10 < most {

@@ -1,4 +1,4 @@
-//! The step between a click and a batch that would hurt: it names the number, and asks once.
+//! The confirmation page before a batch that could do harm: it shows the number of printers and asks once.
 
 use askama::Template;
 use uuid::Uuid;
@@ -20,7 +20,7 @@ use crate::{
     service::{Error, access::Principal},
 };
 
-/// From this many prints on, the number has to be typed.
+/// From this number of prints, the user must type the number.
 const TYPED_FROM: usize = 20;
 
 #[derive(Template)]
@@ -31,30 +31,30 @@ pub(super) struct ConfirmPage {
     title: String,
     harmful: bool,
     warning: &'static str,
-    /// What is left as it is.
+    /// Printers that the command does not affect, by reason.
     others: Vec<String>,
-    /// Printers that are left out unless somebody says that their plates are clear.
+    /// Printers that are left out unless the user declares their plates clear.
     plates: usize,
     reason: String,
-    /// The number that has to be typed, where it has to.
+    /// The number that must be typed, if any.
     typed: Option<usize>,
     wrong: bool,
-    /// Prints that were paused at their printers, and are left out unless somebody says otherwise.
+    /// Prints that were paused at their printers. They are left out unless the user includes them.
     at_printer: usize,
     ids: Vec<Uuid>,
-    /// The options of the form before, carried on.
+    /// Options of the previous form, passed on.
     carried: Vec<(&'static str, String)>,
     names: Vec<String>,
     back: String,
 }
 
-/// Options that go through the confirmation unchanged.
+/// Options that pass through the confirmation unchanged.
 const CARRIED: [&str; 6] = ["max_in_flight", "interval_s", "max_heating", "plates_clear", "reason", "back"];
-/// Names that are shown.
+/// Number of printer names that are shown.
 const NAMES: usize = 40;
 
-/// The page that asks; `None` where nothing has to be asked, or it has been answered. A plan for many leaves out
-/// prints that were paused at their printers, unless the answer says otherwise.
+/// Returns the confirmation page. `None` if no confirmation is needed, or it was given. A plan for several printers
+/// leaves out prints that were paused at their printers, unless the user includes them.
 pub(super) async fn ask(
     dashboard: &Dashboard,
     who: &Principal,
@@ -82,7 +82,7 @@ pub(super) async fn ask(
     let plates = if gated { forecast.plates } else { 0 };
     let n = forecast.acts + plates;
     if (n == 0 || !harmful && plates == 0) && held.is_empty() {
-        // Nothing would be lost: the batch says for each printer what became of it.
+        // Nothing can be lost: the batch shows the result for each printer.
         return Ok(None);
     }
     let others = forecast.others.iter();
@@ -91,7 +91,7 @@ pub(super) async fn ask(
     for id in plan.ids.iter().take(NAMES) {
         match dashboard.services.printer(who, *id).await {
             Ok(view) => names.push(view.printer.details.name),
-            // It was removed since the page was made.
+            // The printer was removed after the page was rendered.
             Err(Error::NotFound(_)) => {}
             Err(error) => return Err(error.into()),
         }

@@ -1,4 +1,4 @@
-//! Connection test of a printer's forms. The result comes into a frame, so the form keeps what was typed.
+//! Connection test in the forms of a printer. The result is shown in a frame, so the form keeps the typed values.
 
 use askama::Template;
 use axum::{
@@ -27,14 +27,14 @@ use crate::{
     },
 };
 
-/// As of every page, but for our own frame.
+/// The policy of every page, except that this site may frame the result.
 const FRAMED: &str = "default-src 'self'; img-src 'self' data:; object-src 'none'; frame-ancestors 'self'; \
      base-uri 'none'; form-action 'self'";
-/// Fields of a printer's form that are not sent back as they were typed.
+/// Form fields that are not sent back as they were typed.
 const REPLACED: [&str; 8] =
     ["url", "act", "api_key", "kept_key", "proxy_password", "headers", "camera_url", "kept_access"];
 
-/// Result of a test, for the frame.
+/// The result of a test, in the frame.
 #[derive(Template)]
 #[template(path = "printers/tested.html")]
 struct TestedPage {
@@ -45,7 +45,7 @@ struct TestedPage {
     suggestion: Option<Suggestion>,
 }
 
-/// Another address for the form, with everything that was typed beside the address.
+/// Another address for the form, with the other typed values.
 struct Suggestion {
     url: String,
     /// Path of the form.
@@ -53,8 +53,8 @@ struct Suggestion {
     fields: Vec<(String, String)>,
 }
 
-/// Answers a form that asked for a test. `action` is its path; `stored`: the printer that it is about, where that is
-/// registered.
+/// Responds to a form that requested a test. `action` is the path of the form. `stored` is the registered printer that
+/// it edits, if any.
 pub(super) fn answer(
     dashboard: &Dashboard,
     who: &Principal,
@@ -77,7 +77,7 @@ pub(super) fn answer(
     Ok(([(header::CONTENT_SECURITY_POLICY, FRAMED)], html(&page)?).into_response())
 }
 
-/// What was typed, without the address; secrets are sealed.
+/// Returns the typed values except the address. Secrets are sealed.
 fn fields(
     dashboard: &Dashboard,
     who: &Principal,
@@ -110,11 +110,11 @@ impl TestedPage {
             return Self { is_good: true, what: works, todo: String::new(), suggestion };
         };
         let (what, next) = diagnosis::sentences(diagnosis.code);
-        // It works, if more slowly.
+        // The printer works, only with polling.
         if diagnosis.code == Code::NoEvents && !user.is_empty() {
             return Self { is_good: true, what: works, todo: format!("{} {}", t(what), t(next)), suggestion };
         }
-        // Where there is a button, that is the next step.
+        // If there is a button, it is the next step.
         let todo = if suggestion.is_some() { String::new() } else { diagnosis.fill(t(next)) };
         Self { is_good: false, what: diagnosis.fill(t(what)), todo, suggestion }
     }

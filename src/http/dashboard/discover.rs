@@ -1,6 +1,6 @@
-//! OctoPrints that announce themselves on the network, each a click away from the form.
+//! OctoPrint instances that announce themselves on the network, each with a link to the form.
 //!
-//! Looking takes seconds. The first page says so at once and asks for the second one, which a browser shows when it has come.
+//! The search takes seconds. The first page is sent at once and loads the second one, which has the results.
 
 use askama::Template;
 use axum::{
@@ -22,7 +22,7 @@ use crate::{
 #[template(path = "printers/discover.html")]
 struct DiscoverPage {
     frame: Frame,
-    /// None: it is being looked.
+    /// None: the search is in progress.
     look: Option<Look>,
 }
 
@@ -38,7 +38,7 @@ pub(super) async fn show(State(dashboard): State<Dashboard>, Visitor(who): Visit
 }
 
 impl DiscoverPage {
-    /// The form, with what is known of it.
+    /// Returns the URL of the form, filled with the known values.
     fn form(found: &Found) -> String {
         let query = url::form_urlencoded::Serializer::new(String::new())
             .append_pair("name", &found.name)

@@ -1,4 +1,4 @@
-//! Files on a printer, in a browser: listed, uploaded, selected, deleted.
+//! The page of files on a printer: list, upload, select, delete.
 
 use std::sync::Arc;
 
@@ -33,7 +33,8 @@ struct File {
     is_selected: bool,
 }
 
-/// The list of files. The page of the printer loads it beside the rest: a printer with many files takes long to send it.
+/// The list of files. The page of the printer loads it separately, because a printer with many files needs long to send
+/// it.
 #[derive(Template)]
 #[template(path = "printers/files.html")]
 struct FilesPage {
@@ -49,13 +50,13 @@ pub(super) async fn list(
 ) -> Result<Html<String>, Failure> {
     let (_, entry) = entry_of(&dashboard, &who, id).await?;
     let files = read_files(&dashboard, &who, &entry).await;
-    // What is selected may have changed meanwhile.
+    // The selected file may have changed in the meantime.
     let (_, entry) = entry_of(&dashboard, &who, id).await?;
     let files = files.map(|list| shown(list, &entry));
     html(&FilesPage { frame: Frame::of(&who, "farm"), files, entry })
 }
 
-/// Why the files of a printer cannot be listed now, in words.
+/// Returns why the files of a printer cannot be listed now, as a sentence.
 pub(super) fn why_no_files(entry: &Entry) -> Option<&'static str> {
     let is_online = entry.view.live.reachability == Reachability::Online;
     (!is_online).then(|| t("The files can be listed when the printer answers."))
@@ -97,7 +98,7 @@ fn size(bytes: u64) -> String {
     }
 }
 
-/// Receives a file and passes it on to the printer.
+/// Receives a file and uploads it to the printer.
 pub(super) async fn upload(
     State(dashboard): State<Dashboard>,
     Visitor(who): Visitor,
@@ -105,13 +106,13 @@ pub(super) async fn upload(
     request: Request,
 ) -> Result<Response, Failure> {
     who.require(Role::Operator)?;
-    // Before a gigabyte is taken in for a printer that is none.
+    // Checked first, so that no large upload is received for an unknown printer.
     dashboard.services.printer(&who, id).await?;
     receive(&dashboard.services, &who, id, Wishes::default(), request).await.map_err(Failure::of_problem)?;
     Ok(back(id))
 }
 
-/// Selects a file on the printer; the next start prints it.
+/// Selects a file on the printer. The next start prints it.
 pub(super) async fn select(
     State(dashboard): State<Dashboard>,
     Visitor(who): Visitor,

@@ -1,4 +1,4 @@
-//! Forms as browsers send them: fields in order, names that repeat.
+//! Parses HTML forms: fields in order, names may repeat.
 
 use axum::{
     body::Bytes,
@@ -14,44 +14,44 @@ use super::page::Failure;
 pub(super) struct Form(Vec<(String, String)>);
 
 impl Form {
-    /// The first field of this name that holds anything.
+    /// Returns the first field of this name that is not empty.
     pub fn text(&self, name: &str) -> Option<&str> {
         self.all(name).next()
     }
 
-    /// Every field of this name that holds anything.
+    /// Returns all fields of this name that are not empty.
     pub fn all(&self, name: &str) -> impl Iterator<Item = &str> {
         let values = self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.trim());
         values.filter(|value| !value.is_empty())
     }
 
-    /// A field that is taken as it was typed, spaces included.
+    /// Returns a field exactly as it was typed, including spaces.
     pub fn secret(&self, name: &str) -> &str {
         self.0.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
     }
 
-    /// A checkbox.
+    /// Returns whether a checkbox is ticked.
     pub fn is_set(&self, name: &str) -> bool {
         self.text(name).is_some()
     }
 
-    /// A whole number; `None` where the field is empty or holds something else.
+    /// Returns a whole number. `None` if the field is empty or not a number.
     pub fn number(&self, name: &str) -> Option<u32> {
         self.text(name)?.parse().ok()
     }
 
-    /// Ids, each once, in the order of the page.
+    /// Returns unique ids, in the order of the page.
     pub fn ids(&self, name: &str) -> Vec<Uuid> {
         let mut seen = std::collections::HashSet::new();
         self.all(name).filter_map(|text| text.parse().ok()).filter(|id| seen.insert(*id)).collect()
     }
 
-    /// Every field, as it was typed.
+    /// Returns all fields exactly as they were typed.
     pub fn fields(&self) -> impl Iterator<Item = &(String, String)> {
         self.0.iter()
     }
 
-    /// The form with the address of a button `use_url`, where that was pressed, and to be shown again.
+    /// Replaces the address if the button `use_url` was pressed, so that the form is shown again with that address.
     pub fn with_suggestion(mut self) -> Self {
         if let Some(url) = self.text("use_url").map(str::to_owned) {
             self.0.retain(|(name, _)| !["use_url", "url", "act"].contains(&name.as_str()));
@@ -60,13 +60,13 @@ impl Form {
         self
     }
 
-    /// Where to go back to: a path of our own, the farm otherwise.
+    /// Returns the path to go back to: a path of this site, else the farm page.
     pub fn back(&self) -> &str {
         own_path(self.text("back")).unwrap_or("/")
     }
 }
 
-/// A path on this site and nothing that a browser would take for another one.
+/// Returns a path on this site. Rejects everything that a browser could resolve to another site.
 pub(super) fn own_path(path: Option<&str>) -> Option<&str> {
     path.filter(|path| {
         let second = path.as_bytes().get(1);
@@ -80,7 +80,7 @@ impl<S: Send + Sync> FromRequest<S> for Form {
     type Rejection = Failure;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
-        // Cut off at axum's own 2 MiB: a batch of 5,000 printers has a tenth of it.
+        // axum limits the body to 2 MiB. A batch of 5,000 printers needs a tenth of it.
         let body = Bytes::from_request(request, state).await.map_err(|refused| {
             let too_large = refused.into_response().status() == StatusCode::PAYLOAD_TOO_LARGE;
             if too_large { Failure::too_large() } else { Failure::broken_form() }

@@ -1,4 +1,4 @@
-//! No other site's page may make a browser act here: what changes anything has to come from one of our own pages.
+//! CSRF protection: a request that changes something must come from a page of this site.
 
 use axum::{
     extract::Request,
@@ -21,7 +21,8 @@ pub(super) async fn same_site(request: Request, next: Next) -> Response {
     .into_response()
 }
 
-/// Browsers say where a request comes from in `Sec-Fetch-Site`; over plain HTTP some do not, and then `Origin` does.
+/// Browsers send the origin of a request in `Sec-Fetch-Site`. Over plain HTTP some browsers do not, but they send
+/// `Origin`.
 fn is_own(headers: &HeaderMap) -> bool {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     if let Some(site) = headers.get("sec-fetch-site") {

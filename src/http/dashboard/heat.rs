@@ -1,4 +1,4 @@
-//! The temperatures of one printer: a table that everybody can read, and what the script draws beside it.
+//! Temperatures of one printer: a table, and the data for the chart that the script draws.
 
 use std::time::Duration;
 
@@ -19,19 +19,19 @@ use crate::{
     service::{Error, access::Principal, printers::PrinterView, temperatures::Moment},
 };
 
-/// Longer than this a page does not wait for what a printer remembers.
+/// Longest wait for the temperature history of a printer.
 const WITHIN: Duration = Duration::from_secs(3);
-/// Heaters that are shown: whoever has more has made them up.
+/// Maximum number of heaters. A printer that reports more sends invalid data.
 const MOST: usize = 8;
-/// Colours of lines in the style sheet.
+/// Number of line colours in the style sheet.
 const COLOURS: usize = 4;
 
-/// What the page shows.
+/// The contents of the section.
 pub(super) struct Heat {
-    /// For the script.
+    /// Data for the script, as JSON.
     pub chart: String,
     pub lines: Vec<Line>,
-    /// Why there is nothing, or nothing of the past.
+    /// Why there are no temperatures, or no history.
     pub why: Option<String>,
 }
 
@@ -41,12 +41,12 @@ pub(super) struct Line {
     pub label: String,
     pub now: String,
     pub target: String,
-    /// The lowest and the highest of the time that is shown.
+    /// The lowest and the highest temperature of the period shown.
     pub range: String,
     pub colour: usize,
 }
 
-/// What the script draws. Times are seconds since 1970.
+/// Data of the chart. Times are seconds since 1970.
 #[derive(Serialize)]
 struct Chart {
     t: Vec<i64>,
@@ -62,7 +62,7 @@ struct Series {
 }
 
 impl Heat {
-    /// What the heaters of a printer have, and had lately.
+    /// Returns the current and recent temperatures of a printer.
     pub async fn of(dashboard: &Dashboard, who: &Principal, entry: &Entry) -> Self {
         let live = &entry.view.live;
         if live.reachability != Reachability::Online {
@@ -104,14 +104,14 @@ fn moment(view: &PrinterView, at: DateTime<Utc>) -> Moment {
     Moment { at, temperatures: Temperatures::clone(&view.live.temperatures) }
 }
 
-/// What the stream tells: one more moment.
+/// Returns the event for a live page: one more moment.
 pub(super) fn news(view: &PrinterView, at: DateTime<Utc>) -> Option<String> {
     let chart = Chart::of(&[moment(view, at)]);
     (!chart.heaters.is_empty()).then(|| serde_json::to_string(&chart).unwrap_or_default())
 }
 
 impl Chart {
-    /// Nozzles first, then the bed and what else there is.
+    /// Orders nozzles first, then the bed and the other heaters.
     fn of(moments: &[Moment]) -> Self {
         let mut names: Vec<&String> = moments.iter().flat_map(|moment| moment.temperatures.keys()).collect();
         names.sort_by_key(|name| (!name.starts_with("tool"), name.as_str()));
@@ -163,7 +163,7 @@ fn degrees(value: f64) -> String {
     format!("{value:.1} °C")
 }
 
-/// OctoPrint's name of a heater in people's words.
+/// Returns a readable name for a heater of OctoPrint.
 fn label(name: &str, several: bool) -> String {
     match (name, name.strip_prefix("tool").and_then(|n| n.parse::<u32>().ok())) {
         ("bed", _) => t("Bed").to_owned(),

@@ -1,5 +1,4 @@
-//! What happened to one printer: the commands that it was given and the prints that were seen, each newest first and
-//! with a way to older ones.
+//! History of one printer: its commands and its prints, each newest first and with pagination.
 
 use serde::Deserialize;
 use uuid::Uuid;
@@ -17,10 +16,10 @@ use crate::{
     service::{access::Principal, commands::Asked, prints::PrintFilter},
 };
 
-/// Lines of each list that are shown at once.
+/// Number of rows per list.
 const SHOWN: usize = 15;
 
-/// Where each list begins; what cannot be read is the newest.
+/// Where each list starts. An invalid value starts at the newest.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Wanted {
@@ -32,14 +31,14 @@ pub(super) struct Wanted {
 pub(super) struct History {
     pub commands: Vec<CommandLine>,
     pub prints: Vec<PrintLine>,
-    /// Addresses of older ones, and back to the newest.
+    /// Links to older rows, and back to the newest.
     pub older_commands: Option<String>,
     pub older_prints: Option<String>,
     pub newest_commands: Option<String>,
     pub newest_prints: Option<String>,
 }
 
-/// A command with what became of it.
+/// A command with its result.
 pub(super) struct CommandLine {
     pub at: Moment,
     pub what: &'static str,
@@ -60,7 +59,7 @@ impl From<Asked> for CommandLine {
     }
 }
 
-/// A print with how it ended.
+/// A print with its result.
 pub(super) struct PrintLine {
     pub file: String,
     pub at: Moment,
@@ -85,7 +84,7 @@ impl From<Print> for PrintLine {
 }
 
 impl History {
-    /// The lists of a printer as far back as somebody wants to see.
+    /// Returns the lists of a printer, from the requested positions.
     pub async fn of(dashboard: &Dashboard, who: &Principal, id: Uuid, wanted: &Wanted) -> Result<Self, Failure> {
         let services = &dashboard.services;
         let found = services.commands_of(who, id, wanted.commands.parse().ok(), SHOWN).await?;
@@ -95,7 +94,7 @@ impl History {
         let more = prints.len() > SHOWN;
         prints.truncate(SHOWN);
         let next_print = prints.last().filter(|_| more).map(|print| print.id.to_string());
-        // Each list turns its pages by itself.
+        // Each list has its own pagination.
         let href = |commands: &str, prints: &str, list: &str| {
             let given = [("commands", commands), ("prints", prints)].into_iter().filter(|(_, text)| !text.is_empty());
             let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(given).finish();

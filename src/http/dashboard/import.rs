@@ -1,7 +1,7 @@
-//! Printers out of a list: uploaded or pasted, looked at row by row, then imported.
+//! Imports printers from a list: upload or paste, preview each row, then import.
 //!
-//! The list comes back with the second step in the form, sealed: it may have keys in it, and nothing is kept here of a
-//! list that nobody imports.
+//! The form of the second step contains the sealed list, because the list may contain API keys. The server stores
+//! nothing of a list that is never imported.
 
 use askama::Template;
 use axum::{
@@ -41,22 +41,22 @@ struct ImportPage {
 struct PreviewPage {
     frame: Frame,
     rows: Vec<Line>,
-    /// What will become of how many.
+    /// Number of rows by planned action.
     sums: Vec<String>,
-    /// How many will be added.
+    /// Number of printers that will be added.
     added: usize,
     /// The list, sealed.
     list: String,
-    /// It is not any more what was looked at before.
+    /// The planned actions differ from those of the previous preview.
     changed: bool,
 }
 
-/// A row, as the page shows it.
+/// A row on the page.
 struct Line {
     number: u64,
     name: String,
     url: String,
-    /// What else it says.
+    /// The other values of the row.
     more: String,
     fate: Fate,
     errors: Vec<String>,
@@ -78,7 +78,7 @@ pub(super) async fn form(Visitor(who): Visitor) -> Result<Html<String>, Failure>
     html(&ImportPage::of(&who))
 }
 
-/// Looks at a list.
+/// Previews a list.
 pub(super) async fn look(
     State(dashboard): State<Dashboard>,
     Visitor(who): Visitor,
@@ -99,7 +99,7 @@ pub(super) async fn look(
     }
 }
 
-/// Imports a list that was looked at.
+/// Imports a list after its preview.
 pub(super) async fn import(
     State(dashboard): State<Dashboard>,
     Visitor(who): Visitor,
@@ -125,7 +125,7 @@ pub(super) async fn import(
     }
 }
 
-/// The file, or what was pasted where there is none.
+/// Returns the uploaded file, or the pasted text without a file.
 async fn given(mut multipart: Multipart) -> Result<Vec<u8>, Failure> {
     let mut pasted = Vec::new();
     let refused = |error: axum::extract::multipart::MultipartError| match error.status() {

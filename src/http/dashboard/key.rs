@@ -1,7 +1,7 @@
-//! The API key in the forms of a printer: typed, asked of OctoPrint, or given in the step before.
+//! The API key field in the forms of a printer: typed, requested from OctoPrint, or kept from the previous step.
 //!
-//! It is never sent back in clear: a page may be kept by the browser, or by whoever sits in between. Where a form comes
-//! back, it carries the key on sealed. A key that OctoPrint gave is seen by nobody at all.
+//! The key is never sent to the browser in clear, because a browser or a proxy could store the page. A form that is
+//! shown again contains the sealed key. A key that OctoPrint granted is never displayed.
 
 use askama::Template;
 use axum::{
@@ -28,12 +28,12 @@ use crate::{
     service::{access::Principal, app_keys::Asked, carried::Purpose},
 };
 
-/// What the field of the key shows.
+/// The contents of the key field.
 #[derive(Default)]
 pub(super) struct KeyField {
-    /// The key that was typed in the step before, sealed.
+    /// The key from the previous step, sealed.
     pub kept: Option<String>,
-    /// What came of asking OctoPrint for one.
+    /// The result of a key request to OctoPrint.
     pub asked: Option<AskedPart>,
 }
 
@@ -49,7 +49,7 @@ enum Shown {
     Waiting,
     /// The key, sealed.
     Granted(String),
-    /// What happened, the next step, and an address to use instead.
+    /// Explanation, next step, and an address to use instead.
     Ended {
         what: String,
         todo: String,
@@ -57,7 +57,8 @@ enum Shown {
     },
 }
 
-/// A key in a form, and the OctoPrint that gave it, for which alone it is.
+/// A key in a form. `of` is the address of the OctoPrint that granted it. The key is valid only there. `None` for a
+/// typed key.
 #[derive(Serialize, Deserialize)]
 struct Kept {
     key: String,
@@ -65,7 +66,7 @@ struct Kept {
 }
 
 impl KeyField {
-    /// Of a form that comes back: what was given is carried on, what breaks the rules is not.
+    /// Shows a submitted form again. A valid key is kept in sealed form, an invalid one is dropped.
     pub fn of(dashboard: &Dashboard, who: &Principal, form: &Form) -> Result<Self, Failure> {
         let asked = form.text("asked").and_then(|id| id.parse().ok());
         let asked = asked.map(|id| AskedPart::of(dashboard, who, id)).transpose()?;
@@ -83,14 +84,14 @@ impl KeyField {
         Ok(Self { kept, asked })
     }
 
-    /// Asks the OctoPrint at the address of the form for a key, in the stead of one that was typed.
+    /// Requests a key from the OctoPrint at the form's address. The new key replaces a typed one.
     pub async fn ask(
         &mut self,
         dashboard: &Dashboard,
         who: &Principal,
         form: &Form,
     ) -> Result<(), crate::service::Error> {
-        // What is missing, as a stored password, is not needed everywhere.
+        // Missing values, such as a stored password, are not needed by every OctoPrint.
         let (access, _) = access_fields::typed_access(dashboard, who, form)?;
         let id = dashboard.services.ask_for_key(who, form.text("url").unwrap_or_default(), access).await?;
         let asked = AskedPart::of(dashboard, who, id)?;
@@ -119,7 +120,7 @@ impl AskedPart {
             Some(Asked::Failed(diagnosis)) => {
                 let (what, next) = sentences(diagnosis.code);
                 let suggested_url = diagnosis.suggested_url().map(str::to_owned);
-                // Where there is a button, that is the next step.
+                // If there is a button, it is the next step.
                 let todo = if suggested_url.is_some() { String::new() } else { diagnosis.fill(t(next)) };
                 Shown::Ended { what: diagnosis.fill(t(what)), todo, suggested_url }
             }
@@ -144,8 +145,8 @@ fn open(dashboard: &Dashboard, who: &Principal, sealed: &str) -> Option<Kept> {
     serde_json::from_str(&dashboard.services.open_from_form(who, Purpose::Key, sealed)?).ok()
 }
 
-/// The key that a form gives: typed now, or in a step before. Fails where the latter is not kept any more, or is that
-/// of another address.
+/// Returns the key of a form, from this step or a previous one. Fails if the kept key is no longer available, or
+/// belongs to another address.
 pub(super) fn given(dashboard: &Dashboard, who: &Principal, form: &Form) -> Result<Option<String>, Invalid> {
     if let Some(typed) = form.text("api_key") {
         return Ok(Some(typed.to_owned()));
@@ -171,7 +172,7 @@ pub(super) fn given(dashboard: &Dashboard, who: &Principal, form: &Form) -> Resu
     Ok(Some(kept.key))
 }
 
-/// What came of a request, for the page that waits for it.
+/// Returns the state of a key request, for the page that waits for it.
 pub(super) async fn asked(
     State(dashboard): State<Dashboard>,
     Visitor(who): Visitor,

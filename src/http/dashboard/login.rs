@@ -1,4 +1,4 @@
-//! In and out: by name and password, by an API token as long as there are no users, and by the link of the set-up.
+//! Login and logout: by name and password, by an API token until the first user exists, and by the set-up link.
 
 use askama::Template;
 use axum::{
@@ -32,7 +32,7 @@ struct LoginPage {
     name: String,
     next: String,
     has_users: bool,
-    /// What people call the provider of single sign-on, where there is one.
+    /// Display name of the single sign-on provider, if there is one.
     provider: Option<String>,
 }
 
@@ -56,7 +56,7 @@ pub(super) struct SetupLink {
     key: Option<String>,
 }
 
-/// What a browser brings along, and what of its request a cookie has to know.
+/// What the login needs of a request: the browser, and the extensions for cookies.
 pub(super) struct Comes(pub Browser, pub Extensions);
 
 impl<S: Send + Sync> FromRequestParts<S> for Comes {
@@ -74,7 +74,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Comes {
     }
 }
 
-/// The form; or straight in, by a link with a token.
+/// Shows the login form. A link with a token logs in directly.
 pub(super) async fn form(
     State(dashboard): State<Dashboard>,
     Comes(browser, request): Comes,
@@ -141,14 +141,14 @@ async fn answer(
     Ok(response)
 }
 
-/// In, with the cookie of a session that lasts for `life`.
+/// Logs in: sets the cookie of a session that lasts for `life`.
 pub(super) fn enter(request: &Extensions, secret: &str, life: TimeDelta, next: &str) -> Result<Response, Failure> {
     let cookie = auth::keep_cookie(request, secret, life.num_seconds());
     let cookie = HeaderValue::from_str(&cookie).map_err(|_| Failure::internal())?;
     Ok((private(), [(header::SET_COOKIE, cookie)], Redirect::to(next)).into_response())
 }
 
-/// The address of this page may hold a secret: it goes nowhere and stays nowhere.
+/// Headers for pages whose URL may contain a secret: the URL is not sent as a referrer, and the page is not stored.
 pub(super) fn private() -> AppendHeaders<[(header::HeaderName, &'static str); 2]> {
     AppendHeaders([(header::REFERRER_POLICY, "no-referrer"), (header::CACHE_CONTROL, "no-store")])
 }
@@ -163,12 +163,12 @@ pub(super) async fn log_out(
         dashboard.services.log_out(&who, secret).await?;
     }
     let gone = auth::keep_cookie(&request, "", 0);
-    // Pages that the browser kept are not for the next person at it.
+    // Clears the browser cache, so that the next user of the browser cannot see stored pages.
     let forget = [(header::SET_COOKIE, gone.as_str()), (HeaderName::from_static("clear-site-data"), "\"cache\"")];
     Ok((forget, Redirect::to("/login")).into_response())
 }
 
-/// The page that makes the first admin, for whoever has the link.
+/// The page that creates the first admin, for the holder of the link.
 pub(super) async fn setup_form(
     State(dashboard): State<Dashboard>,
     Query(link): Query<SetupLink>,

@@ -1,7 +1,7 @@
-//! The pages for the farm's staff: plain HTML from the server that one script of ours keeps live.
+//! HTML pages for people, rendered by the server. One script updates them live.
 //!
-//! No htmx yet: the only live thing is a stream that replaces tiles by id and must leave selection and focus alone,
-//! which is less code than a configuration would be. Every form works without the script.
+//! No htmx: the only live part is a stream that replaces tiles by id and must keep selection and focus. That needs less
+//! code than a configuration would. Every form works without the script.
 
 mod access_fields;
 mod account;
@@ -70,15 +70,15 @@ use super::{
 };
 use crate::service::Services;
 
-/// Pages that may be live at once, in all and of one user.
+/// Maximum number of live pages, in total and per user.
 const LIVE_PAGES: Capacity = Capacity { all: 512, each: 64 };
-/// Bytes of a form with a list of printers of 1 MB in it, sealed and coded.
+/// Maximum bytes of a form that contains a sealed printer list of 1 MB.
 const SEALED_LIST: usize = 4 * 1024 * 1024;
-/// Nothing from elsewhere, nothing inline, nobody's frame.
+/// Nothing from other origins, nothing inline, no framing.
 const POLICY: &str = "default-src 'self'; img-src 'self' data:; object-src 'none'; frame-ancestors 'none'; \
      base-uri 'none'; form-action 'self'";
 
-/// What every page needs.
+/// Shared state of all pages.
 #[derive(Clone)]
 pub(super) struct Dashboard {
     services: Services,
@@ -94,7 +94,7 @@ impl FromRef<Dashboard> for Services {
     }
 }
 
-/// Every page. Streams end when `stop` falls.
+/// Returns the router of all pages. Streams end when `stop` is cancelled.
 pub fn router(services: Services, bounds: Bounds, stop: CancellationToken) -> Router {
     let board = Arc::new(Board::new(services.clone()));
     let rounds = Arc::new(Rounds::start(services.fleet().view().subscribe(), stop.clone()));
@@ -159,7 +159,7 @@ pub fn router(services: Services, bounds: Bounds, stop: CancellationToken) -> Ro
         .with_state(dashboard)
 }
 
-/// Style, script and icons alone, for the pages of a standby.
+/// Returns a router with styles, scripts and icons only, for the pages of a standby.
 pub(super) fn assets_router<S: Clone + Send + Sync + 'static>() -> Router<S> {
     Router::new().route("/static/{*path}", get(assets::serve)).layer(middleware::map_response(with_headers))
 }

@@ -1,4 +1,4 @@
-//! The notice on every page: one line that says which part of the server does not work, and what to do.
+//! The notice on every page: one line that names the part of the server that does not work, and what to do.
 
 use axum::{
     extract::{Request, State},
@@ -16,18 +16,18 @@ tokio::task_local! {
     static SERVICES: Services;
 }
 
-/// Lets the page of a request show the notice.
+/// Makes the notice available to the page of a request.
 pub(super) async fn of_request(State(services): State<Services>, request: Request, next: Next) -> Response {
     SERVICES.scope(services, next.run(request)).await
 }
 
-/// The line for the page that is being made, in its language. Empty while every part is ok.
+/// Returns the notice in the language of the page. Empty while every part works.
 pub(super) fn current() -> &'static str {
     let notice = SERVICES.try_with(|services| services.health().notice()).ok().flatten();
     notice.map_or("", sentence)
 }
 
-/// A notice in the current language: what does not work, what follows from it, what to do.
+/// Returns a notice in the current language: what does not work, the consequence, what to do.
 pub(in crate::http) fn sentence(notice: Notice) -> &'static str {
     match notice {
         Notice::Database(DatabaseFailure::Unreachable) => {

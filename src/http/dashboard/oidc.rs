@@ -1,4 +1,4 @@
-//! In through the provider of single sign-on: the way there, and the way back.
+//! Single sign-on: the redirect to the identity provider, and the return.
 
 use axum::{
     extract::{Query, State},
@@ -24,7 +24,7 @@ pub(super) struct Wish {
     next: Option<String>,
 }
 
-/// Off to the provider.
+/// Redirects to the identity provider.
 pub(super) async fn depart(
     State(dashboard): State<Dashboard>,
     Comes(_, request): Comes,
@@ -40,7 +40,7 @@ pub(super) async fn depart(
     Ok((private(), [(header::SET_COOKIE, cookie)], Redirect::to(&url)).into_response())
 }
 
-/// Back from the provider. The journey is used up, whatever becomes of it.
+/// Handles the return from the identity provider. The login state is used up, even if the login fails.
 pub(super) async fn arrive(
     State(dashboard): State<Dashboard>,
     Comes(browser, request): Comes,
@@ -64,7 +64,7 @@ pub(super) async fn arrive(
 fn refused(dashboard: &Dashboard, out: SignOn) -> Failure {
     let label = dashboard.services.sign_on_label().unwrap_or_default();
     match out {
-        // Let in by the caller.
+        // The caller has handled this case.
         SignOn::In { .. } => Failure::internal(),
         SignOn::TooLate => Failure::new(
             StatusCode::BAD_REQUEST,
@@ -107,7 +107,7 @@ fn failed(dashboard: &Dashboard, error: OidcError) -> Failure {
                 &[("label", &label)],
             ),
         ),
-        // What it says comes by way of the browser: anybody's words, which do not belong on our page.
+        // The text of the error arrives through the browser and can be forged, so the page does not show it.
         OidcError::Refused { .. }
         | OidcError::Provider { .. }
         | OidcError::Incomplete(_)

@@ -1,4 +1,4 @@
-//! What became of a command, in people's words, and what to do next.
+//! Labels and advice for the results of commands.
 
 use askama::Template;
 use chrono::Utc;
@@ -18,31 +18,31 @@ use crate::{
     service::batches::BatchView,
 };
 
-/// Rows of one list that are shown at once.
+/// Maximum number of rows per list.
 const SHOWN: usize = 500;
 
-/// One command that went wrong, or that nobody can be sure of.
+/// A command that failed, or whose effect is unknown.
 struct Trouble {
     printer_id: Uuid,
     name: String,
     what: &'static str,
     why: String,
-    /// The API's word, for the tooltip.
+    /// The outcome as in the API, for the tooltip.
     word: &'static str,
     is_maybe: bool,
-    /// The plate can be cleared right here.
+    /// The plate can be cleared here.
     clears_plate: bool,
     later: Option<&'static str>,
 }
 
-/// One command that needs no words.
+/// A command that needs no explanation.
 struct Row {
     printer_id: Uuid,
     name: String,
     word: &'static str,
 }
 
-/// How many ended so, for the line of numbers.
+/// Number of commands with an outcome, for the summary line.
 struct Tally {
     n: i64,
     what: String,
@@ -63,7 +63,7 @@ pub(super) struct Live {
     under_way: Vec<Row>,
     done: Vec<Row>,
     more: bool,
-    /// How many a retry would repeat: with no effect, and with a maybe.
+    /// Number of commands that a retry would repeat: without effect, and with an unknown effect.
     retry_none: i64,
     retry_maybe: i64,
     needs_look: bool,
@@ -72,7 +72,7 @@ pub(super) struct Live {
 }
 
 impl Live {
-    /// A batch as it is now.
+    /// Returns the current state of a batch.
     pub fn of(view: &BatchView, operates: bool) -> Self {
         let batch = &view.batch;
         let command = batch.spec.command;
@@ -137,18 +137,18 @@ fn trouble(row: &CommandRow) -> Trouble {
     }
 }
 
-/// What became of one command.
+/// The result of one command.
 pub(super) struct Verdict {
     pub what: &'static str,
-    /// The reason, where there is one to tell.
+    /// The reason, if there is one.
     pub why: String,
-    /// The API's word, for the tooltip.
+    /// The outcome as in the API, for the tooltip.
     pub word: &'static str,
     pub class: &'static str,
     pub later: Option<&'static str>,
 }
 
-/// A row of the ledger in words, however it stands.
+/// Returns the labels for a row of the command log, in any state.
 pub(super) fn verdict(row: &CommandRow) -> Verdict {
     let command = row.resolved_command.unwrap_or(row.command);
     let (what, otherwise) = match row.outcome {
@@ -217,12 +217,12 @@ fn tallies(counts: &Counts, command: Command) -> Vec<Tally> {
     tallies.filter(|tally| tally.n > 0).collect()
 }
 
-/// What a batch is called: "Pause 17 printers".
+/// Returns the title of a batch: "Pause 17 printers".
 pub(super) fn title(batch: &Batch, counts: &Counts) -> String {
     words::verb_for(batch.spec.command, usize::try_from(counts.total()).unwrap_or_default())
 }
 
-/// Where a batch is, or what became of it.
+/// Returns the state of a batch, or its result.
 pub(super) fn state(batch: &Batch, counts: &Counts) -> &'static str {
     t(match (counts.result(), batch.state) {
         (None, BatchState::Scheduled) => "Planned",
@@ -236,7 +236,7 @@ pub(super) fn state(batch: &Batch, counts: &Counts) -> &'static str {
     })
 }
 
-/// A line of the list of batches.
+/// A row in the list of batches.
 pub(super) struct Line {
     pub id: Uuid,
     pub title: String,
@@ -248,7 +248,7 @@ pub(super) struct Line {
 }
 
 impl Line {
-    /// A batch as a line.
+    /// Creates the row of a batch.
     pub fn of(batch: &Batch, counts: &Counts) -> Self {
         let done = counts.of(Outcome::Confirmed) + counts.of(Outcome::Unchanged);
         Self {

@@ -1,4 +1,4 @@
-//! From a form to a batch: which printers, which command, under which limits, and what it would do.
+//! Converts a form to a batch: printers, command and limits. Also previews its effect.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -26,29 +26,29 @@ use crate::{
     },
 };
 
-/// Commands that the farm page offers, in the order of its buttons.
+/// Commands on the farm page, in the order of the buttons.
 pub(super) const OFFERED: [Command; 6] =
     [Command::Start, Command::Pause, Command::Resume, Command::Toggle, Command::Restart, Command::Cancel];
 
-/// What somebody wants done.
+/// The batch that a form asks for.
 pub(super) struct Plan {
     pub ids: Vec<Uuid>,
     pub spec: BatchSpec,
 }
 
-/// What would come of it, by what is known now.
+/// Preview of a batch, from the last observations.
 pub(super) struct Forecast {
     pub command: Command,
-    /// Printers that would be commanded.
+    /// Number of printers that would get the command.
     pub acts: usize,
-    /// Printers that would be, but for their plates.
+    /// Number of printers that are held back only by their plates.
     pub plates: usize,
-    /// What about the others: "3 not printing".
+    /// Other printers by reason: "3 not printing".
     pub others: Vec<String>,
 }
 
 impl Forecast {
-    /// In one line: "Pause 17 printers · 3 not printing".
+    /// Returns the preview in one line: "Pause 17 printers · 3 not printing".
     pub fn sentence(&self) -> String {
         let mut parts = vec![words::verb_for(self.command, self.acts)];
         parts.extend(self.others.iter().cloned());
@@ -56,7 +56,7 @@ impl Forecast {
     }
 }
 
-/// The printers that a form means for a command: those that are ticked, or all in use that match its filter.
+/// Returns the printers for a command: the ticked ones, or all enabled printers that match the filter of the form.
 pub(super) async fn targets(dashboard: &Dashboard, who: &Principal, form: &Form) -> Result<Vec<Uuid>, Failure> {
     if !form.is_set("all") {
         return Ok(form.ids("printer_id"));
@@ -66,7 +66,7 @@ pub(super) async fn targets(dashboard: &Dashboard, who: &Principal, form: &Form)
     Ok(in_use.map(|entry| entry.id()).collect())
 }
 
-/// The printers that match a form's filter.
+/// Returns the printers that match the filter of a form.
 pub(super) async fn matching(dashboard: &Dashboard, who: &Principal, form: &Form) -> Result<Vec<Arc<Entry>>, Failure> {
     let show = form.text("show").and_then(Show::parse).unwrap_or(Show::All);
     let (tag, q) = (form.text("tag").unwrap_or_default(), form.text("q").unwrap_or_default());
@@ -74,7 +74,7 @@ pub(super) async fn matching(dashboard: &Dashboard, who: &Principal, form: &Form
     Ok(entries.into_iter().filter(|entry| entry.matches(show) && entry.is_among(tag, q)).collect())
 }
 
-/// Reads a whole wish. Fails in words for the person who sent it.
+/// Reads the form of a command. Its errors are sentences for the user.
 pub(super) async fn read(dashboard: &Dashboard, who: &Principal, form: &Form) -> Result<Plan, Failure> {
     let command = form.text("command").and_then(Command::parse).ok_or_else(Failure::broken_form)?;
     let ids = targets(dashboard, who, form).await?;
@@ -109,7 +109,7 @@ fn number(form: &Form, name: &str) -> Result<u32, Failure> {
 }
 
 impl Plan {
-    /// The batch that it asks for.
+    /// Returns the batch to create.
     pub fn batch(&self, dry_run: bool) -> NewBatch {
         let targets = self.ids.iter().map(|id| Target { id: *id, expected_job: None });
         NewBatch {
@@ -120,7 +120,7 @@ impl Plan {
         }
     }
 
-    /// What would come of it.
+    /// Previews the batch by a dry run.
     pub async fn foresee(&self, dashboard: &Dashboard, who: &Principal) -> Result<Forecast, Failure> {
         let command = self.spec.command;
         let Created::Dry { rows, .. } = dashboard.services.create_batch(who, self.batch(true)).await? else {

@@ -1,4 +1,4 @@
-//! One printer: what it does, its commands, its files, its history.
+//! The page of one printer: state, commands, files, history.
 
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ use crate::{
     service::{Error, access::Principal, plates::ClearPlate},
 };
 
-/// The API's word, what the button says, its icon.
+/// The command as in the API, the label of the button, its icon.
 type Button = (&'static str, &'static str, &'static str);
 
 fn button(command: &Command) -> Button {
@@ -49,7 +49,7 @@ struct ShowPage {
     why_no_files: Option<&'static str>,
     history: History,
     buttons: Vec<Button>,
-    /// What is done to the printer's connection, and not to its print.
+    /// Commands for the connection of OctoPrint to the printer.
     connection: Vec<Button>,
     stream: String,
 }
@@ -76,7 +76,7 @@ pub(super) async fn show(
     })
 }
 
-/// The tile of a printer, and the version of the farm that it is of.
+/// Returns the tile of a printer, and the farm version that it belongs to.
 pub(super) async fn entry_of(dashboard: &Dashboard, who: &Principal, id: Uuid) -> Result<(u64, Arc<Entry>), Failure> {
     let (version, entries) = dashboard.board.all(who).await?;
     let found = entries.into_iter().find(|entry| entry.id() == id);
@@ -103,7 +103,7 @@ fn facts(entry: &Entry) -> Vec<(&'static str, String)> {
     facts
 }
 
-/// Why a printer sends no events.
+/// Returns why a printer sends no events.
 fn no_events(error: ChannelError) -> String {
     let why = match error.code {
         ChannelFailure::LoginRefused => t("OctoPrint refuses the login for events."),
@@ -118,7 +118,7 @@ fn no_events(error: ChannelError) -> String {
     format!("{why}{status} {}", t("The printer is polled."))
 }
 
-/// A person has looked: the plate is clear.
+/// Marks the plate as clear. The user has checked it.
 pub(super) async fn clear_plate(
     State(dashboard): State<Dashboard>,
     Visitor(who): Visitor,

@@ -1,4 +1,4 @@
-//! The farm page: what needs somebody first, then every printer, with selection and commands over it.
+//! The farm page: printers that need attention, then all others, with selection and command buttons.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -21,11 +21,11 @@ use super::{
 };
 use crate::domain::state::Reachability;
 
-/// How much of each printer is shown, as the address has it.
+/// Density of the list, as in the URL.
 const ROWS: &str = "rows";
 const CAMERAS: &str = "cameras";
 
-/// What the address asks for.
+/// Query parameters of the page.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(default)]
 pub(super) struct Filter {
@@ -34,19 +34,19 @@ pub(super) struct Filter {
     pub q: String,
     sort: String,
     view: String,
-    /// Where a stream goes on.
+    /// The version from which a stream continues.
     pub since: Option<String>,
-    /// The one printer of a stream that shows no other.
+    /// The only printer of the stream, if there is just one.
     pub only: Option<Uuid>,
 }
 
 impl Filter {
-    /// Which printers are asked for.
+    /// Returns which printers to show.
     pub fn show(&self) -> Show {
         Show::parse(&self.show).unwrap_or(Show::All)
     }
 
-    /// In which order.
+    /// Returns the order.
     fn sort(&self) -> Sort {
         Sort::parse(&self.sort).unwrap_or(Sort::Need)
     }
@@ -63,22 +63,22 @@ impl Filter {
         self.show() != Show::All || !self.tag.is_empty() || !self.q.is_empty()
     }
 
-    /// The address with another choice of printers.
+    /// Returns the URL with another choice of printers.
     fn showing(&self, show: Show) -> String {
         self.href("/", if show == Show::All { "" } else { show.as_str() }, &self.view)
     }
 
-    /// The address with another density.
+    /// Returns the URL with another density.
     fn viewing(&self, view: &str) -> String {
         self.href("/", &self.show, view)
     }
 
-    /// The address of everything, in the same order and density.
+    /// Returns the URL of all printers, with the same order and density.
     fn everything(&self) -> String {
         Self { tag: String::new(), q: String::new(), ..self.clone() }.showing(Show::All)
     }
 
-    /// An address of the wall screen, which knows neither order nor density.
+    /// Returns a URL of the wall screen, which has neither order nor density.
     pub fn of_wall(&self, path: &str) -> String {
         let wall = Self { tag: self.tag.clone(), q: self.q.clone(), ..Self::default() };
         wall.href(path, "", "")
@@ -97,7 +97,7 @@ impl Filter {
     }
 }
 
-/// One number of the strip; a link that shows those.
+/// One number of the summary strip, with a link to its printers.
 struct Chip {
     show: Show,
     n: usize,
@@ -105,7 +105,7 @@ struct Chip {
     is_current: bool,
 }
 
-/// The numbers of the farm.
+/// The summary strip of the farm.
 #[derive(Template)]
 #[template(path = "printers/_strip.html")]
 pub(super) struct Strip {
@@ -116,7 +116,7 @@ pub(super) struct Strip {
 }
 
 impl Strip {
-    /// Counts what the filter's tag and words leave.
+    /// Counts the printers that match the tag and the search of the filter.
     pub fn of(entries: &[Arc<Entry>], filter: &Filter) -> Self {
         let mut counts: BTreeMap<Show, usize> = Show::ALL.iter().map(|show| (*show, 0)).collect();
         for entry in entries.iter().filter(|entry| entry.is_among(&filter.tag, &filter.q)) {
@@ -137,7 +137,7 @@ impl Strip {
     }
 }
 
-/// A button of the bar.
+/// A command button.
 struct Button {
     word: &'static str,
     verb: &'static str,
@@ -151,7 +151,7 @@ struct FarmPage {
     filter: Filter,
     strip: Strip,
     tags: Vec<(String, bool)>,
-    /// The tiles of those that need somebody, where they come first.
+    /// The tiles of printers that need attention, if the order puts them first.
     needy: Vec<Arc<str>>,
     others: Vec<Arc<str>>,
     total: usize,
@@ -201,12 +201,13 @@ pub(super) async fn farm(
     })
 }
 
-/// What comes first and by itself, where anything does, and the rest. Among equals the order by name stays.
+/// Returns the printers that need attention, if they come first, and the others. Equal entries stay in the order of
+/// their names.
 fn in_order(mut entries: Vec<Arc<Entry>>, sort: Sort) -> (Vec<Arc<Entry>>, Vec<Arc<Entry>>) {
     match sort {
         Sort::Need => {
             let (mut needy, others): (Vec<_>, _) = entries.into_iter().partition(|entry| entry.place.is_need());
-            // The worst first.
+            // The most urgent first.
             needy.sort_by_key(|entry| Show::NEEDS.iter().position(|kind| *kind == entry.place));
             return (needy, others);
         }

@@ -1,4 +1,4 @@
-//! Every print that was seen, found by printer, tag, result and time.
+//! The print history page: all observed prints, filtered by printer, tag, result and time.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -24,10 +24,10 @@ use crate::{
     },
 };
 
-/// Prints of one page.
+/// Number of prints per page.
 const LISTED: usize = 50;
 
-/// What the address asks for. What cannot be read is told on the page, and then nothing is listed.
+/// Query parameters of the page. If one is invalid, the page reports it and lists nothing.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Asked {
@@ -44,7 +44,7 @@ impl Asked {
         self.href("") != "/prints"
     }
 
-    /// An address with the same filter.
+    /// Returns a URL with the same filter.
     fn href(&self, before: &str) -> String {
         let fields = [("printer", &*self.printer), ("tag", &self.tag), ("result", &self.result), ("from", &self.from)];
         sift::href("/prints", &[&fields[..], &[("to", &*self.to), ("before", before)]].concat())
@@ -69,23 +69,23 @@ impl Asked {
     }
 }
 
-/// The printers and the tags that somebody may see.
+/// The printers and tags that the user may see.
 pub(super) struct Known {
     pub printers: HashMap<Uuid, String>,
     pub tags: BTreeSet<String>,
 }
 
 impl Known {
-    /// Those of the farm at this moment.
+    /// Returns those of the farm now.
     pub async fn to(dashboard: &Dashboard, who: &Principal) -> Result<Self, Failure> {
         let (_, entries) = dashboard.board.all(who).await?;
         let details = || entries.iter().map(|entry| (entry.id(), &entry.view.printer.details));
         let tags = details().flat_map(|(_, details)| details.tags.iter().cloned());
-        // Other tags of the same printers are no secret: the page of a printer names them.
+        // The user may see the other tags of these printers, too: the page of a printer shows them.
         Ok(Self { printers: details().map(|(id, details)| (id, details.name.clone())).collect(), tags: tags.collect() })
     }
 
-    /// The names in their order.
+    /// Returns the names in order.
     pub fn names(&self) -> Vec<String> {
         let mut names: Vec<String> = self.printers.values().cloned().collect();
         names.sort_unstable();
@@ -97,7 +97,7 @@ impl Known {
 #[template(path = "prints/list.html")]
 struct ListPage {
     frame: Frame,
-    /// The printer's id and name, where it is registered.
+    /// The printer's id and name, if it is registered.
     lines: Vec<(Option<(Uuid, String)>, PrintLine)>,
     asked: Asked,
     names: Vec<String>,

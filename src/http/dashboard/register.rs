@@ -1,4 +1,4 @@
-//! A new printer: tried first, then added.
+//! The form for a new printer: test it first, then add it.
 
 use askama::Template;
 use axum::{
@@ -37,7 +37,7 @@ struct NewPage {
     access: AccessFields,
     tags: String,
     power_group: String,
-    /// What is wrong with what was typed.
+    /// Errors of the typed values.
     errors: Vec<String>,
 }
 
@@ -57,7 +57,7 @@ impl NewPage {
     }
 }
 
-/// What is known of a printer that somebody found.
+/// Query parameters: the known values of a discovered printer.
 #[derive(Deserialize)]
 #[serde(default)]
 pub(super) struct Found {
@@ -85,7 +85,7 @@ pub(super) async fn form(Visitor(who): Visitor, Query(found): Query<Found>) -> R
     })
 }
 
-/// A user and a password in an address are refused, and not sent back.
+/// An address with a user and a password is refused, and not sent back.
 fn shown(url: &str) -> String {
     if url.contains('@') { String::new() } else { url.to_owned() }
 }
@@ -145,7 +145,7 @@ async fn add(
     }
 }
 
-/// What a person can mend in the form; everything else is a page of its own.
+/// Returns errors that the user can correct in the form. Any other error gets its own page.
 pub(super) fn sentences(error: Error) -> Result<Vec<String>, Failure> {
     match error {
         Error::Conflict { detail, .. } => Ok(vec![detail]),

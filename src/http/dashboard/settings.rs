@@ -1,4 +1,4 @@
-//! What the register says of a printer: changed, and taken out.
+//! The settings form of a printer: change and remove.
 
 use askama::Template;
 use axum::{
@@ -32,10 +32,11 @@ use crate::{
 struct SettingsPage {
     frame: Frame,
     id: Uuid,
-    /// What was there when the form was made: a change in between is told, and not written over.
+    /// The version when the form was rendered. If the printer was changed since, the page reports it and does not
+    /// overwrite the change.
     version: i64,
     title: String,
-    /// Name, value, label and hint of the fields that are one line.
+    /// Name, value, label and hint of the single-line fields.
     lines: Vec<Line>,
     notes: String,
     enabled: bool,
@@ -51,7 +52,7 @@ struct Line {
     hint: &'static str,
 }
 
-/// Fields of one line: name, label, hint.
+/// Returns name, label and hint of the single-line fields.
 fn lines() -> [(&'static str, &'static str, &'static str); 9] {
     [
         ("name", t("Name"), ""),
@@ -152,7 +153,7 @@ pub(super) async fn change(
     Ok((status, html(&page)?).into_response())
 }
 
-/// Tests what was typed; the stored secrets stand in for empty fields.
+/// Tests the typed values. Empty secret fields use the stored secrets.
 async fn test(dashboard: &Dashboard, who: &Principal, before: &Printer, form: &Form) -> Result<TestReport, Error> {
     let key = key::given(dashboard, who, form)?;
     let access = access_fields::patch(dashboard, who, form, &before.details, key)?;
@@ -172,7 +173,7 @@ async fn save(
     Ok(())
 }
 
-/// Everything that the form shows is written, except secrets: an empty field keeps the stored one.
+/// Returns a patch with every field of the form. An empty secret field keeps the stored secret.
 fn patch(form: &Form, access: AccessPatch) -> Result<PrinterPatch, Invalid> {
     let text = |name| form.text(name).map(str::to_owned);
     let number = |pointer: &'static str| move |rule: &str| Invalid::one(pointer, "number", rule);

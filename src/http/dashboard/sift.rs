@@ -1,16 +1,16 @@
-//! What the filters of lists have in common: addresses that keep them, days, and printers by their names.
+//! Helpers for list filters: URLs that keep the filter, dates, and printers by name.
 
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use uuid::Uuid;
 
 use super::language::{fill, t};
 
-/// What was typed into a field, if anything.
+/// Returns the typed text, or `None` if it is empty.
 pub(super) fn given(text: &str) -> Option<&str> {
     Some(text.trim()).filter(|text| !text.is_empty())
 }
 
-/// An address with those of the fields that hold anything.
+/// Returns a URL with the fields that are not empty.
 pub(super) fn href(path: &str, fields: &[(&str, &str)]) -> String {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     for (name, text) in fields {
@@ -22,10 +22,10 @@ pub(super) fn href(path: &str, fields: &[(&str, &str)]) -> String {
     if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
 }
 
-/// A day as it was typed. What is none is told.
+/// Parses a typed date. Reports an invalid one in `problems`.
 pub(super) fn day(text: &str, problems: &mut Vec<String>) -> Option<NaiveDate> {
     let text = given(text)?;
-    // Dates that a database can count with.
+    // Years that databases can calculate with.
     let day = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().filter(|day| {
         use chrono::Datelike;
         (1970..10_000).contains(&day.year())
@@ -36,12 +36,12 @@ pub(super) fn day(text: &str, problems: &mut Vec<String>) -> Option<NaiveDate> {
     day
 }
 
-/// The beginning of a day, or of one some days later.
+/// Returns the start of a day, or of the day that is `later` days after it.
 pub(super) fn begin(day: NaiveDate, later: u64) -> Option<DateTime<Utc>> {
     Some(day.checked_add_days(Days::new(later))?.and_hms_opt(0, 0, 0)?.and_utc())
 }
 
-/// A printer by its name, or by its id. What is none is told.
+/// Finds a printer by its name or id. Reports an unknown one in `problems`.
 pub(super) fn printer<'a>(
     text: &str,
     mut known: impl Iterator<Item = (Uuid, &'a str)>,

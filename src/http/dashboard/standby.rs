@@ -1,4 +1,4 @@
-//! The page of a standby: it names the server that runs the farm, and looks again by itself.
+//! The page of a standby: names the server that runs the farm, and reloads itself.
 
 use askama::Template;
 use axum::{
@@ -12,12 +12,12 @@ use crate::domain::sending::Holder;
 #[derive(Template)]
 #[template(path = "standby.html")]
 struct Standby {
-    /// Host and process id; empty where they are not known.
+    /// Host and process id. Empty if unknown.
     holder: String,
     since: Option<Moment>,
 }
 
-/// The page, as a 503 with `Retry-After`.
+/// Returns the page with status 503 and `Retry-After`.
 pub(in crate::http) async fn page(holder: Option<&Holder>, retry_after_s: u32) -> Response {
     let page = Standby {
         holder: holder.map(|holder| format!("{} ({})", holder.host, holder.pid)).unwrap_or_default(),

@@ -1,5 +1,4 @@
-//! What the farm printed in a time: how much, how well, and how much of the printers' time it took; in pictures, in
-//! numbers beside them, and as a file.
+//! The statistics page: prints, success rate and utilisation in a period, as charts, tables and a file.
 
 use std::{collections::BTreeSet, ops::Range};
 
@@ -31,17 +30,17 @@ use crate::{
     service::statistics::{Course, Statistics, Use, Wanted},
 };
 
-/// The longest time that is told at once, in days.
+/// The longest period, in days.
 const LONGEST: i64 = 366;
-/// Days that the file is read by.
+/// Number of days per database read for the file.
 const DAYS_AT_ONCE: i64 = 7;
-/// Printers that the page lists; the file has all.
+/// Number of printers on the page; the file has all.
 const LISTED: usize = 100;
-/// The times that are one click away, in days.
+/// The periods with a button, in days.
 const CHOICES: [i64; 3] = [7, 30, 90];
 const USUAL: i64 = 30;
 
-/// What the address asks for. What cannot be read is told on the page, and then the usual time is shown.
+/// Query parameters of the page. If one is invalid, the page reports it and shows the default period.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Asked {
@@ -53,7 +52,7 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    /// An address with these days, and the same printers.
+    /// Returns a URL with these days and the same printers.
     fn href(&self, path: &str, days: &str) -> String {
         let named = days.is_empty();
         let (from, to) = if named { (self.from.as_str(), self.to.as_str()) } else { ("", "") };
@@ -61,7 +60,7 @@ impl Asked {
         sift::href(path, &fields)
     }
 
-    /// The same time, of one printer or one tag.
+    /// Returns a URL with the same period, for one printer or one tag.
     fn narrowed(&self, printer: &str, tag: &str) -> String {
         Self { printer: printer.to_owned(), tag: tag.to_owned(), ..self.clone() }.href("/statistics", &self.days)
     }
@@ -78,7 +77,7 @@ impl Asked {
         self.href("/statistics.csv", &self.days)
     }
 
-    /// The list of the prints of these printers that began within these days.
+    /// Returns the URL of the prints of these printers that started within these days.
     fn prints(&self, first: &str, last: &str, result: &str) -> String {
         let fields =
             [("printer", &*self.printer), ("tag", &self.tag), ("result", result), ("from", first), ("to", last)];
@@ -89,7 +88,7 @@ impl Asked {
         sift::given(&self.printer).is_some() || sift::given(&self.tag).is_some()
     }
 
-    /// The days, from the first to behind the last.
+    /// Returns the days of the period; the end is exclusive.
     fn period(&self, today: i64, problems: &mut Vec<String>) -> Range<i64> {
         let (from, to) = (sift::day(&self.from, problems), sift::day(&self.to, problems));
         let last = to.map_or(today, |day| number_of(day).min(today));
@@ -116,7 +115,7 @@ fn name_of(day: i64) -> String {
     day.map(|day| day.to_string()).unwrap_or_default()
 }
 
-/// Days that become one bar: a picture has 31 at most.
+/// Returns the number of days per bar. A chart has at most 31 bars.
 fn step_of(days: &Range<i64>) -> i64 {
     match days.end - days.start {
         ..=31 => 1,
@@ -125,11 +124,11 @@ fn step_of(days: &Range<i64>) -> i64 {
     }
 }
 
-/// A line of a table.
+/// A row of a table.
 struct Line {
-    /// A printer, a tag or a time.
+    /// A printer, a tag or a period.
     name: String,
-    /// A printer that is not registered any more has no page.
+    /// A removed printer has no page.
     is_removed: bool,
     prints: String,
     done: String,
@@ -172,9 +171,9 @@ struct ShowPage {
     asked: Asked,
     first: String,
     last: String,
-    /// Where one of the times that are one click away is shown.
+    /// The periods with a button, each with its URL and whether it is shown.
     choices: Vec<(i64, String, bool)>,
-    /// Days of one bar.
+    /// Number of days per bar.
     step: i64,
     all: Line,
     prints: Bars,
@@ -183,7 +182,7 @@ struct ShowPage {
     printers: Vec<Line>,
     more_printers: usize,
     tags: Vec<Line>,
-    /// The one that is shown.
+    /// The printer that is shown, if it is only one.
     printer_id: Option<Uuid>,
     names: Vec<String>,
     known_tags: BTreeSet<String>,
@@ -232,7 +231,7 @@ pub(super) async fn show(
     })
 }
 
-/// What is asked for, and what of it could not be read.
+/// Returns the request, and the errors of invalid parameters.
 fn wanted(asked: &Asked, known: &Known) -> (Wanted, Vec<String>) {
     let mut problems = Vec::new();
     let days = asked.period(day_of(clock::now()), &mut problems);
@@ -242,10 +241,10 @@ fn wanted(asked: &Asked, known: &Known) -> (Wanted, Vec<String>) {
     (Wanted { step: step_of(&days), days, printer_id, tag }, problems)
 }
 
-/// The printers that were used most, and how many there are beyond.
+/// Returns the most used printers, and the number of further ones.
 fn printer_lines(statistics: &Statistics) -> (Vec<Line>, usize) {
     let mut used: Vec<_> = statistics.printers.iter().collect();
-    // Stable: those that were used as much stay in the order of their names.
+    // The sort is stable: equally used printers stay in the order of their names.
     used.sort_by_key(|(_, course)| std::cmp::Reverse(course.total.used_s));
     let more = used.len().saturating_sub(LISTED);
     let lines = used.into_iter().take(LISTED);
@@ -260,7 +259,7 @@ fn printer_lines(statistics: &Statistics) -> (Vec<Line>, usize) {
     (lines, more)
 }
 
-/// The same as a file: a line for each printer and day, read as it is sent.
+/// Returns the same data as a file: a row for each printer and day, read while it is sent.
 pub(super) async fn file(
     State(dashboard): State<Dashboard>,
     Visitor(who): Visitor,
@@ -319,7 +318,7 @@ fn lines(first: i64, statistics: &Statistics) -> String {
     let mut text = String::new();
     for (i, day) in (first..).take(statistics.all.steps.len()).enumerate() {
         for (id, name, tags, course) in &all {
-            // Days before a printer came have nothing to tell.
+            // A printer has no data before its registration.
             let Some(step) = course.steps.get(i).filter(|step| **step != Use::default()) else { continue };
             let tally = &step.tally;
             let counts = [tally.done, tally.failed, tally.cancelled, tally.unknown].map(|n| n.to_string());
@@ -331,7 +330,7 @@ fn lines(first: i64, statistics: &Statistics) -> String {
     text
 }
 
-/// Hours as spreadsheets read them.
+/// Formats hours for spreadsheets.
 fn decimal_hours(seconds: i64) -> String {
     format!("{}.{:03}", seconds / 3_600, seconds % 3_600 * 1_000 / 3_600)
 }

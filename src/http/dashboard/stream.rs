@@ -1,8 +1,8 @@
-//! What keeps pages live: one stream of events per page, of what changed and nothing else.
+//! Live updates of pages: one event stream per page, with changes only.
 //!
-//! A slow browser skips versions and costs nobody anything; one that is gone, a session that has ended and a server
-//! that ends each close the stream. A database that fails or does not answer does not: the notice says so, the page shows
-//! that it is not live, and goes on once the database answers.
+//! A slow browser skips versions and does not delay others. The stream closes when the browser disconnects, the session
+//! ends, or the server stops. An unavailable database does not close it. Then the notice shows the error and the page
+//! is marked as not live, until the database responds.
 
 mod page;
 mod rounds;
@@ -49,18 +49,18 @@ use crate::{
     service::batches::BatchView,
 };
 
-/// The page shows that it is not live when it has heard nothing for somewhat more than two of these.
+/// Interval of heartbeats. After somewhat more than two intervals without data, the page shows that it is not live.
 const BEAT: Duration = Duration::from_secs(2);
-/// Every so many beats the session is looked at again.
+/// The session is checked again after this many heartbeats.
 const BEATS_PER_LOOK: u32 = 15;
-/// What an online printer said may be this old before its tile says so.
+/// The tile of an online printer shows the age of its last observation beyond this.
 const OLD: TimeDelta = TimeDelta::seconds(15);
-/// A screen that nobody touches gets its cookie anew this often.
+/// How often an unattended screen gets its cookie again.
 const COOKIE_AGAIN: Duration = Duration::from_secs(6 * 3_600);
-/// The database may take this long for a part of a page.
+/// Timeout of database reads for a part of a page.
 const DATABASE_TIMEOUT: Duration = BEAT;
 
-/// The farm: changed tiles, the numbers, and a heart beat with what has grown old.
+/// Streams the farm: changed tiles, the summary strip, and heartbeats with the printers whose observations are old.
 pub(super) async fn farm(
     State(dashboard): State<Dashboard>,
     Visitor(who): Visitor,
@@ -81,7 +81,7 @@ async fn follow_farm(page: &Page, kind: &Kind, mut version: u64) -> Option<()> {
     let mut changes = rounds.subscribe();
     let mut beats = 0_u32;
     let mut beat = rounds.beat(BEAT);
-    // The page has what was known of its heaters before.
+    // The page already contains the temperatures from before.
     let mut told = Instant::now();
     let mut notice = None;
     let mut strip = None;
@@ -89,7 +89,7 @@ async fn follow_farm(page: &Page, kind: &Kind, mut version: u64) -> Option<()> {
     if let Some(beat) = rounds.part(page, kind, Part::Beat).await {
         page.send(beat.piece?).await?;
     }
-    // What changed since the page was made.
+    // Sends the changes since the page was rendered.
     changes.mark_changed();
     let mut is_behind = false;
     loop {
@@ -100,7 +100,8 @@ async fn follow_farm(page: &Page, kind: &Kind, mut version: u64) -> Option<()> {
                 let made = rounds.part(page, kind, Part::Since { version, round }).await;
                 is_behind = made.is_none();
                 if let Some(made) = made {
-                    // Before the tiles, whose id a browser comes back with: without them it gets both again.
+                    // The strip comes first, because the tiles have the event id. A browser that misses the tiles
+                    // reconnects with the old id and gets both again.
                     if made.strip.is_some() && made.strip != strip {
                         page.send(made.strip.clone()?).await?;
                         strip = made.strip;
@@ -117,7 +118,7 @@ async fn follow_farm(page: &Page, kind: &Kind, mut version: u64) -> Option<()> {
                     return None;
                 }
                 if let Some(id) = kind.filter.only {
-                    // A page of one printer is somebody who looks at it.
+                    // An open page of one printer means that a user watches it.
                     page.dashboard.services.fleet().watch(id);
                 }
                 page.send_notice(&mut notice).await?;
@@ -136,7 +137,7 @@ async fn follow_farm(page: &Page, kind: &Kind, mut version: u64) -> Option<()> {
     }
 }
 
-/// What the heaters of a page's one printer have, if that was read after `told`; and when it was read.
+/// Returns the temperatures of the page's only printer and their time, if they were read after `told`.
 async fn heat(page: &Page, only: Option<Uuid>, told: Instant) -> Option<(Instant, String)> {
     let only = only?;
     let (_, entries) = timeout(DATABASE_TIMEOUT, page.dashboard.board.all(&page.who)).await.ok()?.ok()?;
@@ -146,14 +147,13 @@ async fn heat(page: &Page, only: Option<Uuid>, told: Instant) -> Option<(Instant
     Some((read, heat::news(view, at)?))
 }
 
-/// The tiles that changed for a page since a version, and the strip as it is now.
+/// Returns the tiles of a page that changed since a version, and the current strip.
 async fn changed_tiles(page: &Page, kind: &Kind, since: u64, round: u64) -> Option<Made> {
     let board = &page.dashboard.board;
     let news = board.since(&page.who, since, round).await.ok()?;
     let (mut tiles, mut others) = (String::new(), String::new());
     for entry in news.changed.iter().filter(|entry| kind.filter.only.is_none_or(|only| entry.id() == only)) {
-        // `tiles` come onto the page. Which others are still on it, from before they changed, the page knows best: it
-        // leaves out those that are not.
+        // `tiles` belong on the page. The page itself knows which of the `others` it still shows, and ignores the rest.
         let filter = &kind.filter;
         let is_shown = entry.matches(filter.show()) && entry.is_among(&filter.tag, &filter.q);
         let part = if is_shown { &mut tiles } else { &mut others };
@@ -167,7 +167,7 @@ async fn changed_tiles(page: &Page, kind: &Kind, since: u64, round: u64) -> Opti
     let mut parts = parts.into_iter().filter(|(_, data)| !data.is_empty()).peekable();
     let mut piece = Piece::default();
     while let Some((name, data)) = parts.next() {
-        // With the last event: a browser that missed one of them comes back for all.
+        // Only the last event has an id: a browser that missed one of them gets all of them again.
         let stamp = parts.peek().is_none().then(|| board.stamp(news.version));
         piece.add(name, stamp.as_deref(), data);
     }
@@ -178,7 +178,7 @@ async fn changed_tiles(page: &Page, kind: &Kind, since: u64, round: u64) -> Opti
     Some(made)
 }
 
-/// The online printers that have said nothing for a while, with the seconds since.
+/// Returns the online printers without a recent observation, each with its age in seconds.
 async fn old(page: &Page) -> Option<String> {
     let now = clock::now();
     let (_, entries) = page.dashboard.board.all(&page.who).await.ok()?;
@@ -192,7 +192,7 @@ async fn old(page: &Page) -> Option<String> {
     serde_json::to_string(&ages).ok()
 }
 
-/// The wall screen, anew when it would say something else.
+/// Streams the wall screen, whenever its contents change.
 pub(super) async fn wall(
     State(dashboard): State<Dashboard>,
     Visitor(who): Visitor,
@@ -203,7 +203,7 @@ pub(super) async fn wall(
     let kind = Kind { tags: who.tags.clone(), language: language::current(), filter };
     let (page, response) = Page::open(dashboard, who, headers)?;
     let response = wall::staying(&page.who, &page.headers, &request, response);
-    // It comes back for a fresh cookie.
+    // The screen reconnects and gets a fresh cookie.
     page.ends().beside(async move { timeout(COOKIE_AGAIN, follow_wall(&page, &kind)).await.ok()? });
     Ok(response)
 }
@@ -233,7 +233,7 @@ async fn follow_wall(page: &Page, kind: &Kind) -> Option<()> {
             }
             page.send_notice(&mut notice).await?;
         } else if shown_since.is_some_and(|at| at.elapsed() < BEAT) {
-            // A wall is sent whole, so at most once per beat: the next one has this change.
+            // A wall is sent as a whole, so at most once per heartbeat. The next one contains this change.
             continue;
         }
         let round = *changes.borrow_and_update();
@@ -248,7 +248,7 @@ async fn follow_wall(page: &Page, kind: &Kind) -> Option<()> {
     }
 }
 
-/// One batch: its page's live part, anew whenever rows of it end.
+/// Streams the live part of a batch's page, whenever commands of it end.
 pub(super) async fn batch(
     State(dashboard): State<Dashboard>,
     Visitor(who): Visitor,
@@ -271,12 +271,12 @@ async fn follow_batch(page: &Page, id: Uuid) -> Option<()> {
     loop {
         page.send_notice(&mut notice).await?;
         let begun = Instant::now();
-        // What was announced until here is in what is read now.
+        // The read below includes all changes that were announced before.
         changes = changes.resubscribe();
         let mut seen = *rounds.borrow_and_update();
         let view = match timeout(DATABASE_TIMEOUT, visible(&page.dashboard, &page.who, id)).await {
             Ok(Ok(view)) => Some(view),
-            // It was removed, or may not be seen any more.
+            // The batch was removed, or the user may no longer see it.
             Ok(Err(failure)) if failure.status != StatusCode::SERVICE_UNAVAILABLE => return None,
             Ok(Err(_)) | Err(_) => None,
         };
@@ -287,10 +287,11 @@ async fn follow_batch(page: &Page, id: Uuid) -> Option<()> {
                 last = html;
             }
         }
-        // The next change is sent at once, unless it comes within the pause. A large batch takes longer to read and to write:
-        // its page pauses for longer, so that it takes a fifth of the time at most.
+        // The next change is sent at once after the pause. A large batch takes longer to read and to render, so its
+        // pause is longer: it takes at most a fifth of the time.
         sleep_until(begun + (begun.elapsed() * 5).clamp(PACE, BEAT)).await;
-        // Rows that are sent or accepted are not announced. The printers show it; where they do not, the next beat does.
+        // Sent and accepted commands are not announced. The state of the printers shows them, else the next heartbeat
+        // does.
         loop {
             tokio::select! {
                 changed = changes.recv() => match changed {
@@ -326,7 +327,7 @@ async fn follow_batch(page: &Page, id: Uuid) -> Option<()> {
     }
 }
 
-/// Whether a command of a batch for one of these printers has not ended.
+/// Returns whether a command of the batch to one of these printers has not ended.
 fn has_open_row(batch: &BatchView, printers: &HashSet<Uuid>) -> bool {
     let mut open = batch.commands.iter().filter(|row| row.outcome.effect().is_none());
     !printers.is_empty() && open.any(|row| printers.contains(&row.printer_id))

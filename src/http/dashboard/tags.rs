@@ -1,4 +1,4 @@
-//! The tags of many printers: those that are ticked on the farm get some and lose others.
+//! Bulk edit of tags: adds tags to the selected printers, and removes tags from them.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +23,7 @@ use crate::{
     service::{access::Principal, tags::Retag},
 };
 
-/// Names that are shown.
+/// Number of printer names that are shown.
 const NAMES: usize = 40;
 
 #[derive(Template)]
@@ -33,11 +33,11 @@ struct TagsPage {
     ids: Vec<Uuid>,
     names: Vec<String>,
     more: usize,
-    /// Tags that are there, each with the number of printers that have it, and whether it is ticked.
+    /// Existing tags, each with its number of printers and whether it is ticked.
     tags: Vec<(String, usize, bool)>,
     add: String,
     errors: Vec<String>,
-    /// What was done.
+    /// The result of the change.
     done: Option<String>,
     back: String,
 }
@@ -89,7 +89,7 @@ pub(super) async fn edit(
 }
 
 impl TagsPage {
-    /// What the register says of the printers now.
+    /// Loads the current tags of the printers.
     async fn show(&mut self, dashboard: &Dashboard, who: &Principal, ticked: &[String]) -> Result<(), Failure> {
         let mut printers = dashboard.services.registered(&self.ids).await?;
         printers.retain(|printer| who.may_see(printer));

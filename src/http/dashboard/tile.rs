@@ -1,4 +1,4 @@
-//! A printer as the farm page shows it: what state it is in, whether it needs somebody, and the words for it.
+//! A printer on the farm page: its state, whether it needs attention, and its labels.
 
 use askama::Template;
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
@@ -40,7 +40,7 @@ words_of! {
 }
 
 words_of! {
-    /// In which order a page shows printers.
+    /// The order of printers on a page.
     Sort {
         Need = "need",
         Name = "name",
@@ -50,7 +50,7 @@ words_of! {
 }
 
 impl Sort {
-    /// How it is called on the page.
+    /// Returns the label.
     pub fn label(self) -> &'static str {
         t(match self {
             Self::Need => "Needs you first",
@@ -62,17 +62,17 @@ impl Sort {
 }
 
 impl Show {
-    /// What needs a person, the worst first.
+    /// States that need attention, the most urgent first.
     pub const NEEDS: [Self; 6] = [Self::Error, Self::Stalled, Self::Silent, Self::Key, Self::AtPrinter, Self::Plate];
-    /// The rest of the farm.
+    /// The other states.
     pub const CALM: [Self; 4] = [Self::Printing, Self::Paused, Self::Ready, Self::Off];
 
-    /// Whether somebody has to go there.
+    /// Returns whether a person must go to the printer.
     pub fn is_need(self) -> bool {
         Self::NEEDS.contains(&self)
     }
 
-    /// How it is called on the page.
+    /// Returns the label.
     pub fn label(self) -> &'static str {
         t(match self {
             Self::All => "All",
@@ -90,7 +90,7 @@ impl Show {
         })
     }
 
-    /// Its icon in the sprite.
+    /// Returns the name of the icon in the sprite.
     pub fn icon(self) -> &'static str {
         match self {
             Self::All => "printer",
@@ -108,7 +108,7 @@ impl Show {
     }
 }
 
-/// Where a printer is counted: each in one place, never `All` or `Need`.
+/// Returns the state under which a printer is counted: exactly one, never `All` or `Need`.
 pub(super) fn place_of(view: &PrinterView, plate_gate: bool) -> Show {
     let live = &view.live;
     if !view.printer.details.enabled {
@@ -138,7 +138,8 @@ pub(super) fn place_of(view: &PrinterView, plate_gate: bool) -> Show {
     }
 }
 
-/// Whoever paused it, it was not Printyard: filament has run out, or somebody has their hands in it.
+/// Returns whether the print was paused outside Printyard. Filament may have run out, or a person may be working at the
+/// printer.
 pub(super) fn is_paused_at_printer(view: &PrinterView) -> bool {
     let paused_by = view.live.job.as_ref().and_then(|job| job.paused_by);
     view.live.state == PrinterState::Paused && paused_by.is_none_or(|by| by.kind != ActorKind::Command)
@@ -148,13 +149,13 @@ pub(super) fn is_paused_at_printer(view: &PrinterView) -> bool {
 #[derive(PartialEq)]
 pub(super) struct Job {
     pub file: String,
-    /// 0 to 100.
+    /// From 0 to 100.
     pub percent: Option<u8>,
     pub left: Option<String>,
     pub done: Option<Moment>,
 }
 
-/// What became of the last command.
+/// The result of the last command.
 #[derive(PartialEq)]
 pub(super) struct Last {
     pub batch_id: Uuid,
@@ -167,7 +168,7 @@ pub(super) struct Last {
 impl Last {
     fn of(row: &CommandRow) -> Option<Self> {
         let verdict = verdict(row);
-        // Nothing was to be done there: no reason to look.
+        // There was nothing to do, so the user need not act.
         let is_beside = matches!(row.reason, Some(Reason::NotActive | Reason::AlreadyPrinting));
         let what = match row.outcome {
             Outcome::Confirmed => verdict.what.to_owned(),
@@ -178,7 +179,7 @@ impl Last {
             what,
             why: verdict.later.map_or(verdict.why, str::to_owned),
             class: match row.settled {
-                // What came to light later is the truth.
+                // The effect that was observed later overrides the outcome.
                 Some(settled) if settled.effect == Effect::Done => "good",
                 Some(_) => "bad",
                 None if is_beside => "quiet",
@@ -189,14 +190,14 @@ impl Last {
     }
 }
 
-/// One printer of the farm page. Nothing personal is in it: it is made once per version for everybody.
+/// One printer of the farm page. It contains nothing personal, because it is rendered once per version for all users.
 #[derive(PartialEq, Template)]
 #[template(path = "printers/_tile.html")]
 pub(super) struct Tile {
     pub id: Uuid,
     pub name: String,
     pub place: Show,
-    /// With what its camera shows.
+    /// Shows the camera image.
     pub picture: bool,
     pub icon: &'static str,
     pub headline: String,
@@ -204,14 +205,14 @@ pub(super) struct Tile {
     pub note: Option<String>,
     pub job: Option<Job>,
     pub heaters: Vec<String>,
-    /// The plate waits for a person; the print that lies on it, where it is known.
+    /// The plate needs clearing: the id of the print on it, if known.
     pub plate_print: Option<String>,
     pub in_flight: Option<&'static str>,
     pub last: Option<Last>,
 }
 
 impl Tile {
-    /// What is seen of a printer, as a tile.
+    /// Creates the tile from the last observation of a printer.
     pub fn of(view: &PrinterView, place: Show) -> Self {
         let (live, details) = (&view.live, &view.printer.details);
         let (headline, since) = headline(view, place);
@@ -234,7 +235,7 @@ impl Tile {
         }
     }
 
-    /// The same with what its camera shows.
+    /// Adds the camera image to the tile.
     pub fn with_picture(self) -> Self {
         Self { picture: true, ..self }
     }
@@ -264,7 +265,7 @@ fn headline(view: &PrinterView, place: Show) -> (String, Option<Moment>) {
     }
 }
 
-/// What more there is to know, in the printer's own words where it has any.
+/// Returns further information, in the printer's own text if there is any.
 fn note(view: &PrinterView, place: Show) -> Option<String> {
     let live = &view.live;
     match place {
@@ -281,7 +282,7 @@ fn note(view: &PrinterView, place: Show) -> Option<String> {
 
 fn percent(view: &PrinterView) -> Option<u8> {
     let completion = view.live.job.as_ref()?.progress.completion?;
-    // In range: clamped, and whole after floor.
+    // The value fits: it is clamped, and whole after `floor`.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0..=100 before")]
     completion.is_finite().then(|| completion.clamp(0.0, 100.0).floor() as u8)
 }
@@ -296,7 +297,7 @@ fn job(view: &PrinterView, place: Show) -> Option<Job> {
         file: file.path.clone(),
         percent: percent(view).filter(|_| active),
         left: left.map(length),
-        // In whole minutes, as it is shown: estimates waver by seconds.
+        // Rounded to whole minutes, as it is shown: estimates vary by seconds.
         done: ends_at(view)
             .filter(|_| place == Show::Printing && live.state == PrinterState::Printing)
             .and_then(|at| at.duration_round(TimeDelta::minutes(1)).ok())
@@ -304,18 +305,18 @@ fn job(view: &PrinterView, place: Show) -> Option<Job> {
     })
 }
 
-/// Seconds that are left of a job in progress, as its printer estimated them when it was last read.
+/// Returns the remaining seconds of a job in progress, as its printer estimated them at the last reading.
 fn left_s(view: &PrinterView) -> Option<i64> {
     let job = view.live.job.as_ref()?;
     job.progress.print_time_left_s.filter(|left| view.live.state.is_active() && *left >= 0)
 }
 
-/// When a job in progress will be done, if it goes on.
+/// Returns when a job in progress will end if it continues.
 pub(super) fn ends_at(view: &PrinterView) -> Option<DateTime<Utc>> {
     view.live.observed_at()?.checked_add_signed(TimeDelta::try_seconds(left_s(view)?)?)
 }
 
-/// Nozzles, then the bed; with the target while it is not reached.
+/// Returns nozzles, then the bed, with the target while it is not reached.
 fn heaters(view: &PrinterView) -> Vec<String> {
     if view.live.reachability != Reachability::Online {
         return Vec::new();

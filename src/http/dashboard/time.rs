@@ -1,31 +1,32 @@
-//! Times as people read them: a clock time, a length, an age. The server writes UTC; the script makes it local.
+//! Formats times for people: time of day, duration, age. The server writes UTC, and the script converts it to local
+//! time.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
 use super::language::{fill, t};
 
-/// A moment for a `<time>`.
+/// A moment for a `<time>` element.
 #[derive(PartialEq)]
 pub(super) struct Moment {
     /// For programs.
     pub iso: String,
-    /// For people without the script.
+    /// For people, if the script does not run.
     pub text: String,
 }
 
 impl Moment {
-    /// Shown as the time of day.
+    /// Shows the time of day.
     pub fn clock(at: DateTime<Utc>) -> Self {
         Self { iso: at.to_rfc3339_opts(SecondsFormat::Secs, true), text: at.format("%H:%M UTC").to_string() }
     }
 
-    /// Shown with its day.
+    /// Shows the date and the time.
     pub fn day(at: DateTime<Utc>) -> Self {
         Self { iso: at.to_rfc3339_opts(SecondsFormat::Secs, true), text: at.format("%Y-%m-%d %H:%M UTC").to_string() }
     }
 }
 
-/// A length of time in its two largest units.
+/// Formats a duration in its two largest units.
 pub(super) fn length(seconds: i64) -> String {
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
     match (days, hours, minutes) {

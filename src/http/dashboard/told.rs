@@ -1,4 +1,4 @@
-//! The audit in people's words: who did what to what.
+//! Sentences for audit entries: who did what to what.
 
 use std::collections::HashMap;
 
@@ -14,16 +14,16 @@ use crate::domain::{
     command::Command,
 };
 
-/// Printers that one row names.
+/// Number of printers that one row names.
 const NAMED: usize = 40;
 
-/// What ids are called now.
+/// Current names by id.
 pub(super) struct Names {
     pub printers: HashMap<Uuid, String>,
     pub users: HashMap<Uuid, String>,
 }
 
-/// What the filter calls an action.
+/// Returns the label of an action in the filter.
 pub(super) fn label(action: Action) -> &'static str {
     t(match action {
         Action::PrinterRegistered => "Printer added",
@@ -59,7 +59,7 @@ pub(super) fn label(action: Action) -> &'static str {
     })
 }
 
-/// Somebody's name, and what they are where it is not a person with a login.
+/// Returns the actor's name. Adds the kind of actor if it is not a user who logged in.
 pub(super) fn who(actor: &Actor) -> (String, &'static str) {
     let own = |kind| (actor.name.clone(), kind);
     match actor.kind {
@@ -73,7 +73,7 @@ pub(super) fn who(actor: &Actor) -> (String, &'static str) {
     }
 }
 
-/// What they did, to be read after their name.
+/// Returns the action as a phrase to follow the name.
 pub(super) fn sentence(entry: &Entry, names: &Names) -> String {
     let printers = printers(entry, names);
     let told = |field: &str| entry.changes.get(field).map(plain).unwrap_or_default();
@@ -156,13 +156,13 @@ pub(super) fn sentence(entry: &Entry, names: &Names) -> String {
     }
 }
 
-/// One printer by its name, several by their number.
+/// Names a single printer, and counts several.
 fn printers(entry: &Entry, names: &Names) -> String {
     match entry.printer_ids.as_slice() {
         [] => t("no printer").to_owned(),
         [id] => match names.printers.get(id) {
             Some(name) => name.clone(),
-            // Of one that is gone, its last entry has the name.
+            // For a removed printer, its last entry has the name.
             None => {
                 entry.changes.get("name").and_then(Value::as_str).unwrap_or(t("a printer that was removed")).to_owned()
             }
@@ -184,7 +184,7 @@ fn of_file(entry: &Entry) -> String {
     only.map(|file| format!("{file} ")).unwrap_or_default()
 }
 
-/// Everything else that is known, folded away on the page: name and value.
+/// Returns all other known details as name and value. The page shows them folded.
 pub(super) fn details(entry: &Entry, names: &Names) -> Vec<(String, String)> {
     let changed = matches!(entry.action, Action::PrinterChanged | Action::UserChanged | Action::WebhookChanged);
     let called = |id: &Uuid| names.printers.get(id).cloned().unwrap_or_else(|| id.to_string());
@@ -201,7 +201,7 @@ pub(super) fn details(entry: &Entry, names: &Names) -> Vec<(String, String)> {
                     details.push((printer.map_or_else(|| t("print").to_owned(), |id| called(&id)), parts.join(", ")));
                 }
             }
-            // What something new lacks is no news.
+            // Empty values of something new are not shown.
             _ if value.is_null() || value == "" => {}
             _ => details.push((name, plain(value))),
         }
@@ -220,7 +220,7 @@ pub(super) fn details(entry: &Entry, names: &Names) -> Vec<(String, String)> {
     details
 }
 
-/// A field as people call it; a rare one by its name in the API.
+/// Returns the label of a field. A rare field keeps its name in the API.
 fn field(name: &str) -> String {
     let word = match name {
         "name" => t("name"),
@@ -254,7 +254,7 @@ fn field(name: &str) -> String {
     word.to_owned()
 }
 
-/// A value as people read it.
+/// Formats a value for people.
 fn plain(value: &Value) -> String {
     match value {
         Value::Null => t("nothing").to_owned(),

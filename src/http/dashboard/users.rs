@@ -1,4 +1,4 @@
-//! The people who may log in, for admins: made, changed, disabled.
+//! The users page for admins: create, change, disable.
 
 use askama::Template;
 use axum::{
@@ -22,7 +22,7 @@ use crate::{
     service::{Error, access::Principal, users::UserPatch},
 };
 
-/// Users that the page shows.
+/// Number of users on the page.
 const LISTED: i64 = 500;
 
 #[derive(Template)]
@@ -42,7 +42,7 @@ struct UserLine {
     tags: String,
     enabled: bool,
     last_login: Option<Moment>,
-    /// The provider from which they come, where they do.
+    /// The identity provider of the user, if any.
     issuer: Option<String>,
 }
 
@@ -117,7 +117,7 @@ pub(super) async fn change(
     }
 }
 
-/// The page once more, with what is wrong with what was sent.
+/// Shows the page again, with the errors of the request.
 async fn again(dashboard: &Dashboard, who: &Principal, error: Error) -> Result<Response, Failure> {
     let problems = match error {
         Error::Invalid(invalid) => Failure::from(Error::Invalid(invalid)).details,

@@ -1,5 +1,5 @@
-//! The wall screen: read from five metres away, and touched by nobody. What needs somebody comes first, then what ends when.
-//! It has few rows at a time and turns its leaves by itself.
+//! The wall screen: readable from five metres and never operated. It shows printers that need attention first, then the
+//! next prints to end. It shows few rows at a time and turns its pages automatically.
 
 use std::sync::Arc;
 
@@ -27,25 +27,25 @@ use crate::{
     service::{access::Principal, sessions::SESSION_LIFE},
 };
 
-/// Rows of one leaf: more would be smaller than five metres allow.
+/// Rows per page. More rows would be too small to read from five metres.
 const ROWS: usize = 6;
-/// Rows of each kind: whoever stands before more than these goes to a desk.
+/// Maximum number of rows of each kind. For longer lists, users go to the farm page.
 const NEEDY: usize = 5 * ROWS;
 const ENDING: usize = 2 * ROWS;
 
-/// Printers that are shown at once.
+/// One page of printers.
 struct Leaf {
     title: &'static str,
     rows: Vec<Tile>,
 }
 
-/// How many printers are in a state.
+/// Number of printers in a state.
 struct Number {
     show: Show,
     n: usize,
 }
 
-/// What the wall says at a moment.
+/// Contents of the wall screen at a moment.
 #[derive(Template)]
 #[template(path = "wall/_wall.html")]
 pub(super) struct Wall {
@@ -67,7 +67,7 @@ struct WallPage {
 }
 
 impl Wall {
-    /// What it says of these printers, as far as a filter's tag and words leave them.
+    /// Returns the contents for the printers that match the tag and the search of the filter.
     pub fn of(entries: &[Arc<Entry>], filter: &Filter) -> Self {
         let among: Vec<&Entry> =
             entries.iter().map(Arc::as_ref).filter(|entry| entry.is_among(&filter.tag, &filter.q)).collect();
@@ -92,7 +92,7 @@ impl Wall {
     }
 }
 
-/// Which program a wall is of: one that finds another here loads itself anew.
+/// Returns the version of the program. A wall screen that gets another version reloads itself.
 pub(super) fn version() -> String {
     format!("{} {} {}", env!("CARGO_PKG_VERSION"), assets::url("app.css"), assets::url("app.js"))
 }
@@ -115,7 +115,7 @@ pub(super) async fn show(
     Ok(staying(&who, &headers, &request, page.into_response()))
 }
 
-/// Keeps the cookie of a screen for as long as its session is kept, which goes on with its use.
+/// Extends the cookie of a screen to the lifetime of its session, which its use extends.
 pub(super) fn staying(who: &Principal, headers: &HeaderMap, request: &Extensions, mut response: Response) -> Response {
     let Some(secret) = auth::session_cookie(headers).filter(|_| who.role == Role::Viewer) else { return response };
     let cookie = auth::keep_cookie(request, secret, SESSION_LIFE.num_seconds());

@@ -1,4 +1,4 @@
-//! Webhooks, for managers: who is told of what, what gets through and what does not, and the last deliveries.
+//! The webhooks page for managers: receivers, their event types, errors, and the last deliveries.
 
 use askama::Template;
 use axum::{
@@ -29,9 +29,9 @@ use crate::{
     },
 };
 
-/// Deliveries of each webhook that the page shows.
+/// Number of deliveries shown per webhook.
 const LISTED: i64 = 5;
-/// How long a former secret signs beside the new one.
+/// How long the previous secret signs in addition to the new one.
 const OVERLAP: TimeDelta = TimeDelta::days(1);
 
 #[derive(Template)]
@@ -43,20 +43,20 @@ struct ListPage {
     told: Told,
 }
 
-/// What came of a form.
+/// The result of a form.
 #[derive(Default)]
 struct Told {
     problems: Vec<String>,
-    /// A new secret, shown this once, and the address that it is for.
+    /// A new secret, shown only once, and the address that it is for.
     secret: Option<(String, String)>,
     tested: Option<Tested>,
 }
 
-/// What came of a test.
+/// The result of a test.
 struct Tested {
     url: String,
     latency_ms: i64,
-    /// What is wrong, and what to do about it.
+    /// The error, and what to do about it.
     trouble: Option<(String, String)>,
 }
 
@@ -69,7 +69,7 @@ struct Line {
     ordered: bool,
     enabled: bool,
     tags: String,
-    /// Why it is off, in a sentence; empty where it is on.
+    /// Why it is disabled, in a sentence. Empty if it is enabled.
     off: &'static str,
     pending: i64,
     failing_since: Option<Moment>,
@@ -178,7 +178,7 @@ pub(super) async fn create(
     }
 }
 
-/// Does what the pressed button says.
+/// Performs the action of the pressed button.
 pub(super) async fn change(
     State(dashboard): State<Dashboard>,
     Visitor(who): Visitor,
@@ -238,7 +238,7 @@ async fn with_secret(
     page(dashboard, who, told).await
 }
 
-/// The page once more, with what is wrong with what was sent.
+/// Shows the page again, with the errors of the request.
 async fn again(dashboard: &Dashboard, who: &Principal, error: Error) -> Result<Response, Failure> {
     let problems = match error {
         Error::Invalid(invalid) => Failure::from(Error::Invalid(invalid)).details,

@@ -1,8 +1,8 @@
-//! How events go to browsers: as text, or packed (gzip) for those that take it.
+//! Encodes server-sent events for browsers: as text, or compressed (gzip) if the browser accepts it.
 //!
-//! A stream of the farm is one text for many browsers, and most of it repeats: packed it is a fifteenth. To pack it for
-//! each of them would cost more than all the rest. So it is packed piece by piece, each piece by itself and ended at a
-//! whole byte (RFC 1951, 3.2.4): pieces that were packed once fit behind one another in anybody's stream.
+//! Many browsers get the same farm stream, and its text repeats a lot: compression reduces it to a fifteenth.
+//! Compressing it for each browser would cost more than all other work. So each piece is compressed once and
+//! separately, and ends at a whole byte (RFC 1951, 3.2.4). Then pieces can follow each other in any browser's stream.
 
 use std::{
     convert::Infallible,
@@ -21,21 +21,21 @@ use tokio::sync::mpsc;
 
 use crate::http::compression::accepts_gzip;
 
-/// Of a gzip stream (RFC 1952): deflate, no name, no time.
+/// Header of a gzip stream (RFC 1952): deflate, no name, no time.
 const HEAD: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
 /// The last block of a deflate stream, with nothing in it.
 const LAST: [u8; 2] = [0x03, 0x00];
-/// A packer needs a quarter of a megabyte, so one works for all.
+/// The compressor needs a quarter of a megabyte, so all streams share one.
 static PACKER: Mutex<Option<Compress>> = Mutex::new(None);
 
-/// Some events that go together.
+/// Events that are sent together.
 #[derive(Debug, Default)]
 pub(super) struct Piece {
     text: String,
     packed: OnceLock<Packed>,
 }
 
-/// The same as a part of a gzip stream.
+/// The same events as part of a gzip stream.
 #[derive(Debug, Clone)]
 struct Packed {
     bytes: Bytes,
@@ -49,19 +49,19 @@ impl PartialEq for Piece {
 }
 
 impl Piece {
-    /// A piece of one event.
+    /// Creates a piece with one event.
     pub fn of(name: &str, data: &str) -> Arc<Self> {
         let mut piece = Self::default();
         piece.add(name, None, data);
         Arc::new(piece)
     }
 
-    /// Whether it has no events.
+    /// Returns whether it has no events.
     pub fn is_empty(&self) -> bool {
         self.text.is_empty()
     }
 
-    /// Adds an event. Its id, where it has one, is what a browser comes back with.
+    /// Adds an event. A browser reconnects with the id of the last event that has one.
     pub fn add(&mut self, name: &str, id: Option<&str>, data: &str) {
         let _ = writeln!(self.text, "event: {name}");
         if let Some(id) = id {
@@ -84,7 +84,7 @@ impl Piece {
     }
 }
 
-/// A text as deflate blocks, none of them the last, that point at nothing before it.
+/// Compresses a text into deflate blocks. None of them is the final block, and none refers to data before the text.
 fn pack(text: &[u8]) -> Vec<u8> {
     let mut packer = PACKER.lock().unwrap_or_else(PoisonError::into_inner);
     let packer = packer.get_or_insert_with(|| Compress::new(Compression::fast(), false));
@@ -92,7 +92,7 @@ fn pack(text: &[u8]) -> Vec<u8> {
     let mut packed = Vec::with_capacity(text.len() / 8 + 64);
     loop {
         let at = usize::try_from(packer.total_in()).unwrap_or(usize::MAX).min(text.len());
-        // Writing into memory does not fail, and with room left over all was written.
+        // Writing to memory does not fail. If room is left, everything was written.
         let result = packer.compress_vec(&text[at..], &mut packed, FlushCompress::Sync);
         if result.is_err() || packed.len() < packed.capacity() {
             return packed;
@@ -101,7 +101,7 @@ fn pack(text: &[u8]) -> Vec<u8> {
     }
 }
 
-/// Answers with what comes, until nothing more does.
+/// Streams the pieces until the channel closes.
 pub(super) fn answer(request: &HeaderMap, pieces: mpsc::Receiver<Arc<Piece>>) -> Response {
     let pieces = stream::unfold(pieces, |mut pieces| async { pieces.recv().await.map(|piece| (piece, pieces)) });
     let kind = [(header::CONTENT_TYPE, "text/event-stream"), (header::VARY, "Accept-Encoding")];
@@ -110,7 +110,7 @@ pub(super) fn answer(request: &HeaderMap, pieces: mpsc::Receiver<Arc<Piece>>) ->
         return (kind, Body::from_stream(texts)).into_response();
     }
     let mut sum = Crc::new();
-    // The sum is known when nothing more comes: `None` stands for the end.
+    // The checksum is known at the end, so `None` marks the end.
     let parts = pieces.map(Some).chain(stream::iter([None])).map(move |piece| {
         Ok::<_, Infallible>(match piece {
             Some(piece) => {
@@ -148,7 +148,7 @@ mod tests {
 
     #[tokio::test]
     async fn pieces_that_were_packed_apart_make_one_whole_stream() {
-        // Far more than fits at first, and what hardly packs at all.
+        // Far more than fits at first, and data that hardly compresses.
         let noise: String = (0..200_000_u32).map(|n| char::from(b'!' + (n.wrapping_mul(n) % 89) as u8)).collect();
         let pieces = ["", "a", &"<li class=\"tile\">".repeat(50_000), &noise, "the end"];
         let pieces: Vec<_> = pieces.iter().map(|data| Piece::of("tiles", data)).collect();

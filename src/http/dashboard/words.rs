@@ -1,4 +1,4 @@
-//! People's words for commands, states and refusals. The API has its own; these are for reading aloud.
+//! Labels for commands, states and refusals on the pages. The API uses other words.
 
 use super::language::{counted, t};
 use crate::domain::{
@@ -8,7 +8,7 @@ use crate::domain::{
     state::PrinterState,
 };
 
-/// What a role is called.
+/// Returns the label of a role.
 pub(super) fn role(role: Role) -> &'static str {
     t(match role {
         Role::Viewer => "viewer",
@@ -18,7 +18,7 @@ pub(super) fn role(role: Role) -> &'static str {
     })
 }
 
-/// A state that a printer reports.
+/// Returns the label of a state that a printer reports.
 pub(super) fn state(state: PrinterState) -> &'static str {
     t(match state {
         PrinterState::Operational => "Ready",
@@ -37,7 +37,7 @@ pub(super) fn state(state: PrinterState) -> &'static str {
     })
 }
 
-/// What the button says.
+/// Returns the label of the button.
 pub(super) fn verb(command: Command) -> &'static str {
     t(match command {
         Command::Start => "Start",
@@ -51,7 +51,7 @@ pub(super) fn verb(command: Command) -> &'static str {
     })
 }
 
-/// The verb with a number of printers: "Pause 17 printers".
+/// Returns the verb with a number of printers: "Pause 17 printers".
 pub(super) fn verb_for(command: Command, n: usize) -> String {
     let (one, many) = match command {
         Command::Start => ("Start {n} printer", "Start {n} printers"),
@@ -66,7 +66,7 @@ pub(super) fn verb_for(command: Command, n: usize) -> String {
     counted(n, one, many)
 }
 
-/// What is being done to a printer.
+/// Returns the label of a command in progress.
 pub(super) fn under_way(command: Command) -> &'static str {
     t(match command {
         Command::Start => "start under way",
@@ -80,7 +80,7 @@ pub(super) fn under_way(command: Command) -> &'static str {
     })
 }
 
-/// The icon of a command.
+/// Returns the icon of a command.
 pub(super) fn icon(command: Command) -> &'static str {
     match command {
         Command::Start => "start",
@@ -94,7 +94,7 @@ pub(super) fn icon(command: Command) -> &'static str {
     }
 }
 
-/// Its effect, once seen.
+/// Returns the label of the effect, once it was observed.
 pub(super) fn done(command: Command) -> &'static str {
     t(match command {
         Command::Start => "Started",
@@ -108,7 +108,7 @@ pub(super) fn done(command: Command) -> &'static str {
     })
 }
 
-/// Why there was nothing to do.
+/// Returns why there was nothing to do.
 pub(super) fn already(command: Command) -> &'static str {
     t(match command {
         Command::Start | Command::Restart => "printing already",
@@ -121,7 +121,7 @@ pub(super) fn already(command: Command) -> &'static str {
     })
 }
 
-/// How a print ended, and the mark of it; none: it has not ended.
+/// Returns the label of a print's result, and its CSS class. `None`: the print has not ended.
 pub(super) fn print(result: Option<PrintResult>) -> (&'static str, &'static str) {
     match result {
         None => (t("Printing"), "quiet"),
@@ -132,7 +132,7 @@ pub(super) fn print(result: Option<PrintResult>) -> (&'static str, &'static str)
     }
 }
 
-/// Why a printer would be left out, after its number: "3 not printing".
+/// Returns why printers would be left out, to follow their number: "3 not printing".
 pub(super) fn refusal(reason: Reason) -> &'static str {
     t(match reason {
         Reason::NoFileSelected => "without a selected file",

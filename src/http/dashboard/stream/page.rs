@@ -25,9 +25,9 @@ use crate::{
     service::access::Principal,
 };
 
-/// A browser that takes nothing for this long is gone.
+/// A browser that reads nothing for this long is disconnected.
 const STUCK: Duration = Duration::from_secs(30);
-/// Pieces under way to one browser.
+/// Number of queued pieces per browser.
 const QUEUE: usize = 8;
 
 /// The stream of one page.
@@ -40,7 +40,7 @@ pub(super) struct Page {
 }
 
 impl Page {
-    /// Opens a stream. Fails where too many are open.
+    /// Opens a stream. Fails if too many are open.
     pub fn open(dashboard: Dashboard, who: Principal, headers: HeaderMap) -> Result<(Self, Response), Failure> {
         let place = dashboard.live_pages.admit(who.owner()).map_err(|_| {
             let text = t("Too many pages are live at once. This one still works, but does not follow by itself.");
@@ -51,17 +51,17 @@ impl Page {
         Ok((Self { dashboard, who, headers, pieces, _place: place }, response))
     }
 
-    /// What ends its work.
+    /// Returns the conditions that end the stream.
     pub fn ends(&self) -> Ends {
         Ends { stop: self.dashboard.stop.clone(), pieces: self.pieces.clone() }
     }
 
-    /// Sends a piece. None: the browser is gone.
+    /// Sends a piece. None: the browser has disconnected.
     pub async fn send(&self, piece: Arc<Piece>) -> Option<()> {
         timeout(STUCK, self.pieces.send(piece)).await.ok()?.ok()
     }
 
-    /// Sends the server's notice where the page shows another one. `shown` is None before the first.
+    /// Sends the server's notice if the page shows a different one. `shown` starts as None.
     pub async fn send_notice(&self, shown: &mut Option<&'static str>) -> Option<()> {
         let line = self.dashboard.services.health().notice().map_or("", notice::sentence);
         if shown.replace(line) != Some(line) {
@@ -70,8 +70,8 @@ impl Page {
         Some(())
     }
 
-    /// Whether the session is there, with the same rights: with others the browser comes back, and gets those. A database
-    /// that does not answer ends no session.
+    /// Returns whether the session exists and has the same rights. If the rights changed, the browser reconnects and
+    /// gets the new ones. An unavailable database does not end a session.
     pub async fn is_logged_in(&self) -> bool {
         match timeout(DATABASE_TIMEOUT, auth::by_session(&self.dashboard.services, &self.headers)).await {
             Ok(Ok(now)) => now.is_some_and(|now| now.role == self.who.role && now.tags == self.who.tags),
@@ -80,14 +80,14 @@ impl Page {
     }
 }
 
-/// What ends the work of a page: that of the server, and a browser that is gone.
+/// The conditions that end a stream: the server stops, or the browser disconnects.
 pub(super) struct Ends {
     stop: CancellationToken,
     pieces: mpsc::Sender<Arc<Piece>>,
 }
 
 impl Ends {
-    /// Does a page's work beside its answer.
+    /// Runs the work of a stream in its own task.
     pub fn beside(self, work: impl Future<Output = Option<()>> + Send + 'static) {
         tokio::spawn(language::keep(async move {
             tokio::select! {

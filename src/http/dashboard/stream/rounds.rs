@@ -1,6 +1,6 @@
-//! Rounds: the moments at which all open pages look at the farm, and the parts that they share then.
+//! Rounds: moments at which all open pages read the farm, and the parts that they share.
 //!
-//! The first change after quiet begins a round at once. While much changes, a round begins every 100 ms.
+//! The first change after a quiet time starts a round at once. During many changes, a round starts every 100 ms.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -20,7 +20,7 @@ use super::{
 /// Shortest time between two rounds.
 pub(super) const PACE: Duration = Duration::from_millis(100);
 
-/// Pages that are sent the same.
+/// Pages that get the same data.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) struct Kind {
     /// The tag limit of the user.
@@ -29,10 +29,10 @@ pub(super) struct Kind {
     pub filter: Filter,
 }
 
-/// What a page is sent.
+/// A part that a page gets.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Part {
-    /// What has changed since a version, in a round.
+    /// The changes since a version, in a round.
     Since {
         version: u64,
         round: u64,
@@ -43,45 +43,46 @@ pub(super) enum Part {
     },
 }
 
-/// A part that was made, with the version that a page has then. Without a change there is no piece.
+/// A rendered part, and the version that the page has after it. Without a change there is no piece.
 #[derive(Clone)]
 pub(super) struct Made {
     at: Instant,
     pub version: u64,
     pub piece: Option<Arc<Piece>>,
-    /// The numbers of the farm, for pages that show other ones.
+    /// The summary strip, for pages that show an older one.
     pub strip: Option<Arc<Piece>>,
 }
 
 impl Made {
-    /// A part without a strip.
+    /// Creates a part without a strip.
     pub fn of(version: u64, piece: Option<Arc<Piece>>) -> Self {
         Self { at: Instant::now(), version, piece, strip: None }
     }
 }
 
-/// What is sent, made once for all pages of a kind. They look at the same moments, so that they stay at the same versions.
+/// Renders parts once for all pages of a kind. These pages read at the same moments, so they stay at the same versions.
 pub(in super::super) struct Rounds {
     begun: Instant,
-    /// The farm's version at the beginning of the last round.
+    /// The farm's version at the start of the last round.
     round: watch::Sender<u64>,
     made: Mutex<HashMap<(Kind, Part), Made>>,
 }
 
 impl Rounds {
-    /// Starts the rounds of a farm whose versions are published by `farm`.
+    /// Starts the rounds of a farm. `farm` publishes its versions.
     pub fn start(farm: watch::Receiver<u64>, stop: CancellationToken) -> Self {
         let round = watch::Sender::new(0);
         tokio::spawn(stop.run_until_cancelled_owned(begin_rounds(farm, round.clone(), async || sleep(PACE).await)));
         Self { begun: Instant::now(), round, made: Mutex::default() }
     }
 
-    /// Publishes the farm's version at the beginning of each round. A page that was busy meanwhile gets only the newest.
+    /// Publishes the farm's version at the start of each round. A page that was busy in the meantime gets only the
+    /// newest.
     pub(super) fn subscribe(&self) -> watch::Receiver<u64> {
         self.round.subscribe()
     }
 
-    /// Ticks at moments that all pages share.
+    /// Returns an interval whose ticks are the same for all pages.
     pub(super) fn beat(&self, period: Duration) -> Interval {
         let beats = self.begun.elapsed().as_millis() / period.as_millis();
         let next = self.begun + period * u32::try_from(beats + 1).unwrap_or(u32::MAX);
@@ -90,14 +91,14 @@ impl Rounds {
         beat
     }
 
-    /// A part for a page. None: the database failed or did not answer in time.
+    /// Returns a part for a page. None: the database failed or did not respond in time.
     pub(super) async fn part(&self, page: &Page, kind: &Kind, part: Part) -> Option<Made> {
         timeout(DATABASE_TIMEOUT, self.make(page, kind, part)).await.ok()?
     }
 
     async fn make(&self, page: &Page, kind: &Kind, part: Part) -> Option<Made> {
         let key = (kind.clone(), part);
-        // Held while it is made: the others of its kind wait for it rather than make it too.
+        // Held while the part is rendered, so other pages of the kind wait instead of rendering it, too.
         let mut made = self.made.lock().await;
         made.retain(|_, made| made.at.elapsed() < PACE);
         if let Some(made) = made.get(&key) {
@@ -116,9 +117,9 @@ impl Rounds {
     }
 }
 
-/// Begins a round at the first change after a pause, then pauses. The last change of a burst has its round, too.
+/// Starts a round at the first change, then pauses. The last change of a burst gets a round, too.
 async fn begin_rounds(mut farm: watch::Receiver<u64>, round: watch::Sender<u64>, pause: impl AsyncFn()) {
-    // Versions from before this task count as well.
+    // Counts the versions from before this task.
     farm.mark_changed();
     while farm.changed().await.is_ok() {
         round.send_replace(*farm.borrow_and_update());
@@ -132,7 +133,7 @@ mod tests {
 
     use super::*;
 
-    /// The rounds of a farm whose pauses end when the test says so.
+    /// Rounds of a farm whose pauses end when the test ends them.
     struct Farm {
         version: watch::Sender<u64>,
         round: watch::Receiver<u64>,
