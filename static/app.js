@@ -1,4 +1,4 @@
-// Keeps a page live and makes selection quick. Every form works without it; nothing here knows what a state means.
+// Live updates and fast selection. Every form works without this script, and the script does not interpret states.
 "use strict";
 
 const byId = (id) => document.getElementById(id);
@@ -8,14 +8,14 @@ const parse = (html) => {
   return box.content;
 };
 
-// --- Words: the script's texts in the reader's language come with the page, by their English ----------------------------
+// --- Words: the page contains the translations of the script's texts, by their English text --------------------------
 
 const words = JSON.parse(document.querySelector("meta[name=words]")?.content || "{}");
 const say = (english, values = {}) =>
   (words[english] ?? english).replace(/\{(\w+)\}/g, (place, name) => values[name] ?? place);
 const ago = (seconds) => (seconds < 120 ? say("{n} s ago", { n: seconds }) : say("{n} m ago", { n: Math.round(seconds / 60) }));
 
-// --- Times: the server writes UTC, people live in a zone ------------------------------------------------------------
+// --- Times: converts the server's UTC to local time ------------------------------------------------------------------
 
 const tongue = document.documentElement.lang.startsWith(navigator.language.slice(0, 2)) ? undefined : document.documentElement.lang;
 const clock = new Intl.DateTimeFormat(tongue, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
@@ -34,7 +34,7 @@ function localise(root) {
   }
 }
 
-// --- Live -----------------------------------------------------------------------------------------------------------
+// --- Live updates ----------------------------------------------------------------------------------------------------
 
 const SILENCE_MS = 4500;
 let source = null;
@@ -43,9 +43,8 @@ let stamp = "";
 let pressed = false;
 const waiting = [];
 
-// What comes is put onto the page between two pictures that the screen shows: a little of it each time, so that the page
-// answers to whoever uses it. Of a tile that waits for its turn only the newest comes. Nothing moves under a finger that
-// is down.
+// Changes are applied between two frames, a few at a time, so that the page stays responsive. Of a tile that waits, only
+// the newest version is applied. Nothing moves while a pointer is down.
 const TURN_MS = 5;
 const tiles = new Map();
 let frame = 0;
@@ -68,21 +67,21 @@ const apply = (change) => {
 };
 const release = () => {
   pressed = false;
-  // After the click that follows this.
+  // Runs after the click event that follows.
   setTimeout(flush, 0);
 };
 let grip = 0;
 addEventListener("pointerdown", () => {
   pressed = true;
   clearTimeout(grip);
-  // A finger whose lifting nobody reports must not hold the page for good.
+  // If the release is never reported, the page must not stay blocked.
   grip = setTimeout(release, 3000);
 });
 for (const kind of ["pointerup", "pointercancel", "blur"]) addEventListener(kind, release);
 
 const TILE = '<li class="tile" id="p-';
 
-/** Takes tiles that came; those that this page has not, and may not get, are none of its business. */
+/** Queues received tiles. Ignores a tile that is not on this page, unless it may be added. */
 function takeTiles(html, mayAdd) {
   for (const part of html.split(TILE).slice(1)) {
     const id = "p-" + part.slice(0, 36);
@@ -91,7 +90,7 @@ function takeTiles(html, mayAdd) {
   }
 }
 
-/** Puts a new tile over the old one. The checkbox stays the same element; a focus inside goes to its successor. */
+/** Replaces a tile. Its checkbox stays the same element, and focus inside moves to the same part of the new tile. */
 function putTile(html, mayAdd) {
   const tile = parse(html).firstElementChild;
   localise(tile);
@@ -114,7 +113,7 @@ function dropTile(id) {
   byId("p-" + id)?.remove();
 }
 
-// What has become somebody's business goes to the top, and back: never while the list is being used.
+// Moves printers that need attention to the top, and back later. Never while the list is in use.
 const CALM_MS = 5000;
 let used = 0;
 for (const kind of ["pointerdown", "pointermove", "wheel", "keydown", "touchmove"]) {
@@ -139,7 +138,7 @@ function putPart(id, html) {
   const fresh = parse(html).firstElementChild;
   if (!old || !fresh || old.outerHTML === fresh.outerHTML) return;
   localise(fresh);
-  // Do not take away what somebody fills in or is about to press.
+  // Keep a part that the user is filling in.
   if (old.querySelector("input:checked")) return;
   const at = old.contains(document.activeElement) ? [...old.querySelectorAll("a, button")].indexOf(document.activeElement) : -1;
   old.replaceWith(fresh);
@@ -185,7 +184,7 @@ function follow() {
   on("heat", (text) => dispatchEvent(new CustomEvent("heat", { detail: JSON.parse(text) })));
   on("beat", (ages) => { putAges(JSON.parse(ages)); settle(); });
   source.onerror = () => {
-    // Closed for good (logged out, or the server is away for long): begin anew.
+    // The browser does not reconnect (logged out, or the server was away for long): start again.
     if (source && source.readyState === EventSource.CLOSED) {
       leave();
       loadAnew(true);
@@ -194,7 +193,7 @@ function follow() {
   };
 }
 
-/** Loads the page again, once the server has another one: an error of the browser's own would heal no more. */
+/** Reloads the page, if the server responds. A reload without a server would show the browser's error page for good. */
 async function loadAnew(onlyTheLogin = false) {
   const answer = await fetch(location, { method: "HEAD" }).catch(() => null);
   if (answer?.ok && (answer.redirected || !onlyTheLogin)) location.reload();
@@ -228,7 +227,7 @@ setInterval(() => {
   document.body.classList.toggle("stale", lost);
 }, 500);
 
-// --- The wall screen: a leaf at a time, and the time of day ------------------------------------------------------------
+// --- The wall screen: shows one page at a time, and the time of day --------------------------------------------------
 
 const LEAF_MS = 10000;
 
@@ -249,9 +248,9 @@ if (byId("wall")) {
 
 const picks = () => [...document.querySelectorAll(".farm .pick")];
 const pickOf = (target) => target.closest?.(".farm .tile")?.querySelector(".pick");
-/** Where a range begins. */
+/** The checkbox where a range starts. */
 let anchor = null;
-/** A range that is being drawn: from where, whether it selects, and what was selected before. */
+/** A range that the pointer draws: its start, whether it selects, and the selection before. */
 let stroke = null;
 let forecastTimer = 0;
 let forecasts = {};
@@ -262,7 +261,7 @@ function showSelection() {
   const boxes = picks();
   const n = boxes.filter((box) => box.checked).length;
   const text = n === 0 ? say("Tick printers, then choose") : say("{n} selected", { n });
-  // Said once by a screen reader, not with every look.
+  // Only on a change, so that a screen reader reads it once.
   if (count.textContent !== text) count.textContent = text;
   byId("act").classList.toggle("idle", n === 0);
   const picker = byId("picker");
@@ -292,7 +291,7 @@ function begin(from, on) {
   stroke = { from, on, drawn: false, before: new Map(picks().map((box) => [box, box.checked])) };
 }
 
-/** Selects from where the stroke began to here; what it has left again is as it was before. */
+/** Selects from the start of the stroke to here. Tiles that the stroke has left get their previous state back. */
 function draw(to) {
   const boxes = picks();
   const [first, last] = [boxes.indexOf(stroke.from), boxes.indexOf(to)].sort((a, b) => a - b);
@@ -305,7 +304,7 @@ document.addEventListener("mousedown", (event) => {
   stroke = null;
   if (event.button !== 0 || !event.target.matches(".farm .hit, .farm .shot, .farm .shot *")) return;
   const box = pickOf(event.target);
-  // No text is marked, no picture dragged away, and the keyboard goes on from here.
+  // Prevents text selection and image dragging. The keyboard continues from this tile.
   event.preventDefault();
   box.focus({ preventScroll: true });
   if (!event.shiftKey) begin(box, !box.checked);
@@ -321,7 +320,7 @@ document.addEventListener("click", (event) => {
   const box = pickOf(event.target);
   if (event.target !== box) {
     event.preventDefault();
-    // The end of a stroke that came back to where it began.
+    // This click ends a stroke that returned to its start.
     if (stroke?.drawn) return;
     box.checked = !box.checked;
   }
@@ -342,7 +341,7 @@ document.addEventListener("change", (event) => {
 
 // --- Keyboard -------------------------------------------------------------------------------------------------------
 
-/** The tile beside one; over and under, the nearest of the next line. */
+/** Returns the adjacent tile. Above and below, it is the nearest tile of the next line. */
 function beside(box, key) {
   const all = picks();
   const at = all.indexOf(box);
@@ -382,7 +381,7 @@ document.addEventListener("keydown", (event) => {
     event.preventDefault();
     pickAll(true);
   } else if (held || event.altKey) {
-    // The browser's own.
+    // A shortcut of the browser.
   } else if (event.key === "Escape") {
     pickAll(false);
   } else if (event.key.startsWith("Arrow") && (event.target === document.body || pickOf(event.target))) {
@@ -403,7 +402,7 @@ document.addEventListener("click", (event) => {
   if (event.target.closest("[data-close]")) event.target.closest("dialog").close();
 });
 
-// --- What would happen ----------------------------------------------------------------------------------------------
+// --- Preview of commands ---------------------------------------------------------------------------------------------
 
 function refreshForecast(now = false) {
   if (!byId("forecast")) return;
@@ -451,7 +450,7 @@ for (const kind of ["pointerover", "focusin"]) {
   });
 }
 
-// --- Small acts that need no new page -------------------------------------------------------------------------------
+// --- Buttons that need no new page -----------------------------------------------------------------------------------
 
 document.addEventListener("submit", async (event) => {
   const button = event.submitter;
@@ -468,7 +467,7 @@ document.addEventListener("submit", async (event) => {
   }
 });
 
-// --- A frame shows when there is something in it, and is as high as that ------------------------------------------
+// --- Frames: shown when they have content, as high as the content ----------------------------------------------------
 
 for (const frame of document.querySelectorAll("iframe.tested")) {
   frame.hidden = true;
@@ -480,7 +479,7 @@ for (const frame of document.querySelectorAll("iframe.tested")) {
   });
 }
 
-// --- A part of a page that waits for somebody elsewhere -----------------------------------------------------------
+// --- Parts that are polled until another program has finished --------------------------------------------------------
 
 setInterval(async () => {
   const part = document.querySelector("[data-again]");
@@ -491,7 +490,7 @@ setInterval(async () => {
   apply(() => putPart(part.id, html));
 }, 1500);
 
-// --- A part of a page that a printer may take long to send -------------------------------------------------------------
+// --- Parts that are loaded later, because a printer may need long to send them ---------------------------------------
 
 async function load(part) {
   const [reading, link] = [part.querySelector(".reading"), part.querySelector(".ways")];
@@ -505,13 +504,13 @@ async function load(part) {
   clearInterval(count);
   const loaded = parse(html).getElementById(part.id);
   if (loaded) return part.replaceWith(loaded);
-  // The link leads to the list, or to the reason why there is none.
+  // The link opens the list, or the reason why it is not available.
   [reading.hidden, link.hidden] = [true, false];
 }
 
 document.querySelectorAll("[data-load]").forEach(load);
 
-// --- Cameras: a new picture for those that are in view, one request each at a time ----------------------------------
+// --- Cameras: reloads visible images, one request per camera at a time -----------------------------------------------
 
 const LOOK_MS = 5000;
 const inView = new Set();
@@ -528,7 +527,7 @@ function followPicture(picture) {
   picture.addEventListener("error", async () => {
     settled();
     if (came) return;
-    // The answer says why there is none.
+    // The response text says why there is no image.
     const answer = await fetch(picture.src).catch(() => null);
     said.textContent = answer && !answer.ok ? await answer.text() : "";
     picture.classList.toggle("missing", said.textContent !== "");
@@ -545,7 +544,7 @@ function followPicture(picture) {
   };
 }
 
-/** A tile that came onto a page with cameras gets its picture, like the others. */
+/** Adds the camera image to a tile that was added to a page with cameras. */
 function showPicture(tile) {
   const shot = document.querySelector(".cameras .shot")?.cloneNode(true);
   if (!shot) return;
@@ -567,7 +566,7 @@ if (document.querySelector("[data-camera]")) {
   }, LOOK_MS);
 }
 
-// --- Uploads show how far they are ----------------------------------------------------------------------------------
+// --- Upload progress -------------------------------------------------------------------------------------------------
 
 document.addEventListener("submit", (event) => {
   const form = event.target;
@@ -584,7 +583,7 @@ document.addEventListener("submit", (event) => {
   request.responseType = "document";
   request.upload.addEventListener("progress", ({ loaded, total }) => {
     bar.value = (100 * loaded) / total;
-    // The server has it all; the printer gets it now.
+    // The server has the whole file and now sends it to the printer.
     said.textContent = loaded < total ? Math.floor(bar.value) + " %" : say("On its way to the printer");
   });
   request.addEventListener("load", () => {

@@ -1,4 +1,4 @@
-// Draws what a printer's heaters had and were asked for. The table beside it says the same in numbers, without this too.
+// Draws actual and target temperatures of a printer's heaters. The table beside it has the same numbers without a script.
 "use strict";
 
 (() => {
@@ -16,10 +16,10 @@
   const degrees = (value) => value.toFixed(1) + " °C";
   let chart = null;
 
-  /** Colours as they are in the theme of the moment: a canvas knows no custom properties. */
+  /** Returns a colour of the current theme. A canvas does not support custom properties. */
   const colour = (element, property) => getComputedStyle(element)[property];
 
-  /** A heater that is off has no target to draw. */
+  /** The chart data. A heater that is off has no target. */
   const data = () => [times, ...heaters.flatMap(({ actual, target }) => [actual, target.map((value) => value || null)])];
 
   function series() {
@@ -31,7 +31,7 @@
     return [{}, ...lines];
   }
 
-  /** Each line has its name at its end: colour alone tells nobody which is which. */
+  /** Writes the name of each line at its end, because colour alone does not identify a line. */
   function names(u) {
     const { ctx, bbox } = u;
     const dpr = devicePixelRatio;
@@ -53,7 +53,7 @@
     ctx.restore();
   }
 
-  /** What stood at the moment under the pointer. */
+  /** Shows the temperatures at the pointer. */
   function point(u) {
     const i = u.cursor.idx;
     said.hidden = i == null;
