@@ -28,7 +28,7 @@ pub fn routes() -> OpenApiRouter<Services> {
     OpenApiRouter::new().routes(routes!(list_audit))
 }
 
-/// One change. What is null of `at`, `actor` and `action` cannot be read any more: only in one that is `damaged`.
+/// One change. `at`, `actor` and `action` can be null only in a `damaged` record, where they cannot be read any more.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = AuditRecord)]
 struct RecordBody {
@@ -39,13 +39,15 @@ struct RecordBody {
     #[schema(example = "batch.created")]
     action: Option<String>,
     printer_ids: Vec<Uuid>,
-    /// The batch, token, user or session that it was done to.
+    /// The batch, token, user or session that was changed.
     subject: Option<Uuid>,
     request_id: Option<String>,
     address: Option<String>,
-    /// By field: `[before, after]` of a change; the fields of what is new or gone. Never a secret.
+    /// Changed fields by name, each as `[before, after]`. For something new or removed: its fields. Never contains a
+    /// secret.
     changes: Map<String, Value>,
-    /// The row was altered since, by somebody or by a failing disk: `printyard audit verify` says more.
+    /// The row was altered after it was written, by a person or by a failing disk. `printyard audit verify` shows the
+    /// details.
     damaged: bool,
 }
 
@@ -84,10 +86,10 @@ impl From<Found> for RecordBody {
     }
 }
 
-/// Lists what was changed, newest first.
+/// Lists changes, newest first.
 ///
-/// Every change is written in the transaction that makes it, and each row seals the one before. Rows say who did what to
-/// which printers, from which request and address, and what the fields were before and after; secrets are never in them.
+/// Each change is recorded in the transaction that makes it, and each record seals the record before it. A record names
+/// the actor, the printers, the request, the address, and the fields before and after. Secrets are never recorded.
 #[utoipa::path(get, path = "/audit", tag = "access", params(
     ("since" = Option<chrono::DateTime<chrono::Utc>>, Query, description = "Only changes at this time or later."),
     ("until" = Option<chrono::DateTime<chrono::Utc>>, Query, description = "Only changes before this time."),

@@ -34,11 +34,12 @@ struct TaskBody {
     /// Start of the last run.
     last_run_at: Option<DateTime<Utc>>,
     last_success_at: Option<DateTime<Utc>>,
-    /// Why the last run failed: a code, or a code, a colon and a sentence. Null: it succeeded, or there was none.
+    /// Why the last run failed: a code, or a code, a colon and a sentence. Null: the last run succeeded, or there was
+    /// none.
     last_error: Option<String>,
-    /// Runs that failed since the last success. They repeat with growing pauses, of five minutes at most.
+    /// Runs that failed since the last success. Retries wait longer each time, five minutes at most.
     failures: u32,
-    /// Items that wait for this task. Null: it does not count them.
+    /// Items that wait for this task. Null: the task does not count them.
     behind: Option<u64>,
 }
 
@@ -58,7 +59,7 @@ impl From<TaskStatus> for TaskBody {
 
 /// Lists the periodic tasks of the server with their status.
 ///
-/// They concern the whole farm, so a token that is limited by tags is refused.
+/// The tasks concern the whole farm, so a token that is limited by tags is refused.
 #[utoipa::path(get, path = "/background", tag = "operations", responses((status = OK, body = BackgroundBody)))]
 async fn list_background_tasks(
     who: Viewer,

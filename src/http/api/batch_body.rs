@@ -29,48 +29,48 @@ macro_rules! batch_request {
         pub struct $name {
             command: Command,
             $($(#[$own_meta])* $own: $kind,)*
-            /// For start only: select and print this file. Absent: print what is selected.
+            /// For start only: select and print this file. Absent: print the selected file.
             #[schema(value_type = Option<FileRef>)]
             file: Option<Object<FileRef>>,
-            /// Only where this is the job: another one is rejected as `job_changed`.
+            /// Act only if the printer has this job. Otherwise the command is rejected as `job_changed`.
             #[schema(value_type = Option<ExpectedJob>)]
             expected_job: Option<Object<ExpectedJob>>,
-            /// `assume_clear` is for start and restart, needs named printers and a reason, and is logged.
+            /// `assume_clear` is for start and restart. It needs named printers and a reason, and it is logged.
             plate: Option<PlatePolicy>,
-            /// Commands under way at once; 0 = no limit.
+            /// Maximum number of commands under way at once; 0 = no limit.
             #[schema(maximum = 5_000)]
             max_in_flight: Option<u32>,
-            /// Between two commands.
+            /// Delay between two commands, in milliseconds.
             #[schema(maximum = 3_600_000)]
             interval_ms: Option<u32>,
-            /// Printers of one power group that may heat at once; 0 = no limit.
+            /// Maximum number of printers of one power group that heat at once; 0 = no limit.
             #[schema(maximum = 5_000)]
             max_heating: Option<u32>,
-            /// Not before this time. The printers are chosen now.
+            /// Send nothing before this time. The printers are selected now.
             #[serde(default, deserialize_with = "time")]
             not_before: Option<DateTime<Utc>>,
-            /// How long a command may wait for its printer once it is its turn; default 60.
+            /// Seconds that a command may wait for its printer once its turn has come; default 60.
             #[schema(minimum = 1, maximum = 86_400)]
             expires_in_s: Option<u32>,
-            /// Within which the turn of every command has to come; default 14400.
+            /// Seconds within which the turn of every command must come; default 14400.
             #[schema(minimum = 1, maximum = 604_800)]
             window_s: Option<u32>,
-            /// How long the effect of an accepted command may take to show; default 60.
+            /// Seconds within which the effect of an accepted command must be observed; default 60.
             #[schema(minimum = 1, maximum = 900)]
             confirm_within_s: Option<u32>,
-            /// `wait` is for pause and cancel: until the command expires.
+            /// `wait` is for pause and cancel: the command waits for the printer until it expires.
             when_unreachable: Option<WhenUnreachable>,
             on_failure: Option<OnFailure>,
-            /// `disconnect` also with a job active, which is then lost.
+            /// Lets `disconnect` run while a job is active. That job is then lost.
             force: Option<bool>,
-            /// Create nothing unless this many printers are selected.
+            /// Create nothing unless exactly this many printers are selected.
             expect_total: Option<u32>,
-            /// Say what would happen, and do nothing.
+            /// Return what would happen, and do nothing.
             dry_run: Option<bool>,
-            /// For people, and for the log.
+            /// A note for people and for the log.
             #[schema(max_length = 500)]
             reason: Option<String>,
-            /// Your own name for this: `GET /batches?external_ref=` finds it.
+            /// Your own reference for this batch. `GET /batches?external_ref=` finds it.
             #[schema(max_length = 500)]
             external_ref: Option<String>,
         }
@@ -116,7 +116,7 @@ batch_request! {
 }
 
 batch_request! {
-    /// One command to the printer of the path: the fields of a batch but `select`.
+    /// One command to the printer in the path. Has the fields of a batch, except `select`.
     #[schema(as = NewJobCommand, example = json!({"command": "start", "expected_job": {"path": "bracket.gcode"}}))]
     JobCommandBody {}
 }
@@ -136,26 +136,26 @@ impl JobCommandBody {
     }
 }
 
-/// Which printers are meant: `printer_ids`, or tags and states (combined by AND), or what an earlier batch did, or
-/// `all`. Exactly one of these ways; nothing at all is an error.
+/// Selects the printers: by `printer_ids`, by tags and states (combined by AND), by the result of an earlier batch, or
+/// `all`. Use exactly one of these ways. An empty selection is an error.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = Selector, example = json!({"tags_all": ["hall-a"], "states": ["printing"]}))]
 pub struct SelectBody {
-    /// At most 5,000, in the order in which they are to come, each once.
+    /// At most 5,000 printers, each at most once. The order is the order of the commands.
     #[schema(value_type = Option<Vec<TargetForm>>, min_items = 1, max_items = 5_000)]
     printer_ids: Option<Vec<TargetBody>>,
     /// Printers with every one of these tags.
     tags_all: Option<Vec<String>>,
     /// Printers with any of these tags.
     tags_any: Option<Vec<String>>,
-    /// Printers whose last seen state is one of these.
+    /// Printers whose last observed state is one of these.
     states: Option<Vec<PrinterState>>,
-    /// The printers of this batch …
+    /// The printers of this batch.
     batch_id: Option<Uuid>,
-    /// … whose commands ended so. Absent: all of them.
+    /// With `batch_id`: only printers whose command ended with one of these outcomes. Absent: all of them.
     outcomes: Option<Vec<Outcome>>,
-    /// Has to be said: `true`.
+    /// Selects every printer. Must be `true` if present.
     all: Option<bool>,
 }
 
@@ -212,11 +212,11 @@ impl SelectBody {
     }
 }
 
-/// A printer's id, alone or with the job that it is expected to have.
+/// A printer id, alone or with the expected job of that printer.
 #[derive(Debug)]
 struct TargetBody(Target);
 
-/// A printer with the job that it is expected to have.
+/// A printer with its expected job.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = TargetWithJob)]
@@ -227,7 +227,7 @@ struct TargetWithJob {
     expected_job: Option<Object<ExpectedJob>>,
 }
 
-/// A printer's id, alone or with the job that it is expected to have.
+/// A printer id, alone or with the expected job of that printer.
 #[derive(ToSchema)]
 #[serde(untagged)]
 #[schema(as = Target)]
@@ -277,14 +277,15 @@ pub fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DateTim
     time.map(Some).ok_or_else(|| de::Error::custom("must be a time as in RFC 3339: 2026-12-03T16:00:00Z"))
 }
 
-/// Which commands of a finished batch are to be tried again.
+/// Selects the commands of a finished batch to retry.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = RetryBatch, example = json!({"outcomes": ["unreachable", "expired"]}))]
 pub struct RetryBody {
     #[schema(min_items = 1)]
     outcomes: Vec<Outcome>,
-    /// Somebody has looked at the printers: needed for `unknown` and `unconfirmed` starts and restarts.
+    /// The operator has checked the printers. Required to retry starts and restarts that ended as `unknown` or
+    /// `unconfirmed`.
     after_look: Option<bool>,
 }
 

@@ -20,23 +20,23 @@ use crate::{
 /// Name of the list that a cursor of batch commands belongs to.
 pub const COMMANDS: &str = "commands";
 
-/// A batch without its commands, as lists show it.
+/// A batch without its commands, as in lists.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = BatchSummary)]
 pub struct SummaryBody {
-    /// Null in the answer to a dry run.
+    /// Null in the response to a dry run.
     id: Option<Uuid>,
     command: Command,
     state: BatchState,
-    /// Null before the last command has ended.
+    /// Null until the last command has ended.
     result: Option<BatchResult>,
     created_at: DateTime<Utc>,
     finished_at: Option<DateTime<Utc>>,
-    /// Name of the token or person that made it.
+    /// Name of the token or user that created the batch.
     created_by: String,
     reason: Option<String>,
     external_ref: Option<String>,
-    /// The batch of which this is a retry.
+    /// The batch that this one retries.
     retry_of: Option<Uuid>,
     counts: BatchCounts,
 }
@@ -63,9 +63,9 @@ impl Line for SummaryBody {
 pub struct BatchBody {
     #[serde(flatten)]
     summary: SummaryBody,
-    /// The first 500, in the order of the batch.
+    /// The first 500 commands, in the order of the batch.
     commands: Vec<CommandBody>,
-    /// `GET /batches/{id}/commands?cursor=…` goes on after `commands`; null when these are all.
+    /// Cursor of the next commands: `GET /batches/{id}/commands?cursor=…`. Null: `commands` is complete.
     commands_next: Option<String>,
 }
 
@@ -73,42 +73,42 @@ pub struct BatchBody {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = CommandRow)]
 pub struct CommandBody {
-    /// Null in the answer to a dry run.
+    /// Null in the response to a dry run.
     pub id: Option<Uuid>,
     pub batch_id: Option<Uuid>,
     pub printer_id: Uuid,
-    /// Empty where there is no such printer, or it may not be seen.
+    /// Empty if the printer does not exist, or the token may not see it.
     pub printer_name: String,
     pub command: Command,
-    /// Null in the answer to a dry run.
+    /// Null in the response to a dry run.
     pub outcome: Option<Outcome>,
-    /// The outcome will not change any more.
+    /// The outcome does not change any more.
     #[serde(rename = "final")]
     pub is_final: bool,
-    /// What may be concluded; null before the end.
+    /// Effect of the command; null until it ends.
     pub effect: Option<Effect>,
     pub reason: Option<Reason>,
-    /// In one sentence, for people.
+    /// Explanation in one sentence, for people.
     pub detail: Option<String>,
-    /// What a toggle turned out to be.
+    /// The command that a toggle was resolved to.
     pub resolved_command: Option<Command>,
-    /// The request that was sent last.
+    /// The last request that was sent.
     pub step: Option<Step>,
-    /// The print that it acted on, or began.
+    /// The print that the command acted on, or started.
     pub print_id: Option<Uuid>,
     pub state_before: Option<PrinterState>,
     pub state_after: Option<PrinterState>,
-    /// Requests sent.
+    /// Number of requests sent.
     pub attempts: i64,
     pub expires_at: Option<DateTime<Utc>>,
     pub sent_at: Option<DateTime<Utc>>,
     pub accepted_at: Option<DateTime<Utc>>,
     pub finished_at: Option<DateTime<Utc>>,
-    /// From the sending to OctoPrint's answer.
+    /// Time from sending to OctoPrint's reply, in milliseconds.
     pub latency_ms: Option<i64>,
-    /// An effect that showed after the command had ended as `unconfirmed` or `unknown`.
+    /// Effect that was observed after the command had ended as `unconfirmed` or `unknown`.
     pub settled: Option<Settled>,
-    /// In the answer to a dry run: what would happen.
+    /// In the response to a dry run: what the command would do.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false)]
     pub would: Option<Would>,

@@ -47,8 +47,8 @@ pub fn routes() -> OpenApiRouter<Services> {
 
 /// Sends one command to many printers.
 ///
-/// The printers are chosen once, the batch is written down, and only then is anything sent. Without `Prefer` the answer
-/// comes at once; with `Prefer: wait=n` it waits until every command has ended, or for n seconds (at most 30).
+/// The printers are selected once. Nothing is sent before the batch is stored. Without `Prefer` the response is sent at
+/// once. With `Prefer: wait=n` it is sent when every command has ended, or after n seconds (at most 30).
 #[utoipa::path(post, path = "/batches", tag = "batches", params(super::openapi::PreferWait),
     request_body = NewBatchBody, responses(
     (status = OK, description = "What a dry run would do", body = BatchBody),
@@ -84,7 +84,7 @@ async fn create_batch(
 
 /// Lists batches, newest first, without their commands.
 ///
-/// `GET /batches/{id}` has the commands of one.
+/// `GET /batches/{id}` returns the commands of a batch.
 #[utoipa::path(get, path = "/batches", tag = "batches", params(
     ("state" = Option<BatchState>, Query, description = "Only batches in this state."),
     ("command" = Option<Command>, Query, description = "Only batches of this command."),
@@ -116,8 +116,8 @@ async fn list_batches(who: Viewer, mut params: Params, State(services): State<Se
 
 /// Reads a batch with its first 500 commands.
 ///
-/// `Prefer: wait=n` waits for its end, or for n seconds (at most 30). Ask until `finished_at` is there; `result` then says in
-/// one word what became of it.
+/// `Prefer: wait=n` waits until the batch ends, or for n seconds (at most 30). Poll until `finished_at` is set. Then
+/// `result` summarises the batch in one word.
 #[utoipa::path(get, path = "/batches/{id}", tag = "batches", params(("id" = Uuid, Path), super::openapi::PreferWait),
     responses((status = OK, body = BatchBody)))]
 async fn get_batch(
@@ -137,10 +137,10 @@ async fn get_batch(
     Ok(response)
 }
 
-/// Lists the commands of a batch, in its order.
+/// Lists the commands of a batch, in the order of the batch.
 ///
-/// Each printer stands there exactly once. `final` says that an outcome will not change any more, and `effect` what may be
-/// concluded from it.
+/// The list has exactly one row per printer. `final` is true when the outcome does not change any more. `effect` says
+/// whether the printer did what the command asked.
 #[utoipa::path(get, path = "/batches/{id}/commands", tag = "batches", params(
     ("id" = Uuid, Path),
     ("outcome" = Option<String>, Query, description = "Only commands with this outcome, or one of several with commas between."),
@@ -185,7 +185,8 @@ fn filtered(outcomes: Option<Vec<Outcome>>, effects: Option<Vec<Effect>>) -> Opt
 
 /// Stops a batch.
 ///
-/// What is not sent is skipped at once; what was sent is followed to its end, so `finished_at` may come later.
+/// Commands that were not sent are skipped at once. Commands that were sent run to their end, so `finished_at` may be
+/// set later.
 #[utoipa::path(post, path = "/batches/{id}/stop", tag = "batches", params(("id" = Uuid, Path)),
     responses((status = OK, body = BatchBody)))]
 async fn stop_batch(
@@ -197,10 +198,10 @@ async fn stop_batch(
     Ok(Json(services.stop_batch(&who.0, id).await?.into()))
 }
 
-/// Makes a new batch of those commands of a finished one that ended so.
+/// Retries the commands of a finished batch that ended with the given outcomes.
 ///
-/// Limits and guards are inherited, a toggle is retried as what it was resolved to. Starts and restarts whose end is not
-/// known need `after_look`: somebody has to have looked at the printers.
+/// Creates a new batch with the limits and guards of the old one. A toggle is retried as the command that it was
+/// resolved to. To retry starts and restarts with an unknown effect, check the printers and set `after_look`.
 #[utoipa::path(post, path = "/batches/{id}/retry", tag = "batches",
     params(("id" = Uuid, Path), super::openapi::PreferWait), request_body = RetryBody, responses(
     (status = ACCEPTED, description = "It is written down, and not every command has ended", body = BatchBody, headers(

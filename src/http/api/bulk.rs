@@ -25,7 +25,7 @@ pub fn routes() -> OpenApiRouter<Services> {
     OpenApiRouter::new().routes(routes!(create_printers))
 }
 
-/// Printers that are to be registered.
+/// The printers to register.
 // No Debug: it holds keys.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -34,26 +34,26 @@ pub fn routes() -> OpenApiRouter<Services> {
     {"name": "MK4-018", "url": "http://10.0.3.18", "api_key": "9A0C0305E82C33013F2504E04F8911D3", "tags": ["hall-a"]},
 ]}))]
 struct NewPrintersBody {
-    /// 1 to 500, each as for `POST /printers`.
+    /// From 1 to 500 printers, each with the fields of `POST /printers`.
     // Parsed one by one, so that an invalid item fails alone.
     #[schema(value_type = Vec<NewPrinterBody>, min_items = 1, max_items = 500)]
     items: Vec<Box<RawValue>>,
 }
 
-/// What became of each printer, in the order asked.
+/// The result for each printer, in the order of the request.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = PrintersCreated)]
 struct CreatedBody {
     items: Vec<CreatedItem>,
 }
 
-/// What became of one printer: `id` and `printer` where it is registered, `problem` where it is not.
+/// The result for one printer: `id` and `printer` if it was registered, `problem` if not.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = PrinterCreated)]
 struct CreatedItem {
-    /// Its place in the request, from 0.
+    /// Position in the request, from 0.
     index: usize,
-    /// As `POST /printers` would have answered: 201, 409 or 422; 503 where the database failed.
+    /// The status that `POST /printers` would return: 201, 409 or 422. It is 503 if the database failed.
     #[schema(example = 201)]
     status: u16,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -67,9 +67,10 @@ struct CreatedItem {
     problem: Option<ItemProblem>,
 }
 
-/// Registers many printers, each on its own.
+/// Registers many printers, each independently.
 ///
-/// What is wrong with one costs the others nothing. Of two with the same name or address the later is refused.
+/// An invalid printer does not affect the others. If two printers have the same name or address, the later one is
+/// refused.
 #[utoipa::path(post, path = "/printers/bulk", tag = "printers", request_body = NewPrintersBody, responses(
     (status = MULTI_STATUS, description = "Each printer has its own result", body = CreatedBody),
 ))]

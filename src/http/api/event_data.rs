@@ -18,7 +18,7 @@ use crate::domain::{
     state::{PrinterState, Reachability},
 };
 
-/// A printer that was registered, or that is gone.
+/// A printer that was registered or removed.
 #[derive(ToSchema)]
 struct PrinterData {
     printer_id: Uuid,
@@ -41,31 +41,32 @@ struct PrinterData {
 struct PrinterUpdatedData {
     printer_id: Uuid,
     printer_name: Option<String>,
-    /// By field `[before, after]`; with many at once `tags_added` and `tags_removed`. Never a key.
+    /// Changed fields by name, each as `[before, after]`. A bulk change has `tags_added` and `tags_removed`. Never
+    /// contains a key.
     changes: Map<String, Value>,
 }
 
-/// Whether a printer can be reached has changed.
+/// A change of a printer's reachability.
 #[derive(ToSchema)]
 struct ReachData {
     printer_id: Uuid,
     printer_name: Option<String>,
     reachability: Reachability,
-    /// Null: it was never tried before.
+    /// Null: the printer was not contacted before.
     before: Option<Reachability>,
 }
 
-/// Another state of a printer.
+/// A change of a printer's state.
 #[derive(ToSchema)]
 struct StateData {
     printer_id: Uuid,
     printer_name: Option<String>,
     state: PrinterState,
-    /// Null: it was never seen before.
+    /// Null: no state was observed before.
     before: Option<PrinterState>,
 }
 
-/// Facts about a printer that came faster than they could be stored, and were merged. `print.*` events and rows of these
+/// Printer facts that arrived faster than they could be stored, and were merged. The `print.*` events and rows of these
 /// prints are missing. The last print of a printer is never merged.
 #[derive(ToSchema)]
 struct PrinterNoisyData {
@@ -81,20 +82,20 @@ struct PrinterNoisyData {
     until: DateTime<Utc>,
 }
 
-/// A print, whoever started it.
+/// A print that was started, by Printyard or otherwise.
 #[derive(ToSchema)]
 struct PrintStartedData {
     printer_id: Uuid,
     printer_name: Option<String>,
     print_id: Uuid,
-    /// The command that started the print; null where no command did.
+    /// The command that started the print. Null if no command did.
     command_id: Option<Uuid>,
     /// The batch of that command.
     batch_id: Option<Uuid>,
     /// The reference of that batch.
     external_ref: Option<String>,
     file: Option<FileRef>,
-    /// Who started it.
+    /// What started the print: a command, or an action at the printer.
     by: By,
 }
 
@@ -104,23 +105,23 @@ struct PrintHeldData {
     printer_id: Uuid,
     printer_name: Option<String>,
     print_id: Uuid,
-    /// The command that started the print; null where no command did.
+    /// The command that started the print. Null if no command did.
     command_id: Option<Uuid>,
     /// The batch of that command.
     batch_id: Option<Uuid>,
     /// The reference of that batch.
     external_ref: Option<String>,
-    /// Who did it.
+    /// What paused or resumed the print: a command, or an action at the printer.
     by: By,
 }
 
-/// A print whose file stands still.
+/// A print whose file position does not advance.
 #[derive(ToSchema)]
 struct PrintStalledData {
     printer_id: Uuid,
     printer_name: Option<String>,
     print_id: Uuid,
-    /// The command that started the print; null where no command did.
+    /// The command that started the print. Null if no command did.
     command_id: Option<Uuid>,
     /// The batch of that command.
     batch_id: Option<Uuid>,
@@ -135,25 +136,25 @@ struct PrintEndedData {
     printer_id: Uuid,
     printer_name: Option<String>,
     print_id: Uuid,
-    /// The command that started the print; null where no command did.
+    /// The command that started the print. Null if no command did.
     command_id: Option<Uuid>,
     /// The batch of that command.
     batch_id: Option<Uuid>,
     /// The reference of that batch.
     external_ref: Option<String>,
     result: PrintResult,
-    /// In the printer's words, where it gave any.
+    /// Reason as the printer reported it, if it did.
     reason: Option<String>,
-    /// Who ended it.
+    /// What ended the print: a command, or an action at the printer.
     by: By,
 }
 
-/// A batch that was made. What was not asked for is absent.
+/// A batch that was created. Optional fields that were not set are absent.
 #[derive(ToSchema)]
 struct BatchCreatedData {
     batch_id: Uuid,
     command: Command,
-    /// Printers; for whoever may see some only, those.
+    /// Number of printers that the reader may see.
     total: i64,
     #[schema(required = false)]
     reason: Option<String>,
@@ -161,21 +162,21 @@ struct BatchCreatedData {
     external_ref: Option<String>,
 }
 
-/// A batch of which the last command has ended.
+/// A batch whose last command has ended.
 #[derive(ToSchema)]
 struct BatchFinishedData {
     batch_id: Uuid,
     /// `finished` or `stopped`.
     state: BatchState,
     result: BatchResult,
-    /// As in the body of the batch.
+    /// The same counts as in the batch.
     counts: BatchCounts,
-    /// Printers; for whoever may see some only.
+    /// Number of printers. Present only if the reader may see just some of them.
     #[schema(required = false)]
     total: Option<i64>,
 }
 
-/// A command that has ended, as its row in the batch stands.
+/// A command that has ended, as in its row of the batch.
 #[derive(ToSchema)]
 struct CommandData {
     command_id: Uuid,
@@ -197,16 +198,16 @@ struct CommandData {
     accepted_at: Option<DateTime<Utc>>,
     finished_at: Option<DateTime<Utc>>,
     latency_ms: Option<i64>,
-    /// With `command.settled`: what came to light.
+    /// With `command.settled`: the effect that was observed later.
     settled: Option<Settled>,
 }
 
-/// A plate that a person has to clear, or has cleared.
+/// A plate that needs clearing, or was cleared.
 #[derive(ToSchema)]
 struct PlateData {
     printer_id: Uuid,
     printer_name: Option<String>,
-    /// The print that lies on it; absent where it was cleared without naming one.
+    /// The print on the plate. Absent if the plate was cleared without naming a print.
     #[schema(required = false)]
     print_id: Option<Uuid>,
 }

@@ -103,11 +103,11 @@ pub fn routes() -> OpenApiRouter<Services> {
     OpenApiRouter::new().routes(routes!(list_events)).routes(routes!(stream_events))
 }
 
-/// A part of the feed.
+/// A page of the feed.
 #[derive(Debug, Serialize, ToSchema)]
 struct EventPage {
     items: Vec<EventBody>,
-    /// Go on here, also when `items` is empty: what was looked through without a match is not looked through again.
+    /// Continue here, even if `items` is empty: events that did not match are not searched again.
     next_cursor: String,
 }
 
@@ -166,12 +166,13 @@ fn kinds(params: &mut Params) -> Option<Vec<EventType>> {
     params.words("types", EventType::parse, &words_of(EventType::ALL, EventType::as_str))
 }
 
-/// Reads the feed: append-only, in one order, nothing skipped and nothing repeated, kept 30 days.
+/// Reads the event feed.
 ///
-/// An answer may have no items and yet not be at the end: go on with `next_cursor`. With `wait` an answer that would be
-/// empty waits for the next event. 410 `cursor_expired`: what follows the cursor is not kept any more, or a backup was
-/// restored. Read the lists again; then continue with `restart_cursor`, which is before the oldest event that is kept, or
-/// with `after_time`, which repeats less. As a file without `limit` and `wait`: all of it up to now.
+/// The feed is append-only, has one order, skips nothing and repeats nothing. Events are kept for 30 days. A response
+/// without items may not be at the end: continue with `next_cursor`. With `wait`, a response that would be empty waits
+/// for the next event. 410 `cursor_expired`: the events after the cursor are no longer kept, or a backup was restored.
+/// Then read the lists again. Continue with `restart_cursor`, which is before the oldest event that is kept, or with
+/// `after_time`, which repeats fewer events. As a file without `limit` and `wait`: all events up to now.
 #[utoipa::path(get, path = "/events", tag = "events", params(
     ("after" = Option<String>, Query, description = "Only what comes behind this cursor; `now`: from here; absent: from the oldest kept."),
     ("after_time" = Option<DateTime<Utc>>, Query, description = "Instead of `after`: from the first event of this time or later, in the order of the feed."),
@@ -223,10 +224,11 @@ async fn whole(services: Services, who: Principal, request: FeedRequest, form: F
     Ok(export::whole(LIST, form, page).await?)
 }
 
-/// Streams the feed as server-sent events: the cursor as `id`, the type as `event`, the event as `data`.
+/// Streams the feed as server-sent events.
 ///
-/// A client that comes back with `Last-Event-ID` goes on where it was. Without it and without `after`, from now. A comment
-/// comes every 15 s. The stream ends with the server, and when its token does not allow it any more.
+/// Each message has the cursor as `id`, the type as `event` and the event as `data`. A client that reconnects with
+/// `Last-Event-ID` continues where it stopped. Without `Last-Event-ID` and `after`, the stream starts now. A comment is
+/// sent every 15 s. The stream ends when the server stops, or when the token loses its permission.
 #[utoipa::path(get, path = "/events/stream", tag = "events", params(
     ("after" = Option<String>, Query, description = "Only what comes behind this cursor; absent or `now`: from here."),
     ("after_time" = Option<DateTime<Utc>>, Query, description = "Instead of `after`: from the first event of this time or later."),

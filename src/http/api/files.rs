@@ -37,19 +37,19 @@ pub fn routes() -> OpenApiRouter<Services> {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = PrinterFile)]
 struct FileBody {
-    /// With folders, separated by `/`; with `origin` the file's only identity.
+    /// With folders, separated by `/`. A file is identified by `origin` and `path` together.
     path: String,
     /// `local`, `sdcard` or `printer`.
     origin: String,
     name: String,
     /// Bytes.
     size: Option<u64>,
-    /// When OctoPrint got it.
+    /// When OctoPrint received the file.
     date: Option<DateTime<Utc>>,
     estimated_print_time_s: Option<f64>,
-    /// How often it was printed to its end on this printer.
+    /// Number of completed prints of this file on this printer.
     prints_done: u64,
-    /// How often a print of it failed or was cancelled.
+    /// Number of failed or cancelled prints of this file.
     prints_failed: u64,
 }
 
@@ -70,7 +70,8 @@ impl From<FileEntry> for FileBody {
 
 /// Lists the files of a printer, by path.
 ///
-/// They are read from the printer now, which takes as long as the printer sends. 504 when it sends nothing for 120 s.
+/// The list is read from the printer now, so the response takes as long as the printer needs. 504 if the printer sends
+/// nothing for 120 s.
 #[utoipa::path(get, path = "/printers/{id}/files", tag = "files", params(("id" = Uuid, Path), super::openapi::Paging),
     responses((status = OK, body = Page<FileBody>), super::openapi::FromPrinter))]
 async fn list_printer_files(
@@ -88,10 +89,10 @@ async fn list_printer_files(
     Ok(Json(page::cut(files, limit, position, FileBody::from).page(LIST)))
 }
 
-/// Sends a file on to a printer as it comes in; at most 1 GiB.
+/// Uploads a file to a printer; at most 1 GiB.
 ///
-/// Where `path` and `select` are known before the file begins (as earlier parts, or in the query), it is streamed
-/// through. Otherwise it is kept on disk until the last part has come.
+/// The server stores the file on disk until the last part has arrived, then sends it to the printer. `path` and
+/// `select` may be parts of the form or query parameters.
 #[utoipa::path(post, path = "/printers/{id}/files", tag = "files", params(
     ("id" = Uuid, Path),
     ("path" = Option<String>, Query, description = "In place of the part `path`."),
@@ -120,7 +121,8 @@ async fn upload_printer_file(
 
 /// Selects a file without printing it.
 ///
-/// A later `start` without a file prints what is selected. It is refused while the printer has a job or a command in flight.
+/// A later `start` without a file prints the selected file. The request is refused while the printer has a job or a
+/// command in flight.
 #[utoipa::path(post, path = "/printers/{id}/files/select", tag = "files", params(("id" = Uuid, Path)),
     request_body(content = FileRef, example = json!({"path": "bracket.gcode", "origin": "local"})), responses(
     (status = NO_CONTENT),
@@ -141,7 +143,7 @@ async fn select_printer_file(
 
 /// Deletes a file from a printer.
 ///
-/// It is refused while the printer has a job or a command in flight.
+/// The request is refused while the printer has a job or a command in flight.
 #[utoipa::path(delete, path = "/printers/{id}/files/{origin}/{*path}", tag = "files", params(
     ("id" = Uuid, Path),
     ("origin" = String, Path, description = "`local`, `sdcard` or `printer`."),

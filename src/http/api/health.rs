@@ -32,22 +32,22 @@ pub fn metrics() -> OpenApiRouter<Services> {
     OpenApiRouter::new().routes(routes!(get_metrics))
 }
 
-/// All is well.
+/// The process is alive.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Health)]
 struct HealthBody {
     status: &'static str,
 }
 
-/// Says that the process lives.
+/// Reports that the process is alive.
 ///
-/// It asks nothing else: use it to decide on a restart.
+/// It checks nothing else. Use it to decide whether to restart the server.
 #[utoipa::path(get, path = "/healthz", tag = "operations", security(()), responses((status = OK, body = HealthBody)))]
 async fn get_health() -> Json<HealthBody> {
     Json(HealthBody { status: "ok" })
 }
 
-/// Every part of the server works.
+/// All parts of the server work.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Readiness)]
 struct ReadinessBody {
@@ -55,7 +55,7 @@ struct ReadinessBody {
     parts: HealthParts,
 }
 
-/// The parts of the server, each with whether it works.
+/// The parts of the server, each with its status.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct HealthParts {
     database: DatabasePart,
@@ -64,22 +64,22 @@ pub struct HealthParts {
     sending: SendingPart,
 }
 
-/// Whether the database takes writes: one row is written every 5 s.
+/// Whether the database accepts writes. The server writes one row every 5 s.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 struct DatabasePart {
-    /// The last write succeeded, and is at most 15 s old.
+    /// The last write succeeded at most 15 s ago.
     ok: bool,
-    /// Milliseconds since the last successful write, or since the start before the first.
+    /// Milliseconds since the last successful write. Before the first write: since the server started.
     write_age_ms: u64,
 }
 
-/// Whether the dispatcher of commands works.
+/// Whether the command dispatcher works.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 struct DispatcherPart {
     ok: bool,
 }
 
-/// Whether observed prints are recorded in time.
+/// Whether observed prints are stored in time.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 struct RecorderPart {
     ok: bool,
@@ -91,11 +91,11 @@ struct RecorderPart {
 #[derive(Debug, Clone, Serialize, ToSchema)]
 struct SendingPart {
     ok: bool,
-    /// Counts the servers that have taken over the farm.
+    /// Number of the current take-over. Each server that takes over the farm increments it.
     epoch: i64,
-    /// Host and process id of the sending server.
+    /// Host name and process id of the sending server.
     holder: String,
-    /// When it took over.
+    /// When that server took over.
     since: DateTime<Utc>,
 }
 
@@ -126,10 +126,10 @@ impl HealthParts {
     }
 }
 
-/// Says whether every part of the server works.
+/// Reports whether all parts of the server work.
 ///
-/// Use it to decide whether requests are to be sent here. It reads nothing from the database, so it answers at once also
-/// when the database does not.
+/// Use it to decide whether to route requests to this server. It does not query the database, so it responds at once
+/// even if the database does not.
 #[utoipa::path(get, path = "/readyz", tag = "operations", security(()), responses(
     (status = OK, body = ReadinessBody),
     (status = SERVICE_UNAVAILABLE, description = "`not_ready`, with `parts`", body = ProblemBody,
@@ -145,9 +145,9 @@ async fn get_readiness(State(services): State<Services>) -> Result<Json<Readines
     }
 }
 
-/// Gauges and counters for Prometheus.
+/// Returns gauges and counters for Prometheus.
 ///
-/// They are of the whole farm, so a token that is limited by tags is refused.
+/// The metrics cover the whole farm, so a token that is limited by tags is refused.
 #[utoipa::path(get, path = "/metrics", tag = "operations", responses(
     (status = OK, description = "Prometheus text format", content_type = "text/plain", body = String),
 ))]

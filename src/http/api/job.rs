@@ -34,20 +34,20 @@ pub fn routes() -> OpenApiRouter<Services> {
     OpenApiRouter::new().routes(routes!(get_printer_job, command_printer_job))
 }
 
-/// What a printer answered just now.
+/// The current state and job, read from the printer.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = JobReading)]
 struct ReadingBody {
     state: PrinterState,
-    /// OctoPrint's own words.
+    /// State text as OctoPrint reports it.
     state_text: String,
     error: Option<String>,
     job: Option<JobBody>,
 }
 
-/// Reads the job from the printer, now.
+/// Reads the job from the printer now.
 ///
-/// The only reading that asks the printer: use it sparingly, `GET /printers/{id}` tells what was seen last.
+/// This request contacts the printer, so use it sparingly. `GET /printers/{id}` returns the last observation.
 #[utoipa::path(get, path = "/printers/{id}/job", tag = "job", params(("id" = Uuid, Path)), responses(
     (status = OK, body = ReadingBody), super::openapi::FromPrinter,
 ))]
@@ -94,8 +94,8 @@ fn job_of(view: &PrinterView, reading: JobReading) -> Option<JobBody> {
 
 /// Sends a command to one printer.
 ///
-/// A batch of one, answered by its only row: 200 when it has ended, 202 when not, with the path of its batch. With
-/// `Prefer: wait=n` it waits for the end.
+/// The command is a batch of one, and the response is its only row. The status is 200 if the command has ended, else
+/// 202 with the path of its batch. `Prefer: wait=n` waits until the command ends.
 #[utoipa::path(post, path = "/printers/{id}/job", tag = "job", params(("id" = Uuid, Path), super::openapi::PreferWait),
     request_body = JobCommandBody, responses(
     (status = OK, description = "It has ended, or it was a dry run", body = CommandBody),

@@ -13,21 +13,21 @@ pub fn routes() -> OpenApiRouter<Services> {
     OpenApiRouter::new().routes(routes!(get_me))
 }
 
-/// Who asks.
+/// Identity and rights of the token.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Me, example = json!({"name": "erp", "kind": "token", "role": "operator", "tags": ["hall-a"]}))]
 struct MeBody {
     name: String,
-    /// `token`, or `admin_token` for the one that the operator of the server has set.
+    /// `token`, or `admin_token` for the token in the server's settings.
     kind: &'static str,
     role: Role,
     /// Only printers with any of these tags; empty = all.
     tags: Vec<String>,
 }
 
-/// Says who the token belongs to, and what it may do.
+/// Returns the identity and rights of the token.
 ///
-/// A way to try a token that changes nothing.
+/// This is a way to test a token without changing anything.
 #[utoipa::path(get, path = "/me", tag = "access", responses((status = OK, body = MeBody)))]
 async fn get_me(who: Viewer, _: NoQuery) -> Json<MeBody> {
     let who = who.0;

@@ -17,7 +17,7 @@ const LONGEST: usize = 2_000;
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Page<T> {
     pub items: Vec<T>,
-    /// The next page: `?cursor=…`. Null: this is the last one.
+    /// Cursor of the next page, for `?cursor=…`. Null: this is the last page.
     pub next_cursor: Option<String>,
 }
 

@@ -23,20 +23,20 @@ pub fn routes() -> OpenApiRouter<Services> {
     OpenApiRouter::new().routes(routes!(clear_plates))
 }
 
-/// Plates that are clear now: by printer, or by printer and the print that lay there. Exactly one of the two.
+/// Plates to clear: by printer, or by printer and print. Exactly one of the two.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = ClearPlates, example = json!({"printer_ids": ["0193e1c7-7d1c-7a52-9a3e-2f3b5a0c9e11"]}))]
 struct ClearBody {
-    /// Whatever lies on the plates of these printers.
+    /// Clears the plates of these printers, whatever print is on them.
     #[schema(min_items = 1)]
     printer_ids: Option<Vec<Uuid>>,
-    /// Only where this print lies there: another one is `plate_changed`.
+    /// Clears a plate only if this print is on it. Otherwise its result is `plate_changed`.
     #[schema(value_type = Option<Vec<PlateBody>>, min_items = 1)]
     plates: Option<Vec<Object<PlateBody>>>,
 }
 
-/// A plate with the print that lies on it.
+/// A plate and the print on it.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = PlateRef)]
@@ -45,14 +45,14 @@ struct PlateBody {
     print_id: Uuid,
 }
 
-/// What became of each plate, in the order asked.
+/// The result for each plate, in the order of the request.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = PlatesCleared)]
 struct ClearedBody {
     items: Vec<ClearedItem>,
 }
 
-/// What became of one plate.
+/// The result for one plate.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = PlateCleared)]
 struct ClearedItem {
@@ -61,10 +61,10 @@ struct ClearedItem {
     result: ClearResult,
 }
 
-/// Says that plates are clear.
+/// Marks plates as clear.
 ///
-/// Only somebody who has looked can say so. Nothing changes while a printer prints, and with `plates` nothing where another
-/// print lies than the one that was meant.
+/// A person must have checked the plates. The plate of a printer that prints is not changed. With `plates`, a plate is
+/// not changed if a different print is on it.
 #[utoipa::path(post, path = "/plates/clear", tag = "plates", request_body = ClearBody, responses(
     (status = MULTI_STATUS, description = "Each plate has its own result", body = ClearedBody),
 ))]

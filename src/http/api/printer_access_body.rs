@@ -11,16 +11,16 @@ use crate::{
     service::printer_access::ProxyAuthPatch,
 };
 
-/// User and password of a web server before OctoPrint (HTTP basic authentication).
+/// User and password of a proxy in front of OctoPrint (HTTP basic authentication).
 // No Debug: it holds a password.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = ProxyAuth)]
 pub struct ProxyAuthBody {
-    /// Without a colon. Shown as `proxy_user`.
+    /// Must not contain a colon. Returned as `proxy_user`.
     #[schema(min_length = 1, max_length = 200)]
     user: String,
-    /// Kept encrypted, never shown.
+    /// Stored encrypted, never returned.
     #[schema(min_length = 1, max_length = 4_000)]
     password: String,
 }
@@ -32,7 +32,7 @@ impl ProxyAuthBody {
     }
 }
 
-/// A change of user and password: what is absent is kept.
+/// A change of user and password. Absent fields are kept.
 // No Debug: it may hold a password.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

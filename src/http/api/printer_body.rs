@@ -29,7 +29,7 @@ use crate::{
     },
 };
 
-/// A printer that is to be registered.
+/// A printer to register.
 // No Debug: it holds secrets.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -43,16 +43,16 @@ pub struct NewPrinterBody {
     /// Unique; 1 to 100 characters.
     #[schema(min_length = 1, max_length = 100)]
     name: String,
-    /// Where its OctoPrint is: http or https, with or without a path. Unique in its normal form.
+    /// Address of its OctoPrint: http or https, with or without a path. Must be unique after normalisation.
     #[schema(min_length = 1)]
     url: String,
-    /// OctoPrint's API key. Kept encrypted, never shown.
+    /// OctoPrint's API key. Stored encrypted, never returned.
     #[schema(min_length = 1, max_length = 1_000)]
     api_key: Option<String>,
-    /// What selectors and tokens go by; at most 50.
+    /// Used by selectors and by tokens that are limited by tags; at most 50.
     #[schema(max_items = 50)]
     tags: Option<Vec<String>>,
-    /// Whether it is watched and commanded; default true.
+    /// Whether the printer is observed and accepts commands; default true.
     enabled: Option<bool>,
     #[schema(min_length = 1, max_length = 100)]
     model: Option<String>,
@@ -63,28 +63,28 @@ pub struct NewPrinterBody {
     color: Option<String>,
     #[schema(exclusive_minimum = 0, maximum = 10)]
     nozzle_mm: Option<f64>,
-    /// Width, depth and height.
+    /// Width, depth and height, in millimetres.
     #[schema(min_items = 3, max_items = 3)]
     bed_mm: Option<[f64; 3]>,
-    /// Printers on one electrical circuit, for `max_heating`.
+    /// Name of a group of printers on one electrical circuit, for `max_heating`.
     #[schema(min_length = 1, max_length = 100)]
     power_group: Option<String>,
     #[schema(max_length = 10_000)]
     notes: Option<String>,
-    /// User and password that a web server before OctoPrint asks for.
+    /// User and password for a proxy in front of OctoPrint.
     #[schema(value_type = Option<ProxyAuthBody>)]
     proxy_auth: Option<Object<ProxyAuthBody>>,
-    /// Headers that go with every request to this printer, its event socket, files and camera at the same host and port. At
-    /// most 20. Values are kept encrypted, never shown. Headers of the connection and of OctoPrint are refused: `Host`,
-    /// `Content-Length`, `X-Api-Key`, hop-by-hop headers.
+    /// Extra headers of every request to this printer, its event socket, its files, and a camera at the same host and
+    /// port. At most 20. Values are stored encrypted, never returned. Headers of the connection and of OctoPrint are
+    /// refused: `Host`, `Content-Length`, `X-Api-Key`, hop-by-hop headers.
     #[schema(value_type = Option<std::collections::HashMap<String, String>>)]
     headers: Option<Headers>,
-    /// Certificates in PEM that are trusted for this printer in addition to those of the server: of an authority, or the
-    /// printer's own. Public: they are shown. At most 20.
+    /// Certificates in PEM that are trusted for this printer, in addition to those of the server. They may be those of
+    /// an authority, or the printer's own. Certificates are public, so they are returned. At most 20.
     #[schema(max_length = 64_000)]
     ca_certificate: Option<String>,
-    /// Where pictures of this printer are, in place of the address in OctoPrint's settings; it may have a user and a password.
-    /// Kept encrypted, never shown.
+    /// Address of this printer's camera image. Replaces the address in OctoPrint's settings. It may contain a user and
+    /// a password. Stored encrypted, never returned.
     #[schema(max_length = 2_000)]
     camera_url: Option<String>,
 }
@@ -115,7 +115,7 @@ impl NewPrinterBody {
     }
 }
 
-/// A change of a printer: what is absent is kept, null clears.
+/// A change of a printer. Absent fields are kept, null clears a field.
 // No Debug: it may hold secrets.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -129,7 +129,7 @@ pub struct PrinterPatchBody {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>, min_length = 1)]
     url: Option<Option<String>>,
-    /// Kept when absent; null clears it.
+    /// Kept if absent; null clears it.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>, min_length = 1, max_length = 1_000)]
     api_key: Option<Option<String>>,
@@ -161,18 +161,18 @@ pub struct PrinterPatchBody {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>, max_length = 10_000)]
     notes: Option<Option<String>>,
-    /// Kept when absent; null clears user and password.
+    /// Kept if absent; null clears user and password.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<ProxyAuthPatchBody>)]
     proxy_auth: Option<Option<Object<ProxyAuthPatchBody>>>,
-    /// A header that is absent is kept, null removes it; null in place of the object removes all.
+    /// Absent headers are kept, and null removes a header. Null in place of the object removes all headers.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<std::collections::HashMap<String, Option<String>>>)]
     headers: Option<Option<HeadersPatch>>,
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>, max_length = 64_000)]
     ca_certificate: Option<Option<String>>,
-    /// Kept when absent; null clears it.
+    /// Kept if absent; null clears it.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>, max_length = 2_000)]
     camera_url: Option<Option<String>>,
@@ -210,7 +210,7 @@ impl PrinterPatchBody {
     }
 }
 
-/// A registered printer with what is seen of it.
+/// A registered printer with its last observation.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Printer)]
 pub struct PrinterBody {
@@ -223,26 +223,26 @@ pub struct PrinterBody {
     material: Option<String>,
     color: Option<String>,
     nozzle_mm: Option<f64>,
-    /// Width, depth and height.
+    /// Width, depth and height, in millimetres.
     #[schema(min_items = 3, max_items = 3)]
     bed_mm: Option<[f64; 3]>,
     power_group: Option<String>,
     notes: String,
-    /// User that a web server before OctoPrint asks for; null without one.
+    /// User for a proxy in front of OctoPrint; null without a proxy login.
     proxy_user: Option<String>,
-    /// Names of the headers that go with every request, in lower case.
+    /// Names of the extra headers of every request, in lower case.
     header_names: Vec<String>,
     /// PEM.
     ca_certificate: Option<String>,
-    /// Whether it has a camera address of its own.
+    /// Whether the printer has its own camera address.
     camera_url_set: bool,
-    /// What `ETag` and `If-Match` carry, as `"v3"`.
+    /// Version number. `ETag` and `If-Match` contain it as `"v3"`.
     version: i64,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
     status: StatusBody,
     plate: Plate,
-    /// The active print, or the file that is selected; null when there is neither.
+    /// The active print, or the selected file. Null if there is neither.
     job: Option<JobBody>,
 }
 
@@ -273,26 +273,26 @@ impl Line for PrinterBody {
     ];
 }
 
-/// What is seen of a printer, and how old that is.
+/// The last observation of a printer, and its age.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = PrinterStatus)]
 pub struct StatusBody {
     reachability: Reachability,
     /// `unknown` while the printer is not online.
     state: PrinterState,
-    /// What was seen last.
+    /// The last observed state.
     last_state: PrinterState,
-    /// OctoPrint's own words.
+    /// State text as OctoPrint reports it.
     state_text: String,
     error: Option<String>,
     observed_at: Option<DateTime<Utc>>,
     age_ms: Option<i64>,
     /// How changes are observed: `push` by the event socket, `poll` by reading the printer at intervals.
     channel: Option<&'static str>,
-    /// Why no events come, while the printer is polled; null while its event socket is being opened.
+    /// Why the printer is polled instead of sending events. Null while its event socket is being opened.
     channel_error: Option<ChannelErrorBody>,
     octoprint_version: Option<String>,
-    /// Degrees Celsius, by OctoPrint's names of the heaters.
+    /// Degrees Celsius, by the heater names of OctoPrint.
     #[schema(value_type = std::collections::BTreeMap<String, crate::domain::reading::Temperature>)]
     temperatures: Temperatures,
 }
@@ -302,7 +302,7 @@ pub struct StatusBody {
 #[schema(as = ChannelError)]
 pub struct ChannelErrorBody {
     code: ChannelFailure,
-    /// The HTTP status of the refusal, where there was one.
+    /// HTTP status of the refusal, if there was one.
     status: Option<u16>,
     /// For people, in English.
     detail: &'static str,
@@ -312,14 +312,14 @@ pub struct ChannelErrorBody {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Job)]
 pub struct JobBody {
-    /// The active print; null while a file is only selected.
+    /// The active print. Null if a file is only selected.
     pub print_id: Option<Uuid>,
     pub file: Option<JobFile>,
     pub user: Option<String>,
     pub estimated_print_time_s: Option<f64>,
     pub started_by: Option<By>,
     pub paused_by: Option<By>,
-    /// Since when it prints without progress.
+    /// When progress stopped while the printer reports that it prints.
     pub stalled_since: Option<DateTime<Utc>>,
     pub progress: Progress,
 }

@@ -44,9 +44,9 @@ pub fn routes() -> OpenApiRouter<Services> {
         .routes(routes!(test_printer))
 }
 
-/// Lists printers by name, each with what is seen of it.
+/// Lists printers by name, each with its last observation.
 ///
-/// No printer is asked: `status.observed_at` says how old what is seen is.
+/// The request contacts no printer. `status.observed_at` is the time of the observation.
 #[utoipa::path(get, path = "/printers", tag = "printers", params(
     ("tag" = Option<String>, Query, description = "Only printers with this tag."),
     ("state" = Option<PrinterState>, Query, description = "Only printers whose last seen state is this."),
@@ -82,8 +82,9 @@ async fn list_printers(who: Viewer, mut params: Params, State(services): State<S
 
 /// Registers a printer.
 ///
-/// It need not be on. Its name and the normal form of its address are unique. `POST /printers/test` tries an address first.
-/// The answer waits until the change is applied, for at most 2 s; the change is stored in any case, and applied later.
+/// The printer need not be online. Its name and its normalised address must be unique. `POST /printers/test` tests an
+/// address first. The response waits until the change is applied, for at most 2 s. If it takes longer, the change is
+/// stored and applied later.
 #[utoipa::path(post, path = "/printers", tag = "printers", request_body = NewPrinterBody, responses(
     (status = CREATED, body = PrinterBody, headers(
         ("Location", description = "Path of the printer."), ("ETag", description = "Version of what can be written."),
@@ -103,9 +104,9 @@ async fn create_printer(
     Ok((StatusCode::CREATED, location, tagged(view)).into_response())
 }
 
-/// Reads a printer, as it was seen last.
+/// Reads a printer with its last observation.
 ///
-/// No printer is asked; `GET /printers/{id}/job` does that.
+/// The request does not contact the printer. `GET /printers/{id}/job` does.
 #[utoipa::path(get, path = "/printers/{id}", tag = "printers", params(("id" = Uuid, Path)), responses(
     (status = OK, body = PrinterBody, headers(("ETag", description = "Version of what can be written."))),
 ))]
@@ -120,8 +121,9 @@ async fn get_printer(
 
 /// Changes a printer by a JSON merge patch.
 ///
-/// What is absent is kept, null clears; `application/json` is taken, too. It takes effect at once, a new address or key when
-/// the command in flight has ended. With `If-Match` nobody overwrites what somebody else wrote meanwhile.
+/// Absent fields are kept, null clears a field. `application/json` is accepted, too. The change takes effect at once. A
+/// new address or key takes effect after the command in flight has ended. With `If-Match`, a change fails if another
+/// client changed the printer in the meantime.
 #[utoipa::path(patch, path = "/printers/{id}", tag = "printers", params(
     ("id" = Uuid, Path),
     ("If-Match" = Option<String>, Header, description = "The ETag that is to be changed, or `*`."),
@@ -156,7 +158,7 @@ async fn update_printer(
 
 /// Removes a printer.
 ///
-/// Commands that were not sent to it end as `skipped`; rows of past batches keep its name.
+/// Commands that were not sent to the printer end as `skipped`. The rows of past batches keep its name.
 #[utoipa::path(delete, path = "/printers/{id}", tag = "printers", params(("id" = Uuid, Path)), responses(
     (status = NO_CONTENT),
 ))]
@@ -170,7 +172,7 @@ async fn delete_printer(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// An address that is to be tested, with the key, the proxy settings and the certificates of `POST /printers`.
+/// An address to test, with the key, the proxy settings and the certificates of `POST /printers`.
 // No Debug: it may hold secrets.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -186,31 +188,31 @@ struct TestBody {
     ca_certificate: Option<String>,
 }
 
-/// What was found at an address.
+/// The result of a connection test.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = PrinterTestReport)]
 struct ReportBody {
-    /// The address, the key and its permissions are what Printyard needs.
+    /// The address, the key and its permissions are sufficient.
     ok: bool,
     reachability: Reachability,
     octoprint_version: Option<String>,
-    /// Who the key belongs to.
+    /// The OctoPrint user that the key belongs to.
     user: Option<String>,
     missing_permissions: Vec<String>,
-    /// What is wrong, as a stable word; null when all is well.
+    /// A stable code for the error. Null without an error.
     code: Option<&'static str>,
-    /// What is wrong, in one sentence.
+    /// The error in one sentence.
     detail: Option<String>,
-    /// What to do about it.
+    /// What to do about the error.
     advice: Option<String>,
-    /// The address to which the tested one redirects; to be used in its place.
+    /// The address that the tested one redirects to. Use it instead.
     suggested_url: Option<String>,
 }
 
-/// Tries an address and a key without registering anything.
+/// Tests an address and a key without registering a printer.
 ///
-/// Distinguishes names, ports, timeouts, certificates, web servers in front of OctoPrint, keys, permissions and other servers:
-/// `code` for programs, `detail` and `advice` for people.
+/// The test distinguishes errors of names, ports, timeouts, certificates, proxies in front of OctoPrint, keys and
+/// permissions, and servers other than OctoPrint. `code` is for programs, `detail` and `advice` are for people.
 #[utoipa::path(post, path = "/printers/test", tag = "printers", request_body = TestBody, responses(
     (status = OK, body = ReportBody),
 ))]

@@ -33,22 +33,22 @@ pub fn routes() -> OpenApiRouter<Services> {
     OpenApiRouter::new().routes(routes!(list_prints)).routes(routes!(get_print))
 }
 
-/// A print that was seen.
+/// A print that was observed.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Print)]
 struct PrintBody {
     id: Uuid,
     printer_id: Uuid,
-    /// Null where the print was never seen with its file.
+    /// Null if the file of the print was never observed.
     file: Option<FileRef>,
     started_at: DateTime<Utc>,
     ended_at: Option<DateTime<Utc>>,
-    /// Null while it has not ended.
+    /// Null until the print ends.
     result: Option<PrintResult>,
-    /// OctoPrint's or the firmware's own words.
+    /// Reason as OctoPrint or the firmware reports it.
     reason: Option<String>,
     started_by: By,
-    /// The command that started it; null where no command did.
+    /// The command that started the print. Null if no command did.
     command_id: Option<Uuid>,
     /// The batch of that command.
     batch_id: Option<Uuid>,
@@ -92,7 +92,7 @@ impl From<Print> for PrintBody {
 
 /// Lists prints, newest first.
 ///
-/// Every print that was seen, whoever started it.
+/// The list contains every observed print, also those that were started outside Printyard.
 #[utoipa::path(get, path = "/prints", tag = "prints", params(
     ("printer_id" = Option<Uuid>, Query, description = "Only prints on this printer."),
     ("batch_id" = Option<Uuid>, Query, description = "Only prints that a command of this batch started."),
@@ -130,7 +130,7 @@ async fn list_prints(who: Viewer, mut params: Params, State(services): State<Ser
 
 /// Reads a print.
 ///
-/// `started_by` says whether a command began it, or somebody at the printer.
+/// `started_by` shows whether a command or an action at the printer started it.
 #[utoipa::path(get, path = "/prints/{id}", tag = "prints", params(("id" = Uuid, Path)),
     responses((status = OK, body = PrintBody)))]
 async fn get_print(

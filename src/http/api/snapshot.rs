@@ -19,15 +19,15 @@ pub fn routes() -> OpenApiRouter<Services> {
     OpenApiRouter::new().routes(routes!(get_printer_snapshot))
 }
 
-/// The bytes of a picture, as the camera made them.
+/// The bytes of an image, as the camera sent them.
 #[derive(utoipa::ToSchema)]
 #[schema(value_type = String, format = Binary)]
 #[expect(dead_code, reason = "it describes the answer for the document")]
 struct Picture(Vec<u8>);
 
-/// Passes on one picture of the printer's camera.
+/// Returns one image of the printer's camera.
 ///
-/// The picture is fetched when it is asked for, within a few seconds.
+/// The server fetches the image on each request, within a few seconds.
 #[utoipa::path(get, path = "/printers/{id}/snapshot", tag = "printers", params(("id" = Uuid, Path)), responses(
     (status = OK, description = "The picture", content_type = "image/*", body = inline(Picture)),
     super::openapi::FromPrinter,

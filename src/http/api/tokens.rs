@@ -35,7 +35,7 @@ pub fn routes() -> OpenApiRouter<Services> {
         .routes(routes!(rotate_token))
 }
 
-/// A token that is to be made.
+/// A token to create.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = NewToken, example = json!({"name": "erp", "role": "operator", "tags": ["hall-a"], "expires_at": null}))]
@@ -45,10 +45,11 @@ struct NewTokenBody {
     role: Role,
     /// Only printers with any of these tags; empty = all.
     tags: Option<Vec<String>>,
-    /// Null or absent: it does not expire.
+    /// Null or absent: the token does not expire.
     #[serde(default, deserialize_with = "time")]
     expires_at: Option<DateTime<Utc>>,
-    /// Every POST with an effect must come with an `Idempotency-Key`: 400 `idempotency_key_required` otherwise.
+    /// Every POST with an effect must have an `Idempotency-Key`. Otherwise it fails with 400
+    /// `idempotency_key_required`.
     #[serde(default)]
     require_idempotency_key: bool,
 }
@@ -63,7 +64,7 @@ struct TokenBody {
     tags: Vec<String>,
     created_at: DateTime<Utc>,
     expires_at: Option<DateTime<Utc>>,
-    /// To the minute.
+    /// Accurate to the minute.
     last_used_at: Option<DateTime<Utc>>,
     require_idempotency_key: bool,
 }
@@ -78,7 +79,7 @@ impl Line for TokenBody {
 #[derive(Serialize, ToSchema)]
 #[schema(as = TokenCreated)]
 struct CreatedBody {
-    /// The secret, shown this once. Absent on a replay.
+    /// The secret, shown only once. Absent on a replay.
     #[schema(example = "pyd_…", required = false)]
     token: String,
     #[serde(flatten)]
@@ -100,9 +101,10 @@ impl From<Token> for TokenBody {
     }
 }
 
-/// Makes a token.
+/// Creates a token.
 ///
-/// The secret is in this answer and nowhere else. A role is all that it may do, tags limit it to some printers.
+/// Only this response contains the secret. The role limits what the token may do, and the tags limit it to some
+/// printers.
 #[utoipa::path(post, path = "/tokens", tag = "access", request_body = NewTokenBody, responses(
     (status = CREATED, body = CreatedBody, headers(("Location", description = "Path of the token."))),
 ))]
@@ -129,19 +131,19 @@ fn created(token: Token, secret: String) -> Response {
     (StatusCode::CREATED, location, Json(CreatedBody { token: secret, rest: token.into() })).into_response()
 }
 
-/// How a token is to be replaced.
+/// How to replace a token.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = RotateToken, example = json!({"overlap_s": 86400}))]
 struct RotateBody {
-    /// The old one works on for so long, at most 30 days; 0 ends it at once.
+    /// Seconds that the old token stays valid, at most 30 days; 0 ends it at once.
     #[schema(maximum = 2_592_000)]
     overlap_s: u32,
 }
 
-/// Makes a token with the same rights in the place of another one.
+/// Replaces a token by a new one with the same rights.
 ///
-/// The old one works on for `overlap_s` seconds, so that whoever holds it can change over.
+/// The old token stays valid for `overlap_s` seconds, so that its clients can switch.
 #[utoipa::path(post, path = "/tokens/{id}/rotate", tag = "access", params(("id" = Uuid, Path)),
     request_body = RotateBody, responses(
     (status = CREATED, body = CreatedBody, headers(("Location", description = "Path of the new token."))),
@@ -160,7 +162,7 @@ async fn rotate_token(
 
 /// Lists tokens, newest first.
 ///
-/// Their secrets are not known any more.
+/// The list does not contain their secrets. The server stores only hashes.
 #[utoipa::path(get, path = "/tokens", tag = "access", params(super::openapi::Paging),
     responses((status = OK, content(
     (Page<TokenBody> = "application/json"), (TokenBody = "application/x-ndjson"), (String = "text/csv"),
@@ -180,7 +182,7 @@ async fn list_tokens(who: Admin, mut params: Params, State(services): State<Serv
 
 /// Reads a token.
 ///
-/// Its secret is not known any more.
+/// The response does not contain its secret. The server stores only a hash.
 #[utoipa::path(get, path = "/tokens/{id}", tag = "access", params(("id" = Uuid, Path)),
     responses((status = OK, body = TokenBody)))]
 async fn get_token(
@@ -194,7 +196,7 @@ async fn get_token(
 
 /// Revokes a token.
 ///
-/// At once and for good, with the sessions that were opened with it.
+/// The token becomes invalid at once and permanently. Sessions that were opened with it end.
 #[utoipa::path(delete, path = "/tokens/{id}", tag = "access", params(("id" = Uuid, Path)),
     responses((status = NO_CONTENT)))]
 async fn delete_token(

@@ -55,17 +55,17 @@ pub struct UploadForm {
     /// The content, with a file name.
     #[schema(value_type = String, format = Binary)]
     file: Vec<u8>,
-    /// Folder on the printer; made as needed. Empty or absent: the top.
+    /// Folder on the printer, created if needed. Empty or absent: the top folder.
     path: Option<String>,
-    /// Select it afterwards: `true` or `false`.
+    /// Select the file after the upload: `true` or `false`.
     select: Option<bool>,
 }
 
-/// What became of an upload.
+/// The uploaded file.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Uploaded, example = json!({"path": "parts/bracket.gcode", "origin": "local", "size": 1048576}))]
 pub struct UploadedBody {
-    /// The path that OctoPrint gave it, which may differ from what was asked.
+    /// The path that OctoPrint gave it. May differ from the requested path.
     path: String,
     origin: String,
     /// Bytes.

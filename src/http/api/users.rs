@@ -38,40 +38,40 @@ pub fn routes() -> OpenApiRouter<Services> {
         .routes(routes!(delete_user_session))
 }
 
-/// A user that is to be made.
+/// A user to create.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = NewUser, example = json!({"name": "ann", "password": "several words in a row", "role": "operator", "tags": ["hall-a"]}))]
 struct NewUserBody {
-    /// Unique, whatever the case of its letters.
+    /// Unique, ignoring case.
     #[schema(min_length = 1, max_length = 64)]
     name: String,
-    /// Absent: they cannot log in until one is set.
+    /// Absent: the user cannot log in by password until one is set.
     #[schema(min_length = 15, max_length = 256)]
     password: Option<String>,
     role: Role,
-    /// Only printers with any of these tags; empty = all. An admin has none.
+    /// Only printers with any of these tags; empty = all. Must be empty for an admin.
     tags: Option<Vec<String>>,
     enabled: Option<bool>,
 }
 
-/// A change of a user: what is absent stays.
+/// A change of a user. Absent fields are kept.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = UserPatch, example = json!({"enabled": false}))]
 struct UserPatchBody {
     #[schema(min_length = 1, max_length = 64)]
     name: Option<String>,
-    /// Ends all of their sessions.
+    /// Ends all sessions of the user.
     #[schema(min_length = 15, max_length = 256)]
     password: Option<String>,
     role: Option<Role>,
     tags: Option<Vec<String>>,
-    /// False ends all of their sessions.
+    /// False ends all sessions of the user.
     enabled: Option<bool>,
 }
 
-/// A user. Their password is shown to nobody.
+/// A user. The password is never returned.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = User)]
 struct UserBody {
@@ -85,17 +85,17 @@ struct UserBody {
     last_login_at: Option<DateTime<Utc>>,
 }
 
-/// A browser in which a user is logged in.
+/// A session: a browser in which the user is logged in.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Session)]
 struct SessionBody {
     id: Uuid,
     created_at: DateTime<Utc>,
-    /// To the minute.
+    /// Accurate to the minute.
     last_seen_at: DateTime<Utc>,
     expires_at: DateTime<Utc>,
     address: Option<String>,
-    /// What the browser says it is.
+    /// `User-Agent` of the browser.
     agent: String,
 }
 
@@ -141,7 +141,7 @@ impl From<Session> for SessionBody {
 
 /// Lists users, newest first.
 ///
-/// Disabled ones, too.
+/// The list includes disabled users.
 #[utoipa::path(get, path = "/users", tag = "access", params(super::openapi::Paging),
     responses((status = OK, content(
     (Page<UserBody> = "application/json"), (UserBody = "application/x-ndjson"), (String = "text/csv"),
@@ -159,9 +159,9 @@ async fn list_users(who: Admin, mut params: Params, State(services): State<Servi
     export::list(LIST, asked, page).await
 }
 
-/// Makes a user.
+/// Creates a user.
 ///
-/// Without a password they can only come in by single sign-on, or by a password that is set later.
+/// A user without a password can log in by single sign-on only, until a password is set.
 #[utoipa::path(post, path = "/users", tag = "access", request_body = NewUserBody, responses(
     (status = CREATED, body = UserBody, headers(
         ("Location", description = "Path of the user."), ("ETag", description = "Version of what can be written."),
@@ -187,7 +187,7 @@ async fn create_user(
 
 /// Reads a user.
 ///
-/// Passwords are never shown, in no form.
+/// The password is never returned, not even as a hash.
 #[utoipa::path(get, path = "/users/{id}", tag = "access", params(("id" = Uuid, Path)), responses(
     (status = OK, body = UserBody, headers(("ETag", description = "Version of what can be written."))),
 ))]
@@ -197,8 +197,8 @@ async fn get_user(who: Admin, _: NoQuery, Id(id): Id, State(services): State<Ser
 
 /// Changes a user by a JSON merge patch.
 ///
-/// A new password and being disabled end all of their sessions at once, a smaller role counts at once. The last admin
-/// stays one.
+/// A new password ends all sessions of the user at once, and so does disabling the user. A role with fewer rights takes
+/// effect at once. The last admin must keep that role.
 #[utoipa::path(patch, path = "/users/{id}", tag = "access", params(
     ("id" = Uuid, Path),
     ("If-Match" = Option<String>, Header, description = "The ETag that is to be changed, or `*`."),
@@ -234,7 +234,7 @@ async fn update_user(
 
 /// Lists the browsers in which a user is logged in.
 ///
-/// Each was opened by logging in, and ends by itself when it is not used.
+/// Each login creates a session. A session that is not used expires.
 #[utoipa::path(get, path = "/users/{id}/sessions", tag = "access", params(("id" = Uuid, Path)),
     responses((status = OK, body = SessionsBody)))]
 async fn list_user_sessions(
@@ -250,7 +250,7 @@ async fn list_user_sessions(
 
 /// Ends a session.
 ///
-/// At once: the next thing that this browser asks for is refused.
+/// The session ends at once: the next request of the browser is refused.
 #[utoipa::path(delete, path = "/users/{id}/sessions/{session_id}", tag = "access",
     params(("id" = Uuid, Path), ("session_id" = Uuid, Path)), responses((status = NO_CONTENT)))]
 async fn delete_user_session(

@@ -18,18 +18,19 @@ use crate::{
     service::webhooks::{WebhookPatch, WebhookView},
 };
 
-/// A webhook that is to be made.
+/// A webhook to create.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = NewWebhook, example = json!({"url": "https://erp.example.com/printyard", "types": ["batch.finished"]}))]
 pub struct NewWebhookBody {
     /// http or https, without a user or a password.
     url: String,
-    /// Which events it is told of; absent or empty: all.
+    /// Event types to send. Absent or empty: all.
     types: Option<Vec<EventType>>,
     /// Default true.
     enabled: Option<bool>,
-    /// One request at a time, in the order of the feed: an event that is not taken holds up those behind it. Default false.
+    /// Sends one request at a time, in feed order. An event that the receiver does not accept delays the events after
+    /// it. Default false.
     ordered: Option<bool>,
     description: Option<String>,
 }
@@ -47,7 +48,7 @@ impl NewWebhookBody {
     }
 }
 
-/// A change of a webhook: what is absent is kept.
+/// A change of a webhook. Absent fields are kept.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = WebhookPatch, example = json!({"enabled": true}))]
@@ -60,7 +61,7 @@ pub struct WebhookPatchBody {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<Vec<EventType>>)]
     types: Option<Option<Vec<EventType>>>,
-    /// True: it goes on where it stopped, as far as the feed has it still. Cannot be cleared.
+    /// True: the webhook continues where it stopped, if the feed still has those events. Cannot be cleared.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<bool>)]
     enabled: Option<Option<bool>>,
@@ -91,32 +92,33 @@ impl WebhookPatchBody {
     }
 }
 
-/// A receiver that is told of events, without its secret.
+/// A webhook: a receiver of events, without its secret.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Webhook)]
 pub struct WebhookBody {
     pub id: Uuid,
     url: String,
-    /// Which events it is told of; empty: all.
+    /// Event types to send. Empty: all.
     types: Vec<EventType>,
     enabled: bool,
     ordered: bool,
     description: String,
-    /// Why the server switched it off; null where it did not.
+    /// Why the server disabled the webhook. Null if it did not.
     disabled_reason: Option<DisabledReason>,
-    /// It hears of printers with any of these tags only, since whoever made it may see no others; empty: of all.
+    /// The webhook gets events of printers with any of these tags, because its creator may see no others. Empty: all
+    /// printers.
     tags: Vec<String>,
     created_by: String,
-    /// Deliveries that are to be sent, or sent again.
+    /// Deliveries that are not finished yet.
     pending: i64,
-    /// Nothing has got through since then.
+    /// All attempts have failed since this time.
     failing_since: Option<DateTime<Utc>>,
     last_success_at: Option<DateTime<Utc>>,
-    /// What was wrong with the last attempt, in one sentence.
+    /// Error of the last attempt, in one sentence.
     last_error: Option<String>,
-    /// The former secret signs, too, until then.
+    /// Until this time, the previous secret signs, too.
     secret_overlap_until: Option<DateTime<Utc>>,
-    /// What `ETag` and `If-Match` carry, as `"v3"`.
+    /// Version number. `ETag` and `If-Match` contain it as `"v3"`.
     pub version: i64,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
@@ -153,56 +155,56 @@ impl From<WebhookView> for WebhookBody {
 #[derive(Serialize, ToSchema)]
 #[schema(as = WebhookWithSecret)]
 pub struct WithSecretBody {
-    /// What verifies its signatures (Standard Webhooks), shown this once. Absent on a replay.
+    /// Verifies the signatures (Standard Webhooks). Shown only once. Absent on a replay.
     #[schema(example = "whsec_…", required = false)]
     pub secret: String,
     #[serde(flatten)]
     pub rest: WebhookBody,
 }
 
-/// How a secret is to be replaced.
+/// How to replace a secret.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = RotateSecret, example = json!({"overlap_s": 86400}))]
 pub struct RotateSecretBody {
-    /// The former one signs, too, for so long, at most 30 days; 0 ends it at once.
+    /// Seconds that the previous secret still signs, at most 30 days; 0 ends it at once.
     pub overlap_s: u32,
 }
 
-/// What came of a test.
+/// The result of a test.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = WebhookTestReport)]
 pub struct TestReportBody {
-    /// The receiver answered with 2xx.
+    /// The receiver responded with 2xx.
     pub delivered: bool,
-    /// The HTTP status; null where there was none.
+    /// The HTTP status. Null if there was no response.
     pub status: Option<u16>,
     pub latency_ms: i64,
-    /// What is wrong, in one sentence.
+    /// The error in one sentence.
     pub error: Option<String>,
-    /// What to do about it.
+    /// What to do about the error.
     pub advice: Option<String>,
 }
 
-/// One event on its way to one receiver.
+/// The delivery of one event to one receiver.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = WebhookDelivery)]
 pub struct DeliveryBody {
     id: Uuid,
     webhook_id: Uuid,
-    /// That of the event, sent as `webhook-id` with each attempt.
+    /// Id of the event, sent as `webhook-id` with each attempt.
     event_id: Uuid,
     #[serde(rename = "type")]
     kind: EventType,
     state: DeliveryState,
     attempts: i64,
-    /// When it is sent next; null where it has ended.
+    /// Time of the next attempt. Null if the delivery has ended.
     next_at: Option<DateTime<Utc>>,
-    /// The HTTP status of the last answer.
+    /// The HTTP status of the last response.
     status: Option<u16>,
-    /// What was wrong with the last attempt, in one sentence.
+    /// Error of the last attempt, in one sentence.
     error: Option<String>,
-    /// The beginning of the last answer, at most 1 KB.
+    /// The beginning of the last response, at most 1 KB.
     response: Option<String>,
     latency_ms: Option<i64>,
     created_at: DateTime<Utc>,

@@ -46,7 +46,7 @@ pub fn routes() -> OpenApiRouter<Services> {
 
 /// Lists webhooks, oldest first.
 ///
-/// With how each is doing. Their secrets are not told any more.
+/// Each webhook has its delivery status. Secrets are not returned.
 #[utoipa::path(get, path = "/webhooks", tag = "webhooks", params(super::openapi::Paging),
     responses((status = OK, content(
     (Page<WebhookBody> = "application/json"), (WebhookBody = "application/x-ndjson"), (String = "text/csv"),
@@ -70,9 +70,9 @@ async fn list_webhooks(
     export::list(LIST, asked, page).await
 }
 
-/// Makes a webhook.
+/// Creates a webhook.
 ///
-/// It begins at the end of the feed: it hears of what happens from now on. The secret is shown this once.
+/// The webhook gets events from now on, none of the past. The secret is shown only once.
 #[utoipa::path(post, path = "/webhooks", tag = "webhooks", request_body = NewWebhookBody, responses(
     (status = CREATED, body = WithSecretBody, headers(
         ("Location", description = "Path of the webhook."), ("ETag", description = "Version of what can be written."),
@@ -93,7 +93,7 @@ async fn create_webhook(
 
 /// Reads a webhook.
 ///
-/// With how it is doing. Its secret is not told any more.
+/// The webhook has its delivery status. The secret is not returned.
 #[utoipa::path(get, path = "/webhooks/{id}", tag = "webhooks", params(("id" = Uuid, Path)), responses(
     (status = OK, body = WebhookBody, headers(("ETag", description = "Version of what can be written."))),
 ))]
@@ -106,9 +106,9 @@ async fn get_webhook(
     Ok(shown(services.webhook(&who.0, id).await?))
 }
 
-/// Changes a webhook by a JSON merge patch; also taken as `application/json`.
+/// Changes a webhook by a JSON merge patch. `application/json` is accepted, too.
 ///
-/// One that is switched on again goes on where it stopped, as far as the feed has it still.
+/// A webhook that is enabled again continues where it stopped, if the feed still has those events.
 #[utoipa::path(patch, path = "/webhooks/{id}", tag = "webhooks", params(
     ("id" = Uuid, Path),
     ("If-Match" = Option<String>, Header, description = "The ETag that is to be changed, or `*`."),
@@ -141,7 +141,7 @@ async fn update_webhook(
 
 /// Removes a webhook.
 ///
-/// With what was to be sent to it.
+/// Its unfinished deliveries are removed, too.
 #[utoipa::path(delete, path = "/webhooks/{id}", tag = "webhooks", params(("id" = Uuid, Path)),
     responses((status = NO_CONTENT)))]
 async fn delete_webhook(
@@ -154,9 +154,9 @@ async fn delete_webhook(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Tries a webhook.
+/// Tests a webhook.
 ///
-/// Sends an event of the type `webhook.test` now, also where it is switched off, and tells what came of it.
+/// Sends an event of the type `webhook.test` now, even if the webhook is disabled, and returns the result.
 #[utoipa::path(post, path = "/webhooks/{id}/test", tag = "webhooks", params(("id" = Uuid, Path)),
     responses((status = OK, body = TestReportBody)))]
 async fn test_webhook(
@@ -176,9 +176,9 @@ async fn test_webhook(
     }))
 }
 
-/// Gives a webhook a new secret.
+/// Replaces the secret of a webhook.
 ///
-/// For a while both sign: time to give the new one to the receiver.
+/// For a while, both secrets sign, so that the receiver can switch to the new one.
 #[utoipa::path(post, path = "/webhooks/{id}/rotate-secret", tag = "webhooks", params(("id" = Uuid, Path)),
     request_body = RotateSecretBody, responses((status = OK, body = WithSecretBody)))]
 async fn rotate_secret(
@@ -193,9 +193,9 @@ async fn rotate_secret(
     Ok(with_secret(view, secret))
 }
 
-/// Lists what was sent, or is to be sent, newest first.
+/// Lists deliveries, newest first.
 ///
-/// Kept 30 days, of each webhook at most 10,000 that have ended.
+/// Finished deliveries are kept for 30 days, at most 10,000 for each webhook.
 #[utoipa::path(get, path = "/webhooks/{id}/deliveries", tag = "webhooks", params(
     ("id" = Uuid, Path),
     ("state" = Option<DeliveryState>, Query, description = "Only deliveries in this state."),
@@ -228,7 +228,7 @@ async fn list_deliveries(
 
 /// Sends an event again.
 ///
-/// At once, and with the same `webhook-id`.
+/// The event is sent at once, with the same `webhook-id`.
 #[utoipa::path(post, path = "/webhooks/{id}/deliveries/{delivery_id}/redeliver", tag = "webhooks", params(
     ("id" = Uuid, Path), ("delivery_id" = Uuid, Path),
 ), responses(

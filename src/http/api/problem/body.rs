@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use super::HealthParts;
 
-/// What went wrong (RFC 9457).
+/// An error (RFC 9457).
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Problem, example = json!({
     "type": "urn:printyard:problem:name_taken", "title": "Conflict", "status": 409,
@@ -13,48 +13,48 @@ use super::HealthParts;
     "request_id": "0193e1c7-7d1c-7a52-9a3e-2f3b5a0c9e11"
 }))]
 pub struct ProblemBody {
-    /// A name for this kind of problem, made of its code.
+    /// URI of this kind of problem, derived from its code.
     #[serde(rename = "type")]
     pub kind: String,
     /// The status in words.
     pub title: &'static str,
     pub status: u16,
-    /// What went wrong here, in a sentence for people.
+    /// What failed, in a sentence for people.
     pub detail: String,
-    /// The path that was asked for.
+    /// The path of the request.
     pub instance: String,
-    /// A stable word for programs.
+    /// A stable code for programs.
     pub code: &'static str,
-    /// As in `X-Request-Id`: what to look for in the server's log.
+    /// Same as `X-Request-Id`. Search for it in the server's log.
     pub request_id: String,
     /// Every part of the input that broke a rule.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     pub errors: Vec<ProblemError>,
-    /// The query parameter that is wrong; the first one where there are several.
+    /// The first invalid query parameter.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false)]
     pub parameter: Option<String>,
-    /// With `selection_changed`: how many printers are selected now.
+    /// With `selection_changed`: the number of printers that are selected now.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false)]
     pub total: Option<usize>,
-    /// With `cursor_expired`: before the oldest event that is kept.
+    /// With `cursor_expired`: a cursor before the oldest event that is kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false)]
     pub restart_cursor: Option<String>,
-    /// With `not_ready`: every part, as readiness has them.
+    /// With `not_ready`: every part, as in the readiness response.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false)]
     pub parts: Option<HealthParts>,
 }
 
-/// What went wrong with one item of several.
+/// The error of one item of several.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ItemProblem {
-    /// A stable word for programs.
+    /// A stable code for programs.
     pub(super) code: &'static str,
-    /// What went wrong here, in a sentence for people.
+    /// What failed, in a sentence for people.
     pub(super) detail: String,
     /// Every part of the item that broke a rule.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -73,7 +73,7 @@ pub struct ProblemError {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false)]
     pub parameter: Option<String>,
-    /// A stable word for programs.
+    /// A stable code for programs.
     pub code: &'static str,
     /// The rule, in one sentence.
     pub detail: String,
