@@ -93,8 +93,8 @@ impl From<Found> for RecordBody {
 #[utoipa::path(get, path = "/audit", tag = "access", params(
     ("since" = Option<chrono::DateTime<chrono::Utc>>, Query, description = "Only changes at this time or later."),
     ("until" = Option<chrono::DateTime<chrono::Utc>>, Query, description = "Only changes before this time."),
-    ("actor" = Option<String>, Query, description = "Only changes by somebody of this name."),
-    ("action" = Option<String>, Query, description = "Only changes of this kind."),
+    ("actor" = Option<String>, Query, description = "Only changes by the actor with this name."),
+    ("action" = Option<String>, Query, description = "Only changes with this action."),
     ("printer_id" = Option<Uuid>, Query, description = "Only changes that concern this printer."),
     super::openapi::Paging,
 ), responses((status = OK, content(

@@ -51,8 +51,8 @@ pub fn routes() -> OpenApiRouter<Services> {
 /// once. With `Prefer: wait=n` it is sent when every command has ended, or after n seconds (at most 30).
 #[utoipa::path(post, path = "/batches", tag = "batches", params(super::openapi::PreferWait),
     request_body = NewBatchBody, responses(
-    (status = OK, description = "What a dry run would do", body = BatchBody),
-    (status = ACCEPTED, description = "It is written down, and not every command has ended", body = BatchBody, headers(
+    (status = OK, description = "The result of a dry run", body = BatchBody),
+    (status = ACCEPTED, description = "The batch is stored, and not every command has ended", body = BatchBody, headers(
         ("Location", description = "Path of the batch."), ("Retry-After", description = "Seconds."),
     )),
     (status = MULTI_STATUS, description = "Every command has ended: each row has its own outcome", body = BatchBody),
@@ -89,7 +89,7 @@ async fn create_batch(
     ("state" = Option<BatchState>, Query, description = "Only batches in this state."),
     ("command" = Option<Command>, Query, description = "Only batches of this command."),
     ("external_ref" = Option<String>, Query, description = "Only batches with this reference."),
-    ("since" = Option<chrono::DateTime<chrono::Utc>>, Query, description = "Only batches made at this time or later."),
+    ("since" = Option<chrono::DateTime<chrono::Utc>>, Query, description = "Only batches created at this time or later."),
     super::openapi::Paging,
 ), responses((status = OK, content(
     (Page<SummaryBody> = "application/json"), (SummaryBody = "application/x-ndjson"), (String = "text/csv"),
@@ -143,8 +143,8 @@ async fn get_batch(
 /// whether the printer did what the command asked.
 #[utoipa::path(get, path = "/batches/{id}/commands", tag = "batches", params(
     ("id" = Uuid, Path),
-    ("outcome" = Option<String>, Query, description = "Only commands with this outcome, or one of several with commas between."),
-    ("effect" = Option<String>, Query, description = "Only commands with this effect (`done`, `none`, `maybe`), or one of several."),
+    ("outcome" = Option<String>, Query, description = "Only commands with one of these outcomes, separated by commas."),
+    ("effect" = Option<String>, Query, description = "Only commands with one of these effects (`done`, `none`, `maybe`), separated by commas."),
     super::openapi::Paging,
 ), responses((status = OK, content(
     (Page<CommandBody> = "application/json"), (CommandBody = "application/x-ndjson"), (String = "text/csv"),
@@ -204,13 +204,13 @@ async fn stop_batch(
 /// resolved to. To retry starts and restarts with an unknown effect, check the printers and set `after_look`.
 #[utoipa::path(post, path = "/batches/{id}/retry", tag = "batches",
     params(("id" = Uuid, Path), super::openapi::PreferWait), request_body = RetryBody, responses(
-    (status = ACCEPTED, description = "It is written down, and not every command has ended", body = BatchBody, headers(
+    (status = ACCEPTED, description = "The batch is stored, and not every command has ended", body = BatchBody, headers(
         ("Location", description = "Path of the new batch."), ("Retry-After", description = "Seconds."),
     )),
     (status = MULTI_STATUS, description = "Every command has ended", body = BatchBody),
     (status = CONFLICT, description = "`batch_not_finished`", body = ProblemBody,
         content_type = "application/problem+json"),
-    (status = UNPROCESSABLE_ENTITY, description = "`nothing_selected`: no command ended so"),
+    (status = UNPROCESSABLE_ENTITY, description = "`nothing_selected`: no command has one of these outcomes"),
     (status = SERVICE_UNAVAILABLE, description = "`busy`: too many batches have not ended"),
 ))]
 async fn retry_batch(

@@ -174,11 +174,11 @@ fn kinds(params: &mut Params) -> Option<Vec<EventType>> {
 /// Then read the lists again. Continue with `restart_cursor`, which is before the oldest event that is kept, or with
 /// `after_time`, which repeats fewer events. As a file without `limit` and `wait`: all events up to now.
 #[utoipa::path(get, path = "/events", tag = "events", params(
-    ("after" = Option<String>, Query, description = "Only what comes behind this cursor; `now`: from here; absent: from the oldest kept."),
-    ("after_time" = Option<DateTime<Utc>>, Query, description = "Instead of `after`: from the first event of this time or later, in the order of the feed."),
-    ("types" = Option<String>, Query, description = "Only these types, with commas between.", example = "batch.finished,command.finished"),
-    ("limit" = Option<u16>, Query, description = "At most so many, 1 to 500; 50 where it is absent.", minimum = 1, maximum = 500),
-    ("wait" = Option<u64>, Query, description = "Wait up to so many seconds for the first event; 25 at the most.", maximum = 30),
+    ("after" = Option<String>, Query, description = "Only events after this cursor. `now`: only new events. Absent: from the oldest event that is kept."),
+    ("after_time" = Option<DateTime<Utc>>, Query, description = "Instead of `after`: from the first event at this time or later, in feed order."),
+    ("types" = Option<String>, Query, description = "Only these types, separated by commas.", example = "batch.finished,command.finished"),
+    ("limit" = Option<u16>, Query, description = "Maximum number of events, 1 to 500; default 50.", minimum = 1, maximum = 500),
+    ("wait" = Option<u64>, Query, description = "Seconds to wait for the first event; the wait ends after 25 s at most.", maximum = 30),
 ), responses(
     (status = OK, content(
         (EventPage = "application/json"), (EventBody = "application/x-ndjson"), (String = "text/csv"),
@@ -230,10 +230,10 @@ async fn whole(services: Services, who: Principal, request: FeedRequest, form: F
 /// `Last-Event-ID` continues where it stopped. Without `Last-Event-ID` and `after`, the stream starts now. A comment is
 /// sent every 15 s. The stream ends when the server stops, or when the token loses its permission.
 #[utoipa::path(get, path = "/events/stream", tag = "events", params(
-    ("after" = Option<String>, Query, description = "Only what comes behind this cursor; absent or `now`: from here."),
-    ("after_time" = Option<DateTime<Utc>>, Query, description = "Instead of `after`: from the first event of this time or later."),
-    ("types" = Option<String>, Query, description = "Only these types, with commas between."),
-    ("Last-Event-ID" = Option<String>, Header, description = "The last `id` that was received; it has precedence over `after` and `after_time`."),
+    ("after" = Option<String>, Query, description = "Only events after this cursor. Absent or `now`: only new events."),
+    ("after_time" = Option<DateTime<Utc>>, Query, description = "Instead of `after`: from the first event at this time or later."),
+    ("types" = Option<String>, Query, description = "Only these types, separated by commas."),
+    ("Last-Event-ID" = Option<String>, Header, description = "The last received `id`. It takes precedence over `after` and `after_time`."),
 ), responses(
     (status = OK, description = "The stream", content_type = "text/event-stream", body = String),
     (status = GONE, description = "`cursor_expired`, with `restart_cursor`", body = super::problem::ProblemBody,

@@ -95,11 +95,11 @@ async fn list_printer_files(
 /// `select` may be parts of the form or query parameters.
 #[utoipa::path(post, path = "/printers/{id}/files", tag = "files", params(
     ("id" = Uuid, Path),
-    ("path" = Option<String>, Query, description = "In place of the part `path`."),
-    ("select" = Option<bool>, Query, description = "In place of the part `select`."),
+    ("path" = Option<String>, Query, description = "Replaces the part `path`."),
+    ("select" = Option<bool>, Query, description = "Replaces the part `select`."),
 ), request_body(content = upload::UploadForm, content_type = "multipart/form-data"), responses(
     (status = CREATED, body = upload::UploadedBody),
-    (status = UNPROCESSABLE_ENTITY, description = "`file_type_refused`: OctoPrint takes no such files"),
+    (status = UNPROCESSABLE_ENTITY, description = "`file_type_refused`: OctoPrint does not accept this type of file"),
     (status = CONFLICT, description = "`already_printing`, `command_in_flight`, `not_operational`", body = ProblemBody,
         content_type = "application/problem+json"),
     super::openapi::FromPrinter,

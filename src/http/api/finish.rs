@@ -28,11 +28,11 @@ const PAGE: &str = "Page_";
 /// Rate limit headers, in every response to a token.
 const TOLD: [(&str, &str); 4] = [
     ("RateLimit-Limit", "Requests that this token may send at once (draft-ietf-httpapi-ratelimit-headers-06)."),
-    ("RateLimit-Remaining", "Requests that it may send now."),
-    ("RateLimit-Reset", "Seconds until it may send `RateLimit-Limit` again."),
+    ("RateLimit-Remaining", "Requests that this token may send now."),
+    ("RateLimit-Reset", "Seconds until this token may send `RateLimit-Limit` requests at once again."),
     (
         "RateLimit-Policy",
-        "The same rule in words of draft-ietf-httpapi-ratelimit-headers-08 and later: `\"default\";q=200;w=4`.",
+        "The same limit in the format of draft-ietf-httpapi-ratelimit-headers-08 and later: `\"default\";q=200;w=4`.",
     ),
 ];
 
@@ -89,9 +89,9 @@ fn describe(operation: &mut Operation) {
             && response.description.is_empty()
         {
             response.description = match status.as_str() {
-                "201" => "It was made",
-                "204" => "It was done, and there is nothing more to say",
-                _ => "What was asked for",
+                "201" => "Created",
+                "204" => "Done, without a body",
+                _ => "Success",
             }
             .to_owned();
         }
@@ -116,8 +116,8 @@ fn add_headers(operation: &mut Operation) {
         }
         if response.content.contains_key(CSV) {
             let of_files = [
-                ("X-Next-Cursor", "In CSV and lines of JSON, of a page: `next_cursor`."),
-                ("Content-Disposition", "In CSV and lines of JSON: a name for the file."),
+                ("X-Next-Cursor", "`next_cursor` of a page in CSV or NDJSON."),
+                ("Content-Disposition", "File name for CSV and NDJSON."),
             ];
             let text = |description: &str| {
                 let schema = ObjectBuilder::new().schema_type(Type::String).build();
@@ -127,7 +127,7 @@ fn add_headers(operation: &mut Operation) {
             let other = if waits { "`wait`" } else { "`cursor`" };
             response.description = format!(
                 "A page. As `{CSV}` or `{NDJSON}` (by `Accept`) without `limit` and {other}: the whole list as a file, \
-                 which breaks off where something goes wrong, and with one of them a page of it."
+                 which is cut off on an error. With one of them: one page as a file."
             );
         }
     }
@@ -190,9 +190,9 @@ fn add_key(operation: &mut Operation) {
         .parameter_in(ParameterIn::Header)
         .required(Required::False)
         .description(Some(
-            "Makes the request repeatable for 24 h: use a new key for each request. A repeated request has no second effect: it \
-             is answered with the first status and what is there now, with `Idempotent-Replayed: true`, and honours `Prefer`. A \
-             refusal is not kept. The length of an upload stands for its content.",
+            "Makes the request repeatable for 24 h. Use a new key for each request. A repeated request has no second effect. \
+             Its response has the first status, the current resource and `Idempotent-Replayed: true`, and honours `Prefer`. A \
+             refusal is not stored. Uploads are compared by their length only.",
         ))
         .schema(Some(
             ObjectBuilder::new()
@@ -207,9 +207,9 @@ fn add_key(operation: &mut Operation) {
     let responses = &mut operation.responses.responses;
     let codes = [
         ("400", "`malformed_idempotency_key`, `idempotency_key_required`"),
-        ("404", "`not_found`: what the first request with this key made is gone"),
+        ("404", "`not_found`: the result of the first request with this key was removed"),
         ("409", "`request_in_progress`: the first request with this key has not ended; see `Retry-After`"),
-        ("422", "`idempotency_key_reused`: the key came with another request before"),
+        ("422", "`idempotency_key_reused`: the key was used for a different request"),
     ];
     for (status, code) in codes {
         match responses.get_mut(status) {
@@ -220,7 +220,7 @@ fn add_key(operation: &mut Operation) {
     }
     let replayed = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["true"])).build();
     let replayed =
-        HeaderBuilder::new().schema(Some(replayed)).description(Some("This answers an earlier request.")).build();
+        HeaderBuilder::new().schema(Some(replayed)).description(Some("Response to an earlier request.")).build();
     for (status, response) in responses.iter_mut() {
         if let RefOr::T(response) = response
             && status.starts_with('2')
@@ -247,21 +247,21 @@ fn add_problems(path: &str, operation: &mut Operation) {
     let malformed: Vec<&str> = malformed.into_iter().filter_map(|(applies, code)| applies.then_some(code)).collect();
     let against_rules = if has_body { "`invalid_query`, `invalid_input`" } else { "`invalid_query`" };
     let shared = [
-        (true, "400", format!("{}: it cannot be read", malformed.join(", "))),
+        (true, "400", format!("{}: the request cannot be parsed", malformed.join(", "))),
         (true, "401", "`unauthenticated`: no valid token".to_owned()),
         (true, "403", "`forbidden`: the token's role does not allow this".to_owned()),
         (path.contains('{'), "404", "`not_found`, also for a path id that is no UUID".to_owned()),
-        (has_body, "408", "`body_timeout`: the body did not come in time".to_owned()),
+        (has_body, "408", "`body_timeout`: the body did not arrive in time".to_owned()),
         (has_body, "413", "`too_large`".to_owned()),
         (has_body, "415", "`unsupported_media_type`".to_owned()),
-        (true, "422", format!("{against_rules}: well-formed, but against a rule; see `errors`")),
-        (true, "429", "`rate_limited`: ask more slowly; see `Retry-After`".to_owned()),
-        (true, "500", "`internal`: a defect of the server; its log has the request id".to_owned()),
+        (true, "422", format!("{against_rules}: well-formed, but breaks a rule; see `errors`")),
+        (true, "429", "`rate_limited`: send fewer requests; see `Retry-After`".to_owned()),
+        (true, "500", "`internal`: an error in the server; search its log for the request id".to_owned()),
         (
             true,
             "503",
-            "`unavailable`, `overloaded`, `answer_timeout`: try again; see `Retry-After`. After `answer_timeout` what was \
-             asked for may have been done"
+            "`unavailable`, `overloaded`, `answer_timeout`: try again; see `Retry-After`. After `answer_timeout` the \
+             request may have been executed"
                 .to_owned(),
         ),
     ];

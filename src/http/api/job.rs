@@ -98,8 +98,8 @@ fn job_of(view: &PrinterView, reading: JobReading) -> Option<JobBody> {
 /// 202 with the path of its batch. `Prefer: wait=n` waits until the command ends.
 #[utoipa::path(post, path = "/printers/{id}/job", tag = "job", params(("id" = Uuid, Path), super::openapi::PreferWait),
     request_body = JobCommandBody, responses(
-    (status = OK, description = "It has ended, or it was a dry run", body = CommandBody),
-    (status = ACCEPTED, description = "It is written down, and has not ended", body = CommandBody, headers(
+    (status = OK, description = "The command has ended, or it was a dry run", body = CommandBody),
+    (status = ACCEPTED, description = "The command is stored, and has not ended", body = CommandBody, headers(
         ("Location", description = "Path of the batch."), ("Retry-After", description = "Seconds."),
     )),
     (status = CONFLICT, description = "`selection_changed`", body = ProblemBody,

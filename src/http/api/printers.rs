@@ -49,8 +49,8 @@ pub fn routes() -> OpenApiRouter<Services> {
 /// The request contacts no printer. `status.observed_at` is the time of the observation.
 #[utoipa::path(get, path = "/printers", tag = "printers", params(
     ("tag" = Option<String>, Query, description = "Only printers with this tag."),
-    ("state" = Option<PrinterState>, Query, description = "Only printers whose last seen state is this."),
-    ("reachability" = Option<Reachability>, Query, description = "Only printers that are this reachable."),
+    ("state" = Option<PrinterState>, Query, description = "Only printers with this last observed state."),
+    ("reachability" = Option<Reachability>, Query, description = "Only printers with this reachability."),
     ("q" = Option<String>, Query, description = "Part of the name, address, model or notes."),
     super::openapi::Paging,
 ), responses((status = OK, content(
@@ -87,7 +87,7 @@ async fn list_printers(who: Viewer, mut params: Params, State(services): State<S
 /// stored and applied later.
 #[utoipa::path(post, path = "/printers", tag = "printers", request_body = NewPrinterBody, responses(
     (status = CREATED, body = PrinterBody, headers(
-        ("Location", description = "Path of the printer."), ("ETag", description = "Version of what can be written."),
+        ("Location", description = "Path of the printer."), ("ETag", description = "The version, for `If-Match`."),
     )),
     (status = CONFLICT, description = "`name_taken`, `url_taken`", body = ProblemBody,
         content_type = "application/problem+json"),
@@ -108,7 +108,7 @@ async fn create_printer(
 ///
 /// The request does not contact the printer. `GET /printers/{id}/job` does.
 #[utoipa::path(get, path = "/printers/{id}", tag = "printers", params(("id" = Uuid, Path)), responses(
-    (status = OK, body = PrinterBody, headers(("ETag", description = "Version of what can be written."))),
+    (status = OK, body = PrinterBody, headers(("ETag", description = "The version, for `If-Match`."))),
 ))]
 async fn get_printer(
     who: Viewer,
@@ -126,7 +126,7 @@ async fn get_printer(
 /// client changed the printer in the meantime.
 #[utoipa::path(patch, path = "/printers/{id}", tag = "printers", params(
     ("id" = Uuid, Path),
-    ("If-Match" = Option<String>, Header, description = "The ETag that is to be changed, or `*`."),
+    ("If-Match" = Option<String>, Header, description = "The `ETag` of the version to change, or `*`."),
 ), request_body(content = PrinterPatchBody, content_type = "application/merge-patch+json"), responses(
     (status = OK, body = PrinterBody, headers(("ETag", description = "The new version."))),
     (status = CONFLICT, description = "`name_taken`, `url_taken`", body = ProblemBody,

@@ -97,8 +97,8 @@ impl From<Print> for PrintBody {
     ("printer_id" = Option<Uuid>, Query, description = "Only prints on this printer."),
     ("batch_id" = Option<Uuid>, Query, description = "Only prints that a command of this batch started."),
     ("external_ref" = Option<String>, Query, description = "Only prints that a batch with this reference started."),
-    ("state" = Option<String>, Query, description = "`open`, or how it ended: `done`, `failed`, `cancelled`, `unknown`."),
-    ("since" = Option<DateTime<Utc>>, Query, description = "Only prints that began at this time or later."),
+    ("state" = Option<String>, Query, description = "`open`, or the result: `done`, `failed`, `cancelled`, `unknown`."),
+    ("since" = Option<DateTime<Utc>>, Query, description = "Only prints that started at this time or later."),
     super::openapi::Paging,
 ), responses((status = OK, content(
     (Page<PrintBody> = "application/json"), (PrintBody = "application/x-ndjson"), (String = "text/csv"),

@@ -29,7 +29,7 @@ struct Picture(Vec<u8>);
 ///
 /// The server fetches the image on each request, within a few seconds.
 #[utoipa::path(get, path = "/printers/{id}/snapshot", tag = "printers", params(("id" = Uuid, Path)), responses(
-    (status = OK, description = "The picture", content_type = "image/*", body = inline(Picture)),
+    (status = OK, description = "The image", content_type = "image/*", body = inline(Picture)),
     super::openapi::FromPrinter,
 ))]
 async fn get_printer_snapshot(

@@ -164,7 +164,7 @@ async fn list_users(who: Admin, mut params: Params, State(services): State<Servi
 /// A user without a password can log in by single sign-on only, until a password is set.
 #[utoipa::path(post, path = "/users", tag = "access", request_body = NewUserBody, responses(
     (status = CREATED, body = UserBody, headers(
-        ("Location", description = "Path of the user."), ("ETag", description = "Version of what can be written."),
+        ("Location", description = "Path of the user."), ("ETag", description = "The version, for `If-Match`."),
     )),
     (status = CONFLICT, description = "`name_taken`", body = ProblemBody, content_type = "application/problem+json"),
 ))]
@@ -189,7 +189,7 @@ async fn create_user(
 ///
 /// The password is never returned, not even as a hash.
 #[utoipa::path(get, path = "/users/{id}", tag = "access", params(("id" = Uuid, Path)), responses(
-    (status = OK, body = UserBody, headers(("ETag", description = "Version of what can be written."))),
+    (status = OK, body = UserBody, headers(("ETag", description = "The version, for `If-Match`."))),
 ))]
 async fn get_user(who: Admin, _: NoQuery, Id(id): Id, State(services): State<Services>) -> Result<Response, Problem> {
     Ok(tagged(services.user(&who.0, id).await?))
@@ -201,7 +201,7 @@ async fn get_user(who: Admin, _: NoQuery, Id(id): Id, State(services): State<Ser
 /// effect at once. The last admin must keep that role.
 #[utoipa::path(patch, path = "/users/{id}", tag = "access", params(
     ("id" = Uuid, Path),
-    ("If-Match" = Option<String>, Header, description = "The ETag that is to be changed, or `*`."),
+    ("If-Match" = Option<String>, Header, description = "The `ETag` of the version to change, or `*`."),
 ), request_body(content = UserPatchBody, content_type = "application/merge-patch+json"), responses(
     (status = OK, body = UserBody, headers(("ETag", description = "The new version."))),
     (status = CONFLICT, description = "`name_taken`, `last_admin`", body = ProblemBody,

@@ -75,7 +75,7 @@ async fn list_webhooks(
 /// The webhook gets events from now on, none of the past. The secret is shown only once.
 #[utoipa::path(post, path = "/webhooks", tag = "webhooks", request_body = NewWebhookBody, responses(
     (status = CREATED, body = WithSecretBody, headers(
-        ("Location", description = "Path of the webhook."), ("ETag", description = "Version of what can be written."),
+        ("Location", description = "Path of the webhook."), ("ETag", description = "The version, for `If-Match`."),
     )),
     (status = CONFLICT, description = "`too_many_webhooks`: there are 100", body = ProblemBody,
         content_type = "application/problem+json"),
@@ -95,7 +95,7 @@ async fn create_webhook(
 ///
 /// The webhook has its delivery status. The secret is not returned.
 #[utoipa::path(get, path = "/webhooks/{id}", tag = "webhooks", params(("id" = Uuid, Path)), responses(
-    (status = OK, body = WebhookBody, headers(("ETag", description = "Version of what can be written."))),
+    (status = OK, body = WebhookBody, headers(("ETag", description = "The version, for `If-Match`."))),
 ))]
 async fn get_webhook(
     who: Manager,
@@ -111,7 +111,7 @@ async fn get_webhook(
 /// A webhook that is enabled again continues where it stopped, if the feed still has those events.
 #[utoipa::path(patch, path = "/webhooks/{id}", tag = "webhooks", params(
     ("id" = Uuid, Path),
-    ("If-Match" = Option<String>, Header, description = "The ETag that is to be changed, or `*`."),
+    ("If-Match" = Option<String>, Header, description = "The `ETag` of the version to change, or `*`."),
 ), request_body(content = WebhookPatchBody, content_type = "application/merge-patch+json"), responses(
     (status = OK, body = WebhookBody, headers(("ETag", description = "The new version."))),
     (status = PRECONDITION_FAILED, description = "`stale`: it was changed in the meantime", body = ProblemBody,
@@ -199,7 +199,7 @@ async fn rotate_secret(
 #[utoipa::path(get, path = "/webhooks/{id}/deliveries", tag = "webhooks", params(
     ("id" = Uuid, Path),
     ("state" = Option<DeliveryState>, Query, description = "Only deliveries in this state."),
-    ("type" = Option<EventType>, Query, description = "Only those of events of this type."),
+    ("type" = Option<EventType>, Query, description = "Only deliveries of events of this type."),
     super::openapi::Paging,
 ), responses((status = OK, content(
     (Page<DeliveryBody> = "application/json"), (DeliveryBody = "application/x-ndjson"), (String = "text/csv"),
@@ -233,7 +233,7 @@ async fn list_deliveries(
     ("id" = Uuid, Path), ("delivery_id" = Uuid, Path),
 ), responses(
     (status = ACCEPTED, body = DeliveryBody),
-    (status = CONFLICT, description = "`webhook_disabled`; `event_expired`: the feed does not have it any more",
+    (status = CONFLICT, description = "`webhook_disabled`; `event_expired`: the feed no longer has the event",
         body = ProblemBody, content_type = "application/problem+json"),
 ))]
 async fn redeliver(
