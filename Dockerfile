@@ -1,4 +1,6 @@
-# Printyard as a container: one binary, one folder of data.
+# Container image of Printyard: one binary, and one data folder.
+#
+# Run it with its data on a volume:
 #
 #   docker build -t printyard .
 #   docker run -p 8080:8080 -v printyard:/data printyard
@@ -6,12 +8,12 @@
 FROM rust:1.95-bookworm AS manifest
 WORKDIR /build
 COPY Cargo.toml ./
-# Tests and benchmarks are not in the image's build context, so the manifest must not name their files.
+# The build context has no tests and benchmarks, so the manifest must not name their files.
 RUN awk '/^\[/ { skip = ($0 ~ /^\[\[(test|bench|example)\]\]/) } !skip' Cargo.toml > image.toml && mv image.toml Cargo.toml
 
 FROM rust:1.95-bookworm AS builder
 WORKDIR /build
-# The dependencies alone, in a layer that stays until the manifest changes: an empty program with the same manifest.
+# Builds the dependencies with an empty program. This layer stays cached until the manifest changes.
 COPY --from=manifest /build/Cargo.toml ./
 COPY Cargo.lock ./
 RUN mkdir src \
@@ -21,12 +23,12 @@ RUN mkdir src \
  && rm -r src target/release/printyard target/release/.fingerprint/printyard-*
 COPY . .
 COPY --from=manifest /build/Cargo.toml ./
-# Cargo compares times, and the files copied may well be older than the empty program was.
+# Cargo compares file times, and the copied files can be older than the empty program.
 RUN find src -name '*.rs' -exec touch {} + \
  && cargo build --release --locked --bin printyard
 
 FROM debian:bookworm-slim
-# The certificates are for webhooks and printers that are reached by https.
+# HTTPS connections to printers and webhook receivers need the certificates.
 RUN apt-get update \
  && apt-get install -y --no-install-recommends ca-certificates \
  && rm -rf /var/lib/apt/lists/* \
@@ -41,7 +43,7 @@ ENV PRINTYARD_DATA_DIR=/data \
     PRINTYARD_DATABASE_URL=sqlite:/data/printyard.db \
     PRINTYARD_LISTEN=0.0.0.0:8080
 EXPOSE 8080
-# The binary asks itself, so the image needs no curl.
+# The binary has its own health check, so the image needs no curl.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 CMD ["printyard", "healthcheck"]
 ENTRYPOINT ["printyard"]
 CMD ["serve"]

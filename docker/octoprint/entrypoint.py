@@ -1,19 +1,19 @@
 #!/usr/bin/env python3
-"""Starts a real OctoPrint with its bundled virtual printer, ready to be commanded.
+"""Starts a real OctoPrint with its bundled virtual printer, ready to take commands.
 
-OctoPrint wants a person to click through a wizard before it takes a command. This script writes
-the two files that the wizard would have written, where they are missing, and then becomes
-OctoPrint. The container runs it, and so do Printyard's own tests, so that what is offered to
-try out is what the product is proved against.
+OctoPrint takes no command until a person has clicked through its setup wizard. This script writes
+the two files that the wizard writes, if they are missing, and then replaces itself with OctoPrint.
+The container and Printyard's own tests both run this script, so the tests check the same OctoPrint
+that users try.
 
 Environment:
   OCTOPRINT_API_KEY   the key of the user `admin` (required)
-  OCTOPRINT_PASSWORD  the password of `admin`; without it nobody can log in at the page
-  OCTOPRINT_BASEDIR   where settings and files live (default: /octoprint)
+  OCTOPRINT_PASSWORD  the password of `admin`; without it, the web page accepts no login
+  OCTOPRINT_BASEDIR   folder of settings and files (default: /octoprint)
   OCTOPRINT_HOST      address to listen on (default: 0.0.0.0)
   OCTOPRINT_PORT      port to listen on (default: 5000)
 
-With the argument `healthcheck` it asks the OctoPrint that runs already, and fails where that does not answer its key.
+With the argument `healthcheck` it sends a request to the running OctoPrint, and fails if OctoPrint does not accept the key.
 """
 
 import json
@@ -23,7 +23,7 @@ import secrets
 import sys
 import urllib.request
 
-# Plugins that ask the internet, or the Raspberry Pi underneath, about something.
+# Plugins that send requests to the internet, or query the Raspberry Pi below.
 UNNEEDED_PLUGINS = [
     "achievements",
     "announcements",
@@ -40,12 +40,12 @@ UNNEEDED_PLUGINS = [
 
 
 def config():
-    """The settings: no wizard, no network, and a virtual printer that errs only when told to."""
+    """Returns the settings: no wizard, no network, and a virtual printer without simulated errors."""
     return {
         "server": {
-            # While this is true OctoPrint refuses every write.
+            # While this is true, OctoPrint refuses every write.
             "firstRun": False,
-            # Without this, being killed while starting means safe mode at the next start.
+            # Without this, OctoPrint starts in safe mode after it was killed during a start.
             "ignoreIncompleteStartup": True,
             "onlineCheck": {"enabled": False},
             "pluginBlacklist": {"enabled": False},
@@ -53,16 +53,16 @@ def config():
         },
         "plugins": {
             "_disabled": UNNEEDED_PLUGINS,
-            # The default list loses an `ok` and asks for resends in every job, which costs 10 s each.
+            # The default errors (a lost `ok`, requests to resend) happen in every job and cost 10 s each.
             "virtual_printer": {"enabled": True, "simulated_errors": []},
-            # Without `_config_version` a migration from the old, empty section wipes the rest.
+            # Without `_config_version`, OctoPrint migrates the old, empty section and deletes the rest.
             "classicwebcam": {
                 "_config_version": 1,
                 "stream": "/webcam/?action=stream",
                 "snapshot": "http://127.0.0.1:8080/?action=snapshot",
             },
         },
-        # OctoPrint 1.x reads `serial`, 2.x reads `printerConnection`; each ignores the other.
+        # OctoPrint 1.x reads `serial` and ignores `printerConnection`; 2.x does the opposite.
         "serial": {"port": "VIRTUAL", "baudrate": 115200, "autoconnect": True},
         "printerConnection": {
             "autoconnect": True,
@@ -72,7 +72,7 @@ def config():
 
 
 def users(api_key, password):
-    """One user, `admin`, whose key opens everything. The global key is gone in OctoPrint 2."""
+    """Returns one user, `admin`, whose key has all permissions. OctoPrint 2 has no global key."""
     try:
         from libpass.hash import argon2
     except ImportError:
@@ -92,14 +92,14 @@ def users(api_key, password):
 
 
 def write_if_missing(path, make):
-    """Writes JSON, which is YAML too. What OctoPrint itself saved since then is left as it is."""
+    """Writes JSON, which is also valid YAML. Keeps an existing file, since OctoPrint saves its changes there."""
     if not path.exists():
         path.write_text(json.dumps(make(), indent=2))
         path.chmod(0o600)
 
 
 def healthcheck(api_key):
-    """Succeeds only if OctoPrint itself answers: while it starts, a stand-in listens on its port."""
+    """Succeeds only if OctoPrint itself answers. During a start, a placeholder server listens on its port."""
     port = os.environ.get("OCTOPRINT_PORT", "5000")
     request = urllib.request.Request(f"http://127.0.0.1:{port}/api/version", headers={"X-Api-Key": api_key})
     try:
@@ -124,9 +124,9 @@ def main():
     command += ["--host", os.environ.get("OCTOPRINT_HOST", "0.0.0.0")]
     command += ["--port", os.environ.get("OCTOPRINT_PORT", "5000")]
     if os.geteuid() == 0:
-        command.append("--iknowwhatimdoing")  # it refuses to run as root otherwise
+        command.append("--iknowwhatimdoing")  # without it, OctoPrint refuses to run as root
     sys.stdout.flush()
-    os.execv(sys.executable, command)  # the same process id, so that signals reach OctoPrint
+    os.execv(sys.executable, command)  # keeps the process id, so that signals reach OctoPrint
 
 
 if __name__ == "__main__":
