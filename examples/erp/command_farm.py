@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Sends one command to the farm and prints what to do about each printer.
+"""Sends one command to the farm, and prints what to do about each printer.
 
     PRINTYARD_URL=… PRINTYARD_TOKEN=… examples/erp/command_farm.py pause MO/00412 [TAG]
 """
@@ -9,11 +9,11 @@ import sys
 
 from printyard import Printyard, Problem
 
-# Base decisions on `effect`, which never gets new values. `outcome` and `reason` may get new ones.
+# Decide on `effect`: its three values are final. New values of `outcome` and `reason` may be added.
 ADVICE = {
     "done": "nothing to do",
-    "none": "not done: mend the reason, then POST /batches/{id}/retry",
-    "maybe": "somebody has to look at the printer before it is told anything again",
+    "none": "not done: remove the cause given by reason, then POST /batches/{id}/retry",
+    "maybe": "a person must look at the printer before the next command",
 }
 
 
@@ -22,7 +22,7 @@ def main():
     select = {"tags_all": [sys.argv[3]]} if len(sys.argv) > 3 else {"all": True}
     client = Printyard(os.environ["PRINTYARD_URL"], os.environ["PRINTYARD_TOKEN"])
     try:
-        # The same order and command use the same key, so a second run does not send the command twice.
+        # The key identifies this command of this order, so a second run does not command the farm twice.
         batch = client.command({"command": verb, "select": select, "reason": f"order {ref}"}, ref, key=f"{ref}:{verb}")
     except Problem as problem:
         if problem.code == "nothing_selected":

@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# First steps with curl: from an empty installation to a command for the farm.
+# Sends a first command to the farm, with curl only.
 #
 #   PRINTYARD_URL=http://127.0.0.1:8080 PRINTYARD_TOKEN=pyd_… examples/erp/first_steps.sh [PRINTER_URL API_KEY]
 #
-# With the URL and API key of an OctoPrint it registers that printer first. A second run has no further effect.
+# It cancels every print. With the address and the key of an OctoPrint, it adds that printer first. A second run has no
+# second effect.
 set -euo pipefail
-: "${PRINTYARD_URL:?where Printyard listens, say http://127.0.0.1:8080}" "${PRINTYARD_TOKEN:?a token with the role manager}"
+: "${PRINTYARD_URL:?set it to the address of Printyard, such as http://127.0.0.1:8080}"
+: "${PRINTYARD_TOKEN:?set it to a token of the role operator, or manager to add a printer}"
 REF="${EXTERNAL_REF:-MO/00001}"
 
 api() { # METHOD PATH [CURL ARGUMENTS...]
@@ -20,20 +22,20 @@ echo "--- who am I"
 api GET /me
 
 if [ $# -eq 2 ]; then
-  echo "--- register a printer (a repetition with the same key answers with the same printer)"
+  echo "--- add a printer (a second request with the same key returns the same printer)"
   api POST /printers -H "Idempotency-Key: register-$1" \
     -d "{\"name\": \"first-steps\", \"url\": \"$1\", \"api_key\": \"$2\", \"tags\": [\"first-steps\"]}"
 fi
 
-echo "--- what would happen: nothing is sent, nothing is stored"
+echo "--- dry run: nothing is sent, nothing is stored"
 api POST /batches -d '{"command": "cancel", "select": {"all": true}, "dry_run": true}'
 
-echo "--- cancel everything, and wait up to 30 s for the truth about each printer"
+echo "--- cancel everything, and wait up to 30 s for the verified result of each printer"
 api POST /batches -H "Idempotency-Key: $REF-cancel" -H 'Prefer: wait=30' \
   -d "{\"command\": \"cancel\", \"select\": {\"all\": true}, \"reason\": \"first steps\", \"external_ref\": \"$REF\"}"
 
-echo "--- find it again by your own reference"
+echo "--- find the batch by your own reference"
 api GET "/batches?external_ref=$REF"
 
-echo "--- what happened, in order"
+echo "--- the first events of the feed, oldest first"
 api GET '/events?limit=20'

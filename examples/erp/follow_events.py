@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Follows the event feed across restarts of either side. Misses no event, and an event that comes again has the same `id`.
+"""Follows the event feed across restarts of Printyard and of this program, without missing an event.
 
     PRINTYARD_URL=… PRINTYARD_TOKEN=… examples/erp/follow_events.py CURSOR_FILE [TYPES [HOW_MANY]]
 
-This example keeps the cursor in a file. An ERP should store it in its database, in the transaction that applies the event.
+The cursor is stored in a file. In an ERP, store it in the database, in the transaction that applies the event.
 """
 
 import os
@@ -30,14 +30,14 @@ def main():
         except Problem as problem:
             if problem.code != "cursor_expired":
                 raise
-            # This program was off for more than 30 days, or Printyard's backup was restored. Read the lists again here.
-            print("the feed has moved on: the lists have to be read anew", flush=True)
+            # This program was off for more than 30 days, or a backup of Printyard was restored. Read the lists again here.
+            print("the feed has moved on: read the lists again", flush=True)
             kept.write_text(problem.body["restart_cursor"])
             continue
         for event in page["items"]:
             handle(event)
             left = None if left is None else left - 1
-        # Store the cursor after the last event. After a crash before this line some events come again, with the same `id`.
+        # Store the cursor after all events are handled. After a crash in between, some events come again with the same `id`.
         kept.write_text(page["next_cursor"])
     return 0
 

@@ -1,7 +1,8 @@
-"""A client of Printyard for an ERP: it retries only requests that are safe to repeat. Uses the standard library only.
+"""A client of Printyard for ERP systems. It repeats only requests that are safe to repeat. Standard library only.
 
     client = Printyard("http://127.0.0.1:8080", token)
-    batch = client.command({"command": "start", "select": {"tags_all": ["hall-a"]}}, ref="MO/00412", key="MO/00412-start")
+    job = {"command": "start", "file": {"path": "bracket.gcode"}, "select": {"tags_all": ["hall-a"]}}
+    batch = client.command(job, ref="MO/00412", key="MO/00412-start")
 """
 
 import json
@@ -10,12 +11,12 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-# Requests with these statuses may be repeated with the same key. So may 409 with the code request_in_progress.
+# Statuses after which a request is repeated with the same key. Also 409, if its code is `request_in_progress`.
 AGAIN = {429, 502, 503, 504}
 
 
 class Problem(Exception):
-    """A response with 4xx or 5xx: `status`, the stable `code`, and the whole body."""
+    """A response of 4xx or 5xx, with its `status`, its stable `code` and its whole body."""
 
     def __init__(self, status, body):
         super().__init__(f"{status} {body.get('code')}: {body.get('detail')} (request {body.get('request_id')})")
@@ -27,8 +28,8 @@ class Printyard:
         self.base, self.token, self.patience_s = url.rstrip("/") + "/api/v1", token, patience_s
 
     def request(self, method, path, body=None, key=None, wait_s=None):
-        """Sends a request, and repeats it until there is a response or `patience_s` is over. A POST with an effect needs a
-        key: the same key for each repetition, and a new key for each new request."""
+        """Sends a request, and repeats it until a final response arrives or `patience_s` is over. A POST with an effect
+        needs a key. Use the same key for each repetition of a request, and a new key for each new request."""
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
         if key:
             headers["Idempotency-Key"] = key
@@ -49,7 +50,7 @@ class Printyard:
                     raise problem from None
                 pause = float(error.headers.get("Retry-After") or pause)
             except (urllib.error.URLError, TimeoutError, ConnectionError):
-                # The connection was lost, and it is unknown whether the request had an effect. With a key a repetition is safe.
+                # The connection was lost, so the effect of the request is unknown. With a key it can be repeated safely.
                 if (method == "POST" and not key) or time.monotonic() > until:
                     raise
             time.sleep(pause)
@@ -60,17 +61,17 @@ class Printyard:
         try:
             return json.loads(error.read())
         except ValueError:
-            return {"code": "not_printyard", "detail": "what answered is not Printyard: a proxy?"}
+            return {"code": "not_printyard", "detail": "the response is not from Printyard, perhaps from a proxy"}
 
     def command(self, batch, ref, key):
-        """Sends one command to many printers. Returns the batch after its end."""
+        """Sends one command to many printers, and returns the batch when every command has ended."""
         made = self.request("POST", "/batches", {**batch, "external_ref": ref}, key=key, wait_s=30)
         while made["result"] is None:
             made = self.request("GET", f"/batches/{made['id']}", wait_s=30)
         return made
 
     def commands(self, batch_id):
-        """Returns every command of a batch."""
+        """Yields every command of a batch."""
         cursor = ""
         while True:
             page = self.request("GET", f"/batches/{batch_id}/commands?limit=500{cursor}")

@@ -1,10 +1,16 @@
 #!/usr/bin/env python3
-"""Receives webhooks of Printyard and accepts only those that are signed with the secret. Uses the standard library only.
+"""Receives webhooks of Printyard, verifies their signature and stores each event once. Standard library only.
 
-    PRINTYARD_WEBHOOK_SECRET=whsec_… examples/erp/webhook_receiver.py [PORT [HOW_MANY]]
+    PRINTYARD_WEBHOOK_SECRET=whsec_… PRINTYARD_WEBHOOK_INBOX=inbox.db examples/erp/webhook_receiver.py [PORT [HOW_MANY]]
 
-It follows the Standard Webhooks specification. It checks the signature over the received id, time and body, and that the
-time is within five minutes. It handles each id once, because Printyard repeats a delivery without a timely response.
+The receiver stores an event before it answers 204, and handles it after that. If it stops in between, it handles the stored
+event at the next start. PRINTYARD_WEBHOOK_INBOX is the SQLite file of the stored events. Without it, they are in memory
+only and are lost when the receiver stops.
+
+It checks what the Standard Webhooks specification requires:
+- the signature over the id, the time and the unchanged body;
+- that the time differs by at most five minutes from its own clock;
+- that an id is new. Printyard sends an event again with the same id if the answer did not arrive in time.
 """
 
 import base64
@@ -13,7 +19,9 @@ import hmac
 import http.server
 import json
 import os
+import sqlite3
 import sys
+import threading
 import time
 
 TOLERANCE_S = 5 * 60
@@ -24,25 +32,52 @@ class Rejected(Exception):
     pass
 
 
+class Inbox:
+    """The received events, one row per `webhook-id`. In an ERP, this is a table of its database."""
+
+    def __init__(self, path):
+        self.lock = threading.Lock()
+        self.handled = 0
+        self.db = sqlite3.connect(path, check_same_thread=False)
+        with self.db:
+            self.db.execute("CREATE TABLE IF NOT EXISTS inbox (id TEXT PRIMARY KEY, event TEXT NOT NULL, handled INT DEFAULT 0)")
+
+    def store(self, delivery_id, event):
+        """Stores an event. Returns False if its id is stored already."""
+        with self.lock, self.db:
+            row = (delivery_id, json.dumps(event))
+            return self.db.execute("INSERT OR IGNORE INTO inbox (id, event) VALUES (?, ?)", row).rowcount == 1
+
+    def unhandled(self):
+        """Returns the events that are stored and not handled, oldest first."""
+        with self.lock:
+            rows = self.db.execute("SELECT id, event FROM inbox WHERE handled = 0 ORDER BY rowid").fetchall()
+        return [(delivery_id, json.loads(event)) for delivery_id, event in rows]
+
+    def mark_handled(self, delivery_id):
+        with self.lock, self.db:
+            self.db.execute("UPDATE inbox SET handled = 1 WHERE id = ?", (delivery_id,))
+            self.handled += 1
+
+
 def verify(secret, headers, body):
-    """Returns the event of a delivery. Raises `Rejected` if the signature is wrong or the delivery is too old."""
+    """Returns the event of a delivery. Raises `Rejected` if its signature does not match or its time is too far off."""
     delivery_id, sent_at = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
     if not sent_at.isdigit() or abs(time.time() - int(sent_at)) > TOLERANCE_S:
-        raise Rejected("too old, or the clocks differ")
+        raise Rejected("the delivery is too old, or the clocks differ")
     key = base64.b64decode(secret.removeprefix("whsec_"))
     signed = f"{delivery_id}.{sent_at}.".encode() + body
     expected = base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
-    # During a rotation of the secret there are two signatures. One valid signature is enough.
+    # While a secret is replaced, a delivery has two signatures. One that matches is enough.
     given = [part.removeprefix("v1,") for part in headers.get("webhook-signature", "").split() if part.startswith("v1,")]
     if not any(hmac.compare_digest(expected, one) for one in given):
-        raise Rejected("the signature does not fit")
+        raise Rejected("the signature does not match")
     return json.loads(body)
 
 
 class Receiver(http.server.BaseHTTPRequestHandler):
-    # An ERP needs a table with a unique column instead, written in the transaction that applies the event.
-    handled = set()
     secret = ""
+    inbox = None
 
     def do_POST(self):
         length = int(self.headers.get("content-length") or 0)
@@ -54,13 +89,16 @@ class Receiver(http.server.BaseHTTPRequestHandler):
         except Rejected as why:
             print(f"rejected: {why}", flush=True)
             return self.answer(401)
-        # Answer soon, because Printyard waits 15 s. Put longer work into your own queue.
+        delivery_id = self.headers["webhook-id"]
+        # Store first, then answer: after a 2xx, Printyard does not send the event again. If storing fails, the exception
+        # closes the connection without an answer, and Printyard sends the event again later.
+        is_new = self.inbox.store(delivery_id, event)
+        # Printyard waits 15 s for the answer. Longer work comes after it.
         self.answer(204)
-        if self.headers["webhook-id"] in self.handled:
+        if is_new:
+            handle(delivery_id, event)
+        else:
             print(f"again: {event['type']}", flush=True)
-            return None
-        self.handled.add(self.headers["webhook-id"])
-        print(f"{event['type']} {event.get('external_ref') or '-'} {json.dumps(event['data'])}", flush=True)
         return None
 
     def answer(self, status):
@@ -72,15 +110,25 @@ class Receiver(http.server.BaseHTTPRequestHandler):
         pass
 
 
+def handle(delivery_id, event):
+    """In an ERP: make the change and mark the event as handled in one transaction."""
+    print(f"{event['type']} {event.get('external_ref') or '-'} {json.dumps(event['data'])}", flush=True)
+    Receiver.inbox.mark_handled(delivery_id)
+
+
 def main():
     port = int(sys.argv[1]) if len(sys.argv) > 1 else 8099
-    left = int(sys.argv[2]) if len(sys.argv) > 2 else None
+    how_many = int(sys.argv[2]) if len(sys.argv) > 2 else None
     Receiver.secret = os.environ["PRINTYARD_WEBHOOK_SECRET"]
+    Receiver.inbox = Inbox(os.environ.get("PRINTYARD_WEBHOOK_INBOX", ":memory:"))
     server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Receiver)
     print(f"listening on http://127.0.0.1:{server.server_address[1]}", flush=True)
-    # Other threads answer the requests. Check every 0.5 s whether the last one was handled.
+    # Events that were stored, but not handled, before the last stop.
+    for delivery_id, event in Receiver.inbox.unhandled():
+        handle(delivery_id, event)
+    # Each request is answered in its own thread, so check twice a second whether the last one is handled.
     server.timeout = 0.5
-    while left is None or len(Receiver.handled) < left:
+    while how_many is None or Receiver.inbox.handled < how_many:
         server.handle_request()
     return 0
 
