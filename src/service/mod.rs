@@ -212,10 +212,10 @@ impl Services {
             batch_writer_task.run(token).await;
         });
         let (guard, token, db) = (failed.clone().drop_guard(), stop.clone(), services.db.clone());
-        let (dispatch, status) = (services.dispatch.clone(), services.recorder.clone());
+        let (storing, status) = (services.dispatch.storing(), services.recorder.clone());
         tasks.spawn(async move {
             let _guard = guard;
-            recorder::run(db, inbox.recorder, dispatch, status, token).await;
+            recorder::run(db, inbox.recorder, storing, status, token).await;
         });
         tasks.spawn(services.news.clone().run(services.db.clone(), stop.clone()));
         services.start_registry();

@@ -9,8 +9,8 @@ use std::{collections::BTreeMap, time::Duration};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use tokio::{
-    sync::oneshot,
-    time::{MissedTickBehavior, interval, sleep},
+    sync::{oneshot, watch},
+    time::{MissedTickBehavior, interval, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -18,7 +18,6 @@ use uuid::Uuid;
 pub use self::status::RecorderStatus;
 
 use self::observations::ObservationBuffer;
-use super::dispatch::Dispatch;
 use crate::{
     clock,
     domain::{
@@ -41,10 +40,16 @@ const RETRY: Duration = Duration::from_millis(200);
 /// For what is left after the stop.
 const LAST_WRITES: Duration = Duration::from_secs(5);
 
-/// Runs until `stop` is cancelled, then stores what is left, for a bounded time.
-pub async fn run(db: Db, queue: RecorderQueue, dispatch: Dispatch, status: RecorderStatus, stop: CancellationToken) {
+/// Runs until `stop` is cancelled, then stores what is left, for a bounded time. `storing`: outcomes are being stored.
+pub async fn run(
+    db: Db,
+    queue: RecorderQueue,
+    storing: watch::Receiver<bool>,
+    status: RecorderStatus,
+    stop: CancellationToken,
+) {
     let observations = ObservationBuffer::default();
-    let recorder = Recorder { db, queue: queue.clone(), dispatch, status, observations };
+    let recorder = Recorder { db, queue: queue.clone(), storing, status, observations };
     let too_late = async {
         stop.cancelled().await;
         sleep(LAST_WRITES).await;
@@ -61,7 +66,7 @@ pub async fn run(db: Db, queue: RecorderQueue, dispatch: Dispatch, status: Recor
 struct Recorder {
     db: Db,
     queue: RecorderQueue,
-    dispatch: Dispatch,
+    storing: watch::Receiver<bool>,
     status: RecorderStatus,
     observations: ObservationBuffer,
 }
@@ -89,7 +94,7 @@ impl Recorder {
         let (mut parts, replies) = parts_of(group);
         let mut is_repeated = false;
         while let Some(part) = parts.pop() {
-            self.dispatch.until_outcomes_are_stored(OUTCOMES_FIRST).await;
+            let _ = timeout(OUTCOMES_FIRST, self.storing.wait_for(|is_storing| !is_storing)).await;
             match part.write(&self.db, std::mem::take(&mut is_repeated)).await {
                 Ok(()) => {
                     self.note(&Ok(()));

@@ -63,7 +63,8 @@ impl Desk {
 
     fn run(&self) -> JoinHandle<()> {
         let (db, queue) = (self.db.clone(), self.queue.clone());
-        tokio::spawn(recorder::run(db, queue, self.status.clone(), self.stop.clone()))
+        let (_, storing) = tokio::sync::watch::channel(false);
+        tokio::spawn(recorder::run(db, queue, storing, self.status.clone(), self.stop.clone()))
     }
 
     /// Makes every use of the database fail from now on.

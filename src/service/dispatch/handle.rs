@@ -137,9 +137,9 @@ impl Dispatch {
         self.open.until_removed(batch_id).await;
     }
 
-    /// Waits until no outcome is being stored, at most for `limit`: users wait for outcomes, and SQLite has one writer.
-    pub async fn until_outcomes_are_stored(&self, limit: Duration) {
-        let _ = tokio::time::timeout(limit, self.is_storing.subscribe().wait_for(|is_storing| !is_storing)).await;
+    /// Returns whether requests to send or outcomes are being stored, and follows it.
+    pub fn storing(&self) -> watch::Receiver<bool> {
+        self.is_storing.subscribe()
     }
 
     /// Says whether outcomes are being stored.
