@@ -41,6 +41,7 @@ impl PublishedState {
         &self.live
     }
 
+    /// The printer of this state.
     pub fn printer_id(&self) -> Uuid {
         self.live.id
     }
