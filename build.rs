@@ -1,7 +1,6 @@
-//! Compresses the static files, so that the server sends them as they are: those below `static/`, and those of Swagger UI,
-//! whose version `Cargo.lock` pins.
+//! Compresses static files at build time: the files in `static/`, and those of Swagger UI, whose version `Cargo.lock` pins.
 //!
-//! gzip alone: browsers accept Brotli over HTTPS only, and most farms use plain HTTP in their own network.
+//! The only encoding is gzip. Browsers accept Brotli only over HTTPS, and most farms use plain HTTP in their own network.
 
 use std::{
     env,
@@ -16,8 +15,11 @@ use flate2::{Compression, write::GzEncoder};
 use utoipa_swagger_ui_vendored::SWAGGER_UI_VENDORED;
 use zip::ZipArchive;
 
-/// What the page of the API needs of Swagger UI, with the terms under which it may be copied.
+/// Files of Swagger UI that the page of the API needs, and its license.
 const SWAGGER_UI: [&str; 4] = ["LICENSE", "NOTICE", "dist/swagger-ui.css", "dist/swagger-ui-bundle.js"];
+
+/// A path below `/static/` and its content.
+type StaticFile = (String, Vec<u8>);
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=static");
@@ -44,8 +46,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The files of Swagger UI, each with its path below `/static/`.
-fn swagger_ui() -> Result<Vec<(String, Vec<u8>)>, Box<dyn Error>> {
+/// Returns the files of Swagger UI, each with its path below `/static/`.
+fn swagger_ui() -> Result<Vec<StaticFile>, Box<dyn Error>> {
     let mut archive = ZipArchive::new(Cursor::new(SWAGGER_UI_VENDORED))?;
     let folder = archive.by_index(0)?.name()?.into_owned();
     let read = |file: &str| {
@@ -56,7 +58,7 @@ fn swagger_ui() -> Result<Vec<(String, Vec<u8>)>, Box<dyn Error>> {
     SWAGGER_UI.into_iter().map(read).collect()
 }
 
-/// Every file below a folder, sorted.
+/// Returns all files below a folder. Each folder is sorted.
 fn files(folder: &Path) -> Result<Vec<PathBuf>, std::io::Error> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder)? {

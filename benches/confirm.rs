@@ -1,11 +1,15 @@
-//! How long users wait: from a POST until every printer has confirmed the command, beside a bare `reqwest` loop that only
-//! sends the same requests to the same printers in the same run. Then single commands of many clients, a farm of which
-//! one printer in ten hangs, and a change at a printer until an open page has it.
+//! Measures how long users wait until a command is confirmed. The parts are:
 //!
-//! `cargo bench --bench confirm`, or with names of its parts, and sizes of the batches:
+//! * `batches`: from a POST until every printer has confirmed the command. For comparison, a bare `reqwest` loop sends the
+//!   same requests to the same printers in the same run.
+//! * `clients`: single commands of many clients.
+//! * `hung`: commands to a farm in which one printer in ten hangs.
+//! * `page`: from a change at a printer until an open page receives it.
+//!
+//! Run all parts with `cargo bench --bench confirm`. Run some of them, or some sizes of batches, with
 //! `cargo bench --bench confirm -- batches 100 1000 clients hung page`.
 
-#[expect(dead_code, reason = "each benchmark uses a part of what they share")]
+#[expect(dead_code, reason = "each benchmark uses only some of the shared fixtures")]
 mod support;
 
 use std::{
@@ -29,26 +33,26 @@ use tokio::{
 
 const PRINTERS: usize = 1_000;
 const LATENCY_MS: u64 = 50;
-/// One command to this many printers, how often, and the ratio to the bare loop that is wanted.
+/// Batches: number of printers, number of rounds, and target of the ratio to the bare loop.
 const SIZES: [(usize, usize, f64); 4] = [(1, 8, 1.2), (100, 8, 1.2), (500, 6, 1.5), (1_000, 6, 1.5)];
-/// So many times faster than a real printer: a line of G-code, which a pause waits for, takes 0.1 s.
+/// Speed of the simulated printers as a multiple of real ones. A pause waits for a line of G-code, which then takes 0.1 s.
 const SPEED: u32 = 10;
-/// The commands of a round, with the state that each leads to.
+/// The commands of a round, each with the state after it.
 const COMMANDS: [(&str, &str); 4] =
     [("start", "printing"), ("pause", "paused"), ("resume", "printing"), ("cancel", "operational")];
-/// The floor of a `reqwest` loop in milliseconds, measured with another program: a bare loop that takes more than 1.2 times
-/// as long makes the run void.
+/// The shortest time of a bare `reqwest` loop in milliseconds, by number of printers, measured with another program. A run
+/// is void if its bare loop takes more than 1.2 times as long.
 const FLOORS: [(usize, f64); 2] = [(100, 54.0), (1_000, 109.0)];
 const CLIENTS: usize = 16;
-/// One token may send 50 requests a second.
+/// Number of tokens. One token may send at most 50 requests a second.
 const TOKENS: usize = 40;
-/// Printers of the single commands, and of the page.
+/// Number of printers for the single commands and for the page.
 const FEW: usize = 100;
-/// Single commands at once.
+/// Number of single commands that are sent at once.
 const STORM: usize = 500;
 const HUNG_ROUNDS: usize = 4;
 const CHANGES: usize = 100;
-/// Between measurements, so that what one has caused is over.
+/// Pause between measurements, so that the effects of one have ended before the next.
 const REST: Duration = Duration::from_millis(700);
 
 fn main() {
@@ -88,15 +92,15 @@ struct Bench<'a> {
     /// The printers' ids, in the farm's order.
     ids: Vec<String>,
     client: reqwest::Client,
-    /// Each may send 200 requests at once.
+    /// Each token may send at most 200 requests at once.
     tokens: Vec<String>,
 }
 
-/// What one command took, in milliseconds from the POST.
+/// Durations of one command in milliseconds, from the POST.
 struct Took {
     accepted: f64,
     confirmed: f64,
-    /// Processor time of the server, and of the simulated farm.
+    /// Processor time of the server; `simulator` is that of the simulated farm.
     server: f64,
     simulator: f64,
 }
@@ -120,7 +124,7 @@ impl<'a> Bench<'a> {
         Self { farm, server, ids, client: client(), tokens }
     }
 
-    /// One command to `size` printers, by Printyard and by a bare loop in turn.
+    /// Sends commands to `size` printers, by a bare loop and by Printyard in turn.
     async fn batches(&self, size: usize, rounds: usize, target: f64) {
         let mut bare = vec![Vec::new(); COMMANDS.len()];
         let mut there = vec![Vec::new(); COMMANDS.len()];
@@ -186,7 +190,7 @@ impl<'a> Bench<'a> {
         let request = self.server.client.post(url).bearer_auth(TOKEN).header("Prefer", "wait=30").json(&body);
         let busy = (self.server.busy_ms(), self.farm.busy_ms());
         let (began, start) = (SystemTime::now(), Instant::now());
-        let answer = request.send().await.expect("an answer");
+        let answer = request.send().await.expect("a response");
         let status = answer.status();
         let bytes = answer.bytes().await.expect("a batch");
         let confirmed = ms(start);
@@ -223,12 +227,12 @@ impl<'a> Bench<'a> {
         body
     }
 
-    /// Waits until the simulated printers are in a state, by themselves.
+    /// Waits until the simulator reports this state for the printers, without asking Printyard.
     async fn until_there(&self, size: usize, state: &str) {
         let text = state[..1].to_uppercase() + &state[1..];
         let url = format!("{}/sim/printers", self.farm.control);
         until(state, || async {
-            let printers: Value = self.client.get(&url).send().await.expect("an answer").json().await.expect("JSON");
+            let printers: Value = self.client.get(&url).send().await.expect("a response").json().await.expect("JSON");
             let printers = &printers.as_array().expect("printers")[..size];
             printers.iter().all(|printer| printer["state"] == text.as_str())
         })
@@ -238,7 +242,7 @@ impl<'a> Bench<'a> {
     async fn until_all(&self, size: usize, state: &str) {
         let ids: HashSet<&str> = self.ids[..size].iter().map(String::as_str).collect();
         until(state, || async {
-            // Asking costs the server what is measured beside it.
+            // Each request costs the server processor time, which is measured meanwhile.
             tokio::time::sleep(Duration::from_millis(300)).await;
             let printers = self.server.printers().await;
             let of_size = printers.iter().filter(|printer| ids.contains(printer["id"].as_str().unwrap_or_default()));
@@ -247,7 +251,7 @@ impl<'a> Bench<'a> {
         .await;
     }
 
-    /// Single commands: one client, then many at a time, then all at once.
+    /// Sends single commands: first from one client, then from many clients, then all at once.
     async fn clients(&self) {
         let mut alone = Vec::new();
         let mut together = Vec::new();
@@ -315,7 +319,7 @@ impl<'a> Bench<'a> {
                         let url = format!("{url}/api/v1/printers/{id}/job");
                         let request = client.post(url).bearer_auth(token).header("Prefer", "wait=30").json(&body);
                         let start = Instant::now();
-                        let answer = request.send().await.expect("an answer");
+                        let answer = request.send().await.expect("a response");
                         let status = answer.status();
                         let row: Value = answer.json().await.expect("JSON");
                         times.push(ms(start));
@@ -332,7 +336,8 @@ impl<'a> Bench<'a> {
         times
     }
 
-    /// One printer in ten accepts connections and never answers: what the others' confirmations take in the command log.
+    /// Measures when the command log has the confirmations of healthy printers, while one printer in ten hangs. A hung printer
+    /// accepts connections and never answers.
     async fn hung(&self) {
         let mut log = CommandLog::open(&self.server.database()).await;
         let mut without = Vec::new();
@@ -385,7 +390,7 @@ impl<'a> Bench<'a> {
     }
 }
 
-/// Sends one command to every printer at once, as Printyard does.
+/// Sends one command to all printers at once, as Printyard does. Returns the time in milliseconds.
 async fn bare_loop(client: &reqwest::Client, printers: &[Printer], command: &str) -> f64 {
     let body = match command {
         "pause" | "resume" => json!({"command": "pause", "action": command}),
@@ -395,7 +400,7 @@ async fn bare_loop(client: &reqwest::Client, printers: &[Printer], command: &str
     let start = Instant::now();
     let send = |printer: &Printer| {
         let request = client.post(format!("{}/api/job", printer.url)).header("X-Api-Key", &printer.api_key).json(&body);
-        tokio::spawn(async move { request.send().await.expect("an answer").status() })
+        tokio::spawn(async move { request.send().await.expect("a response").status() })
     };
     let sends: Vec<_> = printers.iter().map(send).collect();
     for send in sends {
@@ -408,7 +413,7 @@ async fn bare_loop(client: &reqwest::Client, printers: &[Printer], command: &str
     took
 }
 
-/// The command log, read beside the server.
+/// Reads the command log through its own connection, without the server.
 struct CommandLog(SqliteConnection);
 
 impl CommandLog {
@@ -417,12 +422,12 @@ impl CommandLog {
         Self(options.connect().await.expect("the database's file"))
     }
 
-    /// Waits until so many commands of a batch are confirmed, and returns the time since `start`.
+    /// Waits until `count` commands of a batch are confirmed. Returns the time since `start` in milliseconds.
     async fn confirmed(&mut self, batch: uuid::Uuid, count: usize, start: Instant) -> f64 {
         const COUNT: &str = "select count(*) from commands where batch_id = $1 and outcome = 'confirmed'";
         let mut seen = 0_i64;
         loop {
-            // Counted only when something was written: the two processors are to do what is measured.
+            // Counts only after a write, to leave the processors to the programs that are measured.
             let version: i64 =
                 sqlx::query_scalar("pragma data_version").fetch_one(&mut self.0).await.expect("a version");
             if seen != version {
@@ -439,7 +444,7 @@ impl CommandLog {
     }
 }
 
-/// A change at a printer, until an open farm page has it.
+/// Measures the time from a change at a printer until an open farm page receives it.
 async fn page(farm: &Farm) {
     let bench = Bench::start(farm).await;
     bare_loop(&bench.client, &farm.printers, "start").await;
@@ -447,7 +452,7 @@ async fn page(farm: &Farm) {
     let mut stream = PageStream::open(&bench.server).await;
     let mut times = Vec::new();
     for change in 0..CHANGES {
-        // At any moment between two rounds of the page.
+        // A random moment between two rounds of the page.
         tokio::time::sleep(Duration::from_millis(rand::random_range(50..450))).await;
         stream.skip().await;
         let index = change * 37 % FEW;
@@ -463,7 +468,7 @@ async fn page(farm: &Farm) {
     println!("p50 {:.0} (target: at most 100), p99 {:.0} (target: at most 250)", at(50), at(99));
 }
 
-/// The stream of a farm page, as a browser reads it.
+/// The event stream of a farm page, read as a browser reads it.
 struct PageStream {
     stream: TcpStream,
     received: String,
@@ -471,8 +476,11 @@ struct PageStream {
 
 impl PageStream {
     async fn open(server: &Server) -> Self {
-        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
-        let login = client.get(format!("{}/login?token={TOKEN}", server.url)).send().await.expect("an answer");
+        let login = support::without_redirects()
+            .get(format!("{}/login?token={TOKEN}", server.url))
+            .send()
+            .await
+            .expect("a response");
         let cookie = login.headers().get("set-cookie").and_then(|value| value.to_str().ok()).expect("a cookie");
         let cookie = cookie.split(';').next().expect("a name and a value").to_owned();
         let page =
@@ -490,17 +498,17 @@ impl PageStream {
         Self { stream, received: String::new() }
     }
 
-    /// Reads what has come so far.
+    /// Reads and discards everything that the server has sent so far.
     async fn skip(&mut self) {
         while tokio::time::timeout(Duration::from_millis(1), self.read()).await.is_ok() {}
         self.received.clear();
     }
 
-    /// Waits for a tile of this printer.
+    /// Waits up to 10 s for each read until the stream contains the id of this printer.
     async fn wait_for(&mut self, id: &str) {
         let deadline = Duration::from_secs(10);
         while !self.received.contains(id) {
-            tokio::time::timeout(deadline, self.read()).await.expect("the page follows");
+            tokio::time::timeout(deadline, self.read()).await.expect("the page stream sends the tile in time");
         }
     }
 
@@ -512,14 +520,14 @@ impl PageStream {
     }
 }
 
-/// The middle, the least and the most of some figures.
+/// Formats the median, the minimum and the maximum of some values.
 fn span(figures: &[f64]) -> String {
     let (min, middle, max) = median(figures);
     let spread = format!("({min:.1} to {max:.1})");
     format!("{middle:7.1} {spread:18}")
 }
 
-/// Milliseconds from `began` until a time of the API.
+/// Returns the milliseconds from `began` until a time in a response of the API.
 fn since(began: SystemTime, at: &Value) -> f64 {
     let at: DateTime<Utc> = at.as_str().and_then(|text| text.parse().ok()).expect("a time");
     let began = began.duration_since(UNIX_EPOCH).expect("after 1970").as_secs_f64();

@@ -1,9 +1,9 @@
-//! What live printers cost while nothing happens: memory and processor time of 1,000 over a minute, and memory of 500 after a
-//! burst of single commands.
+//! Measures the cost of idle printers: memory and processor time for 1,000 printers over a minute (`quiet`), and memory for
+//! 500 printers after a burst of single commands (`burst`).
 //!
-//! `cargo bench --bench idle`, or with the names of its parts: `cargo bench --bench idle -- quiet burst`.
+//! Run all parts with `cargo bench --bench idle`, or some of them with `cargo bench --bench idle -- quiet burst`.
 
-#[expect(dead_code, reason = "each benchmark uses a part of what they share")]
+#[expect(dead_code, reason = "each benchmark uses only some of the shared fixtures")]
 mod support;
 
 use std::time::Duration;
@@ -12,11 +12,13 @@ use serde_json::{Value, json};
 use support::{Farm, Server, until};
 
 const PRINTERS: usize = 1_000;
+/// Duration of the measurement of processor time.
 const WATCH: Duration = Duration::from_secs(60);
-/// Printers of the burst, each with one command.
+/// Printers of the burst. Each gets one command at a time.
 const BURST: usize = 500;
-/// One token may send 200 requests at once.
+/// Number of tokens. One token may send at most 200 requests at once.
 const TOKENS: usize = 10;
+/// Time after the burst at which memory is measured again.
 const AFTER: Duration = Duration::from_secs(30);
 
 fn main() {
@@ -36,19 +38,19 @@ fn main() {
 
 async fn quiet(farm: &Farm) {
     let server = Server::start(farm).await;
-    // Connecting is over, and the first readings are made.
+    // By now all printers are connected, and their first readings have ended.
     tokio::time::sleep(Duration::from_secs(20)).await;
     let before = server.ticks();
     tokio::time::sleep(WATCH).await;
     let ticks = server.ticks() - before;
     assert_eq!(server.online().await, PRINTERS);
-    let share = f64::from(u32::try_from(ticks).expect("few")) / 100.0 / WATCH.as_secs_f64() * 100.0;
+    let share = f64::from(u32::try_from(ticks).expect("the ticks fit u32")) / 100.0 / WATCH.as_secs_f64() * 100.0;
     println!("{PRINTERS} operational printers, all with their event socket open");
     println!("resident memory     {} MB  (target: at most 64)", server.resident_kib() / 1_024);
     println!("processor           {share:.1} % of a core over {} s  (target: at most 2)", WATCH.as_secs());
 }
 
-/// Every printer prints; then each gets a pause and a resume of its own, all at once.
+/// Starts a print on every printer. Then sends every printer its own pause, and later its own resume, all at once.
 async fn burst(farm: &Farm) {
     let server = Server::start(farm).await;
     let ids: Vec<Value> = server.printers().await.iter().map(|printer| printer["id"].clone()).collect();
@@ -70,7 +72,7 @@ async fn burst(farm: &Farm) {
             let url = format!("{}/api/v1/printers/{}/job", server.url, id.as_str().expect("an id"));
             let request = server.client.post(url).bearer_auth(&tokens[number % TOKENS]).header("Prefer", "wait=30");
             let request = request.json(&json!({"command": command}));
-            tokio::spawn(async move { request.send().await.expect("an answer").status() })
+            tokio::spawn(async move { request.send().await.expect("a response").status() })
         };
         for sent in ids.iter().enumerate().map(send).collect::<Vec<_>>() {
             assert_eq!(sent.await.expect("sent"), 200);

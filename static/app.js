@@ -13,7 +13,7 @@ const parse = (html) => {
 const words = JSON.parse(document.querySelector("meta[name=words]")?.content || "{}");
 const say = (english, values = {}) =>
   (words[english] ?? english).replace(/\{(\w+)\}/g, (place, name) => values[name] ?? place);
-const ago = (seconds) => (seconds < 120 ? say("{n} s ago", { n: seconds }) : say("{n} m ago", { n: Math.round(seconds / 60) }));
+const ago = (seconds) => (seconds < 120 ? say("script-s-ago", { n: seconds }) : say("script-m-ago", { n: Math.round(seconds / 60) }));
 
 // --- Times: converts the server's UTC to local time ------------------------------------------------------------------
 
@@ -260,7 +260,7 @@ function showSelection() {
   if (!count) return;
   const boxes = picks();
   const n = boxes.filter((box) => box.checked).length;
-  const text = n === 0 ? say("Tick printers, then choose") : say("{n} selected", { n });
+  const text = n === 0 ? say("script-tick-printers-then-choose") : say("script-selected", { n });
   // Only on a change, so that a screen reader reads it once.
   if (count.textContent !== text) count.textContent = text;
   byId("act").classList.toggle("idle", n === 0);
@@ -275,8 +275,8 @@ function showSelection() {
     button.addEventListener("click", act);
     picker.append(button);
   };
-  if (n < boxes.length) link(say("all {n}", { n: boxes.length }), () => pickAll(true));
-  if (n > 0) link(say("none"), () => pickAll(false));
+  if (n < boxes.length) link(say("script-all", { n: boxes.length }), () => pickAll(true));
+  if (n > 0) link(say("script-none"), () => pickAll(false));
   if (held) picker.querySelector("button")?.focus();
   refreshForecast(true);
 }
@@ -460,10 +460,10 @@ document.addEventListener("submit", async (event) => {
   button.disabled = true;
   const answer = await fetch(button.formAction || event.target.action, { method: "POST", body }).catch(() => null);
   if (answer?.ok) {
-    button.textContent = say("Marked as clear");
+    button.textContent = say("script-marked-clear");
   } else {
     button.disabled = false;
-    button.textContent = say("Did not work: try again");
+    button.textContent = say("script-did-not-work-try");
   }
 });
 
@@ -496,7 +496,7 @@ async function load(part) {
   const [reading, link] = [part.querySelector(".reading"), part.querySelector(".ways")];
   const begun = Date.now();
   const count = setInterval(() => {
-    reading.querySelector("[data-seconds]").textContent = say("({n} s)", { n: Math.round((Date.now() - begun) / 1000) });
+    reading.querySelector("[data-seconds]").textContent = say("script-s", { n: Math.round((Date.now() - begun) / 1000) });
   }, 1000);
   [reading.hidden, link.hidden] = [false, true];
   const answer = await fetch(part.dataset.load).catch(() => null);
@@ -584,14 +584,14 @@ document.addEventListener("submit", (event) => {
   request.upload.addEventListener("progress", ({ loaded, total }) => {
     bar.value = (100 * loaded) / total;
     // The server has the whole file and now sends it to the printer.
-    said.textContent = loaded < total ? Math.floor(bar.value) + " %" : say("On its way to the printer");
+    said.textContent = loaded < total ? Math.floor(bar.value) + " %" : say("script-way-printer");
   });
   request.addEventListener("load", () => {
     if (request.status < 400) return location.reload();
     const page = request.response?.querySelector("main");
-    over(page ? [...page.querySelectorAll("h1, p:not(.hint, .ways), li")].map((one) => one.textContent).join(". ") : say("It did not work"));
+    over(page ? [...page.querySelectorAll("h1, p:not(.hint, .ways), li")].map((one) => one.textContent).join(". ") : say("script-did-not-work"));
   });
-  request.addEventListener("error", () => over(say("The connection broke off: nothing was uploaded")));
+  request.addEventListener("error", () => over(say("script-connection-broke-off-nothing")));
   button.disabled = true;
   bar.hidden = false;
   request.send(new FormData(form));

@@ -224,6 +224,13 @@ pub fn client() -> reqwest::Client {
     client.build().expect("a client")
 }
 
+/// A client that returns redirects as they are.
+#[expect(clippy::disallowed_methods, reason = "a browser without a page")]
+pub fn without_redirects() -> reqwest::Client {
+    let client = reqwest::Client::builder().http1_only().no_proxy().redirect(reqwest::redirect::Policy::none());
+    client.build().expect("a client")
+}
+
 /// Returns the smallest, the median and the largest of some figures.
 pub fn median(figures: &[f64]) -> (f64, f64, f64) {
     let mut sorted = figures.to_vec();

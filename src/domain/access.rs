@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::command::words;
 
 words! {
-    /// What somebody may do. Ordered: a later role may do all that an earlier one may.
+    /// The rights of a user or token. Ordered: each role includes the rights of the roles before it.
     Role {
         /// Reads the state of the farm.
         Viewer = "viewer",

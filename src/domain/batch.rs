@@ -30,7 +30,7 @@ words! {
 }
 
 words! {
-    /// What became of a batch. A closed vocabulary.
+    /// The result of a batch. A closed vocabulary.
     BatchResult {
         /// Every effect is done.
         Ok = "ok",

@@ -53,7 +53,7 @@ macro_rules! words {
 pub(crate) use words;
 
 words! {
-    /// What a printer can be told.
+    /// A command for printers.
     Command {
         Start = "start",
         Pause = "pause",

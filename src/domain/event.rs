@@ -17,7 +17,7 @@ const SECRETS: [&str; 7] =
     ["api_key", "proxy_user", "proxy_password", "header_names", "headers", "ca_certificate", "camera_url"];
 
 words! {
-    /// What an event tells of. The vocabulary may grow: ignore what you do not know.
+    /// The type of an event. New types may be added: ignore types that you do not know.
     EventType {
         PrinterRegistered = "printer.registered",
         PrinterUpdated = "printer.updated",

@@ -11,19 +11,19 @@ use super::{
     event::{Event, EventType},
 };
 
-/// Something that happened. Its `id` is that of the webhook that tells of it, too.
+/// An event. Its webhook has the same `id`.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Event)]
 pub struct EventBody {
     pub id: Uuid,
-    /// The place behind it: `after=` this, and it is not told again.
+    /// The position after this event: `after=` this cursor continues with the next event.
     pub cursor: String,
     #[serde(rename = "type")]
     pub kind: EventType,
     pub at: DateTime<Utc>,
-    /// Who did it; null where nobody of ours did.
+    /// The user or token that caused it; null where neither did.
     pub actor: Option<Actor>,
-    /// What whoever made the batch calls it.
+    /// The caller's own reference, set when the batch was created.
     pub external_ref: Option<String>,
     /// By type: the schemas whose names end in `EventData`.
     pub data: Map<String, Value>,

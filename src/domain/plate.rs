@@ -12,7 +12,7 @@ words! {
 }
 
 words! {
-    /// What became of the wish to mark a plate as clear.
+    /// The result of a request to mark a plate as clear.
     ClearResult {
         Cleared = "cleared",
         AlreadyClear = "already_clear",

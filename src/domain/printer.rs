@@ -185,9 +185,11 @@ pub fn normalise_url(text: &str) -> Result<String, String> {
     if !matches!(url.scheme(), "http" | "https") {
         return Err("must begin with http:// or https://".to_owned());
     }
-    // A dot at the end only marks the name as fully qualified. A dot alone is not a name.
-    let host = url.host_str().unwrap_or_default().trim_end_matches('.');
-    if host.is_empty() {
+    // A dot at the end only marks the name as fully qualified. Two dots in a row are in no name; `0..` would become `0`, which
+    // is the address 0.0.0.0.
+    let host = url.host_str().unwrap_or_default();
+    let host = host.strip_suffix('.').unwrap_or(host);
+    if host.split('.').any(str::is_empty) {
         return Err("must name a host".to_owned());
     }
     if !url.username().is_empty() || url.password().is_some() {
@@ -219,6 +221,9 @@ mod tests {
         assert_eq!(normalise_url("10.0.3.17:5000/#temp").as_deref(), Ok("http://10.0.3.17:5000"));
         assert_eq!(normalise_url("https://h:8443/octo/one/").as_deref(), Ok("https://h:8443/octo/one"));
         assert_eq!(normalise_url("http://[::1]:5000/").as_deref(), Ok("http://[::1]:5000"));
+        for dots in ["http://0..", "http://a..b", "http://.a", "http://."] {
+            assert_eq!(normalise_url(dots), Err("must name a host".to_owned()), "{dots}");
+        }
     }
 
     proptest! {

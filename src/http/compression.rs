@@ -1,5 +1,5 @@
 //! Compresses pages and JSON. Static files are compressed at build time (`build.rs`), and live streams compress
-//! themselves (`dashboard/wire.rs`). Images would not get smaller.
+//! themselves (`dashboard/sse.rs`). Images would not get smaller.
 //!
 //! The compressed size of a page can reveal a secret that is next to attacker-controlled text (BREACH). So responses
 //! with secrets are not compressed:
@@ -8,7 +8,7 @@
 //!   values,
 //! * responses whose handler sets `Cache-Control: no-store`: the set-up link, a key that OctoPrint granted.
 //!
-//! Forms have no CSRF token that could leak: `dashboard/guard.rs` checks `Sec-Fetch-Site` and `Origin`. The API reads
+//! Forms have no CSRF token that could leak: `dashboard/csrf.rs` checks `Sec-Fetch-Site` and `Origin`. The API reads
 //! its tokens from a header that no other site can make a browser send.
 
 use axum::{

@@ -4,7 +4,6 @@
 //! last, in two formats: problem+json below `/api`, a page elsewhere.
 
 pub mod api;
-mod armour;
 pub mod auth;
 pub mod bounds;
 mod compression;
@@ -13,14 +12,16 @@ pub mod dashboard;
 pub mod diagnosis;
 mod etag;
 mod keyed_limit;
-mod patience;
+mod messages;
 pub mod peer;
 pub mod request;
+mod security_headers;
 mod serve;
-mod stall;
 pub mod standby;
+mod timeout;
 pub mod tls;
 mod unread_body;
+mod write_timeout;
 
 use axum::{
     Router,
@@ -38,7 +39,7 @@ pub fn router(services: Services, limits: Limits, bounds: Bounds, proxies: Proxi
     Router::new()
         .merge(api::router(services.clone(), limits, bounds))
         .merge(dashboard::router(services, bounds, stop))
-        .layer(from_fn(armour::wear))
+        .layer(from_fn(security_headers::wear))
         .layer(from_fn_with_state(proxies, peer::introduce))
         .layer(from_fn(request::identify))
         .layer(from_fn(unread_body::discard))

@@ -31,7 +31,7 @@ use super::{
     bounds::Bounds,
     keyed_limit::{KeyedCount, network_of},
     peer::{OverTls, Peer, Proxies},
-    stall::Stalling,
+    write_timeout::Stalling,
 };
 
 /// Time for requests in progress to end on shutdown.
@@ -83,7 +83,7 @@ struct Door {
     silent: Silent,
 }
 
-/// Serves until `stop` is cancelled, then lets requests in progress end within [`DRAIN`]. With an acceptor: TLS only.
+/// Serves until `stop` is cancelled, then lets requests in progress end within `DRAIN`. With an acceptor: TLS only.
 pub async fn serve(
     listener: TcpListener,
     router: Router,

@@ -14,8 +14,9 @@ use tokio::sync::watch;
 
 use super::{
     api::problem::{self, Problem},
-    armour, dashboard,
+    dashboard,
     request::{self, RequestId},
+    security_headers,
 };
 use crate::domain::sending::Holder;
 
@@ -39,7 +40,7 @@ pub fn router(holder: HolderWatch) -> Router {
         .merge(dashboard::assets_router())
         .fallback(page)
         .layer(from_fn(dashboard::in_language))
-        .layer(from_fn(armour::wear))
+        .layer(from_fn(security_headers::wear))
         .layer(from_fn(request::identify))
         .with_state(holder)
 }

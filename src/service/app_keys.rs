@@ -17,10 +17,10 @@ use uuid::Uuid;
 use super::{
     Services,
     access::Principal,
-    carried,
     diagnosis::{Code, Diagnosis},
     error::Error,
     probe::checked_address,
+    sealed_form,
 };
 use crate::{
     clock,
@@ -125,7 +125,7 @@ impl Services {
         who.require(Role::Manager)?;
         let (url, access) = checked_address(url, PrinterAccess { api_key: None, ..access })?;
         let octoprint = self.client_for(&url, &access)?;
-        let (id, is_new) = self.key_requests.begin(&carried::name_of(who), &url, Instant::now())?;
+        let (id, is_new) = self.key_requests.begin(&sealed_form::name_of(who), &url, Instant::now())?;
         if !is_new {
             return Ok(id);
         }
@@ -146,7 +146,7 @@ impl Services {
 
     /// Returns the state of a request by this principal. None: there is no such request, or it is no longer kept.
     pub fn asked_for_key(&self, who: &Principal, id: Uuid) -> Option<Asked> {
-        self.key_requests.get(id, &carried::name_of(who), Instant::now())
+        self.key_requests.get(id, &sealed_form::name_of(who), Instant::now())
     }
 }
 

@@ -1,5 +1,7 @@
-//! Stores new batches: those that come while one transaction is under way share the next one. Batches that stop printers
-//! have a queue of their own, which comes first: no other batch delays a cancel by more than the transaction under way.
+//! Stores new batches in groups. Batches that arrive while a transaction is under way share the next transaction.
+//!
+//! Batches that stop printers have their own queue, which has priority. So other batches delay a cancel by at most the
+//! transaction that is under way.
 
 use std::time::{Duration, Instant};
 
@@ -15,14 +17,14 @@ use crate::storage::{
     batches::{self, PreparedBatch},
 };
 
-/// Batches that wait in each of the two queues.
+/// Capacity of each of the two queues, in batches.
 const QUEUE: usize = 512;
-/// Batches of one transaction.
+/// Maximum number of batches in one transaction.
 const GROUP: usize = 128;
-/// Rows of one transaction, beyond the last batch: a single command does not wait for many large batches.
+/// A transaction takes no further batch once it has this many rows. So a single command does not wait for many large batches.
 const ROWS: usize = 5_000;
 
-/// A batch that waited this long for the database is refused, as every statement is.
+/// A batch that has waited this long for the database is refused. Other statements wait as long for a connection.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// A batch that waits to be stored.
@@ -33,7 +35,7 @@ struct Pending {
     reply: oneshot::Sender<Result<(), storage::Error>>,
 }
 
-/// The way to the task that stores new batches. Cheap to clone.
+/// Sends new batches to the [`BatchWriterTask`]. Cheap to clone.
 #[derive(Clone)]
 pub struct BatchWriter {
     stops: mpsc::Sender<Pending>,
@@ -49,15 +51,15 @@ pub struct BatchWriterTask {
 }
 
 impl BatchWriter {
-    /// A writer, and the task that it needs.
+    /// Returns a writer and its task. The caller must run the task.
     pub fn new(db: Db, dispatch: Dispatch) -> (Self, BatchWriterTask) {
         let (stops, waiting_stops) = mpsc::channel(QUEUE);
         let (others, waiting_others) = mpsc::channel(QUEUE);
         (Self { stops, others }, BatchWriterTask { db, dispatch, stops: waiting_stops, others: waiting_others })
     }
 
-    /// Stores a batch and hands it to the dispatcher. Where the caller stops waiting before the transaction begins, nothing
-    /// is stored.
+    /// Stores a batch and hands it to the dispatcher. Stores nothing if the caller drops this future before the
+    /// transaction begins.
     pub async fn store(&self, new: PreparedBatch, admission: Admission) -> Result<(), Error> {
         const STOPPING: Error = Error::Busy("The server stops. Send the request again when it has started.");
         let (reply, stored) = oneshot::channel();
@@ -68,7 +70,7 @@ impl BatchWriter {
 }
 
 impl BatchWriterTask {
-    /// Runs until `stop` is cancelled and what has come by then is stored.
+    /// Runs until `stop` is cancelled and all batches that have arrived by then are stored.
     pub async fn run(mut self, stop: CancellationToken) {
         loop {
             let group = tokio::select! {
@@ -84,7 +86,7 @@ impl BatchWriterTask {
             };
             let mut wanted = Vec::with_capacity(group.len());
             for pending in group {
-                // A slow database must not let requests wait without end.
+                // A slow database must not make requests wait forever.
                 if pending.since.elapsed() >= LONGEST_WAIT {
                     let _ = pending.reply.send(Err(storage::Error::timed_out()));
                 } else if !pending.reply.is_closed() {
@@ -106,10 +108,10 @@ impl BatchWriterTask {
         match batches::create(&self.db, &news).await {
             Ok(()) => news.into_iter().zip(others).for_each(|(new, (admission, reply))| {
                 self.hand_over(new, admission);
-                // The request may be gone.
+                // The request may have ended.
                 let _ = reply.send(Ok(()));
             }),
-            // One of them is at fault, and the transaction was not committed.
+            // One batch may have caused the error, and nothing was committed. So each batch is stored separately.
             Err(error) if news.len() > 1 && is_of_one(&error) => {
                 for (new, (admission, reply)) in news.into_iter().zip(others) {
                     let stored = batches::create(&self.db, std::slice::from_ref(&new)).await;
@@ -141,7 +143,7 @@ impl BatchWriterTask {
     }
 }
 
-/// The batches of one transaction: the first, and those that wait behind it.
+/// Returns the batches of one transaction: the first, and those that wait behind it.
 fn group(first: Pending, queue: &mut mpsc::Receiver<Pending>) -> Vec<Pending> {
     let mut rows = first.new.rows.len();
     let mut group = vec![first];
@@ -155,7 +157,7 @@ fn group(first: Pending, queue: &mut mpsc::Receiver<Pending>) -> Vec<Pending> {
     group
 }
 
-/// Whether one batch of a group is at fault, and the others can be stored without it.
+/// Returns whether one batch of a group may have caused the error, so that the others can be stored without it.
 fn is_of_one(error: &storage::Error) -> bool {
     match error {
         storage::Error::KeyTaken | storage::Error::Database(_) | storage::Error::Broken { .. } => true,
@@ -187,7 +189,7 @@ mod tests {
         storage::events,
     };
 
-    /// A writer whose task does not run yet.
+    /// A writer whose task does not run yet, with its database.
     struct Desk {
         db: Db,
         dispatch: Dispatch,
@@ -207,9 +209,9 @@ mod tests {
             Self { db, dispatch, writer, task: Some(task), _dir: dir }
         }
 
-        /// A request that waits until its batch is stored.
+        /// Returns a request that waits until its batch is stored.
         fn request(&self, new: PreparedBatch) -> impl Future<Output = Result<(), Error>> + use<> {
-            let admission = self.dispatch.admit(&new.batch).expect("room");
+            let admission = self.dispatch.admit(&new.batch).expect("admitted");
             let writer = self.writer.clone();
             async move { writer.store(new, admission).await }
         }
@@ -221,14 +223,14 @@ mod tests {
             }
         }
 
-        /// Runs the task as it runs when the server stops: it stores what waits.
+        /// Runs the task as in a shutdown: it stores the waiting batches and ends.
         async fn run(&mut self) {
             let stop = CancellationToken::new();
             stop.cancel();
             self.task.take().expect("not run yet").run(stop).await;
         }
 
-        /// The batches in the order in which they were stored.
+        /// Returns the ids of the stored batches, in the order in which they were stored.
         async fn stored(&self) -> Vec<Uuid> {
             let page = events::page(&self.db, 0, None, 100).await.expect("the feed");
             page.events.into_iter().filter_map(|event| event.subject).collect()

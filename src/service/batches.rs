@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::{Services, access::Principal, dispatch::NotAdmitted, error::Error, forecast::DryRow, select::Selected};
+use super::{Services, access::Principal, dispatch::NotAdmitted, dry_run::DryRow, error::Error, select::Selected};
 pub use crate::storage::batches::BatchFilter;
 use crate::{
     clock,
@@ -66,7 +66,7 @@ const END_AGAIN: Duration = Duration::from_millis(200);
 pub struct Retry {
     pub outcomes: Vec<Outcome>,
     /// An operator has checked the printers whose start may have been carried out.
-    pub after_look: bool,
+    pub operator_checked: bool,
 }
 
 impl Services {
@@ -283,16 +283,17 @@ impl Services {
             invalid.add("/outcomes", "required", "must name at least one outcome");
         }
         for (i, outcome) in retry.outcomes.iter().enumerate() {
-            let harmful = matches!(outcome, Outcome::Unknown | Outcome::Unconfirmed)
-                && matches!(batch.spec.command, Command::Start | Command::Restart);
             if !outcome.is_final() {
                 invalid.add(format!("/outcomes/{i}"), "not_final", "must be a final outcome");
-            } else if harmful && !retry.after_look {
-                let rule = "the printer may have started: look at it, then retry with after_look true";
-                invalid.add(format!("/outcomes/{i}"), "needs_after_look", rule);
             }
         }
         invalid.or_ok(())?;
+        let may_have_started = matches!(batch.spec.command, Command::Start | Command::Restart)
+            && retry.outcomes.iter().any(|outcome| matches!(outcome, Outcome::Unknown | Outcome::Unconfirmed));
+        if may_have_started && !retry.operator_checked {
+            let detail = "Printers may have started: check them, then retry with operator_checked true.".to_owned();
+            return Err(Error::Conflict { code: "needs_operator_check", detail });
+        }
         if batch.finished_at.is_none() {
             let detail = "The batch has not ended yet.".to_owned();
             return Err(Error::Conflict { code: "batch_not_finished", detail });

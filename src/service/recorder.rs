@@ -1,5 +1,6 @@
-//! The recorder: it stores what actors observe. A group of facts about prints is written as soon as there is one, and the
-//! next group gathers meanwhile; observations are written once a second.
+//! The recorder stores observations of actors and facts about prints.
+//!
+//! Facts are stored at once; facts that arrive meanwhile form the next group. Observations are stored once a second.
 
 mod observations;
 mod status;
@@ -29,18 +30,20 @@ use crate::{
     storage::{self, Db, Error},
 };
 
-/// Observations of one printer within this are stored as one.
+/// Interval at which observations are stored. Of each printer, only the last one in an interval is stored.
 const COALESCE: Duration = Duration::from_secs(1);
-/// Messages of one transaction. SQLite has one writer: an outcome that a user waits for comes after one of these at most.
+/// Maximum number of messages in one transaction. SQLite has one writer, so an outcome waits for at most one of these.
 const GROUP: usize = 128;
-/// Outcomes of commands are stored first. So long do facts about prints wait for them.
+/// Longest wait of a transaction of facts while the dispatcher stores outcomes. Outcomes have priority.
 const OUTCOMES_FIRST: Duration = Duration::from_millis(50);
-/// Between attempts while the database is away.
+/// Pause between attempts while the database is unavailable.
 const RETRY: Duration = Duration::from_millis(200);
-/// For what is left after the stop.
+/// Time limit for the remaining writes after `stop`.
 const LAST_WRITES: Duration = Duration::from_secs(5);
 
-/// Runs until `stop` is cancelled, then stores what is left, for a bounded time. `storing`: outcomes are being stored.
+/// Runs until `stop` is cancelled, then stores the rest within 5 s.
+///
+/// `storing` is true while the dispatcher stores requests to send or outcomes.
 pub async fn run(
     db: Db,
     queue: RecorderQueue,
@@ -88,8 +91,8 @@ impl Recorder {
         }
     }
 
-    /// Stores a group in its order. While the database is away, it tries again. A part that the database refuses is split
-    /// until the refused fact is found, which is dropped.
+    /// Stores a group in order, and tries again while the database is unavailable. A part that the database refuses is
+    /// split until the refused fact is found. Only that fact is dropped.
     async fn store(&mut self, group: Vec<RecorderMessage>) {
         let (mut parts, replies) = parts_of(group);
         let mut is_repeated = false;
@@ -118,7 +121,8 @@ impl Recorder {
         }
     }
 
-    /// Stores observations, and before them the facts that wait: a mark belongs to the print that is stored.
+    /// Stores the waiting facts and then the observations. The mark of an observation belongs to a print, so the print
+    /// is stored first.
     async fn store_observations(&mut self) -> Result<(), Error> {
         loop {
             let group = self.queue.try_take(GROUP);
@@ -137,7 +141,7 @@ impl Recorder {
         result
     }
 
-    /// Notes how a write went, and logs a change.
+    /// Records whether a write failed. Logs only the first failure and the recovery.
     fn note(&self, result: &Result<(), Error>) {
         match (result, self.status.set_failed(result.is_err())) {
             (Err(error), false) => tracing::error!(?error, "observations cannot be stored; the recorder tries again"),
@@ -147,15 +151,15 @@ impl Recorder {
     }
 }
 
-/// Whether nothing may be dropped for this error: the same write may succeed later, or another server has taken over and
-/// this process ends soon.
+/// Returns whether the write must be kept and repeated. Either it may succeed later, or another server has taken over
+/// and this process ends soon.
 fn is_transient(error: &Error) -> bool {
     error.is_transient() || matches!(error, Error::Superseded)
 }
 
-/// What one transaction stores.
+/// Content of one transaction.
 struct Part {
-    /// The id of its last event in the feed.
+    /// Id of the last event that the transaction appends to the feed.
     id: Uuid,
     content: Content,
 }
@@ -171,7 +175,7 @@ impl From<Content> for Part {
     }
 }
 
-/// The parts of a group, the last one first, and who waits for it.
+/// Returns the parts of a group, the last one first, and the reply channels of its flush messages.
 fn parts_of(group: Vec<RecorderMessage>) -> (Vec<Part>, Vec<oneshot::Sender<()>>) {
     let (mut contents, mut replies) = (Vec::new(), Vec::new());
     for message in group {
@@ -190,18 +194,20 @@ fn parts_of(group: Vec<RecorderMessage>) -> (Vec<Part>, Vec<oneshot::Sender<()>>
 }
 
 impl Part {
-    /// A repeated write stores nothing where only the reply was lost.
+    /// Stores the part. A repeated write stores nothing if the first one was committed and only its reply was lost.
     async fn write(&self, db: &Db, is_repeated: bool) -> Result<(), Error> {
         if is_repeated && storage::events::has(db, self.id).await? {
             return Ok(());
         }
         match &self.content {
-            Content::Facts(facts) => storage::sights::record(db, self.id, facts, &unasked(facts, clock::now())).await,
+            Content::Facts(facts) => {
+                storage::print_facts::record(db, self.id, facts, &unasked(facts, clock::now())).await
+            }
             Content::Noisy(event) => storage::events::add(db, event, self.id).await,
         }
     }
 
-    /// Splits a part that the database refuses, the second half first. Drops a single fact.
+    /// Splits a part that the database refuses; the second half comes first. A part with a single fact is dropped.
     fn split(self, error: &Error) -> Vec<Self> {
         match self.content {
             Content::Facts(mut facts) if facts.len() > 1 => {
@@ -224,8 +230,8 @@ impl Part {
     }
 }
 
-/// What the audit is told: what no command of ours brought about, one entry for each kind of thing and group. That a print
-/// is done is no change that anybody made, and stands with the prints.
+/// Returns audit entries for changes that no command caused, one for each action in a group. The successful end of a
+/// print has no entry, because the list of prints shows it.
 fn unasked(prints: &[(Uuid, PrintFact)], at: DateTime<Utc>) -> Vec<Entry> {
     let mut entries: BTreeMap<Action, Entry> = BTreeMap::new();
     for (printer_id, fact) in prints {

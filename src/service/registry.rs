@@ -30,7 +30,7 @@ use crate::{
         state::PrinterState,
     },
     fleet::{ActorConfig, view::Live},
-    storage::{self, printers::SealedAccess, sightings::Sighting},
+    storage::{self, printer_observations::Sighting, printers::SealedAccess},
 };
 
 /// A change whose request was dropped before its signal is applied within this time.
@@ -221,12 +221,12 @@ impl Services {
         let open = storage::prints::open_of_removed(&self.db).await?;
         let ends: Vec<(Uuid, PrintFact)> =
             open.iter().map(|print| (print.printer_id, PrintFact::unobserved(print.id, at))).collect();
-        Ok(storage::sights::record(&self.db, clock::new_id(), &ends, &[]).await?)
+        Ok(storage::print_facts::record(&self.db, clock::new_id(), &ends, &[]).await?)
     }
 
     async fn read_stored(&self, ids: &[Uuid]) -> Result<(Vec<(Printer, SealedAccess)>, Known), storage::Error> {
         let printers = storage::printers::with_secrets(&self.db, ids).await?;
-        let sightings = storage::sightings::get_many(&self.db, ids).await?;
+        let sightings = storage::printer_observations::get_many(&self.db, ids).await?;
         let prints = storage::prints::open(&self.db, ids).await?;
         let known = Known {
             plates: storage::plates::get_many(&self.db, ids).await?.into_iter().collect(),

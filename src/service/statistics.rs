@@ -12,8 +12,8 @@ use super::{Services, access::Principal, error::Error};
 use crate::{
     clock,
     domain::{
+        print_stats::{Tally, seconds_of, share},
         printer::Printer,
-        tally::{Tally, seconds_of, share},
     },
     storage::{self, printers::PrinterFilter},
 };
@@ -160,7 +160,7 @@ mod tests {
     use chrono::TimeDelta;
 
     use super::*;
-    use crate::domain::{printer::PrinterDetails, tally::day_of};
+    use crate::domain::{print_stats::day_of, printer::PrinterDetails};
 
     #[test]
     fn what_was_printed_is_held_against_the_time_that_the_printers_were_there() {

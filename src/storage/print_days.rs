@@ -21,7 +21,7 @@ use super::{
 };
 use crate::domain::{
     print::PrintResult,
-    tally::{Tally, of_print},
+    print_stats::{Tally, of_print},
 };
 
 /// Prints that one transaction counts. Sends of commands wait for it.

@@ -317,7 +317,7 @@ async fn a_retry_repeats_what_ended_so() {
         (json!({}), "/outcomes"),
         (json!({"outcomes": []}), "/outcomes"),
         (json!({"outcomes": ["queued"]}), "/outcomes/0"),
-        (json!({"outcomes": ["expired", "unknown"]}), "/outcomes/1"),
+        (json!({"outcomes": ["unknown"], "after_look": true}), "/after_look"),
         (json!({"outcomes": ["nothing"]}), "/outcomes/0"),
     ] {
         let refused = server.post(&path, body).await;
@@ -325,6 +325,10 @@ async fn a_retry_repeats_what_ended_so() {
         assert_eq!(refused.1["errors"][0]["pointer"], pointer, "{}", refused.1);
     }
     is_problem(&server.post(&path, json!({"outcomes": ["expired"]})).await, 422, "nothing_selected");
+    let unchecked = server.post(&path, json!({"outcomes": ["expired", "unknown"]})).await;
+    is_problem(&unchecked, 409, "needs_operator_check");
+    let checked = server.post(&path, json!({"outcomes": ["expired", "unknown"], "operator_checked": true})).await;
+    is_problem(&checked, 422, "nothing_selected");
     let mut later = json!({"command": "pause", "select": {"all": true}});
     later["not_before"] = json!(printyard::clock::now() + chrono::TimeDelta::hours(1));
     let (_, open, _) = server.post("/api/v1/batches", later).await;

@@ -22,8 +22,8 @@ use printyard::{
         Db, events,
         faults::{Failure, Lasts, Moment},
         plates,
+        printer_observations::{self, Sighting},
         prints::{self, PrintFilter},
-        sightings::{self, Sighting},
     },
 };
 use serde_json::{Value, json};
@@ -216,7 +216,7 @@ async fn an_observation_that_the_database_refuses_does_not_hold_up_those_of_othe
         }
         let task = desk.run();
         wait::until("two printers are stored", SOON, async || {
-            sightings::get_many(&db, &ids).await.expect("read").len() == 2
+            printer_observations::get_many(&db, &ids).await.expect("read").len() == 2
         })
         .await;
         assert_eq!(desk.events(EventType::PrinterStateChanged).await.len(), 2);
@@ -239,7 +239,7 @@ async fn a_state_that_was_published_before_a_restart_is_not_published_again() {
             observed_at: clock::now(),
             octoprint_version: None,
         };
-        sightings::save(&db, &[before], &[], &[]).await.expect("saved");
+        printer_observations::save(&db, &[before], &[], &[]).await.expect("saved");
         // At first the previously published state cannot be read.
         desk.fail(Moment::Before, Lasts::UntilLifted);
         desk.queue.add_observation(observation(printer.id, PrinterState::Printing));

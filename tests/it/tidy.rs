@@ -9,6 +9,7 @@ use source::Source;
 
 mod growth;
 mod layers;
+mod prose;
 mod source;
 mod translation;
 mod words;

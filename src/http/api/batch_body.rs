@@ -286,11 +286,11 @@ pub struct RetryBody {
     outcomes: Vec<Outcome>,
     /// The operator has checked the printers. Required to retry starts and restarts that ended as `unknown` or
     /// `unconfirmed`.
-    after_look: Option<bool>,
+    operator_checked: Option<bool>,
 }
 
 impl From<RetryBody> for Retry {
     fn from(body: RetryBody) -> Self {
-        Self { outcomes: body.outcomes, after_look: body.after_look.unwrap_or(false) }
+        Self { outcomes: body.outcomes, operator_checked: body.operator_checked.unwrap_or(false) }
     }
 }

@@ -14,7 +14,7 @@ use crate::{
         effect::Decision,
         state::PrinterState,
     },
-    service::{batches::BatchView, forecast::DryRow},
+    service::{batches::BatchView, dry_run::DryRow},
 };
 
 /// Name of the list that a cursor of batch commands belongs to.

@@ -201,14 +201,14 @@ async fn stop_batch(
 /// Retries the commands of a finished batch that ended with the given outcomes.
 ///
 /// Creates a new batch with the limits and guards of the old one. A toggle is retried as the command that it was
-/// resolved to. To retry starts and restarts with an unknown effect, check the printers and set `after_look`.
+/// resolved to. To retry starts and restarts with an unknown effect, check the printers and set `operator_checked`.
 #[utoipa::path(post, path = "/batches/{id}/retry", tag = "batches",
     params(("id" = Uuid, Path), super::openapi::PreferWait), request_body = RetryBody, responses(
     (status = ACCEPTED, description = "The batch is stored, and not every command has ended", body = BatchBody, headers(
         ("Location", description = "Path of the new batch."), ("Retry-After", description = "Seconds."),
     )),
     (status = MULTI_STATUS, description = "Every command has ended", body = BatchBody),
-    (status = CONFLICT, description = "`batch_not_finished`", body = ProblemBody,
+    (status = CONFLICT, description = "`batch_not_finished`, `needs_operator_check`", body = ProblemBody,
         content_type = "application/problem+json"),
     (status = UNPROCESSABLE_ENTITY, description = "`nothing_selected`: no command has one of these outcomes"),
     (status = SERVICE_UNAVAILABLE, description = "`busy`: too many batches have not ended"),

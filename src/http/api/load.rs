@@ -15,7 +15,7 @@ use crate::http::{
     auth,
     bounds::Bounds,
     keyed_limit::{Counted, Full, KeyedCount, KeyedLimit, Place},
-    patience,
+    timeout,
 };
 use crate::service::access::TokenRefusal;
 use axum::{
@@ -125,7 +125,7 @@ fn is_long(request: &Request) -> bool {
     let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
     Wait::from_headers(request.headers()).is_some()
         || events::is_followed(route, request.uri())
-        || patience::is_transfer(route)
+        || timeout::is_transfer(route)
         || (request.method() == Method::GET && Form::accepted(request.headers()) != Form::Json)
 }
 

@@ -68,7 +68,7 @@ use self::{
     load::Load,
     problem::Problem,
 };
-use super::{bounds::Bounds, compression, patience};
+use super::{bounds::Bounds, compression, timeout};
 use crate::service::Services;
 
 /// Returns the router with every API route.
@@ -133,7 +133,7 @@ fn documented() -> (Router<Services>, Router<Services>, OpenApi) {
 
 /// Responds with 503 to a request that exceeds its timeout. The client may retry.
 async fn in_time(State((services, bounds)): State<(Services, Bounds)>, request: Request, next: Next) -> Response {
-    match patience::within(&services, bounds, request, next).await {
+    match timeout::within(&services, bounds, request, next).await {
         Some(response) => response,
         None if !services.is_database_ok() => Problem::database_away().into_response(),
         None => {

@@ -1,4 +1,4 @@
-//! The OpenAPI document, made from the handlers, and the page that shows it.
+//! The OpenAPI document, generated from the handlers, and the page that shows it.
 
 use axum::{
     Router,
@@ -17,21 +17,21 @@ use utoipa::{
 
 use super::{finish::problem, problem::ProblemBody};
 
-const INTRODUCTION: &str = "One command to many OctoPrint printers, and the truth about each.\n\n\
+const INTRODUCTION: &str = "Sends commands to many OctoPrint printers and returns the verified result for each printer.\n\n\
     Errors are `application/problem+json` with a stable `code`. Unknown fields and query parameters are errors (422). \
     New fields, outcomes, reasons and states may appear within v1: ignore what you do not know, and act on `final`, \
     `effect` and `result`, whose vocabularies are closed. Times are RFC 3339 UTC.";
 const SCHEME: &str = "token";
-/// The page that shows the document, with Swagger UI.
+/// The page that shows the document with Swagger UI.
 const PAGE: &str = include_str!("../../../templates/api/docs.html");
-/// Swagger UI makes some of its signs as `data:` pictures.
+/// Content security policy of the page. Swagger UI uses `data:` images for some icons.
 const POLICY: &str = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; \
     form-action 'none'; frame-ancestors 'none'";
 
-/// How lists are paged.
+/// Query parameters of paged lists.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "it describes parameters for the document; `Params` reads them")]
+#[expect(dead_code, reason = "describes parameters for the document; `Params` reads them")]
 pub struct Paging {
     /// Items of a page.
     #[param(default = 50, minimum = 1, maximum = 500)]
@@ -40,17 +40,17 @@ pub struct Paging {
     cursor: Option<String>,
 }
 
-/// How long an answer may wait for the end.
+/// Header that makes a response wait until all commands have ended.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
-#[expect(dead_code, reason = "it describes a header for the document; `Wait` reads it")]
+#[expect(dead_code, reason = "describes a header for the document; `Wait` reads it")]
 pub struct PreferWait {
     /// `wait=n`: answer when every command has ended, or after n seconds (at most 30).
     #[param(rename = "Prefer", example = "wait=10")]
     prefer: Option<String>,
 }
 
-/// What can go wrong where a printer is asked.
+/// Error responses of operations that send a request to a printer.
 pub struct FromPrinter;
 
 impl IntoResponses for FromPrinter {
@@ -67,12 +67,12 @@ impl IntoResponses for FromPrinter {
     }
 }
 
-/// The words of a vocabulary, for the text of a rule.
+/// Returns the names of all values, for the text of a validation error.
 pub fn words_of<T: Copy>(all: &[T], word: impl Fn(T) -> &'static str) -> Vec<&'static str> {
     all.iter().copied().map(word).collect()
 }
 
-/// The document before its paths are in it.
+/// Returns the document without paths.
 pub fn frame() -> OpenApi {
     let scheme = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)
@@ -90,9 +90,9 @@ pub fn frame() -> OpenApi {
         .build()
 }
 
-/// The document, and a page to read it.
+/// Routes of the document and of the page that shows it.
 pub fn router<S: Clone + Send + Sync + 'static>(document: &OpenApi) -> Router<S> {
-    // Infallible: a document of our own types. An empty one would show at once in its snapshot.
+    // The document's own types always serialize. An empty document would fail its snapshot test.
     let json = Bytes::from(document.to_pretty_json().unwrap_or_default());
     let page = || async { ([(header::CONTENT_SECURITY_POLICY, POLICY)], Html(PAGE)) };
     Router::new()

@@ -231,7 +231,6 @@ async fn test_printer(
     };
     let report = services.test_printer(&who.0, &body.url, access).await?;
     let diagnosis = report.diagnosis.as_ref();
-    let (what, next) = diagnosis.map(|diagnosis| diagnosis::sentences(diagnosis.code)).unzip();
     Ok(Json(ReportBody {
         ok: report.reachability == Reachability::Online && report.missing_permissions.is_empty(),
         reachability: report.reachability,
@@ -239,8 +238,8 @@ async fn test_printer(
         user: report.user,
         missing_permissions: report.missing_permissions,
         code: diagnosis.map(|diagnosis| diagnosis.code.as_str()),
-        detail: diagnosis.zip(what).map(|(diagnosis, what)| diagnosis.fill(what)),
-        advice: diagnosis.zip(next).map(|(diagnosis, next)| diagnosis.fill(next)),
+        detail: diagnosis.map(diagnosis::problem),
+        advice: diagnosis.map(diagnosis::next_step),
         suggested_url: diagnosis.and_then(|diagnosis| diagnosis.suggested_url()).map(str::to_owned),
     }))
 }

@@ -17,8 +17,8 @@ use crate::{
     service::{
         Error,
         access::Principal,
-        carried::Purpose,
         printer_access::{AccessPatch, ProxyAuthPatch},
+        sealed_form::Purpose,
     },
 };
 

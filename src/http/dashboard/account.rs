@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{
     Dashboard, filters,
     form::Form,
-    language::{fill, t},
+    messages::{t, t_with},
     page::{Failure, Frame, Id, Visitor, html},
     time::Moment,
 };
@@ -87,7 +87,7 @@ pub(super) async fn change_password(
 ) -> Result<Response, Failure> {
     let new = form.secret("password");
     if new != form.secret("again") {
-        return page(&dashboard, &who, vec![t("the two passwords differ").to_owned()], false).await;
+        return page(&dashboard, &who, vec![t("account-two-passwords-differ").to_owned()], false).await;
     }
     match dashboard.services.change_password(&who, form.secret("old_password"), new).await {
         Ok(()) => page(&dashboard, &who, Vec::new(), true).await,
@@ -131,11 +131,9 @@ fn browser(agent: &str) -> String {
         ("Linux", "Linux"),
     ]);
     match (program, system) {
-        (Some(program), Some(system)) => {
-            fill(t("{program} on {system}"), &[("program", &program), ("system", &system)])
-        }
+        (Some(program), Some(system)) => t_with("account-on", &[("program", &program), ("system", &system)]),
         (Some(only), None) | (None, Some(only)) => only.to_owned(),
-        (None, None) => t("A browser that does not say what it is").to_owned(),
+        (None, None) => t("account-browser-does-not-say").to_owned(),
     }
 }
 

@@ -1,5 +1,7 @@
-//! Static files: style, scripts, icons, and Swagger UI. They are compressed by `build.rs`, embedded in the binary, and browsers
-//! keep them for good under the hash of their content.
+//! Serves static files: style sheets, scripts, icons, and Swagger UI.
+//!
+//! `build.rs` compresses the files and embeds them in the binary. A URL contains the hash of the content, so browsers
+//! cache a file for a year.
 
 use std::{
     collections::HashMap,
@@ -22,7 +24,7 @@ include!(concat!(env!("OUT_DIR"), "/static_files.rs"));
 
 struct StaticFile {
     compressed: &'static [u8],
-    /// Twelve digits of the SHA-256 of the compressed content.
+    /// The first 12 hex digits of the SHA-256 of the compressed content.
     hash: String,
 }
 
@@ -35,7 +37,7 @@ impl StaticFile {
         Self { compressed, hash }
     }
 
-    /// For clients that do not accept gzip.
+    /// Returns the plain content, for clients that do not accept gzip.
     fn decompress(&self) -> io::Result<Vec<u8>> {
         let mut plain = Vec::new();
         GzDecoder::new(self.compressed).read_to_end(&mut plain)?;
@@ -43,7 +45,7 @@ impl StaticFile {
     }
 }
 
-/// The address of a file, which changes with its content.
+/// Returns the URL of a file. It changes with the content.
 pub(super) fn url(path: &str) -> String {
     let hash = FILES.get(path).map_or("", |file| file.hash.as_str());
     format!("/static/{path}?v={hash}")
@@ -54,7 +56,7 @@ pub(super) async fn serve(Path(path): Path<String>, RawQuery(query): RawQuery, r
     let is_named_by_hash = query.as_deref().and_then(|query| query.strip_prefix("v=")) == Some(file.hash.as_str());
     let caching =
         if is_named_by_hash { "public, max-age=31536000, immutable" } else { "public, max-age=0, must-revalidate" };
-    // Weak: the same for both encodings.
+    // Weak, because both encodings share it.
     let tag = format!("W/\"{}\"", file.hash);
     let kind = mime_guess::from_path(&path).first_or_octet_stream().to_string();
     let headers = [

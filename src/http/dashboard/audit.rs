@@ -11,12 +11,12 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::{
-    Dashboard, filters,
-    language::{fill, t},
+    Dashboard,
+    audit_text::{self, Names},
+    filters, list_filters,
+    messages::{t, t_with},
     page::{Failure, Frame, Visitor, html},
-    sift,
     time::Moment,
-    told::{self, Names},
 };
 use crate::{
     domain::{
@@ -79,7 +79,7 @@ impl Asked {
     fn href(&self, path: &str, before: Option<i64>) -> String {
         let before = before.map(|before| before.to_string()).unwrap_or_default();
         let fields = [("who", &*self.who), ("what", &self.what), ("printer", &self.printer), ("from", &self.from)];
-        sift::href(path, &[&fields[..], &[("to", &*self.to), ("before", &before)]].concat())
+        list_filters::href(path, &[&fields[..], &[("to", &*self.to), ("before", &before)]].concat())
     }
 
     fn csv(&self) -> String {
@@ -89,11 +89,11 @@ impl Asked {
     /// Returns the filter, and the errors of invalid parameters.
     fn filter(&self, printers: &HashMap<Uuid, String>) -> (AuditFilter, Vec<String>) {
         let mut problems = Vec::new();
-        let since = sift::day(&self.from, &mut problems).and_then(|day| sift::begin(day, 0));
-        let until = sift::day(&self.to, &mut problems).and_then(|day| sift::begin(day, 1));
+        let since = list_filters::day(&self.from, &mut problems).and_then(|day| list_filters::begin(day, 0));
+        let until = list_filters::day(&self.to, &mut problems).and_then(|day| list_filters::begin(day, 1));
         let known = printers.iter().map(|(id, name)| (*id, name.as_str()));
-        let printer_id = sift::printer(&self.printer, known, &mut problems);
-        let actor = sift::given(&self.who).map(str::to_owned);
+        let printer_id = list_filters::printer(&self.printer, known, &mut problems);
+        let actor = list_filters::given(&self.who).map(str::to_owned);
         (AuditFilter { since, until, actor, action: Action::parse(&self.what), printer_id }, problems)
     }
 }
@@ -120,7 +120,7 @@ pub(super) async fn list(
     html(&ListPage {
         frame: Frame::of(&who, "audit"),
         lines: found.into_iter().map(|found| line(found, &names)).collect(),
-        actions: Action::ALL.iter().map(|action| (action.as_str(), told::label(*action))).collect(),
+        actions: Action::ALL.iter().map(|action| (action.as_str(), audit_text::label(*action))).collect(),
         printers,
         problems,
         older,
@@ -137,7 +137,7 @@ pub(super) async fn file(
     who.require(Role::Admin)?;
     let (filter, problems) = asked.filter(&names(&dashboard, &who).await?.printers);
     if let Some(problem) = problems.into_iter().next() {
-        return Err(Failure::new(axum::http::StatusCode::UNPROCESSABLE_ENTITY, "That does not fit", problem + "."));
+        return Err(Failure::new(axum::http::StatusCode::UNPROCESSABLE_ENTITY, "failure-does-not-fit", problem + "."));
     }
     Ok(audit::file(dashboard.services.clone(), who, filter).await?)
 }
@@ -155,16 +155,16 @@ async fn names(dashboard: &Dashboard, who: &Principal) -> Result<Names, Failure>
 fn line(found: Found, names: &Names) -> Line {
     match found {
         Found::Whole(record) => {
-            let (who, kind) = told::who(&record.entry.actor);
+            let (who, kind) = audit_text::who(&record.entry.actor);
             Line {
                 seq: record.seq,
                 at: Some(Moment::day(record.entry.at)),
                 who,
                 kind,
-                text: told::sentence(&record.entry, names),
+                text: audit_text::sentence(&record.entry, names),
                 batch: record.entry.subject.filter(|_| record.entry.action.as_str().starts_with("batch.")),
                 address: record.entry.address.clone().unwrap_or_default(),
-                details: told::details(&record.entry, names),
+                details: audit_text::details(&record.entry, names),
                 is_damaged: false,
             }
         }
@@ -173,13 +173,10 @@ fn line(found: Found, names: &Names) -> Line {
             at: at.map(Moment::day),
             who: String::new(),
             kind: "",
-            text: fill(
-                t("Row {seq} is damaged and cannot be read. At the server, “printyard audit verify” says more."),
-                &[("seq", &seq)],
-            ),
+            text: t_with("audit-row-damaged-cannot-read", &[("seq", &seq)]),
             batch: None,
             address: String::new(),
-            details: action.map(|action| (t("Action").to_owned(), action)).into_iter().collect(),
+            details: action.map(|action| (t("audit-action").to_owned(), action)).into_iter().collect(),
             is_damaged: true,
         },
     }

@@ -8,11 +8,12 @@ use axum::{
 use uuid::Uuid;
 
 use super::{
-    Dashboard, confirm, filters,
+    Dashboard,
+    batch_form::{self, Forecast, OFFERED, Plan},
+    confirm, filters,
     form::Form,
     outcome::{Line, Live},
     page::{Failure, Frame, Id, Visitor, html},
-    plan::{self, Forecast, OFFERED, Plan},
     time::Moment,
 };
 use crate::{
@@ -73,7 +74,7 @@ pub(super) async fn preview(
     form: Form,
 ) -> Result<Html<String>, Failure> {
     who.require(Role::Operator)?;
-    let ids = plan::targets(&dashboard, &who, &form).await?;
+    let ids = batch_form::targets(&dashboard, &who, &form).await?;
     let mut forecasts = Vec::new();
     for command in OFFERED {
         if ids.is_empty() {
@@ -91,7 +92,7 @@ pub(super) async fn create(
     form: Form,
 ) -> Result<Response, Failure> {
     who.require(Role::Operator)?;
-    let mut plan = plan::read(&dashboard, &who, &form).await?;
+    let mut plan = batch_form::read(&dashboard, &who, &form).await?;
     if let Some(page) = confirm::ask(&dashboard, &who, &form, &mut plan).await? {
         return Ok(html(&page)?.into_response());
     }
@@ -142,7 +143,7 @@ pub(super) async fn retry(
         _ => Effect::None,
     };
     let outcomes = Outcome::ALL.iter().copied().filter(|outcome| outcome.effect() == Some(wanted));
-    let retry = Retry { outcomes: outcomes.collect(), after_look: form.is_set("looked") };
+    let retry = Retry { outcomes: outcomes.collect(), operator_checked: form.is_set("looked") };
     Ok(to(dashboard.services.retry_batch(&who, id, retry).await?.batch.id))
 }
 

@@ -1,7 +1,7 @@
 //! Charts over time as SVG, rendered by the server: they need no script, and their only styling is CSS classes.
 
-use super::language::{fill, t};
-use crate::{domain::tally::share, service::statistics::Use};
+use super::messages::t_with;
+use crate::{domain::print_stats::share, service::statistics::Use};
 
 /// The height of a chart, in SVG units.
 const HEIGHT: f64 = 100.0;
@@ -45,15 +45,17 @@ impl Bars {
                 ("unknown", tally.unknown),
                 ("failed", tally.failed),
             ];
-            let text = t("{when}: {done} done, {failed} failed, {cancelled} cancelled, {unknown} not watched");
-            let values: [(&str, &dyn std::fmt::Display); 5] = [
+            let values: [(&'static str, &dyn std::fmt::Display); 5] = [
                 ("when", label),
                 ("done", &tally.done),
                 ("failed", &tally.failed),
                 ("cancelled", &tally.cancelled),
                 ("unknown", &tally.unknown),
             ];
-            (fill(text, &values), parts.map(|(class, n)| (class, share(n, top).unwrap_or(0.0))).to_vec())
+            (
+                t_with("statistics-done-failed-cancelled-not", &values),
+                parts.map(|(class, n)| (class, share(n, top).unwrap_or(0.0))).to_vec(),
+            )
         });
         // An odd maximum has no whole number at half height.
         let middle = if top % 2 == 0 { grouped(top / 2) } else { String::new() };
@@ -143,7 +145,7 @@ fn round_up(most: i64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::tally::Tally;
+    use crate::domain::print_stats::Tally;
 
     fn step(done: i64, failed: i64, used_s: i64) -> Use {
         let tally = Tally { printed_s: used_s, done, failed, ..Tally::default() };

@@ -4,13 +4,14 @@ use askama::Template;
 use uuid::Uuid;
 
 use super::{
-    Dashboard, filters,
+    Dashboard,
+    batch_form::Plan,
+    filters,
     form::Form,
-    language::{fill, t},
+    labels,
+    messages::{t, t_with},
     page::{Failure, Frame},
-    plan::Plan,
     tile::is_paused_at_printer,
-    words,
 };
 use crate::{
     domain::{
@@ -86,7 +87,7 @@ pub(super) async fn ask(
         return Ok(None);
     }
     let others = forecast.others.iter();
-    let others = others.filter(|other| plates == 0 || !other.ends_with(words::refusal(Reason::PlateNotClear)));
+    let others = others.filter(|other| plates == 0 || !other.ends_with(labels::refusal(Reason::PlateNotClear)));
     let mut names = Vec::new();
     for id in plan.ids.iter().take(NAMES) {
         match dashboard.services.printer(who, *id).await {
@@ -97,7 +98,7 @@ pub(super) async fn ask(
         }
     }
     if plan.ids.len() > NAMES {
-        names.push(fill(t("and {n} more"), &[("n", &(plan.ids.len() - NAMES))]));
+        names.push(t_with("word-more", &[("n", &(plan.ids.len() - NAMES))]));
     }
     let carried = CARRIED.iter().filter(|name| plates == 0 || **name != "reason");
     let carried = carried.filter_map(|name| Some((*name, form.text(name)?.to_owned())));
@@ -105,12 +106,12 @@ pub(super) async fn ask(
         frame: Frame::of(who, "farm"),
         command,
         harmful,
-        title: format!("{}?", words::verb_for(command, n)),
+        title: format!("{}?", labels::verb_for(command, n)),
         warning: t(match command {
-            Command::Cancel => "A cancelled print cannot be taken up again.",
-            Command::Restart => "What is printed so far is lost: each print is cancelled, then begins anew.",
-            Command::Start => "On some of their plates a print may still lie.",
-            _ => "Somebody paused some of these at the printer itself: filament, or hands in it.",
+            Command::Cancel => "batch-cancelled-print-cannot-taken",
+            Command::Restart => "batch-what-printed-so-far",
+            Command::Start => "batch-some-their-plates-print",
+            _ => "batch-some-paused-on-site",
         }),
         typed: (harmful && n >= TYPED_FROM).then_some(n),
         others: others.cloned().collect(),

@@ -9,10 +9,10 @@ use axum::{
 use super::{
     Dashboard,
     access_fields::AccessFields,
+    api_key_field::KeyField,
     filters,
     form::Form,
-    key::KeyField,
-    language::{fill, t},
+    messages::t_with,
     page::{Failure, html},
     register::sentences,
 };
@@ -102,20 +102,17 @@ impl TestedPage {
     fn of(report: &TestReport, suggestion: Option<Suggestion>) -> Self {
         let version = report.octoprint_version.as_deref().unwrap_or_default();
         let user = report.user.as_deref().unwrap_or_default();
-        let works = fill(
-            t("OctoPrint {version} answers, and knows the key as {user}."),
-            &[("version", &version), ("user", &user)],
-        );
+        let works = t_with("printer-octoprint-answers-knows-key", &[("version", &version), ("user", &user)]);
         let Some(diagnosis) = &report.diagnosis else {
             return Self { is_good: true, what: works, todo: String::new(), suggestion };
         };
-        let (what, next) = diagnosis::sentences(diagnosis.code);
+        let (problem, next) = (diagnosis::problem(diagnosis), diagnosis::next_step(diagnosis));
         // The printer works, only with polling.
         if diagnosis.code == Code::NoEvents && !user.is_empty() {
-            return Self { is_good: true, what: works, todo: format!("{} {}", t(what), t(next)), suggestion };
+            return Self { is_good: true, what: works, todo: format!("{problem} {next}"), suggestion };
         }
         // If there is a button, it is the next step.
-        let todo = if suggestion.is_some() { String::new() } else { diagnosis.fill(t(next)) };
-        Self { is_good: false, what: diagnosis.fill(t(what)), todo, suggestion }
+        let todo = if suggestion.is_some() { String::new() } else { next };
+        Self { is_good: false, what: problem, todo, suggestion }
     }
 }

@@ -10,13 +10,13 @@ use axum::{
 use uuid::Uuid;
 
 use super::{
-    Dashboard,
-    board::Entry,
-    filters,
+    Dashboard, filters,
     form::Form,
-    language::{fill, said, t},
+    language::said,
+    messages::{t, t_with},
     page::{Failure, Frame, Id, Visitor, html},
     printer::entry_of,
+    tile_cache::Entry,
     time::length,
 };
 use crate::{
@@ -59,7 +59,7 @@ pub(super) async fn list(
 /// Returns why the files of a printer cannot be listed now, as a sentence.
 pub(super) fn why_no_files(entry: &Entry) -> Option<&'static str> {
     let is_online = entry.view.live.reachability == Reachability::Online;
-    (!is_online).then(|| t("The files can be listed when the printer answers."))
+    (!is_online).then(|| t("printer-files-can-listed-when"))
 }
 
 async fn read_files(dashboard: &Dashboard, who: &Principal, entry: &Entry) -> Result<Vec<FileEntry>, String> {
@@ -67,8 +67,8 @@ async fn read_files(dashboard: &Dashboard, who: &Principal, entry: &Entry) -> Re
         return Err(why.to_owned());
     }
     dashboard.services.list_files(who, entry.id()).await.map_err(|error| match error {
-        Error::Printer(error) => fill(t("The printer {what}."), &[("what", &said(&error.to_string()))]),
-        _ => t("The files could not be listed.").to_owned(),
+        Error::Printer(error) => t_with("failure-printer", &[("what", &said(&error.to_string()))]),
+        _ => t("printer-files-could-not-listed").to_owned(),
     })
 }
 

@@ -1,26 +1,32 @@
-//! What templates can do with a text: say it in the reader's language, and put values into it.
+//! Filters of templates: texts in the reader's language.
 
 use std::fmt::Display;
 
 use askama::{Result, Values, filter_fn};
 
-use super::language;
+use crate::http::messages::{self, Message};
 
-/// A text in the reader's language: `{{ "Find"|t }}`.
+/// The text of an id: `{{ "farm-find"|t }}`.
 #[filter_fn]
-pub(super) fn t(english: &str, _: &dyn Values) -> Result<String> {
-    Ok(language::t(english).to_owned())
+pub(super) fn t(id: &str, _: &dyn Values) -> Result<String> {
+    Ok(messages::plain(id).unwrap_or(id).to_owned())
 }
 
-/// A value in a place of a text: `{{ "{n} printers"|t|with("n", total) }}`.
+/// A text with arguments: `{{ "batch-by"|message|with("name", by) }}`.
 #[filter_fn]
-pub(super) fn with<V: Display>(text: impl Display, _: &dyn Values, name: &str, value: V) -> Result<String> {
-    Ok(language::fill(&text.to_string(), &[(name, &value)]))
+pub(super) fn message(id: &'static str, _: &dyn Values) -> Result<Message> {
+    Ok(Message { id, arguments: Vec::new() })
 }
 
-/// A text that depends on a number: `{{ total|counted("{n} printer", "{n} printers") }}`.
+/// An argument of a text.
 #[filter_fn]
-pub(super) fn counted(n: impl Display, _: &dyn Values, one: &str, many: &str) -> Result<String> {
-    let n: i64 = n.to_string().parse().unwrap_or_default();
-    Ok(language::counted(n, one, many))
+pub(super) fn with<V: Display>(mut message: Message, _: &dyn Values, name: &'static str, value: V) -> Result<Message> {
+    message.arguments.push((name, value.to_string()));
+    Ok(message)
+}
+
+/// A text that depends on a number: `{{ total|counted("printer-count") }}`.
+#[filter_fn]
+pub(super) fn counted(n: impl Display, _: &dyn Values, id: &str) -> Result<String> {
+    Ok(messages::t_with(id, &[("n", &n)]))
 }

@@ -4,12 +4,11 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::{
-    Dashboard,
-    language::t,
+    Dashboard, labels,
+    messages::t,
     outcome,
     page::Failure,
     time::{Moment, length},
-    words,
 };
 use crate::{
     domain::print::Print,
@@ -51,7 +50,7 @@ impl From<Asked> for CommandLine {
     fn from(asked: Asked) -> Self {
         Self {
             at: Moment::day(asked.at),
-            what: words::verb(asked.row.command),
+            what: labels::verb(asked.row.command),
             verdict: outcome::verdict(&asked.row),
             by: asked.by,
             batch_id: asked.row.batch_id,
@@ -71,9 +70,9 @@ pub(super) struct PrintLine {
 
 impl From<Print> for PrintLine {
     fn from(print: Print) -> Self {
-        let (result, class) = words::print(print.result);
+        let (result, class) = labels::print(print.result);
         Self {
-            file: print.file.map_or_else(|| t("not known").to_owned(), |file| file.path),
+            file: print.file.map_or_else(|| t("printer-not-known").to_owned(), |file| file.path),
             at: Moment::day(print.started_at),
             took: print.ended_at.map(|at| length((at - print.started_at).num_seconds())).unwrap_or_default(),
             result,

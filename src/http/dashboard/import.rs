@@ -13,7 +13,7 @@ use axum::{
 use super::{
     Dashboard, filters,
     form::Form,
-    language::{counted, t},
+    messages::{t, t_with},
     page::{Failure, Frame, Visitor, html},
     register::sentences,
 };
@@ -22,8 +22,8 @@ use crate::{
     service::{
         Error,
         access::Principal,
-        carried::Purpose,
         import::{COLUMNS, Fate, Imported, Preview, text_of},
+        sealed_form::Purpose,
     },
 };
 
@@ -114,7 +114,7 @@ pub(super) async fn import(
     let expected = form.number("number").and_then(|number| usize::try_from(number).ok()).unwrap_or_default();
     match dashboard.services.import_printers(&who, &list, expected).await {
         Ok(Imported::Done(n)) => {
-            let done = counted(n, "{n} printer was imported.", "{n} printers were imported.");
+            let done = t_with("printer-printer-imported", &[("n", &n)]);
             Ok(html(&ImportPage { done: Some(done), ..ImportPage::of(&who) })?.into_response())
         }
         Ok(Imported::Changed(preview)) => {
@@ -149,23 +149,23 @@ impl PreviewPage {
         let added = preview.added();
         let there = preview.rows.iter().filter(|row| row.fate == Fate::There).count();
         let wrong = preview.rows.len() - added - there;
-        let mut sums = vec![counted(added, "{n} printer will be added", "{n} printers will be added")];
+        let mut sums = vec![t_with("printer-printer-will-added", &[("n", &added)])];
         if there > 0 {
-            sums.push(counted(there, "{n} is there already", "{n} are there already"));
+            sums.push(t_with("printer-there-already-2", &[("n", &there)]));
         }
         if wrong > 0 {
-            sums.push(counted(wrong, "{n} row cannot be imported", "{n} rows cannot be imported"));
+            sums.push(t_with("printer-row-cannot-imported", &[("n", &wrong)]));
         }
         let rows = preview.rows.into_iter().map(|row| {
             let details = row.details;
-            let mut more = vec![if row.has_key { t("with a key") } else { t("without a key") }.to_owned()];
+            let mut more = vec![if row.has_key { t("printer-key") } else { t("printer-without-key") }.to_owned()];
             if row.has_access {
-                more.push(t("with proxy, TLS or camera settings").to_owned());
+                more.push(t("printer-proxy-tls-camera-settings").to_owned());
             }
             more.extend(details.tags);
             more.extend([details.model, details.material, details.power_group].into_iter().flatten());
             if !details.enabled {
-                more.push(t("not in use").to_owned());
+                more.push(t("printer-not-use").to_owned());
             }
             let errors = match &row.fate {
                 Fate::Wrong(invalid) => sentences(Error::Invalid(invalid.clone()))?,

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::{
     Dashboard, filters,
     form::{Form, own_path},
-    language::{fill, t},
+    messages::{t, t_with},
     page::{Failure, Visitor, html},
 };
 use crate::{
@@ -122,13 +122,11 @@ async fn answer(
             }
             return Ok(response);
         }
-        LogIn::Refused if has_users => {
-            (StatusCode::UNAUTHORIZED, t("This name and this password do not belong together.").to_owned(), None)
-        }
-        LogIn::Refused => (StatusCode::UNAUTHORIZED, t("This token is not valid, or not any more.").to_owned(), None),
+        LogIn::Refused if has_users => (StatusCode::UNAUTHORIZED, t("account-name-password-do-not").to_owned(), None),
+        LogIn::Refused => (StatusCode::UNAUTHORIZED, t("account-token-not-valid-not").to_owned(), None),
         LogIn::Wait(wait) => {
             let seconds = wait.as_secs().max(1);
-            let text = fill(t("Too many attempts. Wait {seconds} s, then try again."), &[("seconds", &seconds)]);
+            let text = t_with("account-too-many-attempts-wait", &[("seconds", &seconds)]);
             (StatusCode::TOO_MANY_REQUESTS, text, Some(seconds))
         }
     };
@@ -196,7 +194,7 @@ pub(super) async fn set_up(
             Err(error) => return Err(error.into()),
         }
     } else {
-        vec![t("the two passwords differ").to_owned()]
+        vec![t("account-two-passwords-differ").to_owned()]
     };
     let page = SetupPage { key: key.to_owned(), name: name.to_owned(), problems, shortest: SHORTEST_PASSWORD };
     Ok((StatusCode::UNPROCESSABLE_ENTITY, private(), html(&page)?).into_response())
@@ -205,5 +203,5 @@ pub(super) async fn set_up(
 fn used_up() -> Failure {
     let text = "A link for the set-up is good for one hour and for one use. If nobody has set Printyard up yet, start the \
                 server again: it prints a new one.";
-    Failure::new(StatusCode::GONE, "This link is used up", text)
+    Failure::new(StatusCode::GONE, "failure-link-used-up", text)
 }

@@ -5,48 +5,48 @@
 
 mod access_fields;
 mod account;
+mod api_key_field;
 mod assets;
 mod audit;
+mod audit_text;
+mod batch_form;
 mod batches;
-mod board;
 mod cameras;
 mod chart;
 mod confirm;
 mod connection_test;
+mod csrf;
 mod discover;
 mod files;
 mod filters;
 mod form;
-mod guard;
-mod heat;
 mod history;
 mod import;
-mod key;
+mod labels;
 mod language;
+mod list_filters;
 mod login;
 pub(in crate::http) mod notice;
 mod oidc;
 mod outcome;
 mod page;
-mod plan;
 mod printer;
 mod printers;
 mod prints;
 mod register;
 mod settings;
-mod sift;
+mod sse;
 pub(super) mod standby;
 mod statistics;
 mod stream;
 mod tags;
+mod temperatures;
 mod tile;
+mod tile_cache;
 mod time;
-mod told;
 mod users;
 mod wall;
 mod webhooks;
-mod wire;
-mod words;
 
 use std::sync::Arc;
 
@@ -61,14 +61,14 @@ use axum::{
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use self::{board::Board, page::Failure, stream::Rounds};
+use self::{page::Failure, stream::Rounds, tile_cache::Board};
 use super::{
     bounds::{Bounds, Capacity},
     compression, etag,
     keyed_limit::KeyedLimit,
-    patience,
+    timeout,
 };
-use crate::service::Services;
+use crate::{http::messages, service::Services};
 
 /// Maximum number of live pages, in total and per user.
 const LIVE_PAGES: Capacity = Capacity { all: 512, each: 64 };
@@ -140,7 +140,7 @@ pub fn router(services: Services, bounds: Bounds, stop: CancellationToken) -> Ro
         .route("/printers/import/confirm", post(import::import).layer(DefaultBodyLimit::max(SEALED_LIST)))
         .route("/printers/discover", get(discover::begin))
         .route("/printers/tags", post(tags::edit))
-        .route("/printers/keys/{id}", get(key::asked))
+        .route("/printers/keys/{id}", get(api_key_field::asked))
         .route("/printers/{id}/settings", get(settings::form).post(settings::change))
         .route("/printers/{id}/remove", post(settings::remove))
         .route("/printers/{id}/plate", post(printer::clear_plate))
@@ -150,7 +150,7 @@ pub fn router(services: Services, bounds: Bounds, stop: CancellationToken) -> Ro
         .route("/static/{*path}", get(assets::serve))
         .merge(kept)
         .fallback(page::not_found)
-        .layer(middleware::from_fn(guard::same_site))
+        .layer(middleware::from_fn(csrf::same_site))
         .layer(middleware::from_fn_with_state((services.clone(), bounds), in_time))
         .layer(middleware::from_fn_with_state(services, notice::of_request))
         .layer(middleware::from_fn(language::of_request))
@@ -170,7 +170,7 @@ pub(super) async fn in_language(request: Request, next: Next) -> Response {
 }
 
 async fn in_time(State((services, bounds)): State<(Services, Bounds)>, request: Request, next: Next) -> Response {
-    let answer = patience::within(&services, bounds, request, next).await;
+    let answer = timeout::within(&services, bounds, request, next).await;
     answer.unwrap_or_else(|| {
         let is_ok = services.is_database_ok();
         if is_ok { Failure::too_late() } else { Failure::database_away() }.into_response()

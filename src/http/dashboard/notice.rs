@@ -6,7 +6,7 @@ use axum::{
     response::Response,
 };
 
-use super::language::t;
+use super::messages::t;
 use crate::service::{
     Services,
     health::{DatabaseFailure, Notice},
@@ -30,36 +30,13 @@ pub(super) fn current() -> &'static str {
 /// Returns a notice in the current language: what does not work, the consequence, what to do.
 pub(in crate::http) fn sentence(notice: Notice) -> &'static str {
     match notice {
-        Notice::Database(DatabaseFailure::Unreachable) => {
-            t("The database does not answer. Nothing can be commanded or recorded; running prints continue. Check the \
-               database and its disk: Printyard continues by itself.")
-        }
-        Notice::Database(DatabaseFailure::Disk) => t(
-            "The disk of the database is full or does not work. Nothing can be commanded or recorded; running prints \
-               continue. Free some space: Printyard continues by itself.",
-        ),
-        Notice::Database(DatabaseFailure::Locked) => t(
-            "Another program has locked the database. Nothing can be commanded or recorded; running prints continue. \
-               Close that program (a backup, a database tool): Printyard continues by itself.",
-        ),
-        Notice::Database(DatabaseFailure::FileReplaced) => {
-            t("The database file was deleted, moved or replaced. Nothing can be commanded or recorded; running prints \
-               continue. Bring the file back, or restart the server with the right one.")
-        }
-        Notice::Database(DatabaseFailure::Refused) => {
-            t("The database refuses to store anything. Nothing can be commanded or recorded; running prints continue. \
-               The server's log has the cause.")
-        }
-        Notice::NotSending => t(
-            "This server sends no commands: it lost the lock of the farm. Running prints continue. It takes the lock \
-               again by itself; if this lasts, check the database.",
-        ),
-        Notice::DispatcherHangs => {
-            t("No commands are sent: the dispatcher does not respond. Restart the server; waiting commands are kept.")
-        }
-        Notice::RecorderBehind => {
-            t("Prints are recorded late, so plates and lists of prints may be out of date. If this lasts, check the \
-               database and its disk.")
-        }
+        Notice::Database(DatabaseFailure::Unreachable) => t("notice-database-does-not-answer"),
+        Notice::Database(DatabaseFailure::Disk) => t("notice-disk-database-full-does"),
+        Notice::Database(DatabaseFailure::Locked) => t("notice-another-program-locked-database"),
+        Notice::Database(DatabaseFailure::FileReplaced) => t("notice-database-file-deleted-moved"),
+        Notice::Database(DatabaseFailure::Refused) => t("notice-database-refuses-store-anything"),
+        Notice::NotSending => t("notice-server-sends-no-commands"),
+        Notice::DispatcherHangs => t("notice-no-commands-sent-dispatcher"),
+        Notice::RecorderBehind => t("notice-prints-recorded-late-so"),
     }
 }

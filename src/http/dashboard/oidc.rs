@@ -10,8 +10,8 @@ use serde::Deserialize;
 use super::{
     Dashboard,
     form::own_path,
-    language::{fill, t},
     login::{Comes, enter, private},
+    messages::{t, t_with},
     page::Failure,
 };
 use crate::{
@@ -68,25 +68,17 @@ fn refused(dashboard: &Dashboard, out: SignOn) -> Failure {
         SignOn::In { .. } => Failure::internal(),
         SignOn::TooLate => Failure::new(
             StatusCode::BAD_REQUEST,
-            "That sign-on is over",
-            fill(
-                t("It took more than {n} minutes, or began in another browser. Go to the login and try again."),
-                &[("n", &JOURNEY.num_minutes())],
-            ),
+            "failure-sign-over",
+            t_with("failure-took-more-than-minutes", &[("n", &JOURNEY.num_minutes())]),
         ),
         SignOn::NoRole => Failure::new(
             StatusCode::FORBIDDEN,
-            "You have no role here",
-            fill(
-                t("{label} knows you, but puts you in no group that may use Printyard. Ask whoever runs the farm."),
-                &[("label", &label)],
-            ),
+            "failure-you-no-role-here",
+            t_with("failure-no-group", &[("label", &label)]),
         ),
-        SignOn::Disabled => Failure::new(
-            StatusCode::FORBIDDEN,
-            "Your account is disabled",
-            "An admin of the farm has disabled it. Ask them.",
-        ),
+        SignOn::Disabled => {
+            Failure::new(StatusCode::FORBIDDEN, "failure-your-account-disabled", t("failure-admin-farm-disabled-ask"))
+        }
         SignOn::Failed(error) => failed(dashboard, error),
     }
 }
@@ -94,18 +86,13 @@ fn refused(dashboard: &Dashboard, out: SignOn) -> Failure {
 fn failed(dashboard: &Dashboard, error: OidcError) -> Failure {
     let label = dashboard.services.sign_on_label().unwrap_or_default();
     match error {
-        OidcError::OtherJourney | OidcError::OtherIssuer | OidcError::NoCode => Failure::new(
-            StatusCode::BAD_REQUEST,
-            "That sign-on is not yours",
-            "The answer does not belong to a sign-on that began in this browser. Go to the login and try again.",
-        ),
+        OidcError::OtherJourney | OidcError::OtherIssuer | OidcError::NoCode => {
+            Failure::new(StatusCode::BAD_REQUEST, "failure-sign-not-yours", t("failure-answer-does-not-belong"))
+        }
         OidcError::Refused { code, .. } if code == "access_denied" => Failure::new(
             StatusCode::FORBIDDEN,
-            "You were not signed on",
-            fill(
-                t("At {label} it was refused. Go to the login and try again if that was a mistake."),
-                &[("label", &label)],
-            ),
+            "failure-you-not-signed",
+            t_with("failure-refused-go-login-try", &[("label", &label)]),
         ),
         // The text of the error arrives through the browser and can be forged, so the page does not show it.
         OidcError::Refused { .. }
@@ -113,10 +100,11 @@ fn failed(dashboard: &Dashboard, error: OidcError) -> Failure {
         | OidcError::Incomplete(_)
         | OidcError::Busy
         | OidcError::Token(_)
-        | OidcError::OtherAccessToken => Failure::new(
-            StatusCode::BAD_GATEWAY,
-            &fill(t("{label} did not sign you on"), &[("label", &label)]),
-            "The server's log says why. Try again in a minute, or log in by your password if you have one.",
-        ),
+        | OidcError::OtherAccessToken => Failure {
+            status: StatusCode::BAD_GATEWAY,
+            title: t_with("failure-did-not-sign-you", &[("label", &label)]),
+            text: t("failure-servers-log-says-why").to_owned(),
+            details: Vec::new(),
+        },
     }
 }

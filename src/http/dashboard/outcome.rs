@@ -5,10 +5,10 @@ use chrono::Utc;
 use uuid::Uuid;
 
 use super::{
-    filters,
-    language::{fill, said, t},
+    filters, labels,
+    language::said,
+    messages::{t, t_with},
     time::{Moment, length},
-    words,
 };
 use crate::{
     domain::{
@@ -109,13 +109,13 @@ impl Live {
         let command = row.resolved_command.unwrap_or(row.command);
         match row.outcome.effect() {
             None if self.under_way.len() < SHOWN => self.under_way.push(plain(match row.outcome {
-                Outcome::Queued => t("waiting"),
-                Outcome::Sent => t("sent"),
-                _ => t("accepted, watching"),
+                Outcome::Queued => t("batch-waiting-2"),
+                Outcome::Sent => t("batch-sent-2"),
+                _ => t("batch-accepted-watching-2"),
             })),
             Some(Effect::Done) if self.done.len() < SHOWN => self.done.push(plain(match row.outcome {
-                Outcome::Confirmed => words::done(command),
-                _ => words::already(command),
+                Outcome::Confirmed => labels::done(command),
+                _ => labels::already(command),
             })),
             Some(Effect::None | Effect::Maybe) if self.troubles.len() < SHOWN => self.troubles.push(trouble(row)),
             _ => self.more = true,
@@ -152,26 +152,21 @@ pub(super) struct Verdict {
 pub(super) fn verdict(row: &CommandRow) -> Verdict {
     let command = row.resolved_command.unwrap_or(row.command);
     let (what, otherwise) = match row.outcome {
-        Outcome::Queued => (t("Waiting"), ""),
-        Outcome::Sent => (t("Sent"), ""),
-        Outcome::Accepted => (t("Accepted, watching"), ""),
-        Outcome::Confirmed => (words::done(command), ""),
-        Outcome::Unchanged => (t("Nothing to do"), words::already(command)),
-        Outcome::Unreachable => (t("No answer"), t("Nothing was sent. Look whether it is on, then retry.")),
-        Outcome::Unauthorized => (
-            t("Access refused"),
-            t(
-                "OctoPrint refused the API key, or a web server before it the login: check both in the printer's settings.",
-            ),
-        ),
-        Outcome::Expired => (t("Too late"), t("Its time passed before it could be sent. Retry if it is still wanted.")),
-        Outcome::Skipped => (t("Not sent"), t("The batch was stopped first.")),
-        Outcome::Unconfirmed => (t("Accepted, effect not seen"), t("Look at the printer.")),
-        Outcome::Unknown => (t("Sent, no answer"), t("Look at the printer.")),
-        Outcome::Rejected => (t("Refused"), t("The printer refused it.")),
+        Outcome::Queued => (t("batch-waiting"), ""),
+        Outcome::Sent => (t("batch-sent"), ""),
+        Outcome::Accepted => (t("batch-accepted-watching"), ""),
+        Outcome::Confirmed => (labels::done(command), ""),
+        Outcome::Unchanged => (t("batch-nothing-do"), labels::already(command)),
+        Outcome::Unreachable => (t("word-no-answer"), t("batch-nothing-sent-look-whether")),
+        Outcome::Unauthorized => (t("word-access-refused"), t("batch-octoprint-refused-api-key")),
+        Outcome::Expired => (t("batch-too-late"), t("batch-time-passed-before-could")),
+        Outcome::Skipped => (t("batch-not-sent"), t("batch-batch-stopped-first")),
+        Outcome::Unconfirmed => (t("batch-accepted-effect-not-seen"), t("batch-look-printer")),
+        Outcome::Unknown => (t("batch-sent-no-answer"), t("batch-look-printer")),
+        Outcome::Rejected => (t("batch-refused"), t("batch-printer-refused")),
     };
     let own = row.detail.clone().filter(|detail| !detail.is_empty());
-    let why = own.map(|own| said(&own)).or_else(|| row.reason.map(|reason| t(reason.sentence()).to_owned()));
+    let why = own.map(|own| said(&own)).or_else(|| row.reason.map(|reason| said(reason.sentence())));
     Verdict {
         what,
         why: why.unwrap_or_else(|| otherwise.to_owned()),
@@ -183,9 +178,9 @@ pub(super) fn verdict(row: &CommandRow) -> Verdict {
             Some(Effect::Maybe) => "maybe",
         },
         later: row.settled.map(|settled| match settled.effect {
-            Effect::Done => t("Later it was seen done."),
-            Effect::None => t("Later it was seen not done."),
-            Effect::Maybe => t("Later it was still not clear."),
+            Effect::Done => t("batch-later-seen-done"),
+            Effect::None => t("batch-later-seen-not-done"),
+            Effect::Maybe => t("batch-later-still-not-clear"),
         }),
     }
 }
@@ -200,18 +195,18 @@ fn took(milliseconds: i64) -> String {
 
 fn tallies(counts: &Counts, command: Command) -> Vec<Tally> {
     let all = [
-        (Outcome::Rejected, t("refused").to_owned(), "bad"),
-        (Outcome::Unreachable, t("without an answer").to_owned(), "bad"),
-        (Outcome::Unauthorized, t("with refused access").to_owned(), "bad"),
-        (Outcome::Unknown, t("sent, no answer").to_owned(), "maybe"),
-        (Outcome::Unconfirmed, t("effect not seen").to_owned(), "maybe"),
-        (Outcome::Expired, t("too late").to_owned(), "bad"),
-        (Outcome::Skipped, t("not sent").to_owned(), "quiet"),
-        (Outcome::Confirmed, words::done(command).to_lowercase(), "good"),
-        (Outcome::Unchanged, t("had nothing to do").to_owned(), "good"),
-        (Outcome::Accepted, t("accepted, watching").to_owned(), "quiet"),
-        (Outcome::Sent, t("sent").to_owned(), "quiet"),
-        (Outcome::Queued, t("waiting").to_owned(), "quiet"),
+        (Outcome::Rejected, t("batch-refused-2").to_owned(), "bad"),
+        (Outcome::Unreachable, t("batch-without-answer").to_owned(), "bad"),
+        (Outcome::Unauthorized, t("batch-refused-access").to_owned(), "bad"),
+        (Outcome::Unknown, t("batch-sent-no-answer-2").to_owned(), "maybe"),
+        (Outcome::Unconfirmed, t("batch-effect-not-seen").to_owned(), "maybe"),
+        (Outcome::Expired, t("batch-too-late-2").to_owned(), "bad"),
+        (Outcome::Skipped, t("batch-not-sent-2").to_owned(), "quiet"),
+        (Outcome::Confirmed, labels::done(command).to_lowercase(), "good"),
+        (Outcome::Unchanged, t("batch-had-nothing-do").to_owned(), "good"),
+        (Outcome::Accepted, t("batch-accepted-watching-2").to_owned(), "quiet"),
+        (Outcome::Sent, t("batch-sent-2").to_owned(), "quiet"),
+        (Outcome::Queued, t("batch-waiting-2").to_owned(), "quiet"),
     ];
     let tallies = all.into_iter().map(|(outcome, what, class)| Tally { n: counts.of(outcome), what, class });
     tallies.filter(|tally| tally.n > 0).collect()
@@ -219,20 +214,20 @@ fn tallies(counts: &Counts, command: Command) -> Vec<Tally> {
 
 /// Returns the title of a batch: "Pause 17 printers".
 pub(super) fn title(batch: &Batch, counts: &Counts) -> String {
-    words::verb_for(batch.spec.command, usize::try_from(counts.total()).unwrap_or_default())
+    labels::verb_for(batch.spec.command, usize::try_from(counts.total()).unwrap_or_default())
 }
 
 /// Returns the state of a batch, or its result.
 pub(super) fn state(batch: &Batch, counts: &Counts) -> &'static str {
     t(match (counts.result(), batch.state) {
-        (None, BatchState::Scheduled) => "Planned",
-        (None, BatchState::Stopped) => "Stopped; what was sent is followed to its end",
-        (None, _) => "Under way",
-        (Some(_), BatchState::Stopped) => "Stopped",
-        (Some(BatchResult::Ok), _) => "All done",
-        (Some(BatchResult::Partial), _) => "Done in part",
-        (Some(BatchResult::Failed), _) => "Nothing was done",
-        (Some(BatchResult::Uncertain), _) => "Not certain: somebody has to look",
+        (None, BatchState::Scheduled) => "batch-planned",
+        (None, BatchState::Stopped) => "batch-stopped-what-sent-followed",
+        (None, _) => "batch-under-way",
+        (Some(_), BatchState::Stopped) => "batch-stopped",
+        (Some(BatchResult::Ok), _) => "batch-all-done",
+        (Some(BatchResult::Partial), _) => "batch-done-part",
+        (Some(BatchResult::Failed), _) => "word-nothing-done",
+        (Some(BatchResult::Uncertain), _) => "batch-uncertain-check-printer",
     })
 }
 
@@ -263,7 +258,7 @@ impl Line {
             },
             by: batch.created_by.clone(),
             at: Moment::day(batch.created_at.with_timezone(&Utc)),
-            done: fill(t("{n} of {total}"), &[("n", &done), ("total", &counts.total())]),
+            done: t_with("batch-of", &[("n", &done), ("total", &counts.total())]),
         }
     }
 }

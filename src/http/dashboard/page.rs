@@ -1,4 +1,4 @@
-//! What all pages share: who looks at them, how they are made, and what they say when something fails.
+//! Shared parts of all pages: the user, the frame, rendering, and error pages.
 
 use askama::Template;
 use axum::{
@@ -12,8 +12,9 @@ use uuid::Uuid;
 use super::{
     Dashboard, filters,
     form::own_path,
-    language::{fill, said, t},
-    words,
+    labels,
+    language::said,
+    messages::{t, t_with},
 };
 use crate::{
     domain::access::Role,
@@ -21,7 +22,7 @@ use crate::{
     service::{Error, Services, access::Principal, error::StorageError},
 };
 
-/// Somebody with a session. Everybody else is sent to the login.
+/// The user of a session. A request without one is redirected to the login.
 pub(super) struct Visitor(pub Principal);
 
 impl FromRequestParts<Dashboard> for Visitor {
@@ -39,7 +40,7 @@ impl FromRequestParts<Dashboard> for Visitor {
     }
 }
 
-/// An id in an address. What is none leads nowhere, with a page that says so.
+/// An id in a path. A path with anything else gets the page for unknown addresses (404).
 pub(super) struct Id(pub Uuid);
 
 impl<S: Send + Sync> FromRequestParts<S> for Id {
@@ -51,7 +52,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
     }
 }
 
-/// To the login, and back to where somebody wanted to go.
+/// Redirects to the login. After the login, the browser returns to the requested page.
 fn to_login(next: Option<&str>) -> Response {
     let next = own_path(next).filter(|path| *path != "/" && !path.contains("/stream"));
     let query = next.map(|path| {
@@ -61,50 +62,50 @@ fn to_login(next: Option<&str>) -> Response {
     Redirect::to(&format!("/login{}", query.unwrap_or_default())).into_response()
 }
 
-/// Who is logged in, as the frame of a page shows it.
+/// The user and the menu entry that the frame of a page shows.
 pub(super) struct Frame {
     pub name: String,
     pub role: Role,
-    /// Which entry of the menu is current.
+    /// The current menu entry.
     pub here: &'static str,
 }
 
 impl Frame {
-    /// The frame of a page for somebody.
+    /// Returns the frame of a page for a user.
     pub fn of(who: &Principal, here: &'static str) -> Self {
         Self { name: who.name.clone(), role: who.role, here }
     }
 
-    /// What their role is called.
+    /// Returns the translated name of the user's role.
     pub fn role_name(&self) -> &'static str {
-        words::role(self.role)
+        labels::role(self.role)
     }
 
-    /// May command printers.
+    /// Returns whether the user may command printers.
     pub fn operates(&self) -> bool {
         self.role >= Role::Operator
     }
 
-    /// May change the register.
+    /// Returns whether the user may change the printer registry.
     pub fn manages(&self) -> bool {
         self.role >= Role::Manager
     }
 
-    /// May make users.
+    /// Returns whether the user may create users.
     pub fn administers(&self) -> bool {
         self.role >= Role::Admin
     }
 }
 
-/// A page, or what is wrong with its template.
+/// Renders a template. An error is logged, and the user gets the page of an internal error.
 pub(super) fn html(template: &impl Template) -> Result<Html<String>, Failure> {
     template.render().map(Html).map_err(|error| {
-        tracing::error!(%error, "a page could not be made");
+        tracing::error!(%error, "a page could not be rendered");
         Failure::internal()
     })
 }
 
-/// Why there is no page, in people's words, with a way out.
+/// Content of an error page: what failed, why, and what the user can do.
 #[derive(Debug)]
 pub(super) struct Failure {
     pub status: StatusCode,
@@ -120,94 +121,91 @@ struct FailurePage<'a> {
 }
 
 impl Failure {
-    /// A failure in people's words; said in the reader's language where that is known.
-    pub fn new(status: StatusCode, title: &str, text: impl AsRef<str>) -> Self {
-        Self { status, title: t(title).to_owned(), text: said(text.as_ref()), details: Vec::new() }
+    /// Returns a failure. `title` is the message id of its title.
+    pub fn new(status: StatusCode, title: &'static str, text: impl Into<String>) -> Self {
+        Self { status, title: t(title).to_owned(), text: text.into(), details: Vec::new() }
     }
 
-    /// What was sent is no form of ours.
+    /// The body of the request is not a form of these pages.
     pub fn broken_form() -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "The form did not arrive", "Nothing was done. Go back and send it again.")
+        Self::new(StatusCode::BAD_REQUEST, "failure-form-did-not-arrive", t("failure-nothing-done-go-back"))
     }
 
-    /// A form that is larger than any of ours.
+    /// The form is larger than any form of these pages.
     pub fn too_large() -> Self {
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "The form is too large", "Nothing was done. Send less of it at once.")
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "failure-form-too-large", t("failure-nothing-done-send-less"))
     }
 
-    /// No answer came within the time that a page may take.
+    /// The request exceeded the time limit of a page.
     pub fn too_late() -> Self {
-        let text = t("It may have been done nevertheless: look before you send it again.");
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "That took too long", text)
+        let text = t("failure-may-been-done-nevertheless");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "failure-took-too-long", text)
     }
 
-    /// The database failed or did not answer. The notice on the page says more once it is known.
+    /// The database failed or did not answer. The notice on the page gives the cause as soon as it is known.
     pub fn database_away() -> Self {
-        let text = t(
-            "The database did not answer, so this page cannot be shown. If you were changing something, check \
-                      whether it was done before you repeat it. Try again in a few seconds; if this lasts, tell the person \
-                      who runs the server.",
-        );
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "The database is not available", text)
+        let text = t("failure-database-did-not-answer");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "failure-database-not-available", text)
     }
 
-    /// An address that leads nowhere.
+    /// No page has this address.
     pub fn no_page() -> Self {
-        let text = t("The address may be mistyped, or the page may have moved.");
-        Self::new(StatusCode::NOT_FOUND, "There is no such page", text)
+        let text = t("failure-address-may-mistyped-page");
+        Self::new(StatusCode::NOT_FOUND, "failure-there-no-such-page", text)
     }
 
-    /// What the API would say of it.
+    /// Returns the failure for a problem of the API.
     pub fn of_problem(problem: Problem) -> Self {
         let (status, detail, errors) = problem.words();
         let details = errors.map(said).collect();
-        Self { details, ..Self::new(status, "The file was not taken", detail) }
+        Self { details, ..Self::new(status, "failure-file-not-taken", said(detail)) }
     }
 
-    /// A defect of ours; its cause is in the log.
+    /// An internal error. The log has its cause.
     pub fn internal() -> Self {
-        let text = t("Nothing more is known on this page; the server's log says what happened.");
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong here", text)
+        let text = t("failure-nothing-more-known-page");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "failure-something-went-wrong-here", text)
     }
 }
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        let text = error.to_string();
+        let text = said(&error.to_string());
         match error {
             Error::Invalid(invalid) => {
                 let details = invalid.0.into_iter().map(|field| {
                     let name = field.pointer.trim_start_matches('/');
-                    // A field without a translation shows its own name.
-                    let name = Some(t(name))
-                        .filter(|known| *known != name)
-                        .map_or_else(|| name.replace(['/', '_'], " "), str::to_owned);
+                    // A field whose name has no translation is shown with its own name.
+                    let name =
+                        Some(said(name)).filter(|known| known != name).unwrap_or_else(|| name.replace(['/', '_'], " "));
                     format!("{name} {}", said(&field.detail)).trim().to_owned()
                 });
                 let details = details.collect();
-                let failure = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "That does not fit", "Nothing was done.");
+                let failure =
+                    Self::new(StatusCode::UNPROCESSABLE_ENTITY, "failure-does-not-fit", t("failure-nothing-done"));
                 Self { details, ..failure }
             }
-            Error::Unprocessable { .. } => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Nothing was done", text),
-            Error::NotFound(what) => Self::new(
-                StatusCode::NOT_FOUND,
-                &fill(t("There is no such {what}"), &[("what", &t(what))]),
-                "It may have been removed, or it is outside what you may see.",
-            ),
-            Error::Conflict { .. } => Self::new(StatusCode::CONFLICT, "Not now", text),
+            Error::Unprocessable { .. } => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "word-nothing-done", text),
+            Error::NotFound(what) => Self {
+                status: StatusCode::NOT_FOUND,
+                title: t_with("failure-there-no-such", &[("what", &said(what))]),
+                text: t("failure-may-been-removed-outside").to_owned(),
+                details: Vec::new(),
+            },
+            Error::Conflict { .. } => Self::new(StatusCode::CONFLICT, "failure-not-now", text),
             Error::SelectionChanged { .. } | Error::Stale | Error::CursorExpired { .. } => Self::new(
                 StatusCode::CONFLICT,
-                "It changed in the meantime",
-                fill(t("{what}. Look at it again."), &[("what", &said(&text))]),
+                "failure-changed-meantime",
+                t_with("failure-look-again", &[("what", &text)]),
             ),
-            Error::Forbidden(_) => Self::new(StatusCode::FORBIDDEN, "Your role does not allow this", text),
-            Error::TooLarge(_) => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "Too large", text),
-            Error::Busy(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "Too much is under way", text),
-            Error::TooManyAttempts(_) => Self::new(StatusCode::TOO_MANY_REQUESTS, "Too many attempts", text),
+            Error::Forbidden(_) => Self::new(StatusCode::FORBIDDEN, "failure-your-role-does-not", text),
+            Error::TooLarge(_) => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "failure-too-large", text),
+            Error::Busy(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "failure-too-much-under-way", text),
+            Error::TooManyAttempts(_) => Self::new(StatusCode::TOO_MANY_REQUESTS, "failure-too-many-attempts", text),
             Error::Printer(cause) => Self::new(
                 StatusCode::BAD_GATEWAY,
-                "The printer did not do its part",
-                fill(t("The printer {what}."), &[("what", &said(&cause.to_string()))]),
+                "failure-printer-did-not-do",
+                t_with("failure-printer", &[("what", &said(&cause.to_string()))]),
             ),
             Error::Storage(cause) => {
                 tracing::error!(error = %cause, "a page could not use the database");
@@ -215,8 +213,8 @@ impl From<Error> for Failure {
                     StorageError::Unavailable(_) => Self::database_away(),
                     StorageError::Superseded => Self::new(
                         StatusCode::SERVICE_UNAVAILABLE,
-                        "Another server has taken over the farm",
-                        "Nothing was done. Open the address of that server.",
+                        "failure-another-server-taken-over",
+                        t("failure-nothing-done-open-address"),
                     ),
                     StorageError::NameTaken
                     | StorageError::UrlTaken
@@ -227,7 +225,7 @@ impl From<Error> for Failure {
                 }
             }
             Error::Internal(cause) => {
-                tracing::error!(error = %cause, "a page could not be made");
+                tracing::error!(error = %cause, "a page failed with an internal error");
                 Self::internal()
             }
         }
@@ -236,7 +234,7 @@ impl From<Error> for Failure {
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        // An error page that fails itself is a line of text: no page about a page about a page.
+        // If the error page itself cannot be rendered, the response is one line of text.
         match (FailurePage { failure: &self }).render() {
             Ok(page) => (self.status, Html(page)).into_response(),
             Err(_) => (self.status, self.title).into_response(),
@@ -244,7 +242,7 @@ impl IntoResponse for Failure {
     }
 }
 
-/// A path that leads nowhere.
+/// Responds to requests for unknown paths.
 pub(super) async fn not_found(
     axum::extract::State(services): axum::extract::State<Services>,
     headers: HeaderMap,

@@ -12,16 +12,16 @@ use uuid::Uuid;
 
 use super::{
     Dashboard,
-    board::Entry,
+    batch_form::OFFERED,
     files::why_no_files,
     filters,
     form::Form,
-    heat::Heat,
     history::{History, Wanted},
-    language::t,
+    labels,
+    messages::t,
     page::{Failure, Frame, Id, Visitor, html},
-    plan::OFFERED,
-    words,
+    temperatures::Heat,
+    tile_cache::Entry,
 };
 use crate::{
     domain::{
@@ -36,7 +36,7 @@ use crate::{
 type Button = (&'static str, &'static str, &'static str);
 
 fn button(command: &Command) -> Button {
-    (command.as_str(), words::verb(*command), words::icon(*command))
+    (command.as_str(), labels::verb(*command), labels::icon(*command))
 }
 
 #[derive(Template)]
@@ -85,37 +85,35 @@ pub(super) async fn entry_of(dashboard: &Dashboard, who: &Principal, id: Uuid) -
 
 fn facts(entry: &Entry) -> Vec<(&'static str, String)> {
     let (details, live) = (&entry.view.printer.details, &entry.view.live);
-    let mut facts = vec![(t("Address"), details.url.clone())];
+    let mut facts = vec![(t("printer-address"), details.url.clone())];
     let mut add = |name, value: Option<String>| facts.extend(value.filter(|v| !v.is_empty()).map(|v| (name, v)));
-    add(t("Model"), details.model.clone());
-    add(t("Material"), details.material.clone());
-    add(t("Nozzle"), details.nozzle_mm.map(|mm| format!("{mm} mm")));
-    add(t("Tags"), Some(details.tags.join(", ")));
-    add(t("Power group"), details.power_group.clone());
-    add(t("OctoPrint"), live.octoprint_version.as_deref().map(str::to_owned));
+    add(t("printer-model"), details.model.clone());
+    add(t("printer-material"), details.material.clone());
+    add(t("printer-nozzle"), details.nozzle_mm.map(|mm| format!("{mm} mm")));
+    add(t("printer-tags"), Some(details.tags.join(", ")));
+    add(t("printer-power-group"), details.power_group.clone());
+    add(t("printer-octoprint"), live.octoprint_version.as_deref().map(str::to_owned));
     let channel = live.channel.map(|channel| match channel.as_str() {
-        "push" => t("by its event socket"),
-        _ => t("by polling"),
+        "push" => t("printer-event-socket"),
+        _ => t("printer-polling"),
     });
-    add(t("Changes are observed"), channel.map(str::to_owned));
-    add(t("No events"), live.channel_error.map(no_events));
-    add(t("Notes"), Some(details.notes.clone()));
+    add(t("printer-changes-observed"), channel.map(str::to_owned));
+    add(t("printer-no-events"), live.channel_error.map(no_events));
+    add(t("printer-notes"), Some(details.notes.clone()));
     facts
 }
 
 /// Returns why a printer sends no events.
 fn no_events(error: ChannelError) -> String {
     let why = match error.code {
-        ChannelFailure::LoginRefused => t("OctoPrint refuses the login for events."),
-        ChannelFailure::LoginFailed => t("The login for events fails."),
-        ChannelFailure::LoginNotConfirmed => {
-            t("OctoPrint does not confirm the login for events. Does the user name contain a colon?")
-        }
-        ChannelFailure::SocketRefused => t("The event socket is refused. Does a proxy block websockets?"),
-        ChannelFailure::SocketLost => t("The event socket was closed or does not reply."),
+        ChannelFailure::LoginRefused => t("printer-octoprint-refuses-login-events"),
+        ChannelFailure::LoginFailed => t("printer-login-events-fails"),
+        ChannelFailure::LoginNotConfirmed => t("printer-octoprint-does-not-confirm"),
+        ChannelFailure::SocketRefused => t("printer-event-socket-refused-does"),
+        ChannelFailure::SocketLost => t("printer-event-socket-closed-does"),
     };
     let status = error.status.map(|status| format!(" (HTTP {status})")).unwrap_or_default();
-    format!("{why}{status} {}", t("The printer is polled."))
+    format!("{why}{status} {}", t("printer-printer-polled"))
 }
 
 /// Marks the plate as clear. The user has checked it.
@@ -127,11 +125,11 @@ pub(super) async fn clear_plate(
 ) -> Result<Response, Failure> {
     let plate = ClearPlate { printer_id: id, print_id: form.text("print_id").and_then(|text| text.parse().ok()) };
     let results = dashboard.services.clear_plates(&who, &[plate]).await?;
-    let refused = |text: &str| Err(Failure::new(StatusCode::CONFLICT, "The plate was not marked as clear", text));
+    let refused = |text: &str| Err(Failure::new(StatusCode::CONFLICT, "printer-plate-not-marked-clear", text));
     match results.first().map(|(_, result)| *result) {
         Some(ClearResult::Cleared | ClearResult::AlreadyClear) => Ok(Redirect::to(form.back()).into_response()),
-        Some(ClearResult::Printing) => refused(t("The printer is printing on it.")),
-        Some(ClearResult::PlateChanged) => refused(t("Another print lies on it now than the one that you saw.")),
+        Some(ClearResult::Printing) => refused(t("printer-printer-printing")),
+        Some(ClearResult::PlateChanged) => refused(t("printer-another-print-lies-now")),
         _ => Err(Error::NotFound("printer").into()),
     }
 }

@@ -12,12 +12,11 @@ use uuid::Uuid;
 
 use super::{
     Dashboard,
-    board::Entry,
-    filters,
+    batch_form::OFFERED,
+    filters, labels,
     page::{Failure, Frame, Visitor, html},
-    plan::OFFERED,
     tile::{Show, Sort},
-    words,
+    tile_cache::Entry,
 };
 use crate::domain::state::Reachability;
 
@@ -184,8 +183,8 @@ pub(super) async fn farm(
     let join = if stream.contains('?') { '&' } else { '?' };
     let buttons = OFFERED.iter().map(|command| Button {
         word: command.as_str(),
-        verb: words::verb(*command),
-        icon: words::icon(*command),
+        verb: labels::verb(*command),
+        icon: labels::icon(*command),
     });
     html(&FarmPage {
         frame: Frame::of(&who, "farm"),

@@ -13,8 +13,8 @@ use uuid::Uuid;
 use super::{
     Dashboard, filters,
     history::PrintLine,
+    labels, list_filters,
     page::{Failure, Frame, Visitor, html},
-    sift, words,
 };
 use crate::{
     domain::print::PrintResult,
@@ -47,7 +47,7 @@ impl Asked {
     /// Returns a URL with the same filter.
     fn href(&self, before: &str) -> String {
         let fields = [("printer", &*self.printer), ("tag", &self.tag), ("result", &self.result), ("from", &self.from)];
-        sift::href("/prints", &[&fields[..], &[("to", &*self.to), ("before", before)]].concat())
+        list_filters::href("/prints", &[&fields[..], &[("to", &*self.to), ("before", before)]].concat())
     }
 
     fn newest(&self) -> String {
@@ -56,15 +56,15 @@ impl Asked {
 
     fn filter(&self, known: &Known) -> (PrintFilter, Vec<String>) {
         let mut problems = Vec::new();
-        let since = sift::day(&self.from, &mut problems).and_then(|day| sift::begin(day, 0));
-        let until = sift::day(&self.to, &mut problems).and_then(|day| sift::begin(day, 1));
+        let since = list_filters::day(&self.from, &mut problems).and_then(|day| list_filters::begin(day, 0));
+        let until = list_filters::day(&self.to, &mut problems).and_then(|day| list_filters::begin(day, 1));
         let names = known.printers.iter().map(|(id, name)| (*id, name.as_str()));
-        let printer_id = sift::printer(&self.printer, names, &mut problems);
+        let printer_id = list_filters::printer(&self.printer, names, &mut problems);
         let state = match self.result.as_str() {
             "open" => Some(PrintState::Open),
             word => PrintResult::parse(word).map(PrintState::Ended),
         };
-        let tag = sift::given(&self.tag).map(str::to_owned);
+        let tag = list_filters::given(&self.tag).map(str::to_owned);
         (PrintFilter { printer_id, state, since, until, tag, ..PrintFilter::default() }, problems)
     }
 }
@@ -126,12 +126,12 @@ pub(super) async fn list(
         let name = known.printers.get(&print.printer_id).cloned();
         (name.map(|name| (print.printer_id, name)), PrintLine::from(print))
     });
-    let ended = PrintResult::ALL.iter().map(|result| (result.as_str(), words::print(Some(*result)).0));
+    let ended = PrintResult::ALL.iter().map(|result| (result.as_str(), labels::print(Some(*result)).0));
     html(&ListPage {
         frame: Frame::of(&who, "statistics"),
         lines: lines.collect(),
         names: known.names(),
-        results: std::iter::once(("open", words::print(None).0)).chain(ended).collect(),
+        results: std::iter::once(("open", labels::print(None).0)).chain(ended).collect(),
         tags: known.tags,
         problems,
         older,

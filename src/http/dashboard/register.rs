@@ -12,9 +12,9 @@ use serde::Deserialize;
 use super::{
     Dashboard,
     access_fields::{self, AccessFields},
+    api_key_field::{self, KeyField},
     connection_test, filters,
     form::Form,
-    key::{self, KeyField},
     page::{Failure, Frame, Visitor, html},
 };
 use crate::{
@@ -98,8 +98,8 @@ pub(super) async fn create(
     who.require(Role::Manager)?;
     let form = form.with_suggestion();
     let url = form.text("url").unwrap_or_default();
-    let access =
-        key::given(&dashboard, &who, &form).and_then(|key| access_fields::access(&dashboard, &who, &form, key));
+    let access = api_key_field::given(&dashboard, &who, &form)
+        .and_then(|key| access_fields::access(&dashboard, &who, &form, key));
     if form.text("act") == Some("test") {
         let tested = match access {
             Ok(access) => dashboard.services.test_printer(&who, url, access).await,

@@ -11,10 +11,10 @@ use uuid::Uuid;
 use super::{
     Dashboard,
     access_fields::{self, AccessFields},
+    api_key_field::{self, KeyField},
     connection_test, filters,
     form::Form,
-    key::{self, KeyField},
-    language::{fill, t},
+    messages::{t, t_with},
     page::{Failure, Frame, Id, Visitor, html},
     register::sentences,
 };
@@ -55,15 +55,15 @@ struct Line {
 /// Returns name, label and hint of the single-line fields.
 fn lines() -> [(&'static str, &'static str, &'static str); 9] {
     [
-        ("name", t("Name"), ""),
-        ("url", t("Address of its OctoPrint"), ""),
-        ("tags", t("Tags, with commas between"), "hall-a, petg"),
-        ("model", t("Model"), "MK4"),
-        ("material", t("Material in it"), "PETG"),
-        ("color", t("Its color"), "#1a2b3c"),
-        ("nozzle_mm", t("Nozzle in mm"), "0.4"),
-        ("bed_mm", t("Bed: width, depth and height in mm"), "250 x 210 x 210"),
-        ("power_group", t("Electrical circuit"), t("optional: counts who heats at once")),
+        ("name", t("word-name"), ""),
+        ("url", t("printer-address-octoprint"), ""),
+        ("tags", t("printer-tags-commas-between"), "hall-a, petg"),
+        ("model", t("printer-model"), "MK4"),
+        ("material", t("printer-material-2"), "PETG"),
+        ("color", t("printer-color"), "#1a2b3c"),
+        ("nozzle_mm", t("printer-nozzle-mm"), "0.4"),
+        ("bed_mm", t("printer-bed-width-depth-height"), "250 x 210 x 210"),
+        ("power_group", t("printer-electrical-circuit"), t("printer-optional-counts-who-heats")),
     ]
 }
 
@@ -155,7 +155,7 @@ pub(super) async fn change(
 
 /// Tests the typed values. Empty secret fields use the stored secrets.
 async fn test(dashboard: &Dashboard, who: &Principal, before: &Printer, form: &Form) -> Result<TestReport, Error> {
-    let key = key::given(dashboard, who, form)?;
+    let key = api_key_field::given(dashboard, who, form)?;
     let access = access_fields::patch(dashboard, who, form, &before.details, key)?;
     dashboard.services.test_change(who, before.id, form.text("url").unwrap_or_default(), access).await
 }
@@ -167,7 +167,7 @@ async fn save(
     version: i64,
     form: &Form,
 ) -> Result<(), Error> {
-    let key = key::given(dashboard, who, form)?;
+    let key = api_key_field::given(dashboard, who, form)?;
     let access = access_fields::patch(dashboard, who, form, &before.details, key)?;
     dashboard.services.patch_printer(who, before.id, Some(version), patch(form, access)?).await?;
     Ok(())
@@ -201,11 +201,8 @@ pub(super) async fn remove(
 ) -> Result<Response, Failure> {
     let printer = of(&dashboard, &who, id).await?;
     if !form.is_set("sure") {
-        let text = fill(
-            t("Nothing was done. Tick that you are sure before you remove {name}."),
-            &[("name", &printer.details.name)],
-        );
-        return Err(Failure::new(StatusCode::UNPROCESSABLE_ENTITY, "Are you sure?", text));
+        let text = t_with("printer-nothing-done-tick-you", &[("name", &printer.details.name)]);
+        return Err(Failure::new(StatusCode::UNPROCESSABLE_ENTITY, "failure-you-sure", text));
     }
     dashboard.services.remove_printer(&who, id).await?;
     Ok(Redirect::to("/").into_response())

@@ -17,15 +17,14 @@ use uuid::Uuid;
 use super::{
     Dashboard,
     chart::{Bars, grouped, hours, percent, strip},
-    filters,
-    language::{fill, t},
+    filters, list_filters,
+    messages::{t, t_with},
     page::{Failure, Frame, Visitor, html},
     prints::Known,
-    sift,
 };
 use crate::{
     clock,
-    domain::tally::day_of,
+    domain::print_stats::day_of,
     http::csv,
     service::statistics::{Course, Statistics, Use, Wanted},
 };
@@ -57,7 +56,7 @@ impl Asked {
         let named = days.is_empty();
         let (from, to) = if named { (self.from.as_str(), self.to.as_str()) } else { ("", "") };
         let fields = [("days", days), ("from", from), ("to", to), ("printer", &self.printer), ("tag", &self.tag)];
-        sift::href(path, &fields)
+        list_filters::href(path, &fields)
     }
 
     /// Returns a URL with the same period, for one printer or one tag.
@@ -81,24 +80,25 @@ impl Asked {
     fn prints(&self, first: &str, last: &str, result: &str) -> String {
         let fields =
             [("printer", &*self.printer), ("tag", &self.tag), ("result", result), ("from", first), ("to", last)];
-        sift::href("/prints", &fields)
+        list_filters::href("/prints", &fields)
     }
 
     fn is_narrow(&self) -> bool {
-        sift::given(&self.printer).is_some() || sift::given(&self.tag).is_some()
+        list_filters::given(&self.printer).is_some() || list_filters::given(&self.tag).is_some()
     }
 
     /// Returns the days of the period; the end is exclusive.
     fn period(&self, today: i64, problems: &mut Vec<String>) -> Range<i64> {
-        let (from, to) = (sift::day(&self.from, problems), sift::day(&self.to, problems));
+        let (from, to) = (list_filters::day(&self.from, problems), list_filters::day(&self.to, problems));
         let last = to.map_or(today, |day| number_of(day).min(today));
-        let days = sift::given(&self.days).and_then(|days| days.parse().ok()).filter(|days| CHOICES.contains(days));
+        let days =
+            list_filters::given(&self.days).and_then(|days| days.parse().ok()).filter(|days| CHOICES.contains(days));
         let usual = last + 1 - days.unwrap_or(USUAL);
         let first = from.map_or(usual, number_of);
         if first > last {
-            problems.push(t("The time ends before it begins").to_owned());
+            problems.push(t("statistics-time-ends-before-begins").to_owned());
         } else if last - first >= LONGEST {
-            problems.push(fill(t("More than {n} days are not told at once"), &[("n", &LONGEST)]));
+            problems.push(t_with("statistics-too-many-days", &[("n", &LONGEST)]));
         } else {
             return first..last + 1;
         }
@@ -236,8 +236,8 @@ fn wanted(asked: &Asked, known: &Known) -> (Wanted, Vec<String>) {
     let mut problems = Vec::new();
     let days = asked.period(day_of(clock::now()), &mut problems);
     let names = known.printers.iter().map(|(id, name)| (*id, name.as_str()));
-    let printer_id = sift::printer(&asked.printer, names, &mut problems);
-    let tag = sift::given(&asked.tag).map(str::to_owned);
+    let printer_id = list_filters::printer(&asked.printer, names, &mut problems);
+    let tag = list_filters::given(&asked.tag).map(str::to_owned);
     (Wanted { step: step_of(&days), days, printer_id, tag }, problems)
 }
 
@@ -253,7 +253,7 @@ fn printer_lines(statistics: &Statistics) -> (Vec<Line>, usize) {
     if !statistics.removed.is_empty() {
         let mut removed = Use::default();
         statistics.removed.iter().for_each(|(_, course)| removed += course.total);
-        let name = super::language::counted(statistics.removed.len(), "{n} that was removed", "{n} that were removed");
+        let name = super::messages::t_with("statistics-removed", &[("n", &statistics.removed.len())]);
         lines.push(Line { is_removed: true, ..Line::of(name, &removed, &[]) });
     }
     (lines, more)
@@ -267,12 +267,12 @@ pub(super) async fn file(
 ) -> Result<Response, Failure> {
     let (wanted, problems) = wanted(&asked, &Known::to(&dashboard, &who).await?);
     if let Some(problem) = problems.into_iter().next() {
-        return Err(Failure::new(StatusCode::UNPROCESSABLE_ENTITY, t("That does not fit"), problem + "."));
+        return Err(Failure::new(StatusCode::UNPROCESSABLE_ENTITY, "failure-does-not-fit", problem + "."));
     }
     let first = wanted.days.start..wanted.days.start + 1;
     if dashboard.services.statistics(&who, &Wanted { days: first, step: 1, ..wanted.clone() }).await?.is_behind {
-        let text = t("Old prints are still being counted, and the file would lack some. Try again in a while.");
-        return Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, t("Not yet"), text));
+        let text = t("statistics-old-prints-still-being-counted");
+        return Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, "statistics-not-yet", text));
     }
     let name = format!("printyard-{}-{}.csv", name_of(wanted.days.start), name_of(wanted.days.end - 1));
     let services = dashboard.services.clone();

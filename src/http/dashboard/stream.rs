@@ -36,12 +36,12 @@ use self::{
 use super::{
     Dashboard,
     batches::visible,
-    heat, language,
+    messages,
     outcome::Live,
     page::{Failure, Id, Visitor},
     printers::{Filter, Strip},
-    wall,
-    wire::Piece,
+    sse::Piece,
+    temperatures, wall,
 };
 use crate::{
     clock,
@@ -70,7 +70,7 @@ pub(super) async fn farm(
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
     let since = filter.since.take();
     let version = dashboard.board.version_of(last.or(since.as_deref()));
-    let kind = Kind { tags: who.tags.clone(), language: language::current(), filter };
+    let kind = Kind { tags: who.tags.clone(), language: messages::current(), filter };
     let (page, response) = Page::open(dashboard, who, headers)?;
     page.ends().beside(async move { follow_farm(&page, &kind, version).await });
     Ok(response)
@@ -144,7 +144,7 @@ async fn heat(page: &Page, only: Option<Uuid>, told: Instant) -> Option<(Instant
     let view = &entries.iter().find(|entry| entry.id() == only)?.view;
     let read = view.live.heaters_read.map(Instant::from_std).filter(|read| *read > told)?;
     let at = clock::now() - TimeDelta::from_std(read.elapsed()).ok()?;
-    Some((read, heat::news(view, at)?))
+    Some((read, temperatures::news(view, at)?))
 }
 
 /// Returns the tiles of a page that changed since a version, and the current strip.
@@ -200,7 +200,7 @@ pub(super) async fn wall(
     headers: HeaderMap,
     request: Extensions,
 ) -> Result<Response, Failure> {
-    let kind = Kind { tags: who.tags.clone(), language: language::current(), filter };
+    let kind = Kind { tags: who.tags.clone(), language: messages::current(), filter };
     let (page, response) = Page::open(dashboard, who, headers)?;
     let response = wall::staying(&page.who, &page.headers, &request, response);
     // The screen reconnects and gets a fresh cookie.

@@ -11,11 +11,10 @@ use axum::{
 use uuid::Uuid;
 
 use super::{
-    Dashboard, filters,
+    Dashboard, batch_form, filters,
     form::Form,
-    language::{counted, t},
+    messages::{t, t_with},
     page::{Failure, Frame, Visitor, html},
-    plan,
     register::sentences,
 };
 use crate::{
@@ -49,13 +48,13 @@ pub(super) async fn edit(
 ) -> Result<Response, Failure> {
     who.require(Role::Manager)?;
     let ids = if form.is_set("all") {
-        plan::matching(&dashboard, &who, &form).await?.iter().map(|entry| entry.id()).collect()
+        batch_form::matching(&dashboard, &who, &form).await?.iter().map(|entry| entry.id()).collect()
     } else {
         form.ids("printer_id")
     };
     if ids.is_empty() {
-        let text = t("No printer was selected. Tick the printers first, then press the button.");
-        return Err(Failure::new(StatusCode::UNPROCESSABLE_ENTITY, t("Nothing was done"), text));
+        let text = t("failure-no-printer-selected-tick");
+        return Err(Failure::new(StatusCode::UNPROCESSABLE_ENTITY, "word-nothing-done", text));
     }
     let mut page = TagsPage {
         frame: Frame::of(&who, "farm"),
@@ -106,9 +105,9 @@ impl TagsPage {
 }
 
 fn said(changed: usize, of: usize) -> String {
-    let mut said = vec![counted(changed, "{n} printer was changed.", "{n} printers were changed.")];
+    let mut said = vec![t_with("printer-printer-changed", &[("n", &changed)])];
     if changed < of {
-        said.push(counted(of - changed, "{n} had its tags so already.", "{n} had their tags so already."));
+        said.push(t_with("printer-had-tags-so-already", &[("n", &(of - changed))]));
     }
     said.join(" ")
 }

@@ -5,11 +5,11 @@ use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use uuid::Uuid;
 
 use super::{
-    filters,
-    language::{fill, said, t},
+    filters, labels,
+    language::said,
+    messages::{t, t_with},
     outcome::verdict,
     time::{Moment, length},
-    words,
 };
 use crate::{
     domain::{
@@ -53,10 +53,10 @@ impl Sort {
     /// Returns the label.
     pub fn label(self) -> &'static str {
         t(match self {
-            Self::Need => "Needs you first",
-            Self::Name => "By name",
-            Self::Left => "Finishing first",
-            Self::News => "Longest without news",
+            Self::Need => "farm-needs-you-first",
+            Self::Name => "farm-name",
+            Self::Left => "farm-finishing-first",
+            Self::News => "farm-longest-without-news",
         })
     }
 }
@@ -75,18 +75,18 @@ impl Show {
     /// Returns the label.
     pub fn label(self) -> &'static str {
         t(match self {
-            Self::All => "All",
-            Self::Need => "Needs you",
-            Self::Printing => "Printing",
-            Self::Paused => "Paused",
-            Self::Ready => "Ready",
-            Self::Off => "Not connected",
-            Self::Error => "Error",
-            Self::Stalled => "Stalled",
-            Self::Silent => "No answer",
-            Self::Key => "Access refused",
-            Self::AtPrinter => "Paused at the printer",
-            Self::Plate => "Plate to clear",
+            Self::All => "farm-all",
+            Self::Need => "farm-needs-you",
+            Self::Printing => "word-printing",
+            Self::Paused => "word-paused",
+            Self::Ready => "word-ready",
+            Self::Off => "word-not-connected",
+            Self::Error => "word-error",
+            Self::Stalled => "farm-stalled",
+            Self::Silent => "word-no-answer",
+            Self::Key => "word-access-refused",
+            Self::AtPrinter => "farm-paused-printer",
+            Self::Plate => "farm-plate-clear",
         })
     }
 
@@ -172,7 +172,7 @@ impl Last {
         let is_beside = matches!(row.reason, Some(Reason::NotActive | Reason::AlreadyPrinting));
         let what = match row.outcome {
             Outcome::Confirmed => verdict.what.to_owned(),
-            _ => format!("{}: {}", words::verb(row.resolved_command.unwrap_or(row.command)), verdict.what),
+            _ => format!("{}: {}", labels::verb(row.resolved_command.unwrap_or(row.command)), verdict.what),
         };
         Some(Self {
             batch_id: row.batch_id,
@@ -230,7 +230,7 @@ impl Tile {
             job: job(view, place),
             heaters: heaters(view),
             plate_print,
-            in_flight: live.in_flight.map(words::under_way),
+            in_flight: live.in_flight.map(labels::under_way),
             last: live.last_command.as_deref().filter(|_| live.in_flight.is_none()).and_then(Last::of),
         }
     }
@@ -245,22 +245,22 @@ fn headline(view: &PrinterView, place: Show) -> (String, Option<Moment>) {
     let live = &view.live;
     let plain = |text: &str| (text.to_owned(), None);
     match place {
-        Show::Silent if live.reachability == Reachability::Incompatible => plain(t("Not an OctoPrint")),
+        Show::Silent if live.reachability == Reachability::Incompatible => plain(t("farm-not-octoprint")),
         Show::Silent => match live.observed_at() {
-            Some(at) => (t("No answer since").to_owned(), Some(Moment::clock(at))),
-            None => plain(t("Not observed yet")),
+            Some(at) => (t("farm-no-answer-since").to_owned(), Some(Moment::clock(at))),
+            None => plain(t("farm-not-observed-yet")),
         },
-        Show::Stalled => (t("No progress since").to_owned(), live.stalled_since.map(Moment::clock)),
-        Show::Off if !view.printer.details.enabled => plain(t("Disabled")),
-        Show::Off if live.reachability == Reachability::Unknown => plain(t("Not seen yet")),
+        Show::Stalled => (t("farm-no-progress-since").to_owned(), live.stalled_since.map(Moment::clock)),
+        Show::Off if !view.printer.details.enabled => plain(t("word-disabled")),
+        Show::Off if live.reachability == Reachability::Unknown => plain(t("farm-not-seen-yet")),
         Show::Off if live.state == PrinterState::Unknown => {
-            (fill(t("Unknown state: {state}"), &[("state", &live.state_text)]), None)
+            (t_with("farm-unknown-state", &[("state", &live.state_text)]), None)
         }
         Show::Printing if live.state == PrinterState::Printing => match percent(view) {
-            Some(percent) => (fill(t("Printing {percent} %"), &[("percent", &percent)]), None),
-            None => plain(t("Printing")),
+            Some(percent) => (t_with("farm-printing", &[("percent", &percent)]), None),
+            None => plain(t("word-printing")),
         },
-        Show::Printing | Show::Paused | Show::Off => plain(words::state(live.state)),
+        Show::Printing | Show::Paused | Show::Off => plain(labels::state(live.state)),
         other => plain(other.label()),
     }
 }
@@ -274,8 +274,8 @@ fn note(view: &PrinterView, place: Show) -> Option<String> {
             Some(own.unwrap_or_else(|| live.state_text.clone()))
         }
         Show::Silent | Show::Key => live.error.as_deref().map(said),
-        Show::Stalled => Some(t("The file stands still and nothing heats: look at it.").to_owned()),
-        Show::AtPrinter => Some(t("Look at it, then resume it.").to_owned()),
+        Show::Stalled => Some(t("farm-file-stands-still-nothing").to_owned()),
+        Show::AtPrinter => Some(t("farm-look-then-resume").to_owned()),
         _ => None,
     }
 }
@@ -328,7 +328,7 @@ fn heaters(view: &PrinterView) -> Vec<String> {
         let target = heater.target.filter(|_| heater.is_heating()).map(|target| format!("/{target:.0}"));
         let name = match name.as_str() {
             "tool0" => "",
-            "bed" => t("bed "),
+            "bed" => t("farm-bed"),
             other => return Some(format!("{other} {actual:.0}{}°", target.unwrap_or_default())),
         };
         Some(format!("{name}{actual:.0}{}°", target.unwrap_or_default()))

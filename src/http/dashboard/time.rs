@@ -3,7 +3,7 @@
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
-use super::language::{fill, t};
+use super::messages::{t, t_with};
 
 /// A moment for a `<time>` element.
 #[derive(PartialEq)]
@@ -30,10 +30,10 @@ impl Moment {
 pub(super) fn length(seconds: i64) -> String {
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
     match (days, hours, minutes) {
-        (0, 0, 0) => t("< 1 m").to_owned(),
-        (0, 0, minutes) => fill(t("{m} m"), &[("m", &minutes)]),
-        (0, hours, minutes) => fill(t("{h} h {m} m"), &[("h", &hours), ("m", &format_args!("{minutes:02}"))]),
-        (days, hours, _) => fill(t("{d} d {h} h"), &[("d", &days), ("h", &hours)]),
+        (0, 0, 0) => t("word-1-m").to_owned(),
+        (0, 0, minutes) => t_with("word-m", &[("m", &minutes)]),
+        (0, hours, minutes) => t_with("word-h-m", &[("h", &hours), ("m", &format_args!("{minutes:02}"))]),
+        (days, hours, _) => t_with("word-d-h", &[("d", &days), ("h", &hours)]),
     }
 }
 

@@ -11,13 +11,12 @@ use axum::{
 };
 
 use super::{
-    Dashboard, assets,
-    board::Entry,
-    filters,
-    language::t,
+    Dashboard, assets, filters,
+    messages::t,
     page::{Failure, Visitor, html},
     printers::Filter,
     tile::{Show, Tile},
+    tile_cache::Entry,
     time::Moment,
 };
 use crate::{
@@ -81,7 +80,9 @@ impl Wall {
             among.iter().copied().filter(|entry| entry.place == Show::Printing && entry.ends_at().is_some()).collect();
         ending.sort_by_key(|entry| entry.ends_at());
         let mut leaves = Vec::new();
-        for (title, entries, most) in [(t("Needs you"), &needy, NEEDY), (t("Finishing next"), &ending, ENDING)] {
+        for (title, entries, most) in
+            [(t("farm-needs-you"), &needy, NEEDY), (t("wall-finishing-next"), &ending, ENDING)]
+        {
             let rows: Vec<&Entry> = entries.iter().copied().take(most).collect();
             leaves.extend(rows.chunks(ROWS).map(|rows| {
                 let rows = rows.iter().map(|entry| Tile::of(&entry.view, entry.place));

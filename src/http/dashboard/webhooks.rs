@@ -12,7 +12,8 @@ use uuid::Uuid;
 use super::{
     Dashboard, filters,
     form::Form,
-    language::{said, t},
+    language::said,
+    messages::t,
     page::{Failure, Frame, Id, Visitor, html},
     time::Moment,
 };
@@ -96,9 +97,9 @@ impl Line {
         let details = webhook.details;
         let off = t(match webhook.disabled_reason {
             _ if details.enabled => "",
-            Some(DisabledReason::Gone) => "Switched off: its receiver said that it is gone for good.",
-            Some(DisabledReason::Failing) => "Switched off: nothing got through for days.",
-            None => "Switched off.",
+            Some(DisabledReason::Gone) => "webhook-switched-off-receiver-said",
+            Some(DisabledReason::Failing) => "webhook-switched-off-nothing-got",
+            None => "webhook-switched-off",
         });
         Self {
             id: webhook.id,
@@ -122,11 +123,11 @@ impl Line {
 impl Sent {
     fn of(delivery: Delivery) -> Self {
         let state = t(match delivery.state {
-            DeliveryState::Pending if delivery.attempts == 0 => "to be sent",
-            DeliveryState::Pending => "to be sent again",
-            DeliveryState::Delivered => "taken",
-            DeliveryState::Failed => "not taken",
-            DeliveryState::Abandoned => "given up",
+            DeliveryState::Pending if delivery.attempts == 0 => "webhook-sent",
+            DeliveryState::Pending => "webhook-sent-again",
+            DeliveryState::Delivered => "webhook-taken",
+            DeliveryState::Failed => "webhook-not-taken",
+            DeliveryState::Abandoned => "webhook-given-up",
         });
         Self {
             id: delivery.id,

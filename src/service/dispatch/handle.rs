@@ -1,4 +1,4 @@
-//! The dispatcher's handle: how requests reach the dispatcher, and its status.
+//! Handle of the dispatcher: new batches, signals, reservations, and the dispatcher's status.
 
 use std::{
     sync::{
@@ -21,17 +21,17 @@ use crate::domain::{
     command::{Command, CommandRow},
 };
 
-/// Signals that wait for the dispatcher.
+/// Capacity of the queue of signals, and of the channel of changed batches.
 const SIGNALS: usize = 1_024;
-/// A request waits this long for the dispatcher, which itself waits while the database is away.
+/// Longest wait of a request for the dispatcher. The dispatcher itself waits while the database is unavailable.
 const WITHIN: Duration = Duration::from_secs(5);
-/// Rows of new batches that are kept in memory for the dispatcher; beyond it reads them from the command log.
+/// Maximum number of rows of new batches in memory. The dispatcher reads further batches from the command log.
 const NEW_ROWS: usize = 20_000;
 
-/// A message to the dispatcher from anything but an actor.
+/// A message to the dispatcher that does not come from an actor.
 #[derive(Debug)]
 pub(super) enum Signal {
-    /// These rows were ended in the command log.
+    /// These rows have ended in the command log.
     Ended(Vec<Uuid>),
     PrinterDisabled(Uuid),
     PrinterRemoved(Uuid),
@@ -39,12 +39,12 @@ pub(super) enum Signal {
     Release(Uuid),
 }
 
-/// Batches that the dispatcher has not taken up, each with its open rows.
+/// New batches that the dispatcher has not taken up, each with its open rows.
 #[derive(Debug, Default)]
 pub(super) struct NewBatches {
     pub batches: Vec<(Batch, Vec<CommandRow>)>,
     rows: usize,
-    /// More batches were created than are kept here: the command log has them.
+    /// A batch was left out because it would exceed `NEW_ROWS`. The dispatcher reads it from the command log.
     pub overflowed: bool,
 }
 
@@ -53,9 +53,9 @@ pub(super) struct NewBatches {
 pub enum NotReserved {
     /// This command is in flight.
     InFlight(Command),
-    /// Another reservation holds the printer.
+    /// The printer has another reservation.
     Reserved,
-    /// The dispatcher does not answer: it waits for the database, or the server stops.
+    /// The dispatcher did not reply: it waits for the database, or the server stops.
     NoAnswer,
 }
 
@@ -63,28 +63,28 @@ pub enum NotReserved {
 #[derive(Clone)]
 pub struct Dispatch {
     pub(super) wake: Arc<Notify>,
-    /// Spares the dispatcher reading them from the command log.
+    /// In memory, so that the dispatcher need not read them from the command log.
     new_batches: Arc<Mutex<NewBatches>>,
     signals: mpsc::Sender<Signal>,
     pub(super) open: OpenBatches,
     pub(super) changed: broadcast::Sender<Uuid>,
     status: Arc<Status>,
     waits: Arc<Mutex<Waits>>,
-    /// Requests to send and outcomes are being stored.
+    /// True while the dispatcher stores requests to send or outcomes.
     is_storing: watch::Sender<bool>,
 }
 
-/// What the dispatcher publishes about itself.
+/// Status that the dispatcher publishes.
 struct Status {
     started: Instant,
-    /// Milliseconds from `started` to the last turn of the dispatcher. Not wall clock time, which is set.
+    /// Milliseconds from `started` to the dispatcher's last turn. Monotonic, because wall clock time can be set.
     last_turn_ms: AtomicU64,
     open_batches: AtomicUsize,
     unrecorded: AtomicUsize,
 }
 
 impl Dispatch {
-    /// A handle, and the receiver of its signals.
+    /// Returns a handle and the receiver of its signals.
     pub(super) fn new() -> (Self, mpsc::Receiver<Signal>) {
         let (signals, receiver) = mpsc::channel(SIGNALS);
         let status = Status {
@@ -106,12 +106,12 @@ impl Dispatch {
         (handle, receiver)
     }
 
-    /// Counts a batch that is about to be stored, if its principal may have one more.
+    /// Counts a batch that is about to be stored. Fails if a limit of its principal or of the server is reached.
     pub fn admit(&self, batch: &Batch) -> Result<Admission, NotAdmitted> {
         self.open.admit(batch)
     }
 
-    /// A batch was created, with these open rows: the command log has both.
+    /// Hands a new batch and its open rows to the dispatcher. Both must be in the command log already.
     pub fn created(&self, batch: Batch, rows: Vec<CommandRow>) {
         let mut new = self.new_batches();
         if new.rows + rows.len() > NEW_ROWS {
@@ -132,42 +132,42 @@ impl Dispatch {
         std::mem::take(&mut *self.new_batches())
     }
 
-    /// Waits until a batch has ended. Returns at once where it is not known to be open.
+    /// Waits until a batch has ended. Returns at once if the batch is not counted as open.
     pub async fn until_ended(&self, batch_id: Uuid) {
         self.open.until_removed(batch_id).await;
     }
 
-    /// Returns whether requests to send or outcomes are being stored, and follows it.
+    /// Returns a receiver that is true while the dispatcher stores requests to send or outcomes.
     pub fn storing(&self) -> watch::Receiver<bool> {
         self.is_storing.subscribe()
     }
 
-    /// Says whether outcomes are being stored.
+    /// Publishes whether requests to send or outcomes are being stored.
     pub(super) fn set_storing(&self, is_storing: bool) {
         self.is_storing.send_if_modified(|value| std::mem::replace(value, is_storing) != is_storing);
     }
 
-    /// Publishes the id of every batch of which a row has ended, or that has ended itself.
+    /// Returns a receiver of batch ids. An id is sent when the batch or one of its rows has ended.
     pub fn subscribe(&self) -> broadcast::Receiver<Uuid> {
         self.changed.subscribe()
     }
 
-    /// Rows were ended in the command log (their batch was stopped).
+    /// Signals that rows have ended in the command log because their batch was stopped.
     pub async fn ended(&self, commands: Vec<Uuid>) {
         self.signal(Signal::Ended(commands)).await;
     }
 
-    /// The printer's queued rows end; what was sent is followed to its end.
+    /// Signals that a printer was disabled. Its queued rows end; commands that were sent are followed to their outcome.
     pub async fn printer_disabled(&self, printer_id: Uuid) {
         self.signal(Signal::PrinterDisabled(printer_id)).await;
     }
 
-    /// The printer's rows have ended in the command log.
+    /// Signals that a printer was removed, and that its rows have ended in the command log.
     pub async fn printer_removed(&self, printer_id: Uuid) {
         self.signal(Signal::PrinterRemoved(printer_id)).await;
     }
 
-    /// Keeps commands off a printer until the reservation is dropped. Waits at most 5 s for the dispatcher.
+    /// Reserves a printer: it gets no command until the reservation is dropped. Waits at most 5 s for the dispatcher.
     pub async fn reserve(&self, printer_id: Uuid) -> Result<Reservation, NotReserved> {
         let reserve = async {
             let (reply, answer) = oneshot::channel();
@@ -186,7 +186,7 @@ impl Dispatch {
         Reservation { printer_id, signals: self.signals.clone() }
     }
 
-    /// What a row waits for that is not released.
+    /// Returns the reason why an unreleased row waits.
     pub(super) fn waits_for(&self, row: &CommandRow) -> WaitsFor {
         let waits = self.waits.lock().unwrap_or_else(PoisonError::into_inner);
         let of_batch = waits.get(&row.batch_id);
@@ -196,7 +196,7 @@ impl Dispatch {
         }
     }
 
-    /// Publishes what the rows of a batch wait for.
+    /// Publishes the reasons why the unreleased rows of a batch wait.
     pub(super) fn publish_waits(&self, batch_id: Uuid, waits: &BatchWaits) {
         let mut all = self.waits.lock().unwrap_or_else(PoisonError::into_inner);
         if all.get(&batch_id) != Some(waits) {
@@ -204,29 +204,30 @@ impl Dispatch {
         }
     }
 
-    /// Forgets what the rows of other batches waited for.
+    /// Removes the reasons of all batches except these.
     pub(super) fn retain_waits(&self, batches: &[Uuid]) {
         let mut all = self.waits.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|batch_id, _| batches.contains(batch_id));
     }
 
-    /// Batches with commands that are not final.
+    /// Returns the number of batches with commands that are not final. Includes new batches that are not taken up.
     pub fn open_batches(&self) -> usize {
         self.status.open_batches.load(Ordering::Relaxed) + self.new_batches().batches.len()
     }
 
-    /// Commands whose end waits in memory because the database refuses to record it. They block their printers' queues.
+    /// Returns the number of commands whose end is only in memory, because the database refuses it. They block the queues of
+    /// their printers.
     pub fn unrecorded(&self) -> usize {
         self.status.unrecorded.load(Ordering::Relaxed)
     }
 
-    /// How long ago the dispatcher's last turn was; more than a few seconds means that it hangs.
+    /// Returns the time since the dispatcher's last turn. More than a few seconds mean that it hangs.
     pub fn silent_for(&self) -> Duration {
         let last = Duration::from_millis(self.status.last_turn_ms.load(Ordering::Relaxed));
         self.status.started.elapsed().saturating_sub(last)
     }
 
-    /// Notes that the dispatcher takes a turn.
+    /// Records the time of a turn of the dispatcher.
     pub(super) fn beat(&self) {
         let ms = u64::try_from(self.status.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.status.last_turn_ms.store(ms, Ordering::Relaxed);
@@ -237,15 +238,16 @@ impl Dispatch {
         self.status.unrecorded.store(unrecorded, Ordering::Relaxed);
     }
 
-    /// Sends a signal. One that finds no room in time is dropped: the dispatcher compares its memory with the command log.
+    /// Sends a signal. Drops it if the queue stays full for [`WITHIN`]: the dispatcher then finds the change when it compares
+    /// its memory with the command log.
     async fn signal(&self, signal: Signal) {
         if tokio::time::timeout(WITHIN, self.signals.send(signal)).await.is_err() {
-            tracing::warn!("the dispatcher did not take a signal in time, and reads the command log instead");
+            tracing::warn!("the dispatcher did not accept a signal in time; it will read the command log instead");
         }
     }
 }
 
-/// Holds commands off a printer.
+/// Reservation of a printer: while it exists, the dispatcher hands no command to the printer.
 #[derive(Debug)]
 pub struct Reservation {
     printer_id: Uuid,

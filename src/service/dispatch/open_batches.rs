@@ -1,8 +1,8 @@
-//! Bounds of unfinished batches, counted for the user or token that created them.
+//! Limits of unfinished batches, per principal (user or token) and for the whole server.
 //!
-//! Three classes are counted apart, so that none fills the place of another: scheduled batches, running ones, and running
-//! ones that stop printers (`cancel`, `pause`). The last have no bound that is shared: the load of one principal never
-//! refuses the stop of another.
+//! Three classes are counted separately, so that none uses up the limit of another. They are scheduled batches, running
+//! batches, and running batches that stop printers (`cancel`, `pause`). The last class has no limit for the whole server:
+//! the load of one principal never refuses the stop of another.
 
 use std::{
     collections::HashMap,
@@ -15,23 +15,23 @@ use uuid::Uuid;
 
 use crate::{clock, domain::batch::Batch};
 
-/// Scheduled batches of one principal.
+/// Maximum number of scheduled batches of one principal.
 const SCHEDULED_EACH: usize = 100;
-/// Running batches of one principal; those that stop printers have as many again.
+/// Maximum number of running batches of one principal. Batches that stop printers have a second limit of this size.
 const RUNNING_EACH: usize = 500;
-/// Scheduled batches of all principals, and running ones of all.
+/// Maximum number of scheduled batches of all principals; running batches have a second limit of this size.
 const ALL: usize = 1_000;
-/// Batches of each principal and class that the bound of all does not refuse.
+/// Batches of each principal and class that are admitted even if [`ALL`] is reached.
 const RESERVED: usize = 10;
 
 /// Why a batch is not admitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotAdmitted {
-    /// The principal has as many scheduled batches as one may have.
+    /// The principal has too many scheduled batches.
     TooManyScheduled,
     /// The principal has too many running batches.
     TooManyRunning,
-    /// All principals together have too many.
+    /// All principals together have too many batches of this class.
     ServerFull,
 }
 
@@ -47,7 +47,7 @@ struct OpenBatch {
     owner: Option<Uuid>,
     due_at: DateTime<Utc>,
     stops_printers: bool,
-    /// Closed with the entry: requests wait for it.
+    /// Closed when the entry is removed. Requests wait for that.
     end: watch::Sender<()>,
 }
 
@@ -61,7 +61,7 @@ impl OpenBatch {
         }
     }
 
-    /// A scheduled batch counts as running as soon as it is due.
+    /// Returns the class at a time. A scheduled batch counts as running as soon as it is due.
     fn class(&self, now: DateTime<Utc>) -> Class {
         match (self.due_at > now, self.stops_printers) {
             (true, _) => Class::Scheduled,
@@ -75,7 +75,7 @@ impl OpenBatch {
 #[derive(Debug, Clone, Default)]
 pub(super) struct OpenBatches(Arc<Mutex<HashMap<Uuid, OpenBatch>>>);
 
-/// A batch that is counted while it is being stored. Dropped without [`Admission::keep`], it counts no longer.
+/// Counts a batch while it is being stored. If it is dropped without [`Admission::keep`], the batch is no longer counted.
 #[derive(Debug)]
 pub struct Admission {
     open: OpenBatches,
@@ -83,7 +83,7 @@ pub struct Admission {
 }
 
 impl Admission {
-    /// The batch is stored: it counts until the dispatcher finds it finished.
+    /// Keeps the count of a stored batch until the dispatcher removes the finished batch.
     pub fn keep(mut self) {
         self.batch_id = None;
     }
@@ -98,7 +98,7 @@ impl Drop for Admission {
 }
 
 impl OpenBatches {
-    /// Counts a batch that is about to be stored, if there is room for it. Check and count are one step.
+    /// Checks the limits and counts a batch that is about to be stored, in one step.
     pub fn admit(&self, batch: &Batch) -> Result<Admission, NotAdmitted> {
         let now = clock::now();
         let new = OpenBatch::new(batch);
@@ -117,13 +117,13 @@ impl OpenBatches {
         Ok(Admission { open: self.clone(), batch_id: Some(batch.id) })
     }
 
-    /// Counts a batch that the command log has, without a check. Returns its id.
+    /// Counts a batch of the command log without a check of the limits. Returns its id.
     pub fn add(&self, batch: &Batch) -> Uuid {
         self.lock().entry(batch.id).or_insert_with(|| OpenBatch::new(batch));
         batch.id
     }
 
-    /// Waits until a batch counts no longer.
+    /// Waits until a batch is no longer counted.
     pub async fn until_removed(&self, id: Uuid) {
         let end = self.lock().get(&id).map(|batch| batch.end.subscribe());
         if let Some(mut end) = end {
@@ -131,7 +131,7 @@ impl OpenBatches {
         }
     }
 
-    /// These have ended.
+    /// Stops counting batches: they have ended, or were not stored.
     pub fn remove(&self, ids: &[Uuid]) {
         let mut open = self.lock();
         for id in ids {
@@ -181,8 +181,8 @@ mod tests {
         assert_eq!(admit_many(&open, 1, Command::Start, true, 150), SCHEDULED_EACH);
         let refused = open.admit(&batch(1, Command::Start, true)).map(drop);
         assert_eq!(refused, Err(NotAdmitted::TooManyScheduled));
-        assert_eq!(admit_many(&open, 1, Command::Start, false, 1), 1, "running ones are counted apart");
-        assert_eq!(admit_many(&open, 2, Command::Start, true, 1), 1, "another principal");
+        assert_eq!(admit_many(&open, 1, Command::Start, false, 1), 1, "running batches are counted separately");
+        assert_eq!(admit_many(&open, 2, Command::Start, true, 1), 1, "another principal has its own limit");
     }
 
     #[test]
@@ -191,7 +191,7 @@ mod tests {
         for owner in 1..=2 {
             assert_eq!(admit_many(&open, owner, Command::Start, false, 1_000), RUNNING_EACH);
             assert_eq!(open.admit(&batch(owner, Command::Start, false)).map(drop), Err(NotAdmitted::TooManyRunning));
-            assert_eq!(admit_many(&open, owner, Command::Cancel, false, 10), 10, "its own starts refuse no cancel");
+            assert_eq!(admit_many(&open, owner, Command::Cancel, false, 10), 10, "starts do not refuse cancels");
         }
         assert_eq!(admit_many(&open, 3, Command::Start, false, 50), RESERVED);
         assert_eq!(open.admit(&batch(3, Command::Start, false)).map(drop), Err(NotAdmitted::ServerFull));
@@ -205,7 +205,7 @@ mod tests {
         assert_eq!(admit_many(&open, 1, Command::Start, true, SCHEDULED_EACH - 1), SCHEDULED_EACH - 1);
         let last = batch(1, Command::Start, true);
         drop(open.admit(&last));
-        open.admit(&last).map(Admission::keep).expect("the one before was not stored");
+        open.admit(&last).map(Admission::keep).expect("the dropped admission is no longer counted");
         assert!(open.admit(&batch(1, Command::Start, true)).is_err());
         open.remove(&[last.id]);
         assert!(open.admit(&batch(1, Command::Start, true)).is_ok());

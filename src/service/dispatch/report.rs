@@ -1,4 +1,4 @@
-//! Messages of actors: reports are written in groups, then queues and batches move on.
+//! Processes messages of actors: stores reports in groups, then lets printer queues and batches continue.
 
 use std::collections::{HashMap, HashSet};
 
@@ -19,7 +19,7 @@ use crate::{
 };
 
 impl Dispatcher {
-    /// Takes in a group of messages.
+    /// Processes a group of messages from actors.
     pub(super) async fn on_messages(&mut self, group: Vec<ActorEvent>) {
         self.handle.set_storing(true);
         let mut readies = Vec::new();
@@ -35,13 +35,13 @@ impl Dispatcher {
                 ActorEvent::Restarted { printer_id } => restarted.push(printer_id),
             }
         }
-        // A second send is committed on top of what was reported of the first.
+        // A second send is committed after the reports of the first send.
         if readies.iter().any(|ready| ready.attempt > 1) {
             self.write_reports_left().await;
         }
         self.on_readies(readies).await;
         self.write_reports_left().await;
-        // Only a row that has ended can be settled.
+        // Only an ended row can be settled, so the reports are stored first.
         for (command_id, settled) in settled_later {
             self.on_settled(command_id, settled).await;
         }
@@ -51,8 +51,8 @@ impl Dispatcher {
         self.handle.set_storing(!self.ledger.is_empty());
     }
 
-    /// Writes the reports that have come. They are kept until they are written: a shutdown may end this in between, and
-    /// writes them again.
+    /// Stores the reports in `being_written` and keeps them until they are stored. If a shutdown interrupts this
+    /// function, it is called again to store them.
     pub(super) async fn write_reports_left(&mut self) {
         if !self.being_written.is_empty() {
             self.write_reports(self.being_written.clone()).await;
@@ -60,14 +60,14 @@ impl Dispatcher {
         }
     }
 
-    /// Writes reports, and forgets the commands that have ended by them.
+    /// Stores reports, and removes the commands that ended with them from memory.
     pub(super) async fn write_reports(&mut self, reports: Vec<commands::Report>) {
         let mut group = Group::new(reports);
         while let Some(part) = self
             .next_part("outcomes", &mut group, |reports| async {
                 let over = self.over_with(&reports);
                 let reported = match commands::report(&self.db, &reports, &over).await {
-                    // The end of a batch that cannot be written is no reason to lose the outcomes.
+                    // The outcomes are stored even if the end of their batch cannot be stored.
                     Err(error) if !over.is_empty() && !is_repeated(&error) => {
                         commands::report(&self.db, &reports, &[]).await
                     }
@@ -82,13 +82,13 @@ impl Dispatcher {
                 Part::Refused(report) if report.outcome.is_final() => {
                     self.end_as_not_recorded(vec![Unrecorded { id: report.id, report: Some(report) }]).await;
                 }
-                // The final report has the same facts.
+                // Nothing is lost: the final report repeats these facts.
                 Part::Refused(_) => {}
             }
         }
     }
 
-    /// Batches that are over when these reports are written. One that is to stop on a failure is finished apart.
+    /// Returns the batches that end with these reports. A batch with `on_failure: stop` is finished in its own transaction.
     fn over_with(&self, reports: &[commands::Report]) -> Vec<Uuid> {
         let mut ending: HashMap<Uuid, HashSet<Uuid>> = HashMap::new();
         for report in reports.iter().filter(|report| report.outcome.is_final()) {
@@ -112,7 +112,7 @@ impl Dispatcher {
         for report in reports {
             let is_final = report.outcome.is_final();
             if is_final && !written.ended.contains(&report.id) {
-                // It had ended before: by a stop, a removal, or this very report, whose reply was lost.
+                // The command ended earlier: by a stop, by a removal, or by this same report if the database's reply was lost.
                 others.push(report.id);
                 continue;
             }
@@ -139,15 +139,15 @@ impl Dispatcher {
                 tracing::info!(command.id = %command_id, effect = %settled.effect, "settled later");
                 self.fleet.view().settle(command_id, settled);
             }
-            // The row still says, truly, that the effect is not known.
+            // The row keeps an unknown effect, which is still correct.
             Err(error) => log_storage("settled", &error),
         }
     }
 
-    /// An actor was started again: it gets its commands again, and settles those that were sent.
+    /// Hands an actor that was restarted its commands again. It settles those that were sent.
     async fn on_restarted(&mut self, printer_id: Uuid) {
         let mut held = self.printer_queues.held(printer_id);
-        // What the new actor is to get anyway is not to come twice.
+        // Undelivered commands are handed to the new actor anyway, and must not arrive twice.
         held.retain(|id| self.rows.contains_key(id) && !self.undelivered.contains(id));
         self.give_again(&held).await;
     }
@@ -157,7 +157,7 @@ pub(super) fn touched(row: &CommandRow) -> Touched {
     Touched { id: row.id, batch_id: row.batch_id, printer_id: row.printer_id }
 }
 
-/// An actor's report, as it is stored.
+/// Returns an actor's report in the form in which it is stored.
 fn stored(report: Report, row: Option<Touched>) -> commands::Report {
     commands::Report {
         id: report.command_id,

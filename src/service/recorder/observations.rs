@@ -17,7 +17,7 @@ use crate::{
     fleet::recorder_queue::Observed,
     storage::{
         self, Db, Error,
-        sightings::{Sighting, Told},
+        printer_observations::{Sighting, Told},
     },
 };
 
@@ -67,7 +67,7 @@ impl ObservationBuffer {
     /// A transient error. Observations that are not stored are kept.
     pub async fn save(&mut self, db: &Db) -> Result<(), Error> {
         if self.published.is_none() {
-            self.published = Some(storage::sightings::told(db).await?);
+            self.published = Some(storage::printer_observations::told(db).await?);
         }
         let printers: BTreeSet<Uuid> = self.observations.keys().chain(self.reach.keys()).copied().collect();
         let mut parts = vec![printers.into_iter().collect::<Vec<_>>()];
@@ -101,7 +101,7 @@ impl ObservationBuffer {
             printers.iter().filter_map(|printer_id| self.observations.get(printer_id).cloned()).collect();
         let reach: Vec<(Uuid, Reachability)> =
             printers.iter().filter_map(|printer_id| Some((*printer_id, self.reach.get(printer_id)?.0))).collect();
-        storage::sightings::save(db, &observations, &reach, &self.events(printers)).await
+        storage::printer_observations::save(db, &observations, &reach, &self.events(printers)).await
     }
 
     /// Removes the stored observations of a printer from the buffer, and remembers their events as published.

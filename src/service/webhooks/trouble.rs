@@ -4,7 +4,7 @@ use std::{error::Error, fmt::Display, io, iter, time::Duration};
 
 use url::Url;
 
-use crate::{domain::text::fill, outbound::SendError};
+use crate::{domain::interpolate::fill, outbound::SendError};
 
 /// A failure of a receiver.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -20,7 +20,7 @@ window.addEventListener("securitypolicyviolation", (event) => {
 }, true);
 "#;
 
-/// What is wrong with a page, and which texts it shows. Pages of ours have no handlers and no scripts but their own.
+/// Finds what is wrong with a page, and which texts it shows. The pages have no inline handlers and no foreign scripts.
 const LOOK: &str = r#"
 const found = [...window.__said];
 // The browser's own page for an answer without one: nothing of it is ours.
@@ -110,7 +110,7 @@ const CARELESS: [(&str, &str); 6] = [
     ("evaluated", "<p id=a>TEXT</p><script>eval(a.textContent.match(/\\{\\{(.*?)\\}\\}/)?.[1])</script>"),
 ];
 
-/// The detector finds each kind of text where somebody was careless, also where a policy has stopped it.
+/// The detector finds each kind of text on a page without escaping, even if a policy has stopped the script.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_careless_page_is_found_out_by_every_text() {
     let browser = needs!(Browser::start().await);
@@ -143,7 +143,7 @@ async fn a_careless_page_is_found_out_by_every_text() {
         }
         assert!(!found.is_empty(), "{text} was found nowhere");
         // What waits for a mouse or a click is found in the page, before it runs; what needs a careless script as well
-        // has nothing to be stopped where there is none.
+        // cannot be stopped if it does not exist.
         let (waits, needs_a_script) = ([2, 4].contains(&kind), [7, 9].contains(&kind));
         assert!(waits || ran, "{text}: did not run: {found:?}");
         assert!(waits || needs_a_script || stopped, "{text}: was not stopped: {found:?}");

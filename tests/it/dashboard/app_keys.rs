@@ -93,7 +93,7 @@ async fn a_denial_and_an_octoprint_that_cannot_be_asked_are_told() {
     assert!(printer.decide_app_key(false));
     wait::until("the page shows the denial", SOON, async || {
         let part = site.page(&format!("/printers/keys/{asked}")).await;
-        if part.contains("denied it") && !part.contains("data-again") { Ok(()) } else { Err(part) }
+        if part.contains("denied there") && !part.contains("data-again") { Ok(()) } else { Err(part) }
     })
     .await;
     for (fault, words) in [

@@ -10,7 +10,7 @@ use printyard::{
         printer_access::PrinterAccess,
     },
     service::access::Principal,
-    storage::{Db, print_days, sights},
+    storage::{Db, print_days, print_facts},
 };
 use reqwest::StatusCode;
 use uuid::Uuid;
@@ -38,7 +38,7 @@ async fn printed(db: &Db, printer: &str, results: &[PrintResult], last: DateTime
         })
         .map(|fact| (printer, fact))
         .collect();
-    sights::record(db, clock::new_id(), &facts, &[]).await.expect("recorded");
+    print_facts::record(db, clock::new_id(), &facts, &[]).await.expect("recorded");
 }
 
 /// Returns the value of a name in the totals at the top.
@@ -117,7 +117,7 @@ async fn the_statistics_come_as_a_file_that_a_spreadsheet_cannot_run() {
     let lines: Vec<&str> = text.split("\r\n").collect();
     assert_eq!(lines[0], "day,printer,printer_id,tags,done,failed,cancelled,not_watched,printed_h,registered_h");
     let day = (noon - TimeDelta::days(10)).date_naive();
-    let evil = format!("{day},\"'=cmd|'/c calc'!A1\",{id},,1,1,0,0,2.000,0.000");
+    let evil = format!("{day},'=cmd|'/c calc'!A1,{id},,1,1,0,0,2.000,0.000");
     assert!(lines.contains(&evil.as_str()), "{text}");
     assert!(lines.contains(&format!("{day},,{removed},,1,1,0,0,2.000,0.000").as_str()), "{text}");
     let only = send(site.get("/statistics.csv?tag=all")).await.text().await.expect("a file");

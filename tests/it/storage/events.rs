@@ -10,7 +10,7 @@ use printyard::{
         event::{Cursor, Event, EventType},
         print::{By, PrintFact},
     },
-    storage::{Db, Engine, batches, commands, events, printers, sights},
+    storage::{Db, Engine, batches, commands, events, print_facts, printers},
 };
 use uuid::Uuid;
 
@@ -121,7 +121,7 @@ fn register(id: &Uuid) -> printyard::domain::audit::Entry {
 async fn write(db: &Db, n: usize) {
     let began = || PrintFact::Began { id: clock::new_id(), file: None, at: clock::now(), by: By::printer() };
     let facts: Vec<(Uuid, PrintFact)> = (0..n).map(|_| (clock::new_id(), began())).collect();
-    sights::record(db, clock::new_id(), &facts, &[]).await.expect("recorded");
+    print_facts::record(db, clock::new_id(), &facts, &[]).await.expect("recorded");
 }
 
 #[tokio::test(flavor = "multi_thread")]

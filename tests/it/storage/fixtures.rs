@@ -14,8 +14,8 @@ use printyard::{
         Db, Error,
         batches::{self, PreparedBatch},
         commands::{self, Report, Send, Touched},
+        print_facts,
         printers::{self, NewPrinter, SealedAccess},
-        sights,
     },
 };
 use uuid::Uuid;
@@ -151,7 +151,7 @@ pub fn ids(touched: &[Touched]) -> Vec<Uuid> {
 /// Records a started print, which occupies the plate of its printer.
 pub async fn occupy(db: &Db, printer_id: Uuid, print_id: Uuid, since: DateTime<Utc>) {
     let fact = PrintFact::Began { id: print_id, file: None, at: since, by: By::unknown() };
-    sights::record(db, new_id(), &[(printer_id, fact)], &[]).await.expect("recorded");
+    print_facts::record(db, new_id(), &[(printer_id, fact)], &[]).await.expect("recorded");
 }
 
 /// Returns an audit entry for a change that the test does not check.

@@ -6,13 +6,12 @@ use printyard::{
     clock::new_id,
     domain::{
         print::{By, Mark, PrintFact, PrintResult},
+        print_stats::{Tally, day_of},
         state::PrinterState,
-        tally::{Tally, day_of},
     },
     storage::{
-        Db, print_days,
-        sightings::{self, Sighting},
-        sights,
+        Db, print_days, print_facts,
+        printer_observations::{self, Sighting},
     },
 };
 use uuid::Uuid;
@@ -34,7 +33,7 @@ async fn print(db: &Db, printer_id: Uuid, from: i64, until: i64, result: Option<
             PrintFact::Ended { id, at: at(until * HOUR), result, reason: None, by, left: Mark::default() },
         ));
     }
-    sights::record(db, new_id(), &facts, &[]).await.expect("recorded");
+    print_facts::record(db, new_id(), &facts, &[]).await.expect("recorded");
 }
 
 #[tokio::test]
@@ -96,7 +95,7 @@ async fn a_print_that_has_not_ended_has_printed_until_its_printer_was_seen_last(
             observed_at: at(30 * HOUR),
             octoprint_version: None,
         };
-        sightings::save(&db, &[sighting], &[], &[]).await.expect("saved");
+        printer_observations::save(&db, &[sighting], &[], &[]).await.expect("saved");
         let first = day_of(at(0));
         let found = print_days::read(&db, first..first + 2, 2, None).await.expect("read").by_printer_and_step;
         assert_eq!(found, [((seen, 0), Tally { printed_s: 30 * HOUR, ..Tally::default() })].into());
@@ -121,7 +120,7 @@ async fn more_prints_than_are_counted_at_once_are_counted() {
             .flat_map(|id| [PrintFact::Began { id, file: None, at: at(0), by }, end(id)])
             .map(|fact| (printer, fact))
             .collect();
-        sights::record(&db, new_id(), &facts, &[]).await.expect("recorded");
+        print_facts::record(&db, new_id(), &facts, &[]).await.expect("recorded");
         assert_eq!(print_days::catch_up(&db).await.expect("counted"), 1_250);
         let first = day_of(at(0));
         let found = print_days::read(&db, first..first + 1, 1, None).await.expect("read").by_printer_and_step;

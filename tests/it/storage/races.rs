@@ -12,7 +12,7 @@ use printyard::{
     storage::{
         audit, batches,
         commands::{self, Report, Send},
-        printers, sights,
+        print_facts, printers,
     },
 };
 use uuid::Uuid;
@@ -209,7 +209,7 @@ async fn all_who_write_the_audit_at_once_make_one_chain_and_none_fails() {
                 batches::finish_done(&db, &ended, at(3)),
                 batches::finish_done(&db, &ended, at(3)),
                 batches::stop(&db, batch.id, at(4), &told),
-                sights::record(&db, new_id(), &facts, std::slice::from_ref(&told)),
+                print_facts::record(&db, new_id(), &facts, std::slice::from_ref(&told)),
                 audit::catch_up(&db),
                 audit::catch_up(&db),
                 audit::delete_older_than(&db, at(-1), at(9)),

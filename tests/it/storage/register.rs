@@ -10,8 +10,8 @@ use printyard::{
     },
     storage::{
         Db, Error, commands, plates,
+        printer_observations::{self, Sighting},
         printers::{self, KeyChange, PrinterFilter, Selection},
-        sightings::{self, Sighting},
     },
 };
 
@@ -194,7 +194,7 @@ async fn removing_a_printer_ends_its_commands_and_takes_all_that_was_known_of_it
             observed_at: at(1),
             octoprint_version: None,
         };
-        sightings::save(&db, &[sighting(&gone), sighting(&stays)], &[], &[]).await.expect("saved");
+        printer_observations::save(&db, &[sighting(&gone), sighting(&stays)], &[], &[]).await.expect("saved");
         occupy(&db, gone.id, new_id(), at(1)).await;
 
         assert_eq!(printers::remove(&db, gone.id, at(30), &entry()).await.expect("removed"), Some(vec![batch.id]));
@@ -211,10 +211,10 @@ async fn removing_a_printer_ends_its_commands_and_takes_all_that_was_known_of_it
             let row = commands::get(&db, row.id).await.expect("read").expect("a row");
             assert_eq!((row.outcome, row.reason), (outcome, reason));
         }
-        assert_eq!(sightings::get_many(&db, &[gone.id, stays.id]).await.expect("read"), [sighting(&stays)]);
+        assert_eq!(printer_observations::get_many(&db, &[gone.id, stays.id]).await.expect("read"), [sighting(&stays)]);
         assert_eq!(plates::get_many(&db, &[gone.id]).await.expect("read"), []);
         // Late observations of a removed printer change nothing and cause no error.
-        sightings::save(&db, &[sighting(&gone), sighting(&stays)], &[], &[]).await.expect("saved");
+        printer_observations::save(&db, &[sighting(&gone), sighting(&stays)], &[], &[]).await.expect("saved");
         occupy(&db, gone.id, new_id(), at(31)).await;
         assert_eq!(plates::get_many(&db, &[gone.id]).await.expect("read"), []);
         assert!(commands::commit_sends(&db, &[send(rows[0].id, 1)]).await.expect("no error").is_empty());

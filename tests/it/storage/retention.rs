@@ -11,7 +11,7 @@ use printyard::{
         command::Command,
         print::{By, Mark, PrintFact, PrintResult},
     },
-    storage::{Db, audit, batches, events, print_days, prints, retention, sights, tokens},
+    storage::{Db, audit, batches, events, print_days, print_facts, prints, retention, tokens},
 };
 
 use super::{
@@ -142,7 +142,7 @@ async fn prints_go_by_position_once_they_are_counted_and_not_while_they_are_on_a
                 let (result, left) = (PrintResult::Done, Mark::default());
                 facts.push((printer.id, PrintFact::Ended { id, at, result, reason: None, by, left }));
             }
-            sights::record(&db, new_id(), &facts, &[]).await.expect("recorded");
+            print_facts::record(&db, new_id(), &facts, &[]).await.expect("recorded");
             ids.push(id);
         }
         occupy(&db, printer.id, ids[2], now).await;

@@ -10,10 +10,9 @@ use printyard::{
         state::PrinterState,
     },
     storage::{
-        Db, events, plates,
+        Db, events, plates, print_facts,
+        printer_observations::{self, Sighting},
         prints::{self, PrintFilter, PrintState},
-        sightings::{self, Sighting},
-        sights,
     },
 };
 use uuid::Uuid;
@@ -56,9 +55,9 @@ async fn the_last_sighting_of_each_printer_is_kept() {
             octoprint_version: None,
         };
         let stale = Sighting { observed_at: at(0), ..first.clone() };
-        sightings::save(&db, &[stale, first.clone(), bare.clone()], &[], &[]).await.expect("saved");
+        printer_observations::save(&db, &[stale, first.clone(), bare.clone()], &[], &[]).await.expect("saved");
         let all = async || {
-            let mut all = sightings::get_many(&db, &[a.id, b.id]).await.expect("read");
+            let mut all = printer_observations::get_many(&db, &[a.id, b.id]).await.expect("read");
             all.sort_by_key(|sighting| sighting.observed_at);
             all
         };
@@ -70,10 +69,10 @@ async fn the_last_sighting_of_each_printer_is_kept() {
             octoprint_version: None,
             ..first.clone()
         };
-        sightings::save(&db, &[later], &[], &[]).await.expect("saved");
+        printer_observations::save(&db, &[later], &[], &[]).await.expect("saved");
         (first.state, first.mark, first.observed_at) = (PrinterState::Offline, Mark::default(), at(3));
         assert_eq!(all().await, [bare, first], "a known OctoPrint version is kept");
-        sightings::save(&db, &[], &[], &[]).await.expect("no error");
+        printer_observations::save(&db, &[], &[], &[]).await.expect("no error");
     })
     .await;
 }
@@ -120,12 +119,12 @@ async fn end(db: &Db, id: Uuid) {
 }
 
 async fn tell(db: &Db, fact: PrintFact) {
-    sights::record(db, new_id(), &[(new_id(), fact)], &[]).await.expect("recorded");
+    print_facts::record(db, new_id(), &[(new_id(), fact)], &[]).await.expect("recorded");
 }
 
 async fn begin(db: &Db, print: &Print) {
     let fact = PrintFact::Began { id: print.id, file: print.file.clone(), at: print.started_at, by: print.started_by };
-    sights::record(db, new_id(), &[(print.printer_id, fact)], &[]).await.expect("recorded");
+    print_facts::record(db, new_id(), &[(print.printer_id, fact)], &[]).await.expect("recorded");
 }
 
 fn print(started: i64) -> Print {

@@ -1,19 +1,16 @@
-//! Every text of the pages is there in every language, and no catalogue keeps what nobody says any more.
+//! Every text that a page uses has an id in every catalogue, and no catalogue keeps a text that no page uses.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use polib::catalog::Catalog;
-use printyard::domain::command::Reason;
+use fluent_syntax::{
+    ast::{Entry, Expression, InlineExpression, Pattern, PatternElement},
+    parser,
+};
+use printyard::service::diagnosis::Code;
 
 use super::{files, source::Source};
 
-/// The catalogue of what layers below the pages say.
-const BELOW: &str = "/below.po";
-/// Files below the pages whose sentences are for people.
-const SENTENCES: [&str; 2] = ["src/http/diagnosis.rs", "src/service/webhooks/trouble.rs"];
-
-/// A text with its plural, where it has one.
-type Text = (String, Option<String>);
+const LANGUAGES: [&str; 2] = ["en", "de"];
 
 /// What stands between the quotes that open at `at`, and where it ends.
 fn literal(text: &[char], at: usize) -> (String, usize) {
@@ -79,69 +76,6 @@ fn calls<'a>(code: &'a [char], name: &'a str) -> impl Iterator<Item = usize> + '
     })
 }
 
-/// What a file of Rust says on pages.
-fn said_in_code(file: &Source) -> Vec<Text> {
-    let (text, code): (Vec<char>, Vec<char>) = (file.text.chars().collect(), file.code.chars().collect());
-    let is_test = |at: usize| file.is_test(1 + text[..at].iter().filter(|character| **character == '\n').count());
-    let mut said = Vec::new();
-    for (name, nested) in [("t", true), ("Failure::new", false)] {
-        let found = calls(&code, name).filter(|at| !is_test(*at)).flat_map(|at| arguments(&text, at, nested));
-        said.extend(found.filter(|text| text.chars().any(char::is_alphabetic)).map(|text| (text, None)));
-    }
-    for at in calls(&code, "counted").filter(|at| !is_test(*at)) {
-        if let [one, many] = arguments(&text, at, false).as_slice() {
-            said.push((one.clone(), Some(many.clone())));
-        }
-    }
-    // Pairs of singular and plural that a `match` hands to `counted`.
-    for at in (0..text.len()).filter(|at| code[*at] == '(' && text.get(at + 1) == Some(&'"') && !is_test(*at)) {
-        if let [one, many] = arguments(&text, at + 1, false).as_slice()
-            && one.contains("{n}")
-            && many.contains("{n}")
-        {
-            said.push((one.clone(), Some(many.clone())));
-        }
-    }
-    said
-}
-
-/// What a template says.
-fn said_in_template(text: &str) -> Vec<Text> {
-    let text: Vec<char> = text.chars().collect();
-    let starts = |at: usize, what: &str| text[at..].iter().take(what.len()).copied().eq(what.chars());
-    let mut said = Vec::new();
-    let mut at = 0;
-    while at < text.len() {
-        if starts(at, "|counted(") {
-            let found = arguments(&text, at + "|counted(".len(), false);
-            if let [one, many] = found.as_slice() {
-                said.push((one.clone(), Some(many.clone())));
-            }
-            at += "|counted(".len();
-        } else if text[at] == '"' {
-            let (inner, end) = literal(&text, at);
-            let is_filter =
-                starts(end.min(text.len()), "|t") && !text.get(end + 2).is_some_and(|next| next.is_alphanumeric());
-            if is_filter {
-                said.push((inner, None));
-                at = end;
-            } else {
-                at += 1;
-            }
-        } else {
-            at += 1;
-        }
-    }
-    said
-}
-
-/// What the script says.
-fn said_in_script(text: &str) -> Vec<Text> {
-    let text: Vec<char> = text.chars().collect();
-    let said = calls(&text, "say").filter(|at| text.get(*at) == Some(&'"')).map(|at| literal(&text, at).0);
-    said.map(|text| (text, None)).collect()
-}
-
 /// Every text between quotes of a file's code, tests aside.
 fn literals(file: &Source) -> Vec<String> {
     let (text, code): (Vec<char>, Vec<char>) = (file.text.chars().collect(), file.code.chars().collect());
@@ -165,107 +99,154 @@ fn literals(file: &Source) -> Vec<String> {
     found
 }
 
-/// What layers below say to people: which rule a field breaks, and the sentences of the files that have some.
-fn said_below() -> Vec<String> {
-    let rules = ["src/domain", "src/service"].into_iter().flat_map(|folder| files(folder, &["rs"]));
-    let rules = rules
-        .flat_map(|file| literals(&file))
-        .filter(|text| text.starts_with("must ") || text.starts_with("is ") && text.len() > 10);
-    let sentences = files("src", &["rs"]).into_iter().filter(|file| SENTENCES.contains(&file.path.as_str()));
-    let sentences = sentences.flat_map(|file| literals(&file)).filter(|text| text.contains(' ') && text.ends_with('.'));
-    rules.chain(sentences).collect()
+/// Ids in the calls of a file that take one, tests aside.
+fn ids_in_code(file: &Source) -> Vec<String> {
+    let (text, code): (Vec<char>, Vec<char>) = (file.text.chars().collect(), file.code.chars().collect());
+    let is_test = |at: usize| file.is_test(1 + text[..at].iter().filter(|character| **character == '\n').count());
+    let mut found = Vec::new();
+    for (name, nested) in [("t", true), ("t_with", false), ("Failure::new", false)] {
+        let ids = calls(&code, name).filter(|at| !is_test(*at)).flat_map(|at| arguments(&text, at, nested));
+        found.extend(ids.filter(|id| id.chars().any(char::is_alphabetic)));
+    }
+    found
 }
 
-fn all_said() -> BTreeSet<Text> {
-    let mut said: BTreeSet<Text> = files("src/http/dashboard", &["rs"]).iter().flat_map(said_in_code).collect();
-    said.extend(files("templates", &["html"]).iter().flat_map(|file| said_in_template(&file.text)));
-    said.extend(
-        files("static", &["js"])
-            .iter()
-            .filter(|file| !file.path.contains("vendor"))
-            .flat_map(|file| said_in_script(&file.text)),
-    );
-    said.extend(said_below().into_iter().map(|text| (text, None)));
-    said.extend(Reason::ALL.iter().map(|reason| (reason.sentence().to_owned(), None)));
-    said
+/// Ids in the filters of a template.
+fn ids_in_template(text: &str) -> Vec<String> {
+    let filters = ["|t}", "|t ", "|t|", "|t)", "|t,", "|message|"];
+    let is_filter = |at: usize| filters.iter().any(|filter| text[at + 1..].starts_with(filter));
+    let ends = text.match_indices('"').map(|(at, _)| at).filter(|at| is_filter(*at));
+    let ids = ends.map(|at| text[..at].rsplit_once('"').map_or("", |(_, id)| id).to_owned());
+    let mut found: Vec<String> = ids.collect();
+    found.extend(text.split("|counted(\"").skip(1).filter_map(|rest| rest.split('"').next()).map(str::to_owned));
+    found
 }
 
-/// The forms of every message of a language, by file.
-fn catalogues(language: &str) -> BTreeMap<String, Catalog> {
-    let read = |file: Source| {
-        let catalogue = polib::po_file::parse_from_reader(file.text.as_bytes());
-        (file.path.clone(), catalogue.unwrap_or_else(|error| panic!("{}: {error}", file.path)))
+/// Ids that the script uses.
+fn ids_in_script(text: &str) -> Vec<String> {
+    text.split("say(\"").skip(1).filter_map(|rest| rest.split('"').next()).map(str::to_owned).collect()
+}
+
+fn scripts() -> Vec<Source> {
+    files("static", &["js"]).into_iter().filter(|file| !file.path.contains("vendor")).collect()
+}
+
+/// Every id, with the file that uses it.
+fn used() -> BTreeMap<String, String> {
+    let mut used = BTreeMap::new();
+    let mut add = |file: &Source, ids: Vec<String>| {
+        used.extend(ids.into_iter().map(|id| (id, file.path.clone())));
     };
-    files(&format!("locales/{language}"), &["po"]).into_iter().map(read).collect()
+    files("src/http/dashboard", &["rs"]).iter().for_each(|file| add(file, ids_in_code(file)));
+    files("templates", &["html"]).iter().for_each(|file| add(file, ids_in_template(&file.text)));
+    scripts().iter().for_each(|file| add(file, ids_in_script(&file.text)));
+    used
 }
 
-fn places(text: &str) -> BTreeSet<&str> {
-    text.split('{').skip(1).filter_map(|part| part.split_once('}')).map(|(name, _)| name).collect()
+/// The messages of a language, by id: the names of their arguments, and the file.
+fn catalogue(language: &str) -> BTreeMap<String, (BTreeSet<String>, String)> {
+    let mut messages = BTreeMap::new();
+    for file in files(&format!("locales/{language}"), &["ftl"]) {
+        let resource =
+            parser::parse(file.text.as_str()).unwrap_or_else(|(_, errors)| panic!("{}: {errors:?}", file.path));
+        for entry in resource.body {
+            let Entry::Message(message) = entry else { continue };
+            let id = message.id.name.to_owned();
+            let pattern = message.value.unwrap_or_else(|| panic!("{}: {id} has no text", file.path));
+            let mut names = BTreeSet::new();
+            collect(&pattern, &mut names);
+            assert!(
+                messages.insert(id.clone(), (names, file.path.clone())).is_none(),
+                "{}: {id} is there twice",
+                file.path
+            );
+        }
+    }
+    messages
 }
 
-#[test]
-fn every_text_of_the_pages_is_there_in_german() {
-    let catalogues = catalogues("de");
-    let known: BTreeSet<Text> = catalogues
-        .values()
-        .flat_map(Catalog::messages)
-        .filter(|message| message.is_translated())
-        .map(|message| (message.msgid().to_owned(), message.msgid_plural().ok().map(str::to_owned)))
-        .collect();
-    let missing: Vec<String> = all_said()
-        .difference(&known)
-        .map(|(one, many)| match many {
-            None => format!("msgid {one:?}\nmsgstr \"\"\n"),
-            Some(many) => format!("msgid {one:?}\nmsgid_plural {many:?}\nmsgstr[0] \"\"\nmsgstr[1] \"\"\n"),
-        })
-        .collect();
-    assert!(missing.is_empty(), "{} texts have no translation in locales/de:\n\n{}", missing.len(), missing.join("\n"));
-}
-
-#[test]
-fn no_translation_is_kept_for_a_text_that_is_gone() {
-    let said: BTreeSet<String> = all_said().into_iter().map(|(one, _)| one).collect();
-    let below: String = files("src", &["rs"]).iter().flat_map(literals).collect();
-    // Values stand in the code by other names: what is around them has to be there.
-    let is_below = |text: &str| text.split(['{', '}']).step_by(2).all(|part| below.contains(part));
-    let mut seen = BTreeMap::new();
-    for (path, catalogue) in catalogues("de") {
-        for message in catalogue.messages() {
-            let text = message.msgid();
-            let is_said = said.contains(text) || path.ends_with(BELOW) && is_below(text);
-            assert!(is_said, "{path}: nobody says {text:?} any more");
-            if let Some(other) = seen.insert(text.to_owned(), path.clone()) {
-                // The script's texts are handed to it from their own file.
-                assert!(
-                    path.ends_with("/script.po") || other.ends_with("/script.po"),
-                    "{text:?} is in {other} and {path}"
-                );
+/// Adds the names of a text's arguments.
+fn collect(pattern: &Pattern<&str>, names: &mut BTreeSet<String>) {
+    for element in &pattern.elements {
+        let PatternElement::Placeable { expression } = element else { continue };
+        let inline = match expression {
+            Expression::Inline(inline) => inline,
+            Expression::Select { selector, variants } => {
+                variants.iter().for_each(|variant| collect(&variant.value, names));
+                selector
             }
+        };
+        if let InlineExpression::VariableReference { id } = inline {
+            names.insert(id.name.to_owned());
         }
     }
 }
 
 #[test]
-fn a_translation_has_the_places_of_its_text() {
-    for (path, catalogue) in catalogues("de") {
-        for message in catalogue.messages() {
-            let forms =
-                message.msgstr_plural().cloned().or_else(|_| message.msgstr().map(|text| vec![text.to_owned()]));
-            for form in forms.expect("one kind of the two") {
-                assert_eq!(places(&form), places(message.msgid()), "{path}: {form:?}");
-            }
+fn every_text_of_the_pages_has_an_id_in_english() {
+    let english = catalogue("en");
+    let missing: Vec<_> = used().into_iter().filter(|(id, _)| !english.contains_key(id)).collect();
+    assert!(missing.is_empty(), "{} ids are missing in locales/en: {missing:#?}", missing.len());
+}
+
+#[test]
+fn texts_with_arguments_are_used_with_arguments() {
+    let english = catalogue("en");
+    let mut plain: Vec<String> = Vec::new();
+    for file in files("src/http/dashboard", &["rs"]) {
+        let (text, code): (Vec<char>, Vec<char>) = (file.text.chars().collect(), file.code.chars().collect());
+        plain.extend(calls(&code, "t").flat_map(|at| arguments(&text, at, true)));
+    }
+    for file in files("templates", &["html"]) {
+        plain.extend(
+            ids_in_template(&file.text.replace("|message|", "|"))
+                .into_iter()
+                .filter(|id| !file.text.contains(&format!("|counted(\"{id}\")"))),
+        );
+    }
+    for (id, (names, path)) in english.iter().filter(|(id, _)| plain.contains(id)) {
+        assert!(names.is_empty(), "{path}: {id} is used without its arguments {names:?}");
+    }
+}
+
+#[test]
+fn the_catalogues_have_the_same_ids_and_arguments() {
+    let english = catalogue("en");
+    for language in LANGUAGES {
+        let other = catalogue(language);
+        for (id, (names, path)) in &english {
+            let translated = other.get(id).unwrap_or_else(|| panic!("locales/{language} lacks {id} of {path}"));
+            assert_eq!(&translated.0, names, "{}: {id}", translated.1);
+        }
+        for (id, (_, path)) in &other {
+            assert!(english.contains_key(id), "{path}: {id} is not in locales/en");
         }
     }
 }
 
 #[test]
-fn texts_are_found_where_they_are_said() {
-    let code = r#"fn a() { t("One"); t(match x { 1 => "Two", _ => "Three" }); counted(n, "{n} a", "{n} b"); fill(t("F {v}"), &[("v", &1)]);
-        Failure::new(S, "Title", fill(t("Inner"), &[("q", &2)])); let pair = ("{n} c", "{n} d"); not("No"); let s = "t(\"No\")"; }"#;
-    let said: Vec<String> = said_in_code(&Source::new("src/a.rs", code)).into_iter().map(|(one, _)| one).collect();
-    assert_eq!(said, ["One", "Two", "Three", "F {v}", "Inner", "Title", "{n} a", "{n} c"]);
-    let template = r#"<a title="{{ "Open it"|t }}" href="x">{{ n|counted("{n} x", "{n} y") }} {{ "By {n}"|t|with("n", "no") }}</a>"#;
-    let said: Vec<String> = said_in_template(template).into_iter().map(|(one, _)| one).collect();
-    assert_eq!(said, ["Open it", "{n} x", "By {n}"]);
-    assert_eq!(said_in_script(r#"say("{n} s ago", { n }); essay("no");"#), [("{n} s ago".to_owned(), None)]);
+fn no_catalogue_keeps_a_text_that_no_page_uses() {
+    let mut used: BTreeSet<String> = used().into_keys().collect();
+    used.extend(files("src/http", &["rs"]).iter().flat_map(literals));
+    // The ids of diagnoses are computed; a unit test of `http/diagnosis.rs` finds missing ones.
+    let (computed, others): (Vec<_>, Vec<_>) =
+        catalogue("en").into_iter().partition(|(id, _)| id.starts_with("diagnosis-"));
+    assert_eq!(computed.len(), 2 * Code::ALL.len(), "a problem and a next step for each code");
+    for (id, (_, path)) in others {
+        assert!(used.contains(&id), "{path}: no page uses {id}");
+    }
+}
+
+#[test]
+fn ids_are_found_where_they_are_used() {
+    let code = r#"fn a() { t("a-one"); t(match x { 1 => "a-two", _ => "a-three" }); t_with("a-four", &[("n", &"no")]);
+        Failure::new(S, "a-title", t_with("a-inner", &[("q", &2)])); not("no"); let s = "t(\"no\")"; }"#;
+    assert_eq!(
+        ids_in_code(&Source::new("src/a.rs", code)),
+        ["a-one", "a-two", "a-three", "a-four", "a-inner", "a-title"]
+    );
+    let template =
+        r#"<a title="{{ "b-open"|t }}" href="x">{{ n|counted("b-count") }} {{ "b-by"|message|with("n", "no") }}</a>"#;
+    assert_eq!(ids_in_template(template), ["b-open", "b-by", "b-count"]);
+    assert_eq!(ids_in_script(r#"say("c-ago", { n }); esay("no");"#), ["c-ago", "no"]);
 }

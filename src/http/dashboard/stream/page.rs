@@ -13,10 +13,10 @@ use uuid::Uuid;
 use super::{
     super::{
         Dashboard,
-        language::{self, t},
+        messages::{self, t},
         notice,
         page::Failure,
-        wire::{self, Piece},
+        sse::{self, Piece},
     },
     DATABASE_TIMEOUT,
 };
@@ -43,11 +43,11 @@ impl Page {
     /// Opens a stream. Fails if too many are open.
     pub fn open(dashboard: Dashboard, who: Principal, headers: HeaderMap) -> Result<(Self, Response), Failure> {
         let place = dashboard.live_pages.admit(who.owner()).map_err(|_| {
-            let text = t("Too many pages are live at once. This one still works, but does not follow by itself.");
-            Failure::new(StatusCode::SERVICE_UNAVAILABLE, "Not live", text)
+            let text = t("failure-too-many-pages-live");
+            Failure::new(StatusCode::SERVICE_UNAVAILABLE, "failure-not-live", text)
         })?;
         let (pieces, taken) = mpsc::channel(QUEUE);
-        let response = wire::answer(&headers, taken);
+        let response = sse::answer(&headers, taken);
         Ok((Self { dashboard, who, headers, pieces, _place: place }, response))
     }
 
@@ -89,7 +89,7 @@ pub(super) struct Ends {
 impl Ends {
     /// Runs the work of a stream in its own task.
     pub fn beside(self, work: impl Future<Output = Option<()>> + Send + 'static) {
-        tokio::spawn(language::keep(async move {
+        tokio::spawn(messages::keep(async move {
             tokio::select! {
                 () = self.stop.cancelled() => {}
                 () = self.pieces.closed() => {}

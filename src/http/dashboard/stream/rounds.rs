@@ -12,7 +12,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    super::{language::Language, printers::Filter, wall::Wall, wire::Piece},
+    super::{messages::Language, printers::Filter, sse::Piece, wall::Wall},
     DATABASE_TIMEOUT, changed_tiles, old,
     page::Page,
 };

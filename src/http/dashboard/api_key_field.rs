@@ -14,8 +14,8 @@ use uuid::Uuid;
 use super::{
     Dashboard, access_fields, filters,
     form::Form,
-    language::t,
     login::private,
+    messages::t,
     page::{Failure, Id, Visitor, html},
 };
 use crate::{
@@ -24,8 +24,8 @@ use crate::{
         invalid::Invalid,
         printer::{check_api_key, normalise_url},
     },
-    http::diagnosis::sentences,
-    service::{access::Principal, app_keys::Asked, carried::Purpose},
+    http::diagnosis::{next_step, problem},
+    service::{access::Principal, app_keys::Asked, sealed_form::Purpose},
 };
 
 /// The contents of the key field.
@@ -107,24 +107,21 @@ impl AskedPart {
     fn of(dashboard: &Dashboard, who: &Principal, id: Uuid) -> Result<Self, crate::service::Error> {
         let ended = |what: &str| Shown::Ended {
             what: what.to_owned(),
-            todo: t("Ask again, or type a key.").to_owned(),
+            todo: t("printer-ask-again-type-key").to_owned(),
             suggested_url: None,
         };
         let shown = match dashboard.services.asked_for_key(who, id) {
             Some(Asked::Waiting) => Shown::Waiting,
             Some(Asked::Granted { key, url }) => Shown::Granted(seal(dashboard, who, key, Some(url))?),
-            Some(Asked::Denied) => {
-                ended(t("OctoPrint gave no key: somebody there denied it, or it restarted meanwhile."))
-            }
-            Some(Asked::TooLate) => ended(t("Nobody allowed it in OctoPrint within five minutes.")),
+            Some(Asked::Denied) => ended(t("printer-key-denied")),
+            Some(Asked::TooLate) => ended(t("printer-nobody-allowed-octoprint-within")),
             Some(Asked::Failed(diagnosis)) => {
-                let (what, next) = sentences(diagnosis.code);
                 let suggested_url = diagnosis.suggested_url().map(str::to_owned);
                 // If there is a button, it is the next step.
-                let todo = if suggested_url.is_some() { String::new() } else { diagnosis.fill(t(next)) };
-                Shown::Ended { what: diagnosis.fill(t(what)), todo, suggested_url }
+                let todo = if suggested_url.is_some() { String::new() } else { next_step(&diagnosis) };
+                Shown::Ended { what: problem(&diagnosis), todo, suggested_url }
             }
-            None => ended(t("What was asked of OctoPrint is not known any more.")),
+            None => ended(t("printer-what-asked-octoprint-not")),
         };
         Ok(Self { id, shown })
     }

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use uuid::Uuid;
 
-use super::language::{fill, t};
+use super::messages::t_with;
 
 /// Returns the typed text, or `None` if it is empty.
 pub(super) fn given(text: &str) -> Option<&str> {
@@ -31,7 +31,7 @@ pub(super) fn day(text: &str, problems: &mut Vec<String>) -> Option<NaiveDate> {
         (1970..10_000).contains(&day.year())
     });
     if day.is_none() {
-        problems.push(fill(t("{text} is no day: write it as 2026-12-03"), &[("text", &text)]));
+        problems.push(t_with("audit-no-day-write-2026", &[("text", &text)]));
     }
     day
 }
@@ -51,8 +51,7 @@ pub(super) fn printer<'a>(
     let same = known.find(|(_, known)| known.to_lowercase() == name.to_lowercase());
     let id = same.map(|(id, _)| id).or_else(|| Uuid::try_parse(name).ok());
     if id.is_none() {
-        let text = t("No printer is called {name}. One that was removed is found by its id");
-        problems.push(fill(text, &[("name", &name)]));
+        problems.push(t_with("audit-no-printer-called-one", &[("name", &name)]));
     }
     id
 }

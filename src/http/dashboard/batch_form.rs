@@ -7,12 +7,13 @@ use uuid::Uuid;
 
 use super::{
     Dashboard,
-    board::Entry,
     form::Form,
-    language::{fill, t},
+    labels,
+    language::said,
+    messages::{t, t_with},
     page::Failure,
     tile::Show,
-    words,
+    tile_cache::Entry,
 };
 use crate::{
     domain::{
@@ -50,7 +51,7 @@ pub(super) struct Forecast {
 impl Forecast {
     /// Returns the preview in one line: "Pause 17 printers · 3 not printing".
     pub fn sentence(&self) -> String {
-        let mut parts = vec![words::verb_for(self.command, self.acts)];
+        let mut parts = vec![labels::verb_for(self.command, self.acts)];
         parts.extend(self.others.iter().cloned());
         parts.join(" · ")
     }
@@ -79,8 +80,8 @@ pub(super) async fn read(dashboard: &Dashboard, who: &Principal, form: &Form) ->
     let command = form.text("command").and_then(Command::parse).ok_or_else(Failure::broken_form)?;
     let ids = targets(dashboard, who, form).await?;
     if ids.is_empty() {
-        let text = t("No printer was selected. Tick the printers first, then press the button.");
-        return Err(Failure::new(StatusCode::UNPROCESSABLE_ENTITY, "Nothing was done", text));
+        let text = t("failure-no-printer-selected-tick");
+        return Err(Failure::new(StatusCode::UNPROCESSABLE_ENTITY, "word-nothing-done", text));
     }
     let mut spec = BatchSpec::of(command);
     spec.max_in_flight = number(form, "max_in_flight")?;
@@ -90,8 +91,8 @@ pub(super) async fn read(dashboard: &Dashboard, who: &Principal, form: &Form) ->
     if form.is_set("plates_clear") && matches!(command, Command::Start | Command::Restart) {
         spec.plate = PlatePolicy::AssumeClear;
         if spec.reason.is_none() {
-            let text = t("To start on plates that nobody has marked as clear, write down why they are: it is kept.");
-            return Err(Failure::new(StatusCode::UNPROCESSABLE_ENTITY, "Nothing was done", text));
+            let text = t("batch-start-plates-nobody-marked");
+            return Err(Failure::new(StatusCode::UNPROCESSABLE_ENTITY, "word-nothing-done", text));
         }
     }
     Ok(Plan { ids, spec })
@@ -101,9 +102,8 @@ fn number(form: &Form, name: &str) -> Result<u32, Failure> {
     match form.text(name) {
         None => Ok(0),
         Some(_) => form.number(name).ok_or_else(|| {
-            let text =
-                fill(t("\u{201c}{name}\u{201d} must be a whole number."), &[("name", &t(&name.replace('_', " ")))]);
-            Failure::new(StatusCode::UNPROCESSABLE_ENTITY, "Nothing was done", text)
+            let text = t_with("failure-must-whole-number", &[("name", &said(&name.replace('_', " ")))]);
+            Failure::new(StatusCode::UNPROCESSABLE_ENTITY, "word-nothing-done", text)
         }),
     }
 }
@@ -134,10 +134,10 @@ impl Plan {
                     acts += 1;
                     continue;
                 }
-                Decision::Unchanged => words::already(row.resolved.unwrap_or(command)),
+                Decision::Unchanged => labels::already(row.resolved.unwrap_or(command)),
                 Decision::Reject(reason) => {
                     plates += usize::from(reason == Reason::PlateNotClear);
-                    words::refusal(reason)
+                    labels::refusal(reason)
                 }
             };
             *others.entry(word).or_default() += 1;

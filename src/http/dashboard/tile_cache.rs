@@ -16,7 +16,7 @@ use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use super::{
-    language::{self, Language},
+    messages::{self, Language},
     page::Failure,
     tile::{Show, Tile, ends_at, place_of},
 };
@@ -51,7 +51,7 @@ impl Entry {
         let file = view.live.job.as_ref().and_then(|job| job.file.as_ref()).map_or("", |file| file.path.as_str());
         let text = [&details.name, details.model.as_deref().unwrap_or_default(), file].join("\n").to_lowercase();
         let order = natural(&details.name);
-        let looks = language::speaking(Language::English, || Tile::of(&view, place));
+        let looks = messages::speaking(Language::English, || Tile::of(&view, place));
         Self { version, place, looks, html: Default::default(), order, text, view }
     }
 
@@ -62,7 +62,7 @@ impl Entry {
 
     /// Returns the tile in the current language. Renders it once.
     pub fn html(&self) -> Arc<str> {
-        let made = &self.html[language::current() as usize];
+        let made = &self.html[messages::current() as usize];
         made.get_or_init(|| rendered(&Tile::of(&self.view, self.place))).clone()
     }
 

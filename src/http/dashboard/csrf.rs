@@ -7,18 +7,14 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::page::Failure;
+use super::{messages::t, page::Failure};
 
 pub(super) async fn same_site(request: Request, next: Next) -> Response {
     if request.method().is_safe() || is_own(request.headers()) {
         return next.run(request).await;
     }
-    Failure::new(
-        StatusCode::FORBIDDEN,
-        "This came from another site",
-        "Nothing was done: the request did not come from a page of Printyard. Open the farm and do it from there.",
-    )
-    .into_response()
+    Failure::new(StatusCode::FORBIDDEN, "failure-came-another-site", t("failure-nothing-done-request-did"))
+        .into_response()
 }
 
 /// Browsers send the origin of a request in `Sec-Fetch-Site`. Over plain HTTP some browsers do not, but they send

@@ -7,8 +7,9 @@ use serde::Serialize;
 
 use super::{
     Dashboard,
-    board::Entry,
-    language::{fill, said, t},
+    language::said,
+    messages::{t, t_with},
+    tile_cache::Entry,
 };
 use crate::{
     clock,
@@ -66,23 +67,18 @@ impl Heat {
     pub async fn of(dashboard: &Dashboard, who: &Principal, entry: &Entry) -> Self {
         let live = &entry.view.live;
         if live.reachability != Reachability::Online {
-            let why = t("The temperatures can be read when the printer answers.").to_owned();
+            let why = t("temperature-temperatures-can-read-when").to_owned();
             return Self { chart: String::new(), lines: Vec::new(), why: Some(why) };
         }
         let past = tokio::time::timeout(WITHIN, dashboard.services.past_temperatures(who, entry.id())).await;
         let (past, why) = match past {
             Ok(Ok(past)) => (past, None),
             Ok(Err(Error::Printer(error))) => {
-                let why = fill(
-                    t("Of the past nothing is known: the printer {what}."),
-                    &[("what", &said(&error.to_string()))],
-                );
+                let why = t_with("temperature-past-nothing-known-printer", &[("what", &said(&error.to_string()))]);
                 (Vec::new(), Some(why))
             }
-            Ok(Err(_)) => (Vec::new(), Some(t("Of the past nothing could be read.").to_owned())),
-            Err(_) => {
-                (Vec::new(), Some(t("The printer did not tell its past in time. Load the page again.").to_owned()))
-            }
+            Ok(Err(_)) => (Vec::new(), Some(t("temperature-past-nothing-could-read").to_owned())),
+            Err(_) => (Vec::new(), Some(t("temperature-printer-did-not-tell").to_owned())),
         };
         let past = if past.is_empty() { vec![moment(&entry.view, clock::now())] } else { past };
         Self::made(&past, why)
@@ -91,7 +87,7 @@ impl Heat {
     fn made(moments: &[Moment], why: Option<String>) -> Self {
         let chart = Chart::of(moments);
         let lines: Vec<Line> = chart.heaters.iter().enumerate().map(|(i, series)| Line::of(series, i)).collect();
-        let nothing = t("There are no temperatures: OctoPrint is not connected to its printer, or has just been.");
+        let nothing = t("temperature-there-no-temperatures-octoprint");
         Self {
             why: if lines.is_empty() { why.or_else(|| Some(nothing.to_owned())) } else { why },
             chart: serde_json::to_string(&chart).unwrap_or_default(),
@@ -146,7 +142,7 @@ impl Line {
             now: series.actual.last().copied().flatten().map(degrees).unwrap_or_default(),
             target: match series.target.last().copied().flatten() {
                 None => String::new(),
-                Some(target) if target <= 0.0 => t("off").to_owned(),
+                Some(target) if target <= 0.0 => t("temperature-off").to_owned(),
                 Some(target) => degrees(target),
             },
             range: if low <= high { format!("{low:.1} – {}", degrees(high)) } else { String::new() },
@@ -166,10 +162,10 @@ fn degrees(value: f64) -> String {
 /// Returns a readable name for a heater of OctoPrint.
 fn label(name: &str, several: bool) -> String {
     match (name, name.strip_prefix("tool").and_then(|n| n.parse::<u32>().ok())) {
-        ("bed", _) => t("Bed").to_owned(),
-        ("chamber", _) => t("Chamber").to_owned(),
-        (_, Some(n)) if several => fill(t("Nozzle {n}"), &[("n", &n.saturating_add(1))]),
-        (_, Some(_)) => t("Nozzle").to_owned(),
+        ("bed", _) => t("temperature-bed").to_owned(),
+        ("chamber", _) => t("temperature-chamber").to_owned(),
+        (_, Some(n)) if several => t_with("temperature-nozzle", &[("n", &n.saturating_add(1))]),
+        (_, Some(_)) => t("printer-nozzle").to_owned(),
         _ => name.to_owned(),
     }
 }

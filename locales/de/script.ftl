@@ -1,0 +1,12 @@
+script-all = alle { $n }
+script-connection-broke-off-nothing = Die Verbindung brach ab: nichts wurde hochgeladen
+script-did-not-work = Es ging nicht
+script-did-not-work-try = Ging nicht: erneut versuchen
+script-m-ago = vor { $n } min
+script-marked-clear = Als frei gemeldet
+script-none = keine
+script-s = ({ $n } s)
+script-s-ago = vor { $n } s
+script-selected = { $n } ausgewählt
+script-tick-printers-then-choose = Drucker anhaken, dann wählen
+script-way-printer = Auf dem Weg zum Drucker

@@ -1,0 +1,16 @@
+temperature-asked = Gegeben
+temperature-bed = Bett
+temperature-chamber = Kammer
+temperature-chart-last-30-minutes = Diagramm der letzten 30 Minuten; die Tabelle sagt dasselbe in Zahlen
+temperature-heater = Heizung
+temperature-last-30-minutes = Letzte 30 Minuten
+temperature-now = Jetzt
+temperature-nozzle = Düse { $n }
+temperature-off = aus
+temperature-past-nothing-could-read = Von vorher ließ sich nichts lesen.
+temperature-past-nothing-known-printer = Von vorher ist nichts bekannt: Der Drucker { $what }.
+temperature-printer-did-not-tell = Der Drucker hat seinen Verlauf nicht rechtzeitig mitgeteilt. Die Seite neu laden.
+temperature-target = Soll
+temperature-temperatures = Temperaturen
+temperature-temperatures-can-read-when = Die Temperaturen lassen sich lesen, wenn der Drucker antwortet.
+temperature-there-no-temperatures-octoprint = Es gibt keine Temperaturen: OctoPrint ist nicht mit seinem Drucker verbunden, oder erst seit eben.

@@ -1,0 +1,12 @@
+script-all = all { $n }
+script-connection-broke-off-nothing = The connection broke off: nothing was uploaded
+script-did-not-work = It did not work
+script-did-not-work-try = Did not work: try again
+script-m-ago = { $n } m ago
+script-marked-clear = Marked as clear
+script-none = none
+script-s = ({ $n } s)
+script-s-ago = { $n } s ago
+script-selected = { $n } selected
+script-tick-printers-then-choose = Tick printers, then choose
+script-way-printer = On its way to the printer

@@ -1,0 +1,16 @@
+temperature-asked = Asked for
+temperature-bed = Bed
+temperature-chamber = Chamber
+temperature-chart-last-30-minutes = Chart of the last 30 minutes; the table says the same in numbers
+temperature-heater = Heater
+temperature-last-30-minutes = Last 30 minutes
+temperature-now = Now
+temperature-nozzle = Nozzle { $n }
+temperature-off = off
+temperature-past-nothing-could-read = Of the past nothing could be read.
+temperature-past-nothing-known-printer = Of the past nothing is known: the printer { $what }.
+temperature-printer-did-not-tell = The printer did not tell its past in time. Load the page again.
+temperature-target = Target
+temperature-temperatures = Temperatures
+temperature-temperatures-can-read-when = The temperatures can be read when the printer answers.
+temperature-there-no-temperatures-octoprint = There are no temperatures: OctoPrint is not connected to its printer, or has just been.
