@@ -48,6 +48,7 @@ mod recorder;
 mod registry;
 mod secrets;
 mod servers;
+mod settings_example;
 mod smuggling;
 mod storage;
 mod storage_faults;
