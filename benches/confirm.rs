@@ -114,13 +114,7 @@ impl<'a> Bench<'a> {
             found["id"].as_str().expect("an id").to_owned()
         };
         let ids = farm.printers.iter().map(id_of).collect();
-        let mut tokens = Vec::new();
-        for name in 0..TOKENS {
-            let (status, made) =
-                server.post("/tokens", &json!({"name": format!("client {name}"), "role": "operator"})).await;
-            assert_eq!(status, 201, "{made}");
-            tokens.push(made["token"].as_str().expect("a token").to_owned());
-        }
+        let tokens = server.operator_tokens(TOKENS).await;
         Self { farm, server, ids, client: client(), tokens }
     }
 

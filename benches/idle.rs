@@ -60,13 +60,7 @@ async fn burst(farm: &Farm) {
     assert_eq!(status, 202, "{batch}");
     until("every printer prints", || async { server.count("printing").await == BURST }).await;
     let before = server.resident_kib() / 1_024;
-    let mut tokens = Vec::new();
-    for number in 0..TOKENS {
-        let (status, token) =
-            server.post("/tokens", &json!({"name": format!("client {number}"), "role": "operator"})).await;
-        assert_eq!(status, 201, "{token}");
-        tokens.push(token["token"].as_str().expect("a token").to_owned());
-    }
+    let tokens = server.operator_tokens(TOKENS).await;
     for command in ["pause", "resume"] {
         let send = |(number, id): (usize, &Value)| {
             let url = format!("{}/api/v1/printers/{}/job", server.url, id.as_str().expect("an id"));

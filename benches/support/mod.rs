@@ -184,6 +184,18 @@ impl Server {
         }
     }
 
+    /// Creates tokens of the role operator: one token may send 200 requests at once.
+    pub async fn operator_tokens(&self, count: usize) -> Vec<String> {
+        let mut tokens = Vec::new();
+        for number in 0..count {
+            let body = json!({"name": format!("client {number}"), "role": "operator"});
+            let (status, token) = self.post("/tokens", &body).await;
+            assert_eq!(status, 201, "{token}");
+            tokens.push(token["token"].as_str().expect("a token").to_owned());
+        }
+        tokens
+    }
+
     /// Returns the URL of the server's database.
     pub fn database(&self) -> String {
         format!("sqlite:{}", self.dir.path().join("printyard.db").display())

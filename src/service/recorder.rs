@@ -96,8 +96,10 @@ impl Recorder {
     async fn store(&mut self, group: Vec<RecorderMessage>) {
         let (mut parts, replies) = parts_of(group);
         let mut is_repeated = false;
-        while let Some(part) = parts.pop() {
+        if !parts.is_empty() {
             let _ = timeout(OUTCOMES_FIRST, self.storing.wait_for(|is_storing| !is_storing)).await;
+        }
+        while let Some(part) = parts.pop() {
             match part.write(&self.db, std::mem::take(&mut is_repeated)).await {
                 Ok(()) => {
                     self.note(&Ok(()));

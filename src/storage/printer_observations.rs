@@ -105,7 +105,7 @@ pub async fn save(
 }
 
 /// Returns what the feed last published about every printer that was ever observed.
-pub async fn told(db: &Db) -> Result<HashMap<Uuid, Told>, Error> {
+pub async fn last_published(db: &Db) -> Result<HashMap<Uuid, Told>, Error> {
     let sql = "select printer_id, state, reachability from sightings";
     let rows: Vec<(Uuid, String, Option<String>)> = reading!(db, |pool| sqlx::query_as(sql).fetch_all(pool).await)?;
     let read = |(id, state, reachability): (Uuid, String, Option<String>)| {

@@ -76,17 +76,17 @@ pub(super) fn who(actor: &Actor) -> (String, &'static str) {
 /// Returns the action as a phrase to follow the name.
 pub(super) fn sentence(entry: &Entry, names: &Names) -> String {
     let printers = printers(entry, names);
-    let told = |field: &str| entry.changes.get(field).map(plain).unwrap_or_default();
+    let value_of = |field: &str| entry.changes.get(field).map(plain).unwrap_or_default();
     match entry.action {
         Action::PrinterRegistered => t_with("audit-added-2", &[("printers", &printers)]),
         Action::PrinterChanged => t_with("audit-changed", &[("printers", &printers)]),
         Action::PrinterRemoved => t_with("audit-removed", &[("printers", &printers)]),
-        Action::FileUploaded => t_with("audit-sent-file", &[("path", &told("path")), ("printers", &printers)]),
-        Action::FileSelected => t_with("audit-selected-file", &[("path", &told("path")), ("printers", &printers)]),
-        Action::FileDeleted => t_with("audit-deleted-file", &[("path", &told("path")), ("printers", &printers)]),
+        Action::FileUploaded => t_with("audit-sent-file", &[("path", &value_of("path")), ("printers", &printers)]),
+        Action::FileSelected => t_with("audit-selected-file", &[("path", &value_of("path")), ("printers", &printers)]),
+        Action::FileDeleted => t_with("audit-deleted-file", &[("path", &value_of("path")), ("printers", &printers)]),
         Action::PlateCleared => t_with("audit-marked-plate-clear", &[("printers", &printers)]),
         Action::BatchCreated => {
-            let command = Command::parse(&told("command"));
+            let command = Command::parse(&value_of("command"));
             match (command, entry.printer_ids.len()) {
                 (Some(command), 1) => {
                     t_with("audit-gave-command-2", &[("verb", &labels::verb(command)), ("printers", &printers)])
@@ -99,7 +99,7 @@ pub(super) fn sentence(entry: &Entry, names: &Names) -> String {
             t("audit-stopped-batch-after-failure").to_owned()
         }
         Action::BatchStopped => t("audit-stopped-batch").to_owned(),
-        Action::BatchFinished => match told("result").as_str() {
+        Action::BatchFinished => match value_of("result").as_str() {
             "ok" => t("audit-saw-batch-end-all").to_owned(),
             "failed" => t_with("audit-saw-batch-end-nothing", &[("printers", &printers)]),
             "uncertain" => t_with("audit-saw-batch-end-not", &[("printers", &printers)]),
@@ -109,10 +109,10 @@ pub(super) fn sentence(entry: &Entry, names: &Names) -> String {
         Action::PrintPaused => t_with("audit-paused", &[("prints", &prints(entry)), ("printers", &printers)]),
         Action::PrintResumed => t_with("audit-resumed", &[("prints", &prints(entry)), ("printers", &printers)]),
         Action::PrintEnded => t_with("audit-broke-off", &[("prints", &prints(entry)), ("printers", &printers)]),
-        Action::TokenCreated => t_with("audit-made-token", &[("name", &told("name"))]),
+        Action::TokenCreated => t_with("audit-made-token", &[("name", &value_of("name"))]),
         Action::TokenRotated => t("audit-put-another-token-place").to_owned(),
         Action::TokenRevoked => t("audit-revoked-token").to_owned(),
-        Action::UserCreated => t_with("audit-added", &[("name", &told("name")), ("role", &told("role"))]),
+        Action::UserCreated => t_with("audit-added", &[("name", &value_of("name")), ("role", &value_of("role"))]),
         Action::UserChanged => {
             let user = entry.subject.and_then(|id| names.users.get(&id));
             let own = entry.subject.is_some() && entry.subject == entry.actor.id;
@@ -125,15 +125,15 @@ pub(super) fn sentence(entry: &Entry, names: &Names) -> String {
         Action::SessionOpened => t("audit-logged").to_owned(),
         Action::SessionEnded => t("audit-logged-out-ended-login").to_owned(),
         Action::SecretsRotated => t("audit-changed-key-seals-printers").to_owned(),
-        Action::WebhookCreated => t_with("audit-added-webhook", &[("url", &told("url"))]),
+        Action::WebhookCreated => t_with("audit-added-webhook", &[("url", &value_of("url"))]),
         Action::WebhookChanged => t("audit-changed-webhook").to_owned(),
-        Action::WebhookRemoved => t_with("audit-removed-webhook", &[("url", &told("url"))]),
-        Action::WebhookTested => t_with("audit-tested-webhook", &[("url", &told("url"))]),
-        Action::WebhookRotated => t_with("audit-changed-secret-webhook", &[("url", &told("url"))]),
-        Action::WebhookRedelivered => t_with("audit-sent-event-webhook-again", &[("url", &told("url"))]),
-        Action::WebhookDisabled => t_with("audit-switched-webhook-off", &[("url", &told("url"))]),
+        Action::WebhookRemoved => t_with("audit-removed-webhook", &[("url", &value_of("url"))]),
+        Action::WebhookTested => t_with("audit-tested-webhook", &[("url", &value_of("url"))]),
+        Action::WebhookRotated => t_with("audit-changed-secret-webhook", &[("url", &value_of("url"))]),
+        Action::WebhookRedelivered => t_with("audit-sent-event-webhook-again", &[("url", &value_of("url"))]),
+        Action::WebhookDisabled => t_with("audit-switched-webhook-off", &[("url", &value_of("url"))]),
         Action::AuditPruned => {
-            let (first, last) = (told("first_seq"), told("last_seq"));
+            let (first, last) = (value_of("first_seq"), value_of("last_seq"));
             t_with("audit-removed-old-audit-entries", &[("first", &first), ("last", &last)])
         }
     }
@@ -294,8 +294,8 @@ mod tests {
         }
         let changed =
             entry(ActorKind::User, Action::PrinterChanged, &[1], json!({"notes": ["", "belt"], "tags": [["a"], []]}));
-        let told = details(&changed, &names);
-        assert_eq!(told, [("notes".into(), "nothing → belt".into()), ("tags".into(), "a → none".into())]);
+        let shown = details(&changed, &names);
+        assert_eq!(shown, [("notes".into(), "nothing → belt".into()), ("tags".into(), "a → none".into())]);
         let made = entry(ActorKind::User, Action::TokenCreated, &[], json!({"tags": ["a", "b"]}));
         assert_eq!(details(&made, &names), [("tags".into(), "a, b".into())], "two tags are no before and after");
     }

@@ -41,12 +41,12 @@ struct ListPage {
     frame: Frame,
     webhooks: Vec<Line>,
     kinds: Vec<&'static str>,
-    told: Told,
+    feedback: Feedback,
 }
 
 /// The result of a form.
 #[derive(Default)]
-struct Told {
+struct Feedback {
     problems: Vec<String>,
     /// A new secret, shown only once, and the address that it is for.
     secret: Option<(String, String)>,
@@ -143,10 +143,10 @@ impl Sent {
 }
 
 pub(super) async fn list(State(dashboard): State<Dashboard>, Visitor(who): Visitor) -> Result<Response, Failure> {
-    page(&dashboard, &who, Told::default()).await
+    page(&dashboard, &who, Feedback::default()).await
 }
 
-async fn page(dashboard: &Dashboard, who: &Principal, told: Told) -> Result<Response, Failure> {
+async fn page(dashboard: &Dashboard, who: &Principal, feedback: Feedback) -> Result<Response, Failure> {
     let services = &dashboard.services;
     let mut webhooks = Vec::new();
     for view in services.list_webhooks(who).await? {
@@ -154,9 +154,9 @@ async fn page(dashboard: &Dashboard, who: &Principal, told: Told) -> Result<Resp
         let deliveries = services.list_deliveries(who, view.webhook.id, &filter, None, LISTED).await?;
         webhooks.push(Line::of(view, deliveries));
     }
-    let status = if told.problems.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    let status = if feedback.problems.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     let kinds = EventType::ALL.iter().map(|kind| kind.as_str()).collect();
-    let page = ListPage { frame: Frame::of(who, "webhooks"), webhooks, kinds, told };
+    let page = ListPage { frame: Frame::of(who, "webhooks"), webhooks, kinds, feedback };
     Ok((status, html(&page)?).into_response())
 }
 
@@ -224,9 +224,9 @@ pub(super) async fn remove(
     Ok(Redirect::to("/webhooks").into_response())
 }
 
-fn tested(url: String, report: WebhookReport) -> Told {
+fn tested(url: String, report: WebhookReport) -> Feedback {
     let trouble = report.trouble.map(|(what, todo)| (said(&what), said(&todo)));
-    Told { tested: Some(Tested { url, latency_ms: report.latency_ms, trouble }), ..Told::default() }
+    Feedback { tested: Some(Tested { url, latency_ms: report.latency_ms, trouble }), ..Feedback::default() }
 }
 
 async fn with_secret(
@@ -235,8 +235,8 @@ async fn with_secret(
     view: WebhookView,
     secret: String,
 ) -> Result<Response, Failure> {
-    let told = Told { secret: Some((secret, view.webhook.details.url)), ..Told::default() };
-    page(dashboard, who, told).await
+    let feedback = Feedback { secret: Some((secret, view.webhook.details.url)), ..Feedback::default() };
+    page(dashboard, who, feedback).await
 }
 
 /// Shows the page again, with the errors of the request.
@@ -246,5 +246,5 @@ async fn again(dashboard: &Dashboard, who: &Principal, error: Error) -> Result<R
         Error::Conflict { detail, .. } => vec![said(&detail)],
         other => return Err(other.into()),
     };
-    page(dashboard, who, Told { problems, ..Told::default() }).await
+    page(dashboard, who, Feedback { problems, ..Feedback::default() }).await
 }

@@ -67,7 +67,7 @@ impl ObservationBuffer {
     /// A transient error. Observations that are not stored are kept.
     pub async fn save(&mut self, db: &Db) -> Result<(), Error> {
         if self.published.is_none() {
-            self.published = Some(storage::printer_observations::told(db).await?);
+            self.published = Some(storage::printer_observations::last_published(db).await?);
         }
         let printers: BTreeSet<Uuid> = self.observations.keys().chain(self.reach.keys()).copied().collect();
         let mut parts = vec![printers.into_iter().collect::<Vec<_>>()];

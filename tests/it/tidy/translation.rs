@@ -6,11 +6,16 @@ use fluent_syntax::{
     ast::{Entry, Expression, InlineExpression, Pattern, PatternElement},
     parser,
 };
-use printyard::service::diagnosis::Code;
+use polib::catalog::Catalog;
+use printyard::{domain::command::Reason, service::diagnosis::Code};
 
 use super::{files, source::Source};
 
 const LANGUAGES: [&str; 2] = ["en", "de"];
+/// Sentences of the layers below `http`, which do not have ids yet.
+const BELOW: &str = "locales/de/below.po";
+/// A file below `http` with sentences for users.
+const SENTENCES: &str = "src/service/webhooks/trouble.rs";
 
 /// What stands between the quotes that open at `at`, and where it ends.
 fn literal(text: &[char], at: usize) -> (String, usize) {
@@ -137,7 +142,7 @@ fn used() -> BTreeMap<String, String> {
     let mut add = |file: &Source, ids: Vec<String>| {
         used.extend(ids.into_iter().map(|id| (id, file.path.clone())));
     };
-    files("src/http/dashboard", &["rs"]).iter().for_each(|file| add(file, ids_in_code(file)));
+    files("src/http", &["rs"]).iter().for_each(|file| add(file, ids_in_code(file)));
     files("templates", &["html"]).iter().for_each(|file| add(file, ids_in_template(&file.text)));
     scripts().iter().for_each(|file| add(file, ids_in_script(&file.text)));
     used
@@ -234,6 +239,48 @@ fn no_catalogue_keeps_a_text_that_no_page_uses() {
     assert_eq!(computed.len(), 2 * Code::ALL.len(), "a problem and a next step for each code");
     for (id, (_, path)) in others {
         assert!(used.contains(&id), "{path}: no page uses {id}");
+    }
+}
+
+/// Texts that layers below `http` show to users: rules of fields, sentences of a webhook's failures, reasons, and the names of
+/// things that do not exist.
+fn texts_below() -> Vec<String> {
+    let rules = ["src/domain", "src/service"].into_iter().flat_map(|folder| files(folder, &["rs"]));
+    let rules = rules
+        .flat_map(|file| literals(&file))
+        .filter(|text| text.starts_with("must ") || text.starts_with("is ") && text.len() > 10);
+    let sentences = files("src", &["rs"]).into_iter().filter(|file| file.path == SENTENCES);
+    let sentences = sentences.flat_map(|file| literals(&file)).filter(|text| text.contains(' ') && text.ends_with('.'));
+    let reasons = Reason::ALL.iter().map(|reason| reason.sentence().to_owned());
+    let missing = files("src/service", &["rs"]).into_iter().flat_map(|file| {
+        let (text, code): (Vec<char>, Vec<char>) = (file.text.chars().collect(), file.code.chars().collect());
+        let found: Vec<String> = calls(&code, "NotFound").flat_map(|at| arguments(&text, at, false)).collect();
+        found
+    });
+    rules.chain(sentences).chain(reasons).chain(missing).collect()
+}
+
+fn below() -> Catalog {
+    let text = std::fs::read_to_string(format!("{}/{BELOW}", env!("CARGO_MANIFEST_DIR"))).expect("the catalogue");
+    polib::po_file::parse_from_reader(text.as_bytes()).unwrap_or_else(|error| panic!("{BELOW}: {error}"))
+}
+
+#[test]
+fn texts_of_the_layers_below_are_there_in_german() {
+    let known: BTreeSet<String> = below().messages().map(|message| message.msgid().to_owned()).collect();
+    let texts = texts_below();
+    assert!(texts.len() > 100, "the texts are found");
+    let missing: BTreeSet<String> = texts.into_iter().filter(|text| !known.contains(text)).collect();
+    assert!(missing.is_empty(), "{BELOW} lacks: {missing:#?}");
+}
+
+#[test]
+fn texts_of_the_layers_below_keep_their_places() {
+    let places = |text: &str| -> BTreeSet<String> {
+        text.split('{').skip(1).filter_map(|part| part.split_once('}')).map(|(name, _)| name.to_owned()).collect()
+    };
+    for message in below().messages() {
+        assert_eq!(places(message.msgid()), places(message.msgstr().expect("one form")), "{}", message.msgid());
     }
 }
 
